@@ -1,0 +1,1 @@
+"""The runtime: everything an air-gapped server needs."""

@@ -1,0 +1,1 @@
+"""Text to answers: the engine protocol and its implementations."""

@@ -1,0 +1,52 @@
+"""The engine protocol: documents' texts in, answers out, in any order, many in flight."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from appliance.tasks.linecode import Answer
+
+
+@dataclass(frozen=True)
+class Request:
+    """One document to answer."""
+
+    key: str
+    """The caller's name for the document; comes back with the result."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the engine says about one document: an answer, or an error class with a message."""
+
+    key: str
+    answer: Answer | None
+    confidence: dict[str, float] = field(default_factory=dict)
+    """Per field, 0 to 1: the probability the model gives to the value it wrote, among the values it could write."""
+    raw: str = ""
+    """What the model wrote, in line code."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    """Error class, such as `too_long`; None where there is an answer."""
+    error_message: str = ""
+
+
+class Engine(Protocol):
+    """Holds one model and one task."""
+
+    identity: str
+    """The model identity that every row carries."""
+    context_length: int
+    """Tokens of prompt and answer together."""
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
+        """Answers each request exactly once, in any order; takes requests as it has room for them."""
+        ...
+
+    def close(self) -> None:
+        """Frees the model's memory."""
+        ...

@@ -1,0 +1,41 @@
+"""One tree of errors: message, hint, exit code. Only the command line and the terminal interface print them."""
+
+
+class ApplianceError(Exception):
+    """Something failed that a person can do something about.
+
+    Args:
+        message: What failed, on which thing, why, with the numbers. One sentence, no full stop.
+        hint: The next thing to type or change.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ApplianceError):
+    """A command, file or setting says something that cannot be meant."""
+
+    exit_code = 2
+
+
+class NotAllGood(ApplianceError):
+    """The work ended, but not everything in it is good: failed documents, a verdict other than READY."""
+
+    exit_code = 3
+
+
+class ResourceError(ApplianceError):
+    """The machine lacks something: disk, memory, an installed extra, a free engine."""
+
+    exit_code = 4
+
+
+class Interrupted(ApplianceError):
+    """A person stopped the work; it can be resumed."""
+
+    exit_code = 130

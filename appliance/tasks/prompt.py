@@ -1,0 +1,152 @@
+"""The one prompt form of decoder students: what a document and a task look like to the model.
+
+A prompt is a list of segments. Marks are special tokens of the base model; everything else, and above all the
+document, is plain text that can never become a mark, whatever it spells. Each segment is tokenized alone and the ids
+are joined, so training, export checks and every engine see the same ids.
+
+    <|user|> instruction <|1|> invoice number <|2|> due date <|document|> first line <|line|> second line
+    <|answer|> <|1|> invoice number: 4711 <|line|> <|2|> due date: <|line|> <|end|>
+
+Instruction and field list come first: all documents of a task share this prefix. The answer repeats each field's
+name (the *head*); heads are forced by the engine, so that they cost no sampling, and the model writes only the
+lines of the line code. Every document line and every value starts with a blank, so that a copied value has the same
+tokens in both places.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from appliance.tasks.linecode import Value, encode_value
+
+_WIDE_GAP = re.compile(r"[^\S\n]{2,}")
+
+FORM_VERSION = 1
+MAX_FIELDS = 24
+"""Field marks that a base model of ours has."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of prompt text; `special` says whether marks in it are marks or plain text."""
+
+    text: str
+    special: bool
+
+
+@dataclass(frozen=True)
+class PromptForm:
+    """The marks of one family of base models."""
+
+    name: str
+    """Goes into the model identity."""
+    user: str
+    document: str
+    line: str
+    answer: str
+    end: str
+    field_format: str
+    """Format string of the mark of field number `{}`; numbers start at 1."""
+
+    def field_mark(self, index: int) -> Segment:
+        """The mark of the field with this zero-based index."""
+        return Segment(self.field_format.format(index + 1), True)
+
+    def marks(self) -> list[str]:
+        """Every mark, in the order of their token ids in a base model of ours."""
+        fields = [self.field_format.format(number) for number in range(1, MAX_FIELDS + 1)]
+        return [self.end, "<|pad|>", self.user, self.document, self.line, self.answer, *fields]
+
+
+STILLROOM_FORM = PromptForm(
+    "stillroom-1", "<|user|>", "<|document|>", "<|line|>", "<|answer|>", "<|end|>", "<|{}|>"
+)
+"""The form of base models trained here: each mark is one token."""
+
+PLAIN_FORM = PromptForm("plain-1", "", "\n\nDocument:", "\n", "\n\nAnswer:\n", "", "")
+"""For base models without our marks: plain text; the line end is a newline and `end` is the model's own."""
+
+
+def form_of(has_token: Callable[[str], bool]) -> PromptForm:
+    """The form that a vocabulary serves."""
+    return STILLROOM_FORM if all(has_token(mark) for mark in STILLROOM_FORM.marks()) else PLAIN_FORM
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of each document: an instruction and the phrases that name the fields."""
+
+    instruction: str
+    phrases: tuple[str, ...]
+
+
+def prefix_segments(question: Question, form: PromptForm) -> list[Segment]:
+    """The part of the prompt that all documents of a task share."""
+    segments = [Segment(form.user, True)]
+    if question.instruction:
+        segments.append(Segment(" " + question.instruction.strip(), False))
+    for index, phrase in enumerate(question.phrases):
+        segments += [form.field_mark(index), Segment(" " + phrase, False)]
+        if form is PLAIN_FORM:
+            segments.append(Segment(form.line, True))
+    segments.append(Segment(form.document, True))
+    return [segment for segment in segments if segment.text]
+
+
+def document_lines(text: str) -> list[str]:
+    """The document as the model sees it: no empty lines, no outer blanks, wider gaps inside as two blanks."""
+    lines = (_WIDE_GAP.sub("  ", line.replace("\t", "  ")).strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def document_segments(text: str, form: PromptForm) -> list[Segment]:
+    """The document: each line starts with a blank, lines are separated by the line mark."""
+    segments: list[Segment] = []
+    for number, line in enumerate(document_lines(text)):
+        if number:
+            segments.append(Segment(form.line, True))
+        segments.append(Segment(" " + line, False))
+    return segments
+
+
+def head_segments(question: Question, form: PromptForm, index: int) -> list[Segment]:
+    """What is forced before the value of the field with this index; the first head opens the answer."""
+    segments = [Segment(form.answer, True)] if index == 0 else []
+    segments += [form.field_mark(index), Segment(f" {question.phrases[index]}:", False)]
+    return [segment for segment in segments if segment.text]
+
+
+def value_segments(value: Value, form: PromptForm) -> list[Segment]:
+    """One value as the model writes it: a blank and the line-coded value, then the line end."""
+    text = encode_value(value)
+    return [*([Segment(" " + text, False)] if text else []), Segment(form.line, True)]
+
+
+def join_ids(segments: Iterable[Segment], encode: Callable[[str, bool], list[int]]) -> list[int]:
+    """Token ids of segments, each tokenized alone; `encode(text, special)` is the tokenizer's."""
+    return [token for segment in segments for token in encode(segment.text, segment.special)]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A training example as token ids; `is_value[i]` says whether token i was written by the model, not forced."""
+
+    input_ids: list[int]
+    is_value: list[bool]
+    prompt_tokens: int
+
+
+def render_example(
+    question: Question, document: str, values: Sequence[Value], form: PromptForm, encode: Callable[[str, bool], list[int]]
+) -> Example:
+    """Prompt and answer of one document, exactly as an engine would see and write them."""
+    prompt = [*prefix_segments(question, form), *document_segments(document, form)]
+    input_ids = join_ids(prompt, encode)
+    prompt_tokens = len(input_ids)
+    is_value = [False] * prompt_tokens
+    for index, value in enumerate(values):
+        head = join_ids(head_segments(question, form, index), encode)
+        written = join_ids(value_segments(value, form), encode)
+        input_ids += head + written
+        is_value += [False] * len(head) + [True] * len(written)
+    return Example(input_ids, is_value, prompt_tokens)

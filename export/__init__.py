@@ -1,0 +1,1 @@
+"""Merged students to GGUF and ONNX."""

@@ -1,0 +1,1 @@
+"""Distillation: collect, curate, train, merge."""

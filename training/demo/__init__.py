@@ -1,0 +1,1 @@
+"""The demo task: a document generator and the small base."""

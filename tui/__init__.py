@@ -1,0 +1,1 @@
+"""The terminal interface: a viewer and a remote control."""
