@@ -1,0 +1,136 @@
+"""Child processes that a crash may take: started apart from the terminal, spoken to in JSON over a socket.
+
+Messages are plain data, never pickles: a child that parsed a hostile file is not trusted with more.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from appliance.child import serve; "
+    "serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))"
+)
+_MAX_MESSAGE_BYTES = 256 << 20
+_PR_SET_PDEATHSIG = 1
+
+Message = dict[str, Any]
+
+
+class ChildDied(Exception):
+    """The child is gone; carries its exit status (negative: the signal that killed it)."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(f"child ended with status {status}")
+        self.status = status
+
+    def reason(self) -> str:
+        """The end of the child in words."""
+        if self.status is not None and self.status < 0:
+            return f"killed by {signal.Signals(-self.status).name}"
+        return f"ended with exit status {self.status}"
+
+
+class Child:
+    """A child process that runs `package.module:function(connection)`."""
+
+    def __init__(self, target: str, keep_stderr: bool = False) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _START, json.dumps(sys.path), target, str(theirs.fileno()), str(os.getpid())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=None if keep_stderr else subprocess.DEVNULL,
+                # Ctrl-C reaches the terminal's foreground group: the supervisor decides what a child does about it.
+                start_new_session=True,
+            )
+        self.connection = Connection(ours.detach())
+
+    def send(self, message: Message) -> None:
+        """Sends one message.
+
+        Raises:
+            ChildDied: Nobody reads any more.
+        """
+        try:
+            send(self.connection, message)
+        except OSError as error:
+            raise ChildDied(self._status()) from error
+
+    def receive(self) -> Message:
+        """The next message.
+
+        Raises:
+            ChildDied: The child ended, or wrote what is no message.
+        """
+        try:
+            return receive(self.connection)
+        except (EOFError, OSError, ValueError) as error:
+            raise ChildDied(self._status()) from error
+
+    def kill(self) -> None:
+        """Ends the child at once and waits for its end."""
+        if self.process.poll() is None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                self.process.kill()
+        self.process.wait()
+        self.connection.close()
+
+    def _status(self) -> int | None:
+        """How the child ended; one that closed its socket but lives is killed."""
+        try:
+            return self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+def send(connection: Connection, message: Message) -> None:
+    """Writes one message as JSON."""
+    connection.send_bytes(json.dumps(message).encode())
+
+
+def receive(connection: Connection) -> Message:
+    """Reads one message.
+
+    Raises:
+        ValueError: What came is no JSON object.
+    """
+    message = json.loads(connection.recv_bytes(_MAX_MESSAGE_BYTES))
+    if not isinstance(message, dict):
+        raise ValueError("a message is an object")
+    return message
+
+
+def serve(target: str, descriptor: int, parent: int) -> None:
+    """Runs in the child: ties its life to the parent's, then calls the target with the connection."""
+    import importlib
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # The parent died before the line above could take effect.
+        return
+    module, _, function = target.partition(":")
+    connection = Connection(descriptor)
+    try:
+        getattr(importlib.import_module(module), function)(connection)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # The supervisor closed its end: the work is over.

@@ -1,0 +1,103 @@
+"""A folder as a list of documents, in path order, whatever the files are called."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.documents.problems import DocumentError, Problem
+from appliance.errors import UsageError
+
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FoundDocument:
+    """One file of the folder."""
+
+    path: bytes
+    """Relative to the folder, as the file system spells it; what the ledger knows the document by."""
+    size_bytes: int
+    modified_ns: int
+
+    @property
+    def name(self) -> str:
+        """The path as text: bytes that are not UTF-8 are written as `\\xNN`."""
+        return document_name(self.path)
+
+
+def document_name(path: bytes) -> str:
+    """A path as text that any database and JSON can hold."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def walk(folder: Path) -> Iterator[FoundDocument]:
+    """Regular files below the folder in the byte order of their paths; links and hidden files are left out.
+
+    Raises:
+        UsageError: The folder is missing or is no folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"no folder of documents at {folder}", "name a folder that holds the documents")
+    yield from _walk_below(os.fsencode(folder), b"")
+
+
+def _walk_below(root: bytes, below: bytes) -> Iterator[FoundDocument]:
+    try:
+        with os.scandir(os.path.join(root, below) if below else root) as entries:
+            # A folder sorts as if its name ended in a slash: so the whole walk is in the order of full paths.
+            ordered = sorted(
+                (entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b""), entry)
+                for entry in entries
+                if not entry.name.startswith(b".")
+            )
+    except OSError as error:
+        if not below:
+            raise UsageError(
+                f"cannot list {document_name(root)}: {error.strerror}", "give this user the right to read the folder"
+            ) from error
+        # What cannot be looked into must not vanish silently: it becomes one document that cannot be read.
+        yield FoundDocument(below, 0, 0)
+        return
+    for name, entry in ordered:
+        if name.endswith(b"/"):
+            yield from _walk_below(root, below + name)
+        elif entry.is_file(follow_symlinks=False):
+            facts = entry.stat(follow_symlinks=False)
+            yield FoundDocument(below + name, facts.st_size, facts.st_mtime_ns)
+
+
+def open_document(folder: Path, path: bytes) -> int:
+    """A descriptor of the document, open for reading; never a link, a device or a pipe.
+
+    Raises:
+        DocumentError: The file is gone, may not be read, or is no regular file.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(os.path.join(os.fsencode(folder), path), flags)
+    except OSError as error:
+        raise DocumentError(Problem.UNREADABLE, f"the file cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DocumentError(Problem.UNREADABLE, "this is not a regular file")
+    return descriptor
+
+
+def hash_descriptor(descriptor: int) -> str:
+    """SHA-256 of the open file, in hex; the read position stays where it was.
+
+    Raises:
+        DocumentError: The disk cannot deliver the bytes.
+    """
+    digest = hashlib.sha256()
+    position = 0
+    try:
+        while chunk := os.pread(descriptor, _HASH_CHUNK_BYTES, position):
+            digest.update(chunk)
+            position += len(chunk)
+    except OSError as error:
+        raise DocumentError(Problem.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
