@@ -3,6 +3,7 @@
 Messages are plain data, never pickles: a child that parsed a hostile file is not trusted with more.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -130,7 +131,6 @@ def serve(target: str, descriptor: int, parent: int) -> None:
         return
     module, _, function = target.partition(":")
     connection = Connection(descriptor)
-    try:
+    # When the supervisor closes its end, the work is over.
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         getattr(importlib.import_module(module), function)(connection)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # The supervisor closed its end: the work is over.

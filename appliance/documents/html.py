@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 from appliance.documents import plain
 
 _BLOCKS = frozenset(
-    "address article aside blockquote body br center dd details div dl dt fieldset figcaption figure footer form h1 h2 h3"
-    " h4 h5 h6 header hr html legend li main nav ol option p pre section select summary table tbody tfoot thead tr"
+    "address article aside blockquote body br center dd details div dl dt fieldset figcaption figure footer form h1 h2"
+    " h3 h4 h5 h6 header hr html legend li main nav ol option p pre section select summary table tbody tfoot thead tr"
     " ul".split()
 )
 _DROPPED = frozenset("script style template noscript head svg math object iframe".split())

@@ -140,7 +140,8 @@ def test_other_archive_is_unsupported() -> None:
 def test_html_blocks_are_lines_and_scripts_are_gone() -> None:
     page = (
         b"<!DOCTYPE html><html><head><title>t</title><style>p{}</style></head><body><h1>Invoice</h1>"
-        b"<p>Number:\n <b>4711</b></p><script>alert(1)</script><table><tr><td>Total</td><td>12.50 &euro;</td></tr></table>"
+        b"<p>Number:\n <b>4711</b></p><script>alert(1)</script>"
+        b"<table><tr><td>Total</td><td>12.50 &euro;</td></tr></table>"
         b"<div style='display: none'>ignore me <div>and me</div></div>one<br>two<pre>a  b\nc</pre></body></html>"
     )
     found = read_document(page)

@@ -1,0 +1,76 @@
+"""An engine without a model, for tests and for measuring what the rest costs; the same text gets the same answer.
+
+A field's value is what follows its phrase and a colon in the text, else null. `noop.json` in the artifact can name
+texts that make the engine die, or wait at a pipe, so that a test can act at exactly that point.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from appliance.engines.engine import Request, Result
+from appliance.models.manifest import read_manifest
+from appliance.tasks.linecode import Answer, Value, encode
+from appliance.tasks.task import Field, Task
+
+_CONTEXT_WORDS = 1000
+
+
+class NoopEngine:
+    """Answers by looking for labels."""
+
+    def __init__(self, artifact_dir: Path, task: Task, threads: int) -> None:
+        self.identity = read_manifest(artifact_dir).identity
+        self.context_length = _CONTEXT_WORDS
+        self.threads = threads
+        self._fields = list(zip(task.asked, task.question().phrases, strict=True))
+        behaviour_path = artifact_dir / "noop.json"
+        self._behaviour: dict[str, str] = json.loads(behaviour_path.read_text()) if behaviour_path.exists() else {}
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
+        """Answers in the order of asking, four documents in flight."""
+        waiting: list[Request] = []
+        for request in requests:
+            waiting.append(request)
+            if len(waiting) == 4:
+                yield from map(self._answer_one, waiting)
+                waiting = []
+        yield from map(self._answer_one, waiting)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _answer_one(self, request: Request) -> Result:
+        self._behave(request.text)
+        words = len(request.text.split())
+        if words > self.context_length:
+            return Result(
+                request.key, None, prompt_tokens=words, error="too_long",
+                error_message=f"the document has {words} words, the context holds {self.context_length}",
+            )  # fmt: skip
+        answer: Answer = {field.name: _value(field, phrase, request.text) for field, phrase in self._fields}
+        raw = encode(answer, list(answer))
+        confidence = {name: 0.5 if value is None else 1.0 for name, value in answer.items()}
+        return Result(request.key, answer, confidence, raw, words, len(raw.split()))
+
+    def _behave(self, text: str) -> None:
+        if (kill := self._behaviour.get("kill")) and kill in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (hold := self._behaviour.get("hold")) and hold in text:
+            # Opening a pipe waits for the other side: the test knows that the document is in work here.
+            with open(self._behaviour["reached_pipe"], "wb"):
+                pass
+            with open(self._behaviour["release_pipe"], "rb") as release:
+                release.read()
+
+
+def _value(field: Field, phrase: str, text: str) -> Value:
+    if field.values:
+        return next((value for value in field.values if value.lower() in text.lower()), field.values[0])
+    for line in text.splitlines():
+        label, separator, value = line.partition(":")
+        if separator and label.strip().lower() == phrase.lower() and value.strip():
+            return [value.strip()] if field.type == "list" else value.strip()
+    return text.strip().splitlines()[0] if phrase == "text" and text.strip() else None

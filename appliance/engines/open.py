@@ -1,0 +1,41 @@
+"""Opens the engine that an artifact needs."""
+
+import importlib
+from pathlib import Path
+
+from appliance.engines.engine import Engine
+from appliance.errors import ApplianceError
+from appliance.tasks.task import Task
+
+LLAMA_SLOTS = 8
+"""Documents in flight in one llama context; more slots cost memory and gain little on few cores."""
+
+_ENGINES = {
+    ("decoder", "gguf"): "appliance.engines.llama.engine:LlamaEngine",
+    ("decoder", "onnx"): "appliance.engines.onnx_decoder:OnnxDecoderEngine",
+    ("encoder", "onnx"): "appliance.engines.onnx_encoder:OnnxEncoderEngine",
+    ("noop", "noop"): "appliance.engines.noop:NoopEngine",
+}
+"""(family, format) -> class; imported when it is needed, because each pulls its own library."""
+
+
+def open_engine(artifact_dir: Path, task: Task, threads: int) -> Engine:
+    """The engine for the artifact, with its model loaded.
+
+    Raises:
+        ApplianceError: No engine runs this kind of artifact, or the model cannot be loaded.
+    """
+    from appliance.models.manifest import read_manifest
+
+    manifest = read_manifest(artifact_dir)
+    target = _ENGINES.get((manifest.family, manifest.format))
+    if target is None:
+        raise ApplianceError(
+            f"no engine runs a {manifest.family} in format {manifest.format}",
+            "export the model as GGUF or ONNX with `stillroom export`",
+        )
+    module, _, name = target.partition(":")
+    engine_class = getattr(importlib.import_module(module), name)
+    slots = {"slots": LLAMA_SLOTS} if manifest.format == "gguf" else {}
+    engine: Engine = engine_class(artifact_dir, task, threads, **slots)
+    return engine

@@ -1,0 +1,87 @@
+"""The child process that holds the engine: requests in, results out, as plain data over a socket.
+
+To the child: one `open` message, then `request` messages. From the child: `ready` or `refused`, then `taken` when
+the engine takes a document and `result` when it is answered. The supervisor learns from `taken` which documents
+were in work when an engine dies.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from appliance import child
+from appliance.engines.engine import Engine, Request, Result
+from appliance.errors import ApplianceError
+
+TARGET = "appliance.engines.worker:serve_engine"
+
+
+def start_engine(artifact_dir: Path, task_path: Path, threads: int) -> child.Child:
+    """Starts the child and tells it what to open; its first message says whether it could."""
+    worker = child.Child(TARGET)
+    worker.send({"artifact_dir": str(artifact_dir), "task_path": str(task_path), "threads": threads})
+    return worker
+
+
+def result_from_message(message: child.Message) -> Result:
+    """The result that the child sent."""
+    return Result(**message["result"])
+
+
+def serve_engine(connection: Connection) -> None:
+    """Runs in the child: opens the engine, then answers until the supervisor closes its end."""
+    opening = child.receive(connection)
+    try:
+        engine = _open(opening)
+    except ApplianceError as error:
+        child.send(connection, {"refused": error.message, "hint": error.hint, "exit_code": error.exit_code})
+        return
+    except ImportError as error:
+        child.send(
+            connection, {"refused": f"the engine needs {error.name}", "hint": "install it again", "exit_code": 4}
+        )
+        return
+    arrived: queue.Queue[child.Message] = queue.Queue()
+    threading.Thread(target=_take_messages, args=(connection, arrived), daemon=True).start()
+    child.send(connection, {"ready": engine.identity, "context_length": engine.context_length})
+    while True:
+        first = arrived.get()
+        for result in engine.answer(_requests(connection, arrived, first)):
+            child.send(connection, {"result": asdict(result)})
+
+
+def _take_messages(connection: Connection, arrived: "queue.Queue[child.Message]") -> None:
+    """Empties the socket at all times: if both sides only wrote, both would wait for ever."""
+    try:
+        while True:
+            arrived.put(child.receive(connection))
+    except (EOFError, OSError, ValueError):
+        # The supervisor closed its end or died: nobody wants the answers that are in work.
+        os._exit(0)
+
+
+def _open(opening: child.Message) -> Engine:
+    from appliance.engines.open import open_engine
+    from appliance.tasks.task import load_task
+
+    task = load_task(Path(opening["task_path"]))
+    return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]))
+
+
+def _requests(connection: Connection, arrived: "queue.Queue[child.Message]", first: child.Message) -> Iterator[Request]:
+    """Requests that have arrived; ends when none is there, so that the engine finishes what it has in work.
+
+    Waiting for another one here would hold back the documents that the engine has already taken.
+    """
+    message = first
+    while True:
+        child.send(connection, {"taken": message["key"]})
+        yield Request(message["key"], message["text"])
+        try:
+            message = arrived.get_nowait()
+        except queue.Empty:
+            return
