@@ -1,0 +1,158 @@
+"""READY, NOT READY or NEED n MORE: computed from judged documents, never set.
+
+Against the teacher the student must not be worse by more than the task's margin (non-inferiority): the one-sided lower
+bound of the paired difference has to lie above minus the margin. Without a teacher the lower bound of its accuracy has
+to reach the task's required accuracy. Fields of one document are not independent, so documents are the unit: counts
+enter the intervals divided by the design effect.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from appliance.quality.metrics import Judged, Outcome
+from appliance.quality.statistics import Interval, clopper_pearson, design_effect, mcnemar_exact, normal_quantile, tango
+
+LEVEL = 0.95
+"""Of the one-sided bounds."""
+POWER = 0.8
+"""With which n more documents would decide, if the observed rates are the true ones."""
+MOST_MORE = 1_000_000
+"""A larger need is printed as this one: the estimate lies on the line."""
+
+
+class Decision(StrEnum):
+    """What a gate says."""
+
+    READY = "READY"
+    NOT_READY = "NOT READY"
+    NEED_MORE = "NEED MORE"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """A verdict with what it rests on."""
+
+    decision: Decision
+    more: int
+    """Further documents that would decide it; 0 where it is decided."""
+    basis: str
+    """`teacher` or `gold`."""
+    estimate: float
+    """Difference to the teacher, or accuracy."""
+    low: float
+    """One-sided 95 % lower bound."""
+    high: float
+    """One-sided 95 % upper bound."""
+    threshold: float
+    """What `low` has to exceed: minus the margin, or the required accuracy."""
+    documents: int
+    fields: int
+    effect: float
+    """Design effect: so many fields count as one."""
+    p: float | None = None
+    """Exact McNemar, two-sided, over fields; only against a teacher, and without regard to clusters."""
+
+    @property
+    def verdict(self) -> str:
+        """As it is printed."""
+        return f"NEED {self.more} MORE" if self.decision is Decision.NEED_MORE else self.decision.value
+
+    def record(self) -> dict[str, object]:
+        """For JSON."""
+        return {"verdict": self.verdict, **asdict(self)}
+
+
+def _decide(interval: Interval, threshold: float) -> Decision:
+    if interval.low > threshold:
+        return Decision.READY
+    return Decision.NOT_READY if interval.high < threshold else Decision.NEED_MORE
+
+
+def _more(units: float, effect: float, documents: int, fields: int) -> int:
+    """Further documents, from the independent units that are needed in all."""
+    needed = math.ceil(units * effect / (fields / documents))
+    return max(1, min(MOST_MORE, needed - documents))
+
+
+def against_teacher(student: Sequence[Judged], teacher: Sequence[Judged], margin: float) -> Readiness:
+    """Non-inferiority on the same documents, in the same order.
+
+    Source: Tango 1998 for the interval; Lachenbruch and Lynch 1998 for the use in non-inferiority.
+    """
+    firsts, seconds, sizes = [], [], []
+    for mine, other in zip(student, teacher, strict=True):
+        pairs = [
+            (mine.outcomes[name] is Outcome.CORRECT, other.outcomes[name] is Outcome.CORRECT) for name in mine.outcomes
+        ]
+        firsts.append(pairs.count((True, False)))
+        seconds.append(pairs.count((False, True)))
+        sizes.append(len(pairs))
+    first, second, fields = sum(firsts), sum(seconds), sum(sizes)
+    variance = (first + second - (first - second) ** 2 / fields) / fields if fields else 0.0
+    differences = [a - b for a, b in zip(firsts, seconds, strict=True)]
+    effect = design_effect(differences, sizes, variance, first + second)
+    interval = tango(first / effect, second / effect, fields / effect, 2 * LEVEL - 1)
+    decision = _decide(interval, -margin)
+    more = 0
+    if decision is Decision.NEED_MORE:
+        more = (
+            _more(_pairs_needed(interval.estimate, variance, fields / effect, margin), effect, len(sizes), fields)
+            if fields
+            else 1
+        )
+    return Readiness(
+        decision,
+        more,
+        "teacher",
+        interval.estimate,
+        interval.low,
+        interval.high,
+        -margin,
+        len(sizes),
+        fields,
+        effect,
+        mcnemar_exact(first, second),
+    )
+
+
+def _pairs_needed(difference: float, variance: float, pairs: float, margin: float) -> float:
+    """Independent pairs that decide with `POWER`; at least so many that a score interval without discordance would."""
+    z = normal_quantile(LEVEL)
+    gap = max(abs(margin + difference), margin / 10)
+    by_power = (z + normal_quantile(POWER)) ** 2 * max(variance, 1 / pairs) / gap**2
+    return max(by_power, z * z * (1 - margin) / margin)
+
+
+def against_gold(student: Sequence[Judged], required: float) -> Readiness:
+    """The bound of the student's own accuracy."""
+    rights, sizes = [document.correct for document in student], [len(document.outcomes) for document in student]
+    right, fields = sum(rights), sum(sizes)
+    share = right / fields if fields else 0.0
+    effect = design_effect(rights, sizes, share * (1 - share), fields - right)
+    interval = clopper_pearson(right / effect, fields / effect, 2 * LEVEL - 1)
+    decision = _decide(interval, required)
+    more = 0
+    if decision is Decision.NEED_MORE:
+        more = _more(_units_needed(share, required), effect, len(sizes), fields) if fields else 1
+    return Readiness(decision, more, "gold", share, interval.low, interval.high, required, len(sizes), fields, effect)
+
+
+def _units_needed(share: float, required: float) -> float:
+    """Independent units that tell this share from the required one with `POWER`.
+
+    Source: Fleiss, Statistical Methods for Rates and Proportions, one sample; at least so many that an exact interval
+    without an error would lie above.
+    """
+    gap = max(abs(share - required), (1 - required) / 10, 1e-3)
+    z, power = normal_quantile(LEVEL), normal_quantile(POWER)
+    by_power = (z * math.sqrt(required * (1 - required)) + power * math.sqrt(share * (1 - share))) ** 2 / gap**2
+    without_error = math.log(1 - LEVEL) / math.log(required) if 0 < required < 1 else 1.0
+    return max(by_power, without_error)
+
+
+def worst(found: Sequence[Readiness]) -> Readiness:
+    """The verdict of several conditions: one NOT READY is enough, and the largest need counts."""
+    order = {Decision.NOT_READY: 2, Decision.NEED_MORE: 1, Decision.READY: 0}
+    return max(found, key=lambda readiness: (order[readiness.decision], readiness.more))

@@ -1,0 +1,91 @@
+"""The base model of a decoder student: where it is, its hash, and how it is loaded."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.errors import ApplianceError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+PACKAGED_BASE = "stillroom-base"
+NEEDED_FILES = ("config.json", "tokenizer.json")
+
+
+class BaseMismatch(ApplianceError):
+    """An adapter was asked to work on weights that it was not trained on."""
+
+
+def find_base(name: str) -> Path:
+    """The folder of the base model that `student.base` names: our own, a local folder, or one in the hub's local cache.
+
+    Raises:
+        UsageError: There is no such model on this machine.
+    """
+    if name == PACKAGED_BASE:
+        directory = Path(__file__).parent / "demo" / "base"
+    elif Path(name).expanduser().is_dir():
+        directory = Path(name).expanduser()
+    else:
+        directory = _cached(name)
+    missing = [part for part in NEEDED_FILES if not (directory / part).is_file()]
+    if missing or not _weight_files(directory):
+        raise UsageError(
+            f"the base model {name} has no {missing[0] if missing else 'safetensors file'}",
+            f"set student.base to {PACKAGED_BASE}, or to a folder with config, tokenizer and safetensors",
+        )
+    return directory
+
+
+def _cached(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError) as error:
+        raise UsageError(
+            f"the base model {name} is not on this machine",
+            f"set student.base to {PACKAGED_BASE} or a local folder, or fetch it with `hf download {name}`",
+        ) from error
+
+
+def _weight_files(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.safetensors"))
+
+
+def base_hash(directory: Path) -> str:
+    """SHA-256 of the weights: of the file, or of the names and hashes of the parts."""
+    hashes = []
+    for path in _weight_files(directory):
+        with path.open("rb") as file:
+            hashes.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
+    if len(hashes) == 1:
+        return hashes[0][1]
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in hashes).encode()).hexdigest()
+
+
+def load_base(directory: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
+    """The model in float32 (or `dtype`), from safetensors only, without remote code and without the network."""
+    import json
+
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    model_type = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if model_type == "llama":  # the Auto classes import every architecture's table, which costs a second
+        from transformers.models.llama.modeling_llama import LlamaForCausalLM as model_class
+    else:
+        from transformers import AutoModelForCausalLM as model_class
+    transformers_logging.disable_progress_bar()
+    model: PreTrainedModel = model_class.from_pretrained(
+        str(directory),
+        dtype=dtype or torch.float32,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        attn_implementation="sdpa",
+    )
+    return model

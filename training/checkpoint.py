@@ -1,0 +1,68 @@
+"""Where a run stands, as one safetensors file: written whole after each epoch, read back bit by bit."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+FILE_NAME = "checkpoint.safetensors"
+_COUNTERS = ("epoch", "step", "tokens", "seconds", "epochs_without_gain", "best")
+
+
+@dataclass
+class Checkpoint:
+    """Progress of a run."""
+
+    epoch: int = 0
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    epochs_without_gain: int = 0
+    best: dict[str, float | int] = field(default_factory=dict)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def _trained(model: "PeftModel") -> dict[str, Tensor]:
+    return {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
+
+
+def save(run_dir: Path, state: Checkpoint, optimizer: torch.optim.Optimizer, model: "PeftModel") -> None:
+    """Writes weights, optimizer and counters beside the last checkpoint and puts them in its place."""
+    tensors = {f"weights/{name}": weights.detach() for name, weights in _trained(model).items()}
+    tensors |= {f"best/{name}": weights for name, weights in state.best_weights.items()}
+    for number, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{key}": value for key, value in moments.items()}
+    counters = {name: getattr(state, name) for name in _COUNTERS}
+    beside = run_dir / (FILE_NAME + ".part")
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, str(beside), metadata={"state": json.dumps(counters)})
+    beside.replace(run_dir / FILE_NAME)
+
+
+def restore(run_dir: Path, model: "PeftModel", optimizer: torch.optim.Optimizer) -> Checkpoint | None:
+    """Puts the last checkpoint of a run into model and optimizer; None where there is none."""
+    path = run_dir / FILE_NAME
+    if not path.is_file():
+        return None
+    with safe_open(str(path), framework="pt") as file:
+        counters = json.loads(file.metadata()["state"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition("/")
+        parts[kind][rest] = tensor
+    model.load_state_dict(parts["weights"], strict=False)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in parts["optimizer"].items():
+        number, _, key = name.partition("/")
+        moments.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return Checkpoint(**counters, best_weights=parts["best"])
