@@ -1,0 +1,110 @@
+"""A tiny random Llama with a real tokenizer, and a task of order forms: the true architecture and formats."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.rows import Row, row_line, text_hash, write_lines
+
+FIELDS = ("order_number", "customer", "total")
+NAMES = ("Ann Miller", "Bo Chen", "Cora Diaz", "Dan Evans", "Eve Fox", "Finn Gray")
+TASK = """version = 1
+name = "orders"
+kind = "extract"
+instruction = "Read the order"
+
+[[fields]]
+name = "order_number"
+type = "text"
+
+[[fields]]
+name = "customer"
+type = "text"
+
+[[fields]]
+name = "total"
+type = "amount"
+
+[student]
+base = "{base}"
+"""
+
+
+def order(number: int) -> tuple[str, dict[str, str | list[str] | None]]:
+    """Text and answer of an order form; every fourth one has no customer."""
+    generator = random.Random(number)
+    answer = {
+        "order_number": f"{generator.randrange(1000, 9999)}",
+        "customer": None if number % 4 == 3 else generator.choice(NAMES),
+        "total": f"{generator.randrange(1, 90)}.{generator.randrange(10, 99)}",
+    }
+    lines = [f"Order number: {answer['order_number']}", f"Total: {answer['total']}"]
+    if answer["customer"]:
+        lines.insert(generator.randrange(3), f"Customer: {answer['customer']}")
+    notes = ["Thank you", "Paid by card", "Call before delivery", "Ring twice"]
+    return "\n".join([generator.choice(notes), *lines]), dict(answer)
+
+
+def order_row(number: int) -> Row:
+    """An order as a row of a dataset."""
+    text, answer = order(number)
+    return Row(f"order-{number:03}.txt", text_hash(text), text, answer, teacher="teacher-1")
+
+
+def write_base(directory: Path, seed: int = 0) -> Path:
+    """A random Llama of two layers in the format that bases have."""
+    import torch
+    from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+
+    from training.demo.tokenizer import train_tokenizer
+
+    texts = [" " + line for number in range(200) for line in order(number)[0].splitlines()]
+    tokenizer = train_tokenizer([*texts, " order number:", " customer:", " total:", " Read the order"], 400)
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>", "pad_token": "<|pad|>"}
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        initializer_range=0.1,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=1,
+    )
+    LlamaForCausalLM(config).save_pretrained(str(directory))
+    return directory
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """A dataset file."""
+    write_lines(path, map(row_line, rows))
+
+
+def write_task_folder(folder: Path, base_dir: Path, rows: int = 32) -> Path:
+    """A task folder with task.toml and dataset/."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "task.toml").write_text(TASK.format(base=base_dir), encoding="utf-8")
+    for name, start in (("train", 0), ("validation", rows), ("test", rows + 8)):
+        write_rows(
+            folder / "dataset" / f"{name}.jsonl",
+            [order_row(n) for n in range(start, start + (rows if not start else 8))],
+        )
+    return folder
+
+
+def cli(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The real command line in a process of its own."""
+    command = [sys.executable, "-m", "appliance.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=300)

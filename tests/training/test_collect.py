@@ -1,0 +1,129 @@
+"""`stillroom collect --recorded`: JSON Lines and CSV, documents, what cannot be used."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from decoder_fixtures import FIELDS, TASK, cli, order
+
+from appliance.tasks.task import load_task
+from training.collect import ANSWERS, collect_recorded
+from training.rows import read_rows
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "orders"
+    path.mkdir()
+    (path / "task.toml").write_text(TASK.format(base="stillroom-base"))
+    return path
+
+
+def recorded(path: Path, records: list[object]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def answers(folder: Path) -> list[tuple[str, str, dict[str, object]]]:
+    return [(row.document, row.text, dict(row.answer)) for row in read_rows(folder / ANSWERS)]
+
+
+def test_records_with_texts_are_imported_once(folder: Path, tmp_path: Path) -> None:
+    orders = [order(number) for number in range(3)]
+    records = [{"id": str(n), "text": text, "answer": answer} for n, (text, answer) in enumerate(orders)]
+    path = recorded(tmp_path / "answers.jsonl", records)
+    first = cli("collect", folder, "--recorded", path, "--teacher", "gpt-4", "--json")
+    again = cli("collect", folder, "--recorded", path, "--teacher", "gpt-4", "--json")
+    assert (first.returncode, json.loads(first.stdout)) == (0, {"imported": 3, "known": 0, "bad": []})
+    assert (again.returncode, json.loads(again.stdout)) == (0, {"imported": 0, "known": 3, "bad": []})
+    assert answers(folder) == [(str(n), text, answer) for n, (text, answer) in enumerate(orders)]
+    assert {row.teacher for row in read_rows(folder / ANSWERS)} == {"gpt-4"}
+
+
+def test_documents_are_read_from_their_folder(folder: Path, tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    (documents / "in").mkdir(parents=True)
+    (documents / "in" / "a.txt").write_text("Order number: 17\n")
+    (documents / "b.html").write_text("<html><body><p>Order number: 18</p></body></html>")
+    answer = {"order_number": "17"}
+    path = recorded(
+        tmp_path / "answers.jsonl",
+        [{"document": "in/a.txt", "answer": answer}, {"document": "b.html", "answer": {"order_number": 18}}],
+    )
+    done = collect_recorded(load_task(folder), folder, path, documents)
+    assert done.bad == []
+    found = answers(folder)
+    assert [(name, text.strip()) for name, text, _ in found] == [
+        ("in/a.txt", "Order number: 17"),
+        ("b.html", "Order number: 18"),
+    ]
+    assert found[1][2] == {"order_number": "18"}  # numbers become texts, as the line code has them
+
+
+def test_csv_columns_of_fields_become_the_answer(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    rows = [order(number) for number in range(4)]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["document", "text", *FIELDS])
+        writer.writerows(
+            [f"{n}.txt", text, *(answer[name] or "" for name in FIELDS)] for n, (text, answer) in enumerate(rows)
+        )
+    assert cli("collect", folder, "--recorded", path).returncode == 0
+    assert answers(folder) == [(f"{n}.txt", text, answer) for n, (text, answer) in enumerate(rows)]
+
+
+def test_labels_and_shares_of_a_classification_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "requests"
+    folder.mkdir()
+    (folder / "task.toml").write_text(
+        'version = 1\nname = "requests"\nkind = "classify"\ninstruction = "What?"\nlabels = ["a", "b"]\n'
+    )
+    records = [{"text": "one", "label": "a"}, {"text": "two", "labels": {"a": 0.25, "b": 0.75}}]
+    collect_recorded(load_task(folder), folder, recorded(tmp_path / "answers.jsonl", records))
+    found = [(row.answer, row.labels) for row in read_rows(folder / ANSWERS)]
+    assert found == [({"label": "a"}, None), ({"label": "b"}, {"a": 0.25, "b": 0.75})]
+
+
+BAD = {
+    "unknown key": {"text": "x", "answer": {}, "anwser": {}},
+    "neither document nor text": {"answer": {"total": "1"}},
+    "neither answer nor label": {"text": "x"},
+    "sum to 1.500": {"text": "x", "labels": {"a": 0.75, "b": 0.75}},
+    "is not a file below": {"document": "../secret.txt", "answer": {"total": "1"}},
+    "cannot be read": {"document": "gone.txt", "answer": {"total": "1"}},
+    "text is not a text": {"text": 5, "answer": {"total": "1"}},
+}
+
+
+@pytest.mark.parametrize("problem", BAD)
+def test_a_record_that_cannot_be_used_is_named_and_the_others_are_imported(
+    folder: Path, tmp_path: Path, problem: str
+) -> None:
+    (tmp_path / "secret.txt").write_text("Total: 1")
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    path = recorded(tmp_path / "answers.jsonl", [BAD[problem], {"text": "Total: 1", "answer": {"total": "1"}}])
+    done = collect_recorded(load_task(folder), folder, path, documents)
+    assert done.imported == 1
+    assert len(done.bad) == 1
+    assert done.bad[0].startswith("answers.jsonl:1: ")
+    assert problem in done.bad[0]
+
+
+def test_bad_records_exit_3_and_neither_kind_of_broken_file_leaves_answers(folder: Path, tmp_path: Path) -> None:
+    path = recorded(tmp_path / "answers.jsonl", [{"text": "x\x1b[2J"}, {"text": "Total: 1", "answer": {"total": "1"}}])
+    found = cli("collect", folder, "--recorded", path)
+    assert found.returncode == 3
+    assert "1 answers imported, 0 known already, 1 not usable" in found.stdout
+    assert "\x1b" not in found.stderr
+
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"text": "x", \n')
+    assert "broken.jsonl:1: not JSON" in (refused := cli("collect", folder, "--recorded", broken)).stderr
+    assert refused.returncode == 2
+    columns = tmp_path / "columns.csv"
+    columns.write_text("text,totl\nx,1\n")
+    assert "the column 'totl' is unknown" in (refused := cli("collect", folder, "--recorded", columns)).stderr
+    assert refused.returncode == 2

@@ -1,0 +1,155 @@
+"""`stillroom curate`: what each filter finds, near duplicates, and which rows train and which judge."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from decoder_fixtures import TASK, cli, order_row, write_rows
+
+from appliance.errors import UsageError
+from appliance.tasks.task import Task, load_task
+from training.collect import ANSWERS
+from training.curate.near import jaccard, near_duplicates, word_pairs
+from training.curate.pipeline import FILTERS, curate, filter_rows
+from training.curate.split import families, split_rows
+from training.rows import Row, read_json_lines, read_rows
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "task.toml").write_text(TASK.format(base="stillroom-base"))
+    return tmp_path
+
+
+@pytest.fixture
+def task(folder: Path) -> Task:
+    return load_task(folder)
+
+
+def with_answer(row: Row, **changed: str | list[str] | None) -> Row:
+    return replace(row, answer={**row.answer, **changed})
+
+
+def reasons_for(task: Task, wrong: Row, others: Sequence[Row]) -> list[str]:
+    """Why the one wrong row among good ones is rejected; fails where a good one is."""
+    kept, rejected, _ = filter_rows(task, [*others, wrong])
+    assert [row.document for row, _ in rejected] in ([], [wrong.document])
+    assert len(kept) + len(rejected) == len(others) + 1
+    return rejected[0][1] if rejected else []
+
+
+GOOD = [order_row(number) for number in range(1, 60)]
+ODD = order_row(100)
+WRONG = {
+    "form: totl is not a field": with_answer(ODD, totl="1.00"),
+    "form: total is a list": with_answer(ODD, total=["1.00"]),
+    "form: total has no digit": with_answer(ODD, total="twelve"),
+    "evidence: total altered": with_answer(ODD, total="9999.00"),
+    "evidence: customer invented": with_answer(ODD, customer="Zoe Quist"),
+    "place: number and total swapped": with_answer(
+        ODD, order_number=ODD.answer["total"], total=ODD.answer["order_number"]
+    ),
+    "place: customer left out": with_answer(ODD, customer=None),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_wrong_row_among_good_ones_is_found_by_its_filter(task: Task, mistake: str) -> None:
+    reasons = reasons_for(task, WRONG[mistake], GOOD)
+    assert reasons
+    assert reasons[0].startswith(mistake.partition(":")[0])
+
+
+def test_good_rows_pass_every_filter(task: Task) -> None:
+    kept, rejected, reports = filter_rows(task, GOOD)
+    assert (len(kept), rejected) == (len(GOOD), [])
+    assert [report.name for report in reports] == [name for name, _ in FILTERS]
+
+
+def test_a_repeated_row_is_kept_once_and_contradicting_ones_not_at_all(task: Task) -> None:
+    row = GOOD[0]
+    kept, _, _ = filter_rows(task, [*GOOD, replace(row, document="again.txt")])
+    assert len(kept) == len(GOOD)
+    contradicting = with_answer(replace(row, document="again.txt"), customer=None)
+    kept, rejected, _ = filter_rows(task, [*GOOD, contradicting])
+    assert len(kept) == len(GOOD) - 1
+    assert all("disagree on customer" in reason[0] for _, reason in rejected)
+
+
+def test_near_duplicates_are_those_that_comparing_all_pairs_finds() -> None:
+    texts = [row.text + "\nplease send it to the same place as the last time, it was right" for row in GOOD[:40]]
+    sets = [word_pairs(text) for text in texts]
+    for share in (0.3, 0.6, 0.8):
+        expected = {
+            (first, second)
+            for second in range(len(texts))
+            for first in range(second)
+            if jaccard(sets[first], sets[second]) >= share
+        }
+        assert set(near_duplicates(texts, share)) == expected
+    assert near_duplicates(["", "", "word", "word"]) == [(2, 3)]
+
+
+def test_siblings_are_never_divided() -> None:
+    rows = []
+    for number in range(40):
+        text = " ".join(f"word{number}x{place}" for place in range(20))
+        rows.append(replace(ODD, document=f"a{number}", text=text))
+        rows.append(replace(ODD, document=f"b{number}", text=rows[-1].text.upper() + " end"))
+        rows.append(replace(ODD, document=f"c{number}", text=f"other {number}", group=f"customer {number % 7}"))
+    split_of = {row.document: name for name, found in split_rows(rows, 0.2, 0.2).items() for row in found}
+    assert set(split_of.values()) == {"train", "validation", "test"}
+    assert all(split_of[f"a{number}"] == split_of[f"b{number}"] for number in range(40))
+    by_group = {number % 7: {split_of[f"c{m}"] for m in range(number, 40, 7)} for number in range(7)}
+    assert all(len(splits) == 1 for splits in by_group.values())
+
+
+def test_further_rows_move_no_row_to_another_split() -> None:
+    before = split_rows(GOOD[:30], 0.2, 0.2)
+    after = split_rows(GOOD, 0.2, 0.2)
+    for name, rows in before.items():
+        assert {row.document for row in rows} <= {row.document for row in after[name]}
+    assert len(set(families(GOOD))) == len(GOOD)
+
+
+def test_the_command_keeps_every_row_with_its_reasons(folder: Path) -> None:
+    rows = [*GOOD, *(replace(row, document=f"wrong-{number}.txt") for number, row in enumerate(WRONG.values()))]
+    write_rows(folder / ANSWERS, rows)
+    found = cli("curate", folder, "--json")
+    assert found.returncode == 0
+    report = json.loads(found.stdout)
+    assert report["rows"] == len(rows) == report["train"] + report["validation"] + report["test"] + report["rejected"]
+    rejected = {
+        str(record["document"]): record["reasons"]
+        for _, record in read_json_lines(folder / "dataset" / "rejected.jsonl")
+    }
+    assert set(rejected) == {f"wrong-{number}.txt" for number in range(len(WRONG))}
+    assert all(rejected.values())
+    kept = [
+        row.document
+        for name in ("train", "validation", "test")
+        for row in read_rows(folder / "dataset" / f"{name}.jsonl")
+    ]
+    assert sorted(kept) == sorted(row.document for row in GOOD)
+    shown = cli("curate", folder)
+    assert "evidence: 2 of" in shown.stdout
+
+
+def test_the_same_answers_give_the_same_dataset(folder: Path, task: Task) -> None:
+    write_rows(folder / ANSWERS, GOOD)
+    first = curate(task, folder)
+    write_rows(folder / ANSWERS, GOOD[::-1])
+    assert curate(task, folder).data_hash == first.data_hash
+
+
+def test_what_cannot_be_curated_is_said(folder: Path, task: Task) -> None:
+    with pytest.raises(UsageError, match="no teacher/answers"):
+        curate(task, folder)
+    write_rows(folder / ANSWERS, GOOD[:3])
+    with pytest.raises(UsageError, match="leave nothing to train on"):
+        curate(task, folder, 0.5, 0.5)
+    (folder / ANSWERS).write_text('{"document": "a.txt"}\n')
+    with pytest.raises(UsageError, match=r"answers.jsonl:1: the row has no sha256"):
+        curate(task, folder)

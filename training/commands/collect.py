@@ -1,0 +1,51 @@
+"""`stillroom collect`: teacher answers into a task folder."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from appliance.errors import NotAllGood
+from appliance.text import printable
+from training.collect import ANSWERS, collect_recorded
+
+SHOWN_PROBLEMS = 10
+
+
+@click.command("collect")
+@click.argument("task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--recorded",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Answers as JSON Lines, or as CSV where the name ends in .csv.",
+)
+@click.option(
+    "--documents",
+    "documents_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that `document` paths start from.",
+)
+@click.option("--teacher", default="", help="Name of the teacher, for records that give none.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teacher: str, as_json: bool) -> None:
+    """Import recorded teacher answers into TASK_FOLDER/teacher/answers.jsonl.
+
+    Records that cannot be used are named, and the exit code is 3 then; the others are imported.
+    """
+    from appliance.tasks.task import load_task
+
+    done = collect_recorded(load_task(task_folder), task_folder, recorded, documents_dir, teacher)
+    if as_json:
+        click.echo(json.dumps(asdict(done), ensure_ascii=False))
+    else:
+        counts = f"{done.imported} answers imported, {done.known} known already, {len(done.bad)} not usable"
+        click.echo(f"{counts}: {task_folder / ANSWERS}")
+    for problem in done.bad[:SHOWN_PROBLEMS]:
+        click.echo(printable(problem), err=True)
+    if done.bad:
+        more = len(done.bad) - SHOWN_PROBLEMS
+        tail = f", {more} of them not shown" if more > 0 else ""
+        message = f"{len(done.bad)} recorded answers are not usable{tail}"
+        raise NotAllGood(message, "correct these lines and import again")

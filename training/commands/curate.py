@@ -1,0 +1,38 @@
+"""`stillroom curate`: teacher answers to a dataset."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from appliance.text import printable
+
+SHOWN_REASONS = 3
+
+
+@click.command("curate")
+@click.argument("task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--validation", default=0.15, show_default=True, help="Share of rows that choose the epoch.")
+@click.option("--test", "test_share", default=0.15, show_default=True, help="Share of rows that judge the student.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(task_folder: Path, validation: float, test_share: float, as_json: bool) -> None:
+    """Filter TASK_FOLDER/teacher/answers.jsonl and split it into dataset/.
+
+    Rejected rows are kept there with their reasons.
+    """
+    from appliance.tasks.task import load_task
+    from training.curate.pipeline import curate
+
+    report = curate(load_task(task_folder), task_folder, validation, test_share)
+    if as_json:
+        click.echo(json.dumps(asdict(report), ensure_ascii=False))
+        return
+    splits = f"{report.train} train, {report.validation} validation, {report.test} test"
+    click.echo(f"{report.rows} rows: {splits}, {report.rejected} rejected")
+    for found in report.filters:
+        click.echo(f"  {found.name}: {found.rejected} of {found.seen} rejected")
+        for reason, rows in list(found.reasons.items())[:SHOWN_REASONS]:
+            click.echo(printable(f"    {rows} x {reason}"))
+    if report.rejected:
+        click.echo(f"rejected rows and reasons: {task_folder / 'dataset' / 'rejected.jsonl'}")

@@ -1,0 +1,55 @@
+"""Does the answer have the form that the task asks for?"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+    from training.rows import Row
+
+Findings = dict[int, list[str]]
+"""Row number -> reasons; rows without a reason are not in it."""
+
+
+def wrong_form(task: "Task", rows: Sequence["Row"]) -> Findings:
+    """Rows whose answer is not one of this task's, or that have no text."""
+    from appliance.tasks.task import answer_problems
+
+    found: Findings = {}
+    for number, row in enumerate(rows):
+        reasons = [f"form: {problem}" for problem in answer_problems(task, row.answer)]
+        if not row.text.strip():
+            reasons.append("form: the document has no text")
+        unknown = [label for label in row.labels or {} if task.labels and label not in task.labels]
+        reasons += [f"form: {label!r} is not a label of the task" for label in unknown]
+        if reasons:
+            found[number] = reasons
+    return found
+
+
+def duplicates(task: "Task", rows: Sequence["Row"]) -> Findings:
+    """Rows with the same text: all of them where the answers disagree, all but the first where they agree.
+
+    Which of two contradicting answers is right cannot be known here, and both together teach a coin toss.
+    """
+    same_text: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        same_text.setdefault(" ".join(row.text.split()), []).append(number)
+    found: Findings = {}
+    for numbers in same_text.values():
+        if len(numbers) == 1:
+            continue
+        first = rows[numbers[0]]
+        differing = [
+            name for name in _names(task) if any(rows[n].answer.get(name) != first.answer.get(name) for n in numbers)
+        ]
+        if differing:
+            reason = f"duplicate: {len(numbers)} rows of this text disagree on {', '.join(differing)}"
+            found |= {number: [reason] for number in numbers}
+        else:
+            found |= {number: [f"duplicate: same text and answer as {first.document}"] for number in numbers[1:]}
+    return found
+
+
+def _names(task: "Task") -> list[str]:
+    return [field.name for field in task.asked]

@@ -1,0 +1,90 @@
+"""The filters in order, the split, and a report of what each filter took out and why."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.errors import UsageError
+from training.collect import ANSWERS
+from training.curate.form import Findings, duplicates, wrong_form
+from training.curate.places import misplaced
+from training.curate.split import SPLITS, split_rows
+from training.curate.truth import not_in_text
+from training.rows import Row, data_hash, read_rows, row_line, write_lines
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+
+FILTERS: tuple[tuple[str, Callable[["Task", Sequence[Row]], Findings]], ...] = (
+    ("form", wrong_form),
+    ("evidence", not_in_text),
+    ("duplicate", duplicates),
+    ("place", misplaced),
+)
+"""In order; each sees only the rows that the ones before let through, so later statistics rest on better rows."""
+
+
+@dataclass(frozen=True)
+class FilterReport:
+    """What one filter did."""
+
+    name: str
+    seen: int
+    rejected: int
+    reasons: dict[str, int]
+    """Reason -> rows; a row can have several."""
+
+
+@dataclass(frozen=True)
+class CurationReport:
+    """What became of the rows."""
+
+    rows: int
+    rejected: int
+    train: int
+    validation: int
+    test: int
+    data_hash: str
+    """Of the training rows; goes into the model identity."""
+    filters: tuple[FilterReport, ...]
+
+
+def filter_rows(
+    task: "Task", rows: Sequence[Row]
+) -> tuple[list[Row], list[tuple[Row, list[str]]], tuple[FilterReport, ...]]:
+    """Rows that pass, rows that do not with reasons, and a report per filter."""
+    kept, rejected, reports = list(rows), [], []
+    for name, check in FILTERS:
+        found = check(task, kept)
+        reasons = Counter(reason for given in found.values() for reason in given)
+        reports.append(FilterReport(name, len(kept), len(found), dict(reasons.most_common())))
+        rejected += [(kept[number], given) for number, given in found.items()]
+        kept = [row for number, row in enumerate(kept) if number not in found]
+    return kept, rejected, tuple(reports)
+
+
+def curate(task: "Task", task_folder: Path, validation: float = 0.15, test: float = 0.15) -> CurationReport:
+    """Writes `dataset/{train,validation,test,rejected}.jsonl` and `dataset/report.json`.
+
+    Raises:
+        UsageError: There are no answers, or the shares leave nothing to train on.
+    """
+    if min(validation, test) < 0 or validation + test >= 1:
+        raise UsageError(f"validation {validation} and test {test} leave nothing to train on", "try 0.15 and 0.15")
+    answers_path = task_folder / ANSWERS
+    if not answers_path.is_file():
+        raise UsageError(f"{task_folder.name} has no {ANSWERS}", "import answers with `stillroom collect` first")
+    rows = read_rows(answers_path)
+    kept, rejected, filters = filter_rows(task, rows)
+    splits = split_rows(kept, validation, test)
+    dataset = task_folder / "dataset"
+    for name in SPLITS:
+        write_lines(dataset / f"{name}.jsonl", map(row_line, splits[name]))
+    write_lines(dataset / "rejected.jsonl", (row_line(row, reasons=reasons) for row, reasons in rejected))
+    sizes = {name: len(splits[name]) for name in SPLITS}
+    report = CurationReport(len(rows), len(rejected), **sizes, data_hash=data_hash(splits["train"]), filters=filters)
+    write_lines(dataset / "report.json", [json.dumps({"version": 1, **asdict(report)}, indent=2, ensure_ascii=False)])
+    return report

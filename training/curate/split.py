@@ -1,0 +1,64 @@
+"""Which rows train and which judge: decided by a hash, so that siblings stay together and nothing moves later."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from training.curate.near import near_duplicates
+
+if TYPE_CHECKING:
+    from training.rows import Row
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def sibling_key(row: "Row") -> str:
+    """What must not be divided: the row's group, or its text with case and blanks evened out."""
+    return f"group {row.group}" if row.group is not None else f"text {' '.join(row.text.lower().split())}"
+
+
+def families(rows: Sequence["Row"]) -> list[str]:
+    """Each row's family, named by the key of its first member; near duplicates join families."""
+    keys = [sibling_key(row) for row in rows]
+    parent = {key: key for key in keys}
+
+    def root(key: str) -> str:
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    for first, second in near_duplicates([row.text for row in rows]):
+        parent[root(keys[second])] = root(keys[first])
+    return [root(key) for key in keys]
+
+
+def place(key: str) -> float:
+    """A number from 0 to 1 that depends on the key only; further rows do not move it."""
+    return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
+
+
+def split_rows(rows: Sequence["Row"], validation: float, test: float) -> dict[Split, list["Row"]]:
+    """Rows of each split, in their order.
+
+    A split that should have rows but got none, as happens with few families, gets the family nearest to it.
+    """
+    names = families(rows)
+    places = {name: place(name) for name in names}
+    chosen: dict[str, Split] = {name: _split_at(at, validation, test) for name, at in places.items()}
+    wanted: dict[Split, float] = {"test": test, "validation": validation}
+    for split, share in wanted.items():
+        spare = sorted((name for name in places if chosen[name] == "train"), key=lambda name: places[name])
+        if share > 0 and split not in chosen.values() and len(spare) > 1:
+            chosen[spare[0]] = split
+    found: dict[Split, list[Row]] = {split: [] for split in SPLITS}
+    for row, name in zip(rows, names, strict=True):
+        found[chosen[name]].append(row)
+    return found
+
+
+def _split_at(at: float, validation: float, test: float) -> Split:
+    if at < test:
+        return "test"
+    return "validation" if at < test + validation else "train"

@@ -1,0 +1,28 @@
+"""Is what the teacher says in the document? A literal value that is not printed there was invented or altered."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from training.curate.form import Findings
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+    from training.rows import Row
+
+
+def not_in_text(task: "Task", rows: Sequence["Row"]) -> Findings:
+    """Rows with a value of a literal field that the text does not hold."""
+    from appliance.tasks.values import evidence
+
+    literal = [field for field in task.asked if field.evidence == "literal"]
+    found: Findings = {}
+    for number, row in enumerate(rows):
+        reasons = []
+        for field in literal:
+            value = row.answer.get(field.name)
+            parts = value if isinstance(value, list) else [value]
+            if any(part and evidence(field, part, row.text) is None for part in parts):
+                reasons.append(f"evidence: {field.name} is not in the text")
+        if reasons:
+            found[number] = reasons
+    return found

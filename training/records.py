@@ -1,0 +1,73 @@
+"""Recorded answers as they come: JSON Lines or CSV, to plain records with the place where each stands."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from appliance.errors import UsageError
+from training.rows import read_json_lines
+
+Record = dict[str, object]
+
+KNOWN_KEYS = ("document", "text", "answer", "label", "labels", "teacher", "group", "id")
+LARGEST_CELL = 1 << 26
+"""Characters of a CSV cell; a cell can hold a whole document."""
+
+
+def read_records(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, Record]]:
+    """Records of a file with the line that each ends on; a name that ends in .csv is CSV, everything else JSON Lines.
+
+    Args:
+        field_names: The task's fields; a CSV column of such a name is a part of the answer.
+
+    Raises:
+        UsageError: The file cannot be read as what it is, or a CSV column is unknown.
+    """
+    return _read_csv(path, field_names) if path.suffix.lower() == ".csv" else read_json_lines(path)
+
+
+def _read_csv(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, Record]]:
+    csv.field_size_limit(LARGEST_CELL)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            _check_columns(path, reader.fieldnames or [], field_names)
+            for cells in reader:
+                yield reader.line_num, _record(cells, field_names)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(
+            f"{path} cannot be read: {error}", "give a CSV file in UTF-8 with a line of column names"
+        ) from error
+
+
+def _check_columns(path: Path, columns: Sequence[str], field_names: Sequence[str]) -> None:
+    unknown = [column for column in columns if column not in KNOWN_KEYS and column not in field_names]
+    if unknown or not columns:
+        known = ", ".join([*KNOWN_KEYS, *field_names])
+        what = f"the column {unknown[0]!r} is unknown" if unknown else "there is no line of column names"
+        raise UsageError(f"{path}: {what}", f"known columns are {known}")
+
+
+def _record(cells: dict[str | None, str | None], field_names: Sequence[str]) -> Record:
+    """A line of CSV as a record: cells of fields become the answer, an empty cell is left out."""
+    if None in cells:
+        return {"more cells than columns": True}
+    record: Record = {key: cells[key] for key in KNOWN_KEYS if cells.get(key)}
+    for key in ("answer", "labels"):
+        if key in record:
+            record[key] = _parsed(str(record[key]))
+    fields = {name: _parsed(cells[name] or "") for name in field_names if name in cells and name not in KNOWN_KEYS}
+    if fields and "answer" not in record:
+        record["answer"] = fields
+    return record
+
+
+def _parsed(cell: str) -> object:
+    """A cell that holds a JSON object or array as such, any other as text."""
+    if cell[:1] in ("{", "["):
+        try:
+            return json.loads(cell)
+        except ValueError:
+            return cell
+    return cell
