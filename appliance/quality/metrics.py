@@ -1,11 +1,12 @@
 """How good answers are: field by field against gold, with what kind of mistake each wrong one is."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from appliance.quality.statistics import Interval, clustered_wilson, wilson
 from appliance.tasks.linecode import Answer
 
 if TYPE_CHECKING:
@@ -32,11 +33,18 @@ class Judged:
     outcomes: dict[str, Outcome]
     absent: frozenset[str]
     """Fields for which gold has no value; only these can be invented."""
+    failed: bool = False
+    """Whether the document got no answer."""
 
     @property
     def correct(self) -> int:
         """How many fields are right."""
         return sum(outcome is Outcome.CORRECT for outcome in self.outcomes.values())
+
+    @property
+    def invented(self) -> int:
+        """How many absent fields got a value."""
+        return sum(outcome is Outcome.INVENTED for outcome in self.outcomes.values())
 
     @property
     def whole(self) -> bool:
@@ -75,12 +83,13 @@ def outcome(field: "Field", gold: object, answer: object) -> Outcome:
 
 
 def judge(task: "Task", document: str, gold: Answer, answer: Answer | None) -> Judged:
-    """One document; a document without an answer has every gold value omitted and nothing right by luck."""
+    """One document; one without an answer has nothing right, its absent fields neither."""
     if answer is None:
         outcomes = {field.name: Outcome.OMITTED for field in task.asked}
     else:
         outcomes = {field.name: outcome(field, gold.get(field.name), answer.get(field.name)) for field in task.asked}
-    return Judged(document, outcomes, frozenset(field.name for field in task.asked if not gold.get(field.name)))
+    absent = frozenset(field.name for field in task.asked if not gold.get(field.name))
+    return Judged(document, outcomes, absent, answer is None)
 
 
 def count(judged: Iterable[Judged], field: str | None = None) -> Counts:
@@ -105,6 +114,72 @@ def by_field(task: "Task", judged: Sequence[Judged]) -> dict[str, Counts]:
     """Counts of each field, worst first."""
     table = {field.name: count(judged, field.name) for field in task.asked}
     return dict(sorted(table.items(), key=lambda entry: entry[1].accuracy))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Accuracy of the fields that a model is most sure of."""
+
+    share: float
+    """Of all fields."""
+    fields: int
+    least_confidence: float
+    """Of the fields that count; a threshold that would answer just these."""
+    accuracy: Interval
+
+
+COVERAGES = (0.5, 0.7, 0.9)
+
+
+def coverages(judged: Sequence[Judged], confidences: Sequence[Mapping[str, float]]) -> tuple[Coverage, ...]:
+    """Accuracy at shares of the fields, surest first; nothing where the model gives no confidence.
+
+    Args:
+        confidences: Of each document's fields; a field without one counts as the least sure.
+    """
+    places = [
+        (confidence.get(name, 0.0), number, found is Outcome.CORRECT)
+        for number, (document, confidence) in enumerate(zip(judged, confidences, strict=True))
+        for name, found in document.outcomes.items()
+    ]
+    if not any(confidences):
+        return ()
+    places.sort(key=lambda place: (-place[0], place[1]))
+    found = []
+    for share in COVERAGES:
+        kept = places[: round(share * len(places))]
+        right, sizes = Counter(place[1] for place in kept if place[2]), Counter(place[1] for place in kept)
+        accuracy = clustered_wilson([right[number] for number in sizes], list(sizes.values()))
+        found.append(Coverage(share, len(kept), kept[-1][0] if kept else 0.0, accuracy))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """How a classifier uses the label that means: none of these, or too unsure."""
+
+    abstained: int
+    rightly: int
+    """Abstained where gold does too."""
+    missed: int
+    """Answered where gold abstains."""
+    answered: int
+    answered_accuracy: Interval
+
+
+def abstention(task: "Task", golds: Sequence[Answer], answers: Sequence[Answer | None]) -> Abstention | None:
+    """Counts of abstaining; None for a task without such a label. A document without an answer counts as abstained."""
+    if task.abstain is None:
+        return None
+    pairs = [
+        (gold.get("label"), answer.get("label") if answer else None)
+        for gold, answer in zip(golds, answers, strict=True)
+    ]
+    silent = [given is None or given == task.abstain for _, given in pairs]
+    rightly = sum(quiet and gold == task.abstain for (gold, _), quiet in zip(pairs, silent, strict=True))
+    answered = [gold == given for (gold, given), quiet in zip(pairs, silent, strict=True) if not quiet]
+    missed = sum(gold == task.abstain for gold, _ in pairs) - rightly
+    return Abstention(sum(silent), rightly, missed, len(answered), wilson(sum(answered), len(answered)))
 
 
 def document_accuracy(judged: Sequence[Judged]) -> float:

@@ -59,6 +59,26 @@ class Readiness:
         """As it is printed."""
         return f"NEED {self.more} MORE" if self.decision is Decision.NEED_MORE else self.decision.value
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is READY."""
+        return self.decision is Decision.READY
+
+    @property
+    def advice(self) -> str:
+        """What to do next; empty where it is READY."""
+        if self.decision is Decision.NEED_MORE:
+            return f"label about {self.more} more documents and gate again: these cannot decide it"
+        return "" if self.ready else "collect more answers, correct the worst fields' rows, and train again"
+
+    @property
+    def reason(self) -> str:
+        """Why, in one line with the numbers."""
+        what = "difference to the teacher" if self.basis == "teacher" else "accuracy"
+        low, high, threshold = (f"{100 * value:.1f}" for value in (self.low, self.high, self.threshold))
+        asked = "points" if self.basis == "teacher" else "%"
+        return f"{what} {low} to {high} at 90 %, at least {threshold} {asked} are asked for, {self.documents} documents"
+
     def record(self) -> dict[str, object]:
         """For JSON."""
         return {"verdict": self.verdict, **asdict(self)}

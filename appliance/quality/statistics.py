@@ -89,6 +89,22 @@ def beta_quantile(p: float, a: float, b: float) -> float:
     return (low + high) / 2
 
 
+def clustered_wilson(numerators: Sequence[float], sizes: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Score interval of a share whose units come in clusters: counts are divided by the design effect.
+
+    Args:
+        numerators: How many units of each cluster are successes.
+        sizes: How many units each cluster has.
+    """
+    successes, units = float(sum(numerators)), float(sum(sizes))
+    if units <= 0:
+        return wilson(0, 0, confidence)
+    share = successes / units
+    rarer = min(successes, units - successes)
+    effect = design_effect(numerators, sizes, share * (1 - share), rarer)
+    return wilson(successes / effect, units / effect, confidence)
+
+
 def clopper_pearson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """Exact interval of a share; never narrower than it claims.
 
@@ -165,19 +181,3 @@ def design_effect(numerators: Sequence[float], sizes: Sequence[float], unit_vari
     residuals = sums - float(sums.sum()) / total * weights
     found = float((residuals**2).sum()) * clusters / (clusters - 1) / (total * unit_variance)
     return min(worst, max(1.0, (seen * found + PRIOR_SEEN * worst) / (seen + PRIOR_SEEN)))
-
-
-def cluster_bootstrap(
-    numerators: Sequence[float], sizes: Sequence[float], confidence: float = 0.95, draws: int = 4000, seed: int = 0
-) -> Interval:
-    """Percentile interval of sum(numerators) / sum(sizes) when whole clusters (documents) are drawn again.
-
-    Source: Davison and Hinkley 1997, section 3.8.
-    """
-    sums, weights = np.asarray(numerators, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    if not len(sums) or weights.sum() <= 0:
-        return Interval(0.0, -1.0, 1.0, confidence)
-    drawn = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
-    ratios = sums[drawn].sum(1) / np.maximum(weights[drawn].sum(1), 1e-12)
-    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(sums.sum() / weights.sum()), float(low), float(high), confidence)

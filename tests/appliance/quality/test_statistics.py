@@ -6,8 +6,8 @@ from scipy import optimize, stats
 
 from appliance.quality.statistics import (
     beta_quantile,
-    cluster_bootstrap,
     clopper_pearson,
+    clustered_wilson,
     design_effect,
     mcnemar_exact,
     normal_quantile,
@@ -93,9 +93,37 @@ def test_design_effect_of_independent_units_is_near_one() -> None:
     assert design_effect(list(sums), [10.0] * 400, 0.21, 1200) == pytest.approx(1.0, abs=0.2)
 
 
-def test_cluster_bootstrap_agrees_with_the_normal_interval() -> None:
-    sums = np.random.default_rng(1).binomial(10, 0.8, 300)
-    found = cluster_bootstrap(list(sums), [10.0] * 300)
-    half = 1.96 * np.std(sums / 10, ddof=1) / np.sqrt(300)
-    assert found.low == pytest.approx(found.estimate - half, abs=0.003)
-    assert found.high == pytest.approx(found.estimate + half, abs=0.003)
+def cluster_bootstrap(sums: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
+    """Percentile interval of a ratio when whole clusters are drawn again (Davison and Hinkley 1997, section 3.8)."""
+    drawn = np.random.default_rng(0).integers(0, len(sums), (4000, len(sums)))
+    low, high = np.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.15], ids=["independent", "clustered"])
+def test_clustered_wilson_agrees_with_the_bootstrap(spread: float) -> None:
+    generator = np.random.default_rng(1)
+    sizes = generator.integers(5, 15, 400)
+    shares = np.clip(0.8 + spread * generator.standard_normal(400), 0, 1)
+    sums = generator.binomial(sizes, shares)
+    found = clustered_wilson(list(sums), list(sizes))
+    low, high = cluster_bootstrap(sums, sizes)
+    assert found.estimate == pytest.approx(sums.sum() / sizes.sum())
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.004)
+
+
+def test_clustered_wilson_holds_its_level_with_few_clusters() -> None:
+    generator = np.random.default_rng(2)
+    held = 0
+    for _ in range(400):
+        shares = generator.beta(9, 1, 30)
+        sums = generator.binomial(10, shares)
+        found = clustered_wilson(list(sums), [10] * 30)
+        held += found.low <= 0.9 <= found.high
+    assert held / 400 >= 0.93
+
+
+def test_all_right_in_clusters_counts_documents_and_not_fields() -> None:
+    found = clustered_wilson([10] * 20, [10] * 20)
+    assert (found.estimate, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(wilson(20, 20).low, abs=1e-9)

@@ -1,0 +1,120 @@
+"""Runs an engine over labelled rows and judges what it answers."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.engines.engine import Engine, Request, Result
+from appliance.errors import UsageError
+from appliance.models.manifest import JSON, Manifest, Verdict, file_sha256, rewrite_manifest, utc_now
+from appliance.quality.metrics import abstention, count, coverages, judge
+from appliance.quality.readiness import against_gold, against_teacher, worst
+from appliance.quality.report import QualityReport, report
+from appliance.tasks.linecode import Answer
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+
+DEFAULT_REQUIRED = 0.95
+"""Field accuracy that is asked for where the task names neither a margin nor an accuracy."""
+
+
+@dataclass(frozen=True)
+class LabelledRow:
+    """A document with what is right, and perhaps with what the teacher said."""
+
+    document: str
+    text: str
+    gold: Answer
+    teacher: Answer | None = None
+
+
+def read_labelled(path: Path) -> list[LabelledRow]:
+    """Rows with `text` and `answer`, perhaps `document` and `teacher_answer`.
+
+    Raises:
+        UsageError: A line is something else; named by file and line.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise UsageError(
+                f"{path.name}:{number}: not JSON: {error}", "write one JSON object on each line"
+            ) from error
+        rows.append(_labelled(record, f"{path.name}:{number}", str(number)))
+    if not rows:
+        raise UsageError(f"{path.name} has no rows", "give JSON Lines with text and answer")
+    return rows
+
+
+def _labelled(record: object, where: str, name: str) -> LabelledRow:
+    if (
+        not isinstance(record, dict)
+        or not isinstance(record.get("text"), str)
+        or not isinstance(record.get("answer"), dict)
+    ):
+        raise UsageError(f"{where}: a row needs text and answer", 'write {"text": "...", "answer": {...}} on each line')
+    teacher = record.get("teacher_answer")
+    if not isinstance(teacher, dict | None):
+        raise UsageError(f"{where}: teacher_answer is not an object", 'write {"field": "value", ...} or leave it out')
+    return LabelledRow(str(record.get("document") or name), record["text"], record["answer"], teacher)
+
+
+def answer_all(engine: Engine, rows: Sequence[LabelledRow], told: Callable[[int], None]) -> list[Result]:
+    """The engine's results in the order of the rows.
+
+    Args:
+        told: Called with the number of answered rows after each.
+    """
+    requests = (Request(str(number), row.text) for number, row in enumerate(rows))
+    found: dict[str, Result] = {}
+    for result in engine.answer(requests):
+        found[result.key] = result
+        told(len(found))
+    lost = Result("", None, error="no_answer", error_message="the engine gave no result")
+    return [found.get(str(number), lost) for number in range(len(rows))]
+
+
+def judge_results(task: "Task", rows: Sequence[LabelledRow], results: Sequence[Result]) -> QualityReport:
+    """The report on a student's answers, with the verdict that the task's readiness asks for."""
+    answers = [result.answer for result in results]
+    judged = [judge(task, row.document, row.gold, answer) for row, answer in zip(rows, answers, strict=True)]
+    taught = [judge(task, row.document, row.gold, row.teacher) for row in rows if row.teacher is not None]
+    teacher = taught if len(taught) == len(rows) else None
+    found = []
+    margin, required = task.readiness.margin, task.readiness.required
+    if teacher is not None and margin is not None:
+        found.append(against_teacher(judged, teacher, margin))
+    if required is not None or not found:
+        found.append(against_gold(judged, DEFAULT_REQUIRED if required is None else required))
+    return replace(
+        report(task, judged, worst(found)),
+        coverage=coverages(judged, [result.confidence for result in results]),
+        abstention=abstention(task, [row.gold for row in rows], answers),
+        teacher_accuracy=count(teacher).accuracy if teacher else None,
+    )
+
+
+def write_verdict(artifact_dir: Path, manifest: Manifest, found: QualityReport, rows_path: Path) -> Verdict:
+    """Writes verdict and metrics into the artifact's manifest."""
+    readiness = found.readiness
+    verdict = Verdict(
+        readiness.verdict,
+        readiness.basis,
+        readiness.estimate,
+        readiness.low,
+        readiness.threshold,
+        readiness.documents,
+        readiness.fields,
+        file_sha256(rows_path),
+        utc_now(),
+    )
+    quality: JSON = json.loads(json.dumps(found.record()))
+    rewrite_manifest(artifact_dir, replace(manifest, verdict=verdict, metrics={**manifest.metrics, "quality": quality}))
+    return verdict

@@ -1,0 +1,105 @@
+"""What a gate found, as numbers with intervals and sample sizes, and as lines for a person."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from appliance.quality.metrics import Abstention, Counts, Coverage, Judged, by_field, count, document_accuracy
+from appliance.quality.readiness import Readiness
+from appliance.quality.statistics import Interval, clustered_wilson, wilson
+from appliance.text import percent_interval
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+
+SHOWN_FIELDS = 3
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """A student on labelled documents."""
+
+    documents: int
+    fields: int
+    failed: int
+    """Documents without an answer; their fields count as wrong."""
+    field_accuracy: Interval
+    """95 % score interval; documents are the clusters."""
+    document_accuracy: Interval
+    invented: Interval
+    """Share of the fields without a value in gold for which the student wrote one."""
+    counts: Counts
+    fields_worst_first: dict[str, Counts]
+    readiness: Readiness
+    coverage: tuple[Coverage, ...] = ()
+    """Accuracy if only the most confident share of the fields is answered."""
+    abstention: Abstention | None = None
+    """Only for a classification with an abstain label."""
+    teacher_accuracy: float | None = None
+
+    def record(self) -> dict[str, object]:
+        """For JSON."""
+        return {**asdict(self), "readiness": self.readiness.record()}
+
+    def lines(self) -> list[str]:
+        """For a terminal; every share with its interval and sample size."""
+        counts = self.counts
+        lines = [
+            f"field accuracy     {_share(self.field_accuracy)}, {self.fields} fields in {self.documents} documents",
+            f"document accuracy  {_share(self.document_accuracy)}, {self.documents} documents",
+            f"mistakes           {counts.omitted} omitted, {counts.substituted} substituted, {counts.invented} invented",
+        ]
+        if counts.absent:
+            lines.append(f"invented values    {_share(self.invented)}, {counts.absent} absent fields")
+        if self.failed:
+            lines.append(f"without an answer  {self.failed} of {self.documents} documents")
+        lines += [
+            f"most confident {100 * found.share:2.0f} %  {_share(found.accuracy)}, {found.fields} fields"
+            for found in self.coverage
+        ]
+        if self.abstention:
+            found = self.abstention
+            lines.append(
+                f"abstained          {found.abstained} of {self.documents}, rightly {found.rightly}; "
+                f"answered ones right {_share(found.answered_accuracy)}, {found.answered} documents"
+            )
+        if self.teacher_accuracy is not None:
+            lines.append(self._teacher_line(self.teacher_accuracy))
+        worst = list(self.fields_worst_first.items())[:SHOWN_FIELDS]
+        lines.append("worst fields       " + ", ".join(f"{name} {c.correct}/{c.fields}" for name, c in worst))
+        lines.append(f"verdict            {self.readiness.verdict} ({self.readiness.reason})")
+        return lines
+
+    def _teacher_line(self, teacher_accuracy: float) -> str:
+        found = self.readiness
+        if found.basis != "teacher" or found.p is None:
+            return f"teacher accuracy   {100 * teacher_accuracy:.1f} %, {self.fields} fields"
+        return (
+            f"student - teacher  {100 * found.estimate:+.1f} points (95 % at least {100 * found.low:+.1f}, "
+            f"margin {100 * found.threshold:+.1f}), McNemar p {found.p:.2f}"
+        )
+
+
+def _share(interval: Interval) -> str:
+    """A share in percent, with its interval: never a bare 100 %."""
+    return percent_interval(interval.estimate, interval.low, interval.high)
+
+
+def report(task: "Task", judged: Sequence[Judged], readiness: Readiness) -> QualityReport:
+    """Counts and intervals of judged documents; the optional parts are the caller's to add."""
+    counts = count(judged)
+    return QualityReport(
+        documents=len(judged),
+        fields=counts.fields,
+        failed=sum(document.failed for document in judged),
+        field_accuracy=clustered_wilson(
+            [document.correct for document in judged], [len(document.outcomes) for document in judged]
+        ),
+        document_accuracy=wilson(document_accuracy(judged) * len(judged), len(judged)),
+        invented=clustered_wilson(
+            [document.invented for document in judged], [len(document.absent) for document in judged]
+        ),
+        counts=counts,
+        fields_worst_first=by_field(task, judged),
+        readiness=readiness,
+    )
