@@ -1,0 +1,94 @@
+import random
+
+from training.demo.curriculum import MAX_TOKENS, batches, draw_examples, stage_at
+from training.demo.documents import ask, draw_document, words_of
+from training.demo.genres import UTILITY_BILL
+from training.demo.layouts import HELD_OUT_WAYS, WAYS, draw_layout, print_block
+from training.demo.pools import LOCALES, pools
+from training.demo.utility import draw_bills
+
+
+def _documents(split, count=150, **options):
+    rng = random.Random(f"{split}{options}")
+    return [draw_document(rng, split, **options) for _ in range(count)]
+
+
+def test_every_true_value_stands_in_the_document():
+    for document in _documents("train") + _documents("train", short=3) + _documents("test"):
+        for asked in document.asked:
+            assert asked.value is None or asked.value in document.text
+
+
+def test_questions_of_a_document_differ_and_a_quarter_asks_for_what_is_missing():
+    documents = _documents("train", 400)
+    asked = [asked for document in documents for asked in document.asked]
+    for document in documents:
+        phrases = [asked.phrase for asked in document.asked]
+        assert len(set(phrases)) == len(phrases)
+    assert 0.17 < sum(one.value is None for one in asked) / len(asked) < 0.3
+
+
+def test_splits_share_no_name_and_no_layout():
+    for kind in ("names", "companies", "streets", "places", "cities", "phones"):
+        for locale in range(len(LOCALES)):
+            train, test = getattr(pools("train"), kind)[locale], getattr(pools("test"), kind)[locale]
+            assert train
+            assert test
+            assert not set(train) & set(test)
+    layouts = {split: {document.layout for document in _documents(split, 300)} for split in ("train", "test")}
+    assert not layouts["train"] & layouts["test"]
+
+
+def test_held_out_ways_are_printed_only_in_test_documents():
+    rng = random.Random(3)
+    for _ in range(200):
+        assert not set(draw_layout(rng, "train", 2).ways) & set(HELD_OUT_WAYS)
+    assert draw_layout(rng, "test", 1, HELD_OUT_WAYS).is_test
+
+
+def test_each_way_prints_every_label_and_value():
+    pairs = [("Total due", "$ 45.10"), ("Order no.", "A-4711"), ("Client", "Ada Byron")]
+    for name in WAYS:
+        text = "\n".join(print_block(random.Random(1), name, pairs))
+        for label, value in pairs:
+            assert value in text
+            assert label.lower() in text.lower()
+
+
+def test_the_kept_out_genre_is_in_no_training_document():
+    bill_labels = {label.lower() for spec in UTILITY_BILL.fields for label in spec.labels if "meter" in label.lower()}
+    for document in _documents("train", 400):
+        assert document.genre != UTILITY_BILL.name
+        lines = {line.partition(":")[0].strip().lower() for line in document.text.split("\n")}
+        assert not lines & (bill_labels - {"meter"})
+
+
+def test_an_absent_field_is_never_asked_by_words_that_are_printed():
+    rng = random.Random(5)
+    for document in _documents("train", 200):
+        for asked in document.asked:
+            if asked.value is None:
+                assert f"\n{asked.phrase.capitalize()}:" not in document.text
+    assert words_of("number of the invoice") == {"invoice"}
+    assert all(asked.value is None for asked in ask(rng, [], UTILITY_BILL.fields, 9))
+
+
+def test_the_same_seed_gives_the_same_bills_and_splits_differ():
+    first, again = draw_bills(4, 12, "train"), draw_bills(4, 12, "train")
+    assert [bill.text for bill in first] == [bill.text for bill in again]
+    assert not {bill.text for bill in first} & {bill.text for bill in draw_bills(4, 12, "test")}
+
+
+def test_pools_of_examples_are_a_function_of_seed_and_number():
+    def encode(text, special):
+        return [1] if special else list(text.encode()[::4])
+
+    first, again, next_pool = (draw_examples(7, number, 4000, encode) for number in (0, 0, 1))
+    assert first == again
+    assert first != next_pool
+    for example in first:
+        assert len(example.input_ids) == len(example.weights) <= MAX_TOKENS
+        assert max(example.weights) == 1.0
+    cut = list(batches(first, 700, random.Random(1)))
+    assert sorted(len(e.input_ids) for b in cut for e in b) == [len(e.input_ids) for e in first]
+    assert stage_at(0).short_share > stage_at(1e9).short_share
