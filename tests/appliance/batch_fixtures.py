@@ -133,8 +133,9 @@ class Bench:
 
     def wait_until_held(self) -> None:
         """Returns when the engine has the document that holds it in work."""
-        with open(self.root / "reached", "rb"):
-            pass
+        with open(self.root / "reached", "rb") as reached:
+            # To its end: a writer that is killed while it still holds the pipe would answer the next call too.
+            reached.read()
 
     def release(self) -> None:
         """Lets the held engine go on."""
