@@ -1,6 +1,7 @@
 """Runs an engine over labelled rows and judges what it answers."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ class LabelledRow:
     text: str
     gold: Answer
     teacher: Answer | None = None
+    source: str = "person"
+    """Who says what is right: `person`, or `teacher` where nobody has looked at the teacher's answer."""
 
 
 def read_labelled(path: Path) -> list[LabelledRow]:
@@ -63,7 +66,8 @@ def _labelled(record: object, where: str, name: str) -> LabelledRow:
     teacher = record.get("teacher_answer")
     if not isinstance(teacher, dict | None):
         raise UsageError(f"{where}: teacher_answer is not an object", 'write {"field": "value", ...} or leave it out')
-    return LabelledRow(str(record.get("document") or name), record["text"], record["answer"], teacher)
+    source = str(record.get("source") or "person")
+    return LabelledRow(str(record.get("document") or name), record["text"], record["answer"], teacher, source)
 
 
 def answer_all(engine: Engine, rows: Sequence[LabelledRow], told: Callable[[int], None]) -> list[Result]:
@@ -97,6 +101,7 @@ def judge_results(task: "Task", rows: Sequence[LabelledRow], results: Sequence[R
         report(task, judged, worst(found)),
         coverage=coverages(judged, [result.confidence for result in results]),
         abstention=abstention(task, [row.gold for row in rows], answers),
+        labelled_by=dict(Counter(row.source for row in rows)),
         teacher_accuracy=count(teacher).accuracy if teacher else None,
     )
 

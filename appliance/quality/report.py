@@ -1,7 +1,7 @@
 """What a gate found, as numbers with intervals and sample sizes, and as lines for a person."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.quality.metrics import Abstention, Counts, Coverage, Judged, by_field, count, document_accuracy
@@ -36,6 +36,8 @@ class QualityReport:
     abstention: Abstention | None = None
     """Only for a classification with an abstain label."""
     teacher_accuracy: float | None = None
+    labelled_by: dict[str, int] = field(default_factory=dict)
+    """Rows by who says what is right."""
 
     def record(self) -> dict[str, object]:
         """For JSON."""
@@ -65,6 +67,8 @@ class QualityReport:
             )
         if self.teacher_accuracy is not None:
             lines.append(self._teacher_line(self.teacher_accuracy))
+        if taught := self.labelled_by.get("teacher"):
+            lines.append(f"unreviewed labels  {taught} of {self.documents} rows hold the teacher's answer as it is")
         worst = list(self.fields_worst_first.items())[:SHOWN_FIELDS]
         lines.append("worst fields       " + ", ".join(f"{name} {c.correct}/{c.fields}" for name, c in worst))
         lines.append(f"verdict            {self.readiness.verdict} ({self.readiness.reason})")

@@ -1,0 +1,189 @@
+"""`stillroom gate` on an artifact of the no-op engine: judged through the engine, verdict in the manifest."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from appliance.engines.engine import Result
+from appliance.errors import UsageError
+from appliance.models.manifest import file_sha256, read_manifest, verify_artifact
+from appliance.quality.gate import LabelledRow, judge_results, read_labelled
+from appliance.quality.metrics import Outcome, judge
+from appliance.tasks.linecode import Answer
+from appliance.tasks.task import Task, load_task
+from tests.appliance.batch_fixtures import Bench
+
+
+def labelled(path: Path, right: int, wrong: int) -> Path:
+    """Rows that the no-op engine answers right, then ones of which gold says another total and no number."""
+    lines = []
+    for number in range(right + wrong):
+        gold = (
+            {"number": f"n{number}", "total": f"{number}.50"} if number < right else {"number": None, "total": "0.99"}
+        )
+        text = f"an order\nnumber: n{number}\ntotal: {number}.50\n"
+        lines.append(
+            json.dumps({"document": f"{number}.txt", "text": text, "answer": gold, "sha256": "", "labels": None})
+        )
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def gate(bench: Bench, rows: Path, *options: str) -> tuple[int, str, str]:
+    found = bench.call("gate", str(bench.task_path), str(bench.artifact_dir), "--rows", str(rows), *options)
+    return found.returncode, found.stdout, found.stderr
+
+
+def test_a_good_student_is_ready_and_its_manifest_says_on_what(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 80, 0)
+    code, stdout, stderr = gate(bench, rows, "--json")
+    assert (code, stderr) == (0, "")
+    report = json.loads(stdout)
+    assert report["documents"] == 80
+    assert report["fields"] == 160
+    assert report["field_accuracy"]["estimate"] == 1.0
+    assert report["field_accuracy"]["low"] < 1.0
+    assert report["readiness"]["verdict"] == "READY"
+    verdict = verify_artifact(bench.artifact_dir).verdict
+    assert verdict is not None
+    assert (verdict.verdict, verdict.basis, verdict.documents) == ("READY", "gold", 80)
+    assert verdict.labelled_sha256 == file_sha256(rows)
+    assert verdict.threshold == 0.95
+    assert verdict.low == report["readiness"]["low"] > 0.95
+    assert read_manifest(bench.artifact_dir).metrics["quality"]["counts"]["correct"] == 160
+
+
+def test_a_bad_student_is_not_ready_and_the_exit_code_says_so(bench: Bench) -> None:
+    code, stdout, stderr = gate(bench, labelled(bench.root / "rows.jsonl", 40, 40))
+    assert code == 3
+    assert "verdict            NOT READY" in stdout
+    assert "40 substituted, 40 invented" in stdout
+    assert stderr.startswith("error: the verdict on orders-noop is NOT READY: accuracy")
+    verdict = read_manifest(bench.artifact_dir).verdict
+    assert verdict is not None
+    assert verdict.verdict == "NOT READY"
+
+
+def test_few_documents_need_more_and_the_number_is_told(bench: Bench) -> None:
+    code, stdout, stderr = gate(bench, labelled(bench.root / "rows.jsonl", 12, 0), "--json")
+    readiness = json.loads(stdout)["readiness"]
+    assert code == 3
+    assert readiness["verdict"] == f"NEED {readiness['more']} MORE"
+    assert readiness["more"] > 0
+    assert f"label about {readiness['more']} more documents" in stderr
+
+
+def test_documents_without_an_answer_count_as_wrong(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 20, 0)
+    long = {"document": "long.txt", "text": "word " * 2000, "answer": {"number": None, "total": None}}
+    rows.write_text(rows.read_text() + json.dumps(long) + "\n")
+    _, stdout, _ = gate(bench, rows, "--json")
+    report = json.loads(stdout)
+    assert (report["failed"], report["counts"]["correct"], report["fields"]) == (1, 40, 42)
+
+
+def test_rows_default_to_the_tasks_held_out_ones_and_a_broken_artifact_is_refused(bench: Bench) -> None:
+    (bench.root / "dataset").mkdir()
+    labelled(bench.root / "dataset" / "test.jsonl", 3, 0)
+    arguments = ["gate", str(bench.task_path), str(bench.artifact_dir), "--json"]
+    assert json.loads(bench.call(*arguments).stdout)["documents"] == 3
+    before = (bench.artifact_dir / "manifest.json").read_text()
+    noop = bench.artifact_dir / "noop.json"
+    noop.write_text(noop.read_text() + " ")
+    refused = bench.call(*arguments)
+    assert refused.returncode == 1
+    assert "noop.json has" in refused.stderr
+    assert (bench.artifact_dir / "manifest.json").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no rows"),
+        ("{}\n", "rows.jsonl:1: a row needs text and answer"),
+        ('{"text": "x", "answer": {}}\n{"text"\n', "rows.jsonl:2: not JSON"),
+        ('{"text": "x", "answer": {}, "teacher_answer": 3}\n', "rows.jsonl:1: teacher_answer is not an object"),
+    ],
+    ids=["empty", "no row", "broken", "teacher"],
+)
+def test_rows_that_are_none_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_labelled(tmp_path / "rows.jsonl")
+
+
+def test_a_model_of_another_task_is_refused(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 3, 0)
+    bench.task_path.write_text(bench.task_path.read_text().replace("Read the order", "Read the invoice"))
+    code, _, stderr = gate(bench, rows)
+    assert code == 2
+    assert "another version of a task" in stderr
+
+
+def classification(tmp_path: Path, readiness: str = "") -> Task:
+    (tmp_path / "task.toml").write_text(
+        'version = 1\nname = "requests"\nkind = "classify"\ninstruction = "What?"\nlabels = ["a", "b", "none"]\n'
+        f'abstain = "none"\n{readiness}'
+    )
+    return load_task(tmp_path)
+
+
+def results(labels: list[str | None], confidences: list[float]) -> list[Result]:
+    return [
+        Result(str(number), None if label is None else {"label": label}, {"label": sure})
+        for number, (label, sure) in enumerate(zip(labels, confidences, strict=True))
+    ]
+
+
+def test_abstaining_is_counted_apart(tmp_path: Path) -> None:
+    golds = ["a", "a", "b", "none", "none", "b"]
+    rows = [LabelledRow(str(number), "x", {"label": gold}) for number, gold in enumerate(golds)]
+    given: list[str | None] = ["a", "none", "a", "none", "b", None]
+    found = judge_results(classification(tmp_path), rows, results(given, [0.5] * 6)).abstention
+    assert found is not None
+    assert (found.abstained, found.rightly, found.missed, found.answered) == (3, 1, 1, 3)
+    assert found.answered_accuracy.estimate == pytest.approx(1 / 3)
+
+
+def test_coverage_counts_the_most_confident(tmp_path: Path) -> None:
+    rows = [LabelledRow(str(number), "x", {"label": "a"}) for number in range(10)]
+    given: list[str | None] = ["a"] * 6 + ["b"] * 4
+    found = judge_results(classification(tmp_path), rows, results(given, [1 - number / 20 for number in range(10)]))
+    assert [(c.share, c.fields, c.accuracy.estimate) for c in found.coverage] == [
+        (0.5, 5, 1.0), (0.7, 7, pytest.approx(6 / 7)), (0.9, 9, pytest.approx(6 / 9)),
+    ]  # fmt: skip
+    assert found.coverage[0].least_confidence == pytest.approx(0.8)
+    assert "most confident 50 %" in "\n".join(found.lines())
+
+
+def test_with_the_teachers_answers_and_a_margin_the_student_is_compared_with_it(tmp_path: Path) -> None:
+    task = classification(tmp_path, "[readiness]\nmargin = 0.03\n")
+    rows = [LabelledRow(str(n), "x", {"label": "a"}, {"label": "a" if n % 10 else "b"}) for n in range(200)]
+    given: list[str | None] = ["a" if n % 10 != 1 else "b" for n in range(200)]
+    found = judge_results(task, rows, results(given, [1.0] * 200))
+    assert found.readiness.basis == "teacher"
+    assert found.readiness.estimate == 0.0
+    assert found.teacher_accuracy == pytest.approx(0.9)
+    assert "student - teacher" in "\n".join(found.lines())
+
+
+def test_unreviewed_teacher_answers_as_gold_are_told(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 6, 0)
+    lines = rows.read_text().splitlines()
+    rows.write_text("\n".join([*lines[:2], *(line.replace("{", '{"source": "teacher", ', 1) for line in lines[2:])]))
+    _, stdout, _ = gate(bench, rows)
+    assert "4 of 6 rows hold the teacher's answer as it is" in stdout
+
+
+def test_each_kind_of_mistake_has_its_name(bench: Bench) -> None:
+    task = load_task(bench.task_path)
+    gold: Answer = {"number": "17", "total": None}
+
+    def outcomes(answer: Answer | None) -> tuple[Outcome, ...]:
+        return tuple(judge(task, "a.txt", gold, answer).outcomes.values())
+
+    assert outcomes({"number": "17", "total": ""}) == (Outcome.CORRECT, Outcome.CORRECT)
+    assert outcomes({"number": "18", "total": "3"}) == (Outcome.SUBSTITUTED, Outcome.INVENTED)
+    assert outcomes({"number": None, "total": None}) == (Outcome.OMITTED, Outcome.CORRECT)
+    assert outcomes(None) == (Outcome.OMITTED, Outcome.OMITTED)
