@@ -1,0 +1,51 @@
+"""`stillroom tui`: checks the terminal before Textual is imported, runs the screens, says what goes on without them."""
+
+import os
+import sys
+
+import click
+
+from appliance.errors import ResourceError
+from appliance.settings import load_settings
+
+_LIST = "`stillroom jobs list` and `stillroom models list` tell the same as text"
+
+
+@click.command("tui")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII characters only.")
+@click.option(
+    "--mouse/--no-mouse", default=None, help="Listen to the mouse; by default only where the session is not over SSH."
+)
+def command(ascii_only: bool, mouse: bool | None) -> None:
+    """Watch models and jobs on a terminal screen.
+
+    It can be closed at any time; jobs run in processes of their own.
+    """
+    check_terminal(dict(os.environ))
+    settings = load_settings(dict(os.environ))
+    # The screens import Textual, which the other verbs must not wait for.
+    from tui.app import StillroomApp
+
+    app = StillroomApp(settings, ascii_only)
+    app.run(mouse="SSH_CONNECTION" not in os.environ if mouse is None else mouse)
+    if app.failure is not None:
+        raise app.failure
+    if at_work := app.looked.at_work:
+        told = "1 job goes on" if at_work == 1 else f"{at_work} jobs go on"
+        sys.stderr.write(f"{told}: `stillroom jobs list` shows how far\n")
+
+
+def check_terminal(environ: dict[str, str]) -> None:
+    """Refuses where no screen can be drawn.
+
+    Raises:
+        ResourceError: There is no terminal, or one that cannot move its cursor.
+    """
+    # Textual draws on stderr, so all three must be the terminal.
+    for name, stream in (("stdin", sys.stdin), ("stdout", sys.stdout), ("stderr", sys.stderr)):
+        if stream is None or not stream.isatty():
+            raise ResourceError(f"the screens need a terminal, {name} is none", _LIST)
+    if environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
+        raise ResourceError(
+            f"the screens need a terminal that can move its cursor, TERM is {environ.get('TERM') or 'not set'}", _LIST
+        )

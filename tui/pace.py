@@ -1,0 +1,100 @@
+"""How fast a job is and how long it still takes, from what was seen of it; says nothing where it does not know."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from appliance.jobs.ledger import JobSummary
+from appliance.jobs.states import State
+
+LEAST_DOCUMENTS = 10
+"""With fewer documents a speed is a guess, and no time left is shown."""
+_WINDOW_DOCUMENTS = 100
+_WINDOW_SECONDS = 60.0
+_STALLED_SECONDS = 30.0
+_STALLED_DOCUMENTS = 10.0
+"""A job is stalled when this many documents should have come at the former speed and none came."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A job's present speed; None where too little is known."""
+
+    documents_per_second: float | None
+    seconds_left: float | None
+    stalled_seconds: float | None = None
+    """How long no document was finished, where that is too long for the job's speed."""
+
+
+class PaceMeter:
+    """Remembers how many documents a job had finished when; fed at each look at the job."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+        self._last_gain = 0.0
+
+    def look(self, job: JobSummary, now: float) -> Pace:
+        """The pace after this look.
+
+        Args:
+            now: Seconds of a clock that only goes forward.
+        """
+        finished = job.done + job.failed
+        if job.state is not State.RUNNING:
+            self._seen.clear()
+            return Pace(job.documents_per_second or None, None)
+        if not self._seen or finished < self._seen[-1][1]:
+            self._seen.clear()
+            self._last_gain = now
+        elif finished > self._seen[-1][1]:
+            self._last_gain = now
+        self._seen.append((now, finished))
+        self._forget(now, finished)
+        speed = self._speed(job, finished)
+        quiet = now - self._last_gain
+        if finished < job.total and quiet > max(_STALLED_SECONDS, _STALLED_DOCUMENTS / speed if speed else 0.0):
+            return Pace(speed, None, quiet)
+        return Pace(speed, (job.total - finished) / speed if speed else None)
+
+    def _forget(self, now: float, finished: int) -> None:
+        """Keeps the latest minute, or the latest hundred documents where those took longer."""
+        seen = self._seen
+        while len(seen) > 2 and now - seen[1][0] > _WINDOW_SECONDS and finished - seen[1][1] >= _WINDOW_DOCUMENTS:
+            seen.popleft()
+        # One look a second: an hour of looks bounds the memory of a job that is very slow.
+        while len(seen) > 3600:
+            seen.popleft()
+
+    def _speed(self, job: JobSummary, finished: int) -> float | None:
+        (first, before), (last, _) = self._seen[0], self._seen[-1]
+        if finished - before >= LEAST_DOCUMENTS and last > first:
+            return (finished - before) / (last - first)
+        if finished >= LEAST_DOCUMENTS and job.documents_per_second > 0:
+            return job.documents_per_second
+        return None
+
+
+def rough_duration(seconds: float) -> str:
+    """A duration no finer than an estimate can be: `~40 s`, `~12 min`, `~3.5 h`, `~4 d`."""
+    if seconds < 90:
+        return f"~{max(5, 5 * round(seconds / 5))} s"
+    if seconds < 90 * 60:
+        return f"~{round(seconds / 60)} min"
+    if seconds < 36 * 3600:
+        return f"~{seconds / 3600:.1f} h"
+    return f"~{seconds / 86400:.0f} d"
+
+
+def speed_text(documents_per_second: float | None) -> str:
+    """Documents per second with two or three digits; a dash where nothing is known."""
+    if documents_per_second is None:
+        return "-"
+    if documents_per_second < 9.95:
+        return f"{documents_per_second:.2f}" if documents_per_second < 0.995 else f"{documents_per_second:.1f}"
+    return f"{documents_per_second:,.0f}"
+
+
+def left_text(pace: Pace) -> str:
+    """The time left, `stalled`, or a dash where nothing is known."""
+    if pace.stalled_seconds is not None:
+        return "stalled"
+    return rough_duration(pace.seconds_left) if pace.seconds_left is not None else "-"

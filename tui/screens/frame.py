@@ -1,0 +1,127 @@
+"""What all screens share: the line of tabs, the place for facts, the line of keys, help, and the way back."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.widget import Widget
+
+from tui.cells import FAINT, STRONG, Cell, Line
+from tui.widgets.bar import Bar, keys, tabs
+
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
+    from tui.app import Looked, StillroomApp
+
+LEAST_WIDTH, LEAST_HEIGHT = 60, 12
+TABS = ("Models", "Jobs")
+GLOBAL_KEYS = (("?", "Help"), ("q", "Quit"))
+
+
+class Frame(Screen[None]):
+    """A screen with its tab, its keys, and the command that does the same."""
+
+    TAB: ClassVar[str] = ""
+    HELP_LINES: ClassVar[tuple[str, ...]] = ()
+    """What this screen is for, for the help."""
+    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    """Key, short name for the line of keys (empty: only in the help), what it does."""
+    AUTO_FOCUS = "Table, Lines"
+    BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
+        Binding("question_mark", "help", show=False),
+        Binding("escape", "back", show=False),
+        Binding("R,upper_r", "look", show=False),
+    ]
+
+    @property
+    def stillroom(self) -> "StillroomApp":
+        """The app, by its own type."""
+        return cast("StillroomApp", self.app)
+
+    def body(self) -> Widget:
+        """The widget that takes the middle of the screen."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        """The frame from top to bottom."""
+        yield Bar(id="tabs")
+        yield Bar(id="head")
+        yield self.body()
+        yield Bar(id="facts")
+        yield Bar(id="keys")
+        yield Bar(id="too-small")
+
+    def on_mount(self) -> None:
+        """Draws what does not depend on data, then listens."""
+        names = [(key, name) for key, name, _ in self.KEYS if name]
+        self.bar("keys").show([keys([*names, *GLOBAL_KEYS])])
+        self.stillroom.looked_signal.subscribe(self, self._take)
+        self._take(self.stillroom.looked)
+
+    def on_screen_resume(self) -> None:
+        """Shows what happened while another screen was in sight."""
+        self._take(self.stillroom.looked)
+
+    def on_resize(self) -> None:
+        """On a terminal that is too small, says so instead of drawing a muddle."""
+        width, height = self.app.size
+        self.set_class(width < LEAST_WIDTH or height < LEAST_HEIGHT, "-too-small")
+        says = f"The screen has {width}x{height}, this needs {LEAST_WIDTH}x{LEAST_HEIGHT}."
+        others = "Make it larger, or `stillroom jobs list`."
+        self.bar("too-small").show([[Cell(says)], [Cell(others)], [Cell("q quits.")]])
+
+    def bar(self, name: str) -> Bar:
+        """One of the frame's bars."""
+        return self.query_one(f"#{name}", Bar)
+
+    def _take(self, looked: "Looked") -> None:
+        if not self.is_mounted or not self.is_current:
+            return
+        count = looked.at_work
+        right = f"{count} job{'s' if count != 1 else ''} at work" if count else ""
+        self.bar("tabs").show([tabs(TABS, self.TAB)], right)
+        self.take(looked)
+
+    def take(self, looked: "Looked") -> None:
+        """Shows what the latest look saw."""
+
+    def tell(self, facts: Sequence[Line], command: str) -> None:
+        """Shows facts about the chosen row and the command that says the same."""
+        self.bar("facts").show([*facts, [Cell("$ ", FAINT), Cell(command, STRONG)]])
+
+    async def action_help(self) -> None:
+        """Explains this screen."""
+        from tui.screens.help import HelpScreen
+
+        await self.app.push_screen(HelpScreen(self))
+
+    async def action_back(self) -> None:
+        """Goes back to the screen that opened this one."""
+        if len(self.app.screen_stack) > 1:
+            self.app.pop_screen()
+
+    def action_look(self) -> None:
+        """Looks now."""
+        self.stillroom.look()
+
+    async def ask(self, label: str, value: str = "") -> "Input":
+        """Opens a line to type in, above the keys."""
+        from textual.widgets import Input
+
+        for former in self.query(Input):
+            await former.remove()
+        line = Input(value, placeholder=label, compact=True, select_on_focus=False)
+        line.cursor_blink = False
+        await self.mount(line, before="#keys")
+        line.focus()
+        return line
+
+    async def stop_asking(self) -> None:
+        """Takes the line to type in away."""
+        from textual.widgets import Input
+
+        await self.query(Input).remove()
+        self.query_one(self.AUTO_FOCUS.split(",")[0] if self.query("Table") else "Lines").focus()

@@ -1,0 +1,274 @@
+"""One job: how far it is, and its documents with the reasons of those that failed."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+from textual.message import Message
+from textual.widget import Widget
+
+from appliance.jobs.job import JobConfig, read_config
+from appliance.jobs.ledger import DocumentEntry, JobSummary, open_readonly
+from appliance.jobs.states import State
+from appliance.text import human_count
+from tui.cells import BAD, FAINT, STRONG, Cell, Line, state_cell
+from tui.pace import Pace, left_text, speed_text
+from tui.paging import DocumentPages, find_path, read_page
+from tui.screens.frame import Frame
+from tui.screens.jobs import show_command
+from tui.watching import AT_WORK, READING_ERRORS, problem_of
+from tui.widgets.table import Column, Table
+
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
+    from tui.app import Looked
+
+COLUMNS = (
+    Column("State", 11),
+    Column("Document", cut_start=True),
+    Column("Size", 7, right=True),
+    Column("Reason", 18),
+)
+FILTERS = (None, State.FAILED, State.QUARANTINED, State.DONE, State.QUEUED)
+_BAR_CELLS = 30
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a document has no answer."""
+
+    document: int
+    text: str
+
+
+class JobScreen(Frame):
+    """A job's counters above its documents."""
+
+    TAB = "Jobs"
+    HELP_LINES = (
+        "One job: its counters, and its documents in path order.",
+        "f shows all documents, then only the failed, quarantined, done, queued ones. A quarantined document"
+        " killed its reader or the engine twice and is not tried again.",
+        "/ goes to the first document whose path is the typed one or comes after it.",
+    )
+    KEYS = (
+        ("Enter", "Open", "the document: its answer, its text, its reason"),
+        ("f", "State", "only documents in one state"),
+        ("/", "Go to", "go to a path"),
+        ("i", "Info", "configuration, events, and commands for this job"),
+        ("Esc", "Back", "back to the jobs"),
+    )
+    BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
+        Binding("f", "state", show=False),
+        Binding("slash", "go_to", show=False),
+        Binding("i", "info", show=False),
+    ]
+
+    class PageRead(Message):
+        """A page was read, or could not be."""
+
+        def __init__(self, pages: DocumentPages, page: int, entries: list[DocumentEntry], problem: str = "") -> None:
+            super().__init__()
+            self.pages, self.page, self.entries, self.problem = pages, page, entries, problem
+
+    class Found(Message):
+        """A path was found in a list of documents, or the reason of one of them."""
+
+        def __init__(self, pages: DocumentPages, position: int | None, reason: Reason | None = None) -> None:
+            super().__init__()
+            self.pages, self.position, self.reason = pages, position, reason
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__()
+        self._job_id = job_id
+        self._job: JobSummary | None = None
+        self._config: JobConfig | None = None
+        self._pages = DocumentPages(None, self._wanted)
+        self._reading = False
+        self._reason = Reason(0, "")
+        self._problem = ""
+
+    def body(self) -> Widget:
+        """The documents."""
+        return Table(COLUMNS)
+
+    def on_mount(self) -> None:
+        """Reads what never changes of the job."""
+        self._directory = self.stillroom.settings.jobs_dir / self._job_id
+        try:
+            self._config = read_config(self._directory)
+        except READING_ERRORS as error:
+            self._problem = problem_of(error).message
+        self.bar("head").add_class("-shown")
+        self.bar("head").styles.height = 3
+        super().on_mount()
+
+    def take(self, looked: "Looked") -> None:
+        """Shows the counters, and reads the documents in sight again if there is news."""
+        place = next((n for n, job in enumerate(looked.jobs) if job.id == self._job_id), None)
+        if place is None:
+            if looked.seconds:
+                self.bar("head").show([[Cell("This job was removed: Esc goes back.", BAD)]])
+            return
+        job = looked.jobs[place]
+        self.bar("head").show(self._head(job, looked.paces[place]))
+        news = self._job is None or _counters(job) != _counters(self._job)
+        self._job = job
+        if news:
+            table = self.query_one(Table)
+            before = len(self._pages)
+            self._pages.set_count(job)
+            self._pages.keep_only(table.rows_in_sight)
+            if before != len(self._pages) or not before:
+                table.show(self._pages, self._notice(job))
+            for page in {row // 100 for row in table.rows_in_sight}:
+                self._wanted(page)
+
+    def _head(self, job: JobSummary, pace: Pace) -> list[Line]:
+        finished = job.done + job.failed
+        share = finished / job.total if job.total else 0.0
+        filled = int(share * _BAR_CELLS)
+        counts = f"{job.done:,} of {job.total:,} done, {job.failed:,} failed"
+        if job.quarantined:
+            counts += f" ({job.quarantined:,} quarantined)"
+        if pace.documents_per_second is not None:
+            counts += f", {speed_text(pace.documents_per_second)} documents/s"
+        if job.state in AT_WORK:
+            counts += f", {left_text(pace)} left" if pace.seconds_left is not None else ""
+            counts += ", stalled" if pace.stalled_seconds is not None else ""
+        bar = f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}] "
+        told = [Cell("   " + job.message, BAD)] if job.message else []
+        model = self._config.model_name if self._config else ""
+        return [
+            [Cell(job.name, STRONG), Cell("   "), state_cell(job.state), *told],
+            [Cell(bar), Cell(counts)],
+            [Cell(f"model {model} {job.model[:16]}", FAINT)],
+        ]
+
+    def _notice(self, job: JobSummary) -> list[Line]:
+        if self._pages.state is not None:
+            return [[Cell(f"No document of this job is {self._pages.state}: f shows those in another state.")]]
+        if job.state in AT_WORK:
+            return [[Cell("The folder is being listed.")]]
+        return [[Cell("The folder holds no documents: zero rows.")]]
+
+    def _wanted(self, page: int) -> None:
+        """Reads a page in a thread, one at a time; what is still in sight is asked for again afterwards."""
+        if not self._reading:
+            self._reading = True
+            pages = self._pages
+            self.run_worker(lambda: self._read(pages, page), thread=True, group="pages")
+
+    def _read(self, pages: DocumentPages, page: int) -> None:
+        try:
+            self.post_message(self.PageRead(pages, page, read_page(self._directory, pages.state, page)))
+        except READING_ERRORS as error:
+            self.post_message(self.PageRead(pages, page, [], problem_of(error).message))
+
+    def on_job_screen_page_read(self, message: "JobScreen.PageRead") -> None:
+        """Shows the page if it is still of the list in sight."""
+        self._reading = False
+        self._problem = message.problem
+        if message.problem:
+            self._facts()
+            return
+        if message.pages is self._pages:
+            self._pages.put(message.page, message.entries)
+        self.query_one(Table).redraw()
+        self.on_table_moved()
+
+    def on_table_moved(self) -> None:
+        """Tells about the chosen document."""
+        entry = self._chosen()
+        if entry and entry.error and self._reason.document != entry.id:
+            pages = self._pages
+            self.run_worker(lambda: self._read_reason(pages, entry), thread=True, exclusive=True, group="reason")
+        self._facts()
+
+    def _chosen(self) -> DocumentEntry | None:
+        position = self.query_one(Table).position
+        return self._pages.entry(position) if position < len(self._pages) else None
+
+    def _read_reason(self, pages: DocumentPages, entry: DocumentEntry) -> None:
+        try:
+            with open_readonly(self._directory) as reader:
+                row = reader.row(entry.id)
+        except READING_ERRORS:
+            return  # the same ledger is read every second, and that says what is wrong
+        self.post_message(self.Found(pages, None, Reason(entry.id, row.error_message if row else "")))
+
+    def on_job_screen_found(self, message: "JobScreen.Found") -> None:
+        """Goes to the document, or tells its reason."""
+        if message.reason:
+            self._reason = message.reason
+            self._facts()
+        elif message.position is not None and message.pages is self._pages:
+            self.query_one(Table).move_to(message.position)
+
+    def _facts(self) -> None:
+        job, entry = self._job, self._chosen()
+        if job is None:
+            return
+        table = self.query_one(Table)
+        state = self._pages.state or "all"
+        place = f"{state}: {table.position + 1:,} of {len(self._pages):,}" if len(self._pages) else f"{state}: 0"
+        second: Line = []
+        if self._problem:
+            second = [Cell(self._problem, BAD)]
+        elif entry and entry.error:
+            text = self._reason.text if self._reason.document == entry.id else ""
+            second = [Cell(f"{entry.error}: {text}" if text else entry.error, BAD)]
+        elif job.failed and self._pages.state is None:
+            second = [Cell(f"f shows the {human_count(job.failed, 'failed document')}", FAINT)]
+        self.tell([[Cell(place)], second], show_command(job))
+
+    def on_table_opened(self, message: Table.Opened) -> None:
+        """Opens the document."""
+        from tui.screens.document import DocumentScreen
+
+        if entry := self._pages.entry(message.index):
+            self.app.push_screen(DocumentScreen(self._directory, entry))
+
+    def action_state(self) -> None:
+        """Shows the documents in the next state of the round."""
+        if self._job is not None:
+            following = FILTERS[(FILTERS.index(self._pages.state) + 1) % len(FILTERS)]
+            self._pages = DocumentPages(following, self._wanted)
+            self._pages.set_count(self._job)
+            self.query_one(Table).show(self._pages, self._notice(self._job), 0)
+
+    def action_info(self) -> None:
+        """Opens the job's configuration and events."""
+        from tui.screens.job_info import JobInfoScreen
+
+        self.app.push_screen(JobInfoScreen(self._directory))
+
+    async def action_go_to(self) -> None:
+        """Asks for a path."""
+        await self.ask("go to the path ... (Enter goes, Esc does not)")
+
+    async def on_input_submitted(self, message: "Input.Submitted") -> None:
+        """Looks for the path in a thread."""
+        await self.stop_asking()
+        path = message.value.strip().encode("utf-8", "surrogateescape")
+        pages = self._pages
+        if path and len(pages):
+            self.run_worker(lambda: self._find(pages, path), thread=True, exclusive=True, group="find")
+
+    def _find(self, pages: DocumentPages, path: bytes) -> None:
+        try:
+            self.post_message(self.Found(pages, find_path(self._directory, pages.state, len(pages), path)))
+        except READING_ERRORS as error:
+            self.post_message(self.PageRead(pages, 0, [], problem_of(error).message))
+
+    async def action_back(self) -> None:
+        """Closes the line to type in if it is open, else the job."""
+        if self.query("Input"):
+            await self.stop_asking()
+        else:
+            self.app.pop_screen()
+
+
+def _counters(job: JobSummary) -> tuple[object, ...]:
+    return (job.state, job.total, job.done, job.failed, job.quarantined)

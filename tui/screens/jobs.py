@@ -1,0 +1,122 @@
+"""Jobs: what runs, what ran, how far it is and how it went."""
+
+import time
+from typing import TYPE_CHECKING
+
+from textual.widget import Widget
+
+from appliance.jobs.ledger import JobSummary
+from appliance.text import human_count, human_duration
+from tui.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, state_cell
+from tui.pace import Pace, left_text, speed_text
+from tui.screens.listing import Listing
+from tui.widgets.table import Column, ListedRows, Table
+
+if TYPE_CHECKING:
+    from tui.app import Looked
+
+COLUMNS = (
+    Column("State", 11),
+    Column("Job"),
+    Column("Done/total", 15, right=True),
+    Column("Failed", 7, right=True),
+    Column("Docs/s", 6, right=True),
+    Column("Left", 7, right=True),
+    Column("Started", 16, from_width=100),
+    Column("Model", 16, from_width=120),
+)
+_NO_JOBS: tuple[Line, ...] = (
+    [Cell("No jobs yet.", STRONG)],
+    [],
+    [Cell("This command runs a folder of documents through a model and shows up here:")],
+    [],
+    [Cell("stillroom run TASK DOCUMENTS --out DIR", STRONG)],
+)
+
+
+class JobsScreen(Listing):
+    """All jobs, the one that started last first."""
+
+    TAB = "Jobs"
+    HELP_LINES = (
+        "Jobs: each is one folder of documents with one task and one model.",
+        "They run in processes of their own: closing this screen never touches them.",
+        "Failed counts documents without an answer, the quarantined ones among them. Docs/s is measured over"
+        " the latest minute or the latest 100 documents, for ended jobs over their latest run. Left is an estimate"
+        " and is shown after 10 documents; `stalled` means that no document came for far too long.",
+    )
+    KEYS = (
+        ("Enter", "Open", "documents of the job, failures with their reasons"),
+        ("/", "Filter", "only jobs whose name, state or id contains a text"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: list[tuple[JobSummary, Pace]] = []
+        self._chosen_id = ""
+
+    def body(self) -> Widget:
+        """The table."""
+        return Table(COLUMNS)
+
+    def take(self, looked: "Looked") -> None:
+        """Shows the jobs that pass the filter; the chosen job stays chosen wherever it moves to."""
+        self._shown = [
+            (job, pace)
+            for job, pace in zip(looked.jobs, looked.paces, strict=True)
+            if self.passes(job.name, job.state, job.id)
+        ]
+        position = next((n for n, (job, _) in enumerate(self._shown) if job.id == self._chosen_id), None)
+        rows = ListedRows([job_cells(job, pace) for job, pace in self._shown])
+        self.query_one(Table).show(rows, self.notice(looked, bool(looked.jobs), _NO_JOBS), position)
+
+    def on_table_moved(self) -> None:
+        """Tells about the chosen job."""
+        if not self._shown:
+            self.tell([[], []], "stillroom jobs list")
+            return
+        job, pace = self._shown[self.query_one(Table).position]
+        self._chosen_id = job.id
+        filtered = f"   filter `{self.filter_text}`: {len(self._shown)}" if self.filter_text else ""
+        told = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, pace))]
+        self.tell([[Cell(job.id), Cell(f"   model {job.model[:16]}{filtered}", FAINT)], told], show_command(job))
+
+    def on_table_opened(self, message: Table.Opened) -> None:
+        """Opens the job."""
+        from tui.screens.job import JobScreen
+
+        self.app.push_screen(JobScreen(self._shown[message.index][0].id))
+
+
+def job_cells(job: JobSummary, pace: Pace) -> Line:
+    """A job as a row of the table."""
+    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started)) if job.started else "-"
+    return (
+        state_cell(job.state),
+        Cell(job.name),
+        Cell(f"{job.done:,}/{job.total:,}"),
+        Cell(f"{job.failed:,}", BAD if job.failed else PLAIN),
+        Cell(speed_text(pace.documents_per_second)),
+        Cell(left_text(pace)),
+        Cell(started),
+        Cell(job.model),
+    )
+
+
+def job_times(job: JobSummary, pace: Pace) -> str:
+    """When a job ran, and what is odd about its pace."""
+    if not job.started:
+        return "not started"
+    text = f"started {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.started))}"
+    if job.finished:
+        text += f", ended {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.finished))}"
+        if job.quarantined:
+            text += f", {human_count(job.quarantined, 'document')} quarantined"
+    if pace.stalled_seconds is not None:
+        text += f", no document finished for {human_duration(pace.stalled_seconds)}"
+    return text
+
+
+def show_command(job: JobSummary) -> str:
+    """The command that shows the same."""
+    return f"stillroom jobs show {job.id}" + (" --failed" if job.failed else "")

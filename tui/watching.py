@@ -1,0 +1,114 @@
+"""Looks at jobs and models, cheaply and without holding any of their files open.
+
+A ledger is read again only when its file changed since the last look, or while its job is at work. No connection
+stays open between two looks, so the writer always finds its ledger as if nobody watched.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import ApplianceError
+from appliance.jobs.job import LEDGER_NAME, job_dirs
+from appliance.jobs.ledger import JobSummary, open_readonly
+from appliance.jobs.states import State
+from appliance.models.manifest import MANIFEST_NAME
+from appliance.models.store import ACTIVE_NAME, InstalledModel, Store
+from appliance.settings import Settings
+
+AT_WORK = (State.RUNNING, State.QUEUED)
+Signature = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that could not be looked at."""
+
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class InstalledModels:
+    """The store at one moment."""
+
+    models: tuple[InstalledModel, ...] = ()
+    broken: tuple[str, ...] = ()
+    """Folders of the store whose manifest cannot be read."""
+
+
+class JobWatch:
+    """The summaries of all jobs as of the last look."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[str, tuple[Signature, JobSummary]] = {}
+
+    def look(self) -> list[JobSummary]:
+        """All jobs, the one that started last first; blocks for a moment, so call it in a thread."""
+        found = {}
+        for directory in job_dirs(self._settings):
+            signature = file_signature(directory / LEDGER_NAME, directory / (LEDGER_NAME + "-wal"))
+            known = self._known.get(directory.name)
+            if known is None or known[0] != signature or known[1].state in AT_WORK:
+                known = (signature, read_summary(directory))
+            found[directory.name] = known
+        self._known = found
+        summaries = [summary for _, summary in found.values()]
+        return sorted(summaries, key=lambda summary: (-(summary.started or 0.0), summary.id))
+
+
+class ModelWatch:
+    """The models of the store as of the last look."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._signature: Signature | None = None
+        self._known = InstalledModels()
+
+    def look(self) -> InstalledModels:
+        """All models; blocks for a moment, so call it in a thread."""
+        models_dir = self._settings.models_dir
+        manifests = sorted(models_dir.glob(f"*/{MANIFEST_NAME}")) if models_dir.is_dir() else []
+        signature = file_signature(models_dir, models_dir / ACTIVE_NAME, *manifests)
+        if signature != self._signature:
+            store = Store(self._settings)
+            self._known = InstalledModels(store.list(), store.broken())
+            self._signature = signature
+        return self._known
+
+
+def read_summary(directory: Path) -> JobSummary:
+    """The job's counters; a job without a readable ledger shows as failed, with the reason as its message."""
+    try:
+        with open_readonly(directory) as reader:
+            return reader.summary()
+    except (ApplianceError, sqlite3.Error) as error:
+        return JobSummary(
+            directory.name, directory.name, "", "", State.FAILED, str(error), 0, 0, 0, 0, None, None, 0.0
+        )  # fmt: skip
+
+
+def file_signature(*paths: Path) -> Signature:
+    """Changes when one of the files does; a missing file is part of it."""
+    parts = []
+    for path in paths:
+        try:
+            status = path.stat()
+            parts.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except OSError:
+            parts.append((0, 0, 0))
+    return tuple(parts)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a person reads when something could not be looked at."""
+    if isinstance(error, ApplianceError):
+        return Problem(error.message, error.hint)
+    if isinstance(error, OSError):
+        return Problem(f"{error.filename or 'a file'}: {error.strerror}", "check the disk and the rights")
+    return Problem(str(error), "check the disk")
+
+
+READING_ERRORS = (ApplianceError, sqlite3.Error, OSError)
+"""What reading a ledger, a manifest or a folder may raise."""

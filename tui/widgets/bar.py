@@ -1,0 +1,58 @@
+"""One or a few lines that are drawn again only when they change."""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.cells import CURSOR, PLAIN, STRONG, Cell, Line, fit, strip_of
+
+
+class Bar(Widget):
+    """Lines from the top left, with something at the right end of the first one."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: Sequence[Line] = ()
+        self._right = ""
+
+    def show(self, lines: Sequence[Line], right: str = "") -> None:
+        """Shows these lines."""
+        if (lines, right) != (self._lines, self._right):
+            self._lines, self._right = lines, right
+            self.refresh()
+
+    @property
+    def text(self) -> str:
+        """What it shows, without styles."""
+        return "\n".join("".join(cell.text for cell in line) for line in self._lines)
+
+    def render_line(self, y: int) -> Strip:
+        """One of the lines."""
+        width = self.size.width
+        line = [Cell(" "), *(self._lines[y] if y < len(self._lines) else ())]
+        if y == 0 and self._right:
+            used = sum(cell_len(cell.text) for cell in line)
+            room = width - used - 3
+            if room >= 8:
+                line.append(Cell(fit(self._right, room + 2, right=True)))
+        if sum(cell_len(cell.text) for cell in line) > width:
+            line = [Cell(fit("".join(cell.text for cell in line), width), line[-1].style)]
+        return strip_of(line, width)
+
+
+def tabs(names: Sequence[str], current: str) -> Line:
+    """The screens with their keys, the present one marked."""
+    cells = []
+    for number, name in enumerate(names, 1):
+        cells += [Cell(f" {number} {name} ", CURSOR if name == current else PLAIN), Cell(" ")]
+    return cells
+
+
+def keys(bindings: Sequence[tuple[str, str]]) -> Line:
+    """Keys with what they do: `q Quit`."""
+    cells = []
+    for key, description in bindings:
+        cells += [Cell(key, STRONG), Cell(f" {description}  ")]
+    return cells
