@@ -21,6 +21,8 @@ class Settings:
     home_dir: Path
     """Holds all state; only its owner can enter it."""
     models_dir: Path
+    bases_dir: Path
+    """Base models that were fetched from a hub."""
     jobs_dir: Path
     log_path: Path
     """Where tracebacks go that no screen shows."""
@@ -57,7 +59,12 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             raise UsageError(f"{THREADS_VARIABLE} is {given!r}, not a number of threads", f"{THREADS_VARIABLE}=2")
         threads = int(given)
     return Settings(
-        home, home / "models", home / "jobs", home / "stillroom.log", threads or len(os.sched_getaffinity(0))
+        home,
+        home / "models",
+        home / "bases",
+        home / "jobs",
+        home / "stillroom.log",
+        threads or len(os.sched_getaffinity(0)),
     )
 
 

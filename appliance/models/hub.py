@@ -1,0 +1,186 @@
+"""Fetches a base model from a model hub: one pinned commit, safetensors and plain JSON only, every byte checked.
+
+Nothing here runs unless a person typed `stillroom models pull`; everything else looks only into the folder that this
+fills.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.models.manifest import ArtifactError, file_sha256, put_in_place, utc_now
+from appliance.text import human_size
+
+if TYPE_CHECKING:
+    from huggingface_hub import RepoFile
+
+ORIGIN_NAME = "hub.json"
+ORIGIN_VERSION = 1
+ALLOWED = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\.safetensors|(model\.safetensors\.index|config|generation_config|tokenizer"
+    r"|tokenizer_config|special_tokens_map|added_tokens)\.json|LICEN[CS]E([A-Za-z0-9_.-]*)|README\.md"
+)
+"""Names of files that are fetched: no pickles, no code, no folders."""
+SPARE_BYTES = 200_000_000
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
+
+
+@dataclass(frozen=True)
+class PulledModel:
+    """A model fetched from a hub."""
+
+    repository: str
+    revision: str
+    directory: Path
+    files: int
+    size_bytes: int
+
+
+def folder_name(repository: str) -> str:
+    """The folder of a repository's files: `owner--name`."""
+    return repository.replace("/", "--")
+
+
+def find_pulled(bases_dir: Path, repository: str) -> Path | None:
+    """The folder that `pull` filled for this repository, if it did; never asks the network."""
+    directory = bases_dir / folder_name(repository)
+    return directory if _REPOSITORY.fullmatch(repository) and (directory / ORIGIN_NAME).is_file() else None
+
+
+def verify_pulled(directory: Path) -> None:
+    """Compares the files with the hashes that were noted when they were fetched.
+
+    Raises:
+        ArtifactError: A file is missing or differs.
+    """
+    try:
+        origin = json.loads((directory / ORIGIN_NAME).read_text("utf-8"))
+        entries = {str(name): str(entry["sha256"]) for name, entry in origin["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{directory / ORIGIN_NAME} cannot be read: {error}", "pull the model again") from error
+    for name, sha256 in entries.items():
+        path = directory / name
+        found = file_sha256(path) if path.is_file() else "none"
+        if found != sha256:
+            raise ArtifactError(f"{directory.name}: {name} has SHA-256 {found}, expected {sha256}", "pull it again")
+
+
+def pull(bases_dir: Path, repository: str, revision: str, endpoint: str | None = None) -> PulledModel:
+    """Fetches one commit of a repository into `bases_dir`, beside its place, and renames it whole.
+
+    Args:
+        revision: The full commit hash; a branch could name other weights tomorrow.
+        endpoint: Address of the hub; by default the one that the hub's client is set to.
+
+    Raises:
+        UsageError: The revision is no commit, or the repository has no safetensors.
+        ResourceError: The hub cannot be reached, or the disk has no room.
+        ArtifactError: What arrived is not what the hub announced.
+    """
+    if not _REPOSITORY.fullmatch(repository):
+        raise UsageError(f"{repository!r} is no name of a repository", "write owner/name")
+    if not _COMMIT.fullmatch(revision):
+        raise UsageError(
+            f"revision {revision!r} is no full commit hash",
+            "take the 40 hexadecimal digits from the repository's list of commits, so that the weights cannot change",
+        )
+    files = [file for file in _listed(repository, revision, endpoint) if ALLOWED.fullmatch(file.path)]
+    if not any(file.path.endswith(".safetensors") for file in files):
+        raise UsageError(
+            f"{repository} has no safetensors at {revision[:12]}",
+            "choose a repository with safetensors; pickles are not read",
+        )
+    beside = bases_dir / f".{folder_name(repository)}.part"
+    _make_room(bases_dir, beside, repository, sum(file.size for file in files))
+    try:
+        _fetch(repository, revision, endpoint, beside, [file.path for file in files])
+        entries = {file.path: _check(beside / file.path, file) for file in files}
+        shutil.rmtree(beside / ".cache", ignore_errors=True)
+        origin = {
+            "version": ORIGIN_VERSION, "repository": repository, "revision": revision, "pulled": utc_now(), "files": entries,
+        }  # fmt: skip
+        (beside / ORIGIN_NAME).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+        directory = bases_dir / folder_name(repository)
+        put_in_place(beside, directory)
+    except OSError as error:
+        raise ResourceError(f"cannot write {beside}: {error.strerror or error}", "check the free space") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return PulledModel(repository, revision, directory, len(files), sum(file.size for file in files))
+
+
+def _make_room(bases_dir: Path, beside: Path, repository: str, size_bytes: int) -> None:
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise ResourceError(f"cannot make {beside}: {error.strerror}", "check the rights of the home folder") from error
+    free_bytes = shutil.disk_usage(bases_dir).free
+    if free_bytes < size_bytes + SPARE_BYTES:
+        shutil.rmtree(beside)
+        raise ResourceError(
+            f"{repository} needs {human_size(size_bytes)}, {bases_dir} has {human_size(free_bytes)} free",
+            "make room first",
+        )
+
+
+def _quieten() -> None:
+    """Switches the client's telemetry and progress bars off; it reads these once, when it is imported."""
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_XET"):
+        os.environ.setdefault(name, "1")
+
+
+def _listed(repository: str, revision: str, endpoint: str | None) -> list["RepoFile"]:
+    """The files at the top of the repository, with sizes and hashes."""
+    _quieten()
+    from huggingface_hub import HfApi, RepoFile
+
+    try:
+        found: Iterable[object] = HfApi(endpoint=endpoint).list_repo_tree(repository, revision=revision)
+        return [entry for entry in found if isinstance(entry, RepoFile)]
+    except (OSError, ValueError) as error:
+        raise _unreachable(repository, error) from error
+
+
+def _fetch(repository: str, revision: str, endpoint: str | None, directory: Path, names: list[str]) -> None:
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot_download(
+            repository, revision=revision, endpoint=endpoint, local_dir=directory, allow_patterns=names, max_workers=2
+        )
+    except (OSError, ValueError) as error:
+        raise _unreachable(repository, error) from error
+
+
+def _unreachable(repository: str, error: Exception) -> ApplianceError:
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ResourceError(
+        f"cannot fetch {repository}: {first_line}",
+        "check name, revision and network, or set student.base to a local folder with the files",
+    )
+
+
+def _check(path: Path, file: "RepoFile") -> dict[str, object]:
+    """Compares size and hash with what the hub announced: SHA-256 of large files, git's hash of small ones."""
+    size_bytes, sha256 = path.stat().st_size, file_sha256(path)
+    expected, found = (file.lfs.sha256, sha256) if file.lfs else (file.blob_id, _git_hash(path))
+    if size_bytes != file.size or found != expected:
+        raise ArtifactError(
+            f"{file.path} arrived with {size_bytes} bytes and hash {found}, announced were {file.size} and {expected}",
+            "pull again; if it repeats, do not use this hub",
+        )
+    return {"size_bytes": size_bytes, "sha256": sha256}
+
+
+def _git_hash(path: Path) -> str:
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
