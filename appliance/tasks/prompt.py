@@ -58,9 +58,7 @@ class PromptForm:
         return [self.end, "<|pad|>", self.user, self.document, self.line, self.answer, *fields]
 
 
-STILLROOM_FORM = PromptForm(
-    "stillroom-1", "<|user|>", "<|document|>", "<|line|>", "<|answer|>", "<|end|>", "<|{}|>"
-)
+STILLROOM_FORM = PromptForm("stillroom-1", "<|user|>", "<|document|>", "<|line|>", "<|answer|>", "<|end|>", "<|{}|>")
 """The form of base models trained here: each mark is one token."""
 
 PLAIN_FORM = PromptForm("plain-1", "", "\n\nDocument:", "\n", "\n\nAnswer:\n", "", "")
@@ -137,7 +135,11 @@ class Example:
 
 
 def render_example(
-    question: Question, document: str, values: Sequence[Value], form: PromptForm, encode: Callable[[str, bool], list[int]]
+    question: Question,
+    document: str,
+    values: Sequence[Value],
+    form: PromptForm,
+    encode: Callable[[str, bool], list[int]],
 ) -> Example:
     """Prompt and answer of one document, exactly as an engine would see and write them."""
     prompt = [*prefix_segments(question, form), *document_segments(document, form)]

@@ -1,0 +1,247 @@
+"""The line grammar of a task while a model writes: what is forced, what is allowed, and how sure the model was.
+
+Heads are forced. Values of an enum follow a tree of their token ids. A value of a literal field is a span of the
+document that stands alone there, or null: the model chooses a place to copy from, and can neither invent nor misspell.
+A derived text is free up to its line end.
+"""
+
+import codecs
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.engines.tokenizer import FileTokenizer
+from appliance.tasks.linecode import Answer, Value, decode_value, encode_value, unescape
+from appliance.tasks.prompt import PromptForm, head_segments, join_ids
+from appliance.tasks.task import Field, FieldType, Task
+from appliance.tasks.values import find
+
+Logits = NDArray[np.floating]
+Tree = dict[int, "Tree"]
+
+FIRST_TRIED = 64
+"""Tokens tried before all others are put in order: sorting a whole vocabulary at each token would cost too much."""
+_BLANKS = re.compile(r"\s+")
+
+
+@dataclass
+class _Written:
+    """What stands in one field so far."""
+
+    text: bytes = b""
+    log_probability: float = 0.0
+    given_up: bool = False
+    """No span of the document could be finished: the value is null."""
+
+
+class _Spans:
+    """What can be copied from a document, whatever its case and blanks."""
+
+    def __init__(self, text: str) -> None:
+        self._text = _BLANKS.sub(" ", text).strip()
+        self._lower = self._text.lower()
+
+    def begins(self, text: str) -> bool:
+        """Whether a span that stands alone on its left begins so."""
+        wanted = _BLANKS.sub(" ", text).lower().lstrip(" ")
+        at = self._lower.find(wanted)
+        while at >= 0:
+            if not wanted or _parts(self._lower[:at], wanted[0]):
+                return True
+            at = self._lower.find(wanted, at + 1)
+        return False
+
+    def holds(self, text: str) -> bool:
+        """Whether the text stands alone in the document."""
+        return find(text, self._text) is not None
+
+
+def _parts(before: str, first: str) -> bool:
+    """Whether a word or number may begin with `first` after what stands before it."""
+    if not (first.isalnum() and before):
+        return True
+    if before[-1].isalnum() or before[-1] == "_":
+        # Scripts without case (Chinese, Thai, Arabic) do not part words by blanks.
+        return not (first.isdigit() or first.lower() != first.upper())
+    return not (first.isdigit() and before[-1] in ".," and before[-2:-1].isdigit())
+
+
+class LineDecoder:
+    """Writes one document's answer: the engine feeds the tokens that it returns and asks with the next logits."""
+
+    def __init__(self, task: Task, form: PromptForm, tokenizer: FileTokenizer, document_ids: Sequence[int]) -> None:
+        self._grammar = _grammar(task, form, tokenizer)
+        pieces, line_end = tokenizer.token_bytes, self._grammar.line_end
+        text = b"".join(b" " if token == line_end else pieces[token] for token in document_ids)
+        self._spans = _Spans(text.decode("utf-8", errors="replace"))
+        self._written: list[_Written] = []
+        self._node: Tree | None = None
+        self._ended = True
+
+    @property
+    def done(self) -> bool:
+        """Whether every field has its line end."""
+        return self._ended and len(self._written) == len(self._grammar.fields)
+
+    def start(self) -> list[int]:
+        """The forced tokens that open the answer."""
+        return self.advance()
+
+    def advance(self) -> list[int]:
+        """The tokens that are forced after the last choice; where none is, the model chooses."""
+        forced: list[int] = []
+        while not self.done:
+            if self._ended:
+                index = len(self._written)
+                forced += self._grammar.heads[index]
+                self._written.append(_Written())
+                self._node, self._ended = self._grammar.trees[index], False
+            if self._node is None or len(self._node) > 1:
+                break
+            (token,) = self._node
+            self._take(token)
+            forced.append(token)
+        return forced
+
+    def choose(self, logits: Logits) -> int:
+        """The likeliest token that the grammar allows; logits are (vocab_size,)."""
+        asked, written = self._grammar.fields[len(self._written) - 1], self._written[-1]
+        scores = np.asarray(logits[: len(self._grammar.banned)], dtype=np.float64)
+        if self._node is not None:
+            token, log_probability = self._choose_branch(scores, self._node)
+        else:
+            scores = np.where(self._grammar.banned, -np.inf, scores)
+            token, log_probability = self._choose_free(scores, asked, written)
+        written.log_probability += log_probability
+        self._take(token)
+        return token
+
+    def _take(self, token: int) -> None:
+        if self._node is not None:
+            self._node = self._node[token]
+        if token == self._grammar.line_end:
+            self._ended = True
+        else:
+            self._written[-1].text += self._grammar.token_bytes[token]
+
+    def _choose_branch(self, scores: NDArray[np.float64], node: Tree) -> tuple[int, float]:
+        tokens = list(node)
+        best = int(np.argmax(scores[tokens]))
+        return tokens[best], float(scores[tokens[best]]) - _log_sum(scores[tokens])
+
+    def _choose_free(self, scores: NDArray[np.float64], asked: Field, written: _Written) -> tuple[int, float]:
+        total, refused = _log_sum(scores), 0.0
+        for token in _by_likelihood(scores):
+            share = math.exp(float(scores[token]) - total)
+            if self._allowed(token, asked, written):
+                # The likelier tokens that cannot stand here are no rivals: the rest shares their probability.
+                return token, min(0.0, math.log(max(share, 1e-300) / max(1.0 - refused, 1e-12)))
+            refused += share
+        written.given_up = True
+        return self._grammar.line_end, math.log(1e-12)
+
+    def _allowed(self, token: int, asked: Field, written: _Written) -> bool:
+        if asked.evidence == "derived":
+            return True
+        *complete, last = _items(written.text, asked.type)
+        if token == self._grammar.line_end:
+            return not last.strip() or self._spans.holds(last)
+        piece = self._grammar.token_bytes[token]
+        if piece == b" " and written.text.endswith(b" "):
+            return False  # blanks count as one, so nothing would ever end a row of them
+        try:
+            *complete_then, last = _items(written.text + piece, asked.type)
+        except UnicodeDecodeError:
+            return False
+        finished = complete_then[len(complete) :]
+        return all(item.strip() and self._spans.holds(item) for item in finished) and self._spans.begins(last)
+
+    def _values(self) -> list[Value]:
+        values: list[Value] = []
+        for asked, written in zip(self._grammar.fields, self._written, strict=False):
+            line = written.text.decode("utf-8", errors="replace")
+            values.append(None if written.given_up else decode_value(line, asked.type is FieldType.LIST))
+        return values
+
+    def answer(self) -> Answer:
+        """The values of all fields written so far."""
+        return {asked.name: value for asked, value in zip(self._grammar.fields, self._values(), strict=False)}
+
+    def confidence(self) -> dict[str, float]:
+        """Per field the probability of the value among those that could stand there, 0 to 1."""
+        pairs = zip(self._grammar.fields, self._written, strict=False)
+        return {asked.name: math.exp(max(written.log_probability, -700.0)) for asked, written in pairs}
+
+    def raw(self) -> str:
+        """What the model wrote, in line code."""
+        return "\n".join(written.text.decode("utf-8", errors="replace").strip(" ") for written in self._written)
+
+
+def _items(text: bytes, kind: FieldType) -> list[str]:
+    """The entries of a list, or the one value; an escape or character that is not whole yet is left out.
+
+    Raises:
+        UnicodeDecodeError: The bytes can become no text, whatever follows.
+    """
+    line = codecs.getincrementaldecoder("utf-8")().decode(text)
+    parts = line.split("\t") if kind is FieldType.LIST else [line]
+    return [unescape(part[:-1] if part.endswith("\\") and not part.endswith("\\\\") else part) for part in parts]
+
+
+def _by_likelihood(scores: NDArray[np.float64]) -> Iterator[int]:
+    """Tokens that are not banned, the likeliest first."""
+    count = min(FIRST_TRIED, len(scores))
+    first = np.argpartition(scores, -count)[-count:]
+    yield from (token for token in first[np.argsort(-scores[first], kind="stable")].tolist() if scores[token] > -np.inf)
+    order = np.argsort(-scores, kind="stable")
+    tried = set(first.tolist())
+    yield from (token for token in order.tolist() if token not in tried and scores[token] > -np.inf)
+
+
+def _log_sum(scores: NDArray[np.float64]) -> float:
+    top = float(scores.max())
+    return top + math.log(float(np.exp(scores - top).sum()))
+
+
+@dataclass(frozen=True)
+class _Grammar:
+    """What is the same for all documents of a task."""
+
+    fields: tuple[Field, ...]
+    heads: list[list[int]]
+    trees: list[Tree | None]
+    line_end: int
+    token_bytes: tuple[bytes, ...]
+    banned: NDArray[np.bool_] = field(repr=False)
+    """(vocab_size,): tokens that never stand in a value."""
+
+
+@lru_cache(maxsize=8)
+def _grammar(task: Task, form: PromptForm, tokenizer: FileTokenizer) -> _Grammar:
+    question, fields = task.question(), task.asked
+    heads = [join_ids(head_segments(question, form, index), tokenizer.encode) for index in range(len(fields))]
+    line_end = tokenizer.encode(form.line, True)[-1]
+    pieces = tokenizer.token_bytes
+    banned = np.array([not piece or b"\n" in piece or b"\r" in piece for piece in pieces])
+    banned[line_end] = False
+    trees = [_tree(asked, tokenizer, line_end) for asked in fields]
+    return _Grammar(fields, heads, trees, line_end, pieces, banned)
+
+
+def _tree(asked: Field, tokenizer: FileTokenizer, line_end: int) -> Tree | None:
+    """The values of an enum as a tree of token ids, each ended by the line end; None where values are open."""
+    if asked.type is not FieldType.ENUM:
+        return None
+    root: Tree = {}
+    for value in asked.values:
+        node = root
+        for token in (*tokenizer.encode(" " + encode_value(value), False), line_end):
+            node = node.setdefault(token, {})
+    if not asked.required:
+        root[line_end] = {}
+    return root

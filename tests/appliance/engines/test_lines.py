@@ -1,0 +1,144 @@
+"""The line grammar: forced heads, spans of the document, trees of labels, and how sure the model was."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.engines.lines import LineDecoder
+from appliance.engines.tokenizer import FileTokenizer, TokenizerError
+from appliance.tasks.prompt import PLAIN_FORM, document_segments, head_segments, join_ids, value_segments
+from appliance.tasks.task import Comparator, Field, FieldType, Task, TaskKind
+from training.demo.tokenizer import train_tokenizer
+
+DOCUMENT = "ACME Ltd\nOrder no: 4711\nShip to:  12 High   Street\nLeeds LS1\nTotal: EUR 1,234.50\nPaths: C:\\new, Größe"
+LINES = [" " + line for line in DOCUMENT.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> FileTokenizer:
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    train_tokenizer(LINES * 3, 330).save(str(path))
+    return FileTokenizer(path)
+
+
+def extraction(*fields: Field) -> Task:
+    return Task(1, "orders", TaskKind.EXTRACT, "Read the order.", fields)
+
+
+def write(task: Task, tokenizer: FileTokenizer, wishes: Mapping[str, list[str]], likely: float = 9.0) -> LineDecoder:
+    """Lets a decoder write for a model that wishes each text in turn, more the earlier it stands in the list."""
+    form = tokenizer.form
+    document_ids = join_ids(document_segments(DOCUMENT, form), tokenizer.encode)
+    decoder = LineDecoder(task, form, tokenizer, document_ids)
+    fed, index = decoder.start(), 0
+    for _ in range(300):
+        if decoder.done:
+            return decoder
+        scores = np.zeros(tokenizer.vocab_size, dtype=np.float32)
+        value_ids = fed[len(_before(task, tokenizer, fed, index)) :]
+        for rank, wish in enumerate(wishes[task.asked[index].name]):
+            nothing = value_ids if not tokenizer.decode(value_ids).strip() else []
+            wished = tokenizer.encode(" " + wish, False) if wish else list(nothing)
+            wished.append(tokenizer.token_id(form.line))
+            if wished[: len(value_ids)] == value_ids and len(wished) > len(value_ids):
+                scores[wished[len(value_ids)]] += likely - rank
+        token = decoder.choose(scores)
+        ended = token == tokenizer.token_id(form.line)
+        forced = decoder.advance()
+        fed = (forced if ended else [*fed, token, *forced]) if forced or ended else [*fed, token]
+        index = len(decoder.answer()) - 1
+    raise AssertionError("the answer does not end")
+
+
+def _before(task: Task, tokenizer: FileTokenizer, fed: list[int], index: int) -> list[int]:
+    head = join_ids(head_segments(task.question(), tokenizer.form, index), tokenizer.encode)
+    at = next(at for at in range(len(fed), -1, -1) if fed[at : at + len(head)] == head)
+    return fed[: at + len(head)]
+
+
+def test_heads_are_forced_and_a_value_is_copied(tokenizer: FileTokenizer) -> None:
+    task = extraction(Field("order_no"), Field("total", FieldType.AMOUNT))
+    decoder = LineDecoder(task, tokenizer.form, tokenizer, [])
+    expected = join_ids(head_segments(task.question(), tokenizer.form, 0), tokenizer.encode)
+    assert decoder.start() == expected
+    decoder = write(task, tokenizer, {"order_no": ["4711"], "total": ["EUR 1,234.50"]})
+    assert decoder.answer() == {"order_no": "4711", "total": "EUR 1,234.50"}
+    assert decoder.raw() == "4711\nEUR 1,234.50"
+    assert all(0.5 < share <= 1.0 for share in decoder.confidence().values())
+
+
+@pytest.mark.parametrize(
+    ("wishes", "expected"),
+    [
+        (["4712", "4711"], "4711"),
+        (["471", "4711"], "4711"),
+        (["711", "4711"], "4711"),
+        (["Bogus Inc", ""], None),
+        (["1,234", "1,234.50"], "1,234.50"),
+        (["acme ltd"], "acme ltd"),
+        (["12 High Street Leeds LS1"], "12 High Street Leeds LS1"),
+        (["Größe"], "Größe"),
+    ],
+    ids=["misread", "cut", "inside a number", "invented", "inside an amount", "case", "across lines", "bytes"],
+)
+def test_a_literal_value_is_a_span_that_stands_alone_or_null(
+    tokenizer: FileTokenizer, wishes: list[str], expected: str | None
+) -> None:
+    decoder = write(extraction(Field("value")), tokenizer, {"value": wishes})
+    assert decoder.answer() == {"value": expected}
+
+
+def test_a_derived_value_is_free(tokenizer: FileTokenizer) -> None:
+    task = extraction(Field("summary", evidence="derived"))
+    assert write(task, tokenizer, {"summary": ["No such words"]}).answer() == {"summary": "No such words"}
+
+
+def test_a_backslash_is_copied_through_its_escape(tokenizer: FileTokenizer) -> None:
+    decoder = write(extraction(Field("path")), tokenizer, {"path": ["C:\\\\new"]})
+    assert decoder.answer() == {"path": "C:\\new"}
+
+
+def test_each_entry_of_a_list_is_a_span(tokenizer: FileTokenizer) -> None:
+    task = extraction(Field("parts", FieldType.LIST, comparator=Comparator.LIST))
+    assert write(task, tokenizer, {"parts": ["ACME Ltd\tLeeds LS1"]}).answer() == {"parts": ["ACME Ltd", "Leeds LS1"]}
+    assert write(task, tokenizer, {"parts": ["ACME Ltd\tRome", "ACME Ltd\t"]}).answer() == {"parts": ["ACME Ltd"]}
+
+
+def test_labels_follow_their_tree_and_share_the_probability(tokenizer: FileTokenizer) -> None:
+    task = Task(1, "kinds", TaskKind.CLASSIFY, "Which?", labels=("card lost", "card late", "refund"))
+    decoder = write(task, tokenizer, {"label": ["nonsense", "card late"]}, likely=math.log(3.0) + 1)
+    assert decoder.answer() == {"label": "card late"}
+    # The wish for a label adds log 3 to its tokens against zero for the others, at two branches of two at most.
+    assert 0.5 < decoder.confidence()["label"] < 0.8
+
+
+def test_an_optional_enum_can_be_null(tokenizer: FileTokenizer) -> None:
+    task = extraction(Field("tier", FieldType.ENUM, evidence="derived", values=("basic", "green")))
+    assert write(task, tokenizer, {"tier": [""]}).answer() == {"tier": None}
+
+
+def test_marks_spelled_in_a_document_are_text(tokenizer: FileTokenizer) -> None:
+    assert tokenizer.token_id("<|line|>") not in tokenizer.encode(" <|line|>", False)
+    assert tokenizer.decode(tokenizer.encode(" <|line|> Größe", False)) == " <|line|> Größe"
+    assert tokenizer.decode(tokenizer.encode("<|line|>", True)) == ""
+
+
+def test_values_tokenize_alike_in_document_and_answer(tokenizer: FileTokenizer) -> None:
+    document = join_ids(document_segments("12.03.2024\nACME Ltd", tokenizer.form), tokenizer.encode)
+    value = join_ids(value_segments("12.03.2024", tokenizer.form), tokenizer.encode)
+    assert document[: len(value)] == value
+
+
+def test_a_real_sentencepiece_vocabulary_gives_its_text_back(shared_data: Path) -> None:
+    stories = FileTokenizer(shared_data / "model_stories260K" / "tokenizer.json")
+    assert stories.form is PLAIN_FORM
+    assert stories.decode(stories.encode(" Once upon a time, Größe", False)).strip() == "Once upon a time, Größe"
+
+
+def test_a_broken_tokenizer_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0", ')
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json cannot be read"):
+        FileTokenizer(tmp_path / "tokenizer.json")
