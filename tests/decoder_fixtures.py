@@ -12,6 +12,7 @@ from training.rows import Row, row_line, text_hash, write_lines
 
 FIELDS = ("order_number", "customer", "total")
 NAMES = ("Ann Miller", "Bo Chen", "Cora Diaz", "Dan Evans", "Eve Fox", "Finn Gray")
+RUN_NAME = "20260101-000000"
 TASK = """version = 1
 name = "orders"
 kind = "extract"
@@ -102,6 +103,65 @@ def write_task_folder(folder: Path, base_dir: Path, rows: int = 32) -> Path:
             [order_row(n) for n in range(start, start + (rows if not start else 8))],
         )
     return folder
+
+
+def memorise(base_dir: Path, merged_dir: Path, rows: Sequence[Row], task_folder: Path, steps: int = 80) -> None:
+    """Weights of the base that know these rows by heart, in 16 bit: what they write, they write with wide margins."""
+    import torch
+    from safetensors.torch import save_file
+    from torch.nn import functional
+
+    from appliance.engines.tokenizer import FileTokenizer
+    from appliance.tasks.task import load_task
+    from training.base_model import load_base
+    from training.dataset import build_examples, collate
+
+    tokenizer, model = FileTokenizer(base_dir / "tokenizer.json"), load_base(base_dir)
+    batch = collate(build_examples(load_task(task_folder), rows, tokenizer.form, tokenizer.encode))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.0)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        logits = model(input_ids=batch.input_ids, use_cache=False).logits
+        functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=-100).backward()
+        optimizer.step()
+    weights = {name: value.half() for name, value in model.state_dict().items() if name != "lm_head.weight"}
+    merged_dir.mkdir(parents=True, exist_ok=True)
+    save_file(weights, str(merged_dir / "model.safetensors"), metadata={"format": "pt"})
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (merged_dir / name).write_bytes((base_dir / name).read_bytes())
+
+
+def write_merged_run(folder: Path) -> Path:
+    """A task folder with one finished run whose merged student knows the validation rows; gives the run."""
+    from appliance.tasks.task import load_task
+    from training.merge import pack
+
+    base_dir = write_base(folder / "base")
+    write_task_folder(folder, base_dir)
+    run_dir = folder / "runs" / RUN_NAME
+    memorise(base_dir, run_dir / "staging", [order_row(number) for number in range(32, 40)], folder)
+    for name in ("task.toml", "staging/task.toml"):
+        (run_dir / name).write_bytes((folder / "task.toml").read_bytes())
+    (run_dir / "record.json").write_text("{}")
+    lineage = {
+        "base": "tiny",
+        "base_hash": "b" * 64,
+        "adapter_hash": "a" * 64,
+        "data_hash": "d" * 64,
+        "run": run_dir.name,
+    }
+    pack(load_task(folder), run_dir / "staging", run_dir / "merged", lineage, "stillroom-1")
+    return run_dir
+
+
+def exported_run(root: Path) -> Path:
+    """A merged run with its ONNX artifacts, made once for all modules that name the same root; not to be changed."""
+    from export.targets import export_all
+
+    folder = root / "exported-run"
+    if not folder.exists():
+        export_all(write_merged_run(folder) / "merged", ["onnx-fp32", "onnx-int8"])
+    return folder / "runs" / RUN_NAME
 
 
 def cli(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

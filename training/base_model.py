@@ -1,8 +1,10 @@
 """The base model of a decoder student: where it is, its hash, and how it is loaded."""
 
 import hashlib
+import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from appliance.errors import ApplianceError, UsageError
 
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PACKAGED_BASE = "stillroom-base"
+BASE_VARIABLE = "STILLROOM_BASE"
+"""Names a folder that stands in for the packaged base."""
 NEEDED_FILES = ("config.json", "tokenizer.json")
 
 
@@ -25,7 +29,7 @@ def find_base(name: str) -> Path:
         UsageError: There is no such model on this machine.
     """
     if name == PACKAGED_BASE:
-        directory = Path(__file__).parent / "demo" / "base"
+        directory = Path(os.environ.get(BASE_VARIABLE) or Path(__file__).parent / "demo" / "base")
     elif Path(name).expanduser().is_dir():
         directory = Path(name).expanduser()
     else:
@@ -67,20 +71,24 @@ def base_hash(directory: Path) -> str:
     return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in hashes).encode()).hexdigest()
 
 
+def _model_class(directory: Path) -> Any:  # an Auto class is no class of models, and both have from_pretrained
+    model_type = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if model_type == "llama":  # the Auto classes import every architecture's table, which costs a second
+        from transformers.models.llama.modeling_llama import LlamaForCausalLM
+
+        return LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM
+
+
 def load_base(directory: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
     """The model in float32 (or `dtype`), from safetensors only, without remote code and without the network."""
-    import json
-
     import torch
     from transformers.utils import logging as transformers_logging
 
-    model_type = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("model_type")
-    if model_type == "llama":  # the Auto classes import every architecture's table, which costs a second
-        from transformers.models.llama.modeling_llama import LlamaForCausalLM as model_class
-    else:
-        from transformers import AutoModelForCausalLM as model_class
-    transformers_logging.disable_progress_bar()
-    model: PreTrainedModel = model_class.from_pretrained(
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model: PreTrainedModel = _model_class(directory).from_pretrained(
         str(directory),
         dtype=dtype or torch.float32,
         local_files_only=True,

@@ -1,4 +1,4 @@
-"""Where a run stands, as one safetensors file: written whole after each epoch, read back bit by bit."""
+"""Where a run stands, as one safetensors file: written whole, read back bit by bit."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 FILE_NAME = "checkpoint.safetensors"
-_COUNTERS = ("epoch", "step", "tokens", "seconds", "epochs_without_gain", "best")
+_COUNTERS = ("epoch", "step", "tokens", "seconds", "losses", "epochs_without_gain", "best")
 
 
 @dataclass
@@ -25,9 +25,21 @@ class Checkpoint:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    """Of the steps of the epoch that is under way."""
     epochs_without_gain: int = 0
     best: dict[str, float | int] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def take(self, loss: float, tokens: int) -> None:
+        """Counts a step."""
+        self.step, self.tokens = self.step + 1, self.tokens + tokens
+        self.losses.append(loss)
+
+    def end_epoch(self, seconds: float, gained: bool) -> None:
+        """Counts an epoch."""
+        self.epoch, self.losses, self.seconds = self.epoch + 1, [], seconds
+        self.epochs_without_gain = 0 if gained else self.epochs_without_gain + 1
 
 
 def _trained(model: "PeftModel") -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ class FusedLora(torch.autograd.Function):
     """y = x (W + s B A)' with gradients for x, A and B; W is frozen."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:  # noqa: ANN401 (torch's)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:
         """Shapes: x (..., in), weight (out, in), a (r, in), b (out, r)."""
         together = torch.addmm(weight, b, a, alpha=scaling)
         ctx.save_for_backward(x, together, a, b)
@@ -30,7 +30,7 @@ class FusedLora(torch.autograd.Function):
         return functional.linear(x, together)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 (torch's)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, A and B."""
         x, together, a, b = ctx.saved_tensors
         flat, y = x.flatten(0, -2), gradients[0].flatten(0, -2)
@@ -46,10 +46,10 @@ def _lora_layers(model: "PeftModel") -> list[nn.Module]:
     return [module for module in model.modules() if isinstance(module, Linear)]
 
 
-def _fused(layer: Any) -> Callable[[Tensor], Tensor]:  # noqa: ANN401 (peft's layer holds its parts in untyped dictionaries)
+def _fused(layer: Any) -> Callable[[Tensor], Tensor]:
     adapter = layer.active_adapters[0]
     base, a, b = layer.get_base_layer(), layer.lora_A[adapter], layer.lora_B[adapter]
-    scaling = float(layer.scaling[adapter])
+    scaling = float(layer.scaling[adapter])  # peft's layer holds its parts in untyped dictionaries, hence Any
 
     def forward(x: Tensor) -> Tensor:
         y: Tensor = FusedLora.apply(x, base.weight, a.weight, b.weight, scaling)  # type: ignore[no-untyped-call]
@@ -63,7 +63,7 @@ def fused(model: "PeftModel") -> Iterator[None]:
     """Within it, the model's LoRA layers compute as one product; dropout must be 0, and it is for float32 only."""
     layers = _lora_layers(model)
     for layer in layers:
-        layer.forward = _fused(layer)  # type: ignore[assignment]
+        layer.forward = _fused(layer)
     try:
         yield
     finally:

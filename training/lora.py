@@ -1,5 +1,6 @@
 """The adapter of a decoder student: made, saved with its base's hash, loaded only onto that base."""
 
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -28,7 +29,7 @@ def with_adapter(model: "PreTrainedModel", options: "DistillOptions") -> "PeftMo
     with warnings.catch_warnings():
         # peft reads a property of transformers that has a new name there.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-        adapted: PeftModel = get_peft_model(model, config)  # type: ignore[assignment]
+        adapted: PeftModel = get_peft_model(model, config)
     return adapted
 
 
@@ -44,6 +45,10 @@ def save_adapter(model: "PeftModel", base_digest: str, adapter_dir: Path) -> Non
     # Without the explicit False peft asks the hub for the base's configuration.
     model.save_pretrained(str(beside), save_embedding_layers=False)
     (beside / "README.md").unlink(missing_ok=True)  # an empty model card that names this machine's paths
+    config_path = beside / "adapter_config.json"
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = Path(config["base_model_name_or_path"] or "").name
+    config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (beside / HASH_FILE).write_text(base_digest + "\n", encoding="utf-8")
     shutil.rmtree(adapter_dir, ignore_errors=True)
     beside.rename(adapter_dir)

@@ -17,9 +17,11 @@ class DistillOptions:
     """Settings of one distillation."""
 
     epochs: int = 10
-    """Passes over the rows, at most; validation may end it earlier."""
+    """Passes over the rows, at most; validation or the time budget may end it earlier."""
     learning_rate: float | Literal["default", "auto"] = "default"
     """Highest rate. `default` follows the size of the base, `auto` tries three on the validation rows."""
+    seconds: float | None = None
+    """Time budget; the rate falls with whichever runs out first, time or epochs. None means no limit."""
     rank: int = 16
     """Of the adapter; 64 was no better on a base of 6 million weights."""
     alpha: int = 32
@@ -42,6 +44,8 @@ class DistillOptions:
     def __post_init__(self) -> None:
         if min(self.epochs, self.rank, self.alpha, self.batch_tokens, self.patience) < 1:
             raise UsageError("epochs, rank, alpha, batch tokens and patience are at least 1")
+        if self.seconds is not None and self.seconds <= 0:
+            raise UsageError(f"a budget of {self.seconds} seconds leaves no time to train")
         if isinstance(self.learning_rate, float) and not 0 < self.learning_rate < 1:
             raise UsageError(
                 f"the learning rate {self.learning_rate} is not between 0 and 1", "try 5e-3 on a small base"

@@ -1,0 +1,165 @@
+"""Losses, batches, the fused forward pass and checkpoints of decoder students."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from decoder_fixtures import order_row, write_base, write_task_folder
+from torch.nn import functional
+
+from appliance.engines.tokenizer import FileTokenizer
+from appliance.errors import UsageError
+from appliance.tasks.task import load_task
+from training.checkpoint import Checkpoint, restore, save
+from training.dataset import TokenExample, batch_plan, build_examples, collate, fitting, targets_of
+from training.distill import rate_at, value_logits
+from training.fused_lora import fused
+from training.lora import adapter_weights, with_adapter
+from training.losses import masked_cross_entropy, soft_label_kl
+from training.options import DistillOptions
+
+OPTIONS = DistillOptions(rank=4, alpha=8, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def base_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def examples(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[TokenExample]:
+    folder = write_task_folder(tmp_path_factory.mktemp("task"), base_dir)
+    tokenizer = FileTokenizer(base_dir / "tokenizer.json")
+    return build_examples(load_task(folder), [order_row(n) for n in range(12)], tokenizer.form, tokenizer.encode)
+
+
+def test_masked_cross_entropy_is_the_weighted_mean_of_torchs() -> None:
+    logits, labels = torch.randn(5, 7), torch.tensor([1, -100, 3, 6, 0])
+    weights = torch.tensor([1.0, 1.0, 0.5, 2.0, 0.0])
+    losses = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")
+    kept = torch.tensor([1.0, 0.0, 0.5, 2.0, 0.0])
+    assert masked_cross_entropy(logits, labels, weights) == pytest.approx(float((losses * kept).sum() / 3.5), abs=1e-6)
+
+
+def test_soft_label_kl_is_zero_for_the_teachers_own_distribution_and_torchs_else() -> None:
+    logits, teacher = torch.randn(4, 3), torch.tensor([[0.7, 0.3, 0.0]] * 4)
+    same = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
+    assert float(soft_label_kl(same, torch.tensor([[0.2, 0.5, 0.3]]))) == pytest.approx(0.0, abs=1e-6)
+    expected = functional.kl_div(torch.log_softmax(logits, -1), teacher, reduction="batchmean")
+    assert float(soft_label_kl(logits, teacher)) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_loss_is_taken_on_values_and_line_ends_only(examples: list[TokenExample], base_dir: Path) -> None:
+    tokenizer = FileTokenizer(base_dir / "tokenizer.json")
+    batch = collate(examples[:1])
+    written = [int(token) for token in batch.labels[0] if token != -100]
+    row = order_row(0)
+    text = tokenizer.decode(written)
+    for value in row.answer.values():
+        assert value is None or str(value) in text
+    assert "order number:" not in text
+    line_end = tokenizer.token_id("<|line|>")
+    assert written.count(line_end) == 3
+
+
+def test_a_label_distribution_becomes_weighted_examples(tmp_path: Path, base_dir: Path) -> None:
+    (tmp_path / "task.toml").write_text(
+        f'version = 1\nname = "k"\nkind = "classify"\ninstruction = "Which?"\nlabels = ["a", "b", "c"]\n'
+        f'[student]\nbase = "{base_dir}"\n'
+    )
+    task = load_task(tmp_path)
+    row = replace(order_row(0), answer={"label": "a"}, labels={"a": 0.6, "b": 0.2, "c": 0.001})
+    assert targets_of(task, row) == [(["a"], pytest.approx(0.75)), (["b"], pytest.approx(0.25))]
+
+
+def test_batches_hold_every_example_once_and_stay_within_the_budget() -> None:
+    lengths = [int(n) for n in np.random.default_rng(0).integers(20, 300, 90)]
+    plan = batch_plan(lengths, 1024, np.random.default_rng(1))
+    assert sorted(number for numbers in plan for number in numbers) == list(range(90))
+    assert max(len(numbers) * max(lengths[n] for n in numbers) for numbers in plan) <= 1024
+    padding = sum(len(numbers) * max(lengths[n] for n in numbers) for numbers in plan) / sum(lengths)
+    assert padding < 1.15
+
+
+def test_examples_longer_than_the_context_are_left_out_whole(examples: list[TokenExample]) -> None:
+    longest = max(len(example.input_ids) for example in examples)
+    kept = fitting(examples, longest - 1)
+    assert 0 < len(kept) < len(examples)
+    assert all(len(example.input_ids) < longest for example in kept)
+
+
+def load_adapted(base_dir: Path) -> "torch.nn.Module":
+    from training.base_model import load_base
+
+    adapted = with_adapter(load_base(base_dir), OPTIONS)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():  # B starts at zero, which would hide mistakes
+        for weights in adapter_weights_in_place(adapted):
+            weights.copy_(0.05 * torch.randn(weights.shape, generator=generator))
+    return adapted
+
+
+def adapter_weights_in_place(model: "torch.nn.Module") -> list[torch.Tensor]:
+    return [weights for weights in model.parameters() if weights.requires_grad]
+
+
+def test_the_fused_forward_pass_is_pefts(base_dir: Path, examples: list[TokenExample]) -> None:
+    adapted, batch = load_adapted(base_dir), collate(examples[:4])
+    masked_cross_entropy(*value_logits(adapted, batch)).backward()
+    expected = [weights.grad.clone() for weights in adapter_weights_in_place(adapted) if weights.grad is not None]
+    logits = value_logits(adapted, batch)[0].detach()
+    adapted.zero_grad()
+    with fused(adapted):
+        found = value_logits(adapted, batch)
+        masked_cross_entropy(*found).backward()
+    # Sums are formed in another order, so float32 rounding differs.
+    assert torch.allclose(found[0], logits, atol=1e-4)
+    for weights, gradient in zip(adapter_weights_in_place(adapted), expected, strict=True):
+        assert weights.grad is not None
+        assert torch.allclose(weights.grad, gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_padding_changes_no_logits(base_dir: Path, examples: list[TokenExample]) -> None:
+    adapted = load_adapted(base_dir)
+    ordered = sorted(examples, key=lambda example: len(example.input_ids))
+    with torch.inference_mode():
+        alone = value_logits(adapted, collate(ordered[:1]))[0]
+        padded = value_logits(adapted, collate([ordered[0], ordered[-1]]))[0]
+    assert torch.allclose(padded[: len(alone)], alone, atol=1e-4)
+
+
+def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path, base_dir: Path) -> None:
+    adapted = load_adapted(base_dir)
+    optimizer = torch.optim.AdamW(adapter_weights_in_place(adapted), lr=1e-3)
+    for weights in adapter_weights_in_place(adapted):
+        weights.grad = torch.ones_like(weights)
+    optimizer.step()
+    state = Checkpoint(2, 9, 900, 4.5, [0.5, 0.25], 1, {"epoch": 1}, adapter_weights(adapted))
+    save(tmp_path, state, optimizer, adapted)
+
+    fresh = load_adapted(base_dir)
+    fresh_optimizer = torch.optim.AdamW(adapter_weights_in_place(fresh), lr=1e-3)
+    found = restore(tmp_path, fresh, fresh_optimizer)
+    assert found is not None
+    assert (found.epoch, found.step, found.losses, found.best) == (2, 9, [0.5, 0.25], {"epoch": 1})
+    for ours, theirs in zip(adapter_weights_in_place(fresh), adapter_weights_in_place(adapted), strict=True):
+        assert torch.equal(ours, theirs)
+    moments, expected = fresh_optimizer.state_dict()["state"], optimizer.state_dict()["state"]
+    assert all(torch.equal(moments[n][key], expected[n][key]) for n in expected for key in expected[n])
+
+
+def test_the_rate_warms_up_and_falls() -> None:
+    rates = [rate_at(step / 100, 0.1) for step in range(101)]
+    assert rates[0] == 0.0
+    assert rates[5] == pytest.approx(0.5)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[100] == pytest.approx(0.02)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"learning_rate": 2.0}, {"seconds": 0.0}], ids=str)
+def test_options_that_cannot_be_meant_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        replace(DistillOptions(), **wrong)

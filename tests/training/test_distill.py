@@ -1,0 +1,270 @@
+"""Training a decoder student: learning, repeating, being killed and resumed, what is refused, merging."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from decoder_fixtures import cli, order_row, write_base, write_rows, write_task_folder
+from safetensors.torch import load_file, save_file
+
+from appliance.engines.tokenizer import FileTokenizer
+from appliance.errors import UsageError
+from appliance.models.manifest import read_manifest, verify_artifact
+from appliance.tasks.task import load_task
+from training import distill
+from training.base_model import BaseMismatch, base_hash, find_base, load_base
+from training.commands.train import train
+from training.dataset import build_examples, collate
+from training.distill import value_logits
+from training.lora import load_adapter
+from training.merge import merge
+from training.metrics import Measurement
+from training.run_folder import finished_run, new_run, write_record
+
+CHOSEN = {"epochs": 3, "rate": 5e-3, "rank": 4, "batch_tokens": 512, "seed": 1}
+OPTIONS = [word for name, value in CHOSEN.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def base_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_base(tmp_path_factory.mktemp("bases") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def trained(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task folder with one finished run."""
+    folder = write_task_folder(tmp_path_factory.mktemp("task"), base_dir)
+    run_dir = run(folder)
+    return run_dir.parent.parent
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    """The same task folder without runs."""
+    shutil.copytree(trained, tmp_path / "task", ignore=shutil.ignore_patterns("runs"))
+    return tmp_path / "task"
+
+
+def run(folder: Path, **changed: object) -> Path:
+    run_dir = new_run(folder)
+    best = train(load_task(folder), folder, run_dir, CHOSEN | changed)
+    write_record(run_dir, best, 1.0)
+    return run_dir
+
+
+def adapter(run_dir: Path) -> dict[str, torch.Tensor]:
+    return load_file(str(run_dir / "adapter" / "adapter_model.safetensors"))
+
+
+def epochs(run_dir: Path) -> list[Measurement]:
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines if "epoch" in line]
+
+
+def same_adapter(first: Path, second: Path) -> bool:
+    ours, theirs = adapter(first), adapter(second)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_run_learns_and_leaves_everything_that_repeats_it(trained: Path, base_dir: Path) -> None:
+    run_dir = finished_run(trained)
+    found = epochs(run_dir)
+    assert [line["epoch"] for line in found] == [1, 2, 3]
+    assert found[-1]["loss"] < 0.8 * found[0]["loss"]
+    assert all({"step", "tokens", "lr", "validation_loss", "validation_values"} <= set(line) for line in found)
+    record = json.loads((run_dir / "record.json").read_text())
+    assert record["base_hash"] == base_hash(base_dir) == (run_dir / "adapter" / "base_hash").read_text().strip()
+    assert record["options"]["learning_rate"] == 5e-3
+    assert (run_dir / "task.toml").read_bytes() == (trained / "task.toml").read_bytes()
+    assert {"torch", "peft"} <= set(record["versions"])
+    assert str(base_dir.parent) not in (run_dir / "adapter" / "adapter_config.json").read_text()
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_one_another(folder: Path, trained: Path) -> None:
+    assert same_adapter(run(folder), finished_run(trained))
+    assert not same_adapter(run(folder, seed=2), finished_run(trained))
+
+
+def test_a_run_that_fails_in_the_middle_of_an_epoch_goes_on_to_the_same_end(
+    folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_loss, calls = distill.masked_cross_entropy, 0
+
+    def failing_loss(*arguments: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 10:
+            raise MemoryError("no memory")
+        return real_loss(*arguments)
+
+    run_dir = new_run(folder)
+    monkeypatch.setattr("training.metrics.SECONDS_A_CHECKPOINT", 0.0)
+    monkeypatch.setattr(distill, "masked_cross_entropy", failing_loss)
+    with pytest.raises(MemoryError):
+        train(load_task(folder), folder, run_dir, CHOSEN)
+    steps = epochs(finished_run(trained))[0]["step"]
+    assert calls - 1 != steps  # the failing call counts validation batches too, so this is within an epoch
+    train(load_task(folder), folder, run_dir, {})
+    assert same_adapter(run_dir, finished_run(trained))
+    assert epochs(run_dir) == epochs(finished_run(trained))
+
+
+def test_a_killed_process_resumes_to_the_same_end(folder: Path, trained: Path) -> None:
+    command = [sys.executable, "-m", "appliance.cli", "train", str(folder), *OPTIONS]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=os.environ)
+    assert process.stderr is not None
+    with process.stderr as lines:
+        first = next(iter(lines))
+        process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert first.startswith("epoch 1 ")
+    (run_dir,) = (folder / "runs").iterdir()
+    assert not (run_dir / "record.json").exists()
+    resumed = cli("train", folder, "--resume", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["run"] == str(run_dir)
+    assert "epoch 3 " in resumed.stderr
+    assert "epoch 1 " not in resumed.stderr
+    assert same_adapter(run_dir, finished_run(trained))
+    assert epochs(run_dir) == epochs(finished_run(trained))
+
+
+def test_what_cannot_be_resumed_is_refused(folder: Path, base_dir: Path) -> None:
+    nothing = cli("train", folder, "--resume")
+    assert nothing.returncode == 2
+    assert "has no unfinished run" in nothing.stderr
+    options = cli("train", folder, "--resume", "--rank", "8")
+    assert options.returncode == 2
+    assert "--rank cannot be given with --resume" in options.stderr
+    run_dir = new_run(folder)
+    train(load_task(folder), folder, run_dir, CHOSEN | {"epochs": 1})
+    write_rows(folder / "dataset" / "train.jsonl", [order_row(number) for number in range(4)])
+    with pytest.raises(UsageError, match=r"the training rows of .* had the hash"):
+        train(load_task(folder), folder, run_dir, {})
+
+
+def test_a_time_budget_ends_the_run_within_an_epoch(folder: Path) -> None:
+    run_dir = run(folder, seconds=0.001, epochs=50)
+    (found,) = epochs(run_dir)
+    assert found["step"] < found["steps"]
+    assert (run_dir / "adapter" / "adapter_model.safetensors").is_file()
+
+
+def test_training_ends_when_validation_no_longer_gains(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = iter(range(100))
+    monkeypatch.setattr(
+        distill, "validate", lambda *_: {"validation_values": 0.5, "validation_loss": 1.0 + next(worse)}
+    )
+    options = replace(distill.DistillOptions(), epochs=20, patience=2, learning_rate=1e-3, rank=4)
+    run_dir = new_run(folder)
+    best = distill.distil(load_task(folder), folder, run_dir, options)
+    assert best["epoch"] == 1
+    assert len(epochs(run_dir)) == 3
+
+
+def test_auto_tries_three_rates_and_takes_one(folder: Path) -> None:
+    run_dir = run(folder, rate="auto", epochs=1)
+    assert json.loads((run_dir / "config.json").read_text())["options"]["learning_rate"] in (2e-3, 5e-3, 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('base = "no/such-model"', "the base model no/such-model is not on this machine"),
+        ('base = "{empty}"', "has no config.json"),
+        ('base = "{base}"\nmax_tokens = 20', "none of the 32 training rows fits into 20 tokens"),
+    ],
+    ids=["unknown base", "empty folder", "too long"],
+)
+def test_what_cannot_be_trained_is_refused(
+    folder: Path, base_dir: Path, tmp_path: Path, setting: str, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    text = (folder / "task.toml").read_text().partition("[student]")[0]
+    setting = setting.format(base=base_dir, empty=tmp_path / "empty")
+    (folder / "task.toml").write_text(f"{text}[student]\n{setting}\n")
+    with pytest.raises(UsageError, match=message):
+        run(folder)
+
+
+def test_a_missing_dataset_is_said(folder: Path) -> None:
+    shutil.rmtree(folder / "dataset")
+    with pytest.raises(UsageError, match=r"dataset/train.jsonl is missing"):
+        run(folder)
+
+
+def test_the_variable_stands_in_for_the_packaged_base(base_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILLROOM_BASE", str(base_dir))
+    assert find_base("stillroom-base") == base_dir
+
+
+def test_merged_weights_answer_as_the_adapter_does(trained: Path, base_dir: Path) -> None:
+    run_dir = finished_run(trained)
+    found = cli("merge", trained, "--json")
+    assert found.returncode == 0, found.stderr
+    merged_dir = run_dir / "merged"
+    manifest = verify_artifact(merged_dir)
+    assert json.loads(found.stdout) == {"merged": str(merged_dir), "identity": manifest.identity}
+    assert (manifest.format, manifest.family, manifest.prompt_form) == ("merged", "decoder", "stillroom-1")
+    copied = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}
+    assert set(manifest.files) == {"model.safetensors", "task.toml", *copied}
+    assert manifest.lineage["base"] == "tiny"
+    assert manifest.lineage["base_hash"] == base_hash(base_dir)
+    assert manifest.lineage["teacher"] == "teacher-1"
+    tokenizer = FileTokenizer(merged_dir / "tokenizer.json")
+    task = load_task(merged_dir)
+    rows = [order_row(number) for number in range(40, 48)]
+    batch = collate(build_examples(task, rows, tokenizer.form, tokenizer.encode))
+    adapted = load_adapter(load_base(base_dir), base_hash(base_dir), run_dir / "adapter")
+    merged = load_base(merged_dir)
+    with torch.inference_mode():
+        expected, hidden_states = (
+            value_logits(adapted, batch)[0],
+            merged.model(input_ids=batch.input_ids).last_hidden_state,
+        )
+        logits = merged.lm_head(hidden_states[batch.labels != -100])
+    # Weights are rounded to 11 bits: logits of size 10 move by some hundredths.
+    assert torch.allclose(logits, expected, atol=0.05)
+    assert (logits.argmax(-1) == expected.argmax(-1)).float().mean() >= 0.98
+
+
+def test_an_adapter_refuses_every_base_but_its_own(trained: Path, base_dir: Path, tmp_path: Path) -> None:
+    run_dir, other_dir = finished_run(trained), tmp_path / "other"
+    shutil.copytree(base_dir, other_dir)
+    weights = load_file(str(base_dir / "model.safetensors"))
+    weights["model.norm.weight"][0] += 1e-3
+    save_file(weights, str(other_dir / "model.safetensors"), metadata={"format": "pt"})
+    before = read_manifest(run_dir / "merged").identity if (run_dir / "merged").exists() else None
+    with pytest.raises(BaseMismatch, match=r"belongs to base weights [0-9a-f]{16}, these are [0-9a-f]{16}"):
+        merge(run_dir, other_dir)
+    refused = cli("merge", run_dir, "--base", other_dir)
+    assert refused.returncode == 1
+    assert "belongs to base weights" in refused.stderr
+    after = read_manifest(run_dir / "merged").identity if (run_dir / "merged").exists() else None
+    assert before == after
+
+
+def test_another_dataset_or_adapter_is_another_identity(folder: Path) -> None:
+    identities = {merge(run(folder)).identity, merge(run(folder, seed=2)).identity}
+    rows = [order_row(number) for number in range(31)]
+    write_rows(folder / "dataset" / "train.jsonl", rows)
+    identities.add(merge(run(folder)).identity)
+    assert len(identities) == 3
+    assert merge(finished_run(folder)).identity in identities
+
+
+def test_an_unfinished_run_is_not_merged(folder: Path) -> None:
+    run_dir = new_run(folder)
+    train(load_task(folder), folder, run_dir, CHOSEN | {"epochs": 1})
+    with pytest.raises(UsageError, match="is not a finished run"):
+        merge(run_dir)
+    refused = cli("merge", folder)
+    assert refused.returncode == 2
+    assert "has no finished one" in refused.stderr

@@ -1,0 +1,31 @@
+"""`stillroom merge`: an adapter into its base."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("merge")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--base",
+    "base_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the base model, where it is not the one that the task names.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(folder: Path, base_dir: Path | None, as_json: bool) -> None:
+    """Fold an adapter into its base, in 16 bit, with a manifest.
+
+    FOLDER is a run, or a task folder, of which the newest finished run is taken.
+    """
+    from training.merge import merge
+    from training.run_folder import finished_run
+
+    run_dir = finished_run(folder)
+    manifest = merge(run_dir, base_dir)
+    if as_json:
+        click.echo(json.dumps({"merged": str(run_dir / "merged"), "identity": manifest.identity}))
+    else:
+        click.echo(f"{run_dir / 'merged'}  {manifest.identity[:16]}")

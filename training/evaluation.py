@@ -1,0 +1,125 @@
+"""What a decoder answers in torch: greedy, many documents in step, through the decoder that every engine shares."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from appliance.engines.engine import Result
+from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from appliance.engines.lines import LineDecoder
+    from appliance.engines.tokenizer import FileTokenizer
+    from appliance.tasks.task import Task
+
+BATCH_DOCUMENTS = 32
+
+
+def prompt_of(task: "Task", text: str, tokenizer: "FileTokenizer") -> tuple[list[int], list[int]]:
+    """Prompt ids and document ids of a text."""
+    form = tokenizer.form
+    document = join_ids(document_segments(text, form), tokenizer.encode)
+    return join_ids(prefix_segments(task.question(), form), tokenizer.encode) + document, document
+
+
+def generate(
+    model: "PreTrainedModel", task: "Task", tokenizer: "FileTokenizer", texts: Sequence[str], max_tokens: int
+) -> list[Result]:
+    """Answers of all texts, in their order; a text that leaves no room for an answer gets the error `too_long`."""
+    return generate_each(model, [task] * len(texts), tokenizer, texts, max_tokens)
+
+
+def generate_each(
+    model: "PreTrainedModel",
+    tasks: Sequence["Task"],
+    tokenizer: "FileTokenizer",
+    texts: Sequence[str],
+    max_tokens: int,
+) -> list[Result]:
+    """Like `generate`, with a task for each text."""
+    from appliance.engines.lines import LineDecoder
+
+    prompts = [prompt_of(task, text, tokenizer) for task, text in zip(tasks, texts, strict=True)]
+    results: dict[int, Result] = {}
+    for number, (ids, _) in enumerate(prompts):
+        if len(ids) >= max_tokens:
+            message = f"{len(ids)} prompt tokens leave no room in {max_tokens}"
+            results[number] = Result(str(number), None, error="too_long", error_message=message, prompt_tokens=len(ids))
+    order = sorted((n for n in range(len(texts)) if n not in results), key=lambda n: len(prompts[n][0]))
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(order), BATCH_DOCUMENTS):
+            numbers = order[start : start + BATCH_DOCUMENTS]
+            decoders = [LineDecoder(tasks[n], tokenizer.form, tokenizer, prompts[n][1]) for n in numbers]
+            batch = _answer_batch(model, decoders, [prompts[n][0] for n in numbers], max_tokens)
+            results |= dict(zip(numbers, batch, strict=True))
+    return [results[number] for number in range(len(texts))]
+
+
+class _Lane:
+    """One document of a batch: its decoder and the tokens that wait to be fed."""
+
+    def __init__(self, decoder: "LineDecoder", prompt_tokens: int, max_tokens: int) -> None:
+        self.decoder = decoder
+        self.pending = decoder.start()
+        self.fed = 0
+        self.prompt_tokens = prompt_tokens
+        self.room = max_tokens - prompt_tokens
+
+    @property
+    def stopped(self) -> bool:
+        return self.decoder.done or self.fed >= self.room
+
+    def next_token(self, pad_id: int) -> int:
+        self.fed += bool(self.pending)
+        return self.pending.pop(0) if self.pending else pad_id
+
+    def take(self, logits: np.ndarray) -> None:  # type: ignore[type-arg]
+        """Chooses a token where nothing is forced any more."""
+        if not self.pending and not self.stopped:
+            self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
+
+    def result(self, key: str) -> Result:
+        decoder, lengths = self.decoder, {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.fed}
+        if not decoder.done:
+            return Result(
+                key, None, raw=decoder.raw(), error="too_long", error_message="the answer leaves the context", **lengths
+            )
+        return Result(key, decoder.answer(), decoder.confidence(), decoder.raw(), **lengths)
+
+
+def _answer_batch(
+    model: "PreTrainedModel", decoders: Sequence["LineDecoder"], prompts: Sequence[list[int]], max_tokens: int
+) -> list[Result]:
+    """All documents advance by one token a pass, forced tokens too; prompts are padded on the left."""
+    from transformers.cache_utils import DynamicCache
+
+    device = next(model.parameters()).device
+    lanes = [_Lane(decoder, len(ids), max_tokens) for decoder, ids in zip(decoders, prompts, strict=True)]
+    longest = max(map(len, prompts))
+    input_ids = torch.tensor([[0] * (longest - len(ids)) + ids for ids in prompts], device=device)
+    mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    cache = DynamicCache()
+    while True:
+        logits = model(
+            input_ids=input_ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        rows = logits.float().cpu().numpy()
+        for lane, row in zip(lanes, rows, strict=True):
+            lane.take(row)
+        if all(lane.stopped for lane in lanes):
+            break
+        input_ids = torch.tensor([[lane.next_token(0)] for lane in lanes], device=device)
+        positions = positions[:, -1:] + 1
+        mask = torch.cat([mask, mask.new_ones(len(lanes), 1)], dim=1)
+    return [lane.result(str(number)) for number, lane in enumerate(lanes)]

@@ -1,0 +1,93 @@
+"""What a run writes about itself while it works: `metrics.jsonl`, and how far it is."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.checkpoint import Checkpoint
+from training.rows import write_lines
+
+Measurement = dict[str, float | int]
+
+FILE_NAME = "metrics.jsonl"
+STEPS_A_LINE = 10
+SECONDS_A_CHECKPOINT = 30.0
+"""A killed run loses at most this; saving an adapter with its moments takes a fraction of a second."""
+
+
+@dataclass
+class Clock:
+    """Progress of a run by steps and by time."""
+
+    budget_seconds: float | None
+    steps: int
+    """Of all epochs."""
+    began: float
+    """On the monotonic clock; earlier by what a resumed run had used."""
+    saved: float
+    """Seconds at the last checkpoint."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the run."""
+        return time.monotonic() - self.began
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is used up."""
+        return self.budget_seconds is not None and self.elapsed >= self.budget_seconds
+
+    def progress(self, step: int) -> float:
+        """Share of the run that is done, by steps or by time, whichever is further."""
+        by_time = self.elapsed / self.budget_seconds if self.budget_seconds else 0.0
+        return min(1.0, max(step / self.steps, by_time))
+
+    def save_due(self, seconds: float) -> bool:
+        """Whether a checkpoint should be written; counts it as written."""
+        due = seconds - self.saved >= SECONDS_A_CHECKPOINT
+        if due:
+            self.saved = seconds
+        return due
+
+
+class Metrics:
+    """Appends to a run's `metrics.jsonl`; writes nothing where there is no run folder."""
+
+    def __init__(self, run_dir: Path | None, step: int) -> None:
+        """Drops lines past `step`, which a run that was cut off wrote after its last checkpoint."""
+        self._path = run_dir / FILE_NAME if run_dir else None
+        if self._path and self._path.is_file():
+            lines = self._path.read_text(encoding="utf-8").split("\n")
+            write_lines(self._path, [line for line in lines if _step_of(line) <= step])
+
+    def measured(self, state: Checkpoint, learning_rate: float) -> Measurement:
+        """The loss of the epoch so far, and the counters."""
+        return {
+            "step": state.step,
+            "tokens": state.tokens,
+            "loss": round(sum(state.losses) / max(1, len(state.losses)), 6),
+            "lr": learning_rate,
+            "seconds": round(state.seconds, 3),
+        }
+
+    def step(self, state: Checkpoint, learning_rate: float) -> None:
+        """A line every `STEPS_A_LINE` steps, with the mean loss of these."""
+        if state.step % STEPS_A_LINE == 0:
+            recent = state.losses[-STEPS_A_LINE:]
+            loss = round(sum(recent) / len(recent), 6)
+            self.write({**self.measured(state, learning_rate), "loss": loss})
+
+    def write(self, measurement: Measurement) -> None:
+        """One line."""
+        if self._path:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(measurement) + "\n")
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; infinity for one that was cut off."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

@@ -1,0 +1,85 @@
+"""Folders of training runs: `runs/<id>/` with the exact task, configuration, metrics, adapter and a record."""
+
+import json
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from appliance.errors import UsageError
+from training.rows import data_hash, read_rows, write_lines
+
+RECORD = "record.json"
+VERSIONED = ("torch", "transformers", "peft", "tokenizers", "numpy")
+
+
+def new_run(task_folder: Path) -> Path:
+    """An empty run folder, named by the time in UTC, with a copy of the task file."""
+    task_path = task_folder / "task.toml" if task_folder.is_dir() else task_folder
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    run_dir, number = task_path.parent / "runs" / stamp, 1
+    while run_dir.exists():
+        number += 1
+        run_dir = run_dir.with_name(f"{stamp}-{number}")
+    run_dir.mkdir(parents=True)
+    shutil.copyfile(task_path, run_dir / "task.toml")
+    return run_dir
+
+
+def _runs(task_folder: Path) -> list[Path]:
+    """The runs of a task, oldest first."""
+    return sorted(path for path in (task_folder / "runs").glob("*") if (path / "task.toml").is_file())
+
+
+def last_unfinished(task_folder: Path) -> Path:
+    """The newest run without a record.
+
+    Raises:
+        UsageError: There is none.
+    """
+    unfinished = [path for path in _runs(task_folder) if not (path / RECORD).is_file()]
+    if not unfinished:
+        raise UsageError(
+            f"{task_folder.name} has no unfinished run", "start one with `stillroom train` without --resume"
+        )
+    return unfinished[-1]
+
+
+def finished_run(folder: Path) -> Path:
+    """The folder itself where it is a run, else the newest finished run of the task folder.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if (folder / RECORD).is_file() or (folder / "config.json").is_file():
+        return folder
+    finished = [path for path in _runs(folder) if (path / RECORD).is_file()]
+    if not finished:
+        raise UsageError(f"{folder} is no run and has no finished one", "run `stillroom train TASK_FOLDER` first")
+    return finished[-1]
+
+
+def write_record(run_dir: Path, best: dict[str, float | int], seconds: float) -> dict[str, object]:
+    """Closes a run: what it resolved, what it reached, and with which libraries."""
+    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
+    if "data_hash" not in config:
+        config["data_hash"] = data_hash(read_rows(run_dir.parent.parent / "dataset" / "train.jsonl"))
+    versions = {name: version(name) for name in VERSIONED}
+    record = {**config, "best": best, "seconds": round(seconds, 3), "versions": versions}
+    write_lines(run_dir / RECORD, [json.dumps(record, indent=2)])
+    return record
+
+
+def read_record(run_dir: Path) -> dict[str, object]:
+    """The record of a finished run.
+
+    Raises:
+        UsageError: The run has not finished.
+    """
+    path = run_dir / RECORD
+    if not path.is_file():
+        raise UsageError(
+            f"{run_dir} is not a finished run: it has no {RECORD}", "run `stillroom train TASK_FOLDER --resume`"
+        )
+    record: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return record
