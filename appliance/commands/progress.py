@@ -20,6 +20,7 @@ class ProgressLine:
         self._drawn = False
 
     def __call__(self, report: Report) -> None:
+        """Draws the bar anew, or writes a line, where enough time has passed."""
         now = time.monotonic()
         if now - self._last < (_REDRAW_SECONDS if self._terminal else _LINE_SECONDS):
             return

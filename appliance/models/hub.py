@@ -105,8 +105,12 @@ def pull(bases_dir: Path, repository: str, revision: str, endpoint: str | None =
         entries = {file.path: _check(beside / file.path, file) for file in files}
         shutil.rmtree(beside / ".cache", ignore_errors=True)
         origin = {
-            "version": ORIGIN_VERSION, "repository": repository, "revision": revision, "pulled": utc_now(), "files": entries,
-        }  # fmt: skip
+            "version": ORIGIN_VERSION,
+            "repository": repository,
+            "revision": revision,
+            "pulled": utc_now(),
+            "files": entries,
+        }
         (beside / ORIGIN_NAME).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
         directory = bases_dir / folder_name(repository)
         put_in_place(beside, directory)

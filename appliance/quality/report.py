@@ -49,7 +49,8 @@ class QualityReport:
         lines = [
             f"field accuracy     {_share(self.field_accuracy)}, {self.fields} fields in {self.documents} documents",
             f"document accuracy  {_share(self.document_accuracy)}, {self.documents} documents",
-            f"mistakes           {counts.omitted} omitted, {counts.substituted} substituted, {counts.invented} invented",
+            f"mistakes           {counts.omitted} omitted, {counts.substituted} substituted, "
+            f"{counts.invented} invented",
         ]
         if counts.absent:
             lines.append(f"invented values    {_share(self.invented)}, {counts.absent} absent fields")

@@ -15,7 +15,7 @@ def _txt(text: str, title: str) -> bytes:
 
 
 def _pdf(text: str, title: str) -> bytes:
-    from reportlab.pdfgen.canvas import Canvas
+    from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 
     file = io.BytesIO()
     # invariant: no date and no random id in the file, so that a run can be repeated byte for byte.

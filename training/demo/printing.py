@@ -172,4 +172,4 @@ def print_value(rng: random.Random, kind: str, style: Style) -> str:
     """A value of this kind, printed in the document's style."""
     if "/" in kind and kind not in MAKERS:
         return rng.choice(kind.split("/"))
-    return MAKERS[kind](rng, style)
+    return str(MAKERS[kind](rng, style))
