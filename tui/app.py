@@ -11,8 +11,7 @@ import sys
 import termios
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -28,7 +27,6 @@ from appliance.jobs.ledger import JobSummary
 from appliance.settings import Settings
 from appliance.text import printable
 from tui.pace import Pace, PaceMeter
-from tui.screens.frame import Frame
 from tui.screens.jobs import JobsScreen
 from tui.screens.models import ModelsScreen
 from tui.watching import AT_WORK, READING_ERRORS, InstalledModels, JobWatch, ModelWatch, Problem, problem_of
@@ -48,7 +46,8 @@ class Looked:
     paces: tuple[Pace, ...] = ()
     """One for each job."""
     models: InstalledModels = field(default_factory=InstalledModels)
-    problem: Problem | None = None
+    jobs_problem: Problem | None = None
+    models_problem: Problem | None = None
     seconds: float = 0.0
     """On the clock of `time.monotonic`; 0 before the first look."""
 
@@ -88,11 +87,13 @@ class StillroomApp(App[None]):
     CSS_PATH = "app.tcss"
     TITLE = "Stillroom"
     ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
     DEFAULT_MODE = "jobs"
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
-        Binding("q,ctrl+c,ctrl+q", "quit", "Quit"),
-        Binding("1", "switch_mode('models')", "Models", show=False),
-        Binding("2", "switch_mode('jobs')", "Jobs", show=False),
+        Binding("q", "quit", show=False),
+        Binding("ctrl+c,ctrl+q", "quit", show=False, priority=True),
+        Binding("1", "tab('models')", show=False),
+        Binding("2", "tab('jobs')", show=False),
     ]
 
     class LookDone(Message):
@@ -138,21 +139,36 @@ class StillroomApp(App[None]):
             self.run_worker(self._look, thread=True, group="look")
 
     def _look(self) -> None:
+        # One of the two can be looked at even where the other cannot.
+        jobs: tuple[JobSummary, ...] = ()
+        models = InstalledModels()
+        jobs_problem = models_problem = None
         try:
-            jobs, models = self._job_watch.look(), self._model_watch.look()
-            looked = Looked(tuple(jobs), (), models, None, time.monotonic())
+            jobs = tuple(self._job_watch.look())
         except READING_ERRORS as error:
-            looked = Looked(problem=problem_of(error), seconds=time.monotonic())
-        self.post_message(self.LookDone(looked))
+            jobs_problem = problem_of(error)
+        try:
+            models = self._model_watch.look()
+        except READING_ERRORS as error:
+            models_problem = problem_of(error)
+        self.post_message(self.LookDone(Looked(jobs, (), models, jobs_problem, models_problem, time.monotonic())))
 
     def on_stillroom_app_look_done(self, message: "StillroomApp.LookDone") -> None:
         """Works out how fast jobs are and tells the screens."""
         looked = message.looked
         self._meters = {job.id: self._meters.get(job.id) or PaceMeter() for job in looked.jobs}
         paces = tuple(self._meters[job.id].look(job, looked.seconds) for job in looked.jobs)
-        self.looked = Looked(looked.jobs, paces, looked.models, looked.problem, looked.seconds)
+        self.looked = replace(looked, paces=paces)
         self._looking = False
         self.looked_signal.publish(self.looked)
+
+    async def action_tab(self, mode: str) -> None:
+        """Shows the screens of a tab as they were left; the key of the present tab goes back to its first screen."""
+        if mode != self.current_mode:
+            await self.switch_mode(mode)
+            return
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
 
     def on_app_focus(self, event: events.AppFocus) -> None:
         """Nothing changes on the screen when the terminal window gets the focus."""
@@ -178,8 +194,3 @@ class StillroomApp(App[None]):
 
     def _fatal_error(self) -> None:
         self._close_messages_no_wait()
-
-
-def frame_of(app: App[Any]) -> Frame | None:
-    """The frame in sight, if one is."""
-    return app.screen if isinstance(app.screen, Frame) else None

@@ -71,18 +71,27 @@ def fit(text: str, width: int, right: bool = False, cut_start: bool = False) -> 
     return padding + safe if right else safe + padding
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """One line of text as safe pieces no wider than so many cells, cut after blanks where there are any."""
+def wrap(text: str, width: int, first: int = 0) -> list[str]:
+    """One line of text as safe pieces no wider than so many cells, cut after blanks where there are any.
+
+    Args:
+        first: Cells that the first piece may take, where they are other than `width`.
+    """
     safe = printable(text.expandtabs(4))
-    pieces = []
-    while cell_len(safe) > width:
-        piece = chop_cells(safe[: width + 1], width)[0]
+    pieces: list[str] = []
+    start, room = 0, first or width
+    while True:
+        # Characters that take no cell count here too, so a piece has an end whatever a document holds.
+        piece = safe[start : start + room + 1]
+        if start + len(piece) == len(safe) and cell_len(piece) <= room:
+            return [*pieces, piece]
+        chopped = chop_cells(piece, room)
+        piece = (chopped[0] if chopped else piece) or piece[:1]
         blank = piece.rfind(" ")
-        if blank >= width // 2:
+        if blank >= room // 2:
             piece = piece[: blank + 1]
         pieces.append(piece)
-        safe = safe[len(piece) :]
-    return [*pieces, safe]
+        start, room = start + len(piece), width
 
 
 def wrap_line(line: Line, width: int, indent: int = 0) -> list[list[Cell]]:
@@ -90,17 +99,15 @@ def wrap_line(line: Line, width: int, indent: int = 0) -> list[list[Cell]]:
     rows: list[list[Cell]] = [[]]
     room = width
     for text, style in line:
-        rest = printable(text.expandtabs(4))
-        while rest:
-            if cell_len(rest) <= room:
-                rows[-1].append(Cell(rest, style))
-                room -= cell_len(rest)
-                break
-            piece = wrap(rest, room)[0] if room > width // 4 else ""
-            rows[-1].append(Cell(piece, style))
-            rest = rest[len(piece) :]
+        if room <= width // 4 and cell_len(text) > room:
             rows.append([Cell(" " * indent)])
             room = width - indent
+        for number, piece in enumerate(wrap(text, width - indent, room)):
+            if number:
+                rows.append([Cell(" " * indent)])
+                room = width - indent
+            rows[-1].append(Cell(piece, style))
+            room -= cell_len(piece)
     return rows
 
 

@@ -14,9 +14,9 @@ _LIST = "`stillroom jobs list` and `stillroom models list` tell the same as text
 @click.command("tui")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII characters only.")
 @click.option(
-    "--mouse/--no-mouse", default=None, help="Listen to the mouse; by default only where the session is not over SSH."
+    "--mouse", is_flag=True, help="Listen to the mouse; a line that breaks then leaves the terminal listening."
 )
-def command(ascii_only: bool, mouse: bool | None) -> None:
+def command(ascii_only: bool, mouse: bool) -> None:
     """Watch models and jobs on a terminal screen.
 
     It can be closed at any time; jobs run in processes of their own.
@@ -27,7 +27,7 @@ def command(ascii_only: bool, mouse: bool | None) -> None:
     from tui.app import StillroomApp
 
     app = StillroomApp(settings, ascii_only)
-    app.run(mouse="SSH_CONNECTION" not in os.environ if mouse is None else mouse)
+    app.run(mouse=mouse)
     if app.failure is not None:
         raise app.failure
     if at_work := app.looked.at_work:

@@ -38,8 +38,7 @@ class DocumentPages:
 
     def keep_only(self, rows: range) -> None:
         """Forgets the pages that hold none of these rows."""
-        wanted = {row // PAGE_DOCUMENTS for row in (rows.start, max(rows.start, rows.stop - 1))}
-        for page in set(self._pages) - wanted:
+        for page in set(self._pages) - set(pages_of(rows)):
             del self._pages[page]
 
     def entry(self, index: int) -> DocumentEntry | None:
@@ -68,6 +67,11 @@ def count_in(job: JobSummary, state: State | None) -> int:
         State.QUEUED: job.total - job.done - job.failed,
     }
     return max(0, counts[state])
+
+
+def pages_of(rows: range) -> list[int]:
+    """The pages that hold these rows, first to last."""
+    return list(range(rows.start // PAGE_DOCUMENTS, (rows.stop - 1) // PAGE_DOCUMENTS + 1)) if rows else []
 
 
 def read_page(directory: Path, state: State | None, page: int) -> list[DocumentEntry]:

@@ -83,10 +83,14 @@ def read_summary(directory: Path) -> JobSummary:
     try:
         with open_readonly(directory) as reader:
             return reader.summary()
-    except (ApplianceError, sqlite3.Error) as error:
-        return JobSummary(
-            directory.name, directory.name, "", "", State.FAILED, str(error), 0, 0, 0, 0, None, None, 0.0
-        )  # fmt: skip
+    except READING_ERRORS as error:
+        message = problem_of(error).message
+        return JobSummary(directory.name, directory.name, "", "", State.FAILED, message, 0, 0, 0, 0, None, None, 0.0)
+
+
+def is_readable(job: JobSummary) -> bool:
+    """Whether the numbers are the ledger's; False where they stand for a ledger that cannot be read."""
+    return bool(job.task)
 
 
 def file_signature(*paths: Path) -> Signature:
@@ -107,8 +111,10 @@ def problem_of(error: Exception) -> Problem:
         return Problem(error.message, error.hint)
     if isinstance(error, OSError):
         return Problem(f"{error.filename or 'a file'}: {error.strerror}", "check the disk and the rights")
-    return Problem(str(error), "check the disk")
+    if isinstance(error, sqlite3.Error):
+        return Problem(f"the ledger cannot be read: {error}", "check the disk")
+    return Problem(f"stored data is not as expected: {type(error).__name__} {error}", "check the disk")
 
 
-READING_ERRORS = (ApplianceError, sqlite3.Error, OSError)
-"""What reading a ledger, a manifest or a folder may raise."""
+READING_ERRORS = (ApplianceError, sqlite3.Error, OSError, ValueError, TypeError, KeyError, AttributeError)
+"""What reading a ledger, a manifest or a folder may raise; the last four where it holds other things than expected."""

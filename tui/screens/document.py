@@ -37,7 +37,7 @@ class DocumentScreen(ReadingScreen):
         lines.append(fact("state", state_cell(entry.state), f"   {human_size(entry.size_bytes)}"))
         if row is not None:
             lines += _row_lines(row)
-        lines += commands((f"stillroom jobs export {self._directory.name} --out DIR", "the rows of all documents"))
+        lines += commands(("all rows", f"stillroom jobs export {self._directory.name} --out DIR"))
         lines += heading("Text")
         if text is None:
             return [*lines, [Cell("The job holds no text of this document.", FAINT)]]
@@ -51,7 +51,7 @@ def _row_lines(row: Row) -> list[Line]:
     lines = []
     if row.error:
         lines.append(fact("reason", Cell(f"{row.error}: {row.error_message}" if row.error_message else row.error, BAD)))
-    lines.append(fact("route", row.route.value, "   the model is not READY" if row.unsafe else ""))
+    lines.append(fact("route", row.route.value, "   no gate found the model READY" if row.unsafe else ""))
     tokens = f"{row.prompt_tokens:,} in, {row.completion_tokens:,} out"
     lines.append(fact("tokens", tokens, f"   {human_duration(row.seconds)} in the engine"))
     lines.append(fact("sha256", row.sha256 or "-"))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 
-from tui.cells import FAINT, STRONG, Cell, Line
+from tui.cells import DOUBTFUL, FAINT, STRONG, Cell, Line
 from tui.widgets.bar import Bar, keys, tabs
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from tui.app import Looked, StillroomApp
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 12
+SAY_SECONDS = 4.0
 TABS = ("Models", "Jobs")
 GLOBAL_KEYS = (("?", "Help"), ("q", "Quit"))
+NOTHING_TO_OPEN = "there is nothing to open"
 
 
 class Frame(Screen[None]):
@@ -29,12 +32,17 @@ class Frame(Screen[None]):
     """What this screen is for, for the help."""
     KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     """Key, short name for the line of keys (empty: only in the help), what it does."""
+    ASKING_KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """What Enter and Esc do while something is typed."""
     AUTO_FOCUS = "Table, Lines"
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
         Binding("question_mark", "help", show=False),
         Binding("escape", "back", show=False),
         Binding("R,upper_r", "look", show=False),
     ]
+
+    _said: Timer | None = None
+    _place = ""
 
     @property
     def stillroom(self) -> "StillroomApp":
@@ -56,8 +64,7 @@ class Frame(Screen[None]):
 
     def on_mount(self) -> None:
         """Draws what does not depend on data, then listens."""
-        names = [(key, name) for key, name, _ in self.KEYS if name]
-        self.bar("keys").show([keys([*names, *GLOBAL_KEYS])])
+        self.show_keys()
         self.stillroom.looked_signal.subscribe(self, self._take)
         self._take(self.stillroom.looked)
 
@@ -82,11 +89,51 @@ class Frame(Screen[None]):
             return
         count = looked.at_work
         right = f"{count} job{'s' if count != 1 else ''} at work" if count else ""
-        self.bar("tabs").show([tabs(TABS, self.TAB)], right)
+        self.bar("tabs").show([tabs(TABS, self.TAB)], right or "no job at work")
         self.take(looked)
+        self.show_keys()
 
     def take(self, looked: "Looked") -> None:
         """Shows what the latest look saw."""
+
+    def why_not(self) -> dict[str, str]:
+        """The keys that can do nothing now, each with the reason."""
+        return {}
+
+    def refuses(self, key: str) -> bool:
+        """Whether a key can do nothing now; if so, says why."""
+        reason = self.why_not().get(key)
+        if reason:
+            self.say(reason)
+        return bool(reason)
+
+    def show_keys(self, place: str | None = None) -> None:
+        """Shows what the keys do, and at the right which part of something longer is in sight."""
+        self._place = self._place if place is None else place
+        if self._said is not None:
+            return
+        if self.query("Input"):
+            self.bar("keys").show([keys(self.ASKING_KEYS)])
+            return
+        names = [(key, name) for key, name, _ in self.KEYS if name]
+        self.bar("keys").show([keys([*names, *GLOBAL_KEYS], self.why_not())], self._place)
+
+    def say(self, text: str) -> None:
+        """Says something in place of the keys, for a moment."""
+        self.stop_saying()
+        self.bar("keys").show([[Cell(text, DOUBTFUL)]])
+        self._said = self.set_timer(SAY_SECONDS, self.stop_saying)
+
+    def stop_saying(self) -> None:
+        """Shows the keys again."""
+        if self._said is not None:
+            self._said.stop()
+            self._said = None
+            self.show_keys()
+
+    def on_table_nothing_to_open(self) -> None:
+        """Says why nothing is opened."""
+        self.refuses("Enter")
 
     def tell(self, facts: Sequence[Line], command: str) -> None:
         """Shows facts about the chosen row and the command that says the same."""
@@ -117,6 +164,7 @@ class Frame(Screen[None]):
         line.cursor_blink = False
         await self.mount(line, before="#keys")
         line.focus()
+        self.show_keys()
         return line
 
     async def stop_asking(self) -> None:
@@ -124,4 +172,5 @@ class Frame(Screen[None]):
         from textual.widgets import Input
 
         await self.query(Input).remove()
-        self.query_one(self.AUTO_FOCUS.split(",")[0] if self.query("Table") else "Lines").focus()
+        self.query("Table, Lines").first().focus()
+        self.show_keys()

@@ -8,7 +8,7 @@ from tui.widgets.lines import Lines
 from tui.widgets.moving import MOVING_KEYS
 
 _EVERYWHERE = (
-    ("1 2", "models, jobs"),
+    ("1 2", "models, jobs; the key of the present tab goes to its list"),
     ("Esc", "back"),
     ("R", "look again now; it is done once a second anyway"),
     ("?", "this help"),
@@ -19,7 +19,7 @@ _EVERYWHERE = (
 class HelpScreen(Frame):
     """The help for one screen."""
 
-    KEYS = (("Esc", "Back", "back to the screen"),)
+    KEYS = (("Esc", "Back", ""),)
 
     def __init__(self, screen: Frame) -> None:
         super().__init__()
@@ -36,10 +36,15 @@ class HelpScreen(Frame):
         screen = self._explained
         lines = [[Cell(line)] for line in screen.HELP_LINES]
         lines.append([])
-        own = [(key, does) for key, _, does in screen.KEYS]
+        own = [(key, does) for key, _, does in screen.KEYS if does]
         for key, does in [*own, *MOVING_KEYS, *_EVERYWHERE]:
             lines.append([Cell(f"{key:12}  ", STRONG), Cell(does)])
+        self.bar("facts").add_class("-hidden")
         self.query_one(Lines).show(lines)
+
+    def on_lines_scrolled(self) -> None:
+        """Shows which lines are in sight."""
+        self.show_keys(self.query_one(Lines).place)
 
     async def action_help(self) -> None:
         """The same key closes it."""

@@ -11,12 +11,12 @@ from appliance.jobs.job import JobConfig, read_config
 from appliance.jobs.ledger import DocumentEntry, JobSummary, open_readonly
 from appliance.jobs.states import State
 from appliance.text import human_count
-from tui.cells import BAD, FAINT, STRONG, Cell, Line, state_cell
-from tui.pace import Pace, left_text, speed_text
-from tui.paging import DocumentPages, find_path, read_page
+from tui.cells import BAD, FAINT, Cell, Line, wrap_line
+from tui.paging import DocumentPages, find_path, pages_of, read_page
 from tui.screens.frame import Frame
-from tui.screens.jobs import show_command
-from tui.watching import AT_WORK, READING_ERRORS, problem_of
+from tui.screens.job_head import head_lines
+from tui.screens.jobs import next_command
+from tui.watching import AT_WORK, READING_ERRORS, is_readable, problem_of
 from tui.widgets.table import Column, Table
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ COLUMNS = (
     Column("State", 11),
     Column("Document", cut_start=True),
     Column("Size", 7, right=True),
-    Column("Reason", 18),
+    Column("Reason", 14),
 )
 FILTERS = (None, State.FAILED, State.QUARANTINED, State.DONE, State.QUEUED)
-_BAR_CELLS = 30
+_FACT_LINES = 2
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ class JobScreen(Frame):
         ("f", "State", "only documents in one state"),
         ("/", "Go to", "go to a path"),
         ("i", "Info", "configuration, events, and commands for this job"),
-        ("Esc", "Back", "back to the jobs"),
+        ("Esc", "Back", ""),
     )
+    ASKING_KEYS = (("Enter", "Go there"), ("Esc", "Cancel"))
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
         Binding("f", "state", show=False),
         Binding("slash", "go_to", show=False),
@@ -86,6 +87,8 @@ class JobScreen(Frame):
         self._config: JobConfig | None = None
         self._pages = DocumentPages(None, self._wanted)
         self._reading = False
+        self._due: dict[int, None] = {}
+        """Pages to be read, in this order."""
         self._reason = Reason(0, "")
         self._problem = ""
 
@@ -101,7 +104,6 @@ class JobScreen(Frame):
         except READING_ERRORS as error:
             self._problem = problem_of(error).message
         self.bar("head").add_class("-shown")
-        self.bar("head").styles.height = 3
         super().on_mount()
 
     def take(self, looked: "Looked") -> None:
@@ -109,10 +111,12 @@ class JobScreen(Frame):
         place = next((n for n, job in enumerate(looked.jobs) if job.id == self._job_id), None)
         if place is None:
             if looked.seconds:
-                self.bar("head").show([[Cell("This job was removed: Esc goes back.", BAD)]])
+                gone = looked.jobs_problem.message if looked.jobs_problem else "This job was removed: Esc goes back."
+                self._show_head([[Cell(gone, BAD)]])
             return
         job = looked.jobs[place]
-        self.bar("head").show(self._head(job, looked.paces[place]))
+        model_name = self._config.model_name if self._config else ""
+        self._show_head(head_lines(job, looked.paces[place], model_name, self.app.size.width - 2))
         news = self._job is None or _counters(job) != _counters(self._job)
         self._job = job
         if news:
@@ -122,31 +126,28 @@ class JobScreen(Frame):
             self._pages.keep_only(table.rows_in_sight)
             if before != len(self._pages) or not before:
                 table.show(self._pages, self._notice(job))
-            for page in {row // 100 for row in table.rows_in_sight}:
+            for page in pages_of(table.rows_in_sight):
                 self._wanted(page)
 
-    def _head(self, job: JobSummary, pace: Pace) -> list[Line]:
-        finished = job.done + job.failed
-        share = finished / job.total if job.total else 0.0
-        filled = int(share * _BAR_CELLS)
-        counts = f"{job.done:,} of {job.total:,} done, {job.failed:,} failed"
-        if job.quarantined:
-            counts += f" ({job.quarantined:,} quarantined)"
-        if pace.documents_per_second is not None:
-            counts += f", {speed_text(pace.documents_per_second)} documents/s"
-        if job.state in AT_WORK:
-            counts += f", {left_text(pace)} left" if pace.seconds_left is not None else ""
-            counts += ", stalled" if pace.stalled_seconds is not None else ""
-        bar = f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}] "
-        told = [Cell("   " + job.message, BAD)] if job.message else []
-        model = self._config.model_name if self._config else ""
-        return [
-            [Cell(job.name, STRONG), Cell("   "), state_cell(job.state), *told],
-            [Cell(bar), Cell(counts)],
-            [Cell(f"model {model} {job.model[:16]}", FAINT)],
-        ]
+    def _show_head(self, lines: list[Line]) -> None:
+        head = self.bar("head")
+        head.show(lines)
+        if head.styles.height is None or head.styles.height.value != len(lines):
+            head.styles.height = len(lines)
+
+    def why_not(self) -> dict[str, str]:
+        """What cannot be done with a job that cannot be read, and with no documents."""
+        if self._job is None or not is_readable(self._job):
+            unreadable = "the documents of this job cannot be read"
+            return {"Enter": unreadable, "f": unreadable, "/": unreadable}
+        if not len(self._pages):
+            none = "no document is in this list"
+            return {"Enter": none, "/": none} | ({} if self._job.total else {"f": "this job has no documents"})
+        return {}
 
     def _notice(self, job: JobSummary) -> list[Line]:
+        if not is_readable(job):
+            return [[Cell(f"Its documents cannot be shown; `{next_command(job)}` takes it away.")]]
         if self._pages.state is not None:
             return [[Cell(f"No document of this job is {self._pages.state}: f shows those in another state.")]]
         if job.state in AT_WORK:
@@ -154,10 +155,15 @@ class JobScreen(Frame):
         return [[Cell("The folder holds no documents: zero rows.")]]
 
     def _wanted(self, page: int) -> None:
-        """Reads a page in a thread, one at a time; what is still in sight is asked for again afterwards."""
-        if not self._reading:
+        """Reads a page in a thread, one after the other."""
+        self._due[page] = None
+        self._read_next()
+
+    def _read_next(self) -> None:
+        if self._due and not self._reading:
             self._reading = True
-            pages = self._pages
+            pages, page = self._pages, next(iter(self._due))
+            del self._due[page]
             self.run_worker(lambda: self._read(pages, page), thread=True, group="pages")
 
     def _read(self, pages: DocumentPages, page: int) -> None:
@@ -170,11 +176,10 @@ class JobScreen(Frame):
         """Shows the page if it is still of the list in sight."""
         self._reading = False
         self._problem = message.problem
-        if message.problem:
-            self._facts()
-            return
         if message.pages is self._pages:
+            # A page that could not be read counts as empty, so that it is not asked for without end.
             self._pages.put(message.page, message.entries)
+        self._read_next()
         self.query_one(Table).redraw()
         self.on_table_moved()
 
@@ -207,21 +212,23 @@ class JobScreen(Frame):
             self.query_one(Table).move_to(message.position)
 
     def _facts(self) -> None:
-        job, entry = self._job, self._chosen()
+        job, entry, table = self._job, self._chosen(), self.query_one(Table)
         if job is None:
             return
-        table = self.query_one(Table)
-        state = self._pages.state or "all"
-        place = f"{state}: {table.position + 1:,} of {len(self._pages):,}" if len(self._pages) else f"{state}: 0"
-        second: Line = []
+        shown = f"{self._pages.state or 'all'} documents"
+        place = f"{table.position + 1:,} of {len(self._pages):,}" if len(self._pages) else "0"
+        told = [Cell(f"{shown}: {place}", FAINT)]
         if self._problem:
-            second = [Cell(self._problem, BAD)]
+            told.append(Cell("   " + self._problem, BAD))
         elif entry and entry.error:
-            text = self._reason.text if self._reason.document == entry.id else ""
-            second = [Cell(f"{entry.error}: {text}" if text else entry.error, BAD)]
+            reason = self._reason.text if self._reason.document == entry.id else ""
+            told.append(Cell(f"   {entry.error}: {reason}" if reason else f"   {entry.error}", BAD))
         elif job.failed and self._pages.state is None:
-            second = [Cell(f"f shows the {human_count(job.failed, 'failed document')}", FAINT)]
-        self.tell([[Cell(place)], second], show_command(job))
+            told.append(Cell(f"   f shows the {human_count(job.failed, 'failed document')}", FAINT))
+        lines = wrap_line(told, max(20, self.size.width - 2))
+        if len(lines) > _FACT_LINES:
+            lines = [*lines[: _FACT_LINES - 1], [*lines[_FACT_LINES - 1], *lines[_FACT_LINES]]]
+        self.tell([*lines, [], []][:_FACT_LINES], next_command(job))
 
     def on_table_opened(self, message: Table.Opened) -> None:
         """Opens the document."""
@@ -232,11 +239,13 @@ class JobScreen(Frame):
 
     def action_state(self) -> None:
         """Shows the documents in the next state of the round."""
-        if self._job is not None:
+        if self._job is not None and not self.refuses("f"):
             following = FILTERS[(FILTERS.index(self._pages.state) + 1) % len(FILTERS)]
+            self._due.clear()
             self._pages = DocumentPages(following, self._wanted)
             self._pages.set_count(self._job)
             self.query_one(Table).show(self._pages, self._notice(self._job), 0)
+            self.show_keys()
 
     def action_info(self) -> None:
         """Opens the job's configuration and events."""
@@ -246,6 +255,8 @@ class JobScreen(Frame):
 
     async def action_go_to(self) -> None:
         """Asks for a path."""
+        if self.refuses("/"):
+            return
         await self.ask("go to the path ... (Enter goes, Esc does not)")
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:

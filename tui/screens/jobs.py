@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 from textual.widget import Widget
 
 from appliance.jobs.ledger import JobSummary
+from appliance.jobs.states import State
 from appliance.text import human_count, human_duration
-from tui.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, state_cell
+from tui.cells import BAD, PLAIN, STRONG, Cell, Line, state_cell
 from tui.pace import Pace, left_text, speed_text
 from tui.screens.listing import Listing
+from tui.watching import is_readable
 from tui.widgets.table import Column, ListedRows, Table
 
 if TYPE_CHECKING:
@@ -25,19 +27,15 @@ COLUMNS = (
     Column("Started", 16, from_width=100),
     Column("Model", 16, from_width=120),
 )
-_NO_JOBS: tuple[Line, ...] = (
-    [Cell("No jobs yet.", STRONG)],
-    [],
-    [Cell("This command runs a folder of documents through a model and shows up here:")],
-    [],
-    [Cell("stillroom run TASK DOCUMENTS --out DIR", STRONG)],
-)
 
 
 class JobsScreen(Listing):
     """All jobs, the one that started last first."""
 
     TAB = "Jobs"
+    NOTHING_YET = "No jobs yet"
+    NEXT_STEP = "This command runs a folder of documents through a model and shows up here:"
+    NEXT_COMMAND = "stillroom run TASK DOCUMENTS --out DIR"
     HELP_LINES = (
         "Jobs: each is one folder of documents with one task and one model.",
         "They run in processes of their own: closing this screen never touches them.",
@@ -68,7 +66,7 @@ class JobsScreen(Listing):
         ]
         position = next((n for n, (job, _) in enumerate(self._shown) if job.id == self._chosen_id), None)
         rows = ListedRows([job_cells(job, pace) for job, pace in self._shown])
-        self.query_one(Table).show(rows, self.notice(looked, bool(looked.jobs), _NO_JOBS), position)
+        self.query_one(Table).show(rows, self.notice(looked.jobs_problem, bool(looked.jobs)), position)
 
     def on_table_moved(self) -> None:
         """Tells about the chosen job."""
@@ -77,9 +75,8 @@ class JobsScreen(Listing):
             return
         job, pace = self._shown[self.query_one(Table).position]
         self._chosen_id = job.id
-        filtered = f"   filter `{self.filter_text}`: {len(self._shown)}" if self.filter_text else ""
         told = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, pace))]
-        self.tell([[Cell(job.id), Cell(f"   model {job.model[:16]}{filtered}", FAINT)], told], show_command(job))
+        self.tell([[Cell(job.name, STRONG)], told], next_command(job))
 
     def on_table_opened(self, message: Table.Opened) -> None:
         """Opens the job."""
@@ -91,15 +88,16 @@ class JobsScreen(Listing):
 def job_cells(job: JobSummary, pace: Pace) -> Line:
     """A job as a row of the table."""
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started)) if job.started else "-"
+    known = is_readable(job)
     return (
         state_cell(job.state),
         Cell(job.name),
-        Cell(f"{job.done:,}/{job.total:,}"),
-        Cell(f"{job.failed:,}", BAD if job.failed else PLAIN),
+        Cell(f"{job.done:,}/{job.total:,}" if known else "-"),
+        Cell(f"{job.failed:,}" if known else "-", BAD if job.failed else PLAIN),
         Cell(speed_text(pace.documents_per_second)),
         Cell(left_text(pace)),
         Cell(started),
-        Cell(job.model),
+        Cell(job.model[:16] or "-"),
     )
 
 
@@ -117,6 +115,10 @@ def job_times(job: JobSummary, pace: Pace) -> str:
     return text
 
 
-def show_command(job: JobSummary) -> str:
-    """The command that shows the same."""
+def next_command(job: JobSummary) -> str:
+    """The command that shows the same, or what to do about a job that stands still."""
+    if not is_readable(job):
+        return f"stillroom jobs remove {job.id}"
+    if job.state is State.INTERRUPTED:
+        return f"stillroom jobs resume {job.id}"
     return f"stillroom jobs show {job.id}" + (" --failed" if job.failed else "")

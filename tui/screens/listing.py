@@ -1,22 +1,28 @@
 """A screen with a table that `/` filters."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
 
-from tui.cells import BAD, FAINT, Cell, Line
-from tui.screens.frame import Frame
+from tui.cells import BAD, FAINT, STRONG, Cell, Line
+from tui.screens.frame import NOTHING_TO_OPEN, Frame
+from tui.watching import Problem
+from tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from textual.widgets import Input
-
-    from tui.app import Looked
 
 
 class Listing(Frame):
     """Shows the rows that contain a text."""
 
+    ASKING_KEYS = (("Enter", "Keep the filter"), ("Esc", "Take it away"))
     BINDINGS = [Binding("slash", "filter", show=False)]  # noqa: RUF012 - the form that Textual asks for
+
+    NOTHING_YET: ClassVar[str] = ""
+    """What a home folder without any says."""
+    NEXT_STEP: ClassVar[str] = ""
+    NEXT_COMMAND: ClassVar[str] = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,23 +32,37 @@ class Listing(Frame):
         """Whether one of the words contains the text."""
         return self.filter_text.lower() in " ".join(words).lower()
 
-    def notice(self, looked: "Looked", anything: bool, empty: tuple[Line, ...]) -> tuple[Line, ...]:
+    def notice(self, problem: Problem | None, anything: bool) -> tuple[Line, ...]:
         """What a table without rows says.
 
         Args:
             anything: Whether there are rows that the filter hides.
-            empty: What to say where there is nothing at all.
         """
-        if looked.problem:
-            return ([Cell(looked.problem.message, BAD)], [Cell(looked.problem.hint)])
-        if not looked.seconds:
+        if problem:
+            return ([Cell(problem.message, BAD)], [], [Cell(problem.hint)])
+        if not self.stillroom.looked.seconds:
             return ([Cell("Looking ...", FAINT)],)
         if anything:
             return ([Cell(f"Nothing here contains `{self.filter_text}`: / changes the filter, Esc takes it away.")],)
-        return empty
+        home = [Cell(f"{self.NOTHING_YET} in {self.stillroom.settings.home_dir}.", STRONG)]
+        return (home, [], [Cell(self.NEXT_STEP)], [], [Cell(self.NEXT_COMMAND, STRONG)])
+
+    def why_not(self) -> dict[str, str]:
+        """An empty list can neither be opened nor filtered."""
+        if len(self.query_one(Table).source):
+            return {}
+        return {"Enter": NOTHING_TO_OPEN} | ({} if self.filter_text else {"/": "there is nothing to filter"})
+
+    def on_table_moved(self) -> None:
+        """Shows which row is chosen and how many the filter leaves."""
+        table = self.query_one(Table)
+        left = f"filter `{self.filter_text}` leaves {len(table.source):,}" if self.filter_text else ""
+        self.show_keys("   ".join(filter(None, (left, table.place))))
 
     async def action_filter(self) -> None:
         """Asks for the text."""
+        if self.refuses("/"):
+            return
         await self.ask("only what contains ... (Enter keeps, Esc takes away)", self.filter_text)
 
     def on_input_changed(self, message: "Input.Changed") -> None:

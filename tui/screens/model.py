@@ -1,13 +1,15 @@
 """One model: where it comes from, what it holds, what was measured on it."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from appliance.models.manifest import JSON, Manifest, Verdict
+from appliance.models.manifest import JSON, MANIFEST_NAME, Manifest, Verdict, read_manifest
 from appliance.models.store import InstalledModel, Store
 from appliance.text import human_count, human_size
-from tui.cells import GOOD, STRONG, Cell, Line
-from tui.screens.models import verdict_cell
-from tui.screens.reading import LABEL_CELLS, ReadingScreen, commands, fact, heading
+from tui.cells import BAD, FAINT, GOOD, STRONG, Cell, Line
+from tui.screens.models import checked_row, verdict_cell
+from tui.screens.reading import ReadingScreen, commands, fact, heading
+from tui.watching import READING_ERRORS, Problem, problem_of
 
 _LINEAGE = ("teacher", "base", "base_hash", "adapter_hash", "data_hash", "run", "merge_method")
 
@@ -27,7 +29,34 @@ class ModelScreen(ReadingScreen):
 
     def read(self) -> Sequence[Line]:
         """Reads the manifest."""
-        return model_lines(Store(self.stillroom.settings).get(self._model_name))
+        settings = self.stillroom.settings
+        directory = settings.models_dir / self._model_name
+        for model in Store(settings).list():
+            if model.name == self._model_name:
+                try:
+                    checked_row(model)
+                    return model_lines(model)
+                except (TypeError, ValueError, AttributeError) as error:
+                    return _broken_lines(directory, Problem(f"{directory / MANIFEST_NAME} is no manifest: {error}"))
+        if not directory.is_dir():
+            return [[Cell("This model was deleted: Esc goes back.", BAD)]]
+        try:
+            read_manifest(directory)
+        except READING_ERRORS as error:
+            return _broken_lines(directory, problem_of(error))
+        return [[Cell("This model has just changed: Esc goes back, Enter opens it again.")]]
+
+
+def _broken_lines(directory: Path, problem: Problem) -> list[Line]:
+    return [
+        fact("model", Cell(directory.name, STRONG), Cell("   broken", BAD)),
+        fact("reason", Cell(problem.message, BAD)),
+        fact("folder", str(directory)),
+        [],
+        [Cell("It cannot answer. Take this folder away, then add the model again from where it came from:")],
+        [],
+        [Cell("stillroom models add FOLDER", STRONG)],
+    ]
 
 
 def model_lines(model: InstalledModel) -> list[Line]:
@@ -58,31 +87,39 @@ def model_lines(model: InstalledModel) -> list[Line]:
         lines.append([Cell(f"{name}  {human_size(entry.size_bytes)}")])
         lines.append(fact("  sha256", entry.sha256))
     lines += heading("Measured")
-    measured = [fact(name, value) for name, value in _flat(manifest.metrics)]
-    return [*lines, *(measured or [[Cell("nothing yet: `stillroom gate` measures it on labelled rows")]])]
+    measured = list(_flat(manifest.metrics))
+    width = min(32, max((len(name) for name, _ in measured), default=0))
+    lines += [[Cell(f"{name:{width}} ", FAINT), Cell(value)] for name, value in measured]
+    return lines if measured else [*lines, [Cell("nothing yet: `stillroom gate` measures it on labelled rows")]]
 
 
 def _basis(verdict: Verdict) -> str:
-    against = "the teacher" if verdict.basis == "teacher" else "the truth"
+    if verdict.basis == "teacher":
+        what, unit = "difference to the teacher", "points"
+        numbers = [f"{100 * value:+.1f}" for value in (verdict.estimate, verdict.low, verdict.threshold)]
+    else:
+        what, unit = "accuracy", "%"
+        numbers = [f"{100 * value:.1f}" for value in (verdict.estimate, verdict.low, verdict.threshold)]
+    estimate, low, threshold = numbers
     return (
-        f"   against {against}: {verdict.estimate:+.4f}, at least {verdict.low:+.4f}, asked for more than"
-        f" {verdict.threshold:+.4f}, on {human_count(verdict.fields, 'field')} of"
-        f" {human_count(verdict.documents, 'document')}, {verdict.judged}"
+        f"   {what} {estimate} {unit}, with 95\N{NO-BREAK SPACE}% confidence at least {low},"
+        f" more than {threshold} asked for;"
+        f" {human_count(verdict.fields, 'field')} of {human_count(verdict.documents, 'document')}, {verdict.judged}"
     )
 
 
 def _commands(model: InstalledModel) -> list[Line]:
     manifest: Manifest = model.manifest
     acting = (
-        (f"stillroom models rollback {manifest.task_name}", "the one before it answers again")
+        ("roll back", f"stillroom models roll-back {manifest.task_name}")
         if model.active
-        else (f"stillroom models activate {model.name}", "it answers its task from now on")
+        else ("activate", f"stillroom models activate {model.name}")
     )
     return commands(
-        (f"stillroom models show {model.name}", "this page"),
-        (f"stillroom models verify {model.name}", "compares every file with its hash"),
+        ("show", f"stillroom models show {model.name}"),
+        ("verify", f"stillroom models verify {model.name}"),
         acting,
-        (f"stillroom run TASK DOCUMENTS --out DIR --model {model.name}", ""),
+        ("run", f"stillroom run TASK DOCUMENTS --out DIR --model {model.name}"),
     )
 
 
@@ -93,10 +130,6 @@ def _flat(values: dict[str, JSON], before: str = "") -> Iterator[tuple[str, str]
         if isinstance(value, dict):
             yield from _flat(value, f"{path}.")
         elif isinstance(value, list) and len(value) > 8:
-            yield _padded(path), human_count(len(value), "value")
+            yield path, human_count(len(value), "value")
         else:
-            yield _padded(path), f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _padded(name: str) -> str:
-    return name if len(name) <= LABEL_CELLS else name + " "
+            yield path, f"{value:.4f}" if isinstance(value, float) else str(value)

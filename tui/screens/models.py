@@ -1,5 +1,6 @@
 """Models: what is installed, what it was judged, which one answers each task."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.widget import Widget
@@ -7,7 +8,7 @@ from textual.widget import Widget
 from appliance.models.manifest import READY, Manifest
 from appliance.models.store import InstalledModel
 from appliance.text import human_size
-from tui.cells import BAD, DOUBTFUL, GOOD, STRONG, Cell, Line
+from tui.cells import BAD, DOUBTFUL, GOOD, PLAIN, STRONG, Cell, Line
 from tui.screens.listing import Listing
 from tui.widgets.table import Column, ListedRows, Table
 
@@ -16,32 +17,39 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("Model"),
-    Column("Kind", 7),
-    Column("Format", 6),
-    Column("Quant", 6),
+    Column("Task", 14),
+    Column("Format", 11),
     Column("Size", 7, right=True),
-    Column("Target", 6),
-    Column("Verdict", 14),
-    Column("Task", 20, from_width=100),
+    Column("Verdict", 17),
+    Column("Kind", 7, from_width=100),
+    Column("Target", 6, from_width=100),
     Column("Identity", 16, from_width=120),
 )
-_NO_MODELS: tuple[Line, ...] = (
-    [Cell("No models yet.", STRONG)],
-    [],
-    [Cell("This installs a model that `stillroom export` wrote, from a USB disk for example:")],
-    [],
-    [Cell("stillroom models add FOLDER", STRONG)],
-)
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A model as it is shown."""
+
+    name: str
+    cells: Line
+    facts: tuple[Line, Line]
+    command: str
+    words: tuple[str, ...]
+    """What the filter looks in."""
 
 
 class ModelsScreen(Listing):
     """All models of the store, by name."""
 
     TAB = "Models"
+    NOTHING_YET = "No models yet"
+    NEXT_STEP = "This installs a model that `stillroom export` wrote, from a USB disk for example:"
+    NEXT_COMMAND = "stillroom models add FOLDER"
     HELP_LINES = (
-        "Models: each is a folder with a manifest that names its size, hash and origin file by file.",
-        "A model marked `* ` is active: it answers its task where no other is named.",
-        "The verdict is computed by `stillroom gate`; a model that is not READY is activated only with --unsafe.",
+        "Models: each is a folder with a manifest that names size, hash and origin of its files. `* ` marks the active"
+        " one, which answers its task where no other is named. `stillroom gate` computes the verdict; a model that is"
+        " not READY is activated only with --unsafe.",
     )
     KEYS = (
         ("Enter", "Open", "lineage, files with hashes, measurements"),
@@ -50,8 +58,7 @@ class ModelsScreen(Listing):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: list[InstalledModel] = []
-        self._broken: tuple[str, ...] = ()
+        self._shown: list[ModelRow] = []
         self._chosen_name = ""
 
     def body(self) -> Widget:
@@ -60,62 +67,77 @@ class ModelsScreen(Listing):
 
     def take(self, looked: "Looked") -> None:
         """Shows the models that pass the filter; the chosen one stays chosen."""
-        self._shown = [model for model in looked.models.models if self.passes(*_searched(model))]
-        self._broken = tuple(name for name in looked.models.broken if self.passes(name, "broken"))
-        names = [*(model.name for model in self._shown), *self._broken]
-        position = names.index(self._chosen_name) if self._chosen_name in names else None
-        rows = [*(model_cells(model) for model in self._shown), *(_broken_cells(name) for name in self._broken)]
-        anything = bool(looked.models.models or looked.models.broken)
-        self.query_one(Table).show(ListedRows(rows), self.notice(looked, anything, _NO_MODELS), position)
+        everything = [*map(model_row, looked.models.models), *map(broken_row, looked.models.broken)]
+        self._shown = [row for row in everything if self.passes(*row.words)]
+        position = next((n for n, row in enumerate(self._shown) if row.name == self._chosen_name), None)
+        rows = ListedRows([row.cells for row in self._shown])
+        self.query_one(Table).show(rows, self.notice(looked.models_problem, bool(everything)), position)
 
     def on_table_moved(self) -> None:
         """Tells about the chosen model."""
         position = self.query_one(Table).position
         if position < len(self._shown):
-            model = self._shown[position]
-            self._chosen_name = model.name
-            active = f"active: answers task {model.manifest.task_name}" if model.active else "not active"
-            facts = f"identity {model.manifest.identity[:16]}   task {model.manifest.task_name}"
-            self.tell([[Cell(facts)], [Cell(active)]], f"stillroom models show {model.name}")
-        elif position < len(self._shown) + len(self._broken):
-            self._chosen_name = name = self._broken[position - len(self._shown)]
-            self.tell([[Cell(f"{name}: its manifest cannot be read", BAD)], []], f"stillroom models verify {name}")
+            row = self._shown[position]
+            self._chosen_name = row.name
+            self.tell(row.facts, row.command)
         else:
             self.tell([[], []], "stillroom models list")
 
     def on_table_opened(self, message: Table.Opened) -> None:
-        """Opens the model."""
+        """Opens the model, or tells why it cannot be."""
         from tui.screens.model import ModelScreen
 
         if message.index < len(self._shown):
             self.app.push_screen(ModelScreen(self._shown[message.index].name))
 
 
-def _searched(model: InstalledModel) -> tuple[str, ...]:
-    manifest = model.manifest
-    words = (model.name, manifest.family, manifest.format, manifest.quantization, manifest.task_name)
-    return (*words, verdict_cell(manifest).text, "active" if model.active else "")
+def model_row(model: InstalledModel) -> ModelRow:
+    """A model as a row of the table; one whose manifest holds other things than expected shows as broken."""
+    try:
+        return checked_row(model)
+    except (TypeError, ValueError, AttributeError):
+        return broken_row(model.name)
 
 
-def model_cells(model: InstalledModel) -> Line:
-    """A model as a row of the table."""
+def checked_row(model: InstalledModel) -> ModelRow:
+    """A model as a row of the table.
+
+    Raises:
+        TypeError, ValueError, AttributeError: Its manifest holds other things than expected.
+    """
     manifest = model.manifest
-    return (
-        Cell(("* " if model.active else "  ") + model.name, STRONG if model.active else Cell("").style),
-        Cell(manifest.family),
-        Cell(manifest.format),
-        Cell(manifest.quantization or "-"),
-        Cell(human_size(manifest.size_bytes)),
-        Cell(manifest.target or "-"),
-        verdict_cell(manifest),
+    form = f"{manifest.format} {manifest.quantization}".strip()
+    verdict = verdict_cell(manifest)
+    cells = (
+        Cell(("* " if model.active else "  ") + model.name, STRONG if model.active else PLAIN),
         Cell(manifest.task_name),
+        Cell(form),
+        Cell(human_size(manifest.size_bytes)),
+        verdict,
+        Cell(manifest.family),
+        Cell(manifest.target or "-"),
         Cell(manifest.identity[:16]),
     )
+    active = f"   active: answers task {manifest.task_name}" if model.active else "   not active"
+    about = f"{manifest.family}, {form} for {manifest.target or 'any device'}   identity {manifest.identity[:16]}"
+    if any(not isinstance(cell.text, str) for cell in cells):
+        raise TypeError("a manifest holds text in these places")
+    return ModelRow(
+        model.name, cells, ([Cell(model.name, STRONG), Cell(active)], [Cell(about)]),
+        f"stillroom models show {model.name}",
+        (model.name, manifest.task_name, form, manifest.family, verdict.text, "active" if model.active else ""),
+    )  # fmt: skip
 
 
-def _broken_cells(name: str) -> Line:
+def broken_row(name: str) -> ModelRow:
+    """A folder of the store whose manifest cannot be read."""
     dash = Cell("-")
-    return (Cell("  " + name), dash, dash, dash, dash, dash, Cell("broken", BAD), dash, dash)
+    cells = (Cell("  " + name), dash, dash, dash, Cell("broken", BAD), dash, dash, dash)
+    told: tuple[Line, Line] = (
+        [Cell(name, STRONG), Cell("   broken: its manifest cannot be read", BAD)],
+        [Cell("Enter tells why and what to do.")],
+    )
+    return ModelRow(name, cells, told, "stillroom models list", (name, "broken"))
 
 
 def verdict_cell(manifest: Manifest) -> Cell:

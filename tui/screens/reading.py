@@ -16,7 +16,7 @@ LABEL_CELLS = 12
 class ReadingScreen(Frame):
     """Reads in a thread, then shows."""
 
-    KEYS = (("Esc", "Back", "back to the list"),)
+    KEYS = (("Esc", "Back", ""),)
 
     class Read(Message):
         """The text is here."""
@@ -51,10 +51,14 @@ class ReadingScreen(Frame):
         """Shows it."""
         self.query_one(Lines).show(message.lines)
 
+    def on_lines_scrolled(self) -> None:
+        """Shows which lines are in sight."""
+        self.show_keys(self.query_one(Lines).place)
+
 
 def fact(label: str, *value: Cell | str) -> Line:
     """A label with what it labels."""
-    cells = [part if isinstance(part, Cell) else Cell(part) for part in value]
+    cells = [part if isinstance(part, Cell) else Cell(str(part)) for part in value]
     return [Cell(f"{label:{LABEL_CELLS}} ", FAINT), *cells]
 
 
@@ -64,8 +68,5 @@ def heading(text: str) -> list[Line]:
 
 
 def commands(*lines: tuple[str, str]) -> list[Line]:
-    """Commands with what they do."""
-    shown = heading("Commands")
-    for command, does in lines:
-        shown.append([Cell("$ ", FAINT), Cell(command, STRONG), Cell(f"   {does}", FAINT)])
-    return shown
+    """What can be done with the thing, and the command that does it."""
+    return [*heading("Commands"), *(fact(does, Cell(command, STRONG)) for does, command in lines)]

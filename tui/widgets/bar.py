@@ -1,12 +1,12 @@
 """One or a few lines that are drawn again only when they change."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from rich.cells import cell_len
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.cells import CURSOR, PLAIN, STRONG, Cell, Line, fit, strip_of
+from tui.cells import CURSOR, FAINT, PLAIN, STRONG, Cell, Line, fit, strip_of
 
 
 class Bar(Widget):
@@ -46,13 +46,16 @@ def tabs(names: Sequence[str], current: str) -> Line:
     """The screens with their keys, the present one marked."""
     cells = []
     for number, name in enumerate(names, 1):
-        cells += [Cell(f" {number} {name} ", CURSOR if name == current else PLAIN), Cell(" ")]
+        chosen = name == current
+        text = f"[{number} {name}]" if chosen else f" {number} {name} "
+        cells += [Cell(text, CURSOR if chosen else PLAIN), Cell(" ")]
     return cells
 
 
-def keys(bindings: Sequence[tuple[str, str]]) -> Line:
-    """Keys with what they do: `q Quit`."""
+def keys(bindings: Sequence[tuple[str, str]], idle: Container[str] = ()) -> Line:
+    """Keys with what they do: `q Quit`; those that can do nothing now are faint."""
     cells = []
     for key, description in bindings:
-        cells += [Cell(key, STRONG), Cell(f" {description}  ")]
+        faint = key in idle
+        cells += [Cell(key, FAINT if faint else STRONG), Cell(f" {description}  ", FAINT if faint else PLAIN)]
     return cells

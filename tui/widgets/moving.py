@@ -4,11 +4,9 @@ from textual.binding import Binding
 from textual.widget import Widget
 
 MOVING_KEYS = (
-    ("up k", "one line up"),
-    ("down j", "one line down"),
+    ("up k, down j", "one line up, down"),
     ("PgUp PgDn", "one page up, down"),
-    ("g Home", "to the start"),
-    ("G End", "to the end"),
+    ("g Home G End", "to the start, to the end"),
 )
 """For the help."""
 

@@ -61,6 +61,9 @@ class Table(Moving):
     class Moved(Message):
         """Another row was chosen, or the rows changed."""
 
+    class NothingToOpen(Message):
+        """A person wants to see a row, but there is none."""
+
     class Opened(Message):
         """A person wants to see the chosen row."""
 
@@ -83,9 +86,20 @@ class Table(Moving):
         return self._cursor
 
     @property
+    def source(self) -> RowSource:
+        """Where the rows come from."""
+        return self._source
+
+    @property
     def last_position(self) -> int:
         """The last row."""
         return max(0, len(self._source) - 1)
+
+    @property
+    def place(self) -> str:
+        """Which row is chosen; empty where all are in sight."""
+        count = len(self._source)
+        return f"{self._cursor + 1:,} of {count:,}" if count > self._height else ""
 
     @property
     def rows_in_sight(self) -> range:
@@ -144,8 +158,7 @@ class Table(Moving):
 
     def key_enter(self) -> None:
         """Opens the chosen row."""
-        if len(self._source):
-            self.post_message(self.Opened(self._cursor))
+        self.post_message(self.Opened(self._cursor) if len(self._source) else self.NothingToOpen())
 
     def render_line(self, y: int) -> Strip:
         """One line: the titles, a row, or the notice of an empty table."""
@@ -172,7 +185,7 @@ class Table(Moving):
         shown = [(column, cell) for column, cell in columns if width >= column.from_width]
         all_shown = [column for column in self._columns if width >= column.from_width]
         taken = sum(column.width for column in all_shown) + _GAP * (len(all_shown) - 1) + 2
-        line = [Cell(" ")]
+        line = [Cell(">" if style.reverse else " ")]
         for number, (column, cell) in enumerate(shown):
             if number:
                 line.append(Cell(" " * _GAP))

@@ -1,0 +1,121 @@
+"""Homes to look at: models that look like exported ones, and jobs that really ran, with the no-op engine."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.jobs.job import JobConfig, open_job_dir
+from appliance.jobs.ledger_writer import Ledger
+from appliance.models.manifest import JSON, Manifest, Verdict, write_artifact
+from appliance.models.store import Store
+from appliance.settings import Settings, load_settings
+from tests.appliance.batch_fixtures import TASK, Bench
+
+HOLD = "HOLD THE ENGINE\nnumber: 1\n"
+KILL = "KILL THE ENGINE\n"
+TOO_LONG = "word " * 1001
+
+HOSTILE_NAMES = (
+    b"a[/b].txt",
+    b"[red]not red[/red].txt",
+    b"\x1b[2J\x1b]0;owned\x07clear.txt",
+    b"\x1b]52;c;b3duZWQ=\x07clipboard.txt",
+    b"line\nbreak\r\ttab.txt",
+    b"bad-\xff\xfe.txt",
+    "right\u202eexe.txt".encode(),
+    "\N{ZERO WIDTH JOINER}\N{SOFT HYPHEN}hidden\u2028line.txt".encode(),
+    "\u9818\u53ce\u66f8\u3001\u5c0f\u8a08\u3068\u5408\u8a08\u306e\u63a7\u3048\u3068\u6ce8\u6587\u66f8\u306e\u5199\u3057"
+    "\u306e\u9577\u3044\u540d\u524d\u306e\u6587\u66f8.txt".encode(),
+    "e\u0301clair \N{GRINNING FACE}.txt".encode(),
+    b"\xc2\x9b2Jc1.txt",
+    b"folder/" + b"very-long-name-" * 12 + b"end.txt",
+)
+
+
+@dataclass
+class Folder(Bench):
+    """A folder of documents in a home that it shares with others."""
+
+    home: Path = field(default_factory=Path)
+    name: str = "documents"
+
+    @property
+    def documents_dir(self) -> Path:
+        return self.root / self.name
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "STILLROOM_HOME": str(self.home)}
+
+
+@dataclass
+class Scene:
+    """A home folder, and a place beside it for documents."""
+
+    root: Path
+
+    @property
+    def home_dir(self) -> Path:
+        return self.root / "house"
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings({"STILLROOM_HOME": str(self.home_dir)})
+
+    def folder(self, name: str) -> Folder:
+        """A new folder of documents."""
+        return Folder(self.root / f"work-{name}", home=self.home_dir, name=name)
+
+    def add_model(self, name: str, identity: str, verdict: str = "", size_bytes: int = 1000, **facts: str) -> None:
+        """Installs a model, with a verdict if one is given."""
+        task_path = self.root / "task.toml"
+        task_path.write_text(TASK)
+        judged = Verdict(verdict, "teacher", -0.004, -0.011, -0.02, 240, 2400, "d" * 64, "2026-11-20T10:00:00Z")
+        metrics: dict[str, JSON] = {
+            "field_accuracy": 0.9417,
+            "documents": 240,
+            "fields": {"number": 0.975, "total": 0.9083},
+            "losses": [float(step) for step in range(20)],
+        }
+        manifest = Manifest(
+            identity=identity,
+            name=name,
+            family=facts.get("family", "decoder"),
+            format=facts.get("format", "gguf"),
+            task_name=facts.get("task", "orders"),
+            task_hash="ab12" * 16,
+            quantization=facts.get("quantization", "Q8_0"),
+            target=facts.get("target", "cpu"),
+            prompt_form="stillroom-1",
+            lineage={"teacher": "gpt-4", "base": "stillroom-base-6m", "base_hash": "b" * 64, "run": "0007"},
+            licence="Apache-2.0",
+            metrics=metrics if verdict else {},
+            verdict=judged if verdict else None,
+            created="2026-11-20T09:00:00Z",
+        )
+        source_dir = self.root / "artifacts" / name
+        weights_path = self.root / "weights"
+        weights_path.write_bytes(bytes(size_bytes))
+        file_name = "model.onnx" if manifest.format == "onnx" else "model.gguf"
+        write_artifact(source_dir, manifest, {file_name: weights_path, "task.toml": task_path})
+        Store(self.settings).add(source_dir)
+
+    def break_model(self, name: str) -> None:
+        """Cuts the manifest of an installed model."""
+        path = self.settings.models_dir / name / "manifest.json"
+        path.write_bytes(path.read_bytes()[:40])
+
+    def break_job(self, identifier: str) -> None:
+        """Fills the ledger of a job with something else."""
+        directory = self.settings.jobs_dir / identifier
+        for path in directory.glob("job.db*"):
+            path.unlink()
+        (directory / "job.db").write_bytes(b"\x1b[2J no database, whatever its name says\n" * 100)
+
+    def write_ledger(self, identifier: str, name: str = "orders archive") -> tuple[Path, Ledger]:
+        """A job without a process: its folder and the writing side of its ledger."""
+        config = JobConfig(
+            identifier, "ab12" * 16, "/srv/archive", "/srv/models/orders", "cd" * 32, "orders-q8", False, "all",
+            "/srv/rows", "jsonl", 0,
+        )  # fmt: skip
+        directory = open_job_dir(self.settings, config, TASK.encode())
+        return directory, Ledger(directory, identifier, name, "orders", "cd" * 32)

@@ -1,0 +1,196 @@
+"""One job, its documents, and one document."""
+
+import pytest
+
+from appliance.documents.folder import FoundDocument
+from appliance.jobs.ledger_writer import Outcome
+from appliance.jobs.rows import Route, Row
+from appliance.jobs.states import State
+from tests.tui.scenes import Scene
+from tests.tui.watching import LARGE, SIZES, SMALL, Watcher, watching
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_job_shows_counters_documents_and_the_reason_of_the_chosen_one(
+    lived_in: Scene, size: tuple[int, int]
+) -> None:
+    async with watching(lived_in, size) as watcher:
+        await watcher.open("scans")
+        assert "orders scans-april   done" in watcher.text
+        assert "[########################] 20 of 33 done, 13 failed (1 quarantined)" in watcher.text
+        assert "model orders-noop abababababababab" in watcher.text
+        await watcher.until("too_long: the document has 1001 words")
+        assert "all documents: 1 of 33" in watcher.text
+        assert watcher.lines[-1].startswith(" Enter Open  f State  / Go to  i Info  Esc Back  ? Help  q Quit")
+
+
+async def test_f_goes_round_the_states_and_says_where_there_is_none(lived_in: Scene) -> None:
+    async with watching(lived_in) as watcher:
+        await watcher.open("scans")
+        await watcher.press("f")
+        await watcher.until("failed documents: 1 of 12")
+        await watcher.press("f")
+        await watcher.until("engine_died")
+        assert "quarantined documents: 1 of 1" in watcher.text
+        await watcher.press("f")
+        await watcher.until("done documents: 1 of 20")
+        await watcher.press("f")
+        assert "No document of this job is queued: f shows those in another state." in watcher.text
+        await watcher.press("enter")
+        assert watcher.lines[-1].strip() == "no document is in this list"
+        await watcher.press("f")
+        await watcher.until("all documents: 1 of 33")
+
+
+async def test_hostile_names_are_whole_rows_and_no_markup(lived_in: Scene) -> None:
+    async with watching(lived_in) as watcher:
+        await watcher.open("scans")
+        await watcher.press("f")
+        await watcher.until("failed documents: 1 of 12")
+        names = {line[14:56].strip() for line in watcher.lines[7:19]}
+        assert {"a[/b].txt", "[red]not red[/red].txt", "bad-\\xff\\xfe.txt"} <= names
+        assert (
+            "\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}]0;owned\N{REPLACEMENT CHARACTER}clear.txt" in names
+        )
+        assert "right\N{REPLACEMENT CHARACTER}exe.txt" in names
+        assert watcher.fills
+        assert any(name.startswith("\N{HORIZONTAL ELLIPSIS}") and name.endswith("name-end.txt") for name in names)
+        assert "\u6587\u66f8.txt    5.0 kB  too_long" in watcher.text
+
+
+async def test_every_hostile_document_can_be_opened(lived_in: Scene) -> None:
+    async with watching(lived_in, LARGE) as watcher:
+        await watcher.open("scans")
+        await watcher.press("f")
+        await watcher.until("failed documents: 1 of 12")
+        for number in range(12):
+            await watcher.until(f"failed documents: {number + 1} of 12")
+            await watcher.press("enter")
+            await watcher.until("sha256")
+            assert "too_long" in watcher.text
+            assert watcher.fills
+            await watcher.press("escape", "j")
+
+
+async def test_document_shows_answer_confidence_place_and_text_with_escapes_neutralised(lived_in: Scene) -> None:
+    async with watching(lived_in) as watcher:
+        await watcher.open("scans")
+        await _go_to(watcher, "escapes.txt")
+        await watcher.press("enter")
+        await watcher.until("sha256")
+        assert "number  \N{REPLACEMENT CHARACTER}[31mred   confidence 1.00, at 8" in watcher.text
+        assert "[b]12[/b]" in watcher.text
+        assert "last line" in watcher.text
+
+
+async def test_go_to_finds_a_path_and_esc_cancels(lived_in: Scene) -> None:
+    async with watching(lived_in) as watcher:
+        await watcher.open("march")
+        await watcher.press("/")
+        assert "Enter Go there  Esc Cancel" in watcher.lines[-1]
+        await watcher.press("escape")
+        assert "120 of 120 done" in watcher.text
+        await _go_to(watcher, "0107.txt")
+        assert "all documents: 108 of 120" in watcher.text
+
+
+async def test_info_shows_configuration_commands_and_events(lived_in: Scene) -> None:
+    async with watching(lived_in, LARGE) as watcher:
+        await watcher.open("scans")
+        await watcher.press("i")
+        await watcher.until("events")
+        assert "orders-noop   no gate found it READY" in watcher.text
+        assert "stillroom jobs export orders-" in watcher.text
+        assert "engine" in watcher.text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_job_with_a_damaged_ledger_says_so_and_keeps_its_configuration(
+    lived_in: Scene, size: tuple[int, int]
+) -> None:
+    async with watching(lived_in, size) as watcher:
+        await watcher.open("orders-cut")
+        assert "is damaged: file is not a database" in watcher.text
+        assert "Its documents cannot be shown" in watcher.text
+        await watcher.press("f")
+        assert watcher.lines[-1].strip() == "the documents of this job cannot be read"
+        await watcher.press("i")
+        await watcher.until("is damaged: file is not")
+        assert "/srv/archive" in watcher.text
+
+
+async def test_ledger_with_unknown_words_shows_as_failed(scene: Scene) -> None:
+    directory, ledger = scene.write_ledger("orders-0123456789")
+    ledger._connection.execute("UPDATE job SET state = 'asleep'")
+    ledger.close()
+    async with watching(scene) as watcher:
+        assert "'asleep' is not a valid State" in watcher.text
+        await watcher.open(directory.name)
+        assert "orders-0123456789   failed" in watcher.text
+
+
+async def test_long_message_of_a_failed_job_is_shown_whole(scene: Scene) -> None:
+    message = "the model needs 9.2 GB, 7.9 GB are free on this machine; " * 2 + "the end of the message"
+    _, ledger = scene.write_ledger("orders-0123456789")
+    ledger.end_run(State.FAILED, message)
+    ledger.close()
+    async with watching(scene) as watcher:
+        await watcher.open("archive")
+        assert message in " ".join(" ".join(watcher.lines[2:6]).split())
+        assert "0 of 0 done" in watcher.text
+
+
+async def test_removed_job_says_so(scene: Scene) -> None:
+    directory, ledger = scene.write_ledger("orders-0123456789")
+    ledger.close()
+    async with watching(scene) as watcher:
+        await watcher.open("archive")
+        for path in directory.iterdir():
+            path.unlink()
+        directory.rmdir()
+        await watcher.until("This job was removed: Esc goes back.")
+        await watcher.press("escape")
+        assert "No jobs yet" in watcher.text
+
+
+async def test_five_thousand_documents_scroll_and_both_pages_in_sight_follow_the_ledger(scene: Scene) -> None:
+    _, ledger = scene.write_ledger("orders-0123456789")
+    ledger.add_documents(FoundDocument(f"{number:05}.txt".encode(), 100, 1) for number in range(5000))
+    async with watching(scene, SMALL) as watcher:
+        await watcher.open("archive")
+        await watcher.press("G")
+        await watcher.until("04999.txt")
+        assert "all documents: 5,000 of 5,000" in watcher.text
+        await _go_to(watcher, "00094.txt")
+        await watcher.until(" 00105.txt")
+        # Rows 94 to 105 lie on two pages; their documents are done one after the other.
+        pending = {document.path: document for document in ledger.pending(b"", 200)}
+        for number in (95, 104):
+            document = pending[f"{number:05}.txt".encode()]
+            row = Row(document.name, "a" * 64, Route.LOCAL, "ab" * 32, {"number": "1"})
+            ledger.record([Outcome(document, State.DONE, row)])
+            await watcher.until(lambda number=number: f"done         {number:05}.txt" in watcher.text)
+    ledger.close()
+
+
+async def test_long_line_and_marks_without_width_are_wrapped_and_shown(scene: Scene) -> None:
+    _, ledger = scene.write_ledger("orders-0123456789")
+    ledger.add_documents([FoundDocument(b"long.txt", 100, 1)])
+    (document,) = ledger.pending(b"", 1)
+    text = "x" * 190_000 + "\u0301" * 5_000 + "\u6587" * 100 + "\n" * 4_000
+    row = Row(document.name, "a" * 64, Route.LOCAL, "ab" * 32, {"number": "1"})
+    ledger.record([Outcome(document, State.DONE, row, text)])
+    ledger.close()
+    async with watching(scene) as watcher:
+        await watcher.open("archive")
+        await watcher.until("long.txt")
+        await watcher.press("enter")
+        await watcher.until("x" * 70)
+        assert "of 6," in watcher.lines[-1]
+        await watcher.press("G")
+        assert watcher.lines
+
+
+async def _go_to(watcher: Watcher, path: str) -> None:
+    await watcher.press("slash", *path, "enter")
+    await watcher.until(lambda: any(line.startswith(">") and path in line for line in watcher.lines))

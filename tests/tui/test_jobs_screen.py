@@ -1,0 +1,134 @@
+"""The list of jobs, and what the frame of every screen does: tabs, filter, help, keys that say why they do nothing."""
+
+import pytest
+
+from tests.tui.scenes import Scene
+from tests.tui.watching import LARGE, SIZES, SMALL, watching
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_empty_home_tells_the_next_step(scene: Scene, size: tuple[int, int]) -> None:
+    async with watching(scene, size) as watcher:
+        assert "No jobs yet in " in watcher.text
+        assert "stillroom run TASK DOCUMENTS --out DIR" in watcher.text
+        await watcher.press("1")
+        assert "No models yet in " in watcher.text
+        assert "stillroom models add FOLDER" in watcher.text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_list_shows_every_job_with_state_counts_and_speed(lived_in: Scene, size: tuple[int, int]) -> None:
+    async with watching(lived_in, size) as watcher:
+        assert watcher.lines[0].startswith("  1 Models  [2 Jobs]")
+        assert watcher.lines[0].rstrip().endswith("no job at work")
+        assert watcher.lines[2].split()[:6] == ["State", "Job", "Done/total", "Failed", "Docs/s", "Left"]
+        good = next(line for line in watcher.lines if "orders receipts-march" in line).split()
+        assert good[:5] == ["done", "orders", "receipts-march", "120/120", "0"]
+        bad = next(line for line in watcher.lines if "orders scans-april" in line).split()
+        assert bad[3:5] == ["20/33", "13"]
+
+
+async def test_damaged_ledger_shows_as_failed_without_numbers_and_with_a_way_out(lived_in: Scene) -> None:
+    async with watching(lived_in) as watcher:
+        await watcher.press("G")
+        chosen = next(line for line in watcher.lines if line.startswith(">"))
+        assert chosen.split() == [">failed", "orders-cut-0123456789", "-", "-", "-", "-"]
+        assert "is damaged: file is not a database" in watcher.text
+        assert "$ stillroom jobs remove orders-cut-0123456789" in watcher.text
+
+
+async def test_filter_leaves_the_rows_that_hold_a_text(lived_in: Scene) -> None:
+    async with watching(lived_in) as watcher:
+        await watcher.press("/", *"MARCH")
+        assert "Enter Keep the filter  Esc Take it away" in watcher.lines[-1]
+        await watcher.press("enter")
+        assert "receipts-march" in watcher.text
+        assert "scans-april" not in watcher.text
+        assert watcher.lines[-1].rstrip().endswith("filter `MARCH` leaves 1")
+        await watcher.press("/", *"zzz")
+        assert "Nothing here contains `MARCHzzz`" in watcher.text
+        await watcher.press("escape")
+        assert "scans-april" in watcher.text
+        assert "filter" not in watcher.lines[-1]
+
+
+@pytest.mark.parametrize("tab", ["1", "2"])
+async def test_keys_that_can_do_nothing_say_why(scene: Scene, tab: str) -> None:
+    async with watching(scene, tab=tab) as watcher:
+        await watcher.press("enter")
+        assert watcher.lines[-1].strip() == "there is nothing to open"
+        await watcher.press("/")
+        assert watcher.lines[-1].strip() == "there is nothing to filter"
+
+
+async def test_what_was_said_gives_way_to_the_keys(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.screens.frame.SAY_SECONDS", 0.01)
+    async with watching(scene) as watcher:
+        await watcher.press("enter")
+        await watcher.until("q Quit")
+
+
+@pytest.mark.parametrize("way", ["1", "2", "2+march", "2+march+i", "2+march+enter", "1+receipts-q8"])
+async def test_help_explains_the_screen_in_sight_and_fits(lived_in: Scene, way: str) -> None:
+    tab, *further = way.split("+")
+    async with watching(lived_in, SMALL, tab=tab) as watcher:
+        for step in further:
+            await (watcher.press(step) if step in ("i", "enter") else watcher.open(step))
+        before = watcher.lines
+        await watcher.press("question_mark")
+        assert "quit; jobs go on, they never run in here" in watcher.text
+        assert "lines" not in watcher.lines[-1]
+        if "Filter" in before[-1]:
+            assert "contains a text" in watcher.text
+        await watcher.press("question_mark")
+        assert watcher.lines[2:] == before[2:]
+
+
+async def test_every_key_at_the_bottom_is_explained_in_the_help(lived_in: Scene) -> None:
+    async with watching(lived_in) as watcher:
+        await watcher.open("march")
+        keys = [part.split()[0] for part in watcher.lines[-1].strip().split("  ")]
+        await watcher.press("question_mark")
+        explained = {word for line in watcher.lines for word in line[:16].split()}
+        assert set(keys) == {"Enter", "f", "/", "i", "Esc", "?", "q"}
+        assert set(keys) <= explained
+
+
+async def test_tabs_keep_their_place_and_the_key_of_the_present_one_goes_to_its_list(lived_in: Scene) -> None:
+    async with watching(lived_in) as watcher:
+        await watcher.open("march")
+        await watcher.press("1")
+        assert "enquiries-int8" in watcher.text
+        await watcher.press("2")
+        assert "[########################] 120 of 120 done" in watcher.text
+        await watcher.press("enter", "2")
+        assert "orders scans-april" in watcher.text
+
+
+async def test_terminal_that_is_too_small_says_so_and_recovers(lived_in: Scene) -> None:
+    async with watching(lived_in, SMALL) as watcher:
+        await watcher.pilot.resize_terminal(40, 10)
+        await watcher.until("The screen has 40x10, this needs 60x12")
+        await watcher.pilot.resize_terminal(120, 40)
+        await watcher.until("Started")
+        await watcher.until(lambda: watcher.fills)
+        assert watcher.lines[-1].startswith(" Enter Open")
+
+
+async def test_ascii_option_draws_ascii_only(lived_in: Scene) -> None:
+    async with watching(lived_in, LARGE, ascii_only=True) as watcher:
+        assert watcher.text.isascii()
+        await watcher.open("scans")
+        assert watcher.text.isascii()
+        assert "?[2J?]0;owned?clear.txt" in watcher.text
+
+
+async def test_list_longer_than_the_screen_says_where_the_chosen_row_is(scene: Scene) -> None:
+    for number in range(20):
+        _, ledger = scene.write_ledger(f"orders-{number:010}")
+        ledger.close()
+    async with watching(scene) as watcher:
+        assert watcher.lines[-1].rstrip().endswith("1 of 20")
+        await watcher.press("G")
+        assert watcher.lines[-1].rstrip().endswith("20 of 20")
+        assert any(line.startswith(">interrupted") for line in watcher.lines)

@@ -1,0 +1,103 @@
+"""The screens while another process writes the ledger."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.jobs.ledger import list_jobs
+from appliance.jobs.states import State
+from tests.tui.scenes import HOLD, Folder, Scene
+from tests.tui.watching import watching
+
+
+@pytest.fixture
+def held(scene: Scene) -> Folder:
+    """A folder of which the engine will hold the third quarter's first document."""
+    folder = scene.folder("receipts")
+    folder.write_orders(40)
+    folder.write("0030.txt", HOLD)
+    return folder
+
+
+@pytest.fixture
+def job(held: Folder) -> "Iterator[subprocess.Popen[str]]":
+    """The job of that folder, at work in a process of its own, with the document in its engine."""
+    process = held.start(*held.run_arguments())
+    held.wait_until_held()
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.communicate(timeout=60)
+
+
+async def test_list_follows_a_job_of_another_process_to_its_end(
+    scene: Scene, held: Folder, job: "subprocess.Popen[str]"
+) -> None:
+    async with watching(scene) as watcher:
+        await watcher.until("1 job at work")
+        await watcher.until("running      orders receipts")
+        assert "40/40" not in watcher.text
+        held.release()
+        await watcher.until("40/40")
+        await watcher.until("done         orders receipts")
+        await watcher.until("no job at work")
+
+
+async def test_job_page_follows_the_job_and_its_documents(
+    scene: Scene, held: Folder, job: "subprocess.Popen[str]"
+) -> None:
+    async with watching(scene) as watcher:
+        await watcher.open("receipts")
+        await watcher.until("orders receipts   running")
+        await watcher.press("G")
+        await watcher.until("queued       0039.txt")
+        held.release()
+        await watcher.until("done         0039.txt")
+        await watcher.until("[########################] 40 of 40 done, 0 failed")
+        await watcher.until("orders receipts   done")
+
+
+async def test_killed_job_shows_as_interrupted_with_the_command_that_goes_on(
+    scene: Scene, held: Folder, job: "subprocess.Popen[str]"
+) -> None:
+    async with watching(scene) as watcher:
+        await watcher.until("1 job at work")
+        os.kill(job.pid, signal.SIGKILL)
+        job.communicate(timeout=60)
+        await watcher.until("interrupted  orders receipts")
+        await watcher.until("$ stillroom jobs resume orders-")
+        await watcher.until("no job at work")
+
+
+async def test_second_job_waits_for_the_engine_and_shows_as_queued(
+    scene: Scene, held: Folder, job: "subprocess.Popen[str]"
+) -> None:
+    second = scene.folder("delivery-notes")
+    second.write_orders(3)
+    waiting = second.start(*second.run_arguments())
+    async with watching(scene) as watcher:
+        await watcher.until("2 jobs at work")
+        await watcher.open("delivery-notes")
+        await watcher.until("waits for the engine")
+        held.release()
+        await watcher.until("3 of 3 done")
+    _, told = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, told
+
+
+@pytest.mark.parametrize("way", ["", "enter+i", "enter+enter", "slash"])
+async def test_screens_can_be_closed_anywhere_and_the_job_runs_on(
+    scene: Scene, held: Folder, job: "subprocess.Popen[str]", way: str
+) -> None:
+    async with watching(scene) as watcher:
+        for key in filter(None, way.split("+")):
+            await watcher.press(key)
+        await watcher.press("ctrl+c")
+        await watcher.until(lambda: not watcher.app.is_running)
+    assert [summary.state for summary in list_jobs(scene.settings)] == [State.RUNNING]
+    held.release()
+    _, told = job.communicate(timeout=60)
+    assert job.returncode == 0, told

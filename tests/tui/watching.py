@@ -1,0 +1,90 @@
+"""The app under a pilot, and what its screen shows."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+
+from appliance.text import printable
+from tests.tui.scenes import Scene
+from tui.app import StillroomApp
+from tui.widgets.table import Table
+
+SMALL, LARGE = (80, 24), (120, 40)
+SIZES = [SMALL, LARGE]
+
+
+class Watcher:
+    """A person in front of the screen."""
+
+    def __init__(self, app: StillroomApp, pilot: Pilot[None]) -> None:
+        self.app, self.pilot = app, pilot
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the screen; no character of them may be one that a terminal acts on."""
+        # The compositor holds what goes to the terminal, after all filters; there is no public way to it.
+        strips = self.app.screen._compositor.render_strips()
+        lines = [strip.text for strip in strips]
+        for line in lines:
+            assert line == printable(line)
+        return lines
+
+    @property
+    def fills(self) -> bool:
+        """Whether every line is exactly as wide as the screen, and there are as many as it has."""
+        strips = self.app.screen._compositor.render_strips()
+        return [strip.cell_length for strip in strips] == [self.app.size.width] * self.app.size.height
+
+    @property
+    def text(self) -> str:
+        """The whole screen."""
+        return "\n".join(self.lines)
+
+    async def press(self, *keys: str) -> None:
+        """Types."""
+        await self.pilot.press(*keys)
+
+    async def until(self, wanted: str | Callable[[], bool], seconds: float = 120.0) -> None:
+        """Returns when the screen shows a text, or something is so."""
+        limit = time.monotonic() + seconds
+        while not (wanted in self.text if isinstance(wanted, str) else wanted()):
+            assert time.monotonic() < limit, f"{wanted} is not on the screen:\n{self.text}"
+            await self.pilot.pause(0.02)
+
+    async def look(self) -> None:
+        """Looks at jobs and models now, and waits until the screen shows them."""
+        before = self.app.looked.seconds
+        self.app.look()
+        await self.until(lambda: self.app.looked.seconds > before)
+        await self.pilot.pause()
+
+    async def open(self, name: str) -> None:
+        """Goes to the row that holds a text and opens it."""
+        table = self.app.screen.query_one(Table)
+        rows = self.lines[table.region.y + 1 : table.region.bottom]
+        found = [number for number, line in enumerate(rows) if name in line]
+        assert found, f"no row holds {name}:\n{self.text}"
+        table.move_to(table.rows_in_sight.start + found[0])
+        before = self.app.screen
+        await self.press("enter")
+        await self.until(lambda: self.app.screen is not before)
+        await self.until(lambda: all(worker.is_finished for worker in self.app.workers))
+        await self.pilot.pause()
+
+
+@asynccontextmanager
+async def watching(
+    scene: Scene, size: tuple[int, int] = SMALL, ascii_only: bool = False, tab: str = ""
+) -> AsyncIterator[Watcher]:
+    """The app after its first look."""
+    app = StillroomApp(scene.settings, ascii_only)
+    async with app.run_test(size=size) as pilot:
+        watcher = Watcher(app, pilot)
+        await watcher.until(lambda: app.looked.seconds > 0)
+        if tab:
+            await watcher.press(tab)
+        await pilot.pause()
+        yield watcher
+    assert app.failure is None
