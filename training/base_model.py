@@ -23,7 +23,7 @@ class BaseMismatch(ApplianceError):
 
 
 def find_base(name: str) -> Path:
-    """The folder of the base model that `student.base` names: our own, a local folder, or one in the hub's local cache.
+    """The folder of the base model that `student.base` names: our own, a local folder, or one that was pulled.
 
     Raises:
         UsageError: There is no such model on this machine.
@@ -33,7 +33,7 @@ def find_base(name: str) -> Path:
     elif Path(name).expanduser().is_dir():
         directory = Path(name).expanduser()
     else:
-        directory = _cached(name)
+        directory = _pulled(name)
     missing = [part for part in NEEDED_FILES if not (directory / part).is_file()]
     if missing or not _weight_files(directory):
         raise UsageError(
@@ -43,17 +43,18 @@ def find_base(name: str) -> Path:
     return directory
 
 
-def _cached(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+def _pulled(name: str) -> Path:
+    from appliance.models.hub import find_pulled, verify_pulled
+    from appliance.settings import load_settings
 
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError) as error:
+    directory = find_pulled(load_settings(dict(os.environ)).bases_dir, name)
+    if directory is None:
         raise UsageError(
             f"the base model {name} is not on this machine",
-            f"set student.base to {PACKAGED_BASE} or a local folder, or fetch it with `hf download {name}`",
-        ) from error
+            f"set student.base to {PACKAGED_BASE} or a local folder, or fetch it with `stillroom models pull {name}`",
+        )
+    verify_pulled(directory)
+    return directory
 
 
 def _weight_files(directory: Path) -> list[Path]:

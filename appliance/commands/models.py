@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from appliance.errors import ApplianceError
+from appliance.models.manifest import ArtifactError
 from appliance.models.store import InstalledModel, Store
 from appliance.settings import Settings, load_settings
 from appliance.text import human_count, human_size, printable
@@ -75,7 +77,7 @@ def show_command(model: str, schema: bool, as_json: bool) -> None:
     for name, value in facts.items():
         print(f"{printable(name) + ':':{width}} {printable(value)}")
     for name, entry in manifest.files.items():
-        print(f"  {name}  {human_size(entry.size_bytes)}  {entry.sha256[:16]}")
+        print(f"  {name}  {human_size(entry.size_bytes)}  {printable(entry.sha256[:16])}")
 
 
 @command.command("add")
@@ -93,8 +95,22 @@ def add_command(directory: Path, name: str | None, as_json: bool) -> None:
 def verify_command(model: str | None, as_json: bool) -> None:
     """Compare every file of MODEL, or of all models, with the hashes in the manifest."""
     store = Store(_settings())
-    for name in [model] if model else [installed.name for installed in store.list()]:
-        _tell(store.verify(name), "is whole:", as_json)
+    if model:
+        _tell(store.verify(model), "is whole:", as_json)
+        return
+    names = sorted([*(installed.name for installed in store.list()), *store.broken()])
+    damaged = []
+    for name in names:
+        try:
+            _tell(store.verify(name), "is whole:", as_json)
+        except ApplianceError as error:
+            damaged.append(name)
+            click.echo(printable(error.message), err=True)
+    if damaged:
+        raise ArtifactError(
+            f"{len(damaged)} of {human_count(len(names), 'model')} damaged: {', '.join(damaged)}",
+            "add these models again with `stillroom models add`",
+        )
 
 
 @command.command("activate")

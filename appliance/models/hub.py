@@ -4,6 +4,7 @@ Nothing here runs unless a person typed `stillroom models pull`; everything else
 fills.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -29,6 +30,9 @@ ALLOWED = re.compile(
 )
 """Names of files that are fetched: no pickles, no code, no folders."""
 SPARE_BYTES = 200_000_000
+TIMEOUT_SECONDS = 20.0
+"""How long the hub's first answer may take."""
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
 
@@ -145,23 +149,30 @@ def _quieten() -> None:
 def _listed(repository: str, revision: str, endpoint: str | None) -> list["RepoFile"]:
     """The files at the top of the repository, with sizes and hashes."""
     _quieten()
+    from httpx2 import HTTPError  # what the hub's client speaks HTTP with
     from huggingface_hub import HfApi, RepoFile
 
     try:
-        found: Iterable[object] = HfApi(endpoint=endpoint).list_repo_tree(repository, revision=revision)
+        api = HfApi(endpoint=endpoint)
+        # The one question that the client does not repeat: a hub that is not there is found out at once.
+        api.model_info(repository, revision=revision, timeout=TIMEOUT_SECONDS)
+        found: Iterable[object] = api.list_repo_tree(repository, revision=revision)
         return [entry for entry in found if isinstance(entry, RepoFile)]
-    except (OSError, ValueError) as error:
+    except (HTTPError, OSError, ValueError) as error:
         raise _unreachable(repository, error) from error
 
 
 def _fetch(repository: str, revision: str, endpoint: str | None, directory: Path, names: list[str]) -> None:
+    from httpx2 import HTTPError
     from huggingface_hub import snapshot_download
 
     try:
         snapshot_download(
             repository, revision=revision, endpoint=endpoint, local_dir=directory, allow_patterns=names, max_workers=2
         )
-    except (OSError, ValueError) as error:
+    except (HTTPError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            raise
         raise _unreachable(repository, error) from error
 
 

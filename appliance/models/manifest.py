@@ -137,10 +137,11 @@ def write_artifact(directory: Path, manifest: Manifest, files: Mapping[str, Path
         _write_synced(beside / MANIFEST_NAME, _manifest_text(whole))
         put_in_place(beside, directory)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
         raise ResourceError(
             f"cannot write the artifact {directory}: {error.strerror or error}", "check the free space and the rights"
         ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     return whole
 
 
@@ -173,8 +174,9 @@ def rewrite_manifest(directory: Path, manifest: Manifest) -> None:
         os.replace(beside, directory / MANIFEST_NAME)
         sync_directory(directory)
     except OSError as error:
+        beside.unlink(missing_ok=True)
         raise ResourceError(
-            f"cannot write {directory / MANIFEST_NAME}: {error.strerror}", "check the rights"
+            f"cannot write {directory / MANIFEST_NAME}: {error.strerror}", "check the free space and the rights"
         ) from error
 
 
@@ -191,7 +193,7 @@ def read_manifest(directory: Path) -> Manifest:
         raise UsageError(
             f"{directory} holds no {MANIFEST_NAME}, so it is no model", "name a folder of `stillroom export`"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}", "export the model again") from error
     if not isinstance(values, dict) or values.get("version") != MANIFEST_VERSION:
         version = values.get("version") if isinstance(values, dict) else None
@@ -206,17 +208,42 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def _manifest(values: dict[str, JSON]) -> Manifest:
-    entries = values.get("files") or {}
-    verdict = values.get("verdict")
-    if not isinstance(entries, dict) or not isinstance(verdict, dict | None):
-        raise TypeError("files and verdict must be objects")
-    name = str(values.get("name"))
+    name, verdict = str(values.get("name")), values.get("verdict")
+    entries, lineage = _object(values, "files"), _object(values, "lineage")
+    if not all(isinstance(value, str) for value in lineage.values()):
+        raise TypeError("lineage holds something that is no text")
+    labels = values.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise TypeError("labels is no list of texts")
     parsed = {
-        "files": {_checked(key, name): FileEntry(**entry) for key, entry in entries.items()},  # type: ignore[arg-type]
-        "verdict": None if verdict is None else Verdict(**verdict),  # type: ignore[arg-type]
-        "labels": tuple(values.get("labels") or ()),  # type: ignore[arg-type]
+        "files": {
+            _checked(key, name): FileEntry(**_typed(FileEntry, _object(entries, key)))  # type: ignore[arg-type]
+            for key in entries
+        },
+        "verdict": None if verdict is None else Verdict(**_typed(Verdict, _object(values, "verdict"))),  # type: ignore[arg-type]
+        "lineage": lineage,
+        "metrics": _object(values, "metrics"),
+        "labels": tuple(labels),
     }
-    return Manifest(**{**values, **parsed})  # type: ignore[arg-type]
+    return Manifest(**{**_typed(Manifest, values), **parsed})  # type: ignore[arg-type]
+
+
+def _object(values: Mapping[str, JSON], key: str) -> dict[str, JSON]:
+    value = values.get(key, {})
+    if not isinstance(value, dict):
+        raise TypeError(f"{key} is no object")
+    return value
+
+
+def _typed(kind: type[FileEntry | Verdict | Manifest], values: dict[str, JSON]) -> dict[str, JSON]:
+    """The values, after those that the dataclass wants as text or number were checked to be that."""
+    allowed: dict[object, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
+    for described in fields(kind):
+        value = values.get(described.name)
+        wanted = allowed.get(described.type)
+        if wanted and described.name in values and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise TypeError(f"{described.name} is {value!r:.40}")
+    return values
 
 
 def verify_artifact(directory: Path) -> Manifest:

@@ -80,6 +80,7 @@ class Store:
 
         Raises:
             UsageError: No model or several models are meant.
+            ArtifactError: The model's manifest cannot be read.
         """
         models = self.list()
         for model in models:
@@ -90,6 +91,8 @@ class Store:
             return matching[0]
         if matching:
             raise UsageError(f"{len(matching)} models have an identity that begins with {name}", "use the name")
+        if name in self.broken():
+            read_manifest(self._models_dir / name)
         meant = nearest(name, [model.name for model in models])
         hint = f"did you mean {meant}? " if meant else ""
         raise UsageError(f"no installed model is called {name}", f"{hint}`stillroom models list` shows all")
@@ -108,12 +111,7 @@ class Store:
             raise UsageError(f"{name!r} is no name for a model", "use up to 100 letters, digits, _ . + and -")
         with self._changing():
             directory = self._models_dir / name
-            if directory.exists():
-                former = read_manifest(directory)
-                if former.identity != manifest.identity:
-                    raise UsageError(
-                        f"the name {name} is taken by model {former.identity[:16]}", "choose another with `--name`"
-                    )
+            self._check_name(directory, manifest)
             self._check_space(manifest)
             write_artifact(directory, manifest, {entry: source_dir / entry for entry in manifest.files})
             try:
@@ -193,14 +191,34 @@ class Store:
                     f"model {model.name} answers the task {model.manifest.task_name}",
                     "activate another one, or roll back, before you delete it",
                 )
-            current = self._read_active()
-            self._write_active({t: tuple(n for n in names if n != model.name) for t, names in current.items()})
+            self._forget(model.name)
             doomed = self._models_dir / f".{model.name}.deleted"
             shutil.rmtree(doomed, ignore_errors=True)
             # First out of sight, so that a deletion that is cut short leaves no half model behind.
             put_in_place(model.directory, doomed)
             shutil.rmtree(doomed)
         return model
+
+    def _check_name(self, directory: Path, manifest: Manifest) -> None:
+        """Refuses the name of another model; a model that cannot be read is replaced and must be activated anew."""
+        if not directory.exists():
+            return
+        try:
+            former = read_manifest(directory)
+        except ApplianceError:
+            self._forget(directory.name)
+            return
+        if former.identity != manifest.identity:
+            raise UsageError(
+                f"the name {directory.name} is taken by model {former.identity[:16]}", "choose another with `--name`"
+            )
+
+    def _forget(self, name: str) -> None:
+        """Takes a model from the lists of active and former ones."""
+        current = self._read_active()
+        kept = {task: tuple(other for other in names if other != name) for task, names in current.items()}
+        if kept != current:
+            self._write_active(kept)
 
     def _check_space(self, manifest: Manifest) -> None:
         free_bytes = shutil.disk_usage(self._models_dir).free
@@ -252,4 +270,5 @@ class Store:
             os.replace(beside, path)
             sync_directory(self._models_dir)
         except OSError as error:
+            beside.unlink(missing_ok=True)
             raise ResourceError(f"cannot write {path}: {error.strerror}", "check the free space") from error

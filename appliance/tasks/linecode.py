@@ -55,7 +55,7 @@ def decode_value(line: str, is_list: bool = False) -> Value:
     if not line:
         return None
     if is_list:
-        return [unescape(item.strip(" ")) for item in line.split("\t") if item.strip(" ")]
+        return [unescape(item.strip(" ")) for item in line.split("\t") if item.strip(" ")] or None
     return unescape(line)
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from appliance.errors import UsageError
 
+NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
+NAME_RULE = "use up to 64 letters, digits, _ and -, and begin with a letter or _"
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that is most like this one, if any is like it."""
@@ -69,10 +72,8 @@ class Table:
     def name(self, key: str) -> str:
         """A word that can be a key, a column and a part of a file name."""
         value = self.text(key, example="invoice_number")
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", value):
-            raise self.wrong(
-                key, f"is {value!r}", "use up to 64 letters, digits, _ and -, and begin with a letter or _"
-            )
+        if not re.fullmatch(NAME_PATTERN, value):
+            raise self.wrong(key, f"is {value!r}", NAME_RULE)
         return value
 
     def flag(self, key: str, default: bool) -> bool:

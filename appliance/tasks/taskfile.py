@@ -47,7 +47,7 @@ def read_task_file(path: Path) -> Task:
             f"cannot read the task file {path}: {error.strerror}",
             "name a task.toml or a folder that holds one; `stillroom new` writes one",
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}", "correct the file at that place") from error
     return task_from_table(Table(values, str(path)))
 
@@ -98,6 +98,7 @@ def _field(table: Table) -> Field:
     if (type_ is FieldType.ENUM) != bool(values):
         problem = "are missing, and an enum needs them" if not values else f"are given, but the type is {type_}"
         raise table.wrong("values", problem, 'write type = "enum" and values = ["...", "..."]')
+    _refuse_blanks(table, "values", values)
     comparator = Comparator(table.choice("comparator", list(Comparator), type_))
     if not _fits(comparator, type_):
         raise table.wrong("comparator", f'is "{comparator}", but the type is {type_}', f'write comparator = "{type_}"')
@@ -153,10 +154,15 @@ def _labels(table: Table, kind: TaskKind) -> tuple[tuple[str, ...], str | None]:
                 raise table.wrong(key, f'is given, but the kind is "{kind}"', 'write kind = "classify" or leave it out')
     elif len([label for label in labels if label != abstain]) < 2:
         raise table.wrong("labels", f"has {len(labels)} labels, two are the least", 'write labels = ["...", "..."]')
-    for label in (*labels, abstain or ""):
-        if label != label.strip() or not label.isprintable():
-            raise table.wrong("labels", f"holds {label!r}", "use labels without outer blanks and line breaks")
+    _refuse_blanks(table, "labels", (*labels, abstain or ""))
     return labels, abstain
+
+
+def _refuse_blanks(table: Table, key: str, words: tuple[str, ...]) -> None:
+    """Refuses words that a model could not write as they stand here."""
+    for word in words:
+        if word != word.strip() or not word.isprintable():
+            raise table.wrong(key, f"holds {word!r}", f"use {key} without outer blanks and line breaks")
 
 
 def _input(table: Table) -> InputLimits:
@@ -175,4 +181,6 @@ def _student(table: Table, kind: TaskKind) -> Student:
     if family == "encoder" and kind is not TaskKind.CLASSIFY:
         raise table.wrong("family", f'is "encoder", which only classifies, but the kind is "{kind}"', 'use "decoder"')
     base = table.text("base", _DEFAULT_BASES[family])
+    if not base.strip():
+        raise table.wrong("base", "is empty", f'write base = "{_DEFAULT_BASES[family]}"')
     return Student("encoder" if family == "encoder" else "decoder", base, table.integer("max_tokens", 0, least=1))

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 
 from appliance.tasks.linecode import Value
@@ -12,6 +12,8 @@ from appliance.tasks.task import Comparator, Field
 _CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "zł": "PLN", "r$": "BRL", "us$": "USD", "c$": "CAD"}
 _NUMBER = re.compile(r"\d(?:[\d.,'\u2019]|[^\S\n](?=\d{3}(?!\d)))*")
 _MINUSES = re.compile("[\u2010-\u2015\u2212]")
+_SIGN_BEFORE = re.compile(r"(?:^|[^\w\s])\s*-\s*[$€£¥]?\s*$|\s-[$€£¥]?$")
+"""A minus at the start, after a mark, or close to the number; a dash between words and a number is none."""
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -66,7 +68,8 @@ def normalise(field: Field, value: Value) -> Value:
             day = read_date(value, DateOrder.DAY_FIRST)
             return plain(value) if day is None else day.isoformat()
         case Comparator.ENUM:
-            return next((known for known in field.values if plain(known) == plain(value)), plain(value))
+            alike = (known for known in field.values if plain(known) == plain(value))
+            return value if value in field.values else next(alike, plain(value))
         case _:
             return plain(value)
 
@@ -103,20 +106,20 @@ def read_number(text: str, money: bool) -> Decimal | None:
     if found is None:
         return None
     digits = re.sub(r"[\s'\u2019]", "", found.group()).rstrip(".,")
+    digits = "".join(str(int(char)) if char.isdecimal() else char for char in digits)
     mark = _decimal_mark(digits, money)
     whole, _, fraction = digits.rpartition(mark) if mark else (digits, "", "")
-    try:
-        number = Decimal(re.sub(r"\D", "", whole) + ("." + fraction if fraction else ""))
-    except InvalidOperation:
-        return None
-    before, after = text[: found.start()].rstrip(" $€£¥"), text[found.end() :].strip()
+    # Decimals are made from text only: arithmetic on them rounds to 28 digits.
+    whole, fraction = re.sub(r"\D", "", whole).lstrip("0") or "0", fraction.rstrip("0")
+    unsigned = whole + ("." + fraction if fraction else "")
+    before, after = text[: found.start()], text[found.end() :].strip()
     negative = (
-        (before.endswith("-") and not before[:-1].rstrip()[-1:].isalnum())
-        or after == "-"
-        or (before.endswith("(") and after.startswith(")"))
+        _SIGN_BEFORE.search(before) is not None
+        # In `5.-` the dash stands for the cents.
+        or (after == "-" and not found.group().endswith((".", ",")))
+        or (before.rstrip(" $€£¥").endswith("(") and after.startswith(")"))
     )
-    number = number.normalize()
-    return -number if negative and number else abs(number)
+    return Decimal("-" + unsigned if negative and unsigned != "0" else unsigned)
 
 
 def _decimal_mark(digits: str, money: bool) -> str:

@@ -1,13 +1,17 @@
 """`stillroom new`: a task folder to start from."""
 
+import contextlib
 import json
+import os
+import re
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
 from appliance.errors import ResourceError, UsageError
-from appliance.tasks.task import TASK_FILE, load_task
+from appliance.tasks.table import NAME_PATTERN, NAME_RULE
+from appliance.tasks.task import TASK_FILE
 from appliance.text import printable
 
 KINDS = ("extract", "classify")
@@ -31,25 +35,28 @@ def command(folder: Path, kind: str, as_json: bool) -> None:
 
 
 def write_task_folder(folder: Path, kind: str) -> Path:
-    """Writes the task file of this kind, and checks it as every other command will.
+    """Writes the task file of this kind, whole or not at all.
 
     Raises:
         UsageError: There is one already, or the folder's name cannot name a task.
         ResourceError: It cannot be written.
     """
-    path = folder / TASK_FILE
+    path, name = folder / TASK_FILE, folder.resolve().name
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(f"the folder's name {name!r} cannot name a task", NAME_RULE)
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"{path} is there already", "name another folder, or take the file away")
     template = files("training").joinpath("templates", f"{kind}.toml").read_text("utf-8")
+    beside = folder / f".{TASK_FILE}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(template.replace("NAME", folder.absolute().name))
-    except FileExistsError as error:
-        raise UsageError(f"{path} is there already", "name another folder, or take the file away") from error
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(template.replace("NAME", name))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise ResourceError(f"cannot write {path}: {error.strerror}", "name a folder of your own") from error
-    try:
-        load_task(path)
-    except UsageError:
-        path.unlink()
-        raise
     return path

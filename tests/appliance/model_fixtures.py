@@ -1,0 +1,77 @@
+"""Artifacts of a task, and limits of the machine under which they are written."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from appliance.models.manifest import READY, Manifest, Verdict, model_identity, write_artifact
+from appliance.tasks.task import Task, load_task, task_hash
+
+TASK = """version = 1
+name = "{task}"
+kind = "extract"
+instruction = "Read the order"
+
+[[fields]]
+name = "total"
+type = "amount"
+"""
+GOOD = Verdict(READY, "gold", 0.97, 0.96, 0.95, 120, 120, "ab" * 32, "2026-01-01T00:00:00Z")
+LINEAGE = {"base_hash": "b" * 64, "adapter_hash": "a" * 64, "data_hash": "d" * 64, "merge_method": "fold"}
+
+
+def make_artifact(directory: Path, task_name: str = "orders", content: bytes = b"weights", ready: bool = True) -> Path:
+    """An artifact folder with a task file and a file of weights; its identity follows from the weights."""
+    source_dir = directory.with_name(f"{directory.name}-files")
+    source_dir.mkdir(parents=True, exist_ok=True)
+    task_path, weights_path = source_dir / "task.toml", source_dir / "model.gguf"
+    task_path.write_text(TASK.format(task=task_name))
+    weights_path.write_bytes(content)
+    files = {"task.toml": task_path, "model.gguf": weights_path}
+    write_artifact(directory, manifest_of(load_task(task_path), directory.name, content, ready), files)
+    return directory
+
+
+def manifest_of(task: Task, name: str, content: bytes, ready: bool) -> Manifest:
+    """The manifest of an artifact before its files are known."""
+    lineage = {**LINEAGE, "adapter_hash": content.hex()[:64].ljust(64, "0")}
+    manifest = Manifest(
+        identity=model_identity(lineage, "Q8_0", "cpu", "stillroom-1/1", task_hash(task)),
+        name=name,
+        family="decoder",
+        format="gguf",
+        task_name=task.name,
+        task_hash=task_hash(task),
+        quantization="Q8_0",
+        target="cpu",
+        prompt_form="stillroom-1/1",
+        lineage={"base": "stillroom-base", **lineage},
+        licence="Apache-2.0",
+        created="2026-01-01T00:00:00Z",
+    )
+    return replace(manifest, verdict=GOOD) if ready else manifest
+
+
+def flip_byte(path: Path, at: int = 0) -> None:
+    """Turns one bit of the file."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def names_in(directory: Path) -> list[str]:
+    """Every path below the folder, hidden ones too."""
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
+
+
+@contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """No file of this process grows beyond the size, as on a disk that has no more room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

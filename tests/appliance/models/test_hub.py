@@ -1,0 +1,232 @@
+"""Fetching a base model: the real client against a hub on loopback, which may lie, break off or not be there."""
+
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.models.hub import find_pulled, pull, verify_pulled
+from appliance.models.manifest import ArtifactError, file_sha256
+from tests.appliance.model_fixtures import file_size_limit, flip_byte, names_in
+
+REPOSITORY = "owner/model"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+GOOD_FILES = {
+    "config.json": b'{"model_type": "llama"}',
+    "tokenizer.json": b"{}",
+    "model.safetensors": b"weights" * 1000,
+    "LICENSE": b"Apache-2.0",
+}
+BAD_FILES = {
+    "pytorch_model.bin": b"\x80\x04.",
+    "model.pkl": b"\x80\x04.",
+    "modeling_custom.py": b"print()",
+    "onnx/model.safetensors": b"x",
+    ".gitattributes": b"x",
+    "training_args.bin": b"\x80",
+}
+
+
+@dataclass
+class Hub:
+    """The few addresses of a hub that the client asks for, on loopback."""
+
+    files: dict[str, bytes] = field(default_factory=lambda: {**GOOD_FILES, **BAD_FILES})
+    served: dict[str, bytes] = field(default_factory=dict)
+    """What is sent instead of the announced content."""
+    requests: list[str] = field(default_factory=list)
+    endpoint: str = ""
+
+    def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
+        """Status, body and headers for a path."""
+        if path == f"/api/models/{REPOSITORY}/revision/{COMMIT}":
+            return 200, json.dumps({"id": REPOSITORY, "sha": COMMIT}).encode(), {"Content-Type": "application/json"}
+        if path == f"/api/models/{REPOSITORY}/tree/{COMMIT}":
+            tree = [self._entry(name, content) for name, content in self.files.items()]
+            return 200, json.dumps(tree).encode(), {"Content-Type": "application/json"}
+        name = path.removeprefix(f"/{REPOSITORY}/resolve/{COMMIT}/")
+        if name == path or name not in self.files:
+            return 404, b"", {"X-Error-Code": "RepoNotFound"}
+        content = self.served.get(name, self.files[name])
+        return 200, content, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
+
+    @staticmethod
+    def _entry(name: str, content: bytes) -> dict[str, object]:
+        git_hash = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        entry: dict[str, object] = {"type": "file", "path": name, "size": len(content), "oid": git_hash}
+        if name.endswith((".safetensors", ".bin")):
+            sha256 = hashlib.sha256(content).hexdigest()
+            entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 130}
+        return entry
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    partner = Hub()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.reply(with_body=True)
+
+        def do_HEAD(self) -> None:
+            self.reply(with_body=False)
+
+        def reply(self, with_body: bool) -> None:
+            path = self.path.partition("?")[0]
+            partner.requests.append(f"{self.command} {path}")
+            status, body, headers = partner.answer(path)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    partner.endpoint = f"http://127.0.0.1:{server.server_port}"
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    serving.start()
+    yield partner
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+def refused(hub: Hub, bases_dir: Path, kind: type[ApplianceError]) -> ApplianceError:
+    """The error of a pull, which must leave nothing behind."""
+    with pytest.raises(kind) as caught:
+        pull(bases_dir, REPOSITORY, COMMIT, hub.endpoint)
+    assert names_in(bases_dir) == []
+    return caught.value
+
+
+def test_pulled_model_has_the_allowed_files_and_their_hashes(hub: Hub, tmp_path: Path) -> None:
+    pulled = pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    assert pulled.directory == tmp_path / "owner--model"
+    assert names_in(tmp_path) == [
+        "owner--model",
+        *(f"owner--model/{name}" for name in sorted([*GOOD_FILES, "hub.json"])),
+    ]
+    assert (pulled.files, pulled.size_bytes) == (4, sum(map(len, GOOD_FILES.values())))
+    origin = json.loads((pulled.directory / "hub.json").read_text())
+    assert (origin["repository"], origin["revision"]) == (REPOSITORY, COMMIT)
+    for name, content in GOOD_FILES.items():
+        assert (pulled.directory / name).read_bytes() == content
+        assert origin["files"][name] == {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    verify_pulled(pulled.directory)
+
+
+def test_pickles_code_and_folders_are_not_even_asked_for(hub: Hub, tmp_path: Path) -> None:
+    pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    fetched = {request.rpartition("/")[2] for request in hub.requests if "/resolve/" in request}
+    assert fetched == set(GOOD_FILES)
+    assert not [request for request in hub.requests if "/onnx/" in request]
+
+
+def test_pulled_model_is_found_without_a_network(hub: Hub, tmp_path: Path) -> None:
+    assert find_pulled(tmp_path, REPOSITORY) is None
+    pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    hub.requests.clear()
+    assert find_pulled(tmp_path, REPOSITORY) == tmp_path / "owner--model"
+    assert find_pulled(tmp_path, "owner/other") is None
+    assert find_pulled(tmp_path, "../owner--model") is None
+    assert hub.requests == []
+
+
+def test_pulling_again_replaces_the_folder(hub: Hub, tmp_path: Path) -> None:
+    directory = pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint).directory
+    (directory / "stray").write_bytes(b"x")
+    pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    assert not (directory / "stray").exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_file_that_is_not_the_announced_one_is_refused(hub: Hub, tmp_path: Path, name: str) -> None:
+    changed = bytearray(GOOD_FILES[name])
+    changed[5] ^= 1
+    hub.served[name] = bytes(changed)
+    error = refused(hub, tmp_path, ArtifactError)
+    assert error.message.startswith(f"{name} arrived with {len(changed)} bytes and hash ")
+    assert "do not use this hub" in error.hint
+
+
+def test_refused_pull_leaves_the_former_model(hub: Hub, tmp_path: Path) -> None:
+    directory = pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint).directory
+    hub.served["model.safetensors"] = b"x" * 7000
+    with pytest.raises(ArtifactError):
+        pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    verify_pulled(directory)
+    assert [path.name for path in tmp_path.iterdir()] == ["owner--model"]
+
+
+def test_repository_without_safetensors_is_refused(hub: Hub, tmp_path: Path) -> None:
+    del hub.files["model.safetensors"]
+    error = refused(hub, tmp_path, UsageError)
+    assert error.message == f"{REPOSITORY} has no safetensors at {COMMIT[:12]}"
+    assert "pickles are not read" in error.hint
+
+
+def test_repository_that_is_not_there_is_named(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"cannot fetch owner/none: .*404"):
+        pull(tmp_path, "owner/none", COMMIT, hub.endpoint)
+
+
+def test_hub_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ResourceError) as caught:
+        pull(tmp_path, REPOSITORY, COMMIT, f"http://127.0.0.1:{port}")
+    assert caught.value.message.startswith(f"cannot fetch {REPOSITORY}: ")
+    assert "check name, revision and network" in caught.value.hint
+
+
+def test_full_disk_is_called_that_and_leaves_nothing(hub: Hub, tmp_path: Path) -> None:
+    with file_size_limit(5000):
+        error = refused(hub, tmp_path, ResourceError)
+    assert "File too large" in error.message
+    assert error.hint == "check the free space"
+
+
+@pytest.mark.parametrize("revision", ["main", COMMIT[:12], COMMIT.upper(), COMMIT + "0", "refs/pr/1"])
+def test_revision_must_be_a_full_commit(tmp_path: Path, revision: str) -> None:
+    with pytest.raises(UsageError, match="is no full commit hash"):
+        pull(tmp_path, REPOSITORY, revision, "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b/c", "/etc", "a b", "-x", "a/..", "a\x1b/b"])
+def test_name_that_is_no_repository_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is no name of a repository"):
+        pull(tmp_path, name, COMMIT, "http://127.0.0.1:9")
+    assert find_pulled(tmp_path, name) is None
+
+
+def test_damage_after_the_pull_is_found(hub: Hub, tmp_path: Path) -> None:
+    directory = pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint).directory
+    expected = file_sha256(directory / "model.safetensors")
+    flip_byte(directory / "model.safetensors")
+    found = file_sha256(directory / "model.safetensors")
+    with pytest.raises(ArtifactError) as caught:
+        verify_pulled(directory)
+    assert caught.value.message == f"owner--model: model.safetensors has SHA-256 {found}, expected {expected}"
+    (directory / "model.safetensors").unlink()
+    with pytest.raises(ArtifactError, match="has SHA-256 none"):
+        verify_pulled(directory)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 1}', '{"files": {"a": 1}}'])
+def test_broken_note_of_the_origin_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "hub.json").write_text(text)
+    with pytest.raises(ArtifactError, match=r"hub\.json cannot be read"):
+        verify_pulled(tmp_path)

@@ -1,0 +1,240 @@
+"""Artifacts: what their identity depends on, that they are written whole, and that every change of a file is found."""
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import ResourceError, UsageError
+from appliance.models.manifest import (
+    IDENTITY_KEYS,
+    ArtifactError,
+    FileEntry,
+    Manifest,
+    file_sha256,
+    model_identity,
+    put_in_place,
+    read_manifest,
+    rewrite_manifest,
+    verify_artifact,
+    write_artifact,
+)
+from tests.appliance.model_fixtures import GOOD, LINEAGE, file_size_limit, flip_byte, make_artifact, names_in
+
+PARTS = ("Q8_0", "cpu", "stillroom-1/1", "f" * 64)
+HOSTILE_NAMES = [
+    "../out", "/etc/passwd", "a/b", ".hidden", "", " ", "a b", "a\nb", "a\x1b[31m", "-rf", "manifest.json", "a\0b", "é",
+]  # fmt: skip
+
+
+@pytest.fixture
+def artifact_dir(tmp_path: Path) -> Path:
+    return make_artifact(tmp_path / "orders-q8")
+
+
+def change(directory: Path, **values: object) -> None:
+    """Writes other values into the manifest."""
+    path = directory / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_identity_as_bytes() -> None:
+    text = (
+        '{"adapter_hash":"' + "a" * 64 + '","base_hash":"' + "b" * 64 + '","data_hash":"' + "d" * 64 + '",'
+        '"merge_method":"fold","prompt_form":"stillroom-1/1","quantization":"Q8_0","target":"cpu",'
+        '"task_hash":"' + "f" * 64 + '"}'
+    )
+    assert model_identity(LINEAGE, *PARTS) == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("key", IDENTITY_KEYS)
+def test_identity_changes_with_each_part_of_the_lineage(key: str) -> None:
+    assert model_identity({**LINEAGE, key: "other"}, *PARTS) != model_identity(LINEAGE, *PARTS)
+
+
+@pytest.mark.parametrize("number", range(len(PARTS)), ids=["quantization", "target", "prompt form", "task hash"])
+def test_identity_changes_with_each_other_part(number: int) -> None:
+    parts = [*PARTS[:number], "other", *PARTS[number + 1 :]]
+    assert model_identity(LINEAGE, *parts) != model_identity(LINEAGE, *PARTS)
+
+
+def test_identity_ignores_what_names_and_describes() -> None:
+    assert model_identity({**LINEAGE, "teacher": "gpt-4", "base": "x"}, *PARTS) == model_identity(LINEAGE, *PARTS)
+
+
+def test_values_do_not_slip_from_one_part_to_the_next() -> None:
+    assert model_identity(LINEAGE, "a", "", "p", "t") != model_identity(LINEAGE, "", "a", "p", "t")
+
+
+def test_written_artifact_holds_its_files_and_nothing_else(artifact_dir: Path) -> None:
+    assert names_in(artifact_dir) == ["manifest.json", "model.gguf", "task.toml"]
+    assert sorted(path.name for path in artifact_dir.parent.iterdir()) == ["orders-q8", "orders-q8-files"]
+    manifest = read_manifest(artifact_dir)
+    assert manifest.files["model.gguf"] == FileEntry(7, hashlib.sha256(b"weights").hexdigest())
+    assert manifest == verify_artifact(artifact_dir)
+    assert manifest.verdict == GOOD
+    assert manifest.ready
+
+
+def test_manifest_as_bytes(tmp_path: Path) -> None:
+    source = tmp_path / "x"
+    source.write_bytes(b"")
+    manifest = Manifest("ab", "né", "encoder", "onnx", "desks", "cd", labels=("ä",), created="2026-01-01T00:00:00Z")
+    write_artifact(tmp_path / "a", manifest, {"x": source})
+    assert (tmp_path / "a" / "manifest.json").read_bytes().decode() == (
+        '{\n  "identity": "ab",\n  "name": "né",\n  "family": "encoder",\n  "format": "onnx",\n'
+        '  "task_name": "desks",\n  "task_hash": "cd",\n  "quantization": "",\n  "target": "",\n'
+        '  "prompt_form": "",\n  "lineage": {},\n  "licence": "",\n  "files": {\n    "x": {\n'
+        '      "size_bytes": 0,\n'
+        '      "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"\n    }\n  },\n'
+        '  "metrics": {},\n  "verdict": null,\n  "labels": [\n    "ä"\n  ],\n'
+        '  "created": "2026-01-01T00:00:00Z",\n  "version": 1\n}\n'
+    )
+
+
+def test_writing_again_replaces_the_whole_folder(artifact_dir: Path) -> None:
+    (artifact_dir / "stray").write_bytes(b"x")
+    make_artifact(artifact_dir, content=b"other")
+    assert names_in(artifact_dir) == ["manifest.json", "model.gguf", "task.toml"]
+    assert (artifact_dir / "model.gguf").read_bytes() == b"other"
+
+
+def test_full_disk_leaves_the_former_artifact_and_no_leftovers(artifact_dir: Path) -> None:
+    big_path = artifact_dir.parent / "big"
+    big_path.write_bytes(bytes(100_000))
+    before = names_in(artifact_dir.parent)
+    with file_size_limit(50_000), pytest.raises(ResourceError) as caught:
+        write_artifact(artifact_dir, read_manifest(artifact_dir), {"model.gguf": big_path})
+    assert "orders-q8: File too large" in caught.value.message
+    assert caught.value.exit_code == 4
+    assert names_in(artifact_dir.parent) == before
+    assert verify_artifact(artifact_dir).files["model.gguf"].size_bytes == 7
+
+
+def test_full_disk_leaves_the_former_manifest(artifact_dir: Path) -> None:
+    manifest = read_manifest(artifact_dir)
+    with file_size_limit(1000), pytest.raises(ResourceError, match=r"cannot write .*manifest\.json: File too large"):
+        rewrite_manifest(artifact_dir, replace(manifest, metrics={"long": "x" * 2000}))
+    assert names_in(artifact_dir) == ["manifest.json", "model.gguf", "task.toml"]
+    assert verify_artifact(artifact_dir) == manifest
+
+
+def test_missing_source_leaves_no_leftovers(artifact_dir: Path) -> None:
+    before = names_in(artifact_dir.parent)
+    with pytest.raises(ResourceError, match="No such file"):
+        write_artifact(artifact_dir.parent / "new", read_manifest(artifact_dir), {"x": artifact_dir / "none"})
+    assert names_in(artifact_dir.parent) == before
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_file_name_is_neither_written_nor_read(artifact_dir: Path, name: str) -> None:
+    before = names_in(artifact_dir.parent)
+    with pytest.raises(ArtifactError, match="is no name for a file of an artifact"):
+        write_artifact(artifact_dir.parent / "new", read_manifest(artifact_dir), {name: artifact_dir / "model.gguf"})
+    assert names_in(artifact_dir.parent) == before
+    change(artifact_dir, files={name: {"size_bytes": 0, "sha256": "0"}})
+    with pytest.raises(ArtifactError, match="is no name for a file of an artifact"):
+        read_manifest(artifact_dir)
+
+
+def test_rewritten_manifest_leaves_the_files(artifact_dir: Path) -> None:
+    manifest = replace(read_manifest(artifact_dir), verdict=None, metrics={"quality": {"right": 0.5}})
+    rewrite_manifest(artifact_dir, manifest)
+    assert verify_artifact(artifact_dir) == manifest
+    assert names_in(artifact_dir) == ["manifest.json", "model.gguf", "task.toml"]
+
+
+def test_flipped_bit_is_named_with_both_hashes(artifact_dir: Path) -> None:
+    expected = file_sha256(artifact_dir / "model.gguf")
+    flip_byte(artifact_dir / "model.gguf", 3)
+    found = file_sha256(artifact_dir / "model.gguf")
+    with pytest.raises(ArtifactError) as caught:
+        verify_artifact(artifact_dir)
+    assert caught.value.message == f"orders-q8: model.gguf has SHA-256 {found}, its manifest says {expected}"
+    assert "export the model again or copy it again" in caught.value.hint
+    assert caught.value.exit_code == 1
+
+
+def test_cut_file_is_named_with_both_sizes(artifact_dir: Path) -> None:
+    os.truncate(artifact_dir / "model.gguf", 3)
+    with pytest.raises(ArtifactError, match=r"orders-q8: model\.gguf has 3 bytes, its manifest says 7"):
+        verify_artifact(artifact_dir)
+
+
+def test_missing_file_is_named(artifact_dir: Path) -> None:
+    (artifact_dir / "model.gguf").unlink()
+    with pytest.raises(ArtifactError, match=r"model\.gguf is missing"):
+        verify_artifact(artifact_dir)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_only_plain_files_count_even_with_the_right_content(artifact_dir: Path, kind: str) -> None:
+    path, elsewhere = artifact_dir / "model.gguf", artifact_dir.parent / "elsewhere"
+    path.rename(elsewhere)
+    {"link": lambda: path.symlink_to(elsewhere), "folder": path.mkdir, "pipe": lambda: os.mkfifo(path)}[kind]()
+    with pytest.raises(ArtifactError, match=r"model\.gguf is missing or no plain file"):
+        verify_artifact(artifact_dir)
+
+
+def test_folder_without_a_manifest_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds no manifest\.json, so it is no model"):
+        verify_artifact(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "cannot be read", id="empty"),
+        pytest.param(b"\xff", "cannot be read", id="no utf-8"),
+        pytest.param(b"{" * 10, "cannot be read", id="cut"),
+        pytest.param(b"[" * 100_000, "cannot be read", id="nested without end"),
+        pytest.param(b"[]", "has version None, this program knows 1", id="list"),
+        pytest.param(b"{}", "has version None, this program knows 1", id="no version"),
+        pytest.param(b'{"version": 2}', "has version 2, this program knows 1", id="other version"),
+        pytest.param(b'{"version": 1}', "is no manifest", id="nothing in it"),
+    ],
+)
+def test_broken_manifest_is_named(artifact_dir: Path, content: bytes, message: str) -> None:
+    (artifact_dir / "manifest.json").write_bytes(content)
+    with pytest.raises(ArtifactError) as caught:
+        read_manifest(artifact_dir)
+    assert str(artifact_dir / "manifest.json") in caught.value.message
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"qualty": 1}, "has the unknown key qualty", id="unknown key"),
+        pytest.param({"identity": 5}, "identity is 5", id="identity as number"),
+        pytest.param({"name": None}, "name is None", id="no name"),
+        pytest.param({"files": []}, "files is no object", id="files as list"),
+        pytest.param({"files": {"a": 1}}, "a is no object", id="file as number"),
+        pytest.param({"files": {"a": {"size_bytes": 1}}}, "missing 1 required", id="file without hash"),
+        pytest.param({"files": {"a": {"size_bytes": "1", "sha256": ""}}}, "size_bytes is '1'", id="size as text"),
+        pytest.param({"files": {"a": {"size_bytes": True, "sha256": ""}}}, "size_bytes is True", id="size as flag"),
+        pytest.param({"verdict": "READY"}, "verdict is no object", id="verdict as text"),
+        pytest.param({"verdict": {"verdict": "READY", "x": 1}}, "unexpected keyword", id="unknown key of the verdict"),
+        pytest.param({"verdict": {"verdict": "READY", "documents": "9"}}, "documents is '9'", id="documents as text"),
+        pytest.param({"labels": "abc"}, "labels is no list of texts", id="labels as text"),
+        pytest.param({"lineage": {"base": 1}}, "lineage holds", id="lineage of numbers"),
+        pytest.param({"metrics": []}, "metrics is no object", id="metrics as list"),
+    ],
+)
+def test_wrong_value_in_a_manifest_is_named(artifact_dir: Path, values: dict[str, object], message: str) -> None:
+    change(artifact_dir, **values)
+    with pytest.raises(ArtifactError) as caught:
+        read_manifest(artifact_dir)
+    assert message in caught.value.message
+
+
+def test_folder_is_put_in_place_of_another(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(b"")
+    put_in_place(tmp_path / "new", tmp_path / "old")
+    assert names_in(tmp_path) == ["old", "old/new"]

@@ -1,0 +1,290 @@
+"""The store: what is installed stays whole, and only a READY model answers a task by itself."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import ApplianceError, NotAllGood, ResourceError, UsageError
+from appliance.models.manifest import ArtifactError, read_manifest, verify_artifact
+from appliance.models.store import KEPT_FORMER, Store
+from appliance.settings import Settings, load_settings
+from tests.appliance.model_fixtures import file_size_limit, flip_byte, make_artifact, names_in
+
+CALL = [sys.executable, "-m", "appliance.cli", "models"]
+
+
+@pytest.fixture
+def settings(home_dir: Path) -> Settings:
+    return load_settings({"STILLROOM_HOME": str(home_dir), "STILLROOM_THREADS": "1"})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    return Store(settings)
+
+
+def install(store: Store, tmp_path: Path, name: str, ready: bool = True, task: str = "orders") -> None:
+    store.add(make_artifact(tmp_path / name, task, name.encode(), ready))
+
+
+def active(store: Store, task: str = "orders") -> str | None:
+    model = store.active(task)
+    return model.name if model else None
+
+
+def test_empty_store_lists_nothing(store: Store) -> None:
+    assert store.list() == ()
+    assert store.broken() == ()
+    assert store.active("orders") is None
+
+
+def test_added_model_is_a_copy_that_is_whole(store: Store, settings: Settings, tmp_path: Path) -> None:
+    model = store.add(make_artifact(tmp_path / "a"))
+    shutil.rmtree(tmp_path / "a")
+    assert model.directory == settings.models_dir / "a"
+    assert not model.active
+    assert [listed.name for listed in store.list()] == ["a"]
+    assert verify_artifact(model.directory) == model.manifest
+    assert names_in(settings.models_dir) == [".lock", "a", "a/manifest.json", "a/model.gguf", "a/task.toml"]
+
+
+def test_only_files_of_the_manifest_are_copied(store: Store, tmp_path: Path) -> None:
+    artifact_dir = make_artifact(tmp_path / "a")
+    (artifact_dir / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    model = store.add(artifact_dir)
+    assert sorted(path.name for path in model.directory.iterdir()) == ["manifest.json", "model.gguf", "task.toml"]
+
+
+def test_same_model_again_changes_nothing(store: Store, tmp_path: Path) -> None:
+    first = store.add(make_artifact(tmp_path / "a"))
+    store.activate("a")
+    again = store.add(tmp_path / "a")
+    assert again.manifest == first.manifest
+    assert again.active
+
+
+def test_same_model_again_mends_a_damaged_one(store: Store, tmp_path: Path) -> None:
+    model = store.add(make_artifact(tmp_path / "a"))
+    flip_byte(model.directory / "model.gguf")
+    store.add(tmp_path / "a")
+    store.verify("a")
+
+
+def test_name_of_another_model_is_taken(store: Store, tmp_path: Path) -> None:
+    first = store.add(make_artifact(tmp_path / "a"))
+    other_dir = make_artifact(tmp_path / "other" / "a", content=b"other")
+    with pytest.raises(UsageError) as caught:
+        store.add(other_dir)
+    assert caught.value.message == f"the name a is taken by model {first.manifest.identity[:16]}"
+    assert "--name" in caught.value.hint
+    assert read_manifest(first.directory) == first.manifest
+    assert store.add(other_dir, "b").name == "b"
+
+
+@pytest.mark.parametrize("name", ["../a", "a/b", ".a", "-a", "a b", "a\x1b[31m", "a" * 101])
+def test_name_that_is_no_folder_name_is_refused(store: Store, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is no name for a model"):
+        store.add(make_artifact(tmp_path / "a"), name)
+    assert store.list() == ()
+
+
+def test_damaged_artifact_is_not_added(store: Store, settings: Settings, tmp_path: Path) -> None:
+    flip_byte(make_artifact(tmp_path / "a") / "model.gguf")
+    with pytest.raises(ArtifactError, match=r"model\.gguf has SHA-256"):
+        store.add(tmp_path / "a")
+    assert store.list() == ()
+    assert not settings.models_dir.exists()
+
+
+def test_full_disk_leaves_the_store_as_it_was(store: Store, settings: Settings, tmp_path: Path) -> None:
+    store.add(make_artifact(tmp_path / "a"))
+    store.activate("a")
+    before = names_in(settings.models_dir)
+    big_dir = make_artifact(tmp_path / "big", content=os.urandom(100_000))
+    with file_size_limit(50_000), pytest.raises(ResourceError, match=r"the artifact .*big: File too large"):
+        store.add(big_dir)
+    assert names_in(settings.models_dir) == before
+    store.verify("a")
+    assert active(store) == "a"
+
+
+def test_disk_too_small_is_refused_with_both_sizes(tmp_path: Path) -> None:
+    make_artifact(tmp_path / "a")
+    (tmp_path / "small").mkdir()
+    script = 'mount -t tmpfs -o size=1m tmpfs "$STILLROOM_HOME" || exit 77; exec "$@"'
+    environment = {**os.environ, "STILLROOM_HOME": str(tmp_path / "small"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = ["unshare", "-Urm", "sh", "-c", script, "sh", *CALL, "add", str(tmp_path / "a")]
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no unshare")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode in (1, 77) and "error:" not in done.stderr:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 4
+    assert f"error: model a needs 126 B, {tmp_path / 'small' / 'models'} has 1.0 MB free" in done.stderr
+    assert "hint: delete models that are not used" in done.stderr
+
+
+def test_model_is_found_by_name_and_by_the_start_of_its_identity(store: Store, tmp_path: Path) -> None:
+    model = store.add(make_artifact(tmp_path / "a"))
+    install(store, tmp_path, "b")
+    assert store.get("a") == model
+    assert store.get(model.manifest.identity[:8]) == model
+    assert store.get(model.manifest.identity.upper()) == model
+    with pytest.raises(UsageError, match="no installed model is called"):
+        store.get(model.manifest.identity[:3])
+
+
+def test_unknown_name_gets_the_nearest_one(store: Store, tmp_path: Path) -> None:
+    store.add(make_artifact(tmp_path / "orders-q8"))
+    with pytest.raises(UsageError) as caught:
+        store.get("order-q8")
+    assert "did you mean orders-q8?" in caught.value.hint
+
+
+def test_identity_of_two_names_is_ambiguous(store: Store, tmp_path: Path) -> None:
+    identity = store.add(make_artifact(tmp_path / "a")).manifest.identity
+    store.add(tmp_path / "a", "b")
+    with pytest.raises(UsageError, match="2 models have an identity that begins with"):
+        store.get(identity[:8])
+
+
+def test_verify_finds_damage_after_the_installation(store: Store, tmp_path: Path) -> None:
+    model = store.add(make_artifact(tmp_path / "a"))
+    assert store.verify("a") == model
+    flip_byte(model.directory / "model.gguf")
+    with pytest.raises(ArtifactError, match=r"a: model\.gguf has SHA-256"):
+        store.verify("a")
+    with pytest.raises(ArtifactError):
+        store.activate("a")
+
+
+def test_unjudged_model_is_activated_only_as_unsafe(store: Store, tmp_path: Path) -> None:
+    install(store, tmp_path, "a", ready=False)
+    with pytest.raises(NotAllGood) as caught:
+        store.activate("a")
+    assert caught.value.message == "model a cannot be activated: no gate has judged it"
+    assert "`--unsafe`" in caught.value.hint
+    assert caught.value.exit_code == 3
+    assert active(store) is None
+    assert store.activate("a", unsafe=True).active
+
+
+def test_ready_model_answers_its_task_alone(store: Store, tmp_path: Path) -> None:
+    install(store, tmp_path, "a")
+    install(store, tmp_path, "mails", task="mails")
+    assert store.activate("a").active
+    store.activate("mails")
+    assert (active(store), active(store, "mails")) == ("a", "mails")
+
+
+def test_roll_back_goes_to_the_one_before(store: Store, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        install(store, tmp_path, name)
+        store.activate(name)
+    assert store.roll_back("orders").name == "b"
+    assert store.roll_back("orders").name == "a"
+    with pytest.raises(UsageError, match="no earlier model of task orders is installed"):
+        store.roll_back("orders")
+    assert active(store) == "a"
+
+
+def test_activating_the_active_model_again_leaves_the_way_back(store: Store, tmp_path: Path) -> None:
+    for name in ("a", "b", "b"):
+        install(store, tmp_path, name)
+        store.activate(name)
+    assert store.roll_back("orders").name == "a"
+
+
+def test_roll_back_does_not_go_to_a_damaged_model(store: Store, settings: Settings, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        install(store, tmp_path, name)
+        store.activate(name)
+    flip_byte(settings.models_dir / "a" / "model.gguf")
+    with pytest.raises(ArtifactError):
+        store.roll_back("orders")
+    assert active(store) == "b"
+
+
+def test_number_of_former_models_is_limited(store: Store, settings: Settings, tmp_path: Path) -> None:
+    install(store, tmp_path, "a")
+    install(store, tmp_path, "b")
+    for _ in range(KEPT_FORMER):
+        store.activate("a")
+        store.activate("b")
+    names = json.loads((settings.models_dir / "active.json").read_text())["tasks"]["orders"]
+    assert names[:2] == ["b", "a"]
+    assert len(names) == KEPT_FORMER + 1
+
+
+def test_active_model_is_not_deleted(store: Store, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        install(store, tmp_path, name)
+        store.activate(name)
+    with pytest.raises(UsageError, match="model b answers the task orders"):
+        store.delete("b")
+    store.delete("a")
+    assert [model.name for model in store.list()] == ["b"]
+    with pytest.raises(UsageError, match="no earlier model"):
+        store.roll_back("orders")
+
+
+def test_deletion_leaves_nothing_behind(store: Store, settings: Settings, tmp_path: Path) -> None:
+    install(store, tmp_path, "a")
+    store.delete("a")
+    assert names_in(settings.models_dir) == [".lock"]
+
+
+def test_broken_manifest_is_listed_as_broken(store: Store, settings: Settings, tmp_path: Path) -> None:
+    install(store, tmp_path, "a")
+    install(store, tmp_path, "b")
+    (settings.models_dir / "b" / "manifest.json").write_text("{")
+    assert [model.name for model in store.list()] == ["a"]
+    assert store.broken() == ("b",)
+    with pytest.raises(ArtifactError, match=r"b/manifest\.json cannot be read"):
+        store.verify("b")
+
+
+def test_broken_model_is_mended_by_adding_and_must_be_activated_anew(
+    store: Store, settings: Settings, tmp_path: Path
+) -> None:
+    install(store, tmp_path, "a")
+    store.activate("a")
+    (settings.models_dir / "a" / "manifest.json").write_text("{")
+    store.add(tmp_path / "a")
+    assert store.broken() == ()
+    assert active(store) is None
+
+
+def test_broken_list_of_active_models_is_named(store: Store, settings: Settings, tmp_path: Path) -> None:
+    install(store, tmp_path, "a")
+    for text in ("{", "[]", '{"version": 1, "tasks": []}'):
+        (settings.models_dir / "active.json").write_text(text)
+        with pytest.raises(ApplianceError, match=r"active\.json cannot be read"):
+            store.list()
+    (settings.models_dir / "active.json").write_text('{"version": 2, "tasks": {}}')
+    with pytest.raises(ApplianceError, match=r"active\.json has version 2"):
+        store.list()
+
+
+def test_two_processes_add_at_once(store: Store, home_dir: Path, tmp_path: Path) -> None:
+    content = os.urandom(1_000_000)
+    for name in ("a", "b"):
+        make_artifact(tmp_path / name, content=content)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    calls = [
+        subprocess.Popen(
+            [*CALL, "add", str(tmp_path / name), "--name", taken], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for name, taken in (("a", "same"), ("b", "same"), ("a", "other"))
+    ]
+    told = [call.communicate(timeout=60)[1] for call in calls]
+    assert [call.returncode for call in calls] == [0, 0, 0], told
+    assert [model.name for model in store.list()] == ["other", "same"]
+    for name in ("other", "same"):
+        store.verify(name)
+    assert not [name for name in names_in(home_dir) if name.endswith((".part", ".former"))]

@@ -1,0 +1,244 @@
+"""Values: read in any usual spelling, compared by what they say, found in the document where they stand alone."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from appliance.tasks.linecode import Value
+from appliance.tasks.task import Comparator, Field, FieldType
+from appliance.tasks.values import DateOrder, evidence, find, normalise, plain, read_date, read_number, read_unit, same
+
+DAY_FIRST, MONTH_FIRST = DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST
+
+
+def field(type_: FieldType, comparator: Comparator | None = None, values: tuple[str, ...] = ()) -> Field:
+    return Field("value", type_, comparator=comparator or Comparator(type_), values=values)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12", "12"),
+        ("1,234.50", "1234.5"),
+        ("1.234,50", "1234.5"),
+        ("1 234,50", "1234.5"),
+        ("1\u00a0234,50 €", "1234.5"),
+        ("1\u202f234\u202f567", "1234567"),
+        ("1'234.50", "1234.5"),
+        ("1\u2019234.50", "1234.5"),
+        ("1.234.567", "1234567"),
+        ("1,234,567.89", "1234567.89"),
+        ("1.234.567,89", "1234567.89"),
+        ("12,5", "12.5"),
+        ("0,125", "0.125"),
+        ("0.125", "0.125"),
+        ("1,234", "1234"),
+        ("1.234", "1234"),
+        ("1234.567", "1234.567"),
+        ("$12.50", "12.5"),
+        ("12.50 EUR", "12.5"),
+        ("CHF 1'000.-", "1000"),
+        ("\uff11\uff12.\uff15\uff10", "12.5"),
+        ("٣٤", "34"),
+        ("12.50.", "12.5"),
+        ("007", "7"),
+        ("0.00", "0"),
+    ],
+)
+def test_amount_is_read_in_any_spelling(text: str, number: str) -> None:
+    assert read_number(text, money=True) == Decimal(number)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("-5", "-5"),
+        ("\u22125,00", "-5"),
+        ("- 5", "-5"),
+        ("5-", "-5"),
+        ("5,00 -", "-5"),
+        ("(5.00)", "-5"),
+        ("-$5.00", "-5"),
+        ("$-5.00", "-5"),
+        ("- $5", "-5"),
+        ("EUR -5.00", "-5"),
+        ("EUR \u22125,00", "-5"),
+        ("USD -$5", "-5"),
+        ("-0.00", "0"),
+        ("A-5", "5"),
+        ("Total - 5.00", "5"),
+        ("Total: -5.00", "-5"),
+        ("5 - 7", "5"),
+        ("1-", "-1"),
+    ],
+)
+def test_minus_counts_where_it_is_a_sign(text: str, number: str) -> None:
+    assert read_number(text, money=True) == Decimal(number)
+
+
+def test_dot_before_three_digits_is_a_decimal_mark_outside_money() -> None:
+    assert read_number("1.234", money=False) == Decimal("1.234")
+    assert read_number("1,234", money=False) == Decimal("1234")
+
+
+@pytest.mark.parametrize("text", ["", "none", "EUR", "-", "()"])
+def test_text_without_a_number_has_none(text: str) -> None:
+    assert read_number(text, money=True) is None
+
+
+def test_very_long_number_is_read_exactly() -> None:
+    assert read_number("-" + "9" * 300, money=True) == Decimal("-" + "9" * 300)
+    assert not same(field(FieldType.NUMBER), "9" * 30, "9" * 29 + "8")
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("€ 5", "EUR"),
+        ("5 €", "EUR"),
+        ("EUR 5", "EUR"),
+        ("eur -5.00", "EUR"),
+        ("$5", "USD"),
+        ("US$ 5", "USD"),
+        ("-$5.00", "USD"),
+        ("5 zł", "PLN"),
+        ("5 kg", "KG"),
+        ("5 %", "%"),
+        ("5.", ""),
+        ("(5)", ""),
+        ("none", ""),
+    ],
+)
+def test_unit_is_read(text: str, unit: str) -> None:
+    assert read_unit(text) == unit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-04", "2026/3/4", "2026.03.04", "20260304", "2026年3月4日", "04.03.2026", "4/3/2026", "04-03-26",
+        "4. 3. 2026", "4 March 2026", "4th of March 2026", "Mar 4, 2026", "March 4th, 2026", "4-Mar-26", "4. März 2026",
+        "4 mars 2026", "4 de marzo de 2026", "4 marzo 2026", "4 maart 2026", "Wed, 4 Mar 2026 10:15", "04 MAR 2026",
+    ],
+)  # fmt: skip
+def test_date_is_read_in_any_spelling(text: str) -> None:
+    assert read_date(text, DAY_FIRST) == date(2026, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "day"),
+    [
+        ("03/04/2026", DAY_FIRST, date(2026, 4, 3)),
+        ("03/04/2026", MONTH_FIRST, date(2026, 3, 4)),
+        ("12/25/2026", DAY_FIRST, date(2026, 12, 25)),
+        ("25/12/2026", MONTH_FIRST, date(2026, 12, 25)),
+        ("29.02.2024", DAY_FIRST, date(2024, 2, 29)),
+        ("29.02.2026", DAY_FIRST, None),
+        ("2026-13-01", DAY_FIRST, None),
+        ("99/99/2026", DAY_FIRST, None),
+        ("soon", DAY_FIRST, None),
+        ("12", DAY_FIRST, None),
+        ("4 Marvellous 2026", DAY_FIRST, None),
+        ("0000-00-00", DAY_FIRST, None),
+    ],
+)
+def test_order_and_calendar_of_a_date(text: str, order: DateOrder, day: date | None) -> None:
+    assert read_date(text, order) == day
+
+
+@pytest.mark.parametrize(
+    ("asked", "a", "b", "equal"),
+    [
+        pytest.param(field(FieldType.AMOUNT), "€ 1.234,50", "1,234.50 EUR", True, id="amount in two spellings"),
+        pytest.param(field(FieldType.AMOUNT), "1,234.50", "EUR 1234.5", True, id="amount without its currency"),
+        pytest.param(field(FieldType.AMOUNT), "EUR 5", "USD 5", False, id="two currencies"),
+        pytest.param(field(FieldType.AMOUNT), "EUR 5.00", "EUR -5.00", False, id="other sign"),
+        pytest.param(field(FieldType.AMOUNT), "1,234.50", "1,234.51", False, id="one cent"),
+        pytest.param(field(FieldType.AMOUNT), "free", "FREE", True, id="amount in words"),
+        pytest.param(field(FieldType.NUMBER), "1.50", "1,5", True, id="number"),
+        pytest.param(field(FieldType.NUMBER), "5 kg", "5 g", False, id="two units"),
+        pytest.param(field(FieldType.DATE), "4 March 2026", "2026-03-04", True, id="date"),
+        pytest.param(field(FieldType.DATE), "03/04/2026", "2026-04-03", True, id="date, day first"),
+        pytest.param(field(FieldType.DATE), "03/04/2026", "2026-03-04", True, id="date, month first"),
+        pytest.param(field(FieldType.DATE), "03/04/2026", "04/03/2026", False, id="two orders at once"),
+        pytest.param(field(FieldType.DATE), "tomorrow", "Tomorrow", True, id="date in words"),
+        pytest.param(field(FieldType.TEXT), "ACME  Ltd.", "acme ltd", True, id="text but for case and blanks"),
+        pytest.param(field(FieldType.TEXT), "ACME Ltd", "ACME Inc", False, id="two texts"),
+        pytest.param(field(FieldType.TEXT), "...", "…", True, id="marks alone"),
+        pytest.param(field(FieldType.TEXT, Comparator.EXACT), "A-1", "a-1", False, id="exact"),
+        pytest.param(field(FieldType.TEXT, Comparator.EXACT), " A-1", "A-1", True, id="exact but for outer blanks"),
+        pytest.param(field(FieldType.ENUM, None, ("Card", "Cash")), "card", "Card", True, id="enum"),
+        pytest.param(field(FieldType.ENUM, None, ("A.", "A")), "A", "A.", False, id="enum values that are alike"),
+        pytest.param(field(FieldType.LIST), ["b", "A"], ["a", "B"], True, id="list in any order"),
+        pytest.param(field(FieldType.LIST), ["a", "a"], ["a"], False, id="list with a repetition"),
+        pytest.param(field(FieldType.LIST), ["a"], "a", False, id="list and text"),
+        pytest.param(field(FieldType.TEXT), None, None, True, id="nothing twice"),
+        pytest.param(field(FieldType.TEXT), "", None, True, id="empty text is nothing"),
+        pytest.param(field(FieldType.LIST), [], None, True, id="empty list is nothing"),
+        pytest.param(field(FieldType.AMOUNT), "0", None, False, id="zero is not nothing"),
+    ],
+)
+def test_values_are_the_same_when_they_say_the_same(asked: Field, a: Value, b: Value, equal: bool) -> None:
+    assert same(asked, a, b) is equal
+    assert same(asked, b, a) is equal
+
+
+@pytest.mark.parametrize(
+    ("asked", "value", "form"),
+    [
+        pytest.param(field(FieldType.AMOUNT), "€ 1.234,50", "1234.5", id="amount"),
+        pytest.param(field(FieldType.AMOUNT), "1000000", "1000000", id="no exponent"),
+        pytest.param(field(FieldType.DATE), "4 March 2026", "2026-03-04", id="date"),
+        pytest.param(field(FieldType.ENUM, None, ("Card",)), " CARD ", "Card", id="enum"),
+        pytest.param(field(FieldType.LIST), ["B ", "a"], ["b", "a"], id="list"),
+        pytest.param(field(FieldType.TEXT), "", None, id="empty"),
+    ],
+)
+def test_one_form_of_a_value(asked: Field, value: Value, form: Value) -> None:
+    assert normalise(asked, value) == form
+
+
+def test_plain_drops_what_rarely_means_anything() -> None:
+    assert plain(" \uff27röße:\u00a0 10 ") == "grösse: 10"
+    assert plain(".") == "."
+
+
+TEXT = "Invoice 12345\nTotal: 1,234.50 EUR\nACME   Ltd\nfax 45, item 1.5\n電話は東京です"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        pytest.param("12345", "12345", id="number"),
+        pytest.param("1234", None, id="part of a number"),
+        pytest.param("1,234", None, id="number before its decimals"),
+        pytest.param("234.50", None, id="number after its thousands"),
+        pytest.param("1,234.50", "1,234.50", id="whole amount"),
+        pytest.param("45", "45, item", id="not inside a longer number"),
+        pytest.param("5", None, id="not the decimals"),
+        pytest.param("acme ltd", "ACME   Ltd", id="whatever its case and blanks"),
+        pytest.param("ACM", None, id="part of a word"),
+        pytest.param("EUR ACME", "EUR\nACME", id="over a line end"),
+        pytest.param("東京", "東京", id="script without blanks"),
+        pytest.param("(", None, id="mark of a pattern"),
+        pytest.param("  ", None, id="blanks"),
+    ],
+)
+def test_value_is_found_where_it_stands_alone(value: str, found: str | None) -> None:
+    assert find(value, TEXT) == (None if found is None else TEXT.index(found))
+
+
+def test_offset_counts_characters_of_the_text_as_it_is() -> None:
+    assert find("x", "🙂 İ x") == 4
+
+
+def test_evidence_of_a_list_needs_every_entry() -> None:
+    asked = field(FieldType.LIST)
+    assert evidence(asked, ["ACME Ltd", "12345"], TEXT) == TEXT.index("ACME")
+    assert evidence(asked, ["ACME Ltd", "99999"], TEXT) is None
+
+
+def test_derived_and_missing_values_have_no_place() -> None:
+    assert evidence(Field("value", evidence="derived"), "12345", TEXT) is None
+    assert evidence(Field("value"), None, TEXT) is None
