@@ -27,6 +27,10 @@ Tree = dict[int, "Tree"]
 FIRST_TRIED = 64
 """Tokens tried before all others are put in order: sorting a whole vocabulary at each token would cost too much."""
 _BLANKS = re.compile(r"\s+")
+_GAPS = re.compile(r"[^\S\n]{2,}|\s*\n\s*")
+_BARRIER = "\0"
+_WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER})
+"""Values that stand in one place and hold a digit."""
 
 
 @dataclass
@@ -40,10 +44,14 @@ class _Written:
 
 
 class _Spans:
-    """What can be copied from a document, whatever its case and blanks."""
+    """What can be copied from a document, whatever its case and blanks.
 
-    def __init__(self, text: str) -> None:
-        self._text = _BLANKS.sub(" ", text).strip()
+    Args:
+        across: Whether a span may go on after a line end or a wide gap, as a name or an address may.
+    """
+
+    def __init__(self, text: str, across: bool) -> None:
+        self._text = _BLANKS.sub(" ", text if across else _GAPS.sub(_BARRIER, text)).strip()
         self._lower = self._text.lower()
 
     def begins(self, text: str) -> bool:
@@ -77,8 +85,9 @@ class LineDecoder:
     def __init__(self, task: Task, form: PromptForm, tokenizer: FileTokenizer, document_ids: Sequence[int]) -> None:
         self._grammar = _grammar(task, form, tokenizer)
         pieces, line_end = tokenizer.token_bytes, self._grammar.line_end
-        text = b"".join(b" " if token == line_end else pieces[token] for token in document_ids)
-        self._spans = _Spans(text.decode("utf-8", errors="replace"))
+        document = b"".join(b"\n" if token == line_end else pieces[token] for token in document_ids)
+        text = document.decode("utf-8", errors="replace").replace(_BARRIER, " ")
+        self._spans = {across: _Spans(text, across) for across in (True, False)}
         self._written: list[_Written] = []
         self._node: Tree | None = None
         self._ended = True
@@ -148,9 +157,12 @@ class LineDecoder:
     def _allowed(self, token: int, asked: Field, written: _Written) -> bool:
         if asked.evidence == "derived":
             return True
+        with_digits = asked.type in _WITH_DIGITS
+        spans = self._spans[not with_digits]
         *complete, last = _items(written.text, asked.type)
         if token == self._grammar.line_end:
-            return not last.strip() or self._spans.holds(last)
+            has_form = not with_digits or any(character.isdigit() for character in last)
+            return not last.strip() or (has_form and spans.holds(last))
         piece = self._grammar.token_bytes[token]
         if piece == b" " and written.text.endswith(b" "):
             return False  # blanks count as one, so nothing would ever end a row of them
@@ -159,7 +171,7 @@ class LineDecoder:
         except UnicodeDecodeError:
             return False
         finished = complete_then[len(complete) :]
-        return all(item.strip() and self._spans.holds(item) for item in finished) and self._spans.begins(last)
+        return all(item.strip() and spans.holds(item) for item in finished) and spans.begins(last)
 
     def _values(self) -> list[Value]:
         values: list[Value] = []

@@ -91,6 +91,14 @@ def test_a_literal_value_is_a_span_that_stands_alone_or_null(
     assert decoder.answer() == {"value": expected}
 
 
+def test_a_number_neither_crosses_a_line_nor_goes_without_digits(tokenizer: FileTokenizer) -> None:
+    task = extraction(Field("total", FieldType.AMOUNT, comparator=Comparator.AMOUNT))
+    wishes = ["4711 Ship to:", "4711"]
+    assert write(task, tokenizer, {"total": wishes}).answer() == {"total": "4711"}
+    assert write(extraction(Field("total")), tokenizer, {"total": wishes}).answer() == {"total": "4711 Ship to:"}
+    assert write(task, tokenizer, {"total": ["EUR", "EUR 1,234.50"]}).answer() == {"total": "EUR 1,234.50"}
+
+
 def test_a_derived_value_is_free(tokenizer: FileTokenizer) -> None:
     task = extraction(Field("summary", evidence="derived"))
     assert write(task, tokenizer, {"summary": ["No such words"]}).answer() == {"summary": "No such words"}
