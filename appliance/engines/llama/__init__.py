@@ -1,0 +1,1 @@
+"""Decoder students in GGUF, on llama.cpp."""

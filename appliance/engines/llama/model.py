@@ -1,0 +1,204 @@
+"""A GGUF model and a context over it: tokens in, logits out, many sequences side by side."""
+
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.engines.llama.library import library, recent_errors
+from appliance.errors import ApplianceError
+
+BATCH_TOKENS = 2048
+"""Tokens that one call may hold."""
+PASS_TOKENS = 512
+"""Tokens that one pass computes together; more need more scratch memory and gain nothing on a CPU."""
+_MAGIC = b"GGUF"
+
+Logits = NDArray[np.float32]
+
+
+class ModelFileError(ApplianceError):
+    """The file is no model that llama.cpp can load."""
+
+
+class DecodingError(ApplianceError):
+    """llama.cpp could not compute a batch."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Tokens of one sequence for the next pass."""
+
+    slot: int
+    position: int
+    """Of the first token; the sequence must hold exactly this many."""
+    ids: Sequence[int]
+    outputs: int
+    """For how many of the last tokens logits are wanted."""
+
+
+class LlamaModel:
+    """Weights and vocabulary of one GGUF file."""
+
+    def __init__(self, path: Path, gpu_layers: int = 0) -> None:
+        """Loads the file.
+
+        Args:
+            gpu_layers: Layers to keep on the GPU; -1 means all.
+
+        Raises:
+            ModelFileError: It is missing, cut, damaged, or of an architecture that llama.cpp does not know.
+        """
+        hint = "export the model again or copy the file again"
+        try:
+            with path.open("rb") as file:
+                magic = file.read(4)
+        except OSError as error:
+            raise ModelFileError(f"{path} cannot be read: {error.strerror}", hint) from error
+        if magic != _MAGIC:
+            raise ModelFileError(f"{path} is no GGUF file: it begins with {magic!r}", hint)
+        self._llama = library()
+        parameters = self._llama.llama_model_default_params()
+        parameters.n_gpu_layers = gpu_layers
+        parameters.check_tensors = True
+        recent_errors.clear()
+        self.pointer = self._llama.llama_model_load_from_file(os.fsencode(path), parameters)
+        if not self.pointer:
+            reason = recent_errors[0] if recent_errors else "llama.cpp gives no reason"
+            raise ModelFileError(f"{path} cannot be loaded: {reason}", hint)
+        self._vocabulary = self._llama.llama_model_get_vocab(self.pointer)
+        self.vocab_size = int(self._llama.llama_vocab_n_tokens(self._vocabulary))
+        self.trained_context = int(self._llama.llama_model_n_ctx_train(self.pointer))
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        """Ids of a text as llama.cpp cuts it, nothing added; marks count as marks only where it is `special`."""
+        encoded = text.encode()
+        room = len(encoded) + 16
+        while True:
+            ids = (ctypes.c_int32 * room)()
+            count = self._llama.llama_tokenize(self._vocabulary, encoded, len(encoded), ids, room, False, special)
+            if count >= 0:
+                return list(ids[:count])
+            room = -int(count)
+
+    def close(self) -> None:
+        """Frees the weights; its contexts must be closed before."""
+        if self.pointer:
+            self._llama.llama_model_free(self.pointer)
+            self.pointer = None
+
+
+class LlamaContext:
+    """Key and value memory of `slots` sequences that do not see each other."""
+
+    def __init__(self, model: LlamaModel, slots: int, slot_tokens: int, threads: int, outputs: int = 1) -> None:
+        """Reserves the memory.
+
+        Args:
+            slot_tokens: Tokens that one sequence can hold.
+            outputs: Tokens of one sequence in a call for which logits can be wanted.
+
+        Raises:
+            DecodingError: There is not enough memory.
+        """
+        self._llama = library()
+        parameters = self._llama.llama_context_default_params()
+        parameters.n_seq_max = slots
+        parameters.n_ctx = slots * _whole_blocks(slot_tokens)
+        parameters.kv_unified = False
+        parameters.n_batch = BATCH_TOKENS
+        parameters.n_ubatch = PASS_TOKENS
+        parameters.n_outputs_max = slots * outputs
+        parameters.n_outputs_max_per_seq = outputs
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.flash_attn_type = 1
+        recent_errors.clear()
+        self._pointer = self._llama.llama_init_from_model(model.pointer, parameters)
+        if not self._pointer:
+            raise DecodingError(
+                f"no context of {slots} times {slot_tokens} tokens: {' '.join(recent_errors) or 'no reason given'}",
+                "free memory, or take a model with a shorter context",
+            )
+        self._memory = self._llama.llama_get_memory(self._pointer)
+        self._vocab_size = model.vocab_size
+        self.batch_tokens = int(self._llama.llama_n_batch(self._pointer))
+        self._batch = _Batch(self._llama, self.batch_tokens)
+
+    def feed(self, rows: Sequence[Row]) -> Logits:
+        """Computes the rows.
+
+        Returns:
+            Logits of the wanted tokens in the order of rows, (outputs, vocab_size); overwritten by the next call.
+
+        Raises:
+            DecodingError: llama.cpp refused.
+        """
+        outputs = self._batch.fill(rows)
+        if not rows:
+            return np.empty((0, self._vocab_size), dtype=np.float32)
+        status = self._llama.llama_decode(self._pointer, self._batch.structure)
+        if status != 0:
+            raise DecodingError(
+                f"llama.cpp cannot compute {sum(len(row.ids) for row in rows)} tokens, status {status}: "
+                f"{' '.join(recent_errors)}",
+                "run again with fewer documents in flight, or report this with the model's manifest",
+            )
+        if not outputs:
+            return np.empty((0, self._vocab_size), dtype=np.float32)
+        pointer = self._llama.llama_get_logits(self._pointer)
+        return np.ctypeslib.as_array(pointer, (outputs, self._vocab_size))
+
+    def keep(self, slot: int, tokens: int) -> None:
+        """Forgets all of a sequence but its first tokens."""
+        self._llama.llama_memory_seq_rm(self._memory, slot, tokens, -1)
+
+    def close(self) -> None:
+        """Frees the memory."""
+        if self._pointer:
+            self._llama.llama_free(self._pointer)
+            self._pointer = None
+
+
+class _Batch:
+    """A `llama_batch` whose arrays belong to numpy, so that filling it costs no call for each token."""
+
+    def __init__(self, llama: Any, room: int) -> None:
+        self._tokens = np.zeros(room, dtype=np.int32)
+        self._positions = np.zeros(room, dtype=np.int32)
+        self._slots = np.zeros(room, dtype=np.int32)
+        self._wanted = np.zeros(room, dtype=np.int8)
+        self._one = np.ones(room, dtype=np.int32)
+        self._slot_pointers = self._slots.ctypes.data + 4 * np.arange(room, dtype=np.uint64)
+        integers, slots = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))
+        self.structure = llama.llama_batch(
+            n_tokens=0,
+            token=self._tokens.ctypes.data_as(integers),
+            embd=None,
+            pos=self._positions.ctypes.data_as(integers),
+            n_seq_id=self._one.ctypes.data_as(integers),
+            seq_id=self._slot_pointers.ctypes.data_as(slots),
+            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def fill(self, rows: Sequence[Row]) -> int:
+        """Writes the rows one after the other; returns how many outputs they want."""
+        end = 0
+        for row in rows:
+            start, end = end, end + len(row.ids)
+            self._tokens[start:end] = row.ids
+            self._positions[start:end] = np.arange(row.position, row.position + len(row.ids))
+            self._slots[start:end] = row.slot
+            self._wanted[start : end - row.outputs] = 0
+            self._wanted[end - row.outputs : end] = 1
+        self.structure.n_tokens = end
+        return sum(row.outputs for row in rows)
+
+
+def _whole_blocks(tokens: int) -> int:
+    """llama.cpp keeps memory in blocks of 256 tokens."""
+    return -(-tokens // 256) * 256
