@@ -1,15 +1,18 @@
 """What a decoder answers in torch: greedy, many documents in step, through the decoder that every engine shares."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from appliance.engines.engine import Result
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
     from appliance.engines.lines import LineDecoder
@@ -27,14 +30,18 @@ def prompt_of(task: "Task", text: str, tokenizer: "FileTokenizer") -> tuple[list
 
 
 def generate(
-    model: "PreTrainedModel", task: "Task", tokenizer: "FileTokenizer", texts: Sequence[str], max_tokens: int
+    model: "PreTrainedModel | PeftModel",
+    task: "Task",
+    tokenizer: "FileTokenizer",
+    texts: Sequence[str],
+    max_tokens: int,
 ) -> list[Result]:
     """Answers of all texts, in their order; a text that leaves no room for an answer gets the error `too_long`."""
     return generate_each(model, [task] * len(texts), tokenizer, texts, max_tokens)
 
 
 def generate_each(
-    model: "PreTrainedModel",
+    model: "PreTrainedModel | PeftModel",
     tasks: Sequence["Task"],
     tokenizer: "FileTokenizer",
     texts: Sequence[str],
@@ -50,7 +57,7 @@ def generate_each(
             message = f"{len(ids)} prompt tokens leave no room in {max_tokens}"
             results[number] = Result(str(number), None, error="too_long", error_message=message, prompt_tokens=len(ids))
     order = sorted((n for n in range(len(texts)) if n not in results), key=lambda n: len(prompts[n][0]))
-    model.eval()
+    model.train(False)
     with torch.inference_mode():
         for start in range(0, len(order), BATCH_DOCUMENTS):
             numbers = order[start : start + BATCH_DOCUMENTS]
@@ -78,22 +85,24 @@ class _Lane:
         self.fed += bool(self.pending)
         return self.pending.pop(0) if self.pending else pad_id
 
-    def take(self, logits: np.ndarray) -> None:  # type: ignore[type-arg]
+    def take(self, logits: NDArray[np.float32]) -> None:
         """Chooses a token where nothing is forced any more."""
         if not self.pending and not self.stopped:
             self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
 
     def result(self, key: str) -> Result:
-        decoder, lengths = self.decoder, {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.fed}
+        decoder = self.decoder
+        found = Result(key, None, raw=decoder.raw(), prompt_tokens=self.prompt_tokens, completion_tokens=self.fed)
         if not decoder.done:
-            return Result(
-                key, None, raw=decoder.raw(), error="too_long", error_message="the answer leaves the context", **lengths
-            )
-        return Result(key, decoder.answer(), decoder.confidence(), decoder.raw(), **lengths)
+            return replace(found, error="too_long", error_message="the answer leaves the context")
+        return replace(found, answer=decoder.answer(), confidence=decoder.confidence())
 
 
 def _answer_batch(
-    model: "PreTrainedModel", decoders: Sequence["LineDecoder"], prompts: Sequence[list[int]], max_tokens: int
+    model: "PreTrainedModel | PeftModel",
+    decoders: Sequence["LineDecoder"],
+    prompts: Sequence[list[int]],
+    max_tokens: int,
 ) -> list[Result]:
     """All documents advance by one token a pass, forced tokens too; prompts are padded on the left."""
     from transformers.cache_utils import DynamicCache
@@ -110,7 +119,7 @@ def _answer_batch(
             input_ids=input_ids,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=cache,
+            cache=cache,
             use_cache=True,
             logits_to_keep=1,
         ).logits[:, -1]

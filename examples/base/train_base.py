@@ -10,6 +10,7 @@ continued with another number of tokens as long as the fall has not begun.
 import argparse
 import json
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -76,8 +77,8 @@ class Encoder:
 
 def _produce(out: str, seed: int, first_pool: int, queue: "multiprocessing.Queue[list[TokenizedExample]]") -> None:
     encode = Encoder(Path(out) / "tokenizer.json")
-    pool = first_pool
-    while True:
+    pool, parent = first_pool, os.getppid()
+    while os.getppid() == parent:  # a killed run leaves its children
         queue.put(draw_examples(seed, pool, POOL_TOKENS, encode))
         pool += 1
 
