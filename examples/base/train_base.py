@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Full
 
 import torch
 from lean_llama import hidden_states, new_model, rotary
@@ -32,6 +33,7 @@ from training.demo.tokenizer import train_tokenizer
 POOL_TOKENS = 60_000
 PASS_TOKENS = 2048
 """Of one forward and backward pass, padding included: activations of more do not stay in a processor's cache."""
+PRODUCER_PATIENCE_SECONDS = 20.0
 VOCAB_SIZE = 4096
 MUON_RATE, ADAM_RATE = 4e-3, 3e-3
 WARM_UP_STEPS = 60
@@ -78,8 +80,15 @@ class Encoder:
 def _produce(out: str, seed: int, first_pool: int, queue: "multiprocessing.Queue[list[TokenizedExample]]") -> None:
     encode = Encoder(Path(out) / "tokenizer.json")
     pool, parent = first_pool, os.getppid()
-    while os.getppid() == parent:  # a killed run leaves its children
-        queue.put(draw_examples(seed, pool, POOL_TOKENS, encode))
+    while True:
+        examples = draw_examples(seed, pool, POOL_TOKENS, encode)
+        while True:
+            try:
+                queue.put(examples, timeout=PRODUCER_PATIENCE_SECONDS)
+                break
+            except Full:
+                if os.getppid() != parent:  # a killed run takes no more
+                    return
         pool += 1
 
 
@@ -204,7 +213,9 @@ def learn(
 def rate_at(step: int, tokens: int, total: float, decay: float) -> float:
     """Share of the full rate: warm-up, constant, linear fall over the last `decay` of the tokens."""
     rest = max(0.0, (total - tokens) / total)
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * (1.0 if rest > decay else LAST_RATE + (1 - LAST_RATE) * rest / decay)
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * (
+        1.0 if rest > decay or not decay else LAST_RATE + (1 - LAST_RATE) * rest / decay
+    )
 
 
 def save(model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer], state: dict[str, int], out: Path) -> None:
