@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.errors import ApplianceError
+from export.parity import ExportDisagrees
 
 if TYPE_CHECKING:
     from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -53,10 +53,6 @@ ODD_TEXTS = (
     "http://example.com/a?b=c&d=%20 me@example.org +49 (0)30 123",
 )
 """Where ways of cutting text tend to differ."""
-
-
-class ExportDisagrees(ApplianceError):
-    """The exported file is not the model that was merged."""
 
 
 def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[str, float | int | str]:

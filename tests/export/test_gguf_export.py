@@ -14,9 +14,10 @@ from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.errors import UsageError
 from appliance.tasks.prompt import STILLROOM_FORM
-from export.gguf.checks import ExportDisagrees, check_export
+from export.gguf.checks import check_export
 from export.gguf.convert import ConversionError, convert, export_gguf, llama3_factors, pair_rows
 from export.gguf.vocabulary import VocabularyError
+from export.parity import ExportDisagrees
 
 SMALL = {
     "hidden_size": 64,

@@ -1,0 +1,58 @@
+"""`stillroom export`: a merged student as GGUF and ONNX artifacts."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from appliance.text import human_size, printable
+
+if TYPE_CHECKING:
+    from export.targets import Exported
+
+
+@click.command("export")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--target",
+    "targets",
+    metavar="TARGET",
+    multiple=True,
+    required=True,
+    help="gguf-f16, gguf-q8_0, gguf-q4_k_m, onnx-fp32, onnx-int8, or onnx, which is the usual form of the student's"
+    " family; can be given several times.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
+    """Write artifacts of a merged student, each checked against the merged weights.
+
+    FOLDER is a run, a merged folder, or a task folder, of which the newest finished and merged run is taken. Each
+    TARGET becomes a folder below `export/` of the run.
+    """
+    from export.targets import export_all, find_merged
+
+    def tell(name: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"exporting {name}", err=True)
+
+    exported = export_all(find_merged(folder), targets, tell)
+    if as_json:
+        click.echo(json.dumps({"artifacts": [_described(artifact) for artifact in exported]}))
+        return
+    for artifact in exported:
+        size = human_size(artifact.manifest.size_bytes)
+        click.echo(f"{printable(str(artifact.directory))}  {artifact.manifest.identity[:16]}  {size}")
+
+
+def _described(artifact: "Exported") -> dict[str, object]:
+    manifest = artifact.manifest
+    return {
+        "target": artifact.target,
+        "directory": str(artifact.directory),
+        "identity": manifest.identity,
+        "name": manifest.name,
+        "size_bytes": manifest.size_bytes,
+        "metrics": manifest.metrics["export"],
+    }
