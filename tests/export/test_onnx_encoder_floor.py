@@ -1,0 +1,43 @@
+"""When an int8 encoder is too far from its merged weights, with few texts to show it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from encoder_fixtures import LABELS, write_base, write_task_folder
+
+from appliance.tasks.task import load_task
+from export.onnx.encoder import ExportedEncoder, quantize_until_it_agrees, torch_logits, write_graph
+from export.parity import ExportDisagrees
+from training.encoder import EncoderOptions, merge_encoder, train_encoder
+
+TEXTS = 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A merged tiny student and its fp32 graph."""
+    root = tmp_path_factory.mktemp("floor")
+    folder = write_task_folder(root / "task", write_base(root / "base"))
+    options = replace(EncoderOptions(), epochs=6, rate=2e-2, rank=4, alpha=8, batch_rows=8, precision="float32")
+    train_encoder(load_task(folder), folder, folder / "run", options)
+    merge_encoder(folder / "run", folder / "merged")
+    write_graph(ExportedEncoder(folder / "merged").eval(), folder / "full.onnx")
+    return folder
+
+
+@pytest.mark.parametrize(("flipped", "taken"), [(1, True), (12, False)], ids=["one of 40", "12 of 40"])
+def test_a_flip_among_few_texts_is_no_verdict_but_many_are(folder: Path, flipped: int, taken: bool) -> None:
+    generator = np.random.default_rng(0)
+    token_ids = [[2, *generator.integers(5, 30, 4 + number % 6).tolist(), 3] for number in range(TEXTS)]
+    expected = torch_logits(ExportedEncoder(folder / "merged"), token_ids, len(LABELS))
+    surest = np.argsort(np.sort(expected, axis=1)[:, -1] - np.sort(expected, axis=1)[:, -2])[::-1]
+    expected[surest[:flipped]] *= -1  # as if the merged weights named another label there
+    if taken:
+        logits, _ = quantize_until_it_agrees(folder / "full.onnx", folder / "int8.onnx", token_ids, expected)
+        assert logits.shape == expected.shape
+        assert (folder / "int8.onnx").is_file()
+    else:
+        with pytest.raises(ExportDisagrees, match=r"of 40 texts, the floor is 99%"):
+            quantize_until_it_agrees(folder / "full.onnx", folder / "int8.onnx", token_ids, expected)
