@@ -1,0 +1,46 @@
+"""`stillroom demo`: every verb once, on the real base, as a person would call it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from decoder_fixtures import cli
+
+from training.base_model import PACKAGED_BASE, find_base
+from training.demo.course import MARKER
+from training.demo.scoring import planted_recall
+
+KEYS = {
+    "documents", "rows", "failed", "field_accuracy", "field_accuracy_base", "document_accuracy", "agreement",
+    "documents_per_second", "verdict", "seconds",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_quick_demo_goes_the_whole_way_and_says_how_good_it_is(tmp_path: Path) -> None:
+    find_base(PACKAGED_BASE)
+    folder = tmp_path / "demo"
+    done = cli("demo", "--quick", "--json", "--work", folder)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert set(figures) == KEYS
+    assert figures["rows"] + figures["failed"] == figures["documents"] == 40
+    assert figures["failed"] == 0
+    assert figures["field_accuracy"] > figures["field_accuracy_base"] + 0.1
+    assert figures["agreement"]["merged"] >= 0.99
+    assert min(figures["agreement"].values()) >= 0.95
+    assert figures["verdict"].startswith(("READY", "NOT READY", "NEED "))
+    caught = planted_recall(folder / "planted.jsonl", folder / "task" / "dataset" / "rejected.jsonl")
+    found, planted = (sum(caught[kind][at] for kind in caught if kind != "right") for at in (0, 1))
+    assert planted == 18
+    assert found >= 14
+    assert f"planted mistakes found: {found} of {planted}" in done.stderr
+
+
+def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    refused = cli("demo", "--work", tmp_path)
+    assert refused.returncode == 2
+    assert "no demo made it" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    assert MARKER not in refused.stderr

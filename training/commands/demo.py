@@ -1,0 +1,191 @@
+"""`stillroom demo`: the whole way of a task once, offline, on documents that it generates."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from appliance.errors import NotAllGood
+from appliance.text import human_duration, percent_interval, printable
+
+if TYPE_CHECKING:
+    from appliance.quality.statistics import Interval
+    from appliance.tasks.linecode import Answer
+    from training.demo.course import Course
+    from training.demo.scoring import Score
+
+
+@click.command("demo")
+@click.option("--quick", is_flag=True, help="Fewer documents and a shorter training, in under a minute.")
+@click.option(
+    "--work",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("stillroom-demo"),
+    show_default=True,
+    help="Folder for all that the demo makes.",
+)
+@click.option("--seed", default=1, show_default=True, help="Of documents, teacher and training.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
+    """Distil a student for utility bills, export it, run a folder with it, and say how good it is.
+
+    Documents, truth and the teacher's answers come from a generator; 15 % of the answers carry planted mistakes. The
+    documents that judge the student share no layout and no name with those that taught it.
+    """
+    from appliance.extras import require_extra
+
+    require_extra("train")
+    from training.demo.course import FULL, QUICK, Course, open_folder
+
+    began = time.monotonic()
+    folder = folder.absolute()
+    open_folder(folder)
+    course = Course(folder, QUICK if quick else FULL, seed)
+    before = os.environ.get("STILLROOM_HOME")
+    os.environ["STILLROOM_HOME"] = str(course.home_dir)
+    try:
+        figures = _go(course, as_json)
+    finally:
+        os.environ.pop("STILLROOM_HOME")
+        if before is not None:
+            os.environ["STILLROOM_HOME"] = before
+    figures["seconds"] = round(time.monotonic() - began, 1)
+    course.tell(f"all of it took {human_duration(time.monotonic() - began)}; everything is in {folder}")
+    course.tell(f"look at it: STILLROOM_HOME={course.home_dir} stillroom tui")
+    if as_json:
+        click.echo(json.dumps(figures))
+
+
+def _go(course: "Course", as_json: bool) -> dict[str, object]:
+    """All steps; the figures of the JSON object. The table goes to stdout where that object does not."""
+    from appliance.tasks.task import load_task
+    from training.demo.course import TARGETS, call, collect_and_curate, run_folder, write_material
+    from training.demo.scoring import planted_recall, read_answers, score
+
+    size = course.size
+    with course.timed(f"write {size.scored} documents to score and {size.taught} with recorded teacher answers"):
+        golds = write_material(course)
+    task = load_task(course.task_dir)
+    with course.timed("collect and curate the answers (15 % of them carry planted mistakes)"):
+        report = collect_and_curate(course)
+        recall = planted_recall(course.folder / "planted.jsonl", course.task_dir / "dataset" / "rejected.jsonl")
+        _tell_recall(course, report, recall)
+    with course.timed("train the adapter"):
+        run_dir = Path(json.loads(call("train", str(course.task_dir), "--json", *size.train_options))["run"])
+    with course.timed("merge it into the base"):
+        call("merge", str(run_dir))
+    artifacts = {}
+    for target in TARGETS:
+        with course.timed(f"export {target}"):
+            printed = json.loads(call("export", str(run_dir), "--target", target, "--json"))
+            artifacts[target] = Path(printed["artifacts"][0]["directory"])
+    with course.timed(f"run the folder of {size.scored} documents with {TARGETS[0]}"):
+        summary = run_folder(course, artifacts[TARGETS[0]])
+    student = score(task, golds, read_answers(Path(str(summary["output"]))))
+    with course.timed("compare with the base, and the formats with one another"):
+        base, agreement = _compare(course, run_dir, artifacts, golds)
+    with course.timed("judge the student on the scored documents"):
+        verdict = _gate(course, artifacts[TARGETS[0]])
+    _tell_table(student, base, agreement, summary, verdict, as_json)
+    return {
+        "documents": size.scored,
+        "rows": summary["done"],
+        "failed": summary["failed"],
+        "field_accuracy": round(student.fields.estimate, 4),
+        "field_accuracy_base": round(base.fields.estimate, 4),
+        "document_accuracy": round(student.documents.estimate, 4),
+        "agreement": {name: round(share.estimate, 4) for name, share in agreement.items()},
+        "documents_per_second": round(float(str(summary["documents_per_second"])), 2),
+        "verdict": verdict,
+    }
+
+
+def _compare(
+    course: "Course", run_dir: Path, artifacts: dict[str, Path], golds: "dict[str, Answer]"
+) -> "tuple[Score, dict[str, Interval]]":
+    """The base's score, and the share of equal fields of each format with the adapter."""
+    from appliance.documents.reading import read_document
+    from appliance.settings import load_settings
+    from appliance.tasks.task import load_task
+    from training.base_model import find_base
+    from training.demo import agreement
+    from training.demo.scoring import equal_fields, score
+
+    task = load_task(course.task_dir)
+    names = sorted(golds)[: course.size.compared]
+    texts = [read_document((course.documents_dir / name).read_bytes()).text for name in names]
+    base_dir, threads = find_base(task.student.base), load_settings(os.environ).threads
+    base = agreement.base_answers(task, base_dir, texts)
+    adapter = agreement.adapter_answers(task, base_dir, run_dir, texts)
+    others = {
+        "merged": agreement.merged_answers(task, run_dir / "merged", texts),
+        "gguf": agreement.artifact_answers(task, artifacts["gguf-q8_0"], texts, threads),
+        "onnx": agreement.artifact_answers(task, artifacts["onnx"], texts, threads),
+    }
+    base_score = score(task, {name: golds[name] for name in names}, dict(zip(names, base, strict=True)))
+    return base_score, {name: equal_fields(task, adapter, answers) for name, answers in others.items()}
+
+
+def _gate(course: "Course", artifact_dir: Path) -> str:
+    """The verdict of `stillroom gate` on the scored documents."""
+    from appliance.documents.reading import read_document
+    from training.demo.course import call
+
+    rows_path = course.folder / "labelled.jsonl"
+    lines = []
+    for line in (course.folder / "truth.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        row["text"] = read_document((course.documents_dir / row["document"]).read_bytes()).text
+        lines.append(json.dumps(row, ensure_ascii=False))
+    rows_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    try:
+        call("gate", str(course.task_dir), str(artifact_dir), "--rows", str(rows_path), "--json")
+    except NotAllGood as ended:
+        course.tell(f"      {ended.message}")
+    manifest = json.loads((artifact_dir / "manifest.json").read_text(encoding="utf-8"))
+    return str(manifest["verdict"]["verdict"])
+
+
+def _tell_recall(course: "Course", report: dict[str, object], recall: dict[str, tuple[int, int]]) -> None:
+    planted = {kind: counts for kind, counts in recall.items() if kind != "right"}
+    caught, total = (sum(counts[at] for counts in planted.values()) for at in (0, 1))
+    kinds = ", ".join(f"{kind} {found} of {of}" for kind, (found, of) in sorted(planted.items()))
+    course.tell(f"      planted mistakes found: {caught} of {total} ({kinds})")
+    wrongly, right = recall.get("right", (0, 0))
+    course.tell(f"      good answers rejected: {wrongly} of {right}; {report['train']} rows are left to train on")
+
+
+def _share(interval: "Interval") -> str:
+    return percent_interval(interval.estimate, interval.low, interval.high)
+
+
+def _tell_table(
+    student: "Score",
+    base: "Score",
+    agreement: "dict[str, Interval]",
+    summary: dict[str, object],
+    verdict: str,
+    to_stderr: bool,
+) -> None:
+    """The table for a person."""
+    documents, compared = len(student.judged), len(base.judged)
+    fields, speed = student.field_count, float(str(summary["documents_per_second"]))
+    lines = [
+        ("fields right, base", _share(base.fields), f"{compared} documents, {base.field_count} fields"),
+        ("fields right, student", _share(student.fields), f"{documents} documents, {fields} fields"),
+        ("whole documents right", _share(student.documents), f"{documents} documents"),
+        ("invented values", f"{student.invented} of {student.absent}", "fields that the document does not say"),
+        *(
+            (f"equal to the adapter, {name}", _share(share), f"{compared} documents")
+            for name, share in agreement.items()
+        ),
+        ("speed of the folder run", f"{speed:.1f} documents/s", f"{documents} documents, {summary['failed']} failed"),
+        ("verdict", verdict, ""),
+    ]
+    width = max(len(name) for name, _, _ in lines)
+    for name, value, basis in lines:
+        click.echo(printable(f"{name:<{width}}  {value:<24}  {basis}".rstrip()), err=to_stderr)

@@ -1,0 +1,66 @@
+"""Do the four shapes of one student say the same: adapter, merged weights, GGUF and ONNX?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.engines.engine import Request
+from appliance.tasks.linecode import Answer
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+    from appliance.tasks.task import Task
+
+Answers = list[Answer | None]
+
+
+def torch_answers(model: "PreTrainedModel | PeftModel", task: "Task", model_dir: Path, texts: Sequence[str]) -> Answers:
+    """What a model in torch answers, by the same prompt and the same line grammar as every engine.
+
+    Args:
+        model_dir: Folder with the tokenizer.
+    """
+    from appliance.engines.tokenizer import FileTokenizer
+    from training.evaluation import generate
+
+    tokenizer = FileTokenizer(model_dir / "tokenizer.json")
+    room = int(getattr(model.config, "max_position_embeddings", 1024))
+    return [result.answer for result in generate(model, task, tokenizer, texts, room)]
+
+
+def base_answers(task: "Task", base_dir: Path, texts: Sequence[str]) -> Answers:
+    """What the base answers that nothing has been taught about the task."""
+    from training.base_model import load_base
+
+    return torch_answers(load_base(base_dir), task, base_dir, texts)
+
+
+def adapter_answers(task: "Task", base_dir: Path, run_dir: Path, texts: Sequence[str]) -> Answers:
+    """What the base with the run's adapter beside its weights answers."""
+    from training.base_model import base_hash, load_base
+    from training.lora import load_adapter
+
+    model = load_adapter(load_base(base_dir), base_hash(base_dir), run_dir / "adapter")
+    return torch_answers(model, task, base_dir, texts)
+
+
+def merged_answers(task: "Task", merged_dir: Path, texts: Sequence[str]) -> Answers:
+    """What the merged 16-bit weights answer."""
+    from training.base_model import load_base
+
+    return torch_answers(load_base(merged_dir), task, merged_dir, texts)
+
+
+def artifact_answers(task: "Task", artifact_dir: Path, texts: Sequence[str], threads: int) -> Answers:
+    """What an exported model answers in its own engine."""
+    from appliance.engines.open import open_engine
+
+    engine = open_engine(artifact_dir, task, threads)
+    try:
+        requests = [Request(str(number), text) for number, text in enumerate(texts)]
+        answers = {result.key: result.answer for result in engine.answer(requests)}
+    finally:
+        engine.close()
+    return [answers.get(str(number)) for number in range(len(texts))]

@@ -1,0 +1,154 @@
+"""The demo's course: every verb once, on generated documents, in a folder of its own."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from appliance.errors import ApplianceError, NotAllGood, UsageError
+from appliance.tasks.linecode import Answer
+from appliance.text import human_duration, printable
+from training.demo.files import write_documents
+from training.demo.utility import draw_bills, teacher_rows, truth_of
+
+MARKER = ".stillroom-demo"
+TEACHER = "recorded-teacher"
+TARGETS = ("gguf-q8_0", "onnx")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a demo does."""
+
+    taught: int
+    """Documents with a recorded teacher answer."""
+    scored: int
+    compared: int
+    """Scored documents on which the formats are compared."""
+    train_options: tuple[str, ...]
+
+
+FULL = Size(300, 200, 200, ("--epochs", "8", "--seconds", "130"))
+QUICK = Size(120, 40, 20, ("--epochs", "4", "--seconds", "18"))
+
+
+@dataclass
+class Course:
+    """A demo's folders, clock and messages."""
+
+    folder: Path
+    size: Size
+    seed: int
+    steps: int = 9
+    step: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def task_dir(self) -> Path:
+        """The task folder."""
+        return self.folder / "task"
+
+    @property
+    def documents_dir(self) -> Path:
+        """The documents that are scored."""
+        return self.folder / "documents"
+
+    @property
+    def taught_dir(self) -> Path:
+        """The documents that the teacher answered."""
+        return self.folder / "taught"
+
+    @property
+    def home_dir(self) -> Path:
+        """The demo's own store and jobs."""
+        return self.folder / "home"
+
+    def tell(self, text: str) -> None:
+        """A line for the person who watches."""
+        click.echo(printable(text), err=True)
+
+    @contextlib.contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Says which step runs and how long it took."""
+        self.step += 1
+        self.tell(f"[{self.step}/{self.steps}] {what}")
+        began = time.monotonic()
+        yield
+        self.tell(f"      {human_duration(time.monotonic() - began)}")
+
+
+def open_folder(folder: Path) -> None:
+    """An empty folder; what an earlier demo left there goes away.
+
+    Raises:
+        UsageError: The folder holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARKER).is_file():
+            raise UsageError(f"{folder} is not empty and no demo made it", "name another folder with --work")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text("This folder belongs to `stillroom demo` and is emptied by the next one.\n")
+
+
+def call(*arguments: str) -> str:
+    """Runs a verb in this process, through the command table, and gives what it printed."""
+    from appliance.cli import stillroom
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        stillroom.main(list(arguments), prog_name="stillroom", standalone_mode=False)
+    return printed.getvalue()
+
+
+def write_material(course: Course) -> dict[str, Answer]:
+    """Task folder, documents, recorded answers; returns the truth of the scored documents by file name."""
+    course.task_dir.mkdir()
+    shutil.copyfile(Path(__file__).with_name("task.toml"), course.task_dir / "task.toml")
+    scored = draw_bills(course.seed, course.size.scored, "test")
+    paths = write_documents(course.documents_dir, [bill.text for bill in scored], "Utility bill")
+    taught = draw_bills(course.seed, course.size.taught, "train")
+    taught_paths = write_documents(course.taught_dir, [bill.text for bill in taught], "Utility bill")
+    recorded, planted = [], []
+    for path, row in zip(taught_paths, teacher_rows(course.seed, [truth_of(bill) for bill in taught]), strict=True):
+        recorded.append(json.dumps({"document": path.name, "answer": row.answer}, ensure_ascii=False))
+        planted.append(json.dumps({"document": path.name, "mistake": row.mistake}))
+    (course.folder / "recorded.jsonl").write_text("\n".join(recorded) + "\n", encoding="utf-8")
+    (course.folder / "planted.jsonl").write_text("\n".join(planted) + "\n", encoding="utf-8")
+    golds: dict[str, Answer] = {path.name: dict(truth_of(bill)) for path, bill in zip(paths, scored, strict=True)}
+    lines = [json.dumps({"document": name, "answer": gold}, ensure_ascii=False) for name, gold in golds.items()]
+    (course.folder / "truth.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return golds
+
+
+def collect_and_curate(course: Course) -> dict[str, object]:
+    """Imports the recorded answers and filters them; returns the curation's report."""
+    task = str(course.task_dir)
+    recorded, taught = str(course.folder / "recorded.jsonl"), str(course.taught_dir)
+    with contextlib.suppress(NotAllGood):  # answers of a wrong form are rejected here or by the curation
+        call("collect", task, "--recorded", recorded, "--documents", taught, "--teacher", TEACHER, "--json")
+    # The scored documents judge the student: only a small share is kept back to choose the epoch.
+    report: dict[str, object] = json.loads(call("curate", task, "--validation", "0.08", "--test", "0", "--json"))
+    return report
+
+
+def run_folder(course: Course, model: Path) -> dict[str, object]:
+    """`stillroom run` in a process of its own, with its progress on this terminal; returns its summary."""
+    out = course.folder / "rows"
+    command = [sys.executable, "-m", "appliance.cli", "run", str(course.task_dir), str(course.documents_dir)]
+    command += ["--out", str(out), "--model", str(model), "--json"]
+    environ = {**os.environ, "STILLROOM_HOME": str(course.home_dir)}
+    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode not in (0, NotAllGood.exit_code):
+        raise ApplianceError(f"the run over {course.documents_dir} failed", "its message is above")
+    summary: dict[str, object] = json.loads(done.stdout)
+    return summary

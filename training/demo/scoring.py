@@ -1,0 +1,84 @@
+"""The demo's figures: what the student and its base answer on the scored documents, against the truth."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.quality.metrics import Judged, by_field, count, document_accuracy, judge
+from appliance.quality.statistics import Interval, clustered_wilson, wilson
+from appliance.tasks.linecode import Answer
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good answers are."""
+
+    fields: Interval
+    documents: Interval
+    judged: tuple[Judged, ...]
+    invented: int
+    absent: int
+
+    @property
+    def field_count(self) -> int:
+        """Fields judged."""
+        return sum(len(document.outcomes) for document in self.judged)
+
+
+def score(task: "Task", golds: Mapping[str, Answer], answers: Mapping[str, Answer | None]) -> Score:
+    """Judges every document of the truth; one without an answer has nothing right."""
+    judged = tuple(judge(task, name, gold, answers.get(name)) for name, gold in sorted(golds.items()))
+    counts = count(judged)
+    fields = clustered_wilson(
+        [document.correct for document in judged], [len(document.outcomes) for document in judged]
+    )
+    whole = sum(document.whole for document in judged)
+    return Score(fields, wilson(whole, len(judged)), judged, counts.invented, counts.absent)
+
+
+def read_answers(rows_path: Path) -> dict[str, Answer | None]:
+    """Answers by document from the rows of a job."""
+    answers: dict[str, Answer | None] = {}
+    for line in rows_path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        answers[row["document"]] = row["fields"]
+    return answers
+
+
+def worst_fields(task: "Task", found: Score, number: int = 3) -> list[tuple[str, float]]:
+    """The fields with most mistakes, and their accuracy."""
+    table = by_field(task, found.judged)
+    return [(name, counts.accuracy) for name, counts in list(table.items())[:number]]
+
+
+def share_of_documents(found: Score) -> float:
+    """Share of documents whose every field is right."""
+    return document_accuracy(found.judged)
+
+
+def equal_fields(task: "Task", one: Sequence[Answer | None], other: Sequence[Answer | None]) -> Interval:
+    """Share of fields with the same value in both, documents as clusters."""
+    names = [field.name for field in task.asked]
+    equal = []
+    for first, second in zip(one, other, strict=True):
+        left, right = first or {}, second or {}
+        agree = sum((left.get(name) or None) == (right.get(name) or None) for name in names)
+        equal.append(agree if (first is None) == (second is None) else 0)
+    return clustered_wilson(equal, [len(names)] * len(equal))
+
+
+def planted_recall(teacher_path: Path, rejected_path: Path) -> dict[str, tuple[int, int]]:
+    """By kind of planted mistake, how many the curation rejected, of how many; `right` counts good rows rejected."""
+    rejected = {json.loads(line)["document"] for line in rejected_path.read_text(encoding="utf-8").splitlines()}
+    found: dict[str, tuple[int, int]] = {}
+    for line in teacher_path.read_text(encoding="utf-8").splitlines():
+        planted = json.loads(line)
+        kind = planted["mistake"] or "right"
+        caught, total = found.get(kind, (0, 0))
+        found[kind] = (caught + (planted["document"] in rejected), total + 1)
+    return found
