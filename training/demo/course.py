@@ -37,8 +37,8 @@ class Size:
     train_options: tuple[str, ...]
 
 
-FULL = Size(300, 200, 200, ("--epochs", "8", "--seconds", "130"))
-QUICK = Size(120, 40, 20, ("--epochs", "4", "--seconds", "18"))
+FULL = Size(400, 200, 60, ("--epochs", "8", "--seconds", "180"))
+QUICK = Size(120, 40, 10, ("--epochs", "4", "--seconds", "18"))
 
 
 @dataclass
