@@ -131,8 +131,8 @@ def misplaced(task: "Task", rows: Sequence["Row"]) -> Findings:
         _count(statistics, places, -1)
         reasons = [reason for name in names if (reason := _judge(statistics, row, places, name))]
         _count(statistics, places, 1)
-        # A teacher slips in one field, or swaps two. Where more seem misplaced it is the page that is laid out in another
-        # way, in columns perhaps; to drop such pages would leave a student that never saw one.
+        # A teacher slips in one field, or swaps two. Where more seem misplaced the page is laid out in another way, in
+        # columns perhaps; to drop such pages would leave a student that never saw one.
         if 0 < len(reasons) <= MOST_SLIPS:
             found[number] = reasons
     return found
