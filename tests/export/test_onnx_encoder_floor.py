@@ -27,13 +27,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _surest_texts(model: ExportedEncoder) -> tuple[np.ndarray, list[list[int]]]:
+    """Texts whose two best labels lie far apart, so that rounding alone flips none; logits and token ids."""
+    generator = np.random.default_rng(0)
+    drawn = [[2, *generator.integers(5, 30, 4 + number % 6).tolist(), 3] for number in range(20 * TEXTS)]
+    logits = torch_logits(model, drawn, len(LABELS))
+    ordered = np.sort(logits, axis=1)
+    surest = np.argsort(ordered[:, -2] - ordered[:, -1])[:TEXTS]
+    return logits[surest], [drawn[row] for row in surest]
+
+
 @pytest.mark.parametrize(("flipped", "taken"), [(1, True), (12, False)], ids=["one of 40", "12 of 40"])
 def test_a_flip_among_few_texts_is_no_verdict_but_many_are(folder: Path, flipped: int, taken: bool) -> None:
-    generator = np.random.default_rng(0)
-    token_ids = [[2, *generator.integers(5, 30, 4 + number % 6).tolist(), 3] for number in range(TEXTS)]
-    expected = torch_logits(ExportedEncoder(folder / "merged"), token_ids, len(LABELS))
-    surest = np.argsort(np.sort(expected, axis=1)[:, -1] - np.sort(expected, axis=1)[:, -2])[::-1]
-    expected[surest[:flipped]] *= -1  # as if the merged weights named another label there
+    expected, token_ids = _surest_texts(ExportedEncoder(folder / "merged"))
+    expected[:flipped] *= -1  # as if the merged weights named another label there
     if taken:
         logits, _ = quantize_until_it_agrees(folder / "full.onnx", folder / "int8.onnx", token_ids, expected)
         assert logits.shape == expected.shape
