@@ -136,7 +136,7 @@ def distil(work_dir: Path, train: Sequence[Question], labels: Sequence[str], see
     recorded.write_text("\n".join(lines) + "\n", encoding="utf-8")
     task = str(task_dir)
     stillroom(home_dir, "collect", task, "--recorded", str(recorded), "--teacher", "gpt-4")
-    stillroom(home_dir, "curate", task, "--validation", "0.05", "--test", "0")
+    stillroom(home_dir, "curate", task, "--validation", "0.1", "--test", "0")
     options = [*(QUICK_OPTIONS if setting.quick else ()), "--balance", str(setting.balance), "--seed", str(seed)]
     run = str(stillroom(home_dir, "train", task, *options)["run"])
     stillroom(home_dir, "merge", run)

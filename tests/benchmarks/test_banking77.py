@@ -86,11 +86,13 @@ def test_the_whole_way_on_real_answers_beats_a_bag_of_words(shared_data: Path, t
     assert figures["accuracy_gold_at_70"] > 0.86
     assert figures["ece"] < 0.15
     assert figures["seeds"] == 1
-    rows = [json.loads(line) for path in tmp_path.glob("seed-1/rows/*.jsonl") for line in path.open(encoding="utf-8")]
+    (rows_path,) = tmp_path.glob("seed-1/rows/*.jsonl")
+    rows = [json.loads(line) for line in rows_path.read_text(encoding="utf-8").splitlines()]
     names = sorted(row["document"] for row in rows)
     assert names == sorted(path.name for path in (tmp_path / "seed-1" / "documents").iterdir())
     assert len(names) == 1000
     assert {row["route"] for row in rows} == {"local"}
-    taught = {json.loads(line)["text"] for line in (tmp_path / "seed-1" / "recorded.jsonl").open(encoding="utf-8")}
+    recorded = (tmp_path / "seed-1" / "recorded.jsonl").read_text(encoding="utf-8").split("\n")
+    taught = {json.loads(line)["text"] for line in recorded if line}
     asked = {path.read_text(encoding="utf-8") for path in (tmp_path / "seed-1" / "documents").iterdir()}
     assert not taught & asked

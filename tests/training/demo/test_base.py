@@ -25,7 +25,7 @@ from training.demo.tokenizer import train_tokenizer
 
 ROOT_DIR = Path(__file__).resolve().parents[3]
 BASE_DIR = ROOT_DIR / "training" / "demo" / "base"
-LEAST_ACCURACY = 0.9
+LEAST_ACCURACY = 0.85
 """Of 40 fixed documents; the model card has the figure of many, which is higher."""
 
 
