@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
@@ -35,14 +36,22 @@ class ChildDied(Exception):
     def reason(self) -> str:
         """The end of the child in words."""
         if self.status is not None and self.status < 0:
-            return f"killed by {signal.Signals(-self.status).name}"
+            number = -self.status
+            known = number in signal.valid_signals() and number < signal.SIGRTMIN
+            return f"killed by {signal.Signals(number).name if known else f'signal {number}'}"
         return f"ended with exit status {self.status}"
 
 
 class Child:
     """A child process that runs `package.module:function(connection)`."""
 
-    def __init__(self, target: str, keep_stderr: bool = False) -> None:
+    def __init__(self, target: str, keep_stderr: bool = False, environment: Mapping[str, str] | None = None) -> None:
+        """Starts the process.
+
+        Args:
+            keep_stderr: Let it write where this process writes its errors.
+            environment: All that it sees of the environment; by default what this process sees.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -51,6 +60,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=None if keep_stderr else subprocess.DEVNULL,
+                env=environment,
                 # Ctrl-C reaches the terminal's foreground group: the supervisor decides what a child does about it.
                 start_new_session=True,
             )
@@ -76,6 +86,17 @@ class Child:
         try:
             return receive(self.connection)
         except (EOFError, OSError, ValueError) as error:
+            raise ChildDied(self._status()) from error
+
+    def receive_bytes(self) -> bytes:
+        """The next message as it came, for what is no JSON.
+
+        Raises:
+            ChildDied: The child ended.
+        """
+        try:
+            return self.connection.recv_bytes(_MAX_MESSAGE_BYTES)
+        except (EOFError, OSError) as error:
             raise ChildDied(self._status()) from error
 
     def kill(self) -> None:

@@ -1,8 +1,10 @@
 """A folder as a list of documents, in path order, whatever the files are called."""
 
 import hashlib
+import math
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +49,12 @@ def walk(folder: Path) -> Iterator[FoundDocument]:
 def _walk_below(root: bytes, below: bytes) -> Iterator[FoundDocument]:
     try:
         with os.scandir(os.path.join(root, below) if below else root) as entries:
-            # A folder sorts as if its name ended in a slash: so the whole walk is in the order of full paths.
+            # A folder sorts as if its name ended in a slash: so the whole walk is in the order of full paths. Only
+            # names are kept, as a folder may hold a million files.
             ordered = sorted(
-                (entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b""), entry)
+                entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
                 for entry in entries
-                if not entry.name.startswith(b".")
+                if not entry.name.startswith(b".") and _is_walked(entry)
             )
     except OSError as error:
         if not below:
@@ -61,12 +64,28 @@ def _walk_below(root: bytes, below: bytes) -> Iterator[FoundDocument]:
         # What cannot be looked into must not vanish silently: it becomes one document that cannot be read.
         yield FoundDocument(below, 0, 0)
         return
-    for name, entry in ordered:
+    for name in ordered:
         if name.endswith(b"/"):
             yield from _walk_below(root, below + name)
-        elif entry.is_file(follow_symlinks=False):
-            facts = entry.stat(follow_symlinks=False)
-            yield FoundDocument(below + name, facts.st_size, facts.st_mtime_ns)
+        elif (found := _facts(root, below + name)) is not None:
+            yield found
+
+
+def _is_walked(entry: "os.DirEntry[bytes]") -> bool:
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+
+
+def _facts(root: bytes, path: bytes) -> FoundDocument | None:
+    try:
+        facts = os.stat(root + b"/" + path, follow_symlinks=False)
+    except OSError:  # It went while the folder was listed.
+        return None
+    return FoundDocument(path, facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
+
+
+def document_facts(folder: Path, path: bytes) -> FoundDocument | None:
+    """Size and time of a document as they are now; None where no regular file is there."""
+    return _facts(os.fsencode(folder), path)
 
 
 def open_document(folder: Path, path: bytes) -> int:
@@ -86,18 +105,30 @@ def open_document(folder: Path, path: bytes) -> int:
     return descriptor
 
 
-def hash_descriptor(descriptor: int) -> str:
+def hash_descriptor(descriptor: int, deadline: float = math.inf) -> str:
     """SHA-256 of the open file, in hex; the read position stays where it was.
+
+    Args:
+        deadline: By the monotonic clock; a large file on a slow disk may take too long.
 
     Raises:
         DocumentError: The disk cannot deliver the bytes.
+        TimeoutError: The deadline is over.
     """
     digest = hashlib.sha256()
     position = 0
     try:
-        while chunk := os.pread(descriptor, _HASH_CHUNK_BYTES, position):
-            digest.update(chunk)
-            position += len(chunk)
+        # One buffer, cleared at the end: the reader process must not hand a document's bytes on to what it forks.
+        buffer = bytearray(max(1, min(os.fstat(descriptor).st_size, _HASH_CHUNK_BYTES)))
+        view = memoryview(buffer)
+        while size := os.preadv(descriptor, [buffer], position):
+            digest.update(view[:size])
+            position += size
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        view[:] = bytes(len(buffer))
+    except TimeoutError:
+        raise
     except OSError as error:
         raise DocumentError(Problem.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
     return digest.hexdigest()

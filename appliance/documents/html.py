@@ -1,6 +1,7 @@
 """HTML to lines: blocks end lines, cells of a table row are separated by tabs, scripts and hidden parts are dropped."""
 
 import re
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from appliance.documents import plain
@@ -12,6 +13,10 @@ _BLOCKS = frozenset(
 )
 _DROPPED = frozenset("script style template noscript head svg math object iframe".split())
 _VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_MAX_NESTED = 100
+"""Lists and tables inside each other that are told apart."""
+_MOST_LINES = 3
+"""Of a cell in a row of data; a cell with more lines lays out a page."""
 _BLANKS = re.compile(r"[^\S\t]+")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -37,13 +42,23 @@ def html_lines(markup: str) -> tuple[str, bool]:
 def _decode(data: bytes) -> tuple[str, list[str]]:
     declared = _CHARSET.search(data[:4096])
     if declared and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        encoding = declared.group(1).decode("ascii")
-        try:
-            return data.decode(encoding), []
-        except (LookupError, UnicodeDecodeError):
-            text, notes = plain.decode(data)
-            return text, [*notes, f"the declared charset {encoding} does not fit"]
+        return plain.decode_declared(data, declared.group(1).decode("ascii"))
     return plain.decode(data)
+
+
+@dataclass
+class _Row:
+    """A row of a table that has not ended."""
+
+    cells: list[list[str]] = field(default_factory=list)
+    has_table: bool = False
+
+    def lines(self) -> list[str]:
+        """One line with tabs between cells; a row that lays out a page gives the lines of its cells, cell by cell."""
+        if self.has_table or any(len(cell) > _MOST_LINES for cell in self.cells):
+            return [line for cell in self.cells for line in cell]
+        joined = "\t".join(" ".join(cell) for cell in self.cells if cell)
+        return [joined] if joined else []
 
 
 class _LineParser(HTMLParser):
@@ -56,6 +71,12 @@ class _LineParser(HTMLParser):
         self._parts: list[str] = []
         self._dropped: list[str] = []
         self._pre = 0
+        self._tables: list[_Row | None] = []
+        """Open tables, each with its open row."""
+        self._lists: list[int | None] = []
+        """Open lists: the next number, or None where entries have none."""
+        self._number = ""
+        """Of the entry whose first line has not come yet."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._dropped:
@@ -69,22 +90,71 @@ class _LineParser(HTMLParser):
             self.hidden = self.hidden or tag not in _DROPPED
             self._dropped.append(tag)
             return
-        if tag in ("td", "th") and self._parts:
-            self._parts.append("\t")
-        elif tag in _BLOCKS:
+        if tag in _BLOCKS or tag in ("td", "th"):
             self._end_line()
+        self._open_table_part(tag)
         if tag == "pre":
             self._pre += 1
+        elif tag in ("ol", "ul") and len(self._lists) < _MAX_NESTED:
+            start = dict(attrs).get("start") or "1"
+            self._lists.append((int(start) if _is_count(start) else 1) if tag == "ol" else None)
+        elif tag == "li":
+            self._number_entry(dict(attrs).get("value") or "")
 
     def handle_endtag(self, tag: str) -> None:
         if self._dropped:
             if tag == self._dropped[0]:
                 self._dropped.pop()
             return
-        if tag in _BLOCKS:
+        if tag in _BLOCKS or tag in ("td", "th"):
             self._end_line()
+        if tag in ("tr", "table"):
+            self._end_row()
+            if tag == "table" and self._tables:
+                self._tables.pop()
         if tag == "pre" and self._pre:
             self._pre -= 1
+        elif tag in ("ol", "ul") and self._lists:
+            self._lists.pop()
+        elif tag == "li":
+            self._number = ""
+
+    def _open_table_part(self, tag: str) -> None:
+        if tag == "table" and len(self._tables) < _MAX_NESTED:
+            row = self._tables[-1] if self._tables else None
+            if row is not None:
+                row.has_table = True
+            self._tables.append(None)
+        elif tag == "tr" and self._tables:
+            self._end_row()
+            self._tables[-1] = _Row()
+        elif tag in ("td", "th") and self._tables:
+            row = self._tables[-1] = self._tables[-1] or _Row()
+            row.cells.append([])
+
+    def _end_row(self) -> None:
+        """Writes the open row of the innermost table to where that table stands."""
+        row = self._tables[-1] if self._tables else None
+        if row is not None:
+            self._end_line()
+            self._tables[-1] = None
+            for line in row.lines():
+                self._put(line)
+
+    def _put(self, line: str) -> None:
+        """Adds a line to the innermost open cell, or to the page."""
+        for row in reversed(self._tables):
+            if row is not None and row.cells:
+                row.cells[-1].append(line)
+                return
+        self._lines.append(line)
+
+    def _number_entry(self, value: str) -> None:
+        number = self._lists[-1] if self._lists else None
+        if number is not None:
+            number = int(value) if _is_count(value) else number
+            self._number = f"{number}. "
+            self._lists[-1] = number + 1
 
     def handle_data(self, data: str) -> None:
         if self._dropped:
@@ -102,6 +172,9 @@ class _LineParser(HTMLParser):
     def text(self) -> str:
         """All lines so far."""
         self._end_line()
+        while self._tables:
+            self._end_row()
+            self._tables.pop()
         return "\n".join(self._lines)
 
     def _end_line(self) -> None:
@@ -113,7 +186,12 @@ class _LineParser(HTMLParser):
             cells = (_BLANKS.sub(" ", cell).strip() for cell in joined.split("\t"))
             line = "\t".join(cell for cell in cells if cell)
         if line:
-            self._lines.append(line)
+            self._put(self._number + line)
+            self._number = ""
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 8
 
 
 def _is_hidden(attributes: dict[str, str | None]) -> bool:

@@ -1,53 +1,161 @@
-"""A mail as text: the headers a person reads, an empty line, then the body."""
+"""Mails (EML) taken apart: the headers a person reads, the body, and what is attached."""
 
-from email import message_from_bytes, policy
-from email.message import EmailMessage, MIMEPart
+import binascii
+import re
+from dataclasses import dataclass, field
+from email import header, message_from_bytes
+from email.errors import HeaderParseError
+from email.message import Message
 
-from appliance.documents import plain
+from appliance.documents.attachments import MAX_DEPTH, Attachment, MailParts
 from appliance.documents.html import html_lines
+from appliance.documents.plain import decode, decode_declared
+from appliance.documents.problems import DocumentError, Problem
 
-_SHOWN_HEADERS = ("From", "To", "Cc", "Subject", "Date")
-
-
-def read_mail(data: bytes) -> tuple[str, list[str]]:
-    """Text and notes of an EML file; plain text is preferred, HTML is turned into lines."""
-    message = message_from_bytes(data, policy=policy.default)
-    notes: list[str] = []
-    lines = [f"{name}: {value}" for name in _SHOWN_HEADERS for value in _header_values(message, name)]
-    body = message.get_body(preferencelist=("plain", "html"))
-    text = ""
-    if body is not None:
-        text, body_notes = _body_text(body)
-        notes += body_notes
-    attachments = sum(1 for part in message.walk() if part.get_content_disposition() == "attachment")
-    if attachments:
-        notes.append(f"{attachments} attachments were left out")
-    if message.defects:
-        notes.append("the mail breaks the rules of its format: " + ", ".join(type(d).__name__ for d in message.defects))
-    return "\n".join([*lines, "", text]).strip() + "\n", notes
+_SHOWN_HEADERS = ("From", "To", "Cc", "Bcc", "Subject", "Date")
+_MAX_ATTACHMENTS = 200
+_MAX_PARTS_DEEP = 50
+_SIGNATURES = ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature")
+_ODD_WORD = re.compile(r"(=\?[^?\s]+\?[bBqQ]\?[^?]*\?=)\s+(?==\?)")
 
 
-def _header_values(message: EmailMessage, name: str) -> list[str]:
-    """Values of a header on one line each; parsing odd addresses can fail inside the standard library."""
+@dataclass
+class _Found:
+    """What the parts of a mail give."""
+
+    texts: list[str] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_mail(data: bytes) -> MailParts:
+    """Headers, body and attachments of an EML file; plain text is preferred, HTML is turned into lines.
+
+    Raises:
+        DocumentError: The mail is encrypted.
+    """
+    return _mail(message_from_bytes(data), 0)
+
+
+def _mail(message: Message, depth: int) -> MailParts:
+    found = _Found()
+    _collect(message, found, (depth, 0), False)
+    headers = [(name, value) for name in _SHOWN_HEADERS for value in _header_values(message, name)]
+    if len(found.attachments) > _MAX_ATTACHMENTS:
+        found.notes.append(f"{len(found.attachments) - _MAX_ATTACHMENTS} attachments too many were left out")
+    defects = sorted({type(defect).__name__ for part in message.walk() for defect in part.defects})
+    if defects:
+        found.notes.append("the mail breaks the rules of its format: " + ", ".join(defects))
+    return MailParts(headers, "\n\n".join(found.texts), found.notes, found.attachments[:_MAX_ATTACHMENTS])
+
+
+def _collect(part: Message, found: _Found, depth: tuple[int, int], only_attached: bool) -> None:
+    """Takes a part and all inside it; `depth` counts mails inside mails, and parts inside parts."""
+    kind = part.get_content_type()
+    if depth[1] > _MAX_PARTS_DEEP:
+        raise DocumentError(Problem.TOO_LARGE, f"the mail is nested deeper than {_MAX_PARTS_DEEP} levels")
+    _refuse_encrypted(part, kind)
+    children = [child for child in part.get_payload() if isinstance(child, Message)] if part.is_multipart() else []
+    inside = (depth[0], depth[1] + 1)
+    if kind in ("message/rfc822", "message/global") and children:
+        if depth[0] < MAX_DEPTH:
+            name = _file_name(part) or next(iter(_header_values(children[0], "Subject")), "") or "mail"
+            found.attachments.append(Attachment(name, None, _mail(children[0], depth[0] + 1)))
+        else:
+            found.notes.append("a mail inside too many mails was left out")
+    elif kind == "multipart/alternative":
+        chosen = _preferred(children)
+        for child in children:
+            _collect(child, found, inside, only_attached or child is not chosen)
+    elif children:
+        for child in children:
+            _collect(child, found, inside, only_attached)
+    elif kind not in _SIGNATURES:
+        _collect_leaf(part, found, kind, only_attached)
+
+
+def _collect_leaf(part: Message, found: _Found, kind: str, only_attached: bool) -> None:
+    name = _file_name(part)
+    shown = part.get_content_disposition() != "attachment"
+    if kind in ("text/plain", "text/html") and shown and not name:
+        if not only_attached:
+            text = _text(part, kind, found.notes)
+            found.texts += [text] if text.strip() else []
+    elif not (only_attached and shown and not name):
+        data = _payload(part)
+        if data.strip():
+            found.attachments.append(Attachment(name or kind, data, shown_inside=shown and "content-id" in part))
+
+
+def _preferred(children: list[Message]) -> Message | None:
+    """Which of several forms of one text is read: plain text if it says anything, else HTML."""
+    plain = [child for child in children if child.get_content_type() == "text/plain" and _payload(child).strip()]
+    pages = [child for child in children if any(part.get_content_type() == "text/html" for part in child.walk())]
+    return next(iter([*plain, *pages, *children]), None)
+
+
+def _refuse_encrypted(part: Message, kind: str) -> None:
+    sealed = kind in ("application/pkcs7-mime", "application/x-pkcs7-mime")
+    if kind == "multipart/encrypted" or (sealed and "signed" not in str(part.get_param("smime-type", "")).lower()):
+        raise DocumentError(Problem.ENCRYPTED, "the mail is encrypted", "save it decrypted")
+
+
+def _header_values(message: Message, name: str) -> list[str]:
+    """Values of a header on one line each, decoded as far as they can be."""
+    return [_decoded_header(str(value)) for key, value in message.raw_items() if key.lower() == name.lower()]
+
+
+def _decoded_header(value: str) -> str:
+    data = value.encode("utf-8", "surrogateescape")
+    if not data.isascii():
+        try:
+            value = decode(data)[0]
+        except DocumentError:
+            value = data.decode("ascii", "replace")
+    value = " ".join(value.split())
+    if "=?" not in value:
+        return value
     try:
-        values = message.get_all(name, [])
-    except (ValueError, IndexError, AttributeError, LookupError):
-        values = [value for key, value in message.raw_items() if key.lower() == name.lower()]
-    return [" ".join(str(value).split()) for value in values]
+        pieces = header.decode_header(_ODD_WORD.sub(r"\1 ", value))
+    except (HeaderParseError, binascii.Error, ValueError):
+        return value
+    return " ".join("".join(_piece(piece, charset) for piece, charset in pieces).split())
 
 
-def _body_text(body: MIMEPart) -> tuple[str, list[str]]:
-    notes: list[str] = []
-    raw = body.get_payload(decode=True)
-    data = raw if isinstance(raw, bytes) else b""
-    charset = body.get_content_charset()
+def _piece(piece: bytes | str, charset: str | None) -> str:
+    if isinstance(piece, str):
+        return piece
     try:
-        text = data.decode(charset or "utf-8")
-    except (LookupError, UnicodeDecodeError):
-        text, notes = plain.decode(data)
-        notes = [*notes, f"the declared charset {charset} does not fit"]
+        return decode_declared(piece, charset)[0]
+    except DocumentError:
+        return piece.decode("ascii", "replace")
+
+
+def _file_name(part: Message) -> str:
+    try:
+        return _decoded_header(part.get_filename() or "")
+    except (LookupError, ValueError, TypeError):  # the standard library trips over some broken parameters
+        return "without a name"
+
+
+def _payload(part: Message) -> bytes:
+    raw = part.get_payload(decode=True)
+    return raw if isinstance(raw, bytes) else b""
+
+
+def _text(part: Message, kind: str, notes: list[str]) -> str:
+    try:
+        charset = part.get_content_charset()
+    except (LookupError, ValueError, TypeError):
+        charset = None
+    try:
+        text, said = decode_declared(_payload(part), charset)
+    except DocumentError as error:
+        notes.append(f"a part of the body was left out: {error.message}")
+        return ""
+    notes += [note for note in said if note not in notes]
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if body.get_content_type() == "text/html":
+    if kind == "text/html":
         text, hidden = html_lines(text)
         notes += ["hidden text was left out"] if hidden else []
-    return text, notes
+    return text.strip("\n")

@@ -1,46 +1,46 @@
 """PDF to text through PDFium: what stands on one line of the page stands on one line of the text."""
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
+from appliance.documents.layout import Piece, page_lines
+from appliance.documents.lines import MAX_TEXT_CHARACTERS
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.recognition import LONGEST_SIDE, recognise, recognition_is_installed
 
 _MAX_PAGES = 5000
-_PROSE_WORDS = 5
-"""A piece of a line with more words than this is running text rather than a cell or a label."""
-_COLUMN_PAIRS = 3
-"""So many pairs of running text side by side make a page of columns."""
+_MAX_SCANNED_PAGES = 200
+_FEWEST_CHARACTERS = 25
+"""A page with less text than this and a picture over most of it is a scan with a stamp or a page number."""
+_SCANNED_SHARE = 0.5
+_FINEST_SCALE = 300 / 72
+_FILLED_IN = (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP)
+"""Annotations that a person reads as part of the page: what a form was filled in with, and what was typed on top."""
+_MAX_OBJECTS_DEEP = 5
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """A run of text that PDFium took for one line, and where it stands; y grows upwards."""
+@dataclass
+class _Pages:
+    """What the pages gave."""
 
-    text: str
-    left: float
-    right: float
-    bottom: float
-    top: float
-
-    def beside(self, other: "_Piece") -> bool:
-        """Whether both stand on one line of the page."""
-        shared = min(self.top, other.top) - max(self.bottom, other.bottom)
-        apart = self.right <= other.left or other.right <= self.left
-        return apart and shared > 0.5 * min(self.top - self.bottom, other.top - other.bottom)
+    texts: list[str] = field(default_factory=list)
+    recognised: int = 0
+    unread_scans: int = 0
 
     @property
-    def is_prose(self) -> bool:
-        return len(self.text.split()) > _PROSE_WORDS
+    def empty(self) -> int:
+        """Pages without text."""
+        return sum(1 for text in self.texts if not text.strip())
 
 
 def read_pdf(data: bytes) -> tuple[str, list[str]]:
-    """Text and notes of a PDF; pages are separated by an empty line.
+    """Text and notes of a PDF; pages are separated by an empty line, scanned ones are recognised where `ocr` is there.
 
     Raises:
-        DocumentError: The file is broken, asks for a password, or has no text layer.
+        DocumentError: The file is broken, asks for a password, or has no text.
     """
     try:
         document = pypdfium2.PdfDocument(data)
@@ -49,38 +49,109 @@ def read_pdf(data: bytes) -> tuple[str, list[str]]:
             raise DocumentError(
                 Problem.ENCRYPTED, "the PDF is protected with a password", "save it without a password"
             ) from error
+        if "security" in str(error).lower():
+            raise DocumentError(Problem.ENCRYPTED, "the PDF is encrypted in a way that cannot be opened") from error
         raise DocumentError(Problem.UNREADABLE, f"the PDF is broken: {error}") from error
     try:
         if len(document) > _MAX_PAGES:
             raise DocumentError(Problem.TOO_LARGE, f"the PDF has {len(document)} pages, at most {_MAX_PAGES} are read")
-        pages, empty = _page_texts(document)
+        pages = _read_pages(document)
     finally:
         document.close()
-    if not any(page.strip() for page in pages):
+    if pages.empty == len(pages.texts):
         raise DocumentError(
-            Problem.EMPTY, f"none of the {len(pages)} pages has a text layer", "run text recognition on the scan first"
+            Problem.EMPTY,
+            f"none of the {len(pages.texts)} pages has text"
+            + ("; text recognition is not installed" if pages.unread_scans else ""),
+            "install the extra: pip install 'stillroom[ocr]'" if pages.unread_scans else "",
         )
-    return "\n\n".join(pages) + "\n", [f"{empty} pages have no text"] if empty else []
+    return "\n\n".join(pages.texts) + "\n", _notes(pages)
 
 
-def _page_texts(document: pypdfium2.PdfDocument) -> tuple[list[str], int]:
-    pages: list[str] = []
+def _notes(pages: _Pages) -> list[str]:
+    notes = [f"{pages.empty} pages have no text"] if pages.empty else []
+    if pages.unread_scans:
+        notes.append(f"{pages.unread_scans} pages are scans that were not read: text recognition is not installed")
+    if pages.recognised:
+        notes.append(f"the text of {pages.recognised} pages was recognised in images")
+    return notes
+
+
+def _read_pages(document: pypdfium2.PdfDocument) -> _Pages:
+    pages = _Pages()
+    characters = 0
     for number in range(len(document)):
         try:
-            page = document[number]
+            page = _open_page(document, number)
             text_page = page.get_textpage()
         except pypdfium2.PdfiumError as error:
             raise DocumentError(Problem.UNREADABLE, f"page {number + 1} of the PDF is broken: {error}") from error
-        pages.append("\n".join(_lines(_pieces(text_page))))
+        text = "\n".join(page_lines(_pieces(text_page)))
+        if len(text.strip()) < _FEWEST_CHARACTERS and _is_scan(page):
+            text = _recognised(page, pages) or text
+        characters += len(text)
+        if characters > MAX_TEXT_CHARACTERS:
+            raise DocumentError(Problem.TOO_LARGE, f"the PDF has more than {MAX_TEXT_CHARACTERS:,} characters of text")
+        pages.texts.append(text)
         text_page.close()
         page.close()
-    return pages, sum(1 for page in pages if not page.strip())
+    return pages
 
 
-def _pieces(text_page: pypdfium2.PdfTextPage) -> list[_Piece]:
+def _open_page(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
+    """The page, with the contents of its form fields drawn onto it, so that they are text like all other."""
+    page = document[number]
+    for index in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
+        annotation = pdfium.FPDFPage_GetAnnot(page.raw, index)
+        filled_in = annotation and pdfium.FPDFAnnot_GetSubtype(annotation) in _FILLED_IN
+        if annotation:
+            pdfium.FPDFPage_CloseAnnot(annotation)
+        if filled_in:
+            flattened = pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY) == pdfium.FLATTEN_SUCCESS
+            if flattened:  # the page in memory still shows what was there before
+                page.close()
+                page = document[number]
+            break
+    return page
+
+
+def _is_scan(page: pypdfium2.PdfPage) -> bool:
+    """Whether a picture covers most of the page; several strips of one scan count together."""
+    width, height = page.get_size()
+    covered = 0.0
+    for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=_MAX_OBJECTS_DEEP):
+        try:
+            left, bottom, right, top = item.get_bounds()
+        except pypdfium2.PdfiumError:
+            continue
+        covered += max(right - left, 0.0) * max(top - bottom, 0.0)
+    return covered > _SCANNED_SHARE * float(width * height)
+
+
+def _recognised(page: pypdfium2.PdfPage, pages: _Pages) -> str:
+    """Text of a scanned page; empty where it has none or where recognition is not installed."""
+    if not recognition_is_installed():
+        pages.unread_scans += 1
+        return ""
+    if pages.recognised >= _MAX_SCANNED_PAGES:
+        raise DocumentError(
+            Problem.TOO_LARGE,
+            f"the PDF has more than {_MAX_SCANNED_PAGES} scanned pages",
+            "split it into smaller files",
+        )
+    scale = min(LONGEST_SIDE / max(*page.get_size(), 1.0), _FINEST_SCALE)
+    bitmap = page.render(scale=scale, rev_byteorder=False, may_draw_forms=False)
+    image = bitmap.to_numpy()
+    text = "\n".join(page_lines(recognise(image[:, :, :3] if image.ndim == 3 else image[:, :, None].repeat(3, axis=2))))
+    bitmap.close()
+    pages.recognised += 1
+    return text
+
+
+def _pieces(text_page: pypdfium2.PdfTextPage) -> list[Piece]:
     """PDFium's own lines with their boxes."""
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    pieces: list[_Piece] = []
+    pieces: list[Piece] = []
     characters: list[str] = []
     boxes: list[tuple[float, float, float, float]] = []
 
@@ -88,7 +159,7 @@ def _pieces(text_page: pypdfium2.PdfTextPage) -> list[_Piece]:
         text = " ".join("".join(characters).split())
         if text and boxes:
             lefts, rights, bottoms, tops = zip(*boxes, strict=True)
-            pieces.append(_Piece(text, min(lefts), max(rights), min(bottoms), max(tops)))
+            pieces.append(Piece(text, min(lefts), max(rights), min(bottoms), max(tops)))
         characters.clear()
         boxes.clear()
 
@@ -104,25 +175,3 @@ def _pieces(text_page: pypdfium2.PdfTextPage) -> list[_Piece]:
             boxes.append((left.value, right.value, bottom.value, top.value))
     end_piece()
     return pieces
-
-
-def _lines(pieces: list[_Piece]) -> list[str]:
-    """Pieces as lines: tables and forms row by row, pages in columns in the order of the file."""
-    if _has_columns(pieces):
-        return [piece.text for piece in pieces]
-    rows: list[list[_Piece]] = []
-    for piece in sorted(pieces, key=lambda piece: -(piece.top + piece.bottom)):
-        for row in rows[-4:]:
-            if all(piece.beside(other) for other in row):
-                row.append(piece)
-                break
-        else:
-            rows.append([piece])
-    return ["  ".join(piece.text for piece in sorted(row, key=lambda piece: piece.left)) for row in rows]
-
-
-def _has_columns(pieces: list[_Piece]) -> bool:
-    prose = sorted((piece for piece in pieces if piece.is_prose), key=lambda piece: -(piece.top + piece.bottom))
-    # Neighbours in height are enough: three columns make pairs too.
-    pairs = sum(1 for index, piece in enumerate(prose) for other in prose[index + 1 : index + 3] if piece.beside(other))
-    return pairs >= _COLUMN_PAIRS

@@ -2,6 +2,7 @@
 
 import codecs
 
+from appliance.documents.charset import find_encoding
 from appliance.documents.problems import DocumentError, Problem
 
 _BYTE_ORDER_MARKS = (
@@ -11,12 +12,21 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CONTROL = frozenset(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27}
+_CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27})
+_MOST_CONTROL = 0.003
+"""Share of control characters that a text has at most; old programs leave a few behind."""
 _SAMPLE_BYTES = 65536
+_WIDER = {
+    "ascii": "utf-8", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "shift_jis": "cp932", "euc_kr": "cp949",
+    "gb2312": "gb18030", "gbk": "gb18030", "tis-620": "cp874", "iso8859-11": "cp874",
+}  # fmt: skip
+"""What programs that name the one encoding mostly wrote: the wider one, which has it inside."""
+_NO_TEXT = frozenset(("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7"))
+"""Codecs of Python that are no encodings of documents."""
 
 
 def decode(data: bytes) -> tuple[str, list[str]]:
-    """Text of the bytes, and notes on what had to be assumed.
+    """Text of the bytes, and notes on what had to be found out.
 
     Raises:
         DocumentError: The bytes are no text in any encoding that is known here.
@@ -24,28 +34,63 @@ def decode(data: bytes) -> tuple[str, list[str]]:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return _strict(data, encoding), []
-    wide = _wide_encoding(data)
+    wide = wide_encoding(data)
     if wide:
         return _strict(data, wide), [f"encoding {wide} found by its zero bytes"]
     if is_binary(data):
         raise DocumentError(Problem.UNSUPPORTED, "the file holds binary data of a kind that is not read")
     try:
-        return data.decode("utf-8"), []
-    except UnicodeDecodeError:
-        pass
-    try:
-        return data.decode("cp1252"), ["encoding cp1252 assumed: the bytes are not UTF-8"]
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
+        return _decode_old(data, error)
+    # Pure ASCII is valid UTF-8, and so is the Japanese of mails.
+    if "\x1b$" in text and find_encoding(data) == "iso2022_jp":
+        return data.decode("iso2022_jp"), ["encoding iso2022_jp found by its escape sequences"]
+    return text, []
+
+
+def _decode_old(data: bytes, error: UnicodeDecodeError) -> tuple[str, list[str]]:
+    """Text in an encoding from before Unicode, or UTF-8 with a few broken bytes."""
+    mended = data.decode("utf-8", "replace")
+    broken = mended.count("\ufffd")
+    whole = sum(1 for character in mended if character > "\x7f") - broken
+    if whole > 10 * broken:
+        return mended, [f"{broken} broken bytes in UTF-8 text were replaced"]
+    found = find_encoding(data)
+    if found:
+        return data.decode(found), [f"encoding {found} found by its characters"]
+    try:
+        return data.decode("cp1252"), ["encoding cp1252 assumed: the bytes fit no encoding well"]
+    except UnicodeDecodeError:
         raise DocumentError(
             Problem.UNREADABLE,
-            f"the encoding is unknown: byte {data[error.start]:#04x} at {error.start} fits neither UTF-8 nor cp1252",
+            f"the encoding is unknown: byte {data[error.start]:#04x} at {error.start} fits no encoding that is known",
             "convert the file to UTF-8",
         ) from error
 
 
+def decode_declared(data: bytes, declared: str | None) -> tuple[str, list[str]]:
+    """Text of bytes whose encoding is declared; where it does not fit, what is found counts, with a note.
+
+    Raises:
+        DocumentError: The bytes are no text in any encoding that is known here.
+    """
+    if not declared:
+        return decode(data)
+    try:
+        name = codecs.lookup(declared).name
+        if name not in _NO_TEXT:
+            return data.decode(_WIDER.get(name, name)), []
+    except (LookupError, UnicodeDecodeError, ValueError):
+        pass
+    text, notes = decode(data)
+    return text, [*notes, f"the declared charset {declared[:40]} does not fit"]
+
+
 def is_binary(data: bytes) -> bool:
-    """Whether the first bytes hold control characters that no text has."""
-    return any(byte in _CONTROL for byte in data[:_SAMPLE_BYTES])
+    """Whether the first bytes hold zeros, or more control characters than any text."""
+    sample = data[:_SAMPLE_BYTES]
+    return b"\x00" in sample or len(sample) - len(sample.translate(None, _CONTROL)) > _MOST_CONTROL * len(sample)
 
 
 def read_plain(data: bytes) -> tuple[str, list[str]]:
@@ -61,7 +106,7 @@ def _strict(data: bytes, encoding: str) -> str:
         raise DocumentError(Problem.UNREADABLE, f"the file says it is {encoding} but breaks its rules") from error
 
 
-def _wide_encoding(data: bytes) -> str | None:
+def wide_encoding(data: bytes) -> str | None:
     """UTF-16 without a mark: nearly every second byte of western text is zero, always on the same side."""
     sample = data[: _SAMPLE_BYTES & ~1]
     if len(sample) < 4 or len(sample) % 2:

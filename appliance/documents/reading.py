@@ -1,39 +1,18 @@
 """Bytes of one document to text: the reader is chosen by what the bytes are, never by the file's name."""
 
-import re
+import codecs
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from appliance.documents import plain
+from appliance.documents import plain, sniffing
+from appliance.documents.lines import MAX_TEXT_CHARACTERS
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.sniffing import DocumentType, document_type
 
 MAX_DOCUMENT_BYTES = 64 << 20
-MAX_TEXT_CHARACTERS = 16 << 20
 
-_MAIL_HEADER = re.compile(rb"^([A-Za-z][A-Za-z0-9-]{1,60}):[ \t]?", re.MULTILINE)
-_MAIL_NAMES = frozenset(
-    b"from to subject date received return-path mime-version message-id content-type delivered-to cc reply-to".split()
-)
-_HTML_START = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|div|table|p|h[1-6]|meta|title)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_UNSUPPORTED = (
-    (b"{\\rtf", "RTF"), (b"\x89PNG", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"),
-    (b"II*\x00", "a TIFF image"), (b"MM\x00*", "a TIFF image"), (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf", "a 7z archive"), (b"SQLite format 3", "a database"), (b"\x7fELF", "a program"),
-)  # fmt: skip
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-
-
-class DocumentType(StrEnum):
-    """The families of files that are read."""
-
-    TEXT = "text"
-    PDF = "pdf"
-    WORD = "docx"
-    HTML = "html"
-    MAIL = "eml"
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+Found = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -52,69 +31,112 @@ def read_document(data: bytes) -> ReadText:
     Raises:
         DocumentError: There is no text to be had; says which class of problem it is.
     """
+    return _read(data, 0)
+
+
+def _read(data: bytes, depth: int) -> ReadText:
     if not data.strip(b" \t\r\n\x00"):
         raise DocumentError(Problem.EMPTY, "the file is empty" if not data else "the file holds only blanks")
-    found = _read(data)
-    if not found.text.strip():
-        raise DocumentError(Problem.EMPTY, f"the {found.document_type} file has no text in it")
-    if len(found.text) > MAX_TEXT_CHARACTERS:
+    kind = document_type(data)
+    if kind is None:
+        raise _refusal(data)
+    text, notes = _reader_of(kind, depth)(data)
+    if not text.strip():
+        raise DocumentError(Problem.EMPTY, f"the {kind} file has no text in it")
+    if len(text) > MAX_TEXT_CHARACTERS:
         raise DocumentError(
-            Problem.TOO_LARGE, f"the text has {len(found.text):,} characters, at most {MAX_TEXT_CHARACTERS:,} are kept"
+            Problem.TOO_LARGE, f"the text has {len(text):,} characters, at most {MAX_TEXT_CHARACTERS:,} are kept"
         )
     # A lone surrogate cannot be written as UTF-8, and a zero byte ends text in many programs.
-    clean = found.text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
-    return ReadText(clean, found.document_type, found.notes)
+    clean = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+    return ReadText(clean, kind, notes)
 
 
-def _read(data: bytes) -> ReadText:
-    if b"%PDF-" in data[:1024]:
+def _refusal(data: bytes) -> DocumentError:
+    if sniffing.is_encrypted_office(data):
+        return DocumentError(
+            Problem.ENCRYPTED, "the Office file is protected with a password", "save it without a password"
+        )
+    if data.startswith(b"PK"):
+        from appliance.documents.archive import Package
+
+        Package(data)  # an archive that is broken is said to be broken
+    what, hint = sniffing.unsupported_name(data)
+    return DocumentError(Problem.UNSUPPORTED, f"this is {what}, which is not read", hint)
+
+
+def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], Found]:
+    """The reader of a family; the modules are imported here, so that a command that reads nothing loads none."""
+    if kind is DocumentType.PDF:
         from appliance.documents.pdf import read_pdf
 
-        return ReadText(*_with_type(read_pdf(data), DocumentType.PDF))
-    if data.startswith(b"PK"):
-        return _read_archive(data)
-    if data.startswith(_OLE):
-        if "EncryptedPackage".encode("utf-16-le") in data:
-            raise DocumentError(
-                Problem.ENCRYPTED, "the Office file is protected with a password", "save it without a password"
-            )
-        raise DocumentError(Problem.UNSUPPORTED, "old Office files are not read", "save it as DOCX or PDF")
-    for start, kind in _UNSUPPORTED:
-        if data.startswith(start):
-            raise DocumentError(Problem.UNSUPPORTED, f"this is {kind}, which is not read", "save it as PDF or text")
-    if _HTML_START.match(data.removeprefix(b"\xef\xbb\xbf")[:8192]):
+        return read_pdf
+    if kind in (DocumentType.MAIL, DocumentType.OUTLOOK):
+        return lambda data: _read_mail(data, kind, depth)
+    if kind is DocumentType.RTF:
+        from appliance.documents.rtf import read_rtf
+
+        return read_rtf
+    if kind is DocumentType.IMAGE:
+        from appliance.documents.scan import read_image
+
+        return read_image
+    if kind is DocumentType.HTML:
         from appliance.documents.html import read_html
 
-        return ReadText(*_with_type(read_html(data), DocumentType.HTML))
-    if data.lstrip().startswith(b"<?xml"):
-        raise DocumentError(Problem.UNSUPPORTED, "this is XML that is not HTML, which is not read")
-    if _is_mail(data):
-        from appliance.documents.mail import read_mail
+        return read_html
+    if kind is DocumentType.TABLE:
+        from appliance.documents.table import read_table
 
-        return ReadText(*_with_type(read_mail(data), DocumentType.MAIL))
-    return ReadText(*_with_type(plain.read_plain(data), DocumentType.TEXT))
-
-
-def _with_type(found: tuple[str, list[str]], document_type: DocumentType) -> tuple[str, DocumentType, list[str]]:
-    return found[0], document_type, found[1]
+        return read_table
+    if kind is DocumentType.TEXT:
+        return plain.read_plain
+    return lambda data: _read_package(data, kind)
 
 
-def _read_archive(data: bytes) -> ReadText:
-    from appliance.documents import office
+def _read_package(data: bytes, kind: DocumentType) -> Found:
+    from appliance.documents.archive import Package
 
-    with office.open_archive(data) as archive:
-        if not office.is_word(archive):
-            raise DocumentError(Problem.UNSUPPORTED, "this archive is not a Word document", "save it as DOCX or PDF")
-        return ReadText(*_with_type(office.read_word(archive), DocumentType.WORD))
+    package = Package(data)
+    if kind is DocumentType.WORD:
+        from appliance.documents.word import read_word
+
+        return read_word(package)
+    if kind is DocumentType.WORKBOOK:
+        from appliance.documents.sheet import read_workbook
+
+        return read_workbook(package)
+    if kind is DocumentType.SLIDES:
+        from appliance.documents.slides import read_slides
+
+        return read_slides(package)
+    if kind is DocumentType.BOOK:
+        from appliance.documents.epub import read_book
+
+        return read_book(package)
+    from appliance.documents.opendocument import read_opendocument
+
+    return read_opendocument(package)
 
 
-def _is_mail(data: bytes) -> bool:
-    """Whether the file opens with mail headers: at least two known ones, and nothing but headers before the body."""
-    head = re.split(rb"\r?\n\r?\n", data[:16384].lstrip(b"\r\n"), maxsplit=1)[0]
-    if head.startswith(b"From "):
-        head = head.split(b"\n", 1)[-1]
-    lines = head.splitlines()
-    headers = [line for line in lines if not line.startswith((b" ", b"\t"))]
-    names = [match.group(1).lower() if (match := _MAIL_HEADER.match(line)) else b"" for line in headers]
-    known = sum(1 for name in names if name in _MAIL_NAMES)
-    return known >= 2 and b"" not in names and (b"from" in names or b"received" in names or b"mime-version" in names)
+def _read_mail(data: bytes, kind: DocumentType, depth: int) -> Found:
+    from appliance.documents.attachments import mail_text
+
+    def read_inner(attached: bytes, inner_depth: int) -> tuple[str, str, list[str]]:
+        found = _read(attached, inner_depth)
+        return found.text, found.document_type, found.notes
+
+    if kind is DocumentType.OUTLOOK:
+        from appliance.documents.msg import read_message
+
+        return mail_text(read_message(data), read_inner, depth)
+    from appliance.documents.mail import read_mail
+
+    # A mail is bytes with headers in ASCII; one that was saved as UTF-16 is brought back to that.
+    if data.startswith(_WIDE_MARKS) or plain.wide_encoding(data):
+        text, notes = plain.decode(data)
+        parts = read_mail(text.removeprefix("\ufeff").encode())
+        parts.notes[:0] = [*notes, "the mail was stored in a wide encoding"]
+    else:
+        parts = read_mail(data.removeprefix(codecs.BOM_UTF8))
+    return mail_text(parts, read_inner, depth)

@@ -1,19 +1,35 @@
-"""Reads documents in child processes with limits, so that a parser that crashes or hangs costs one document.
+"""Reads documents outside this process, so that a parser that crashes, hangs or is taken over costs one document.
 
-The supervisor opens the file and passes the descriptor; the child never needs a path.
+Three processes stand between a file and its text: the supervisor opens the file and passes the descriptor; a reader
+process (`reader_process.py`) hashes it, keeps the time and forks; a parser (`parser_process.py`), confined before it
+sees the first byte, makes the text. No parser gets a path, and what it answers is data of bounded size.
 """
 
+import json
 import os
-import resource
+import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from appliance import child
-from appliance.documents.folder import hash_descriptor, open_document
-from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.confinement import SandboxLevel, level_from_values
+from appliance.documents.folder import open_document
+from appliance.documents.lines import MAX_TEXT_CHARACTERS
+from appliance.documents.parser_process import PROBE, READ_ANY, TEXT
+from appliance.documents.problems import Problem
+from appliance.errors import ResourceError
+from appliance.settings import SandboxPolicy
+
+_TARGET = "appliance.documents.reader_process:serve_reader"
+_KEPT_VARIABLES = (
+    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "STILLROOM_THREADS", "SYSTEMROOT", "TZ"
+)  # fmt: skip
+"""A document gets nothing else of the environment to see, which may hold keys."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+"""A reader process forks, so its libraries must not start threads when they are imported."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +39,20 @@ class ReaderLimits:
     timeout_seconds: float = 60.0
     """Wall clock for one document; large scans of a thousand pages need about 5 s."""
     memory_bytes: int = 2 << 30
-    """Address space of the child; PDFium and a 64 MB file fit well."""
+    """Address space for one document on top of the program's own; PDFium and a 64 MB file fit well."""
+    recognition_seconds: float = 600.0
+    """Wall clock for one document in which text has to be recognised: some seconds a page, at most 50 pages."""
     documents_per_child: int = 200
-    """After so many documents a fresh child starts, so that leaks in parsers do not add up."""
+    """After so many plain documents a fresh parser starts; others have a parser of their own."""
+    policy: SandboxPolicy = SandboxPolicy.REQUIRED
+    """Whether documents are read where the sandbox lacks a required part."""
+    grace_seconds: float = 60.0
+    """For starting a reader process on a busy machine; the reader process itself keeps the time of a document."""
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """After which a reader process that has not answered is taken for lost."""
+        return self.timeout_seconds + self.recognition_seconds + self.grace_seconds
 
 
 @dataclass(frozen=True)
@@ -39,16 +66,23 @@ class ReadReply:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class SandboxReport:
+    """What the sandbox of this machine reaches, and how a parser's attempts to break out ended."""
+
+    level: SandboxLevel
+    attempts: Mapping[str, str]
+    """What was tried -> `allowed`, or the error that denied it."""
+
+
 class Reader:
-    """One child that reads one document at a time."""
+    """One reader process that reads one document at a time."""
 
     def __init__(self, limits: ReaderLimits) -> None:
         self.limits = limits
         self.busy = False
         self._child: child.Child | None = None
-        self._served = 0
         self._deadline = 0.0
-        self._sha256: str | None = None
 
     @property
     def connection(self) -> Connection | None:
@@ -57,35 +91,30 @@ class Reader:
 
     @property
     def overdue(self) -> bool:
-        """Whether the document in work has had its time."""
+        """Whether the reader process has not answered long after it should have."""
         return self.busy and time.monotonic() > self._deadline
 
     def start(self, folder: Path, path: bytes) -> None:
-        """Sends a document to the child; `finish` gives what came of it.
+        """Sends a document to the reader process; `finish` gives what came of it.
 
         Raises:
             DocumentError: The file cannot be opened; the reader stays free.
         """
         descriptor = open_document(folder, path)
         try:
-            self._sha256 = hash_descriptor(descriptor)
-            self._send(descriptor)
+            self._send(READ_ANY, [descriptor])
         finally:
             os.close(descriptor)
         self.busy = True
-        self._deadline = time.monotonic() + self.limits.timeout_seconds
+        self._deadline = time.monotonic() + self.limits.longest_wait_seconds
 
-    def _send(self, descriptor: int) -> None:
-        if self._served >= self.limits.documents_per_child:
-            self.close()
+    def _send(self, request: bytes, descriptors: list[int]) -> None:
         for attempt in range(2):
-            if self._child is None:
-                self._child = child.Child("appliance.documents.sandbox:serve_reader")
-                self._child.send({"memory_bytes": self.limits.memory_bytes})
             try:
-                self._child.send({"read": True})
-                reduction.send_handle(self._child.connection, descriptor, self._child.process.pid)
-                self._served += 1
+                if self._child is None:
+                    self._child = self._start_child()
+                with socket.socket(fileno=os.dup(self._child.connection.fileno())) as link:
+                    socket.send_fds(link, [request], descriptors)
                 return
             except (child.ChildDied, OSError):
                 # An idle child can be taken by the kernel when memory is short; that is not this document's fault.
@@ -93,81 +122,106 @@ class Reader:
                 if attempt:
                     raise
 
+    def _start_child(self) -> child.Child:
+        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        started = child.Child(_TARGET, environment=kept | _ONE_THREAD)
+        limits = self.limits
+        started.send(
+            {
+                "timeout_seconds": limits.timeout_seconds,
+                "memory_bytes": limits.memory_bytes,
+                "recognition_seconds": limits.recognition_seconds,
+                "documents_per_child": limits.documents_per_child,
+                "policy": limits.policy.value,
+            }
+        )
+        return started
+
     def finish(self) -> ReadReply:
-        """What the child answered; a dead child or an overdue document is an answer too."""
+        """What came of the document; a dead child or an overdue document is an answer too.
+
+        Raises:
+            ResourceError: The sandbox lacks a required part on this machine.
+        """
         self.busy = False
         assert self._child is not None
         if not self._child.connection.poll(0):
             self.close()
-            seconds = self.limits.timeout_seconds
-            return ReadReply(self._sha256, problem=Problem.TIMEOUT, message=f"reading took longer than {seconds:g} s")
+            return ReadReply(None, problem=Problem.TIMEOUT, message="the reader process did not answer in time")
         try:
-            message = self._child.receive()
-            problem = Problem(message["problem"]) if message.get("problem") else None
-            reply = ReadReply(
-                self._sha256, str(message.get("text", "")), tuple(map(str, message.get("notes", []))), problem,
-                str(message.get("message", "")),
-            )  # fmt: skip
+            facts, answer = self._child.receive(), self._child.receive_bytes()
         except child.ChildDied as death:
             self.close()
-            return ReadReply(self._sha256, problem=Problem.READER_DIED, message=f"the reader was {death.reason()}")
-        except (KeyError, ValueError, TypeError):
+            return ReadReply(None, problem=Problem.READER_DIED, message=f"the reader was {death.reason()}")
+        if facts["refused"]:
             self.close()
-            return ReadReply(self._sha256, problem=Problem.READER_DIED, message="the reader wrote nonsense")
-        return reply
+            raise ResourceError(
+                f"documents are not read without a sandbox, which lacks {facts['refused']}",
+                '`stillroom doctor` shows all of it; sandbox = "best-effort" in config.toml reads them all the same',
+            )
+        if facts["problem"]:
+            return ReadReply(facts["sha256"], problem=Problem(facts["problem"]), message=facts["message"])
+        return _reply(facts["sha256"], answer)
+
+    def probe(self) -> SandboxReport:
+        """Starts a parser that tries to break out.
+
+        Raises:
+            ChildDied: The reader process ended.
+        """
+        self._send(PROBE, [])
+        assert self._child is not None
+        found = self._child.receive()
+        return SandboxReport(level_from_values(found["level"]), found["attempts"])
 
     def close(self) -> None:
-        """Ends the child."""
+        """Ends the reader process and its parsers."""
         if self._child is not None:
             self._child.kill()
         self._child = None
-        self._served = 0
 
 
 def read_file(folder: Path, path: bytes, limits: ReaderLimits | None = None) -> ReadReply:
-    """Reads one document in a child of its own.
+    """Reads one document in a reader process of its own.
 
     Raises:
         DocumentError: The file cannot be opened.
+        ResourceError: The sandbox lacks a required part on this machine.
     """
     reader = Reader(limits or ReaderLimits())
     try:
         reader.start(folder, path)
         connection = reader.connection
         assert connection is not None
-        connection.poll(reader.limits.timeout_seconds)
+        connection.poll(reader.limits.longest_wait_seconds)
         return reader.finish()
     finally:
         reader.close()
 
 
-def serve_reader(connection: Connection) -> None:
-    """Runs in the child: takes descriptors, answers with text or a problem."""
-    limits = child.receive(connection)
-    memory_bytes = int(limits["memory_bytes"])
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    while True:
-        child.receive(connection)
-        child.send(connection, _answer(reduction.recv_handle(connection)))
+def probe_sandbox(limits: ReaderLimits | None = None) -> SandboxReport:
+    """What the sandbox of this machine reaches, by trying.
 
-
-def _answer(descriptor: int) -> child.Message:
-    from appliance.documents.reading import MAX_DOCUMENT_BYTES, read_document
-
+    Raises:
+        ChildDied: No reader process could be started.
+    """
+    reader = Reader(limits or ReaderLimits(policy=SandboxPolicy.BEST_EFFORT))
     try:
-        with os.fdopen(descriptor, "rb") as file:
-            data = file.read(MAX_DOCUMENT_BYTES + 1)
-        if len(data) > MAX_DOCUMENT_BYTES:
-            raise DocumentError(Problem.TOO_LARGE, f"the file is larger than {MAX_DOCUMENT_BYTES >> 20} MB")
-        found = read_document(data)
-    except DocumentError as error:
-        return {"problem": error.problem.value, "message": error.message}
-    except MemoryError:
-        return {"problem": Problem.TOO_LARGE.value, "message": "reading needs more memory than one document may take"}
-    except RecursionError:
-        return {"problem": Problem.UNREADABLE.value, "message": "the document is nested too deep"}
-    except Exception as error:  # A parser can fail in any way on a hostile file; whatever it is, it is this file's.
-        return {"problem": Problem.UNREADABLE.value, "message": f"the parser failed: {type(error).__name__}: {error}"}
-    return {"text": found.text, "notes": [f"read as {found.document_type}", *found.notes]}
+        return reader.probe()
+    finally:
+        reader.close()
+
+
+def _reply(sha256: str | None, answer: bytes) -> ReadReply:
+    """A parser's answer, none of which is believed before it was looked at."""
+    try:
+        facts, _, text = answer[1:].partition(b"\0")
+        values = json.loads(facts)
+        if answer[:1] != TEXT:
+            return ReadReply(sha256, problem=Problem(values["problem"]), message=str(values["message"]))
+        decoded = text.decode("utf-8")
+        if len(decoded) > MAX_TEXT_CHARACTERS:
+            raise ValueError("the text is longer than any reader gives")
+        return ReadReply(sha256, decoded, tuple(map(str, values["notes"])))
+    except (KeyError, ValueError, TypeError, RecursionError):
+        return ReadReply(sha256, problem=Problem.READER_DIED, message="the parser wrote nonsense")

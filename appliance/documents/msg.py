@@ -1,0 +1,198 @@
+"""Outlook messages (MSG) as a mail: the headers a person reads, the body, and what is attached.
+
+Source: [MS-OXMSG] Outlook Item (.msg) File Format; [MS-OXRTFCP] Rich Text Format (RTF) Compression Algorithm.
+"""
+
+import io
+import struct
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import olefile  # type: ignore[import-untyped]
+
+from appliance.documents.attachments import Attachment, MailParts
+from appliance.documents.html import read_html
+from appliance.documents.lines import MAX_TEXT_CHARACTERS
+from appliance.documents.plain import decode
+from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.rtf import known_encoding, read_rtf
+
+_MAX_ATTACHMENTS = 200
+_MAX_DEPTH = 4
+_STREAM = "__substg1.0_"
+_SUBJECT, _BODY, _HTML, _RTF = "0037", "1000", "1013", "1009"
+_SENDER_NAME, _SENDER_ADDRESS, _SENDER_SMTP = "0C1A", "0C1F", "5D01"
+_SHOWN_TO = (("To", "0E04"), ("Cc", "0E03"), ("Bcc", "0E02"))
+_SENT, _DELIVERED = 0x0039, 0x0E06
+_BODY_PAGE, _TEXT_PAGE = 0x3FDE, 0x3FFD
+_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
+_LZ_START = (
+    b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \\fdecor MS "
+    b"Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \\pard\\plain\\f0\\fs20\\b"
+    b"\\i\\u\\tab\\tx"
+)
+"""What the dictionary of compressed RTF holds before the first byte."""
+
+
+@dataclass
+class _Storage:
+    """One message inside the compound file: the whole file, or a message that is attached."""
+
+    ole: olefile.OleFileIO
+    prefix: tuple[str, ...]
+    header_bytes: int
+    """Before the fixed-size properties: more at the top than in what is attached."""
+    numbers: dict[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        data = self.stream("__properties_version1.0") or b""
+        for offset in range(self.header_bytes, len(data) - 15, 16):
+            tag, _, value = struct.unpack_from("<II8s", data, offset)
+            self.numbers[tag >> 16] = value
+
+    def stream(self, name: str) -> bytes | None:
+        """Bytes of a stream of this message; None where there is none."""
+        path = [*self.prefix, name]
+        return bytes(self.ole.openstream(path).read()) if self.ole.exists(path) else None
+
+    def text(self, tag: str) -> str:
+        """A text property, in whichever form it is stored."""
+        wide = self.stream(f"{_STREAM}{tag}001F")
+        if wide is not None:
+            return wide.decode("utf-16-le", "replace").rstrip("\x00")
+        narrow = self.stream(f"{_STREAM}{tag}001E")
+        return narrow.decode(self.encoding(_TEXT_PAGE), "replace").rstrip("\x00") if narrow is not None else ""
+
+    def number(self, tag: int) -> int:
+        """A fixed-size property as a whole number; zero where it is missing."""
+        return int.from_bytes(self.numbers.get(tag, b""), "little")
+
+    def encoding(self, tag: int) -> str:
+        """Encoding that a property names by its code page."""
+        page = self.number(tag) & 0xFFFFFFFF
+        return {20127: "cp1252", 28591: "cp1252", 28592: "iso8859-2"}.get(page, known_encoding(page or 1252))
+
+
+def read_message(data: bytes) -> MailParts:
+    """Headers, body and attachments of an MSG file.
+
+    Raises:
+        DocumentError: The file is broken.
+    """
+    try:
+        with olefile.OleFileIO(io.BytesIO(data)) as ole:
+            return _message(_Storage(ole, (), 32), 0)
+    except (OSError, ValueError, IndexError, struct.error, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise DocumentError(Problem.UNREADABLE, f"the message is broken: {error}") from error
+
+
+def _message(storage: _Storage, depth: int) -> MailParts:
+    body, notes = _body(storage)
+    parts = MailParts(_headers(storage), body, notes)
+    folders = sorted(
+        {
+            path[len(storage.prefix)]
+            for path in storage.ole.listdir(streams=True, storages=False)
+            if len(path) > len(storage.prefix) + 1
+            and tuple(path[: len(storage.prefix)]) == storage.prefix
+            and path[len(storage.prefix)].startswith("__attach_version1.0_")
+        }
+    )
+    if len(folders) > _MAX_ATTACHMENTS:
+        notes.append(f"{len(folders) - _MAX_ATTACHMENTS} attachments too many were left out")
+    for folder in folders[:_MAX_ATTACHMENTS]:
+        parts.attachments.append(_attachment(_Storage(storage.ole, (*storage.prefix, folder), 8), depth))
+    return parts
+
+
+def _attachment(storage: _Storage, depth: int) -> Attachment:
+    name = storage.text("3707") or storage.text("3704") or storage.text("3001") or "without a name"
+    embedded = f"{_STREAM}3701000D"
+    if storage.ole.exists([*storage.prefix, embedded]):
+        if depth >= _MAX_DEPTH:
+            return Attachment(name, None)
+        return Attachment(name, None, _message(_Storage(storage.ole, (*storage.prefix, embedded), 24), depth + 1))
+    # An image that the body shows has a content id.
+    return Attachment(name, storage.stream(f"{_STREAM}37010102"), shown_inside=bool(storage.text("3712")))
+
+
+def _headers(storage: _Storage) -> list[tuple[str, str]]:
+    name = storage.text(_SENDER_NAME)
+    address = storage.text(_SENDER_SMTP) or storage.text(_SENDER_ADDRESS)
+    sender = f"{name} <{address}>" if name and "@" in address and name != address else name or address
+    found = [("From", sender), *((title, storage.text(tag)) for title, tag in _SHOWN_TO)]
+    found += [("Subject", storage.text(_SUBJECT)), ("Date", _moment(storage))]
+    return [(title, " ".join(value.split())) for title, value in found if value.strip()]
+
+
+def _moment(storage: _Storage) -> str:
+    ticks = storage.number(_SENT) or storage.number(_DELIVERED)
+    try:
+        return (_EPOCH + timedelta(microseconds=ticks // 10)).strftime("%Y-%m-%d %H:%M:%S UTC") if ticks else ""
+    except OverflowError:
+        return ""
+
+
+def _body(storage: _Storage) -> tuple[str, list[str]]:
+    """The body as text: as it is stored, else from HTML, else from RTF."""
+    text = storage.text(_BODY)
+    if text.strip():
+        return text.replace("\r\n", "\n").replace("\r", "\n"), []
+    html = storage.stream(f"{_STREAM}{_HTML}0102")
+    if html is not None and html.strip():
+        page = html if b"charset" in html[:4096] else _as_utf8(html, storage.encoding(_BODY_PAGE))
+        return read_html(page)
+    wide = storage.text(_HTML)
+    if wide.strip():
+        return read_html(b"\xef\xbb\xbf" + wide.encode())
+    packed = storage.stream(f"{_STREAM}{_RTF}0102")
+    return read_rtf(unpack_rtf(packed)) if packed else ("", [])
+
+
+def _as_utf8(html: bytes, encoding: str) -> bytes:
+    try:
+        text = html.decode(encoding)
+    except UnicodeDecodeError:
+        text = decode(html)[0]
+    return b"\xef\xbb\xbf" + text.encode()
+
+
+def unpack_rtf(data: bytes) -> bytes:
+    """Decompresses the RTF of a message.
+
+    Raises:
+        DocumentError: It is broken or larger than a document may be.
+    """
+    if len(data) < 16:
+        raise DocumentError(Problem.UNREADABLE, "the message's text is cut off")
+    size, kind = struct.unpack_from("<I4s", data, 4)
+    if size > 4 * MAX_TEXT_CHARACTERS:
+        raise DocumentError(Problem.TOO_LARGE, f"the message's text unpacks to {size >> 20} MB")
+    if kind == b"MELA":
+        return data[16 : 16 + size]
+    if kind != b"LZFu":
+        raise DocumentError(Problem.UNREADABLE, "the message's text is packed in an unknown way")
+    window = bytearray(_LZ_START.ljust(4096, b"\x00"))
+    write, position, out = len(_LZ_START), 16, bytearray()
+    while position < len(data) and len(out) < size:
+        flags = data[position]
+        position += 1
+        for bit in range(8):
+            if not flags >> bit & 1:
+                piece, position = data[position : position + 1], position + 1
+            else:
+                pair, position = int.from_bytes(data[position : position + 2].ljust(2, b"\x00"), "big"), position + 2
+                offset, length = pair >> 4, (pair & 15) + 2
+                if offset == write % 4096:
+                    return bytes(out[:size])
+                piece = b""
+                for step in range(length):
+                    # A reference may run into what it is writing itself.
+                    one = window[(offset + step) % 4096]
+                    window[(write + step) % 4096] = one
+                    piece += bytes((one,))
+            for one in piece:
+                window[write % 4096] = one
+                write += 1
+            out += piece
+    return bytes(out[:size])

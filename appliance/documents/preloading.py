@@ -1,0 +1,38 @@
+"""Imports everything that reading may need, before a parser is confined and has nothing left to load from."""
+
+import importlib
+import pkgutil
+
+_PACKAGES = ("appliance.documents", "email", "encodings", "html", "xml.etree")
+"""Packages of which reading a document can ask for any module, some of them only then."""
+_ELSEWHERE = frozenset({"encodings.mbcs", "encodings.oem"})
+"""Modules that exist on Windows only."""
+_MODULES = ("_strptime", "stringprep", "unicodedata", "zipfile")
+
+_RECOGNITION_MODULES = ("rapidocr.ch_ppocr_rec.typings", "rapidocr.utils.process_img")
+"""What is imported only when a page is recognised."""
+
+
+def preload_readers() -> None:
+    """Imports every reader, and every character set that a document may name.
+
+    The libraries of text recognition are left out: they are ten times as large as all the rest, and the reader process
+    loads them with `preload_text_recognition` when the first document needs them.
+    """
+    for package in _PACKAGES:
+        below = importlib.import_module(package).__path__
+        for module in pkgutil.iter_modules(below, f"{package}."):
+            if module.name not in _ELSEWHERE and not module.ispkg:
+                importlib.import_module(module.name)
+    for name in _MODULES:
+        importlib.import_module(name)
+
+
+def preload_text_recognition() -> None:
+    """Loads the libraries and models of text recognition; nothing where they are not installed."""
+    from appliance.documents.recognition import preload_recognition, recognition_is_installed
+
+    if recognition_is_installed():
+        preload_recognition()
+        for name in _RECOGNITION_MODULES:
+            importlib.import_module(name)

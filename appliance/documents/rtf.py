@@ -1,0 +1,292 @@
+"""Rich text (RTF) to text: paragraphs as lines, table rows with tabs, list marks as they stand, pictures left out.
+
+Source: Rich Text Format (RTF) Specification, version 1.9.1.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from appliance.documents.lines import Lines, table_line
+from appliance.documents.problems import DocumentError, Problem
+
+_TOKEN = re.compile(
+    rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)|[\r\n\\]+"
+)
+_MAX_GROUPS = 10_000
+_SKIPPED = frozenset(
+    b"fonttbl colortbl stylesheet info pict objdata themedata colorschememapping datastore latentstyles listtable"
+    b" listoverridetable rsidtbl generator xmlnstbl fldinst filetbl revtbl nonshppict bkmkstart bkmkend objclass"
+    b" objname pgptbl mmathPr xe tc rxe txe pnseclvl template wgrffmtfilter sp sn sv private fname listpicture ftnsep"
+    b" ftnsepc ftncn aftnsep aftnsepc aftncn atnid atrfstart atrfend atnref annotationdate".split()
+)
+_STARRED_TEXT = frozenset(b"shpinst shptxt shppict annotation atnauthor ud".split())
+"""Groups marked as skippable for old programs that hold text all the same."""
+_STREAMS = {b"header": "before", b"headerl": "before", b"headerr": "before", b"headerf": "before",
+            b"footer": "after", b"footerl": "after", b"footerr": "after", b"footerf": "after",
+            b"footnote": "after", b"annotation": "after"}  # fmt: skip
+_SIGNS = {b"tab": "\t", b"line": "\n", b"lquote": "\u2018", b"rquote": "\u2019", b"ldblquote": "\u201c",
+          b"rdblquote": "\u201d", b"bullet": "\u2022", b"emdash": "\u2014", b"endash": "\u2013", b"emspace": " ",
+          b"enspace": " ", b"qmspace": " "}  # fmt: skip
+_SYMBOLS = {b"~": "\u00a0", b"_": "-", b"{": "{", b"}": "}", b"\\": "\\", b"\t": "\t"}
+_LINE_ENDS = frozenset((b"par", b"sect", b"page", b"column"))
+_CHARSETS = {0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "big5",
+             161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251",
+             222: "cp874", 238: "cp1250", 254: "cp437", 255: "cp850"}  # fmt: skip
+_PAGES = {65001: "utf-8", 936: "gbk", 950: "big5", 949: "cp949", 932: "cp932", 10000: "mac_roman", 1361: "johab"}
+
+
+@dataclass
+class _Stream:
+    """Lines of one place on the page: the body, the headers, or what follows the body."""
+
+    lines: Lines = field(default_factory=Lines)
+    parts: list[str] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)
+
+    def end_line(self) -> None:
+        """Writes the open line, and cells whose row never ended."""
+        text = "".join(self.parts)
+        self.parts = []
+        if self.cells:
+            self.end_row()
+        for line in text.split("\n"):
+            self.lines.add(line.rstrip())
+
+    def end_cell(self) -> None:
+        """The open text becomes a cell."""
+        self.cells.append("".join(self.parts))
+        self.parts = []
+
+    def end_row(self) -> None:
+        """Writes the cells so far as a line."""
+        self.lines.add(table_line(self.cells))
+        self.cells = []
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What holds inside a pair of braces."""
+
+    skipped: bool = False
+    hidden: bool = False
+    fallback: int = 1
+    """Characters after a Unicode character that repeat it for old programs."""
+    encoding: str = "cp1252"
+    stream: str = "body"
+    in_table: bool = False
+    font_table: bool = False
+    starred: bool = False
+
+
+def read_rtf(data: bytes) -> tuple[str, list[str]]:
+    """Text and notes of an RTF file.
+
+    Raises:
+        DocumentError: Its groups are nested without end, or it is too large.
+    """
+    reader = _Reader()
+    reader.read(data)
+    lines = Lines()
+    for name in ("before", "body", "after"):
+        stream = reader.streams[name]
+        if stream.parts or stream.cells:
+            stream.end_line()
+        lines.add_all(stream.lines)
+    return lines.text().strip("\n") + "\n", ["hidden text was left out"] if reader.hidden else []
+
+
+class _Reader:
+    """Walks over the tokens with a stack of its own, so that nesting costs no recursion."""
+
+    def __init__(self) -> None:
+        self.streams = {name: _Stream() for name in ("before", "body", "after")}
+        self.hidden = False
+        self._group = _Group()
+        self._stack: list[_Group] = []
+        self._bytes = bytearray()
+        self._to_skip = 0
+        self._high = 0
+        self._default = "cp1252"
+        self._default_font = 0
+        self._fonts: dict[int, str] = {}
+        self._font = 0
+        self._words: dict[bytes, Callable[[int | None], None]] = {
+            b"u": self._unicode, b"ansicpg": self._code_page, b"mac": lambda _: self._set_default("mac_roman"),
+            b"pc": lambda _: self._set_default("cp437"), b"pca": lambda _: self._set_default("cp850"),
+            b"f": self._use_font, b"fcharset": self._charset, b"deff": self._set_default_font,
+            b"uc": lambda number: self._change(fallback=min(max(number or 0, 0), 64)),
+            b"v": lambda number: self._change(hidden=number != 0),
+            b"deleted": lambda number: self._change(hidden=number != 0),
+            b"plain": lambda _: self._plain(), b"pard": lambda _: self._change(in_table=False),
+            b"intbl": lambda _: self._change(in_table=True), b"cell": lambda _: self._cell(),
+            b"nestcell": lambda _: self._add("  "), b"row": lambda _: self._row(), b"nestrow": lambda _: self._add(" "),
+        }  # fmt: skip
+
+    def read(self, data: bytes) -> None:
+        """Takes the whole file."""
+        position, end = 0, len(data)
+        while position < end:
+            token = _TOKEN.match(data, position)
+            if token is None:  # a lone backslash at the end
+                break
+            position = token.end()
+            word, number, code, symbol, brace, text = token.groups()
+            if word is not None:
+                amount = int(number) if number else None
+                if word == b"bin":
+                    position += max(amount or 0, 0)
+                else:
+                    self._word(word, amount)
+            elif code is not None:
+                self._byte(int(code, 16))
+            elif symbol is not None:
+                self._symbol(symbol)
+            elif brace == b"{":
+                self._open()
+            elif brace == b"}":
+                self._close()
+            elif text is not None:
+                self._plain_bytes(text)
+        self._flush()
+
+    def _open(self) -> None:
+        self._flush()
+        if len(self._stack) >= _MAX_GROUPS:
+            raise DocumentError(Problem.TOO_LARGE, f"the document is nested deeper than {_MAX_GROUPS:,} groups")
+        self._stack.append(self._group)
+        self._group = replace(self._group, starred=False)
+
+    def _close(self) -> None:
+        self._flush()
+        self._to_skip = 0
+        if self._stack:
+            inner, self._group = self._group, self._stack.pop()
+            if inner.stream != self._group.stream:
+                self.streams[inner.stream].end_line()
+
+    def _word(self, word: bytes, number: int | None) -> None:
+        if self._group.starred:
+            self._change(starred=False, skipped=self._group.skipped or word not in _STARRED_TEXT)
+        if word in _SKIPPED:
+            self._flush()
+            self._change(skipped=True, font_table=self._group.font_table or word == b"fonttbl")
+        elif word in _STREAMS and not self._group.skipped:
+            self._flush()
+            self._change(stream=_STREAMS[word])
+        elif word in _LINE_ENDS:
+            self._end_paragraph()
+        elif word in _SIGNS:
+            self._add(_SIGNS[word])
+        elif word in self._words:
+            self._words[word](number)
+
+    def _symbol(self, symbol: bytes) -> None:
+        if symbol == b"*":
+            self._change(starred=True)
+        elif symbol in (b"\n", b"\r"):
+            self._end_paragraph()
+        elif symbol in _SYMBOLS:
+            if self._to_skip:
+                self._to_skip -= 1
+            else:
+                self._add(_SYMBOLS[symbol])
+
+    def _byte(self, code: int) -> None:
+        if self._to_skip:
+            self._to_skip -= 1
+        elif not self._group.skipped:
+            self._bytes.append(code)
+
+    def _plain_bytes(self, text: bytes) -> None:
+        if self._group.skipped:
+            return
+        skipped = min(self._to_skip, len(text))
+        self._to_skip -= skipped
+        self._bytes += text[skipped:]
+
+    def _unicode(self, number: int | None) -> None:
+        self._flush()
+        self._to_skip = self._group.fallback
+        code = (number or 0) & 0xFFFF
+        if 0xD800 <= code < 0xDC00:
+            self._high = code
+            return
+        if 0xDC00 <= code < 0xE000 and self._high:
+            code = 0x10000 + ((self._high - 0xD800) << 10) + code - 0xDC00
+        self._high = 0
+        # Symbol fonts put their signs into the private area; 0x20 to 0xFF are what the keys say.
+        self._add(chr(code - 0xF000) if 0xF020 <= code <= 0xF0FF else chr(code))
+
+    def _add(self, text: str) -> None:
+        self._flush()
+        if self._group.skipped:
+            return
+        if self._group.hidden:
+            self.hidden = self.hidden or bool(text.strip())
+            return
+        self.streams[self._group.stream].parts.append(text)
+
+    def _flush(self) -> None:
+        """Bytes so far become text; those of two-byte characters had to be collected first."""
+        if self._bytes:
+            text = bytes(self._bytes).decode(self._group.encoding, "replace")
+            self._bytes.clear()
+            self._add(text)
+
+    def _end_paragraph(self) -> None:
+        self._flush()
+        if self._group.skipped or self._group.hidden:
+            return
+        if self._group.in_table:
+            self._add(" ")
+        else:
+            self.streams[self._group.stream].end_line()
+
+    def _cell(self) -> None:
+        self._flush()
+        if not self._group.skipped:
+            self.streams[self._group.stream].end_cell()
+
+    def _row(self) -> None:
+        self._flush()
+        if not self._group.skipped:
+            self.streams[self._group.stream].end_row()
+
+    def _change(self, **changes: bool | int | str) -> None:
+        self._flush()
+        self._group = replace(self._group, **changes)  # type: ignore[arg-type]
+
+    def _plain(self) -> None:
+        self._change(hidden=False)
+        self._use_font(self._default_font)
+
+    def _set_default(self, encoding: str) -> None:
+        self._default = encoding
+        self._change(encoding=encoding)
+
+    def _code_page(self, number: int | None) -> None:
+        self._set_default(known_encoding(number or 1252))
+
+    def _set_default_font(self, number: int | None) -> None:
+        self._default_font = number or 0
+
+    def _use_font(self, number: int | None) -> None:
+        self._font = number or 0
+        if not self._group.font_table:
+            self._change(encoding=self._fonts.get(self._font, self._default))
+
+    def _charset(self, number: int | None) -> None:
+        if self._group.font_table:
+            # Charset 1 is the default one, 2 belongs to symbol fonts.
+            self._fonts[self._font] = _CHARSETS.get(number or 0, self._default) if number else self._default
+
+
+def known_encoding(code_page: int) -> str:
+    """Python's name of a Windows code page; cp1252 where it has none."""
+    name = _PAGES.get(code_page, f"cp{code_page}")
+    try:
+        b"".decode(name)
+    except LookupError:
+        return "cp1252"
+    return name

@@ -1,0 +1,157 @@
+"""What a file is, by its first bytes and the names inside it, never by what it is called."""
+
+import io
+import re
+import zipfile
+from enum import StrEnum
+
+from appliance.documents import plain
+from appliance.documents.problems import DocumentError
+
+_HEAD_BYTES = 1 << 16
+_MAIL_HEADER = re.compile(rb"^([A-Za-z][A-Za-z0-9-]{0,60})[ \t]*:", re.MULTILINE)
+_MAIL_NAMES = frozenset(
+    b"from to subject date received return-path mime-version message-id content-type delivered-to cc bcc reply-to"
+    b" in-reply-to references sender x-mailer content-transfer-encoding".split()
+)
+_HTML_START = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*"
+    rb"<(?:!doctype\s+html|html|head|body|div|table|p|h[1-6]|meta|title|span|center|ul|ol|section|article|main|nav)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_IMAGES = (
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"), (b"II*\x00", "a TIFF image"), (b"MM\x00*", "a TIFF image"), (b"BM", "a BMP image"),
+)  # fmt: skip
+_UNSUPPORTED = (
+    (b"\x1f\x8b", "a gzip archive"), (b"7z\xbc\xaf", "a 7z archive"), (b"Rar!", "a RAR archive"),
+    (b"SQLite format 3", "a database"), (b"\x7fELF", "a program"), (b"MZ", "a program"), (b"%!PS", "PostScript"),
+    (b"\x00\x00\x00\x1cftyp", "a film or photo"), (b"\x00\x00\x00 ftyp", "a film or photo"), (b"!BDN", "a mailbox"),
+    (b"ID3", "a sound recording"), (b"OggS", "a sound recording"), (b"\x25\xf5\xb9", "a PDF in a wrapper"),
+)  # fmt: skip
+
+
+class DocumentType(StrEnum):
+    """The families of files that are read."""
+
+    TEXT = "text"
+    TABLE = "csv"
+    RTF = "rtf"
+    HTML = "html"
+    PDF = "pdf"
+    WORD = "docx"
+    WORKBOOK = "xlsx"
+    SLIDES = "pptx"
+    OPENDOCUMENT = "odf"
+    BOOK = "epub"
+    MAIL = "eml"
+    OUTLOOK = "msg"
+    IMAGE = "image"
+
+
+def document_type(data: bytes) -> DocumentType | None:
+    """What the file is; None where it is of no kind that is read.
+
+    The first 64 KiB are enough, except for some zip archives, which list their parts at the end.
+    """
+    if b"%PDF-" in data[:1024]:
+        return DocumentType.PDF
+    if data.startswith(b"PK\x03\x04"):
+        return _archive_type(data)
+    if data.startswith(_OLE):
+        return DocumentType.OUTLOOK if "__properties_version1.0".encode("utf-16-le") in data else None
+    if data.startswith(b"{\\rtf"):
+        return DocumentType.RTF
+    if image_name(data):
+        return DocumentType.IMAGE
+    if any(data.startswith(start) for start, _ in _UNSUPPORTED):
+        return None
+    return _text_type(data)
+
+
+def image_name(data: bytes) -> str | None:
+    """Which kind of image the file is; None where it is none."""
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "a WebP image"
+    for start, name in _IMAGES:
+        # Two letters are not enough: a bitmap also states its size, and where its pixels begin.
+        if data.startswith(start) and (start != b"BM" or (len(data) > 26 and data[6:10] == b"\x00" * 4)):
+            return name
+    return None
+
+
+def unsupported_name(data: bytes) -> tuple[str, str]:
+    """What a file is that is not read, and what can be done about it."""
+    if data.startswith(_OLE):
+        return "an old Office file", "save it as DOCX, XLSX, PPTX or PDF"
+    if data.startswith(b"PK"):
+        return "an archive", "unpack it into the folder"
+    for start, name in _UNSUPPORTED:
+        if data.startswith(start):
+            return name, "save it as PDF or text"
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml"):
+        return "XML that is no web page", "save it as HTML or text"
+    return "binary data of an unknown kind", "save it as PDF or text"
+
+
+def is_encrypted_office(data: bytes) -> bool:
+    """Whether the file is an Office file behind a password: a compound file with one sealed package in it."""
+    return data.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in data
+
+
+def _archive_type(data: bytes) -> DocumentType | None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = {name.replace("\\", "/").lower() for name in archive.namelist()[:5000]}
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        names = set()  # cut off, or only the first bytes: the names stand before each part as well
+    known = (
+        ("word/document.xml", DocumentType.WORD), ("xl/workbook.xml", DocumentType.WORKBOOK),
+        ("ppt/presentation.xml", DocumentType.SLIDES), ("meta-inf/container.xml", DocumentType.BOOK),
+    )  # fmt: skip
+    head = data[:_HEAD_BYTES]
+    if b"mimetypeapplication/vnd.oasis.opendocument." in head[:200]:
+        return DocumentType.OPENDOCUMENT
+    if b"mimetypeapplication/epub+zip" in head[:200]:
+        return DocumentType.BOOK
+    for name, found in known:
+        if name in names or (not names and (name.encode() in head.lower())):
+            return found
+    for start, found in (("word/", DocumentType.WORD), ("xl/worksheets/", DocumentType.WORKBOOK)):
+        if any(name.startswith(start) and name.endswith(".xml") for name in names):
+            return found
+    return DocumentType.OPENDOCUMENT if {"content.xml", "meta-inf/manifest.xml"} <= names else None
+
+
+def _text_type(data: bytes) -> DocumentType | None:
+    head = data[:_HEAD_BYTES]
+    try:
+        text = plain.decode(head if plain.wide_encoding(head) is None else head[: len(head) & ~1])[0]
+    except DocumentError:
+        # The sample may have been cut inside a character.
+        if plain.is_binary(head):
+            return None
+        text = head.decode("latin-1")
+    start = text.removeprefix("\ufeff").encode("utf-8", "replace")
+    if _HTML_START.match(start[:8192]):
+        return DocumentType.HTML
+    if start.lstrip().startswith(b"<?xml"):
+        return None
+    if is_mail(start):
+        return DocumentType.MAIL
+    from appliance.documents.table import delimiter_of
+
+    return DocumentType.TABLE if delimiter_of(text) else DocumentType.TEXT
+
+
+def is_mail(data: bytes) -> bool:
+    """Whether the file opens with mail headers: at least two known ones, and nothing but headers before the body."""
+    head = re.split(rb"\r?\n\r?\n", data[:16384].lstrip(b"\r\n"), maxsplit=1)[0]
+    if head.startswith((b"From ", b">From ")):
+        head = head.split(b"\n", 1)[-1]
+    headers = [line for line in head.splitlines() if not line.startswith((b" ", b"\t"))]
+    names = [match.group(1).lower() if (match := _MAIL_HEADER.match(line)) else b"" for line in headers]
+    known = sum(1 for name in names if name in _MAIL_NAMES)
+    sure = b"from" in names or b"received" in names or b"mime-version" in names or b"content-type" in names
+    return known >= 2 and b"" not in names and sure

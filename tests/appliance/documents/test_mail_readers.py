@@ -1,0 +1,201 @@
+"""Mails in both formats with known text: attachments, mails inside mails, encodings, encryption."""
+
+from email.message import EmailMessage
+
+import pytest
+
+from appliance.documents.msg import unpack_rtf
+from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.reading import read_document
+from appliance.documents.sniffing import DocumentType
+from tests.appliance.documents.document_files import Tree, compound_file, outlook, workbook
+
+SENT = 133_436_160_000_000_000
+"""5 November 2023, 00:00 UTC, in units of 100 ns since 1601."""
+
+
+def mail(body: str = "see attached\n", subject: str = "order") -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", subject
+    message.set_content(body)
+    return message
+
+
+def problem_of(data: bytes) -> Problem:
+    with pytest.raises(DocumentError) as caught:
+        read_document(data)
+    return caught.value.problem
+
+
+def test_attachments_follow_in_the_same_document_after_a_line_that_names_them() -> None:
+    message = mail()
+    sheet = workbook({"S": '<row><c r="A1"><v>12</v></c><c r="B1"><v>7</v></c></row>'})
+    message.add_attachment(sheet, maintype="application", subtype="octet-stream", filename="Zahlungen für März.bin")
+    message.add_attachment("plain words", filename="note.txt")
+    found = read_document(message.as_bytes())
+    assert found.text.splitlines()[3:] == [
+        "", "see attached", "", "Attachment: Zahlungen für März.bin", "S", "12\t7", "", "Attachment: note.txt",
+        "plain words",
+    ]  # fmt: skip
+    assert "attachment Zahlungen für März.bin: read as xlsx" in found.notes
+
+
+def test_attachment_that_cannot_be_read_is_named_and_said() -> None:
+    message = mail()
+    message.add_attachment(b"\x7fELF\x02\x01", maintype="application", subtype="x", filename="tool")
+    found = read_document(message.as_bytes())
+    assert found.text.endswith("\n\nAttachment: tool\n")
+    assert found.notes == ["attachment tool: left out: this is a program, which is not read"]
+
+
+def test_mail_inside_a_mail_is_read_with_its_own_attachments() -> None:
+    inner = mail("inner words\n", "the inner one")
+    inner.add_attachment("deep", filename="deep.txt")
+    outer = mail("outer words\n")
+    outer.add_attachment(inner)
+    text = read_document(outer.as_bytes()).text
+    parts = (
+        "outer words",
+        "Attachment: the inner one",
+        "Subject: the inner one",
+        "inner words",
+        "Attachment: deep.txt",
+    )
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert text.endswith("\n\nAttachment: deep.txt\ndeep\n")
+
+
+def test_mails_inside_mails_end_somewhere() -> None:
+    message = mail("innermost words\n")
+    for _ in range(12):
+        outer = mail("level\n")
+        outer.add_attachment(message)
+        message = outer
+    found = read_document(message.as_bytes())
+    assert "innermost" not in found.text
+    assert any("too many mails" in note for note in found.notes)
+
+
+def test_text_after_a_picture_belongs_to_the_body() -> None:
+    raw = (
+        b"From: a@example.org\nSubject: s\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n"
+        b"--x\nContent-Type: text/plain\n\nbefore\n--x\nContent-Type: image/gif\nContent-ID: <1>\n"
+        b"Content-Transfer-Encoding: base64\nContent-Disposition: inline\n\nR0lGODlhAQABAAAAADs=\n"
+        b"--x\nContent-Type: text/plain\n\nafter\n--x--\n"
+    )
+    found = read_document(raw)
+    assert found.text.splitlines()[2:] == ["", "before", "", "after", "", "Attachment: image/gif"]
+    assert found.notes == ["attachment image/gif: left out: a picture that the body shows"]
+
+
+def test_file_beside_the_html_form_of_a_body_is_not_lost() -> None:
+    raw = (
+        b"From: a@example.org\nSubject: s\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=x\n\n"
+        b"--x\nContent-Type: text/plain\n\nplain form\n--x\nContent-Type: multipart/mixed; boundary=y\n\n"
+        b"--y\nContent-Type: text/html\n\n<p>html form</p>\n--y\nContent-Type: text/csv; name=t.csv\n"
+        b"Content-Disposition: attachment; filename=t.csv\n\na,b\n1,2\n--y--\n--x--\n"
+    )
+    assert read_document(raw).text.splitlines()[2:] == ["", "plain form", "", "Attachment: t.csv", "a\tb", "1\t2"]
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "text"),
+    [
+        ("text/plain; charset=iso-2022-jp", "日本語".encode("iso-2022-jp"), "日本語"),
+        ("text/plain; charset=ks_c_5601-1987", "계약서 똠".encode("cp949"), "계약서 똠"),
+        ("text/plain; charset=gb2312", "镕".encode("gb18030"), "镕"),
+        ("text/plain; charset=iso-8859-1", "5 € \u2013 gut".encode("cp1252"), "5 € \u2013 gut"),
+        ("text/plain; charset=us-ascii", "Grüße aus Köln".encode(), "Grüße aus Köln"),
+        ("text/plain; charset=x-unknown", "Счет на оплату".encode("koi8_r"), "Счет на оплату"),
+    ],
+    ids=["jis", "korean", "chinese", "windows-called-latin-1", "utf-8-called-ascii", "unknown-name"],
+)
+def test_bodies_in_old_encodings(header: str, body: bytes, text: str) -> None:
+    raw = b"From: a@example.org\nSubject: s\nContent-Transfer-Encoding: 8bit\nContent-Type: " + header.encode()
+    assert read_document(raw + b"\n\n" + body + b"\n").text.splitlines()[-1] == text
+
+
+def test_headers_in_raw_bytes_and_broken_words_are_still_read() -> None:
+    raw = (
+        b"From: =?utf-8?B?QW5uIE3DvGxsZXI=?= <a@example.org>\nTo: b@example.org\nSubject: "
+        + "Grüße".encode()
+        + b" =?utf-8?B?!!!\nMIME-Version: 1.0\n\nx\n"
+    )
+    assert read_document(raw).text.splitlines()[:3] == [
+        "From: Ann Müller <a@example.org>", "To: b@example.org", "Subject: Grüße =?utf-8?B?!!!",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["multipart/encrypted; protocol=x; boundary=y", "application/pkcs7-mime; smime-type=enveloped-data"],
+    ids=["pgp", "s-mime"],
+)
+def test_encrypted_mail_is_encrypted(kind: str) -> None:
+    assert problem_of(
+        b"From: a@example.org\nTo: b\nMIME-Version: 1.0\nContent-Type: " + kind.encode() + b"\n\n--y\n\nx\n"
+    ) is (Problem.ENCRYPTED)
+
+
+def test_mail_stored_as_utf_16_is_a_mail() -> None:
+    found = read_document("From: a@example.org\nSubject: s\nTo: b\n\nGrüße\n".encode("utf-16"))
+    assert found.document_type is DocumentType.MAIL
+    assert found.text.splitlines()[-1] == "Grüße"
+
+
+def outlook_file(more: Tree | None = None, body: str = "Please pay.\r\nThanks") -> bytes:
+    texts = {"0037": "Invoice 7", "0C1A": "Ann Müller", "0C1F": "ann@example.org", "0E04": "Bob", "1000": body}
+    return compound_file(outlook({tag: text for tag, text in texts.items() if text}, more, {0x0039: SENT}))
+
+
+def test_msg_gives_headers_and_body() -> None:
+    found = read_document(outlook_file())
+    assert found.document_type is DocumentType.OUTLOOK
+    assert found.text.splitlines() == [
+        "From: Ann Müller <ann@example.org>", "To: Bob", "Subject: Invoice 7", "Date: 2023-11-05 00:00:00 UTC", "",
+        "Please pay.", "Thanks",
+    ]  # fmt: skip
+
+
+def test_msg_attachments_and_inner_messages_follow() -> None:
+    inner = outlook({"0037": "inner", "1000": "inner words"})
+    inner["__properties_version1.0"] = bytes(24)
+    properties: Tree = {"__properties_version1.0": bytes(8)}
+    name = "Übersicht.csv".encode("utf-16-le")
+    more: Tree = {
+        "__attach_version1.0_#00000000": {
+            **properties, "__substg1.0_3707001F": name, "__substg1.0_37010102": b"a;b\n1;2\n" * 600,
+        },
+        "__attach_version1.0_#00000001": {**properties, "__substg1.0_3701000D": inner},
+    }  # fmt: skip
+    text = read_document(outlook_file(more)).text
+    assert "\n\nAttachment: Übersicht.csv\na\tb\n1\t2\n" in text
+    assert text.endswith("\n\nAttachment: without a name\nSubject: inner\n\ninner words\n")
+
+
+def test_msg_with_html_or_packed_rtf_alone_has_a_body() -> None:
+    html: Tree = {"__substg1.0_10130102": "<p>Größe</p><p>zwei</p>".encode("cp1252")}
+    assert read_document(outlook_file(html, body="")).text.splitlines()[-2:] == ["Größe", "zwei"]
+    stored = b"{\\rtf1\\ansi one\\par two}"
+    packed: Tree = {
+        "__substg1.0_10090102": b"".join((bytes(4), len(stored).to_bytes(4, "little"), b"MELA", bytes(4), stored))
+    }
+    assert read_document(outlook_file(packed, body="")).text.splitlines()[-2:] == ["one", "two"]
+
+
+def test_packed_rtf_of_the_specification_is_unpacked() -> None:
+    # [MS-OXRTFCP] 4.1.1 and 4.1.2: a simple example, and one whose reference runs into what it writes.
+    simple = bytes.fromhex(
+        "2d0000002b0000004c5a4675f1c5c7a703000a00726370673132354232 0af32068656c090020627705b06c647d0a800fa0".replace(
+            " ", ""
+        )
+    )
+    assert unpack_rtf(simple) == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
+    crossing = bytes.fromhex("1a0000001c0000004c5a4675e2d44b51410004205758595a0d6e7d010eb0")
+    assert unpack_rtf(crossing) == b"{\\rtf1 WXYZWXYZWXYZWXYZWXYZ}"
+
+
+@pytest.mark.parametrize("size", [600, 1500, 3000], ids=lambda size: f"{size}-bytes")
+def test_cut_msg_is_unreadable(size: int) -> None:
+    assert problem_of(outlook_file()[:size]) in (Problem.UNREADABLE, Problem.UNSUPPORTED, Problem.EMPTY)
