@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from appliance.errors import ResourceError, UsageError
@@ -12,6 +13,13 @@ from appliance.tasks.table import Table
 HOME_VARIABLE = "STILLROOM_HOME"
 THREADS_VARIABLE = "STILLROOM_THREADS"
 CONFIG_NAME = "config.toml"
+
+
+class SandboxPolicy(StrEnum):
+    """What to do where a required part of the sandbox cannot be had."""
+
+    REQUIRED = "required"
+    BEST_EFFORT = "best-effort"
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,8 @@ class Settings:
     """Where tracebacks go that no screen shows."""
     threads: int
     """Threads of an engine; by default the processors that this process may use."""
+    sandbox: SandboxPolicy = SandboxPolicy.REQUIRED
+    """Whether documents are read where the sandbox lacks a part that it needs."""
 
 
 def home_dir(environ: Mapping[str, str]) -> Path:
@@ -53,7 +63,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raise ResourceError(
             f"cannot make the home folder {home}: {error.strerror}", f"set {HOME_VARIABLE} to a folder of your own"
         ) from error
-    threads = _read_config(home / CONFIG_NAME)
+    threads, sandbox = _read_config(home / CONFIG_NAME)
     if given := environ.get(THREADS_VARIABLE):
         if not given.isdecimal() or int(given) < 1:
             raise UsageError(f"{THREADS_VARIABLE} is {given!r}, not a number of threads", f"{THREADS_VARIABLE}=2")
@@ -65,17 +75,19 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         home / "jobs",
         home / "stillroom.log",
         threads or len(os.sched_getaffinity(0)),
+        sandbox,
     )
 
 
-def _read_config(path: Path) -> int:
-    """The number of threads in `config.toml`; 0 where it names none."""
+def _read_config(path: Path) -> tuple[int, SandboxPolicy]:
+    """The number of threads in `config.toml`, 0 where it names none, and what it says about the sandbox."""
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        return 0
+        return 0, SandboxPolicy.REQUIRED
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file or take it away") from error
     table = Table(values, str(path))
-    table.refuse_unknown(("threads",))
-    return table.integer("threads", 0, least=1)
+    table.refuse_unknown(("threads", "frontier", "sandbox"))
+    sandbox = table.choice("sandbox", tuple(SandboxPolicy), SandboxPolicy.REQUIRED)
+    return table.integer("threads", 0, least=1), SandboxPolicy(sandbox)

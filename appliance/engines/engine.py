@@ -33,6 +33,8 @@ class Result:
     error: str | None = None
     """Error class, such as `too_long`; None where there is an answer."""
     error_message: str = ""
+    money: float | None = 0.0
+    """What a frontier takes for it, in the currency of its prices; None where it does not tell its tokens."""
 
 
 class Engine(Protocol):

@@ -1,7 +1,8 @@
 """An engine without a model, for tests and for measuring what the rest costs; the same text gets the same answer.
 
 A field's value is what follows its phrase and a colon in the text, else null. `noop.json` in the artifact can name
-texts that make the engine die, or wait at a pipe, so that a test can act at exactly that point.
+texts that make the engine die, or wait at a pipe, so that a test can act at exactly that point, or whose first value it
+gets wrong, with little confidence.
 """
 
 import json
@@ -51,8 +52,12 @@ class NoopEngine:
                 error_message=f"the document has {words} words, the context holds {self.context_length}",
             )  # fmt: skip
         answer: Answer = {field.name: _value(field, phrase, request.text) for field, phrase in self._fields}
-        raw = encode(answer, list(answer))
         confidence = {name: 0.5 if value is None else 1.0 for name, value in answer.items()}
+        if (misread := self._behaviour.get("misread")) and misread in request.text:
+            first = self._fields[0][0]
+            answer[first.name] = first.values[-1] if first.values else "misread"
+            confidence[first.name] = 0.25
+        raw = encode(answer, list(answer))
         return Result(request.key, answer, confidence, raw, words, len(raw.split()))
 
     def _behave(self, text: str) -> None:

@@ -19,6 +19,11 @@ _ENGINES = {
 """(family, format) -> class; imported when it is needed, because each pulls its own library."""
 
 
+def can_open(family: str, artifact_format: str) -> bool:
+    """Whether an engine runs artifacts of this kind."""
+    return (family, artifact_format) in _ENGINES
+
+
 def open_engine(artifact_dir: Path, task: Task, threads: int) -> Engine:
     """The engine for the artifact, with its model loaded.
 

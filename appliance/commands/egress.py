@@ -1,0 +1,230 @@
+"""`stillroom egress`: what may leave this machine, what would leave, and what left."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from appliance.errors import NotAllGood, UsageError
+from appliance.settings import Settings, load_settings
+from appliance.text import human_count, human_size, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from appliance.documents.sandbox import ReadReply
+    from appliance.routing.egress_log import Record
+    from appliance.routing.egress_state import EgressState
+
+
+@click.group("egress")
+def command() -> None:
+    """Show and check what may leave this machine and what left it."""
+
+
+@command.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status_command(as_json: bool) -> None:
+    """Say whether anything may leave, to where, and what left today."""
+    from appliance.routing.egress_state import egress_state
+
+    state = egress_state(_settings(), os.environ)
+    if as_json:
+        print(json.dumps(state.record()))
+        return
+    for line in _state_lines(state):
+        print(printable(line))
+
+
+@command.command("show")
+@click.option("--run", default="", help="Only requests of this run, such as a job's id.")
+@click.option("--document", default="", help="Only requests for this document, by its name in the record.")
+@click.option("--day", default="", help="Only requests of this day (UTC), such as 2026-11-25.")
+@click.option("--limit", type=click.IntRange(min=0), default=0, help="Only the first N; 0 means all.")
+@click.option("--body", type=click.IntRange(min=1), help="Print the bytes that left with this request, by its number.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per request.")
+def show_command(run: str, document: str, day: str, limit: int, body: int | None, as_json: bool) -> None:
+    """List every request that left, in the order in which they ended."""
+    from appliance.routing.egress_log import egress_dir
+    from appliance.routing.egress_reading import Filter, read_body, requests
+
+    directory = egress_dir(_settings())
+    if body is not None:
+        _print_bytes(read_body(directory, body))
+        return
+    shown = islice(requests(directory, Filter(run, document, day)), limit or None)
+    count = 0
+    for count, (sent, ended) in enumerate(shown, 1):
+        if as_json:
+            print(json.dumps({**sent, "ended": ended}))
+        else:
+            if count == 1:
+                print(_HEADER)
+            print(printable(_request_line(sent, ended)))
+    if not count and not as_json:
+        click.echo("nothing has left this machine" if not (run or document or day) else "no such request", err=True)
+
+
+@command.command("verify")
+@click.option("--head", default="", help="Hash of a record that was noted earlier: it must still be there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify_command(head: str, as_json: bool) -> None:
+    """Check that no record of what left was changed, taken out or put in.
+
+    Prints the hash of the last record: note it elsewhere and give it with `--head` the next time, and records that
+    were cut off the end are found too.
+    """
+    from appliance.routing.egress_log import egress_dir
+    from appliance.routing.egress_reading import verify
+
+    found = verify(egress_dir(_settings()), head)
+    if as_json:
+        print(json.dumps({**asdict(found), "good": found.good}))
+    else:
+        print(f"{human_count(found.records, 'record')}, {human_count(found.requests, 'request')}, head {found.head}")
+        if found.torn_bytes:
+            print(f"{found.torn_bytes} bytes of an unfinished record at the end: its request never left")
+        if found.unfinished:
+            print(f"{human_count(len(found.unfinished), 'request')} without a recorded end: killed, or under way")
+        if found.bodies_unnamed:
+            count = human_count(found.bodies_unnamed, "kept body", "kept bodies")
+            print(f"{count} without a record: a run was killed just before sending, or records were cut off the end")
+    if found.broken:
+        raise NotAllGood(
+            f"the record of what left is broken: {found.broken}", "keep the files and ask who changed them"
+        )
+    for numbers, what in ((found.bodies_changed, "were changed"), (found.bodies_missing, "are missing")):
+        if numbers:
+            raise NotAllGood(
+                f"the kept bytes of {human_count(len(numbers), 'request')} {what}, first of record {numbers[0]}"
+            )
+
+
+@command.command("preview")
+@click.argument("task", type=click.Path(path_type=Path))
+@click.argument("documents", type=click.Path(path_type=Path))
+@click.option("--frontier", required=True, help="Name of a frontier in config.toml.")
+@click.option("--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents; 0 means all.")
+def preview_command(task: Path, documents: Path, frontier: str, limit: int) -> None:
+    """Print exactly the bytes that would leave for DOCUMENTS (a file or folder), and send nothing.
+
+    TASK is a task file or folder. Each request is one line of JSON. The policy must allow it; documents that masking
+    would withhold are named on stderr.
+    """
+    from appliance.engines.engine import Request
+    from appliance.engines.frontier import Withheld
+    from appliance.routing.egress import checked, preview
+    from appliance.tasks.task import load_task
+
+    settings = _settings()
+    loaded = load_task(task)
+    checked(settings, loaded, frontier)
+    shown, staying, size_bytes = 0, 0, 0
+    for name, reply in islice(_read_all(documents), limit or None):
+        try:
+            if reply.problem is not None:
+                raise Withheld(reply.problem.value, reply.message)
+            body, masked = preview(settings, loaded, frontier, Request(name, reply.text))
+        except Withheld as withheld:
+            staying += 1
+            click.echo(printable(f"{name} stays here: {withheld.message} ({withheld.name})"), err=True)
+            continue
+        if shown:
+            _print_bytes(b"\n")
+        _print_bytes(body)
+        shown, size_bytes = shown + 1, size_bytes + len(body)
+        counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in masked.items()) or "nothing"
+        click.echo(printable(f"{name}: {human_size(len(body))}, masked: {counts}"), err=True)
+    click.echo(f"{human_count(shown, 'document')} with {human_size(size_bytes)} would leave", err=True)
+    if staying:
+        raise NotAllGood(f"{human_count(staying, 'document')} would stay on this machine")
+
+
+def _read_all(documents: Path) -> "Iterator[tuple[str, ReadReply]]":
+    """The text of a file, or of every file of a folder, with its name."""
+    from appliance.documents.folder import document_name, walk
+    from appliance.documents.problems import DocumentError
+    from appliance.documents.sandbox import Reader, ReaderLimits, ReadReply
+
+    if documents.is_dir():
+        folder = documents.absolute()
+        paths: Iterable[bytes] = (found.path for found in walk(folder))
+    elif documents.is_file():
+        folder, paths = documents.parent.absolute(), [os.fsencode(documents.name)]
+    else:
+        raise UsageError(f"no document at {documents}", "name a file or a folder")
+    reader = Reader(ReaderLimits())
+    try:
+        for path in paths:
+            try:
+                reader.start(folder, path)
+                assert reader.connection is not None
+                reader.connection.poll(reader.limits.longest_wait_seconds)
+                yield document_name(path), reader.finish()
+            except DocumentError as error:
+                yield document_name(path), ReadReply(None, problem=error.problem, message=error.message)
+    finally:
+        reader.close()
+
+
+_HEADER = (
+    "RECORD  TIME (UTC)           OUTCOME             BYTES   TOKENS            MONEY  TASK, DOCUMENT, DESTINATION"
+)
+
+
+def _request_line(sent: "Record", ended: "Record | None") -> str:
+    told = ended or {}
+    tokens, money = told.get("tokens"), told.get("money")
+    shown_money = "-" if money is None else f"{float(str(money)):.6f} {sent['currency']}"
+    return (
+        f"{sent['sequence']!s:>6}  {str(sent['time'])[:19]}  {told.get('outcome', 'not recorded')!s:16}"
+        f"  {sent['bytes']!s:>7}  {'-' if tokens is None else tokens!s:>7}  {shown_money:>15}"
+        f"  {sent['task']}  {sent['document']}  {sent['model']} at {sent['destination']}"
+    )
+
+
+def _state_lines(state: "EgressState") -> list[str]:
+    from appliance.routing.egress_state import caps_line
+
+    lines = ["egress: " + ("on, for commands with the flag" if state.on else f"off: {state.reason}")]
+    if not state.on and state.hint:
+        lines.append(f"hint: {state.hint}")
+    if policy := state.policy:
+        masking = policy.masking
+        lines += [
+            f"policy: {policy.path}",
+            f"data classes: {', '.join(policy.data_classes) or 'none'}",
+            f"hosts: {', '.join(policy.hosts) or 'none'}",
+            f"tasks: {', '.join(policy.tasks) or 'all of these data classes'}",
+            f"masked: {', '.join((*masking.detectors, *masking.fields)) or 'nothing'}",
+            f"caps of a run: {caps_line(policy.run_caps)}",
+            f"caps of a day: {caps_line(policy.day_caps)}",
+        ]
+    for frontier in state.frontiers:
+        lines.append(f"frontier {frontier.name}: {frontier.problem or f'{frontier.model} at {frontier.host}'}")
+    if not state.frontiers:
+        lines.append("frontiers: none; config.toml names them as [frontier.NAME]")
+    today = state.today
+    lines.append(
+        f"today: {human_count(len(today.documents), 'document')}, {human_count(today.requests, 'request')},"
+        f" {human_count(today.tokens, 'token')}, money {today.money:.4f}"
+    )
+    return lines
+
+
+def _print_bytes(data: bytes) -> None:
+    """Exactly these bytes to a file or a pipe; made safe where a person looks at them."""
+    if sys.stdout.isatty():
+        print(printable(data.decode("utf-8", "replace")))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+
+
+def _settings() -> Settings:
+    return load_settings(dict(os.environ))

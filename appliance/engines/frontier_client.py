@@ -1,0 +1,201 @@
+"""One request to a frontier through the `openai` client; import it only where the policy lets something leave.
+
+The transport is the last place that the bytes pass: it sends to the one address of the configuration, with the headers
+listed here and no others, follows no redirect, takes no proxy and no key from the environment, and takes no more than
+the configured size and time of an answer.
+"""
+
+import email.utils
+import math
+import ssl
+import time
+from collections.abc import Iterator
+
+import httpx2
+import openai
+
+from appliance.engines.frontier_config import FrontierConfig
+from appliance.engines.frontier_reply import FrontierFailure
+from appliance.errors import UsageError
+from appliance.text import printable
+
+_PATH = "/chat/completions"
+SENT_HEADERS = ("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent")
+_NO_KEY = "none"
+"""The client wants a key; the transport takes it out again."""
+_SHOWN = 200
+
+
+class _ResponseTooLarge(httpx2.RequestError):
+    """The response is larger than the configuration allows."""
+
+
+class _Encoded(httpx2.RequestError):
+    """The response is compressed, although that was not asked for."""
+
+
+class _Measured(httpx2.SyncByteStream):
+    """A response's bytes, as far as size and time allow."""
+
+    def __init__(self, stream: httpx2.SyncByteStream, most_bytes: int, deadline: float) -> None:
+        self._stream, self._most_bytes, self._deadline = stream, most_bytes, deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        taken = 0
+        for chunk in self._stream:
+            taken += len(chunk)
+            if taken > self._most_bytes:
+                raise _ResponseTooLarge(f"more than {self._most_bytes} bytes")
+            if time.monotonic() > self._deadline:
+                raise httpx2.ReadTimeout("the response takes too long")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Transport(httpx2.BaseTransport):
+    """Sends what it may, where it may."""
+
+    def __init__(self, config: FrontierConfig, key: str) -> None:
+        endpoint, self._limits = config.endpoint, config.limits
+        self._url = httpx2.URL(endpoint.url + _PATH)
+        self._authorization = f"Bearer {key}" if key else ""
+        try:
+            # Reading the system's certificates takes a while; a context without any trusts nobody.
+            is_https = endpoint.url.startswith("https:") or endpoint.proxy.startswith("https:")
+            trusted = (
+                ssl.create_default_context(cafile=endpoint.ca_file or None)
+                if is_https
+                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            )
+            self._inner = httpx2.HTTPTransport(
+                verify=trusted,
+                trust_env=False,
+                proxy=endpoint.proxy or None,
+                limits=httpx2.Limits(max_connections=config.limits.concurrency),
+            )
+        except (OSError, ValueError, httpx2.InvalidURL) as error:
+            raise UsageError(
+                f"frontier {config.name} cannot be opened: {error}", "check ca_file and proxy in config.toml"
+            ) from error
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url != self._url or request.method != "POST":
+            raise httpx2.UnsupportedProtocol(f"nothing is sent to {request.url}")
+        for name in list(request.headers):
+            if name.lower() not in SENT_HEADERS:
+                del request.headers[name]
+        request.headers.update({"accept": "application/json", "accept-encoding": "identity", "user-agent": "stillroom"})
+        request.headers.pop("authorization", None)
+        if self._authorization:
+            request.headers["authorization"] = self._authorization
+        deadline = time.monotonic() + self._limits.timeout_seconds
+        response = self._inner.handle_request(request)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            response.close()
+            raise _Encoded(f"the response is encoded as {response.headers['content-encoding']}")
+        assert isinstance(response.stream, httpx2.SyncByteStream)
+        response.stream = _Measured(response.stream, self._limits.max_response_bytes, deadline)
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class FrontierClient:
+    """Sends one body at a time per thread; retries are the engine's."""
+
+    def __init__(self, config: FrontierConfig, key: str) -> None:
+        self._config = config
+        limits = config.limits
+        timeout = httpx2.Timeout(limits.timeout_seconds, connect=limits.connect_seconds)
+        http_client = httpx2.Client(
+            transport=_Transport(config, key), timeout=timeout, trust_env=False, follow_redirects=False
+        )
+        self._client = openai.OpenAI(
+            api_key=key or _NO_KEY,
+            base_url=config.endpoint.url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=http_client,
+        )
+
+    def send(self, body: bytes) -> bytes:
+        """The body of the response to exactly these bytes.
+
+        Raises:
+            FrontierFailure: There is none.
+        """
+        try:
+            return self._client.post(_PATH, cast_to=httpx2.Response, content=body).content
+        except openai.APIStatusError as error:
+            raise _status_failure(error, self._config) from error
+        except openai.APITimeoutError as error:
+            message = f"no whole answer within {self._config.limits.timeout_seconds:g} s"
+            raise FrontierFailure("timed_out", message, again=True) from error
+        except openai.APIConnectionError as error:
+            raise _connection_failure(error.__cause__, self._config) from error
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._client.close()
+
+
+def _connection_failure(cause: BaseException | None, config: FrontierConfig) -> FrontierFailure:
+    host, reason = config.endpoint.host, printable(str(cause))[:_SHOWN]
+    if isinstance(cause, _ResponseTooLarge):
+        return FrontierFailure("response_too_large", f"{host} sent {reason}")
+    if isinstance(cause, _Encoded):
+        return FrontierFailure("broken_response", reason, hopeless=True)
+    if isinstance(cause, httpx2.ConnectError | httpx2.ProxyError):
+        failure = FrontierFailure("unreachable", f"cannot connect to {host}: {reason}", again=True)
+        failure.unpaid = True
+        return failure
+    return FrontierFailure("connection_lost", f"the connection to {host} ended early: {reason}", again=True)
+
+
+def _status_failure(error: openai.APIStatusError, config: FrontierConfig) -> FrontierFailure:
+    status, host = error.status_code, config.endpoint.host
+    said = printable(error.message)[:_SHOWN]
+    code = error.code or ""
+    if code == "insufficient_quota" or status == 402:
+        failure = FrontierFailure("no_quota", f"the account at {host} is used up: {said}", hopeless=True)
+    elif status == 429:
+        failure = FrontierFailure("rate_limited", f"{host} takes no more requests now: {said}", again=True)
+    elif status in (401, 403):
+        failure = FrontierFailure("unauthorised", f"{host} refuses the key: {said}", hopeless=True)
+    elif status == 404:
+        message = f"{host} knows no model {config.choice.model} at this url: {said}"
+        failure = FrontierFailure("unknown_model", message, hopeless=True)
+    elif code in ("context_length_exceeded", "string_above_max_length") or status == 413:
+        failure = FrontierFailure("too_long", f"the document is too long for {config.choice.model}: {said}")
+    elif code in ("content_filter", "content_policy_violation"):
+        failure = FrontierFailure("content_filter", f"the frontier's content filter refuses the document: {said}")
+    elif status < 400:
+        failure = FrontierFailure("redirected", f"{host} sends elsewhere, which is not followed: {said}", hopeless=True)
+    elif status in (408, 409) or status >= 500:
+        failure = FrontierFailure("server_error", f"{host} failed: {said}", again=True)
+    else:
+        failure = FrontierFailure("bad_request", f"{host} refuses the request: {said}")
+    failure.retry_after = _retry_after(error.response.headers)
+    failure.unpaid = status < 500
+    return failure
+
+
+def _retry_after(headers: httpx2.Headers) -> float | None:
+    """Seconds that the frontier asks to wait for, from a number or a date."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            seconds = float(text) * scale
+        except ValueError:
+            try:
+                seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+            except (ValueError, OverflowError):
+                continue
+        if not math.isnan(seconds):
+            return max(0.0, seconds)
+    return None

@@ -1,0 +1,118 @@
+"""What was spent and what may still be: caps of a run and of a day, with reservations for requests under way.
+
+The record of what left is the account of the day: it survives every kill, and all processes share it. A request whose
+end is not recorded counts with what it reserved.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.errors import ResourceError
+from appliance.routing.egress_log import Record
+from appliance.routing.policy import Caps
+
+
+@dataclass(frozen=True)
+class Spend:
+    """Tokens and money of one request, reserved or real."""
+
+    tokens: int
+    money: float
+
+
+@dataclass
+class Account:
+    """Sums over requests."""
+
+    documents: set[str] = field(default_factory=set)
+    requests: int = 0
+    _open: dict[int, Spend] = field(default_factory=dict)
+    _tokens: int = 0
+    _money: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, with what open requests reserve."""
+        return self._tokens + sum(spend.tokens for spend in self._open.values())
+
+    @property
+    def money(self) -> float:
+        """All money, with what open requests reserve."""
+        return round(self._money + sum(spend.money for spend in self._open.values()), 9)
+
+    def reserve(self, record: int, document: str, spend: Spend) -> None:
+        """A request goes out."""
+        self.documents.add(document)
+        self.requests += 1
+        self._open[record] = spend
+
+    def settle(self, record: int, spend: Spend | None) -> None:
+        """A request has ended; None leaves its reservation as what it cost."""
+        reserved = self._open.pop(record, None)
+        real = spend or reserved
+        if real is not None:
+            self._tokens += real.tokens
+            self._money += real.money
+
+    def over(self, caps: Caps, document: str, spend: Spend) -> str | None:
+        """Which cap a further request would break: `documents`, `tokens` or `money`."""
+        documents = len(self.documents) + (document not in self.documents)
+        if caps.documents is not None and documents > caps.documents:
+            return "documents"
+        if caps.tokens is not None and self.tokens + spend.tokens > caps.tokens:
+            return "tokens"
+        if caps.money is not None and self.money + spend.money > caps.money + 1e-9:
+            return "money"
+        return None
+
+
+class DayAccount:
+    """The account of the latest day in the record, kept up to date by reading what was added."""
+
+    def __init__(self) -> None:
+        self.account = Account()
+        self._path: Path | None = None
+        self._read_to = 0
+
+    def catch_up(self, path: Path) -> Account:
+        """Reads what was appended to the day's file since the last call; another file is another day.
+
+        Raises:
+            ResourceError: A record cannot be read, so the day's sums are unknown.
+        """
+        if path != self._path:
+            self.account, self._path, self._read_to = Account(), path, 0
+        try:
+            with open(path, "rb") as file:
+                file.seek(self._read_to)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read_to += len(line)
+                    self._count(line)
+        except FileNotFoundError:
+            return self.account
+        return self.account
+
+    def _count(self, line: bytes) -> None:
+        try:
+            count_record(self.account, json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ResourceError(
+                f"a record in {self._path} cannot be read, so what was spent today is not known; nothing more leaves",
+                "`stillroom egress verify` names the first broken record",
+            ) from error
+
+
+def count_record(account: Account, record: Record) -> None:
+    """Adds one record to the sums."""
+    number: Callable[[str], int] = lambda key: int(str(record[key]))  # noqa: E731
+    if record["kind"] == "sent":
+        document = f"{record['run']}/{record['document']}"
+        spend = Spend(number("reserved_tokens"), float(str(record["reserved_money"])))
+        account.reserve(number("sequence"), document, spend)
+    elif record["kind"] == "ended":
+        known = record["tokens"] is not None
+        account.settle(number("of"), Spend(number("tokens"), float(str(record["money"]))) if known else None)

@@ -1,0 +1,254 @@
+"""Finds personal data by form and checksum: mail addresses, telephone numbers, IBANs, payment cards, national ids.
+
+They look at a plainer copy of the text (compatibility forms, without invisible characters), so that a digit of another
+width or a soft hyphen hides nothing; places refer to the text itself.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+from appliance.routing.national_ids import national_ids
+
+_DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A place in the text that must not leave."""
+
+    kind: str
+    """Name of the detector, or `field`."""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """The plainer copy, and where each of its characters stands in the text."""
+
+    text: str
+    starts: tuple[int, ...] | None
+    """None where the copy is the text itself."""
+
+    def place(self, start: int, end: int) -> tuple[int, int]:
+        """A place of the copy as a place of the text."""
+        if self.starts is None:
+            return start, end
+        return self.starts[start], self.starts[end - 1] + 1
+
+
+def shadow_of(text: str) -> Shadow:
+    """The plainer copy of the text."""
+    if text.isascii():
+        return Shadow(text, None)
+    parts: list[str] = []
+    starts: list[int] = []
+    for position, char in enumerate(text):
+        plain = char if char.isascii() else _plain(char)
+        parts.append(plain)
+        starts.extend([position] * len(plain))
+    return Shadow("".join(parts), tuple(starts))
+
+
+@cache
+def _plain(char: str) -> str:
+    if char in _DASHES:
+        return "-"
+    category = unicodedata.category(char)
+    if category == "Cf":
+        return ""
+    if category == "Zs":
+        return " "
+    if char.isdecimal():
+        return str(int(char))
+    return unicodedata.normalize("NFKC", char)
+
+
+_AT = r"(?:@|[ \t]?[\[({][ \t]?at[ \t]?[\])}][ \t]?)"
+_DOT = r"(?:\.|[ \t]?[\[({][ \t]?dot[ \t]?[\])}][ \t]?)"
+_LOCAL = r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w.!#$%&'*+/=?^`{|}~-]{1,254}"
+_MAIL = re.compile(
+    rf"{_LOCAL}{_AT}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{0,8}}{_DOT}(?:xn--[\w-]+|[^\W\d_]{{2,63}})", re.IGNORECASE
+)
+_SPELT_MAIL = re.compile(rf"{_LOCAL}[ \t]at[ \t][\w-]{{1,63}}(?:[ \t]dot[ \t][\w-]{{1,63}}){{1,8}}", re.IGNORECASE)
+
+
+def _mails(text: str) -> Iterator[tuple[int, int]]:
+    for pattern in (_MAIL, _SPELT_MAIL):
+        for found in pattern.finditer(text):
+            yield found.span()
+
+
+_GAP = r"[ \t./()-]{0,3}"
+_EXTENSION = r"(?:[ ]?(?:x|ext\.?)[ ]?\d{1,6})?"
+_DATE = r"\d?([./-])\d{1,2}\1(?:\d{4}|\d{2})\b"
+_NO_MONEY = r"(?![\w,]|[.,]\d|[ \t]?(?:[€$£]|EUR|USD|PLN|kr|z))"
+"""What follows a number that is a sum of money."""
+_PHONES = (
+    # International.
+    re.compile(rf"(?<![\w.,+])\(?(?:\+|00)[ \t(]{{0,2}}[1-9](?:{_GAP}\d){{6,14}}(?!\d){_EXTENSION}"),
+    # National with the trunk prefix.
+    re.compile(rf"(?<![\w.,+-])\(?0(?!{_DATE}|[.,]\d\d?(?!\d))(?:{_GAP}\d){{7,12}}(?![\w,])"),
+    # A prefix in brackets.
+    re.compile(rf"(?<![\w.,])\(\d{{1,4}}\)(?:{_GAP}\d){{5,10}}(?![\w,])"),
+    # North America.
+    re.compile(
+        rf"(?<![\w.-])(?:\+?1[ .-]?)?(?:\([2-9]\d{{2}}\)[ .-]?|[2-9]\d{{2}}[ .-])\d{{3}}[ .-]\d{{4}}{_EXTENSION}(?!\w)"
+    ),
+    # Groups without a prefix, as in Denmark, Norway, Poland, Spain, Greece and Hungary; not two years.
+    re.compile(
+        r"(?<![\w.,/-])(?!(?:19|20)\d{2} (?:19|20)\d{2})(?:\d{2}(?:[ -]\d{2}){3}|\d{4} \d{4}|\d{3} \d{2} \d{3}"
+        r"|\d{2} \d{3} \d{2} \d{2}|\d{3} \d{7}|(?:2[1-9]|69)\d{2} \d{3} \d{3}|\d{2}/\d{3}[ -]\d{3,4}"
+        rf"|[5-9]\d{{2}}([ -])\d{{3}}\1\d{{3}}){_NO_MONEY}"
+    ),
+)
+_LABELLED_PHONE = re.compile(
+    r"(?<!\w)(?:tel|t[eé]l[eé]phone|telefono?|tel[eé]fono|telefoon|telefon|phone|fax|mobile?|m[oó]vil|cell|cellulare"
+    r"|handy|portable|tlf|puh|whatsapp)\.?(?:[ \t]*(?:no|nr|number|nummer)\.?)?[ \t]*[:.]?[ \t]*"
+    r"(\(?\+?\d[\d \t./()-]{3,22}\d)",
+    re.IGNORECASE,
+)
+
+
+def _phones(text: str) -> Iterator[tuple[int, int]]:
+    for pattern in _PHONES:
+        for found in pattern.finditer(text):
+            yield found.span()
+    for found in _LABELLED_PHONE.finditer(text):
+        yield found.span(1)
+
+
+_IBAN_LENGTHS = {
+    country: length
+    for length, countries in (
+        (15, "NO"), (16, "BE"), (18, "DK FI FO GL NL"), (19, "MK SI"), (20, "AT BA EE KZ LT LU XK"),
+        (21, "CH HR LI LV"), (22, "BG BH CR DE GB GE IE ME RS VA"), (23, "AE GI IL IQ TL"),
+        (24, "AD CZ ES MD PK RO SA SE SK TN VG"),
+        (25, "LY PT ST"), (26, "IS TR"), (27, "BI DJ FR GR IT MC MR SM"),
+        (28, "AL AZ BY CY DO GT HU LB PL SV"),
+        (29, "BR EG PS QA UA"), (30, "JO KW MU"), (31, "MT SC"), (32, "LC"),
+    )
+    for country in countries.split()
+}  # fmt: skip
+_IBAN_START = re.compile(r"(?<![^\W_])[A-Z]{2}[ \t]?\d[ \t]?\d", re.IGNORECASE)
+_IBAN_GAPS = " \t\n.-"
+_FOREIGN_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?)(?![\w])")
+"""Of a country without a known length: only in capitals and in the usual groups, or chance finds too many."""
+
+
+def _ibans(text: str) -> Iterator[tuple[int, int]]:
+    for found in _IBAN_START.finditer(text):
+        country = found.group()[:2].upper()
+        if wanted := _IBAN_LENGTHS.get(country):
+            end, compact = _take(text, found.start(), wanted)
+            if len(compact) == wanted and iban_is_good(compact):
+                yield found.start(), end
+    for found in _FOREIGN_IBAN.finditer(text):
+        if iban_is_good(found.group().replace(" ", "")):
+            yield found.span()
+
+
+def _take(text: str, start: int, wanted: int) -> tuple[int, str]:
+    """So many letters and digits from here, with at most one separator between two of them."""
+    taken: list[str] = []
+    position, gap = start, False
+    while position < len(text) and len(taken) < wanted:
+        char = text[position]
+        if char.isascii() and char.isalnum():
+            taken.append(char.upper())
+            gap = False
+        elif char in _IBAN_GAPS and not gap:
+            gap = True
+        else:
+            break
+        position += 1
+    return position, "".join(taken)
+
+
+def iban_is_good(compact: str) -> bool:
+    """Whether the check digits of an IBAN without blanks are right. Source: ISO 13616, ISO 7064 mod 97-10."""
+    turned = compact[4:] + compact[:4]
+    return int("".join(str(int(char, 36)) for char in turned)) % 97 == 1
+
+
+_DIGIT_CHAIN = re.compile(r"(?<![\w])\d+(?:[ \t-]\d+)*(?!\w)")
+_CARD_LENGTHS = range(12, 20)
+_CARD_START = re.compile(r"(?:5[0678]|6)\d{10}|[2-6]\d{12}|(?:1800|2131)\d{11}")
+"""Twelve digits have only Maestro cards; JCB cards of fifteen begin with 1800 or 2131."""
+
+
+def _cards(text: str) -> Iterator[tuple[int, int]]:
+    for chain in _DIGIT_CHAIN.finditer(text):
+        if len(chain.group()) < _CARD_LENGTHS.start:
+            continue
+        groups = [
+            (chain.start() + group.start(), chain.start() + group.end()) for group in re.finditer(r"\d+", chain.group())
+        ]
+        for first in range(len(groups)):
+            yield from _card_from(text, groups[first:])
+
+
+def _card_from(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The longest card number that begins with the first group and ends with a group."""
+    digits, best = "", None
+    for start, end in groups:
+        digits += text[start:end]
+        if len(digits) >= _CARD_LENGTHS.stop:
+            break
+        if len(digits) in _CARD_LENGTHS and _CARD_START.match(digits) and luhn_is_good(digits):
+            best = end
+    if best is not None:
+        yield groups[0][0], best
+
+
+def luhn_is_good(digits: str) -> bool:
+    """Whether the last digit is right. Source: ISO/IEC 7812-1, annex B."""
+    total = 0
+    for position, char in enumerate(reversed(digits)):
+        value = int(char) * (2 if position % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+DETECTORS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {
+    "mail": _mails,
+    "iban": _ibans,
+    "card": _cards,
+    "national_id": national_ids,
+    "phone": _phones,
+}
+"""Name -> places in a plain text."""
+
+
+def findings(text: str, detectors: tuple[str, ...]) -> list[Finding]:
+    """What these detectors find, in the order of the text; places that overlap are joined."""
+    shadow = shadow_of(text)
+    found = [
+        Finding(name, *shadow.place(start, end))
+        for name in detectors
+        for start, end in DETECTORS[name](shadow.text)
+        if end > start
+    ]
+    return joined(found)
+
+
+def joined(found: list[Finding]) -> list[Finding]:
+    """The places without overlaps; the longest of those that overlap says what it is."""
+    rest = sorted(found, key=lambda finding: (finding.start, -finding.end))
+    apart: list[Finding] = []
+    longest = 0
+    for finding in rest:
+        if apart and finding.start < apart[-1].end:
+            last, length = apart[-1], finding.end - finding.start
+            kind = finding.kind if length > longest else last.kind
+            longest = max(longest, length)
+            apart[-1] = Finding(kind, last.start, max(last.end, finding.end))
+        else:
+            apart.append(finding)
+            longest = finding.end - finding.start
+    assert all(first.end <= second.start for first, second in pairwise(apart))
+    return apart

@@ -1,0 +1,241 @@
+"""The gate to the network: policy, masking, caps and the record, in this order, before any byte leaves.
+
+`open_frontier` is the only way to an engine that sends. Without a policy that allows it and without the flag of the
+command it raises before anything of the client is imported.
+"""
+
+import hashlib
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.engines.engine import Request
+from appliance.engines.frontier import Cleared, FrontierEngine, FrontierRequest, Withheld, request_body
+from appliance.engines.frontier_config import FrontierConfig, Usage, load_frontier, read_key
+from appliance.routing.budget import Account, DayAccount, Spend
+from appliance.routing.egress_log import Appended, EgressLog, Record, egress_dir
+from appliance.routing.masking import Masker, installation_key
+from appliance.routing.policy import SYSTEM_DIR, Caps, EgressRefused, Policy, check_allowed, load_policy
+from appliance.settings import Settings
+from appliance.tasks.linecode import Answer
+from appliance.tasks.task import Task
+
+if TYPE_CHECKING:
+    from appliance.engines.frontier_client import FrontierClient
+
+
+@dataclass(frozen=True)
+class EgressOptions:
+    """What a command says about one run that may send."""
+
+    allowed: bool = False
+    """Whether the command was given its flag; without it nothing leaves."""
+    run: str = ""
+    """Name of the run in the record, such as the job's id."""
+    caps: Caps = field(default_factory=Caps)
+    """Of the command; the policy's hold beside them."""
+    system_dir: Path = SYSTEM_DIR
+    effort: str = ""
+    """Reasoning effort in place of the configured one, as a comparison of tiers asks for it."""
+
+
+def open_frontier(settings: Settings, task: Task, name: str, options: EgressOptions) -> FrontierEngine:
+    """The engine of a frontier, behind the gate.
+
+    Raises:
+        EgressRefused: The flag or the policy does not allow it.
+        UsageError: The frontier or the policy is not what it should be, or the key is missing.
+        ResourceError: The record of what leaves cannot be written.
+    """
+    if not options.allowed:
+        raise EgressRefused(
+            f"nothing is sent to frontier {name} without the flag of the command", "add it, if documents may leave"
+        )
+    config, policy = checked(settings, task, name, options.system_dir)
+    if options.effort:
+        config = replace(config, choice=replace(config.choice, effort=options.effort))
+    key = read_key(config.endpoint, os.environ)
+    gate = EgressGate(settings, policy, config, task, options)
+    gate.key = key
+    return FrontierEngine(config, task, gate)
+
+
+def checked(settings: Settings, task: Task, name: str, system_dir: Path = SYSTEM_DIR) -> tuple[FrontierConfig, Policy]:
+    """The frontier and the policy, if the policy lets documents of the task go there.
+
+    Raises:
+        UsageError: It does not, or one of them is not what it should be.
+    """
+    config = load_frontier(settings, name)
+    policy = load_policy(settings, system_dir)
+    check_allowed(policy, task, config)
+    return config, policy
+
+
+def preview(
+    settings: Settings, task: Task, name: str, request: Request, system_dir: Path = SYSTEM_DIR
+) -> tuple[bytes, dict[str, int]]:
+    """The body that would leave for one document, and how much of each kind was masked; nothing is sent or recorded.
+
+    Raises:
+        UsageError: The policy would not let it leave.
+        Withheld: This document would be withheld.
+    """
+    config, policy = checked(settings, task, name, system_dir)
+    masker = Masker(task, policy.masking, installation_key(egress_dir(settings)), policy.path)
+    cleared = masker.mask(request.text, request.known if isinstance(request, FrontierRequest) else {})
+    return request_body(config, task, request, cleared), cleared.masked
+
+
+@dataclass(frozen=True)
+class _Leaving:
+    """One request on its way out."""
+
+    document: str
+    size_bytes: int
+    sha256: str
+    spend: Spend
+    masked: dict[str, int]
+
+
+class EgressGate:
+    """One run's way out."""
+
+    def __init__(
+        self, settings: Settings, policy: Policy, config: FrontierConfig, task: Task, options: EgressOptions
+    ) -> None:
+        self.key = ""
+        self._policy, self._config, self._task, self._options = policy, config, task, options
+        self._run = options.run or uuid.uuid4().hex[:12]
+        directory = egress_dir(settings)
+        self._masker = Masker(task, policy.masking, installation_key(directory), policy.path)
+        self._log = EgressLog(directory)
+        self._day = DayAccount()
+        self._spent = Account()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._in_flight: set[int] = set()
+
+    @property
+    def spent(self) -> Account:
+        """What this run has sent and spent."""
+        return self._spent
+
+    def clear(self, request: Request) -> Cleared:
+        """The masked text."""
+        known = request.known if isinstance(request, FrontierRequest) else {}
+        return self._masker.mask(request.text, known)
+
+    def restore(self, cleared: Cleared, answer: Answer) -> Answer:
+        """The answer with the real values."""
+        return self._masker.restore(cleared.restored_by, answer)
+
+    def release(self, key: str, cleared: Cleared, body: bytes, ceiling: Usage) -> int:
+        """Records the request durably; waits for requests under way where their end may make room under a cap."""
+        spend = Spend(ceiling.total, self._config.prices.money(ceiling))
+        leaving = _Leaving(key, len(body), hashlib.sha256(body).hexdigest(), spend, cleared.masked)
+        is_new = self._policy.keep_bodies and self._log.keep_body(leaving.sha256, body)
+        with self._changed:
+            try:
+                appended = self._reserve(leaving)
+            except Exception:
+                if is_new:
+                    self._log.drop_body(leaving.sha256)
+                raise
+        self._log.make_durable(appended)
+        return appended.sequence
+
+    def settle(self, record: int, outcome: str, usage: Usage | None) -> None:
+        """Records how the request ended."""
+        spend = None if usage is None else Spend(usage.total, self._config.prices.money(usage))
+        values: Record = {
+            "kind": "ended",
+            "run": self._run,
+            "of": record,
+            "outcome": outcome,
+            "tokens": None,
+            "money": None,
+        }
+        if usage is not None and spend is not None:
+            values |= {
+                "tokens": spend.tokens, "money": spend.money, "prompt_tokens": usage.prompt_tokens,
+                "cached_tokens": usage.cached_tokens, "completion_tokens": usage.completion_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
+            }  # fmt: skip
+        with self._changed:
+            if self._closed:
+                # The run has been given up: the request stays in the record without its end, and counts as reserved.
+                return
+            self._in_flight.discard(record)
+            self._spent.settle(record, spend)
+            try:
+                with self._log.locked():
+                    self._log.append(values)
+            finally:
+                self._changed.notify_all()
+
+    def open_client(self) -> "FrontierClient":
+        """The client."""
+        from appliance.engines.frontier_client import FrontierClient
+
+        return FrontierClient(self._config, self.key)
+
+    def close(self) -> None:
+        """Ends the record."""
+        with self._changed:
+            self._closed = True
+            self._log.close()
+            self._changed.notify_all()
+
+    def _over(self, key: str, spend: Spend) -> tuple[str, str] | None:
+        """Scope and name of the first cap that the request would break."""
+        run_key = f"{self._run}/{key}"
+        day = self._day.catch_up(self._log.today())
+        checks: list[tuple[str, Callable[[], str | None]]] = [
+            ("the command", lambda: self._spent.over(self._options.caps, run_key, spend)),
+            ("run", lambda: self._spent.over(self._policy.run_caps, run_key, spend)),
+            ("day", lambda: day.over(self._policy.day_caps, run_key, spend)),
+        ]
+        return next(((scope, cap) for scope, check in checks if (cap := check())), None)
+
+    def _reserve(self, leaving: "_Leaving") -> Appended:
+        """The record of a request that no cap forbids."""
+        while True:
+            with self._log.locked():
+                over = self._over(leaving.document, leaving.spend)
+                if over is None:
+                    return self._record(leaving)
+                scope, cap = over
+                final = cap == "documents" or not self._in_flight
+                if final:
+                    self._log.append({"kind": "cap", "run": self._run, "cap": cap, "scope": scope})
+            if final:
+                raise Withheld(f"cap_{cap}", self._cap_message(scope, cap), ends=True)
+            self._changed.wait()
+
+    def _record(self, leaving: "_Leaving") -> Appended:
+        choice, endpoint, prices = self._config.choice, self._config.endpoint, self._config.prices
+        appended = self._log.append(
+            {
+                "kind": "sent", "run": self._run, "document": leaving.document, "task": self._task.name,
+                "data_class": self._task.data_class, "frontier": self._config.name, "destination": endpoint.url,
+                "model": choice.model, "policy": self._policy.sha256, "sha256": leaving.sha256,
+                "bytes": leaving.size_bytes, "body_kept": self._policy.keep_bodies, "masked": leaving.masked,
+                "reserved_tokens": leaving.spend.tokens, "reserved_money": leaving.spend.money,
+                "currency": prices.currency, "user": os.getuid(),
+            }
+        )  # fmt: skip
+        self._spent.reserve(appended.sequence, f"{self._run}/{leaving.document}", leaving.spend)
+        self._in_flight.add(appended.sequence)
+        return appended
+
+    def _cap_message(self, scope: str, cap: str) -> str:
+        caps = {"run": self._policy.run_caps, "day": self._policy.day_caps}.get(scope, self._options.caps)
+        most = {"documents": caps.documents, "tokens": caps.tokens, "money": caps.money}[cap]
+        unit = f" {self._config.prices.currency}" if cap == "money" else f" {cap}"
+        whose = "the command's cap" if scope == "the command" else f"the policy's cap of a {scope}"
+        return f"{whose} is reached: {most:,}{unit}"

@@ -1,0 +1,110 @@
+"""How things stand with egress on this machine, for `stillroom egress status`, `stillroom doctor` and screens."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from appliance.engines.frontier_config import frontier_names, load_frontier, read_key
+from appliance.errors import ApplianceError
+from appliance.routing.budget import Account, DayAccount
+from appliance.routing.egress_log import egress_dir, log_files
+from appliance.routing.policy import SYSTEM_DIR, Caps, Policy, load_policy
+from appliance.settings import Settings
+
+
+@dataclass(frozen=True)
+class FrontierState:
+    """One frontier of `config.toml`."""
+
+    name: str
+    host: str = ""
+    model: str = ""
+    problem: str = ""
+    """Why nothing can be sent to it; empty where something can."""
+
+
+@dataclass(frozen=True)
+class EgressState:
+    """What may leave, and what left today."""
+
+    on: bool
+    """Whether the policy lets anything leave; each task and each command is asked besides."""
+    reason: str
+    """Why not; empty where it is on."""
+    hint: str
+    policy: Policy | None
+    frontiers: tuple[FrontierState, ...]
+    today: Account
+    """Of the current day (UTC)."""
+
+    def record(self) -> dict[str, object]:
+        """As plain data."""
+        policy = self.policy
+        return {
+            "on": self.on, "reason": self.reason, "hint": self.hint,
+            "policy": None if policy is None else {
+                "path": str(policy.path), "sha256": policy.sha256, "data_classes": policy.data_classes,
+                "hosts": policy.hosts, "tasks": policy.tasks, "keep_bodies": policy.keep_bodies,
+                "masking": asdict(policy.masking),
+                "caps": {"run": asdict(policy.run_caps), "day": asdict(policy.day_caps)},
+            },
+            "frontiers": [asdict(frontier) for frontier in self.frontiers],
+            "today": {
+                "documents": len(self.today.documents), "requests": self.today.requests, "tokens": self.today.tokens,
+                "money": self.today.money,
+            },
+        }  # fmt: skip
+
+
+def egress_state(settings: Settings, environ: Mapping[str, str], system_dir: Path = SYSTEM_DIR) -> EgressState:
+    """How things stand; problems of policy and configuration are told, not raised."""
+    policy, reason, hint = None, "", ""
+    try:
+        policy = load_policy(settings, system_dir)
+        if not policy.enabled:
+            reason, hint = f"{policy.path} does not say enabled = true", "an administrator may change that"
+        elif not policy.data_classes or not policy.hosts:
+            reason = f"{policy.path} names no {'hosts' if policy.data_classes else 'data_classes'}"
+            hint = "an administrator may change that"
+    except ApplianceError as error:
+        reason, hint = error.message, error.hint
+    frontiers = _frontiers(settings, environ, policy)
+    return EgressState(not reason, reason, hint, policy, frontiers, spent_today(settings))
+
+
+def _frontiers(settings: Settings, environ: Mapping[str, str], policy: Policy | None) -> tuple[FrontierState, ...]:
+    states = []
+    for name in frontier_names(settings):
+        try:
+            config = load_frontier(settings, name)
+            host, model, problem = config.endpoint.host, config.choice.model, ""
+            try:
+                read_key(config.endpoint, environ)
+            except ApplianceError as error:
+                problem = error.message
+            if not problem and policy is not None and host.lower() not in policy.hosts:
+                problem = f"the policy does not name its host {host}"
+            states.append(FrontierState(name, host, model, problem))
+        except ApplianceError as error:
+            states.append(FrontierState(name, problem=error.message))
+    return tuple(states)
+
+
+def spent_today(settings: Settings) -> Account:
+    """The account of the current day."""
+    files = log_files(egress_dir(settings))
+    today = time.strftime("%Y-%m-%d.jsonl", time.gmtime())
+    if not files or files[-1].name < today:
+        return Account()
+    return DayAccount().catch_up(files[-1])
+
+
+def caps_line(caps: Caps, currency: str = "") -> str:
+    """Caps in words: `100 documents, 2,000,000 tokens, 5.00 USD`."""
+    parts = [
+        f"{caps.documents:,} documents" if caps.documents is not None else "",
+        f"{caps.tokens:,} tokens" if caps.tokens is not None else "",
+        f"{caps.money:,.2f} {currency}".strip() if caps.money is not None else "",
+    ]
+    return ", ".join(part for part in parts if part) or "none"

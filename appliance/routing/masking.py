@@ -1,0 +1,186 @@
+"""Takes out of a text what must not leave, puts placeholders in its place, and puts the values back into the answer.
+
+A placeholder is a keyed hash of the value: the same value has the same placeholder on this installation, and without
+the key nobody finds the value by trying. Whatever is not certain withholds the document.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from appliance.engines.frontier import Cleared, Withheld
+from appliance.errors import ResourceError
+from appliance.routing.detectors import DETECTORS, Finding, findings, joined
+from appliance.routing.policy import Masking, masked_fields
+from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.task import Task
+from appliance.tasks.values import find
+
+KEY_BYTES = 32
+_LABELS = {"mail": "MAIL", "iban": "IBAN", "card": "CARD", "national_id": "ID", "phone": "PHONE", "field": "FIELD"}
+_CODE_LETTERS = 10
+_PLACEHOLDER_LIKE = re.compile(rf"mask\W?_?(?:{'|'.join(_LABELS.values())})\W?_?[a-z]{{3}}", re.IGNORECASE)
+"""Placeholders, and what a careless model makes of them."""
+_LEAST_PART = 4
+"""Letters of a word of a masked value that is masked where it stands alone, as a family name does."""
+
+
+class Masker:
+    """Masks and restores for one task under one policy."""
+
+    def __init__(self, task: Task, masking: Masking, key: bytes, policy_path: Path = Path("policy")) -> None:
+        self._masking, self._key = masking, key
+        names = masked_fields(masking, task, policy_path)
+        self._fields = {
+            field.name: field.phrase or field.name.replace("_", " ") for field in task.asked if field.name in names
+        }
+
+    def mask(self, text: str, known: Mapping[str, Value]) -> Cleared:
+        """The text with placeholders.
+
+        Args:
+            known: Values of fields, from the local answer.
+
+        Raises:
+            Withheld: A value of a field is not known, or the text holds something like a placeholder, or something
+                is still found in it afterwards.
+        """
+        if _PLACEHOLDER_LIKE.search(text):
+            raise Withheld("placeholder_collision", "the document holds words like the placeholders of masking")
+        found = joined([*findings(text, self._masking.detectors), *self._fields_in(text, known)])
+        parts: list[str] = []
+        restored_by: dict[str, str] = {}
+        at = 0
+        for finding in found:
+            value = text[finding.start : finding.end]
+            placeholder = self._placeholder(finding.kind, value)
+            if restored_by.setdefault(placeholder, value) != value:
+                raise Withheld("placeholder_collision", "two values of the document have the same placeholder")
+            parts += [text[at : finding.start], _space(text, finding.start - 1), placeholder, _space(text, finding.end)]
+            at = finding.end
+        masked = "".join([*parts, text[at:]])
+        if left := findings(masked, self._masking.detectors):
+            raise Withheld("masking_failed", f"a {left[0].kind.replace('_', ' ')} is still found after masking")
+        return Cleared(masked, restored_by, dict(Counter(finding.kind for finding in found)))
+
+    def restore(self, restored_by: Mapping[str, str], answer: Answer) -> Answer:
+        """The answer with the values.
+
+        Raises:
+            Withheld: It holds something like a placeholder that stands for nothing of this document.
+        """
+        return {name: _restored(name, value, restored_by) for name, value in answer.items()}
+
+    def _placeholder(self, kind: str, value: str) -> str:
+        digest = hmac.digest(self._key, f"{kind}\0{value}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        number = int.from_bytes(digest)
+        letters: list[str] = []
+        for _ in range(_CODE_LETTERS):
+            number, rest = divmod(number, 26)
+            letters.append(chr(ord("A") + rest))
+        return f"MASK_{_LABELS[kind]}_{''.join(letters)}"
+
+    def _fields_in(self, text: str, known: Mapping[str, Value]) -> Iterator[Finding]:
+        """Every place of a value of the fields that the policy masks."""
+        for name, phrase in self._fields.items():
+            value = known.get(name)
+            values = [value] if isinstance(value, str) else list(value or ())
+            values += [found.group(1).strip() for found in _labelled(phrase).finditer(text)]
+            places = [place for value in values for place in _places(value, text)]
+            if not places and not self._masking.send_unfound:
+                message = f"the policy masks {name}, and no value of it is known in this document"
+                raise Withheld("unmasked_field", message)
+            for start, end in places:
+                yield Finding("field", start, end)
+
+
+def _labelled(phrase: str) -> re.Pattern[str]:
+    """What follows the field's name and a colon on a line."""
+    words = r"[ \t]+".join(re.escape(word) for word in phrase.split())
+    return re.compile(rf"^[ \t]*{words}[ \t]*[:=][ \t]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+
+
+def _places(value: str, text: str) -> list[tuple[int, int]]:
+    """Where the value and the longer words of it stand alone."""
+    words = [word.strip(".,;:()") for word in value.split()]
+    parts = [word for word in words if len(word) >= _LEAST_PART and word.isalpha() and word[0].isupper()]
+    return [place for part in dict.fromkeys([value, *parts]) if part for place in _occurrences(part, text)]
+
+
+def _occurrences(value: str, text: str) -> Iterator[tuple[int, int]]:
+    body = re.compile(r"\s+".join(re.escape(word) for word in value.split()), re.IGNORECASE)
+    at = 0
+    while (offset := find(value, text[at:])) is not None:
+        matched = body.match(text, at + offset)
+        if matched is None or matched.end() == matched.start():
+            return
+        yield matched.span()
+        at = matched.end()
+
+
+def _space(text: str, place: int) -> str:
+    """A blank between a placeholder and a letter that would grow into one word with it."""
+    return " " if 0 <= place < len(text) and (text[place].isalnum() or text[place] == "_") else ""
+
+
+def _restored(name: str, value: Value, restored_by: Mapping[str, str]) -> Value:
+    if isinstance(value, list):
+        return [str(_restored(name, text, restored_by)) for text in value]
+    if value is None:
+        return None
+    for placeholder, original in restored_by.items():
+        value = value.replace(placeholder, original)
+    if _PLACEHOLDER_LIKE.search(value):
+        raise Withheld("unrestorable", f"the answer's {name} holds a placeholder that stands for nothing here")
+    return value
+
+
+def installation_key(directory: Path) -> bytes:
+    """The key of this installation's placeholders; made when it is first needed.
+
+    Raises:
+        ResourceError: It cannot be made, or others can read it.
+    """
+    path = directory / "mask.key"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _make_key(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode, key = stat.S_IMODE(os.fstat(descriptor).st_mode), file.read(KEY_BYTES + 1)
+    except OSError as error:
+        raise ResourceError(f"cannot use the key of masking {path}: {error.strerror}; nothing leaves") from error
+    if mode & 0o077:
+        raise ResourceError(
+            f"others can read the key of masking {path} (mode {mode:04o}); nothing leaves", f"chmod 600 {path}"
+        )
+    if len(key) != KEY_BYTES:
+        raise ResourceError(
+            f"the key of masking {path} has not {KEY_BYTES} bytes; nothing leaves", "restore it, or delete it"
+        )
+    return key
+
+
+def _make_key(path: Path) -> None:
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        # Another process was first: its key holds.
+        pass
+    finally:
+        os.unlink(beside)
+
+
+assert set(_LABELS) == {*DETECTORS, "field"}

@@ -1,0 +1,218 @@
+"""What may leave the machine: `policy/egress.toml` of `/etc/stillroom` or of the home folder, never of a task folder.
+
+Without a policy, and with one that this program does not understand to the last key, nothing leaves.
+"""
+
+import hashlib
+import os
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.engines.frontier_config import FrontierConfig
+from appliance.errors import UsageError
+from appliance.routing.detectors import DETECTORS
+from appliance.settings import Settings
+from appliance.tasks.table import Table, nearest
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import DATA_CLASSES
+
+POLICY_NAME = "egress.toml"
+SYSTEM_DIR = Path("/etc/stillroom")
+POLICY_VERSION = 1
+_LARGEST_BYTES = 1_000_000
+_KEYS = ("version", "enabled", "data_classes", "hosts", "tasks", "keep_bodies", "masking", "caps")
+_CAP_KEYS = ("documents", "tokens", "money")
+
+
+class EgressRefused(UsageError):
+    """The policy, or its absence, lets nothing of this leave."""
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The most that may leave in one run or one day (UTC); None where there is no such cap."""
+
+    documents: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is capped."""
+        return not (self.documents is None and self.tokens is None and self.money is None)
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What is taken out of a text before it leaves."""
+
+    detectors: tuple[str, ...] = tuple(DETECTORS)
+    fields: tuple[str, ...] = ()
+    """Fields whose values are masked wherever they stand in the text; `FIELD` of every task, or `TASK.FIELD`."""
+    send_unfound: bool = False
+    """Whether a document leaves in which no value of such a field is known; otherwise it is withheld."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy file."""
+
+    path: Path
+    sha256: str
+    enabled: bool
+    data_classes: tuple[str, ...]
+    hosts: tuple[str, ...]
+    """Destinations, as host or host:port."""
+    tasks: tuple[str, ...] = ()
+    """Names of tasks; all of the data classes where it is empty."""
+    keep_bodies: bool = True
+    """Whether what left is kept beside the record of it."""
+    masking: Masking = field(default_factory=Masking)
+    run_caps: Caps = Caps()
+    day_caps: Caps = Caps()
+
+
+def policy_path(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Path | None:
+    """The policy file that holds: the machine's before the home folder's; None where there is none."""
+    for directory in (system_dir, settings.home_dir):
+        path = directory / "policy" / POLICY_NAME
+        # Whatever stands there counts, even a link to nothing: it is never passed over for a laxer one.
+        if os.path.lexists(path):
+            return path
+    return None
+
+
+def load_policy(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Policy:
+    """Reads the policy.
+
+    Raises:
+        EgressRefused: There is none, or others than its owner can write it.
+        UsageError: It says something that cannot be meant.
+    """
+    path = policy_path(settings, system_dir)
+    if path is None:
+        raise EgressRefused(
+            "egress is off: this machine has no policy that lets documents leave",
+            f"an administrator writes {settings.home_dir / 'policy' / POLICY_NAME} or one below {SYSTEM_DIR}",
+        )
+    data = _read(path)
+    try:
+        values = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not TOML: {error}; nothing leaves", "correct the file at that place") from error
+    return _policy(path, hashlib.sha256(data).hexdigest(), Table(values, str(path)))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise UsageError(f"cannot read the policy {path}: {error.strerror}; nothing leaves") from error
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_BYTES:
+            raise UsageError(f"the policy {path} is no file of at most 1 MB; nothing leaves")
+        if found.st_mode & 0o022 or found.st_uid not in (0, os.geteuid()):
+            mode = stat.S_IMODE(found.st_mode)
+            raise EgressRefused(
+                f"others can change the policy {path} (mode {mode:04o}); nothing leaves", f"chmod 600 {path}"
+            )
+        return file.read()
+
+
+def _policy(path: Path, sha256: str, table: Table) -> Policy:
+    table.refuse_unknown(_KEYS)
+    version = table.integer("version", least=1)
+    if version != POLICY_VERSION:
+        raise table.wrong("version", f"is {version}, this program knows {POLICY_VERSION}")
+    caps = table.table("caps")
+    caps.refuse_unknown(("run", "day"))
+    run, day = _caps(caps.table("run")), _caps(caps.table("day"))
+    enabled = table.flag("enabled", False)
+    if enabled and not day.given:
+        raise caps.wrong("day", "caps nothing", "add [caps.day] with documents, tokens or money")
+    hosts = tuple(host.lower() for host in table.texts("hosts"))
+    for host in hosts:
+        if "/" in host or "*" in host:
+            raise table.wrong("hosts", f'holds "{host}"', 'write hosts as "api.example.com" or "127.0.0.1:8080"')
+    return Policy(
+        path, sha256, enabled, _classes(table), hosts, table.texts("tasks"), table.flag("keep_bodies", True),
+        _masking(table.table("masking")), run, day,
+    )  # fmt: skip
+
+
+def _classes(table: Table) -> tuple[str, ...]:
+    return _known(table, "data_classes", DATA_CLASSES)
+
+
+def _known(table: Table, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    words = table.texts(key)
+    for word in words:
+        # Names the nearest known word.
+        Table({key: word}, table.file, table.prefix).choice(key, known)
+    return words
+
+
+def _masking(table: Table) -> Masking:
+    table.refuse_unknown(("detectors", "fields", "unfound"))
+    detectors = _known(table, "detectors", tuple(DETECTORS)) if "detectors" in table.values else tuple(DETECTORS)
+    unfound = table.choice("unfound", ("refuse", "send"), "refuse")
+    return Masking(detectors, table.texts("fields"), unfound == "send")
+
+
+def _caps(table: Table) -> Caps:
+    table.refuse_unknown(_CAP_KEYS)
+    documents, tokens = (
+        table.integer(key, least=0) if key in table.values else None for key in ("documents", "tokens")
+    )
+    money = 0.0 if table.values.get("money") in (0, 0.0) else table.number("money", None, 0, 1e9)
+    return Caps(documents, tokens, money)
+
+
+def check_allowed(policy: Policy, task: Task, config: FrontierConfig) -> None:
+    """Checks that the policy lets documents of the task go to the frontier.
+
+    Raises:
+        EgressRefused: It does not; says why.
+    """
+    if not policy.enabled:
+        raise EgressRefused(f"egress is off: {policy.path} does not say enabled = true")
+    if task.data_class not in policy.data_classes:
+        named = f"of class {task.data_class}" if task.data_class else "that names no data_class"
+        allowed = ", ".join(policy.data_classes) or "none"
+        raise EgressRefused(
+            f"the policy {policy.path} lets no documents of a task {named} leave (allowed: {allowed})",
+            f"task {task.name} stays on this machine, or an administrator changes the policy",
+        )
+    if policy.tasks and task.name not in policy.tasks:
+        raise EgressRefused(f"the policy {policy.path} does not name task {task.name}")
+    if config.endpoint.host.lower() not in policy.hosts:
+        raise EgressRefused(
+            f"the policy {policy.path} does not let anything go to {config.endpoint.host}",
+            f"allowed hosts: {', '.join(policy.hosts) or 'none'}",
+        )
+    masked_fields(policy.masking, task, policy.path)
+
+
+def masked_fields(masking: Masking, task: Task, path: Path) -> tuple[str, ...]:
+    """Names of the task's fields that the policy masks.
+
+    Raises:
+        EgressRefused: It names a field that the task does not have, so that a mistyped name masks nothing in silence.
+    """
+    names = [
+        name.partition(".")[2] or name
+        for name in masking.fields
+        if name.partition(".")[0] == task.name or "." not in name
+    ]
+    known = [field.name for field in task.asked]
+    for name in names:
+        if name not in known:
+            meant = nearest(name, known)
+            raise EgressRefused(
+                f"{path}: the policy masks the field {name}, which task {task.name} does not have; nothing leaves",
+                (f'did you mean "{meant}"? ' if meant else "") + 'a field of another task is named "TASK.FIELD"',
+            )
+    return tuple(names)
