@@ -8,10 +8,21 @@ from pathlib import Path
 
 import click
 
+from appliance.commands.corrections import correct_command, corrections_command
+from appliance.commands.job_control import (
+    cancel_command,
+    pause_command,
+    remove_command,
+    resume_command,
+    retry_command,
+)
+from appliance.commands.merge import merge_command
+from appliance.errors import UsageError
 from appliance.jobs.batch import export_rows
-from appliance.jobs.job import job_dir, read_config, remove_job
+from appliance.jobs.job import JobConfig, job_dir, read_config
 from appliance.jobs.ledger import DocumentEntry, JobSummary, LedgerReader, list_jobs, open_readonly
 from appliance.jobs.outputs import OutputFormat
+from appliance.jobs.reader_pool import STILL_WRITTEN
 from appliance.jobs.states import State
 from appliance.settings import Settings, load_settings
 from appliance.text import printable
@@ -21,7 +32,7 @@ _PAGE = 500
 
 @click.group("jobs")
 def command() -> None:
-    """List, show, resume, export and remove jobs."""
+    """List, show, pause, resume, retry, cancel, export and remove jobs."""
 
 
 @command.command("list")
@@ -45,43 +56,53 @@ def list_command(as_json: bool) -> None:
 @command.command("show")
 @click.argument("job")
 @click.option("--failed", is_flag=True, help="Also list the documents without an answer.")
+@click.option("--document", metavar="NAME", help="Show this document's row and its superseded rows instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show_command(job: str, failed: bool, as_json: bool) -> None:
+def show_command(job: str, failed: bool, document: str | None, as_json: bool) -> None:
     """Show one job; JOB is an id or its start."""
     directory = job_dir(_settings(), job)
     config = read_config(directory)
     with open_readonly(directory) as reader:
+        if document is not None:
+            _show_document(reader, document, as_json)
+            return
         summary = reader.summary()
         failures = _failures(reader) if failed else []
     if as_json:
         print(json.dumps({**asdict(summary), "config": asdict(config), "failures": failures}))
         return
-    facts = {
-        "job": summary.id, "name": summary.name, "state": f"{summary.state} {summary.message}".strip(),
-        "documents": f"{summary.total} ({summary.done} done, {summary.failed} failed,"
-        f" {summary.quarantined} of them quarantined)",
-        "speed": f"{summary.documents_per_second:.1f} documents/s in the latest run",
-        "model": f"{config.model_name} {config.model[:16]}" + (" (no gate found it READY)" if config.unsafe else ""),
-        "folder": config.documents_dir, "out": config.out_dir,
-    }  # fmt: skip
-    for name, value in facts.items():
+    for name, value in _facts(summary, config).items():
         print(f"{name + ':':11} {printable(value)}")
     for failure in failures:
         print(f"{failure['error']}  {printable(failure['document'])}  {printable(failure['message'])}")
 
 
-@command.command("resume")
-@click.argument("job")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-def resume_command(job: str, as_json: bool) -> None:
-    """Continue a job that was stopped, or do the documents that are new in its folder."""
-    from appliance.commands.run import run_and_tell
-    from appliance.models.manifest import verify_artifact
+def _facts(summary: JobSummary, config: JobConfig) -> dict[str, str]:
+    waiting = f", {summary.waiting} still being written" if summary.waiting else ""
+    return {
+        "job": summary.id, "name": summary.name, "state": f"{summary.state} {summary.message}".strip(),
+        "documents": f"{summary.total} ({summary.done} done, {summary.failed} failed,"
+        f" {summary.quarantined} of them quarantined{waiting})",
+        "speed": f"{summary.documents_per_second:.1f} documents/s in the latest run",
+        "model": f"{config.model_name} {config.model[:16]}" + (" (no gate found it READY)" if config.unsafe else ""),
+        "folder": config.documents_dir, "out": config.out_dir,
+    }  # fmt: skip
 
-    settings = _settings()
-    directory = job_dir(settings, job)
-    verify_artifact(Path(read_config(directory).artifact_dir))
-    run_and_tell(settings, directory, as_json)
+
+def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
+    """The state, the row and the superseded rows of one document."""
+    entry = reader.document(name)
+    if entry is None:
+        raise UsageError(f"the job has no document called {name}", "name it as `jobs show --failed` and the rows do")
+    row, former = reader.row(entry.id), reader.former_rows(entry.id)
+    if as_json:
+        values = {"document": entry.name, "state": entry.state, "row": asdict(row) if row else None}
+        print(json.dumps({**values, "superseded": [asdict(one) for one in former]}))
+        return
+    print(f"{printable(entry.name)}: {entry.state}")
+    for said, one in [("row", row), *(("superseded", one) for one in former)]:
+        if one is not None:
+            print(f"{said}: {printable(one.to_json())}")
 
 
 @command.command("export")
@@ -98,18 +119,11 @@ def export_command(job: str, out_dir: Path, output_format: str, as_json: bool) -
     _done(as_json, {"job": directory.name, "output": str(path)}, f"rows: {printable(str(path))}")
 
 
-@command.command("remove")
-@click.argument("job")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def remove_command(job: str, yes: bool, as_json: bool) -> None:
-    """Delete a job with its rows and all text that it kept; files in its output folder stay."""
-    settings = _settings()
-    identifier = job_dir(settings, job).name
-    if not yes:
-        click.confirm(f"delete job {identifier} with its rows and texts?", abort=True, err=True)
-    remove_job(settings, identifier)
-    _done(as_json, {"removed": identifier}, f"removed {identifier}")
+for _added in (pause_command, resume_command, retry_command, cancel_command, remove_command):
+    command.add_command(_added)
+command.add_command(merge_command)
+command.add_command(correct_command)
+command.add_command(corrections_command)
 
 
 def _settings() -> Settings:
@@ -131,7 +145,7 @@ def _job_line(job: JobSummary) -> str:
 def _failures(reader: LedgerReader) -> list[dict[str, str]]:
     """Documents without an answer, in path order of each state."""
     failures: list[dict[str, str]] = []
-    for state in (State.FAILED, State.QUARANTINED):
+    for state in (State.FAILED, State.QUARANTINED, State.PAUSED):
         offset = 0
         while page := reader.documents_page(state, offset, _PAGE):
             failures += [_failure(reader, entry) for entry in page]
@@ -140,5 +154,7 @@ def _failures(reader: LedgerReader) -> list[dict[str, str]]:
 
 
 def _failure(reader: LedgerReader, entry: DocumentEntry) -> dict[str, str]:
+    if entry.state is State.PAUSED:
+        return {"document": entry.name, "error": "still_written", "message": STILL_WRITTEN}
     row = reader.row(entry.id)
     return {"document": entry.name, "error": entry.error or "", "message": row.error_message if row else ""}

@@ -1,24 +1,33 @@
 """`stillroom run`: a folder of documents to rows."""
 
+import contextlib
 import json
+import os
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 
+from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
 from appliance.commands.progress import ProgressLine
-from appliance.errors import NotAllGood
-from appliance.jobs.batch import BatchOutcome, BatchRequest, prepare, run_job
-from appliance.jobs.outputs import OutputFormat
+from appliance.errors import NotAllGood, UsageError
+from appliance.jobs.batch import BatchOutcome, BatchRequest, Report, run_request
+from appliance.jobs.job import DEFAULT_SETTLE_SECONDS, DEFAULT_WORKERS
+from appliance.jobs.outputs import OutputFormat, require_format
+from appliance.jobs.rows import Row
+from appliance.routing.policy import Caps
 from appliance.settings import Settings, load_settings
-from appliance.text import printable
+from appliance.text import human_count, printable
+
+_MOST_WORKERS = 64
 
 
 @click.command("run")
 @click.argument("task", type=click.Path(path_type=Path))
 @click.argument("documents", type=click.Path(path_type=Path))
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder for the rows.")
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), help="Folder for the rows.")
 @click.option("--model", help="Identity, name or artifact folder of the model; default is the active one of the task.")
 @click.option(
     "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl",
@@ -28,52 +37,163 @@ from appliance.text import printable
     "--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents in path order; 0 means all."
 )
 @click.option(
+    "--workers", type=click.IntRange(1, _MOST_WORKERS), default=DEFAULT_WORKERS, show_default=True,
+    help="Processes that read documents.",
+)  # fmt: skip
+@click.option("--shard", default="", metavar="K/N", help="Only this part of the folder; `jobs merge` joins the parts.")
+@click.option(
     "--keep-text", type=click.Choice(["all", "none"]), default="all", show_default=True, envvar="STILLROOM_KEEP_TEXT",
     help="Whether the job keeps the text of the documents.",
 )  # fmt: skip
+@click.option(
+    "--settle", type=click.FloatRange(min=0, max=3600), default=DEFAULT_SETTLE_SECONDS, show_default=True,
+    envvar="STILLROOM_SETTLE_SECONDS", metavar="SECONDS",
+    help="A file that changed less than this long ago is looked at twice; one that changes waits for the next run.",
+)  # fmt: skip
+@click.option(
+    "--dry-run", type=click.IntRange(min=1, max=1000), metavar="N",
+    help="Only show the rows of the first N documents; nothing is kept.",
+)  # fmt: skip
+@click.option("--detach", is_flag=True, help="Run in the background, whatever becomes of this terminal.")
+@click.option("--fallback", help="Frontier that is asked where the model is not sure: lets those documents leave.")
+@click.option(
+    "--threshold", metavar="X|auto",
+    help="Confidence below which a field goes to the fallback; auto chooses it on labelled rows.",
+)  # fmt: skip
+@click.option(
+    "--labelled", "labelled_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Labelled rows for auto; default is dataset/test.jsonl of the task folder.",
+)  # fmt: skip
+@click.option("--budget", type=click.FloatRange(min=0), help="Most money per 1,000 documents that auto may choose.")
+@click.option("--cap-documents", type=click.IntRange(min=0), help="At most so many documents leave in this run.")
+@click.option("--cap-tokens", type=click.IntRange(min=0), help="At most so many tokens are used in this run.")
+@click.option("--cap-money", type=click.FloatRange(min=0), help="At most so much money is spent in this run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def command(
     task: Path,
     documents: Path,
-    out_dir: Path,
+    out_dir: Path | None,
     model: str | None,
     output_format: str,
     limit: int,
+    workers: int,
+    shard: str,
     keep_text: str,
+    settle: float,
+    dry_run: int | None,
+    detach: bool,
+    fallback: str | None,
+    threshold: str | None,
+    labelled_path: Path | None,
+    budget: float | None,
+    cap_documents: int | None,
+    cap_tokens: int | None,
+    cap_money: float | None,
     as_json: bool,
 ) -> None:
     """Run TASK (a task file or folder) over the folder DOCUMENTS.
 
     The same command again continues: finished documents are not repeated, new and changed ones are done.
     """
-    import os
-
+    if out_dir is None and dry_run is None:
+        raise UsageError("no folder for the rows is named", "add `--out DIR`, or look first with `--dry-run 3`")
     settings = load_settings(dict(os.environ))
-    request = BatchRequest(task, documents, out_dir, model, OutputFormat(output_format), limit, keep_text)
-    run_and_tell(settings, prepare(settings, request), as_json)
+    request = BatchRequest(
+        task, documents, out_dir or Path(), model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
+    )
+    require_format(request.output_format)
+    asked = FallbackOptions(fallback, threshold, labelled_path, budget, Caps(cap_documents, cap_tokens, cap_money))
+    request = replace(request, fallback=chosen_fallback(settings, request, asked))
+    _start(settings, request, dry_run, detach, as_json)
 
 
-def run_and_tell(settings: Settings, job_dir: Path, as_json: bool) -> None:
-    """Runs the job and says how it ended; stdout gets only the JSON object.
+def _start(settings: Settings, request: BatchRequest, dry_run: int | None, detach: bool, as_json: bool) -> None:
+    if dry_run is not None:
+        _dry_run(settings, request, dry_run, as_json)
+    elif detach:
+        from appliance.jobs.control import start_detached
+
+        tell_detached(settings, start_detached(settings, request), as_json)
+    else:
+        run_and_tell(lambda progress: run_request(settings, request, progress), as_json)
+
+
+def run_and_tell(run: Callable[[Callable[[Report], None]], BatchOutcome], as_json: bool) -> None:
+    """Runs a job and says how it ended; stdout gets only the JSON object.
 
     Raises:
-        NotAllGood: Some documents failed.
+        NotAllGood: Some documents have no answer.
     """
     progress = ProgressLine()
     try:
-        outcome = run_job(settings, job_dir, progress)
+        outcome = run(progress)
     finally:
         progress.end()
     if as_json:
         print(json.dumps(_as_json(outcome)))
     else:
         _tell(outcome)
-    if outcome.summary.failed:
-        summary = outcome.summary
+    refuse_unfinished(outcome)
+
+
+def refuse_unfinished(outcome: BatchOutcome) -> None:
+    """Ends the command with exit code 3 where documents have no answer, so that no script takes them for done.
+
+    Raises:
+        NotAllGood: Documents failed, or their files were still being written.
+    """
+    summary = outcome.summary
+    if summary.failed:
         raise NotAllGood(
             f"{summary.failed} of {summary.total} documents failed",
             f"`stillroom jobs show {summary.id} --failed` lists them with their reasons",
         )
+    if summary.waiting:
+        raise NotAllGood(
+            f"{human_count(summary.waiting, 'file')} of {summary.total} still being written",
+            f"when they are complete, `stillroom jobs resume {summary.id}` reads them",
+        )
+
+
+def tell_detached(settings: Settings, job: str, as_json: bool) -> None:
+    """Says which job runs in the background and where its log is."""
+    from appliance.jobs.detached import log_path
+
+    log = str(log_path(settings.jobs_dir / job))
+    if as_json:
+        print(json.dumps({"job": job, "log": log}))
+        return
+    lines = [f"job {job} runs in the background; its log is {printable(log)}"]
+    lines += [f"watch: stillroom jobs show {job}", f"stop:  stillroom jobs pause {job}"]
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _dry_run(settings: Settings, request: BatchRequest, documents: int, as_json: bool) -> None:
+    from appliance.jobs.preview import dry_run
+    from appliance.jobs.stopping import Stop, stopped_by_signals
+
+    stop = Stop()
+    with stopped_by_signals(stop):
+        rows = dry_run(settings, request, documents, stop)
+    for row in rows:
+        print(row.to_json() if as_json else _row_text(row))
+    if stop.gently:
+        raise KeyboardInterrupt
+    sys.stderr.write(f"dry run of {human_count(len(rows), 'document')}: nothing was kept\n")
+    failed = sum(row.fields is None for row in rows)
+    if failed:
+        raise NotAllGood(f"{failed} of {len(rows)} documents failed", "")
+
+
+def _row_text(row: Row) -> str:
+    lines = [printable(row.document)]
+    if row.fields is None:
+        lines.append(f"  {row.error}: {printable(row.error_message)}")
+    for name, value in (row.fields or {}).items():
+        shown = "; ".join(value) if isinstance(value, list) else value
+        confidence = f"  ({row.confidence[name]:.2f})" if name in row.confidence else ""
+        lines.append(f"  {name}: {printable(shown) if shown is not None else '-'}{confidence}")
+    return "\n".join(lines)
 
 
 def _as_json(outcome: BatchOutcome) -> dict[str, object]:
@@ -98,4 +218,6 @@ def _tell(outcome: BatchOutcome) -> None:
             f" {outcome.new_documents} of them in this run ({outcome.seconds:.1f} s{speed})"
         ]
     lines += [f"rows: {printable(str(outcome.output_path))}", f"job: {summary.id}"]
-    sys.stderr.write("\n".join(lines) + "\n")
+    # The rows are there: a full disk under the messages makes the run no failure.
+    with contextlib.suppress(OSError):
+        sys.stderr.write("\n".join(lines) + "\n")

@@ -1,32 +1,57 @@
 """One command's worth of a job: choose the model, list the folder, run what has no row yet, write the rows out."""
 
+import contextlib
 import fcntl
 import os
-import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 
-from appliance.documents.folder import document_name, hash_descriptor, open_document, walk
-from appliance.documents.problems import DocumentError
-from appliance.errors import ApplianceError, Interrupted, UsageError
-from appliance.jobs.job import JobConfig, job_id, open_job_dir, process_mark, read_config, take_lock, task_path
-from appliance.jobs.ledger import JobSummary, open_readonly
-from appliance.jobs.ledger_writer import Ledger, PendingDocument
+from appliance.documents.folder import document_name
+from appliance.documents.sandbox import ReaderLimits
+from appliance.errors import ApplianceError, Interrupted, ResourceError, UsageError
+from appliance.jobs.fallback import fallback_config, open_fallback
+from appliance.jobs.intake import take_in
+from appliance.jobs.job import (
+    DEFAULT_SETTLE_SECONDS,
+    DEFAULT_WORKERS,
+    JobConfig,
+    finish_removals,
+    job_folder,
+    job_id,
+    process_mark,
+    read_config,
+    task_path,
+    write_job,
+)
+from appliance.jobs.ledger import JobSummary, database_error, open_readonly
+from appliance.jobs.ledger_writer import Ledger
+from appliance.jobs.locks import JobLock, Purpose, take_lock
 from appliance.jobs.outputs import OutputFormat, write_rows
-from appliance.jobs.runner import Progress, RunLimits, Stop, Supervisor
+from appliance.jobs.runner import Progress, RunLimits, Supervisor, Work
+from appliance.jobs.shards import shard_out_dir, shared_shard
 from appliance.jobs.states import State
+from appliance.jobs.stopping import Stop, stopped_by_signals
 from appliance.models.manifest import Manifest, read_manifest, verify_artifact
 from appliance.models.store import Store
+from appliance.routing.policy import Caps
 from appliance.settings import Settings
 from appliance.tasks.task import Task, load_task, task_hash
+from appliance.text import human_count
 
-_BATCH = 500
 _ENGINE_WAIT_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class FallbackRequest:
+    """Which frontier is asked, and below which confidence; asking for it is the flag that lets documents leave."""
+
+    name: str
+    threshold: float
+    caps: Caps = field(default_factory=Caps)
 
 
 @dataclass(frozen=True)
@@ -41,6 +66,12 @@ class BatchRequest:
     output_format: OutputFormat = OutputFormat.JSONL
     limit: int = 0
     keep_text: str = "all"
+    workers: int = DEFAULT_WORKERS
+    settle_seconds: float = DEFAULT_SETTLE_SECONDS
+    shard: str = ""
+    """`K/N`: only this part of the folder, with an output folder of its own in `out_dir`."""
+    fallback: FallbackRequest | None = None
+    """Who is asked where the local model is not sure; None keeps every document on this machine."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +82,8 @@ class Report:
     before: int
     """Documents that had their row when the run began."""
     progress: Progress
+    stopping: bool = False
+    """A person asked for the end: only what is in flight is finished."""
 
 
 @dataclass(frozen=True)
@@ -96,155 +129,215 @@ def choose_model(settings: Settings, task: Task, model: str | None) -> tuple[Pat
     return directory, manifest
 
 
-def prepare(settings: Settings, request: BatchRequest) -> Path:
-    """Checks everything that can be checked before work starts; gives the job's folder."""
+@dataclass(frozen=True)
+class Plan:
+    """A job as asked for: everything checked that can be, nothing done yet."""
+
+    config: JobConfig
+    task: Task
+    task_text: bytes
+
+
+def plan(settings: Settings, request: BatchRequest) -> Plan:
+    """Checks everything that can be checked in a moment; writes nothing.
+
+    Raises:
+        ApplianceError: The task, the model or the folder is not as it must be.
+    """
     task = load_task(request.task_path)
     if not request.documents_dir.is_dir():
         raise UsageError(f"no folder of documents at {request.documents_dir}", "name a folder that holds the documents")
     documents_dir = _storable(request.documents_dir.resolve())
     out_dir = _storable(request.out_dir.absolute())
     directory, manifest = choose_model(settings, task, request.model)
-    verify_artifact(directory)
     ready = manifest.verdict is not None and manifest.verdict.verdict == "READY"
+    asked_hash = task_hash(task)
+    variant: tuple[str, ...] = ()
+    if request.shard:
+        out_dir = shard_out_dir(out_dir, request.shard)
+        variant = (f"shard {request.shard}",)
+    fallback = None
+    if request.fallback is not None:
+        wanted = request.fallback
+        fallback = fallback_config(settings, task, wanted.name, wanted.threshold, wanted.caps)
+        variant = (*variant, fallback.variant())
     config = JobConfig(
-        job_id(task.name, task_hash(task), manifest.identity, documents_dir), task_hash(task), str(documents_dir),
+        job_id(task.name, asked_hash, manifest.identity, documents_dir, variant), asked_hash, str(documents_dir),
         str(directory), manifest.identity, manifest.name, not ready, request.keep_text, str(out_dir),
-        request.output_format, request.limit,
+        request.output_format, request.limit, request.workers, request.settle_seconds, request.shard, fallback,
     )  # fmt: skip
     path = request.task_path / "task.toml" if request.task_path.is_dir() else request.task_path
-    return open_job_dir(settings, config, path.read_bytes())
+    return Plan(config, task, path.read_bytes())
 
 
-def run_job(settings: Settings, directory: Path, report: Callable[[Report], None]) -> BatchOutcome:
-    """Runs or continues the job in this folder and writes its rows out.
+def refuse_own_files_as_documents(settings: Settings, config: JobConfig) -> None:
+    """Checks that neither rows nor the state of jobs become documents of the next run.
+
+    Raises:
+        UsageError: The output folder or the home folder lies in the folder of documents.
+    """
+    for name, directory in (("output", Path(config.out_dir)), ("home", settings.home_dir)):
+        path = directory.resolve()
+        hidden = path.is_relative_to(config.documents_dir) and any(
+            part.startswith(".") for part in path.relative_to(config.documents_dir).parts
+        )
+        if path.is_relative_to(config.documents_dir) and not hidden:
+            raise UsageError(
+                f"the {name} folder {directory} lies in the folder of documents", "name a folder outside of it"
+            )
+
+
+def run_request(settings: Settings, request: BatchRequest, report: Callable[[Report], None]) -> BatchOutcome:
+    """Makes the job, or continues the one of the same task, model and folder.
 
     Raises:
         Interrupted: A person stopped the run; finished documents keep their rows.
     """
-    started = time.monotonic()
-    lock = take_lock(directory)
-    try:
-        config = read_config(directory)
-        task = load_task(task_path(directory))
-        ledger = Ledger(directory, config.id, job_name(config, task), task.name, config.model)
+    planned = plan(settings, request)
+    refuse_own_files_as_documents(settings, planned.config)
+    verify_artifact(Path(planned.config.artifact_dir))
+    finish_removals(settings)
+    while True:
+        directory = job_folder(settings, planned.config)
         try:
-            with _interruptible() as stop:
-                new_documents = _run_in_ledger(settings, directory, task, ledger, stop, report)
-        finally:
+            lock = take_lock(directory, Purpose.RUN)
+        except UsageError:  # It was removed in between.
+            continue
+        with lock:
+            write_job(directory, planned.config, planned.task_text)
+            return _run_locked(settings, lock, report)
+
+
+def run_job(settings: Settings, directory: Path, report: Callable[[Report], None]) -> BatchOutcome:
+    """Continues the job in this folder and writes its rows out.
+
+    Raises:
+        Interrupted: A person stopped the run; finished documents keep their rows.
+    """
+    with take_lock(directory, Purpose.RUN) as lock:
+        verify_artifact(Path(read_config(directory).artifact_dir))
+        return _run_locked(settings, lock, report)
+
+
+def _run_locked(settings: Settings, lock: JobLock, report: Callable[[Report], None]) -> BatchOutcome:
+    config = read_config(lock.directory)
+    with shared_shard(lock.directory, config):
+        return _run_held(settings, lock, config, report)
+
+
+def _run_held(settings: Settings, lock: JobLock, config: JobConfig, report: Callable[[Report], None]) -> BatchOutcome:
+    started = time.monotonic()
+    directory = lock.directory
+    task = load_task(task_path(directory))
+    stop = Stop(lock)
+    ledger = open_ledger(directory, config, task)
+    try:
+        with stopped_by_signals(stop):
+            work = Work(config, task, task_path(directory), ledger)
+            new_documents, output_path = _run_in_ledger(settings, work, stop, report)
+        summary = ledger.reader.summary()
+    except BaseException as error:
+        with contextlib.suppress(ApplianceError):  # The first error is the one to show.
             ledger.close()
-        with open_readonly(directory) as reader:
-            summary = reader.summary()
-        if summary.state is State.INTERRUPTED:
-            finished = summary.done + summary.failed
-            raise Interrupted(
-                f"stopped with {finished} of {summary.total} documents finished",
-                f"`stillroom jobs resume {config.id}` goes on where it stopped",
-            )
-        output_path = export_rows(directory, Path(config.out_dir), OutputFormat(config.output_format))
-        return BatchOutcome(summary, output_path, new_documents, time.monotonic() - started)
-    finally:
-        os.close(lock)
+        if isinstance(error, sqlite3.Error):
+            raise database_error(directory, error) from error
+        raise
+    ledger.close()
+    if output_path is None:
+        finished = summary.done + summary.failed
+        raise Interrupted(
+            f"{summary.state} with {finished} of {summary.total} documents finished",
+            f"`stillroom jobs resume {config.id}` goes on where it stopped",
+        )
+    return BatchOutcome(summary, output_path, new_documents, time.monotonic() - started)
+
+
+def open_ledger(directory: Path | None, config: JobConfig, task: Task) -> Ledger:
+    """The writing side of a job's ledger; only for the holder of the job's lock, or for one in memory."""
+    return Ledger(directory, config.id, job_name(config, task), task.name, config.model)
 
 
 def job_name(config: JobConfig, task: Task) -> str:
     """What people call the job: its task and its folder."""
-    return f"{task.name} {Path(config.documents_dir).name}"
+    name = f"{task.name} {Path(config.documents_dir).name}"
+    return f"{name} {config.shard}" if config.shard else name
 
 
 def export_rows(directory: Path, out_dir: Path, output_format: OutputFormat) -> Path:
     """Writes the rows that the job has so far; gives the file's path."""
-    names = [field.name for field in load_task(task_path(directory)).asked]
+    task = load_task(task_path(directory))
     with open_readonly(directory) as reader:
-        return write_rows(reader.rows(), names, out_dir, output_format)
+        return write_rows(reader.rows(), task.asked, out_dir, output_format)
 
 
 def _run_in_ledger(
-    settings: Settings, directory: Path, task: Task, ledger: Ledger, stop: Stop, report: Callable[[Report], None]
-) -> int:
-    config = read_config(directory)
+    settings: Settings, work: Work, stop: Stop, report: Callable[[Report], None]
+) -> tuple[int, Path | None]:
+    """How many documents got their row, and where all rows are; None where the run was stopped before."""
+    ledger = work.ledger
     new_documents = 0
     ledger.begin_run(State.QUEUED, process_mark(os.getpid()))
     try:
-        _add_documents(config, ledger, stop)
+        listed = take_in(work.config, ledger, stop)
         if ledger.pending(b"", 1) and not stop.gently:
-            with _engine_lock(settings, stop):
-                ledger.begin_run(State.RUNNING, process_mark(os.getpid()))
-                total, before = ledger.counts()
-                limits = RunLimits(threads=settings.threads)
-                supervisor = Supervisor(directory, config, task, ledger, limits, stop)
-                supervisor.run(lambda progress: report(Report(total, before, progress)))
-                new_documents = supervisor.finished
+            with engine_lock(settings, stop) as taken:
+                new_documents = _run_supervisor(settings, work, stop, report) if taken else 0
+        if stop.gently and (not listed or ledger.pending(b"", 1)):
+            ledger.end_run(stop.state)
+            return new_documents, None
+        # Only when the rows are out the job is done: a kill before that leaves one that resumes.
+        config = work.config
+        output_path = export_rows(work.task_path.parent, Path(config.out_dir), OutputFormat(config.output_format))
     except ApplianceError as error:
         _end(ledger, State.FAILED, error.message)
         raise
     except BaseException:
         _end(ledger, State.INTERRUPTED, "the program ended unexpectedly")
         raise
-    ledger.end_run(State.INTERRUPTED if stop.gently and ledger.pending(b"", 1) else State.DONE)
-    return new_documents
+    waiting = ledger.reader.summary().waiting
+    ledger.end_run(State.DONE, f"{human_count(waiting, 'file')} still being written" if waiting else "")
+    return new_documents, output_path
+
+
+def _run_supervisor(settings: Settings, work: Work, stop: Stop, report: Callable[[Report], None]) -> int:
+    """Answers what has no row yet; gives how many documents got theirs."""
+    work.ledger.begin_run(State.RUNNING, process_mark(os.getpid()))
+    total, before = work.ledger.counts()
+    if work.config.fallback is not None:
+        fallback = open_fallback(settings, work.config.fallback, work.task, work.config.id)
+        work = replace(work, fallback=fallback)
+    limits = RunLimits(settings.threads, reader_limits=ReaderLimits(policy=settings.sandbox))
+    supervisor = Supervisor(work, limits, stop)
+    supervisor.run(lambda progress: report(Report(total, before, progress, stop.gently)))
+    return supervisor.finished
 
 
 def _end(ledger: Ledger, state: State, message: str) -> None:
     """Notes how a failing run ended; if even that cannot be written, the first error is the one to show."""
-    try:
+    with contextlib.suppress(ApplianceError):
         ledger.end_run(state, message)
-    except ApplianceError:
-        return
-
-
-def _add_documents(config: JobConfig, ledger: Ledger, stop: Stop) -> None:
-    folder = Path(config.documents_dir)
-    found = islice(walk(folder), config.limit or None)
-    while batch := list(islice(found, _BATCH)):
-        for document in ledger.add_documents(batch):
-            if _has_other_bytes(folder, document, ledger):
-                ledger.supersede(document)
-        if stop.gently:
-            return
-
-
-def _has_other_bytes(folder: Path, document: PendingDocument, ledger: Ledger) -> bool:
-    try:
-        descriptor = open_document(folder, document.path)
-        try:
-            return hash_descriptor(descriptor) != ledger.sha256(document)
-        finally:
-            os.close(descriptor)
-    except DocumentError:
-        return True
 
 
 @contextmanager
-def _engine_lock(settings: Settings, stop: Stop) -> Iterator[None]:
-    """One engine at a time on a machine: later jobs wait here and show as queued."""
-    descriptor = os.open(settings.home_dir / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def engine_lock(settings: Settings, stop: Stop) -> Iterator[bool]:
+    """One engine at a time on a machine: later jobs wait here and show as queued; False where one was stopped."""
+    path = settings.home_dir / "engine.lock"
     try:
-        while not stop.gently:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ResourceError(f"cannot open {path}: {error.strerror}", "check the rights and the free space") from error
+    try:
+        taken = False
+        while not taken and not stop.gently:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                taken = True
             except BlockingIOError:
                 time.sleep(_ENGINE_WAIT_SECONDS)
-        yield
+                stop.look()
+        yield taken
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _interruptible() -> Iterator[Stop]:
-    """The first Ctrl-C or SIGTERM asks for a gentle end, the second for one at once."""
-    stop = Stop()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.at_once = stop.gently
-        stop.gently = True
-
-    former = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _storable(path: Path) -> Path:

@@ -1,23 +1,47 @@
 """A job: what is asked of which folder with which model, and the folder that holds its state."""
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from appliance.errors import ApplianceError, ResourceError, UsageError
 from appliance.settings import Settings
 
 JOB_VERSION = 1
+DEFAULT_WORKERS = 2
+DEFAULT_SETTLE_SECONDS = 2.0
+REMOVED_PREFIX = ".removed-"
+"""A job's folder is renamed to this before its files go, so that a removal that is cut short is finished later."""
 LEDGER_NAME = "job.db"
 _CONFIG_NAME = "job.toml"
 _TASK_NAME = "task.toml"
-_LOCK_NAME = "lock"
+
+
+@dataclass(frozen=True)
+class FallbackConfig:
+    """Who is asked where the local model is not sure; resolved, and part of what makes the job this one."""
+
+    name: str
+    """Of the frontier in `config.toml`."""
+    threshold: float
+    """Fields whose confidence is below it go out."""
+    model: str
+    """Identity of the frontier."""
+    policy: str
+    """SHA-256 of the policy that lets documents leave."""
+    cap_documents: int = 0
+    """At most so many documents leave in one run; 0 means no cap, as with the others."""
+    cap_tokens: int = 0
+    cap_money: float = 0.0
+
+    def variant(self) -> str:
+        """What makes a job with this fallback another one than without; caps do not."""
+        return f"fallback {self.name} {self.model} below {self.threshold!r} by policy {self.policy}"
 
 
 @dataclass(frozen=True)
@@ -39,12 +63,24 @@ class JobConfig:
     output_format: str
     limit: int
     """Only the first so many documents of the folder, in path order; 0 means all."""
+    workers: int = DEFAULT_WORKERS
+    """Reader processes."""
+    settle_seconds: float = DEFAULT_SETTLE_SECONDS
+    """A file that changed less than this long ago is looked at twice before it is read."""
+    shard: str = ""
+    """`K/N`: only the documents of this part of the folder; empty means all of them."""
+    fallback: FallbackConfig | None = None
+    """None keeps every document on this machine."""
     version: int = JOB_VERSION
 
 
-def job_id(task_name: str, task_hash: str, model: str, documents_dir: Path) -> str:
-    """The id: the same task, model and folder are the same job, so that a re-run continues it."""
-    digest = hashlib.sha256(json.dumps([task_hash, model, str(documents_dir)]).encode()).hexdigest()
+def job_id(task_name: str, task_hash: str, model: str, documents_dir: Path, variant: tuple[str, ...] = ()) -> str:
+    """The id: the same task, model and folder are the same job, so that a re-run continues it.
+
+    Args:
+        variant: What else makes it another job, such as a shard of the folder; empty for a plain run.
+    """
+    digest = hashlib.sha256(json.dumps([task_hash, model, str(documents_dir), *variant]).encode()).hexdigest()
     return f"{re.sub('[^a-z0-9]+', '-', task_name.lower()).strip('-')[:24] or 'job'}-{digest[:10]}"
 
 
@@ -64,19 +100,45 @@ def job_dir(settings: Settings, identifier: str) -> Path:
 
 def job_dirs(settings: Settings) -> list[Path]:
     """Folders of all jobs, by id."""
-    if not settings.jobs_dir.is_dir():
+    try:
+        with os.scandir(settings.jobs_dir) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(path for path in settings.jobs_dir.iterdir() if (path / _CONFIG_NAME).is_file())
+    root = os.fspath(settings.jobs_dir)
+    return [settings.jobs_dir / name for name in names if os.path.isfile(f"{root}/{name}/{_CONFIG_NAME}")]
+
+
+def job_folder(settings: Settings, config: JobConfig) -> Path:
+    """Makes the job's folder where it is missing; gives its path."""
+    directory = settings.jobs_dir / config.id
+    try:
+        for made in (settings.jobs_dir, directory):
+            made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot make {directory}: {error.strerror}", "check the free space and the rights of the home folder"
+        ) from error
+    return directory
+
+
+def write_job(directory: Path, config: JobConfig, task_text: bytes) -> None:
+    """Writes what the job is about; only the holder of the job's lock may call this."""
+    write_whole(directory / _TASK_NAME, task_text)
+    write_whole(directory / _CONFIG_NAME, config_text(config).encode())
 
 
 def open_job_dir(settings: Settings, config: JobConfig, task_text: bytes) -> Path:
-    """Makes the job's folder, or finds the one that a former run of the same job has left."""
-    directory = settings.jobs_dir / config.id
-    for made in (settings.jobs_dir, directory):
-        made.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(directory / _TASK_NAME, task_text)
-    write_whole(directory / _CONFIG_NAME, config_text(config).encode())
+    """Makes the job's folder with its files, or finds the one that a former run of the same job has left."""
+    directory = job_folder(settings, config)
+    write_job(directory, config, task_text)
     return directory
+
+
+def finish_removals(settings: Settings) -> None:
+    """Deletes what is left of jobs whose removal was cut short."""
+    for directory in settings.jobs_dir.glob(REMOVED_PREFIX + "*"):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def task_path(directory: Path) -> Path:
@@ -84,17 +146,29 @@ def task_path(directory: Path) -> Path:
     return directory / _TASK_NAME
 
 
+def job_file(directory: Path) -> Path:
+    """The job's configuration; a folder without one is no job."""
+    return directory / _CONFIG_NAME
+
+
 def config_text(config: JobConfig) -> str:
     """The configuration as TOML."""
-    lines = ["# Written by `stillroom run`; what this job does and may not change any more"]
+    lines = ["# Written by `stillroom run`; what this job does and may not change any more", *_entries(config)]
+    if config.fallback is not None:
+        lines += ["", "[fallback]", *_entries(config.fallback)]
+    return "\n".join(lines) + "\n"
+
+
+def _entries(config: JobConfig | FallbackConfig) -> list[str]:
+    lines = []
     for described in fields(config):
         value = getattr(config, described.name)
         if isinstance(value, str):
             # JSON's string rules are TOML's, but for DEL.
             lines.append(f"{described.name} = " + json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f"))
-        else:
+        elif isinstance(value, int | float):
             lines.append(f"{described.name} = {json.dumps(value)}")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def read_config(directory: Path) -> JobConfig:
@@ -115,10 +189,20 @@ def read_config(directory: Path) -> JobConfig:
             f"job {directory.name} has version {values.get('version')}, this program knows {JOB_VERSION}",
             "use the program that made the job, or run it again as a new one",
         )
-    known = {described.name for described in fields(JobConfig)}
-    if set(values) != known:
-        raise ApplianceError(f"{path} has other keys than a job: {', '.join(sorted(set(values) ^ known))}")
-    return JobConfig(**values)
+    known = {described.name: described.default is MISSING for described in fields(JobConfig)}
+    wrong = set(values) - set(known) | {name for name, needed in known.items() if needed and name not in values}
+    if wrong:
+        raise ApplianceError(
+            f"{path} has other keys than a job: {', '.join(sorted(wrong))}",
+            "use the program that made the job, or `stillroom jobs remove` it",
+        )
+    try:
+        fallback = FallbackConfig(**values["fallback"]) if "fallback" in values else None
+    except TypeError as error:
+        raise ApplianceError(
+            f"{path} has another fallback than a job: {error}", "use the program that made the job"
+        ) from error
+    return JobConfig(**{**values, "fallback": fallback})
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -145,46 +229,13 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def take_lock(directory: Path) -> int:
-    """Holds the job for this process until the descriptor is closed or the process ends.
-
-    Raises:
-        ResourceError: Another process runs the job.
-    """
-    descriptor = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise ResourceError(
-            f"job {directory.name} is running in another process",
-            "wait for it; `stillroom jobs show` tells how far it is",
-        ) from error
-    return descriptor
-
-
-def remove_job(settings: Settings, identifier: str) -> str:
-    """Deletes a job and everything it kept of the documents; gives its id.
-
-    Raises:
-        ResourceError: The job is running.
-    """
-    directory = job_dir(settings, identifier)
-    lock = take_lock(directory)
-    try:
-        # The configuration goes last: a removal that is cut short still shows in the list and can be repeated.
-        for path in sorted(directory.iterdir(), key=lambda path: path.name == _CONFIG_NAME):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        directory.rmdir()
-    finally:
-        os.close(lock)
-    return directory.name
-
-
 def process_mark(pid: int) -> str:
     """Names one process for good: pid, start time and boot, as pids are used again; empty if it is gone."""
     try:
-        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        if facts[0] in "ZX":  # It ended, and its parent has not noticed yet.
+            return ""
+        start = facts[19]
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except (OSError, IndexError):
         return ""

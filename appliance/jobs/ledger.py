@@ -7,30 +7,35 @@ For readers in other processes (screens, `stillroom jobs`):
 - `LedgerReader.summary() -> JobSummary`: the counters, from one row.
 - `LedgerReader.documents_page(state, offset, limit) -> list[DocumentEntry]`: in path order; state None means all.
 - `LedgerReader.row(document) -> Row | None`, `LedgerReader.text(document) -> str | None`, `LedgerReader.events(limit)`.
+- `LedgerReader.raw_answer(document) -> str | None`: what the model wrote, kept where the text is.
+- `LedgerReader.former_rows(document) -> list[Row]`: rows about former bytes of a file, or of a failure tried again.
 - `LedgerReader.data_version() -> int`: changes when another process wrote; costs microseconds, made for polling.
 
 The writing side is `ledger_writer.py`.
 """
 
+import contextlib
+import os
 import sqlite3
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from appliance.documents.folder import document_name
 from appliance.errors import ApplianceError, ResourceError
+from appliance.jobs.index import JobIndex, Signature, ledger_signature
 from appliance.jobs.job import LEDGER_NAME, job_dirs, process_mark
 from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import State
 from appliance.settings import Settings
 
-_SUMMARY = (
-    "SELECT identifier, name, task, model, state, message, total, done, failed, quarantined, started, finished,"
-    " run_started, run_base, speed, supervisor FROM job"
-)
+LEDGER_VERSION = 2
+
+
+class NotBegun(ApplianceError):
+    """The process that made the job ended before it had made its ledger; resuming it loses nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class JobSummary:
     finished: float | None
     documents_per_second: float
     """Of the latest run of the job."""
+    waiting: int = 0
+    """Documents whose files were still being written; the next run looks at them again."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +73,36 @@ class DocumentEntry:
     error: str | None
 
 
+@dataclass(frozen=True)
+class FinishedDocument:
+    """One document with its present row."""
+
+    path: bytes
+    sha256: str | None
+    row: Row
+
+
 class LedgerReader:
     """A connection that only reads; any number of them in any process."""
 
-    def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
-        self._directory = directory
+    def __init__(self, identifier: str, connection: sqlite3.Connection) -> None:
+        self._identifier = identifier
         self._connection = connection
 
     def summary(self) -> JobSummary:
         """The job's counters and state."""
-        values = self._connection.execute(_SUMMARY).fetchone()
+        cursor = self._connection.execute("SELECT * FROM job")
+        values = cursor.fetchone()
         if values is None:
-            raise ApplianceError(f"job {self._directory.name} has an empty ledger", "run it again")
-        return _summary(values)
+            raise ApplianceError(f"job {self._identifier} has an empty ledger", "run it again")
+        named = dict(zip((described[0] for described in cursor.description), values, strict=True))
+        if named["version"] > LEDGER_VERSION:
+            raise ApplianceError(
+                f"the ledger of job {self._identifier} has version {named['version']}, this program knows"
+                f" {LEDGER_VERSION}",
+                "use the program that made the job",
+            )
+        return _summary(named)
 
     def documents_page(self, state: State | None, offset: int, limit: int) -> list[DocumentEntry]:
         """Documents in path order; state None means all of them."""
@@ -101,6 +125,31 @@ class LedgerReader:
         ).fetchone()
         return row_from_json(found[0]) if found else None
 
+    def former_rows(self, document: int) -> list[Row]:
+        """The document's superseded rows, the oldest first."""
+        found = self._connection.execute(
+            "SELECT row FROM rows WHERE document = ? AND superseded = 1 ORDER BY id", (document,)
+        )
+        return [row_from_json(text) for (text,) in found]
+
+    def document(self, name: str) -> DocumentEntry | None:
+        """The document with this path or shown name."""
+        for (path,) in self._connection.execute("SELECT path FROM documents WHERE path = ?", (os.fsencode(name),)):
+            return self._entry(path)
+        if "\\x" in name:  # Bytes that are not UTF-8 are shown like this, and a person copies what is shown.
+            for (path,) in self._connection.execute("SELECT path FROM documents ORDER BY path"):
+                if document_name(path) == name:
+                    return self._entry(path)
+        return None
+
+    def _entry(self, path: bytes) -> DocumentEntry:
+        identifier, state, size_bytes, error = self._connection.execute(
+            "SELECT documents.id, documents.state, size_bytes, rows.error FROM documents"
+            " LEFT JOIN rows ON rows.document = documents.id AND rows.superseded = 0 WHERE path = ?",
+            (path,),
+        ).fetchone()
+        return DocumentEntry(identifier, path, document_name(path), State(state), size_bytes, error)
+
     def rows(self) -> Iterator[Row]:
         """Present rows in path order."""
         found = self._connection.execute(
@@ -108,10 +157,31 @@ class LedgerReader:
         )
         return (row_from_json(text) for (text,) in found)
 
+    def finished_documents(self) -> Iterator[FinishedDocument]:
+        """Documents with a row, in path order."""
+        found = self._connection.execute(
+            "SELECT path, sha256, row FROM documents JOIN rows ON rows.document = documents.id AND rows.superseded = 0"
+            " ORDER BY path"
+        )
+        return (FinishedDocument(path, sha256, row_from_json(text)) for path, sha256, text in found)
+
+    def damage(self) -> str | None:
+        """What SQLite finds wrong in the file; None where it is sound. Reads all of it."""
+        (finding,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+        return None if finding == "ok" else str(finding)
+
     def text(self, document: int) -> str | None:
         """The document's text; None where none was kept or there is none."""
         found = self._connection.execute("SELECT text FROM texts WHERE document = ?", (document,)).fetchone()
         return str(found[0]) if found else None
+
+    def raw_answer(self, document: int) -> str | None:
+        """What the model wrote, before it was parsed; None where it was not kept."""
+        try:
+            found = self._connection.execute("SELECT raw FROM texts WHERE document = ?", (document,)).fetchone()
+        except sqlite3.OperationalError:
+            return None  # a ledger of version 1 that no run has brought up to date
+        return str(found[0]) if found and found[0] else None
 
     def events(self, limit: int) -> list[tuple[float, str, str]]:
         """The latest events, newest first: time, kind, detail."""
@@ -142,55 +212,113 @@ def open_readonly(directory: Path) -> LedgerReader:
     Raises:
         ApplianceError: There is no ledger, or it is damaged.
     """
+    try:
+        return LedgerReader(directory.name, connect(directory, "mode=ro"))
+    except sqlite3.Error as error:
+        if _has_not_begun(directory, error):
+            raise NotBegun(
+                f"job {directory.name} has not begun", f"`stillroom jobs resume {directory.name}` begins it"
+            ) from error
+        # On a disk that cannot be written SQLite opens a WAL database only where it is told that nobody changes it.
+        # Nothing is lost by that: a writer folds its log into the file when it ends.
+        if not isinstance(error, sqlite3.OperationalError) or os.access(directory, os.W_OK):
+            raise database_error(directory, error) from error
+        return _open_unchanging(directory)
+
+
+def connect(directory: Path, mode: str) -> sqlite3.Connection:
+    """A connection that only reads.
+
+    Raises:
+        sqlite3.Error: There is no ledger, it is damaged, or it cannot be opened in this mode.
+    """
     path = directory / LEDGER_NAME
-    wal = path.with_name(LEDGER_NAME + "-wal")
-    # A cleanly closed WAL database on a read-only disk opens only as immutable.
-    modes = ("mode=ro",) if wal.exists() else ("mode=ro", "immutable=1")
-    failure: sqlite3.Error | None = None
-    for mode in modes:
-        # A reader may be opened in one thread and used in another, one at a time.
-        try:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
-        except sqlite3.OperationalError as error:
-            failure = error
-            continue
-        try:
-            connection.execute("SELECT 1 FROM job").fetchone()
-            return LedgerReader(directory, connection)
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            failure = error
-    assert failure is not None
-    raise database_error(directory, failure) from failure
+    # A reader may be opened in one thread and used in another, one at a time.
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
+    try:
+        connection.execute("SELECT 1 FROM job").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _has_not_begun(directory: Path, error: sqlite3.Error) -> bool:
+    """Whether the process that made the job ended before it had made its ledger."""
+    try:
+        return os.stat(directory / LEDGER_NAME).st_size == 0 or "no such table: job" in str(error)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _open_unchanging(directory: Path) -> LedgerReader:
+    if has_log(directory):
+        raise ResourceError(
+            f"job {directory.name} was not ended cleanly and lies on a disk that cannot be written",
+            "copy its folder to a disk that can be written, with all files that begin with job.db",
+        )
+    try:
+        return LedgerReader(directory.name, connect(directory, "mode=ro&immutable=1"))
+    except sqlite3.Error as error:
+        raise database_error(directory, error) from error
+
+
+def has_log(directory: Path) -> bool:
+    """Whether something of the ledger is still in its write-ahead log only."""
+    try:
+        return os.stat(f"{directory}/{LEDGER_NAME}-wal").st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def list_jobs(settings: Settings) -> list[JobSummary]:
-    """All jobs, the one that started last first; a job without a readable ledger shows as failed."""
-    summaries = []
-    for directory in job_dirs(settings):
-        try:
-            with open_readonly(directory) as reader:
-                summaries.append(reader.summary())
-        except (ApplianceError, sqlite3.Error) as error:
-            summaries.append(
-                JobSummary(
-                    directory.name, directory.name, "", "", State.FAILED, str(error), 0, 0, 0, 0, None, None, 0.0
-                )
-            )
+    """All jobs, the one that started last first; a job without a readable ledger shows as failed.
+
+    Only ledgers that changed since the last list are opened.
+    """
+    index = JobIndex(settings)
+    summaries = [_listed(directory, index) for directory in job_dirs(settings)]
+    index.save()
     return sorted(summaries, key=lambda summary: -(summary.started or 0.0))
 
 
-def _summary(values: tuple[Any, ...]) -> JobSummary:
-    (identifier, name, task, model, state, message, total, done, failed, quarantined, started, finished,
-     run_started, run_base, speed, supervisor) = values  # fmt: skip
-    shown = State(state)
-    if shown in (State.RUNNING, State.QUEUED) and not _is_alive(supervisor):
+def _listed(directory: Path, index: JobIndex) -> JobSummary:
+    signature = ledger_signature(os.fspath(directory))
+    if signature is not None and (counters := index.get(directory.name, signature)) is not None:
+        with contextlib.suppress(TypeError, ValueError):
+            return JobSummary(**{**counters, "state": State(counters["state"])})
+    try:
+        summary = _read_once(directory, signature)
+    except (ApplianceError, sqlite3.Error) as error:
+        state = State.INTERRUPTED if isinstance(error, NotBegun) else State.FAILED
+        return JobSummary(directory.name, directory.name, "", "", state, str(error), 0, 0, 0, 0, None, None, 0.0)
+    if signature is not None and summary.state not in (State.RUNNING, State.QUEUED):
+        index.put(directory.name, signature, asdict(summary))
+    return summary
+
+
+def _read_once(directory: Path, signature: Signature | None) -> JobSummary:
+    """The counters; of a ledger without a log they are read as if nothing changed, and again if something did."""
+    if signature is not None and signature[3] == 0:
+        with contextlib.suppress(ApplianceError, sqlite3.Error):
+            with LedgerReader(directory.name, connect(directory, "mode=ro&immutable=1")) as reader:
+                summary = reader.summary()
+            if ledger_signature(os.fspath(directory)) == signature:
+                return summary
+    with open_readonly(directory) as reader:
+        return reader.summary()
+
+
+def _summary(values: dict[str, Any]) -> JobSummary:
+    shown = State(values["state"])
+    if shown in (State.RUNNING, State.QUEUED) and not _is_alive(values["supervisor"]):
         shown = State.INTERRUPTED
-    if shown is State.RUNNING:
-        speed = (done + failed + quarantined - run_base) / max(time.time() - run_started, 0.001)
     return JobSummary(
-        identifier, name, task, model, shown, message, total, done, failed + quarantined, quarantined, started,
-        finished, max(0.0, speed),
+        values["identifier"], values["name"], values["task"], values["model"], shown, values["message"],
+        values["total"], values["done"], values["failed"] + values["quarantined"], values["quarantined"],
+        values["started"], values["finished"], values["speed"], values.get("waiting", 0),
     )  # fmt: skip
 
 
@@ -203,7 +331,7 @@ def database_error(directory: Path, error: sqlite3.Error) -> ApplianceError:
     """What an operator reads when SQLite refuses a ledger."""
     if isinstance(error, sqlite3.OperationalError):
         return ResourceError(
-            f"the ledger of job {directory.name} cannot be opened: {error}", "check the disk and the rights"
+            f"the ledger of job {directory.name} cannot be used: {error}", "check the disk and the rights"
         )
     return ApplianceError(
         f"the ledger of job {directory.name} is damaged: {error}", "`stillroom jobs remove`, then run the job again"

@@ -2,24 +2,24 @@
 
 Rows and states change in one transaction, with full sync, so each document has exactly one row or one failure
 whatever is killed and whenever. SQLite before 3.51.3 can damage a WAL database that two connections write; a lock
-on the job's folder keeps it at one.
+on the job's folder keeps it at one. After a write that failed nothing more is written: what the disk said about a
+failed sync cannot be believed the second time.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from appliance.documents.folder import FoundDocument, document_name
 from appliance.errors import ApplianceError, ResourceError
 from appliance.jobs.job import LEDGER_NAME
-from appliance.jobs.ledger import database_error
+from appliance.jobs.ledger import LEDGER_VERSION, LedgerReader, database_error
 from appliance.jobs.rows import Row
-from appliance.jobs.states import State
-
-LEDGER_VERSION = 1
+from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
 
 _SCHEMA = """
 CREATE TABLE job (
@@ -27,8 +27,8 @@ CREATE TABLE job (
     task TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',
     total INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
     quarantined INTEGER NOT NULL DEFAULT 0, started REAL, finished REAL,
-    run_started REAL, run_base INTEGER NOT NULL DEFAULT 0, speed REAL NOT NULL DEFAULT 0,
-    supervisor TEXT NOT NULL DEFAULT '');
+    run_started REAL, speed REAL NOT NULL DEFAULT 0,
+    supervisor TEXT NOT NULL DEFAULT '', waiting INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, size_bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
     sha256 TEXT, state TEXT NOT NULL, kills INTEGER NOT NULL DEFAULT 0);
@@ -37,21 +37,33 @@ CREATE TABLE rows (
     id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents, superseded INTEGER NOT NULL DEFAULT 0,
     error TEXT, row TEXT NOT NULL);
 CREATE UNIQUE INDEX one_row ON rows (document) WHERE superseded = 0;
-CREATE TABLE texts (document INTEGER PRIMARY KEY REFERENCES documents, text TEXT NOT NULL);
+CREATE INDEX rows_by_document ON rows (document);
+CREATE TABLE texts (document INTEGER PRIMARY KEY REFERENCES documents, text TEXT NOT NULL,
+    raw TEXT NOT NULL DEFAULT '');
 CREATE TABLE events (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, document INTEGER, detail TEXT NOT NULL);
 """
-_COUNTERS = {State.DONE: "done", State.FAILED: "failed", State.QUARANTINED: "quarantined"}
+_FROM_VERSION_1 = """
+ALTER TABLE job ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job DROP COLUMN run_base;
+ALTER TABLE texts ADD COLUMN raw TEXT NOT NULL DEFAULT '';
+CREATE INDEX rows_by_document ON rows (document);
+UPDATE job SET version = 2;
+"""
+_COUNTERS = {State.DONE: "done", State.FAILED: "failed", State.QUARANTINED: "quarantined", State.PAUSED: "waiting"}
+"""State of a document -> the counter in the job's row; a queued document is in none."""
 
 
 @dataclass(frozen=True)
 class PendingDocument:
-    """A document that has no row yet."""
+    """A document that has no row yet, with its size and time as they were when the folder was listed."""
 
     id: int
     path: bytes
     kills: int
     """How many children died with this document in work."""
+    size_bytes: int = 0
+    modified_ns: int = 0
 
     @property
     def name(self) -> str:
@@ -68,39 +80,76 @@ class Outcome:
     row: Row
     text: str | None = None
     notes: tuple[str, ...] = ()
+    raw: str = ""
+    """What the model wrote, kept where the text is."""
+
+
+@dataclass(frozen=True)
+class ChangedDocument:
+    """A document with a row whose file has another size or time than the row is about."""
+
+    id: int
+    found: FoundDocument
+    sha256: str | None
+    """Hash of the bytes that the row is about."""
 
 
 class Ledger:
     """The writer; only the process that holds the job's lock may make one."""
 
-    def __init__(self, directory: Path, identifier: str, name: str, task: str, model: str) -> None:
-        self._connection = sqlite3.connect(directory / LEDGER_NAME, isolation_level=None)
-        (directory / LEDGER_NAME).chmod(0o600)
+    def __init__(self, directory: Path | None, identifier: str, name: str, task: str, model: str) -> None:
+        """Opens or makes the ledger.
+
+        Args:
+            directory: The job's folder; None keeps everything in memory, for work that leaves nothing behind.
+        """
+        self._directory = directory
+        self._identifier = identifier
+        self._broken = ""
+        """What the first write that failed said."""
         try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection = sqlite3.connect(
+                directory / LEDGER_NAME if directory else ":memory:", isolation_level=None
+            )
+        except sqlite3.Error as error:
+            raise database_error(directory or Path(identifier), error) from error
+        try:
+            if directory:
+                (directory / LEDGER_NAME).chmod(0o600)
+                self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
-            self._prepare(identifier, name, task, model)
-        except sqlite3.DatabaseError as error:
+            self._prepare(name, task, model)
+        except sqlite3.Error as error:
             self._connection.close()
-            raise database_error(directory, error) from error
-        self._directory = directory
+            raise database_error(directory or Path(identifier), error) from error
+        except BaseException:
+            self._connection.close()
+            raise
 
-    def _prepare(self, identifier: str, name: str, task: str, model: str) -> None:
-        if self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'job'").fetchone() is None:
+    def _prepare(self, name: str, task: str, model: str) -> None:
+        execute = self._connection.execute
+        if execute("SELECT 1 FROM sqlite_master WHERE name = 'job'").fetchone() is None:
             # One transaction: a kill in here leaves an empty file that the next run fills.
             self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
-        self._connection.execute(
+        execute(
             "INSERT OR IGNORE INTO job (id, version, identifier, name, task, model, state)"
             " VALUES (1, ?, ?, ?, ?, ?, ?)",
-            (LEDGER_VERSION, identifier, name, task, model, State.QUEUED),
+            (LEDGER_VERSION, self._identifier, name, task, model, State.QUEUED),
         )
-        (version,) = self._connection.execute("SELECT version FROM job").fetchone()
-        if version != LEDGER_VERSION:
+        (version,) = execute("SELECT version FROM job").fetchone()
+        if version == 1:
+            self._connection.executescript(f"BEGIN IMMEDIATE; {_FROM_VERSION_1} COMMIT")
+        elif version != LEDGER_VERSION:
             raise ApplianceError(
-                f"the ledger of job {identifier} has version {version}, this program knows {LEDGER_VERSION}",
+                f"the ledger of job {self._identifier} has version {version}, this program knows {LEDGER_VERSION}",
                 "use the program that made the job",
             )
+
+    @property
+    def reader(self) -> LedgerReader:
+        """The reading side on this connection; for a ledger in memory it is the only one."""
+        return LedgerReader(self._identifier, self._connection)
 
     def begin_run(self, state: State, supervisor: str) -> None:
         """Marks the job as in the hands of this supervisor."""
@@ -108,81 +157,108 @@ class Ledger:
         with self._transaction():
             self._connection.execute(
                 "UPDATE job SET state = ?, message = '', started = coalesce(started, ?), finished = NULL,"
-                " run_started = ?, run_base = done + failed + quarantined, supervisor = ?",
-                (state, now, now, supervisor),
+                " run_started = ?, speed = iif(?, 0, speed), supervisor = ?",
+                (state, now, now, state is State.RUNNING, supervisor),
             )
             self._event("run", None, state)
 
     def end_run(self, state: State, message: str = "") -> None:
         """Marks the job as ended in this state."""
-        now = time.time()
         with self._transaction():
             self._connection.execute(
-                "UPDATE job SET speed = (done + failed + quarantined - run_base) / max(? - run_started, 0.001)"
-                " WHERE state = ?",
-                (now, State.RUNNING),
-            )
-            self._connection.execute(
-                "UPDATE job SET state = ?, message = ?, finished = ?, supervisor = ''", (state, message, now)
+                "UPDATE job SET state = ?, message = ?, finished = ?, supervisor = ''", (state, message, time.time())
             )
             self._event("end", None, f"{state} {message}".strip())
 
-    def add_documents(self, documents: Iterable[FoundDocument]) -> list[PendingDocument]:
-        """Adds new documents; gives those known ones whose size or time changed since they got their row."""
-        changed: list[PendingDocument] = []
+    def add_documents(self, documents: Iterable[FoundDocument]) -> list[ChangedDocument]:
+        """Adds new documents; gives those with a row whose size or time is no longer that of the row.
+
+        What is said about a changed document stays as it is until `supersede` or `keep`: a kill between the two
+        only means that the next run finds it changed again.
+        """
+        changed: list[ChangedDocument] = []
+        added = 0
         with self._transaction():
             for found in documents:
                 known = self._connection.execute(
-                    "SELECT id, size_bytes, modified_ns, state FROM documents WHERE path = ?", (found.path,)
+                    "SELECT id, size_bytes, modified_ns, state, sha256 FROM documents WHERE path = ?", (found.path,)
                 ).fetchone()
                 if known is None:
                     self._connection.execute(
                         "INSERT INTO documents (path, size_bytes, modified_ns, state) VALUES (?, ?, ?, ?)",
                         (found.path, found.size_bytes, found.modified_ns, State.QUEUED),
                     )
-                    self._connection.execute("UPDATE job SET total = total + 1")
+                    added += 1
                 elif (found.size_bytes, found.modified_ns) != known[1:3]:
-                    if known[3] != State.QUEUED:
-                        changed.append(PendingDocument(known[0], found.path, 0))
-                    self._connection.execute(
-                        "UPDATE documents SET size_bytes = ?, modified_ns = ? WHERE id = ?",
-                        (found.size_bytes, found.modified_ns, known[0]),
-                    )
+                    if known[3] in FINAL_DOCUMENT_STATES:
+                        changed.append(ChangedDocument(known[0], found, known[4]))
+                    else:
+                        self._set_facts(known[0], found)
+            if added:
+                self._connection.execute("UPDATE job SET total = total + ?", (added,))
         return changed
+
+    def keep(self, changed: ChangedDocument) -> None:
+        """Notes the new size and time of a document whose bytes are the same as before."""
+        with self._transaction():
+            self._set_facts(changed.id, changed.found)
+
+    def supersede(self, changed: ChangedDocument) -> None:
+        """Marks the document's row as about former bytes and queues the document again."""
+        with self._transaction():
+            self._queue_again(changed.id)
+            self._set_facts(changed.id, changed.found)
+            self._event("changed", changed.id, "the file changed; its row is superseded")
+
+    def retry_failed(self) -> int:
+        """Queues failed and quarantined documents again; gives how many."""
+        with self._transaction():
+            found = self._connection.execute(
+                "SELECT id FROM documents WHERE state IN (?, ?)", (State.FAILED, State.QUARANTINED)
+            ).fetchall()
+            for (document,) in found:
+                self._queue_again(document)
+            if found:
+                self._event("retry", None, f"{len(found)} documents without an answer are tried again")
+        return len(found)
+
+    def waiting(self) -> list[PendingDocument]:
+        """Documents that an earlier run left because their files were still being written."""
+        return [
+            PendingDocument(*values) for values in self._connection.execute(_PENDING + "state = ?", (State.PAUSED,))
+        ]
+
+    def requeue(self, document: PendingDocument) -> None:
+        """Gives a document that waited its turn again."""
+        with self._transaction():
+            self._set_state(document.id, State.QUEUED)
+
+    def forget(self, document: PendingDocument) -> bool:
+        """Drops a document that waited, never had a row, and whose file is gone; False if it has had one."""
+        with self._transaction():
+            if self._connection.execute("SELECT 1 FROM rows WHERE document = ?", (document.id,)).fetchone():
+                return False
+            self._set_state(document.id, State.QUEUED)
+            self._connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
+            self._connection.execute("UPDATE job SET total = total - 1")
+            self._event("gone", None, "a file that was being written under another name is gone")
+        return True
 
     def counts(self) -> tuple[int, int]:
         """How many documents there are, and how many of them have their row."""
         total, finished = self._connection.execute("SELECT total, done + failed + quarantined FROM job").fetchone()
         return int(total), int(finished)
 
-    def sha256(self, document: PendingDocument) -> str | None:
-        """Hash of the bytes that the document's row is about."""
-        found = self._connection.execute("SELECT sha256 FROM documents WHERE id = ?", (document.id,)).fetchone()
-        return str(found[0]) if found and found[0] else None
-
-    def supersede(self, document: PendingDocument) -> None:
-        """Marks the document's row as about former bytes and queues the document again."""
-        with self._transaction():
-            (state,) = self._connection.execute("SELECT state FROM documents WHERE id = ?", (document.id,)).fetchone()
-            self._connection.execute("UPDATE rows SET superseded = 1 WHERE document = ?", (document.id,))
-            self._connection.execute("DELETE FROM texts WHERE document = ?", (document.id,))
-            self._connection.execute(
-                "UPDATE documents SET state = ?, kills = 0, sha256 = NULL WHERE id = ?", (State.QUEUED, document.id)
-            )
-            if column := _COUNTERS.get(State(state)):
-                self._connection.execute(f"UPDATE job SET {column} = {column} - 1")
-            self._event("changed", document.id, "the file changed; its row is superseded")
-
     def pending(self, after: bytes, limit: int) -> list[PendingDocument]:
         """Documents without a row whose path comes after this one, in path order."""
         found = self._connection.execute(
-            "SELECT id, path, kills FROM documents WHERE state = ? AND path > ? ORDER BY path LIMIT ?",
-            (State.QUEUED, after, limit),
+            _PENDING + "state = ? AND path > ? ORDER BY path LIMIT ?", (State.QUEUED, after, limit)
         )
         return [PendingDocument(*values) for values in found]
 
-    def record(self, outcomes: Sequence[Outcome]) -> None:
+    def record(self, outcomes: Sequence[Outcome], documents_per_second: float = 0.0) -> None:
         """Writes rows, texts, final states and counters of documents in one transaction."""
+        counted = Counter(_COUNTERS[outcome.state] for outcome in outcomes)
         with self._transaction():
             for outcome in outcomes:
                 document = outcome.document
@@ -194,12 +270,24 @@ class Ledger:
                     "UPDATE documents SET state = ?, sha256 = ? WHERE id = ?",
                     (outcome.state, outcome.row.sha256, document.id),
                 )
-                column = _COUNTERS[outcome.state]
-                self._connection.execute(f"UPDATE job SET {column} = {column} + 1")
                 if outcome.text is not None:
-                    self._connection.execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", (document.id, outcome.text))
+                    self._connection.execute(
+                        "INSERT OR REPLACE INTO texts (document, text, raw) VALUES (?, ?, ?)",
+                        (document.id, outcome.text, outcome.raw),
+                    )
                 if outcome.notes:
                     self._event("read", document.id, "; ".join(outcome.notes))
+            self._connection.execute(
+                "UPDATE job SET speed = ?, "
+                + ", ".join(f"{column} = {column} + {int(count)}" for column, count in counted.items()),
+                (documents_per_second,),
+            )
+
+    def record_waiting(self, document: PendingDocument, detail: str) -> None:
+        """Leaves a document whose file is still being written to the next run."""
+        with self._transaction():
+            self._set_state(document.id, State.PAUSED)
+            self._event("waiting", document.id, detail)
 
     def record_kill(self, documents: Sequence[PendingDocument], detail: str) -> None:
         """Counts the death of a child against the documents it had in work."""
@@ -209,8 +297,54 @@ class Ledger:
                 self._event("kill", document.id, detail)
 
     def close(self) -> None:
-        """Closes the database; the last close folds the write-ahead log into it."""
-        self._connection.close()
+        """Closes the database with everything folded into its one file, unless a write had failed."""
+        if self._broken and self._directory:
+            self._close_as_it_is(self._directory)
+            return
+        try:
+            if self._directory:
+                # The last connection would do this when it closes, but a reader may be there now.
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise database_error(Path(self._identifier), error) from error
+        finally:
+            self._connection.close()
+
+    def _close_as_it_is(self, directory: Path) -> None:
+        """Closes without a checkpoint, which would move pages that the disk may have lost; recovery is for later."""
+        try:
+            guard = sqlite3.connect(f"{(directory / LEDGER_NAME).absolute().as_uri()}?mode=ro", uri=True)
+        except sqlite3.Error:
+            self._connection.close()
+            return
+        try:
+            # A connection that has read counts as one that is still there; only the last one makes a checkpoint.
+            guard.execute("SELECT 1 FROM job").fetchone()
+        except sqlite3.Error:
+            pass
+        finally:
+            self._connection.close()
+            guard.close()
+
+    def _set_facts(self, document: int, found: FoundDocument) -> None:
+        self._connection.execute(
+            "UPDATE documents SET size_bytes = ?, modified_ns = ? WHERE id = ?",
+            (found.size_bytes, found.modified_ns, document),
+        )
+
+    def _queue_again(self, document: int) -> None:
+        self._connection.execute("UPDATE rows SET superseded = 1 WHERE document = ?", (document,))
+        self._connection.execute("DELETE FROM texts WHERE document = ?", (document,))
+        self._connection.execute("UPDATE documents SET kills = 0, sha256 = NULL WHERE id = ?", (document,))
+        self._set_state(document, State.QUEUED)
+
+    def _set_state(self, document: int, state: State) -> None:
+        """Moves a document to a state, and its counters with it."""
+        (former,) = self._connection.execute("SELECT state FROM documents WHERE id = ?", (document,)).fetchone()
+        self._connection.execute("UPDATE documents SET state = ? WHERE id = ?", (state, document))
+        for counted, step in ((former, -1), (state, 1)):
+            if column := _COUNTERS.get(State(counted)):
+                self._connection.execute(f"UPDATE job SET {column} = {column} + ?", (step,))
 
     def _event(self, kind: str, document: int | None, detail: str) -> None:
         self._connection.execute(
@@ -218,30 +352,28 @@ class Ledger:
             (time.time(), kind, document, detail),
         )
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._connection)
-
-
-class _Transaction:
-    """Commits whole or not at all; a failing disk ends the run rather than being tried again."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commits whole or not at all; a failing disk ends the run rather than being tried again."""
+        if self._broken:
+            raise _unwritable(self._broken)
         try:
-            if error is None:
-                self._connection.execute("COMMIT")
-                return
-        except sqlite3.OperationalError as failed:
-            raise ResourceError(f"the ledger cannot be written: {failed}", "free disk space, then resume") from failed
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._broken = str(error)
+            raise _unwritable(str(error)) from error
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.OperationalError):
-            raise ResourceError(f"the ledger cannot be written: {error}", "free disk space, then resume") from error
+
+
+_PENDING = "SELECT id, path, kills, size_bytes, modified_ns FROM documents WHERE "
+
+
+def _unwritable(reason: str) -> ResourceError:
+    return ResourceError(
+        f"the ledger cannot be written: {reason}",
+        "free disk space or mend the disk, then `stillroom jobs resume`; nothing that was finished is lost",
+    )

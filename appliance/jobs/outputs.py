@@ -1,20 +1,24 @@
-"""Rows as files: JSON lines or CSV, in path order, written beside the target and renamed whole."""
+"""Rows as files: JSON lines, CSV or Parquet, in path order, written beside the target and renamed whole."""
 
 import csv
 import io
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from appliance.errors import ResourceError
-from appliance.jobs.job import sync_directory
+from appliance.extras import require_extra
 from appliance.jobs.rows import Row
+from appliance.jobs.whole_files import part_of
 from appliance.tasks.linecode import Value
+from appliance.tasks.task import Field
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,' ][0-9]+)*")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the wide forms of the first four, which some spreadsheets take for them."""
+_AMOUNT = re.compile(r"[+-][0-9]+(?:[.,' ][0-9]+)*(?: ?[%\u20ac$\u00a3]| ?[A-Z]{3})?")
+"""What begins with a sign and still can be no formula: a number, with a currency or a percent sign after it."""
 
 
 class OutputFormat(StrEnum):
@@ -22,40 +26,55 @@ class OutputFormat(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
-def write_rows(rows: Iterable[Row], field_names: list[str], out_dir: Path, output_format: OutputFormat) -> Path:
-    """Writes `rows.jsonl` or `rows.csv` into the folder; gives its path.
+def require_format(output_format: OutputFormat) -> None:
+    """Checks, before long work begins, that rows can be written in this format.
 
     Raises:
-        ResourceError: The folder cannot be written.
+        ResourceError: The extra that writes it is not installed.
     """
+    if output_format is OutputFormat.PARQUET:
+        require_extra("parquet")
+
+
+def write_rows(rows: Iterable[Row], asked: Sequence[Field], out_dir: Path, output_format: OutputFormat) -> Path:
+    """Writes `rows.jsonl`, `rows.csv` or `rows.parquet` into the folder; gives its path.
+
+    Raises:
+        ResourceError: The folder cannot be written, or the format needs an extra that is not installed.
+    """
+    require_format(output_format)
     target = out_dir / f"rows.{output_format}"
-    beside = out_dir / f".{target.name}.part"
-    lines = _csv_lines(rows, field_names) if output_format is OutputFormat.CSV else _json_lines(rows)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        with open(beside, "w", encoding="utf-8", newline="") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-        sync_directory(out_dir)
+        with part_of(target) as file:
+            _write(rows, asked, file, output_format)
     except OSError as error:
-        if out_dir.is_dir():
-            beside.unlink(missing_ok=True)
         raise ResourceError(
-            f"cannot write {target}: {error.strerror}",
+            f"cannot write {target}: {error.strerror or error}",
             "the rows are safe in the job; `stillroom jobs export` writes them elsewhere",
         ) from error
     return target
 
 
 def neutral_cell(text: str) -> str:
-    """A CSV cell that no spreadsheet takes for a formula; plain numbers stay numbers."""
-    if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
+    """A CSV cell that no spreadsheet takes for a formula; numbers and amounts of money stay as they are."""
+    if text.startswith(_FORMULA_STARTS) and not _AMOUNT.fullmatch(text):
         return "'" + text
     return text
+
+
+def _write(rows: Iterable[Row], asked: Sequence[Field], file: BinaryIO, output_format: OutputFormat) -> None:
+    if output_format is OutputFormat.PARQUET:
+        from appliance.jobs.parquet import write_parquet
+
+        write_parquet(rows, asked, file)
+        return
+    names = [field.name for field in asked]
+    lines = _csv_lines(rows, names) if output_format is OutputFormat.CSV else _json_lines(rows)
+    file.writelines(line.encode() for line in lines)
 
 
 def _json_lines(rows: Iterable[Row]) -> Iterator[str]:

@@ -45,6 +45,8 @@ class Row:
     error: str | None = None
     """Error class, such as `unreadable` or `too_long`."""
     error_message: str = ""
+    escalated: list[str] = field(default_factory=list)
+    """Fields whose value the fallback gave."""
     version: int = ROW_VERSION
 
     def to_json(self) -> str:
@@ -92,6 +94,11 @@ def row_schema() -> dict[str, object]:
         "seconds": {"type": "number", "minimum": 0, "description": "Time in the engine"},
         "error": {**text_or_null, "description": "Error class; null where the document has an answer"},
         "error_message": {"type": "string"},
+        "escalated": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Fields whose value the fallback gave",
+        },
         "version": {"const": ROW_VERSION},
     }
     return {

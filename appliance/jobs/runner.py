@@ -8,33 +8,37 @@ with it: after two deaths it is quarantined.
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
 from pathlib import Path
 
-from appliance import child
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.sandbox import Reader, ReaderLimits, ReadReply
+from appliance.documents.sandbox import ReaderLimits, ReadReply
 from appliance.engines.engine import Result
-from appliance.engines.worker import result_from_message, start_engine
+from appliance.engines.worker import start_engine
 from appliance.errors import ApplianceError
-from appliance.jobs.job import JobConfig, task_path
+from appliance.jobs.answering import AnsweringEngine, DocumentText, EngineDeath
+from appliance.jobs.fallback import Fallback, merged_row
+from appliance.jobs.job import JobConfig
 from appliance.jobs.ledger_writer import Ledger, Outcome, PendingDocument
+from appliance.jobs.reader_pool import STILL_WRITTEN, ReaderPool, Rest, Settling
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
+from appliance.jobs.stopping import Stop
 from appliance.tasks.task import Task, answer_problems
 from appliance.tasks.values import evidence
 
 MAX_KILLS = 2
-_SENT_AHEAD = 16
-"""Documents that the engine has or finds in its pipe; twice the slots keep it busy while rows are written."""
 _READ_AHEAD = 32
-"""Texts waiting for the engine; bounds the memory of the supervisor."""
+_READ_AHEAD_CHARACTERS = 8_000_000
+"""Texts waiting for the engine, and texts waiting to be written; both bound the memory of the supervisor."""
 _PAGE = 256
 _GROUP = 64
 """Rows per transaction at most: one sync costs some milliseconds."""
 _GROUP_SECONDS = 0.25
-_STARTS_WITHOUT_RESULT = 3
+_STARTS_WITHOUT_DOCUMENT = 3
+_DEATHS_WITHOUT_ANSWER = 25
+"""An engine that dies this often and never answers anything is broken; it is not the documents' fault."""
 
 
 @dataclass(frozen=True)
@@ -44,60 +48,62 @@ class Progress:
     finished: int
     failed: int
     waiting_for_engine: bool
-
-
-@dataclass
-class Stop:
-    """What a person asked for: finish what is in flight, or end at once."""
-
-    gently: bool = False
-    at_once: bool = False
+    left: int = 0
+    """Documents whose files are still being written, left to the next run."""
 
 
 @dataclass(frozen=True)
 class RunLimits:
     """What one run of a job may use."""
 
-    readers: int = 2
     threads: int = 2
+    engine_silence_seconds: float = 900.0
+    """An engine that says nothing for so long hangs; loading a large model from a slow disk takes minutes."""
     reader_limits: ReaderLimits = field(default_factory=ReaderLimits)
 
 
 @dataclass(frozen=True)
-class _Text:
-    """A document that was read and waits for an answer."""
+class Work:
+    """What a supervisor works on."""
 
-    document: PendingDocument
-    reply: ReadReply
+    config: JobConfig
+    task: Task
+    task_path: Path
+    ledger: Ledger
+    fallback: Fallback | None = None
+    """Who is asked where the local model is not sure; the supervisor closes it."""
 
 
 class Supervisor:
     """One run of a job, from the documents without a row to the end of them."""
 
-    def __init__(
-        self, directory: Path, config: JobConfig, task: Task, ledger: Ledger, limits: RunLimits, stop: Stop
-    ) -> None:
-        self._directory, self._config, self._task, self._ledger = directory, config, task, ledger
-        self._limits, self._stop = limits, stop
-        self._folder = Path(config.documents_dir)
-        self._readers = [Reader(limits.reader_limits) for _ in range(limits.readers)]
-        self._reading: dict[int, PendingDocument] = {}
-        """By the reader's position."""
+    def __init__(self, work: Work, limits: RunLimits, stop: Stop) -> None:
+        self._config, self._task, self._ledger = work.config, work.task, work.ledger
+        self._stop = stop
+        self._fallback = work.fallback
+        folder = Path(work.config.documents_dir)
+        self._pool = ReaderPool(folder, work.config.workers, limits.reader_limits)
+        self._settling = Settling(folder, work.config.settle_seconds)
+        self._engine = AnsweringEngine(
+            lambda: start_engine(Path(work.config.artifact_dir), work.task_path, limits.threads),
+            work.config.model,
+            limits.engine_silence_seconds,
+        )
         self._page: deque[PendingDocument] = deque()
         self._after = b""
         self._listed = False
-        self._texts: deque[_Text] = deque()
-        self._apart: deque[_Text] = deque()
+        self._texts: deque[DocumentText] = deque()
+        self._apart: deque[DocumentText] = deque()
         """Documents that were in work when an engine died: one at a time, after the others."""
-        self._sent: dict[str, _Text] = {}
-        self._taken: set[str] = set()
-        self._engine: child.Child | None = None
-        self._engine_ready = False
-        self._starts_without_result = 0
+        self._starts_without_document = 0
+        self._deaths_without_answer = 0
+        self._answered = False
         self._outcomes: list[Outcome] = []
-        self._last_commit = time.monotonic()
+        self._kept_characters = 0
+        self._started = self._last_commit = time.monotonic()
         self.finished = 0
         self.failed = 0
+        self.left = 0
 
     def run(self, report: Callable[[Progress], None]) -> None:
         """Works until every document has its row or a person stops it.
@@ -107,56 +113,85 @@ class Supervisor:
         """
         try:
             while not self._stop.at_once and self._step():
-                report(Progress(self.finished, self.failed, bool(self._sent) and not self._engine_ready))
+                waits = bool(self._engine.in_flight) and not self._engine.ready
+                report(Progress(self.finished, self.failed, waits, self.left))
+                self._stop.look()
         finally:
-            for reader in self._readers:
-                reader.close()
-            if self._engine is not None:
-                self._engine.kill()
+            self._pool.close()
+            self._engine.close()
             self._commit()
+            if self._fallback is not None:
+                self._fallback.close()
 
     def _step(self) -> bool:
         """Hands out work, waits for what comes back; False when nothing is left."""
         if not self._stop.gently:
             self._feed_readers()
-        self._feed_engine()
-        waited: list[Connection] = [
-            reader.connection for reader in self._readers if reader.busy and reader.connection is not None
-        ]
-        if self._engine is not None and (self._sent or not self._engine_ready):
-            waited.append(self._engine.connection)
-        if not waited:
-            # Without anything in flight the feeders had nothing to hand out, or reading failed at once.
-            self._commit()
-            return self._work_left()
-        ready = wait(waited, timeout=_GROUP_SECONDS)
-        for position, reader in enumerate(self._readers):
-            if reader.busy and (reader.connection in ready or reader.overdue):
-                self._text_arrived(self._reading.pop(position), reader.finish())
-        if self._engine is not None and self._engine.connection in ready:
-            self._engine_spoke()
+            self._feed_engine()
+        elif self._fallback is not None:
+            self._fallback.stop_taking()
+        connections = self._pool.connections
+        if self._engine.connection is not None:
+            connections.append(self._engine.connection)
+        if self._fallback is not None and self._fallback.connection is not None:
+            connections.append(self._fallback.connection)
+        if not connections:
+            return self._nothing_in_flight()
+        ready: list[object] = list(wait(connections, timeout=_GROUP_SECONDS))
+        for document, reply in self._pool.arrived(ready):
+            self._text_arrived(document, reply)
+        if self._engine.connection is not None:
+            if self._engine.connection in ready:
+                self._engine_spoke()
+            elif self._engine.overdue:
+                self._engine_died(self._engine.kill_silent())
+        self._fallback_spoke()
         if time.monotonic() - self._last_commit > _GROUP_SECONDS:
             self._commit()
         return True
 
-    def _work_left(self) -> bool:
+    def _nothing_in_flight(self) -> bool:
+        """The feeders had nothing to hand out, or reading failed at once; whether there is more to come."""
+        self._commit()
         if self._stop.gently:
-            return bool(self._sent)
-        return not self._listed or bool(self._page or self._texts or self._apart)
+            return False
+        if self._texts or self._apart:
+            return True
+        if self._settling and (self._settling.full or (self._listed and not self._page)):
+            # Everything that could be read now waits for its second look.
+            time.sleep(min(self._settling.seconds_left(), _GROUP_SECONDS))
+        return bool(self._page or self._settling or not self._listed)
 
     def _feed_readers(self) -> None:
-        for position, reader in enumerate(self._readers):
-            while not reader.busy and len(self._texts) + len(self._reading) < _READ_AHEAD:
-                document = self._next_document()
-                if document is None:
-                    return
-                try:
-                    reader.start(self._folder, document.path)
-                    self._reading[position] = document
-                except DocumentError as error:
-                    self._fail(document, None, State.FAILED, error.problem.value, error.message)
+        while self._pool.has_room and self._wants_texts():
+            document = self._next_document()
+            if document is None:
+                return
+            try:
+                self._pool.start(document)
+            except DocumentError as error:
+                self._fail(document, None, State.FAILED, error.problem.value, error.message)
+
+    def _wants_texts(self) -> bool:
+        return (
+            len(self._texts) + self._pool.reading < _READ_AHEAD
+            and sum(len(text.reply.text) for text in self._texts) < _READ_AHEAD_CHARACTERS
+        )
 
     def _next_document(self) -> PendingDocument | None:
+        """The next document whose file may be read now."""
+        while True:
+            second = self._settling.due()
+            document = second or (None if self._settling.full else self._next_listed())
+            if document is None:
+                return None
+            rest = self._settling.look(document, second is not None)
+            if rest is Rest.SETTLED:
+                return document
+            if rest is Rest.CHANGED:
+                self._leave(document)
+
+    def _next_listed(self) -> PendingDocument | None:
         if not self._page and not self._listed:
             self._page.extend(self._ledger.pending(self._after, _PAGE))
             self._listed = len(self._page) < _PAGE
@@ -164,107 +199,91 @@ class Supervisor:
                 self._after = self._page[-1].path
         return self._page.popleft() if self._page else None
 
+    def _leave(self, document: PendingDocument) -> None:
+        self._ledger.record_waiting(document, STILL_WRITTEN)
+        self.left += 1
+
     def _text_arrived(self, document: PendingDocument, reply: ReadReply) -> None:
-        if reply.problem is None:
-            text = _Text(document, reply)
+        if self._settling.changed(document):
+            self._leave(document)
+        elif reply.problem is None:
+            text = DocumentText(document, reply)
             (self._apart if document.kills else self._texts).append(text)
-            return
-        if reply.problem is Problem.READER_DIED:
+        elif reply.problem is Problem.READER_DIED:
             document = self._killed(document, f"reader: {reply.message}")
             if document.kills < MAX_KILLS:
                 self._page.appendleft(document)
-                return
-            self._fail(document, reply.sha256, State.QUARANTINED, reply.problem.value, reply.message)
-            return
-        self._fail(document, reply.sha256, State.FAILED, reply.problem.value, reply.message)
+            else:
+                self._fail(document, reply.sha256, State.QUARANTINED, reply.problem.value, reply.message)
+        else:
+            self._fail(document, reply.sha256, State.FAILED, reply.problem.value, reply.message)
 
     def _killed(self, document: PendingDocument, detail: str) -> PendingDocument:
         self._ledger.record_kill([document], detail)
-        return PendingDocument(document.id, document.path, document.kills + 1)
+        return replace(document, kills=document.kills + 1)
 
     def _feed_engine(self) -> None:
-        alone = any(text.document.kills for text in self._sent.values())
-        if self._stop.gently or alone or not (self._texts or self._apart):
+        if self._fallback is not None and not self._fallback.room:
             return
-        if self._engine is None:
-            self._engine = start_engine(
-                Path(self._config.artifact_dir), task_path(self._directory), self._limits.threads
-            )
-            self._engine_ready = False
-        while self._texts and len(self._sent) < _SENT_AHEAD:
-            if not self._send(self._texts.popleft()):
-                return
-        if self._apart and not self._sent and not self._texts:
-            self._send(self._apart.popleft())
-
-    def _send(self, text: _Text) -> bool:
-        assert self._engine is not None
-        key = str(text.document.id)
-        self._sent[key] = text
-        try:
-            self._engine.send({"key": key, "text": text.reply.text})
-        except child.ChildDied:
-            # What it said before it died is still to be read; the end of the connection comes after that.
-            return False
-        return True
+        while self._texts and self._engine.room:
+            self._engine.send(self._texts.popleft())
+        if self._apart and not self._engine.in_flight:
+            self._engine.send(self._apart.popleft())
 
     def _engine_spoke(self) -> None:
-        assert self._engine is not None
-        try:
-            message = self._engine.receive()
-            if "refused" in message:
-                error = ApplianceError(str(message["refused"]), str(message.get("hint", "")))
-                error.exit_code = int(message.get("exit_code", 1))
-                raise error
-            if "ready" in message:
-                self._engine_is_ready(str(message["ready"]))
-            elif "taken" in message:
-                self._taken.add(str(message["taken"]))
-            else:
-                self._answer_arrived(result_from_message(message))
-        except child.ChildDied as death:
-            self._engine_died(death)
+        said = self._engine.receive()
+        if isinstance(said, EngineDeath):
+            self._engine_died(said)
+        elif said is not None:
+            self._answer_arrived(*said)
 
-    def _engine_is_ready(self, identity: str) -> None:
-        if identity != self._config.model:
-            raise ApplianceError(
-                f"the engine holds model {identity[:16]}, the job was made for {self._config.model[:16]}",
-                "run the job again: another model is another job",
-            )
-        self._engine_ready = True
-
-    def _engine_died(self, death: child.ChildDied) -> None:
+    def _engine_died(self, death: EngineDeath) -> None:
         """Documents in work are suspects and go apart; those still in the pipe are as before."""
-        assert self._engine is not None
-        self._engine.kill()
-        self._engine = None
-        if not self._taken:
-            self._starts_without_result += 1
-            if self._starts_without_result >= _STARTS_WITHOUT_RESULT:
-                raise ApplianceError(
-                    f"the engine ended {_STARTS_WITHOUT_RESULT} times without taking a document: {death.reason()}",
-                    "check the free memory, and the model with `stillroom models verify`",
-                )
+        self._refuse_broken_engine(death)
         self._commit()
-        for key, text in list(self._sent.items()):
-            if key not in self._taken:
-                (self._apart if text.document.kills else self._texts).append(text)
-                continue
-            document = self._killed(text.document, f"engine: {death.reason()}")
+        for text in death.untouched:
+            (self._apart if text.document.kills else self._texts).append(text)
+        for text in death.in_work:
+            document = self._killed(text.document, f"engine: {death.reason}")
             if document.kills >= MAX_KILLS:
-                message = f"the engine died {document.kills} times with this document in work: {death.reason()}"
+                message = f"the engine died {document.kills} times with this document in work: {death.reason}"
                 self._fail(document, text.reply.sha256, State.QUARANTINED, "engine_died", message)
             else:
-                self._apart.append(_Text(document, text.reply))
-        self._sent.clear()
-        self._taken.clear()
+                self._apart.append(DocumentText(document, text.reply))
 
-    def _answer_arrived(self, result: Result) -> None:
-        text = self._sent.pop(result.key)
-        self._taken.discard(result.key)
-        self._starts_without_result = 0
-        row = _row(self._config, self._task, text, result)
-        self._finish(text.document, State.DONE if result.answer is not None else State.FAILED, row, text.reply)
+    def _refuse_broken_engine(self, death: EngineDeath) -> None:
+        self._starts_without_document = 0 if death.in_work else self._starts_without_document + 1
+        self._deaths_without_answer += 1
+        if self._starts_without_document >= _STARTS_WITHOUT_DOCUMENT:
+            problem = f"the engine ended {self._starts_without_document} times without taking a document"
+        elif not self._answered and self._deaths_without_answer >= _DEATHS_WITHOUT_ANSWER:
+            problem = f"the engine died {self._deaths_without_answer} times and never answered a document"
+        else:
+            return
+        raise ApplianceError(
+            f"{problem}: {death.reason}", "check the free memory, and the model with `stillroom models verify`"
+        )
+
+    def _answer_arrived(self, text: DocumentText, result: Result) -> None:
+        self._answered = True
+        self._starts_without_document = 0
+        if self._fallback is not None and self._fallback.take(text, result):
+            return
+        row = answered_row(self._config, self._task, text, result)
+        state = State.DONE if result.answer is not None else State.FAILED
+        self._finish(text.document, state, row, text.reply, result.raw)
+
+    def _fallback_spoke(self) -> None:
+        """Rows of what the fallback was asked; each is written at once, because it was paid for."""
+        if self._fallback is None:
+            return
+        for text, merged in self._fallback.arrived():
+            row = answered_row(self._config, self._task, text, merged.result)
+            if self._config.fallback is not None:
+                row = merged_row(row, merged, self._config.fallback, len(self._task.asked))
+            state = State.DONE if merged.result.answer is not None else State.FAILED
+            self._finish(text.document, state, row, text.reply, merged.result.raw)
+            self._commit()
 
     def _fail(self, document: PendingDocument, sha256: str | None, state: State, error: str, message: str) -> None:
         row = Row(
@@ -273,22 +292,25 @@ class Supervisor:
         )  # fmt: skip
         self._finish(document, state, row, None)
 
-    def _finish(self, document: PendingDocument, state: State, row: Row, reply: ReadReply | None) -> None:
+    def _finish(
+        self, document: PendingDocument, state: State, row: Row, reply: ReadReply | None, raw: str = ""
+    ) -> None:
         kept = reply.text if reply is not None and self._config.keep_text == "all" else None
-        self._outcomes.append(Outcome(document, state, row, kept, reply.notes if reply is not None else ()))
+        self._outcomes.append(Outcome(document, state, row, kept, reply.notes if reply is not None else (), raw))
         self.finished += 1
         self.failed += state is not State.DONE
-        if len(self._outcomes) >= _GROUP:
+        self._kept_characters += len(kept or "")
+        if len(self._outcomes) >= _GROUP or self._kept_characters > _READ_AHEAD_CHARACTERS:
             self._commit()
 
     def _commit(self) -> None:
         self._last_commit = time.monotonic()
         if self._outcomes:
-            self._ledger.record(self._outcomes)
-            self._outcomes = []
+            outcomes, self._outcomes, self._kept_characters = self._outcomes, [], 0
+            self._ledger.record(outcomes, self.finished / max(self._last_commit - self._started, 0.001))
 
 
-def _row(config: JobConfig, task: Task, text: _Text, result: Result) -> Row:
+def answered_row(config: JobConfig, task: Task, text: DocumentText, result: Result) -> Row:
     """The row of an answered document: values with their confidence and place, or the engine's error."""
     answer = result.answer
     route, error, message = Route.LOCAL, result.error, result.error_message

@@ -80,7 +80,12 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "STILLROOM_HOME": str(self.home_dir), "PYTHONPATH": os.pathsep.join(sys.path)}
+        return {
+            **os.environ,
+            "STILLROOM_HOME": str(self.home_dir),
+            "STILLROOM_SETTLE_SECONDS": "0",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
 
     @property
     def settings(self) -> Settings:

@@ -1,12 +1,22 @@
 """The published row, and cells that a spreadsheet must not run."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from appliance.jobs.outputs import neutral_cell
+from appliance.errors import ResourceError
+from appliance.jobs.outputs import OutputFormat, neutral_cell, write_rows
 from appliance.jobs.rows import Route, Row, row_from_json, row_schema, row_schema_text
+from appliance.jobs.whole_files import part_path
+from appliance.tasks.linecode import Answer
+from appliance.tasks.task import Field, FieldType
+from tests.appliance.batch_fixtures import Bench
+from tests.appliance.model_fixtures import file_size_limit
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -21,7 +31,7 @@ def test_row_as_bytes() -> None:
         '{"document":"ä.txt","sha256":"' + "0" * 64 + '","route":"local","model":"m",'
         '"fields":{"total":"1","items":["a"]},"confidence":{"total":0.5},"evidence":{"total":3},"unsafe":false,'
         '"prompt_tokens":0,"completion_tokens":0,"reasoning_tokens":0,"seconds":0.0,"error":null,"error_message":"",'
-        '"version":1}'
+        '"escalated":[],"version":1}'
     )
     assert row_from_json(row.to_json()) == row
 
@@ -31,11 +41,109 @@ def test_row_has_the_keys_of_the_schema() -> None:
     assert list(json.loads(row.to_json())) == row_schema()["required"]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-a", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+cmd", "-a", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "-2+3", "-1-1", "+1*A1", "-", "\uff1d1+1", "-5 EURO"],
+)
 def test_formula_is_neutralised(text: str) -> None:
     assert neutral_cell(text) == "'" + text
 
 
-@pytest.mark.parametrize("text", ["-12.50", "+1,000.00", "12", "a=b", ""])
+@pytest.mark.parametrize(
+    "text", ["-12.50", "+1,000.00", "-5.00 EUR", "-5 %", "-1'000.50 \u20ac", "+49 30 123", "12", "a=b", ""]
+)
 def test_plain_value_stays(text: str) -> None:
     assert neutral_cell(text) == text
+
+
+ASKED = (Field("total", FieldType.AMOUNT), Field("items", FieldType.LIST), Field("document"))
+
+
+def some_rows(count: int) -> list[Row]:
+    values: Answer = {"total": "=1", "items": ["a", "b"], "document": "invoice"}
+    answered = [
+        Row(f"{number:05}.txt", "0" * 64, Route.LOCAL, "m", values, {"total": 0.25}, {"total": 3, "items": None})
+        for number in range(count)
+    ]
+    return [*answered, Row("z.txt", None, Route.FAILED, "m", error="empty", error_message="the file is empty")]
+
+
+def test_parquet_holds_what_the_rows_hold(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    table = parquet.read_table(write_rows(some_rows(2), ASKED, tmp_path, OutputFormat.PARQUET))
+    assert table.column_names == [
+        "document", "sha256", "route", "model", "total", "total confidence", "total evidence", "items",
+        "items confidence", "items evidence", "field document", "field document confidence",
+        "field document evidence", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens", "seconds",
+        "error", "error_message", "version",
+    ]  # fmt: skip
+    first, _, failed = table.to_pylist()
+    assert (first["document"], first["route"], first["total"], first["items"], first["field document"]) == (
+        "00000.txt", "local", "=1", ["a", "b"], "invoice",
+    )  # fmt: skip
+    assert (first["total confidence"], first["total evidence"], first["items evidence"]) == (0.25, 3, None)
+    assert (failed["document"], failed["error"], failed["total"], failed["items"]) == ("z.txt", "empty", None, None)
+
+
+def test_parquet_of_many_rows_is_written_in_groups(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    path = write_rows(some_rows(25_000), ASKED, tmp_path, OutputFormat.PARQUET)
+    file = parquet.ParquetFile(path)
+    assert (file.num_row_groups, file.metadata.num_rows) == (3, 25_001)
+    again = tmp_path / "again"
+    assert write_rows(some_rows(25_000), ASKED, again, OutputFormat.PARQUET).read_bytes() == path.read_bytes()
+
+
+def test_empty_job_is_a_parquet_file_without_rows(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    assert parquet.read_table(write_rows([], ASKED, tmp_path, OutputFormat.PARQUET)).num_rows == 0
+
+
+def test_missing_parquet_extra_is_named_before_any_work(bench: Bench) -> None:
+    bench.write_orders(1)
+    code = (
+        "import sys, importlib.util as util; find = util.find_spec; "
+        "util.find_spec = lambda name, *rest: None if name == 'pyarrow' else find(name, *rest); "
+        "from appliance.cli import main; sys.exit(main())"
+    )
+    words = [sys.executable, "-c", code, *bench.run_arguments("--format", "parquet")]
+    done = subprocess.run(words, env=bench.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert 'pip install "stillroom[parquet]"' in done.stderr
+    assert not (bench.home_dir / "jobs").exists()
+
+
+@pytest.mark.parametrize("output_format", list(OutputFormat))
+def test_full_disk_leaves_the_former_rows_and_no_part(tmp_path: Path, output_format: OutputFormat) -> None:
+    if output_format is OutputFormat.PARQUET:
+        pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    path = write_rows(some_rows(1), ASKED, tmp_path, output_format)
+    before = path.read_bytes()
+    with file_size_limit(1000), pytest.raises(ResourceError, match="cannot write") as full:
+        write_rows(some_rows(5000), ASKED, tmp_path, output_format)
+    assert full.value.exit_code == 4
+    assert path.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [path.name]
+
+
+def test_part_that_a_killed_export_left_is_used_again(tmp_path: Path) -> None:
+    part = part_path(tmp_path / "rows.jsonl")
+    part.write_text("half a row" * 1000)
+    path = write_rows(some_rows(0), ASKED, tmp_path, OutputFormat.JSONL)
+    assert path.read_text() == some_rows(0)[0].to_json() + "\n"
+    assert not part.exists()
+
+
+def test_two_exports_to_one_folder_take_turns(tmp_path: Path) -> None:
+    def slow_rows() -> Iterator[Row]:
+        """In the midst of writing these the other export begins."""
+        yield from some_rows(3)
+        other.start()
+        yield from some_rows(4)
+
+    other = Thread(target=write_rows, args=(some_rows(1), ASKED, tmp_path, OutputFormat.JSONL))
+    write_rows(slow_rows(), ASKED, tmp_path, OutputFormat.JSONL)
+    other.join(60)
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert [json.loads(line)["document"] for line in lines] == ["00000.txt", "z.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]

@@ -1,0 +1,79 @@
+"""The fallback of `stillroom run`: its options made one request, with the threshold chosen where that was asked."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from appliance.errors import UsageError
+from appliance.jobs.batch import BatchRequest, FallbackRequest
+from appliance.routing.policy import Caps
+from appliance.settings import Settings
+from appliance.tasks.task import load_task
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class FallbackOptions:
+    """What the command line says about the fallback."""
+
+    name: str | None = None
+    threshold: str | None = None
+    """A number, or `auto`."""
+    labelled_path: Path | None = None
+    budget: float | None = None
+    """Most money per 1,000 documents that auto may choose."""
+    caps: Caps = field(default_factory=Caps)
+
+
+def chosen_fallback(settings: Settings, request: BatchRequest, asked: FallbackOptions) -> FallbackRequest | None:
+    """The fallback of the job; for `auto` the curve is printed on stderr and the threshold chosen.
+
+    Raises:
+        UsageError: The options say something that cannot be meant.
+        ApplianceError: The threshold cannot be chosen.
+    """
+    if asked.name is None:
+        given = asked.threshold is not None or asked.labelled_path is not None or asked.budget is not None
+        if given or asked.caps.given:
+            raise UsageError("options of a fallback are given, but no fallback", "name one with `--fallback NAME`")
+        return None
+    if asked.threshold is None:
+        raise UsageError(
+            f"nothing says when {asked.name} is asked",
+            "add `--threshold 0.8`, or `--threshold auto` with labelled rows",
+        )
+    if asked.threshold == AUTO:
+        return FallbackRequest(asked.name, _auto(settings, request, asked), asked.caps)
+    try:
+        threshold = float(asked.threshold)
+    except ValueError as error:
+        raise UsageError(f"--threshold {asked.threshold} is neither a number nor auto", "use 0.8, or auto") from error
+    return FallbackRequest(asked.name, threshold, asked.caps)
+
+
+def _auto(settings: Settings, request: BatchRequest, asked: FallbackOptions) -> float:
+    from appliance.routing.auto import AutoRequest, choose_threshold
+    from appliance.routing.egress import EgressOptions
+
+    assert asked.name is not None
+    task = load_task(request.task_path)
+    folder = request.task_path if request.task_path.is_dir() else request.task_path.parent
+    labelled_path = asked.labelled_path or folder / "dataset" / "test.jsonl"
+    if not labelled_path.is_file():
+        raise UsageError(
+            f"auto needs labelled rows, and {labelled_path} is not there", "name a file of them with `--labelled`"
+        )
+    options = EgressOptions(allowed=True, run="threshold", caps=asked.caps)
+    wanted = AutoRequest(task, labelled_path, asked.name, request.model, asked.budget, options)
+    shown = sys.stderr.isatty()
+
+    def tell(answered: int) -> None:
+        if shown:
+            click.echo(f"\r{answered} labelled rows answered", err=True, nl=False)
+
+    chosen = choose_threshold(settings, wanted, tell)
+    click.echo("\n".join(["\r" if shown else "", *chosen.lines()]).strip("\r\n"), err=True)
+    return chosen.point.threshold

@@ -1,0 +1,172 @@
+"""What a person does with a job from outside: pause, cancel, try again, go on in the background, remove.
+
+All of it works whether the job runs or not: a running job is asked through its folder and obeys within a second; of a
+job that does not run the lock is taken for a moment. Nothing here ever writes into the ledger of a running job.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from appliance.errors import ApplianceError, ResourceError
+from appliance.jobs.batch import BatchRequest, open_ledger, plan, refuse_own_files_as_documents
+from appliance.jobs.detached import refuse_running, start_and_wait
+from appliance.jobs.job import (
+    LEDGER_NAME,
+    REMOVED_PREFIX,
+    finish_removals,
+    job_dir,
+    job_file,
+    job_folder,
+    read_config,
+    sync_directory,
+    task_path,
+    write_job,
+)
+from appliance.jobs.ledger import open_readonly
+from appliance.jobs.locks import Purpose, clear_request, lock_holder, request_stop, take_lock
+from appliance.jobs.states import State
+from appliance.settings import Settings
+from appliance.tasks.task import load_task
+from appliance.text import human_count
+
+_LOOK_SECONDS = 0.05
+
+
+def pause_job(settings: Settings, identifier: str, wait_seconds: float = 10.0) -> State:
+    """Stops a job after what is in flight; `resume` goes on.
+
+    Args:
+        wait_seconds: How long to wait for a running job to stop; it stops later all the same.
+
+    Returns:
+        The job's state now: `running` where it is still finishing, `done` where nothing was left to stop.
+    """
+    return _stop(settings, identifier, State.PAUSED, wait_seconds)
+
+
+def cancel_job(settings: Settings, identifier: str, wait_seconds: float = 10.0) -> State:
+    """Stops a job at once; finished documents keep their rows, the others get none until somebody resumes it."""
+    return _stop(settings, identifier, State.CANCELLED, wait_seconds)
+
+
+def retry_failed(settings: Settings, identifier: str) -> int:
+    """Makes failed and quarantined documents pending again, for the next `resume`; gives how many.
+
+    Raises:
+        ResourceError: The job is running.
+    """
+    directory = job_dir(settings, identifier)
+    with take_lock(directory, Purpose.CHANGE):
+        config = read_config(directory)
+        ledger = open_ledger(directory, config, load_task(task_path(directory)))
+        try:
+            if count := ledger.retry_failed():
+                ledger.end_run(State.PAUSED, f"{human_count(count, 'document')} to be tried again")
+        finally:
+            ledger.close()
+    return count
+
+
+def start_detached(settings: Settings, request: BatchRequest) -> str:
+    """Starts a job in a process session of its own, which outlives the caller and its terminal; gives the job's id.
+
+    Raises:
+        ApplianceError: The job cannot be made, is running already, or ended at once with an error.
+    """
+    planned = plan(settings, request)
+    refuse_own_files_as_documents(settings, planned.config)
+    finish_removals(settings)
+    directory = job_folder(settings, planned.config)
+    is_new = not job_file(directory).exists()
+    refuse_running(directory)
+    with take_lock(directory, Purpose.CHANGE):
+        write_job(directory, planned.config, planned.task_text)
+    try:
+        start_and_wait(settings, directory, ["jobs", "resume", directory.name])
+    except ApplianceError:
+        if is_new and not (directory / LEDGER_NAME).exists():
+            # It never began; its folder would only show as broken in every list.
+            remove_job(settings, directory.name)
+        raise
+    return directory.name
+
+
+def resume_detached(settings: Settings, identifier: str) -> str:
+    """Continues a job in a process session of its own; gives the job's id.
+
+    Raises:
+        ApplianceError: No job is called so, it is running already, or it ended at once with an error.
+    """
+    directory = job_dir(settings, identifier)
+    refuse_running(directory)
+    start_and_wait(settings, directory, ["jobs", "resume", directory.name])
+    return directory.name
+
+
+def remove_job(settings: Settings, identifier: str) -> str:
+    """Deletes a job and everything it kept of the documents; gives its id.
+
+    Raises:
+        ResourceError: The job is running, or its files cannot be deleted.
+    """
+    directory = job_dir(settings, identifier)
+    with take_lock(directory, Purpose.CHANGE):
+        finish_removals(settings)
+        going = directory.with_name(REMOVED_PREFIX + directory.name)
+        try:
+            os.rename(directory, going)
+            sync_directory(directory.parent)
+            shutil.rmtree(going)
+        except OSError as error:
+            raise ResourceError(
+                f"cannot delete job {directory.name}: {error.strerror}", "check the rights of its folder"
+            ) from error
+    return directory.name
+
+
+def _stop(settings: Settings, identifier: str, wanted: State, wait_seconds: float) -> State:
+    directory = job_dir(settings, identifier)
+    deadline = time.monotonic() + wait_seconds
+    asked = ""
+    while True:
+        holder = lock_holder(directory)
+        if holder is None:
+            try:
+                return _stop_idle(directory, wanted)
+            except ResourceError:
+                # It was started, or the disk refuses; only the former has a holder now.
+                if lock_holder(directory) is None:
+                    raise
+                continue
+        if holder.purpose is Purpose.RUN and holder.token != asked:
+            request_stop(directory, holder, wanted)
+            asked = holder.token
+        if time.monotonic() > deadline:
+            return _state(directory)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _stop_idle(directory: Path, wanted: State) -> State:
+    """Notes the state in the ledger of a job that nobody runs."""
+    with take_lock(directory, Purpose.CHANGE) as lock:
+        clear_request(lock)
+        config = read_config(directory)
+        ledger = open_ledger(directory, config, load_task(task_path(directory)))
+        try:
+            state = ledger.reader.summary().state
+            if state in (State.DONE, State.CANCELLED, wanted):
+                return state
+            ledger.end_run(wanted)
+            return wanted
+        finally:
+            ledger.close()
+
+
+def _state(directory: Path) -> State:
+    try:
+        with open_readonly(directory) as reader:
+            return reader.summary().state
+    except ApplianceError:  # It runs, but has made no ledger yet.
+        return State.RUNNING

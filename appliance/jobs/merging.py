@@ -1,0 +1,317 @@
+"""Merging the shards of a folder: verify that they are one whole, then write one result in path order.
+
+The ledgers and the folder are walked side by side, all in path order, so a merge of any size needs little memory.
+Nothing is written before everything was found good; the rows are then those of one job over the whole folder.
+"""
+
+import contextlib
+import heapq
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+
+from appliance.documents.folder import document_name, hash_descriptor, open_document, walk
+from appliance.documents.problems import DocumentError
+from appliance.errors import ApplianceError, UsageError
+from appliance.jobs.job import JobConfig, read_config, task_path, write_whole
+from appliance.jobs.ledger import FinishedDocument, JobSummary, LedgerReader, open_readonly
+from appliance.jobs.outputs import OutputFormat, write_rows
+from appliance.jobs.rows import Row
+from appliance.jobs.shards import Shard, parse_shard, shard_number
+from appliance.jobs.states import State
+from appliance.models.manifest import file_sha256
+from appliance.tasks.task import load_task
+
+MERGE_VERSION = 1
+REPORT_NAME = "merge.json"
+_OF_ONE_SHARD = frozenset(
+    {
+        "id",
+        "documents_dir",
+        "artifact_dir",
+        "model_name",
+        "keep_text",
+        "out_dir",
+        "output_format",
+        "shard",
+        "workers",
+        "settle_seconds",
+    }
+)
+"""Settings in which the shards of one folder may differ: they change no row."""
+_KEPT_PROBLEMS = 1000
+"""A merge against the wrong folder finds one problem for each document; so many are told."""
+
+
+class ProblemKind(StrEnum):
+    """What keeps shards from being one whole."""
+
+    DIFFERENT_JOB = "different_job"
+    MISSING_SHARD = "missing_shard"
+    REPEATED_SHARD = "repeated_shard"
+    INCOMPLETE_SHARD = "incomplete_shard"
+    DAMAGED_SHARD = "damaged_shard"
+    MISPLACED_DOCUMENT = "misplaced_document"
+    REPEATED_DOCUMENT = "repeated_document"
+    MISSING_DOCUMENT = "missing_document"
+    GONE_DOCUMENT = "gone_document"
+    CHANGED_DOCUMENT = "changed_document"
+
+
+@dataclass(frozen=True)
+class MergeProblem:
+    """One finding that stops a merge."""
+
+    kind: ProblemKind
+    shard: str
+    """`K/N`; what to look at or run again."""
+    detail: str
+    document: str | None = None
+
+
+@dataclass(frozen=True)
+class MergeOutcome:
+    """What a merge wrote."""
+
+    shards: int
+    documents: int
+    failed: int
+    output_paths: tuple[Path, ...]
+
+
+class MergeRefused(ApplianceError):
+    """The shards are not one whole; carries what is missing or differs."""
+
+    def __init__(self, problems: Sequence[MergeProblem], found: int) -> None:
+        self.problems = tuple(problems)
+        self.found = found
+        again = sorted({problem.shard for problem in problems}, key=lambda shard: parse_shard(shard).number)
+        count = f"{found:,} problem" + ("" if found == 1 else "s")
+        super().__init__(
+            f"the shards are not one whole result: {count}, nothing was written",
+            f"look at shard {', '.join(again[:8])}{' and more' if len(again) > 8 else ''},"
+            " run what is missing again with `stillroom run --shard`, then merge again",
+        )
+
+
+@dataclass(frozen=True)
+class _Ledger:
+    """One shard, open for reading."""
+
+    directory: Path
+    config: JobConfig
+    shard: Shard
+    reader: LedgerReader
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A finished document with the shard whose ledger holds it."""
+
+    path: bytes
+    shard: Shard
+    document: FinishedDocument
+
+
+class _Findings:
+    """Problems in the order they were found, up to a number that a person can use."""
+
+    def __init__(self) -> None:
+        self.problems: list[MergeProblem] = []
+        self.found = 0
+
+    def add(self, kind: ProblemKind, shard: Shard | str, detail: str, path: bytes | None = None) -> None:
+        self.found += 1
+        if len(self.problems) < _KEPT_PROBLEMS:
+            name = None if path is None else document_name(path)
+            self.problems.append(MergeProblem(kind, str(shard), detail, name))
+
+    def refuse(self) -> None:
+        if self.found:
+            raise MergeRefused(self.problems, self.found)
+
+
+def merge_jobs(
+    directories: Sequence[Path], out_dir: Path, formats: Sequence[OutputFormat], documents_dir: Path | None = None
+) -> MergeOutcome:
+    """Verifies the shards and writes their rows as one result in each format, with a report beside.
+
+    Args:
+        directories: Folders of jobs, or the output folders of shards; in any order.
+        documents_dir: Where the folder of documents is here; by default where the first shard found it.
+
+    Raises:
+        MergeRefused: A shard or document is missing, unfinished, changed or there twice; nothing was written.
+        UsageError: A folder holds no shard, or the folder of documents is not here.
+    """
+    findings = _Findings()
+    with contextlib.ExitStack() as opened:
+        ledgers = _open_ledgers(directories, opened, findings)
+        _check_settings(ledgers, findings)
+        _check_shards(ledgers, findings)
+        findings.refuse()
+        first = ledgers[0]
+        folder = documents_dir or Path(first.config.documents_dir)
+        if not folder.is_dir():
+            raise UsageError(f"no folder of documents at {folder}", "say where it is here with `--documents DIR`")
+        _check_documents(ledgers, folder, first.config.limit, findings)
+        findings.refuse()
+        asked = load_task(task_path(first.directory)).asked
+        paths = tuple(write_rows(_rows(ledgers), asked, out_dir, choice) for choice in dict.fromkeys(formats))
+        summaries = [ledger.reader.summary() for ledger in ledgers]
+        documents = sum(summary.total for summary in summaries)
+        failed = sum(summary.failed for summary in summaries)
+        outcome = MergeOutcome(len(ledgers), documents, failed, paths)
+        write_whole(out_dir / REPORT_NAME, _report(ledgers, summaries, outcome).encode())
+        return outcome
+
+
+def _open_ledgers(directories: Sequence[Path], opened: contextlib.ExitStack, findings: _Findings) -> list[_Ledger]:
+    """The shards by number; of one that is given twice the first."""
+    ledgers: dict[Shard, _Ledger] = {}
+    for directory in directories:
+        config = read_config(directory)
+        if not config.shard:
+            raise UsageError(
+                f"job {config.id} in {directory} is no shard", "merge takes jobs of `stillroom run --shard K/N`"
+            )
+        shard = parse_shard(config.shard)
+        if shard in ledgers:
+            detail = f"is given twice: {ledgers[shard].directory} and {directory}"
+            findings.add(ProblemKind.REPEATED_SHARD, shard, detail)
+            continue
+        try:
+            reader = opened.enter_context(open_readonly(directory))
+            damage = reader.damage()
+        except (ApplianceError, sqlite3.Error) as error:
+            findings.add(ProblemKind.DAMAGED_SHARD, shard, str(error))
+            continue
+        if damage is not None:
+            findings.add(ProblemKind.DAMAGED_SHARD, shard, f"the ledger in {directory} is damaged: {damage}")
+            continue
+        ledgers[shard] = _Ledger(directory, config, shard, reader)
+    return [ledgers[shard] for shard in sorted(ledgers, key=lambda shard: (shard.count, shard.number))]
+
+
+def _check_settings(ledgers: Sequence[_Ledger], findings: _Findings) -> None:
+    """Every setting that can change a row is the same in all shards."""
+    for ledger in ledgers[1:]:
+        first = ledgers[0]
+        for described in fields(JobConfig):
+            if described.name in _OF_ONE_SHARD:
+                continue
+            here, there = getattr(ledger.config, described.name), getattr(first.config, described.name)
+            if here != there:
+                detail = f"its {described.name} is {here}, that of shard {first.shard} is {there}"
+                findings.add(ProblemKind.DIFFERENT_JOB, ledger.shard, detail)
+        if ledger.shard.count != first.shard.count:
+            detail = f"divides the folder in {ledger.shard.count}, shard {first.shard} in {first.shard.count}"
+            findings.add(ProblemKind.DIFFERENT_JOB, ledger.shard, detail)
+
+
+def _check_shards(ledgers: Sequence[_Ledger], findings: _Findings) -> None:
+    """All shards are there, and each has finished."""
+    told = {str(ledger.shard) for ledger in ledgers} | {problem.shard for problem in findings.problems}
+    for count in sorted({parse_shard(shard).count for shard in told})[:1]:
+        for number in range(1, count + 1):
+            if str(Shard(number, count)) not in told:
+                findings.add(ProblemKind.MISSING_SHARD, Shard(number, count), "is not among the given jobs")
+    for ledger in ledgers:
+        summary = ledger.reader.summary()
+        finished = summary.done + summary.failed
+        if summary.state is not State.DONE or finished != summary.total:
+            detail = f"is {summary.state} with {finished} of {summary.total} documents finished, in {ledger.directory}"
+            findings.add(ProblemKind.INCOMPLETE_SHARD, ledger.shard, detail)
+
+
+def _check_documents(ledgers: Sequence[_Ledger], folder: Path, limit: int, findings: _Findings) -> None:
+    """Each document of the folder is in exactly one ledger, its own shard's, and has the bytes that were read."""
+    count = ledgers[0].shard.count
+    entries = _merged(ledgers)
+    entry = next(entries, None)
+    for found in islice(walk(folder), limit or None):
+        while entry is not None and entry.path < found.path:
+            findings.add(ProblemKind.GONE_DOCUMENT, entry.shard, "is no longer in the folder", entry.path)
+            entry = _after(entry, entries, findings)
+        if entry is None or entry.path > found.path:
+            shard = Shard(shard_number(found.path, count), count)
+            findings.add(ProblemKind.MISSING_DOCUMENT, shard, "is in the folder and in no shard", found.path)
+            continue
+        _check_document(folder, entry, findings)
+        entry = _after(entry, entries, findings)
+    while entry is not None:
+        findings.add(ProblemKind.GONE_DOCUMENT, entry.shard, "is no longer in the folder", entry.path)
+        entry = _after(entry, entries, findings)
+
+
+def _after(entry: _Entry, entries: Iterator[_Entry], findings: _Findings) -> _Entry | None:
+    """The next document; the same one from another ledger is a finding."""
+    for following in entries:
+        if following.path != entry.path:
+            return following
+        detail = f"has a row in shard {entry.shard} and in shard {following.shard}"
+        findings.add(ProblemKind.REPEATED_DOCUMENT, following.shard, detail, following.path)
+    return None
+
+
+def _check_document(folder: Path, entry: _Entry, findings: _Findings) -> None:
+    document = entry.document
+    if not entry.shard.holds(entry.path):
+        belongs = Shard(shard_number(entry.path, entry.shard.count), entry.shard.count)
+        findings.add(ProblemKind.MISPLACED_DOCUMENT, entry.shard, f"belongs to shard {belongs}", entry.path)
+    if document.sha256 != document.row.sha256 or document_name(entry.path) != document.row.document:
+        findings.add(ProblemKind.DAMAGED_SHARD, entry.shard, "the row is about another document", entry.path)
+    elif document.sha256 is not None and document.sha256 != _sha256(folder, entry.path):
+        findings.add(ProblemKind.CHANGED_DOCUMENT, entry.shard, "has other bytes than the shard read", entry.path)
+
+
+def _sha256(folder: Path, path: bytes) -> str | None:
+    try:
+        descriptor = open_document(folder, path)
+        try:
+            return hash_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+    except DocumentError:
+        return None
+
+
+def _merged(ledgers: Iterable[_Ledger]) -> Iterator[_Entry]:
+    """Finished documents of all shards in path order."""
+    return heapq.merge(*(_entries(ledger) for ledger in ledgers), key=lambda entry: entry.path)
+
+
+def _entries(ledger: _Ledger) -> Iterator[_Entry]:
+    for document in ledger.reader.finished_documents():
+        yield _Entry(document.path, ledger.shard, document)
+
+
+def _rows(ledgers: Iterable[_Ledger]) -> Iterator[Row]:
+    return (entry.document.row for entry in _merged(ledgers))
+
+
+def _report(ledgers: Sequence[_Ledger], summaries: Sequence[JobSummary], outcome: MergeOutcome) -> str:
+    """What was merged into which files, so that a later reader can check that they are whole."""
+    config = ledgers[0].config
+    shards = [
+        {"shard": str(ledger.shard), "job": ledger.config.id, "documents": summary.total, "failed": summary.failed}
+        for ledger, summary in zip(ledgers, summaries, strict=True)
+    ]
+    outputs = {
+        path.name: {"size_bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in outcome.output_paths
+    }
+    values = {
+        "version": MERGE_VERSION, "task_hash": config.task_hash, "model": config.model, "unsafe": config.unsafe,
+        "documents": outcome.documents, "failed": outcome.failed, "shards": shards, "outputs": outputs,
+    }  # fmt: skip
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def problem_values(problem: MergeProblem) -> dict[str, str | None]:
+    """The problem as values for JSON."""
+    return asdict(problem)

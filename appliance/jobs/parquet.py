@@ -1,0 +1,68 @@
+"""Rows as Parquet: one column per field with its confidence and its place, in groups of rows that bound the memory."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, BinaryIO
+
+from appliance.jobs.rows import Row
+from appliance.tasks.task import Field, FieldType
+
+_GROUP = 10_000
+_PLAIN = (
+    "document", "sha256", "route", "model", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens",
+    "seconds", "error", "error_message", "version",
+)  # fmt: skip
+"""Columns that are a row's own attributes; the fields' columns stand after `model`."""
+_BEFORE_FIELDS = 4
+
+
+def write_parquet(rows: Iterable[Row], asked: Sequence[Field], file: BinaryIO) -> None:
+    """Writes the rows; values stay text as the model wrote them, as in the other formats.
+
+    A field called `total` has the columns `total`, `total confidence` and `total evidence`. A field that is called like
+    a column of the row, such as `document`, gets `field ` before its name.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = _schema(asked)
+    source = iter(rows)
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while group := list(islice(source, _GROUP)):
+            columns = zip(*(_values(row, asked) for row in group), strict=True)
+            arrays = [pyarrow.array(column, type=kind) for column, kind in zip(columns, schema.types, strict=True)]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+def _schema(asked: Sequence[Field]) -> Any:
+    import pyarrow
+
+    kinds = {
+        "unsafe": pyarrow.bool_(), "prompt_tokens": pyarrow.int64(), "completion_tokens": pyarrow.int64(),
+        "reasoning_tokens": pyarrow.int64(), "seconds": pyarrow.float64(), "version": pyarrow.int32(),
+    }  # fmt: skip
+    columns = [(name, kinds.get(name, pyarrow.string())) for name in _PLAIN]
+    fields = []
+    for field in asked:
+        name = column_name(field)
+        kind = pyarrow.list_(pyarrow.string()) if field.type is FieldType.LIST else pyarrow.string()
+        fields += [(name, kind), (f"{name} confidence", pyarrow.float64()), (f"{name} evidence", pyarrow.int64())]
+    return pyarrow.schema([*columns[:_BEFORE_FIELDS], *fields, *columns[_BEFORE_FIELDS:]])
+
+
+def column_name(field: Field) -> str:
+    """The column of a field's values."""
+    return f"field {field.name}" if field.name in _PLAIN else field.name
+
+
+def _values(row: Row, asked: Sequence[Field]) -> list[object]:
+    plain: list[object] = [getattr(row, name) for name in _PLAIN]
+    found: list[object] = []
+    for field in asked:
+        value = (row.fields or {}).get(field.name)
+        if field.type is FieldType.LIST and isinstance(value, str):
+            value = [value]
+        elif field.type is not FieldType.LIST and isinstance(value, list):
+            value = "; ".join(value)
+        found += [value, row.confidence.get(field.name), row.evidence.get(field.name)]
+    return [*plain[:_BEFORE_FIELDS], *found, *plain[_BEFORE_FIELDS:]]

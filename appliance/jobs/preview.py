@@ -1,0 +1,147 @@
+"""What a person sees before a job starts: what the folder holds, and what the model answers for a few documents."""
+
+import fcntl
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from appliance.documents.folder import FoundDocument, open_document, walk
+from appliance.documents.problems import DocumentError
+from appliance.documents.sandbox import ReaderLimits
+from appliance.errors import ResourceError, UsageError
+from appliance.jobs.batch import BatchRequest, open_ledger, plan
+from appliance.jobs.intake import chosen_documents
+from appliance.jobs.rows import Row
+from appliance.jobs.runner import RunLimits, Supervisor, Work
+from appliance.jobs.stopping import Stop
+from appliance.models.manifest import verify_artifact
+from appliance.settings import Settings
+
+UNKNOWN_TYPE = "other"
+_SAMPLE = 2000
+"""Documents whose type is looked at; opening one takes some 50 microseconds."""
+_HEAD_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class TypeCount:
+    """Documents of one type among those that were looked at."""
+
+    documents: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class FolderCount:
+    """What a folder holds."""
+
+    documents: int
+    size_bytes: int
+    by_type: dict[str, TypeCount]
+    """Of the documents that were looked at, the most frequent type first; `other` is nothing that a reader knows."""
+    looked_at: int
+    """As many as there are documents, or a random sample of them."""
+    complete: bool
+    """False where the time was over before all files were counted."""
+
+
+def count_documents(folder: Path, limit_seconds: float = 2.0) -> FolderCount:
+    """Counts the documents of a folder and their types, in bounded time.
+
+    Raises:
+        UsageError: The folder is missing or cannot be listed.
+    """
+    deadline = time.monotonic() + limit_seconds
+    chance = random.Random(0)
+    sample: list[FoundDocument] = []
+    documents = size_bytes = 0
+    complete = True
+    for document in walk(folder):
+        if len(sample) < _SAMPLE:
+            sample.append(document)
+        elif (place := chance.randrange(documents + 1)) < _SAMPLE:
+            sample[place] = document
+        documents += 1
+        size_bytes += document.size_bytes
+        if documents % 256 == 0 and time.monotonic() > deadline:
+            complete = False
+            break
+    counts, looked_at = _types(folder, sample, deadline)
+    ordered = dict(sorted(counts.items(), key=lambda item: (-item[1].documents, item[0])))
+    return FolderCount(documents, size_bytes, ordered, looked_at, complete)
+
+
+def dry_run(settings: Settings, request: BatchRequest, documents: int, stop: Stop | None = None) -> list[Row]:
+    """The rows of the first documents, by the same readers and the same engine as a job, leaving nothing behind.
+
+    Raises:
+        ResourceError: A job has the engine.
+        ApplianceError: The task, the model or the folder is not as it must be.
+    """
+    if documents < 1:
+        raise UsageError(f"a dry run of {documents} documents shows nothing", "`--dry-run 3`")
+    planned = plan(settings, request)
+    config = replace(
+        planned.config, limit=min(documents, request.limit or documents), keep_text="none", settle_seconds=0.0
+    )
+    verify_artifact(Path(config.artifact_dir))
+    task_file = request.task_path / "task.toml" if request.task_path.is_dir() else request.task_path
+    with _free_engine(settings):
+        ledger = open_ledger(None, config, planned.task)
+        try:
+            ledger.add_documents(chosen_documents(config))
+            work = Work(config, planned.task, task_file.absolute(), ledger)
+            limits = RunLimits(settings.threads, reader_limits=ReaderLimits(policy=settings.sandbox))
+            Supervisor(work, limits, stop or Stop()).run(lambda _: None)
+            return list(ledger.reader.rows())
+        finally:
+            ledger.close()
+
+
+def _types(folder: Path, sample: list[FoundDocument], deadline: float) -> tuple[dict[str, TypeCount], int]:
+    counts: dict[str, TypeCount] = {}
+    looked_at = 0
+    for document in sample:
+        if looked_at % 64 == 63 and time.monotonic() > deadline:
+            break
+        looked_at += 1
+        name = _type_of(folder, document)
+        known = counts.get(name, TypeCount(0, 0))
+        counts[name] = TypeCount(known.documents + 1, known.size_bytes + document.size_bytes)
+    return counts, looked_at
+
+
+def _type_of(folder: Path, document: FoundDocument) -> str:
+    from appliance.documents.sniffing import document_type
+
+    try:
+        descriptor = open_document(folder, document.path)
+    except DocumentError:
+        return UNKNOWN_TYPE
+    try:
+        found = document_type(os.pread(descriptor, _HEAD_BYTES, 0))
+    except OSError:
+        return UNKNOWN_TYPE
+    finally:
+        os.close(descriptor)
+    return str(found) if found else UNKNOWN_TYPE
+
+
+@contextmanager
+def _free_engine(settings: Settings) -> Iterator[None]:
+    """Holds the machine's engine if no job has it: a person who waits for three rows does not want to queue."""
+    descriptor = os.open(settings.home_dir / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ResourceError(
+                "a job has the engine of this machine", "try the dry run when it has ended or is paused"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)

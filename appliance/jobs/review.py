@@ -1,0 +1,258 @@
+"""What people corrected in a job's answers: original, correction, user and time, kept beside the ledger.
+
+The ledger has one writer, the job's supervisor, so corrections have a database of their own, `review.db`. Any number
+of people may correct at once: each change is one short transaction of a connection that is opened for it, under a lock,
+because SQLite before 3.51.3 can damage a WAL database that two connections write.
+"""
+
+import fcntl
+import json
+import os
+import pwd
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.jobs.job import task_path
+from appliance.jobs.ledger import LedgerReader, open_readonly
+from appliance.jobs.rows import Row
+from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.task import Field, FieldType, Task, answer_problems, load_task
+
+REVIEW_NAME = "review.db"
+REVIEW_VERSION = 1
+_WAIT_SECONDS = 10.0
+_COLUMNS = "document, sha256, field, original, correction, user, time"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS corrections (
+    id INTEGER PRIMARY KEY, document TEXT NOT NULL, sha256 TEXT NOT NULL, field TEXT NOT NULL,
+    original TEXT NOT NULL, correction TEXT NOT NULL, user TEXT NOT NULL, time REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS corrections_by_document ON corrections (document, sha256);
+"""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One field of one document, as a person says it is."""
+
+    document: str
+    sha256: str
+    """Of the document's bytes: a file that changes is another document."""
+    field: str
+    original: Value
+    """What the model said."""
+    correction: Value
+    user: str
+    time: float
+    """Seconds since the epoch."""
+
+
+def current_user() -> str:
+    """Who this process belongs to, as the system says; the environment is not asked."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def correct_field(directory: Path, document: str, field: str, value: Value, user: str | None = None) -> Correction:
+    """Keeps a person's value for one field of one document of a job.
+
+    Args:
+        directory: The job's folder.
+        document: Path of the document as the rows spell it.
+        value: None says that the document holds no such value.
+
+    Raises:
+        UsageError: There is no such document or field, or the value cannot be one of it.
+        ResourceError: The correction cannot be written.
+    """
+    task = load_task(task_path(directory))
+    asked = _asked(task, field)
+    with open_readonly(directory) as reader:
+        row = _row(reader, document)
+    cleaned = _cleaned(asked, value)
+    if cleaned is not None and (problems := answer_problems(_only(task, asked), {field: cleaned})):
+        raise UsageError(f"{document}: {problems[0]}", _values_hint(asked))
+    original = (row.fields or {}).get(field)
+    kept = Correction(document, row.sha256 or "", field, original, cleaned, user or current_user(), time.time())
+    with _writing(directory) as connection:
+        connection.execute(
+            f"INSERT INTO corrections ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (kept.document, kept.sha256, kept.field, _json(original), _json(cleaned), kept.user, kept.time),
+        )
+    return kept
+
+
+def read_corrections(directory: Path, document: str | None = None) -> list[Correction]:
+    """All corrections of a job or of one document, the oldest first; later ones of a field stand over former ones."""
+    path = directory / REVIEW_NAME
+    if not path.is_file():
+        return []
+    where, values = ("WHERE document = ?", (document,)) if document is not None else ("", ())
+    try:
+        with _reading(path) as connection:
+            found = connection.execute(f"SELECT {_COLUMNS} FROM corrections {where} ORDER BY id", values).fetchall()
+        return [
+            Correction(name, sha256, field, json.loads(original), json.loads(correction), user, moment)
+            for name, sha256, field, original, correction, user, moment in found
+        ]
+    except (sqlite3.DatabaseError, ValueError) as error:
+        raise ApplianceError(
+            f"the corrections of job {directory.name} cannot be read: {error}", f"take {path} away, or restore it"
+        ) from error
+
+
+def in_force(corrections: list[Correction], sha256: str | None) -> dict[str, Correction]:
+    """Field -> the latest correction of a document with these bytes; one back to the original is none."""
+    latest = {found.field: found for found in corrections if found.sha256 == (sha256 or "")}
+    return {field: found for field, found in latest.items() if found.correction != found.original}
+
+
+def corrected_records(directory: Path) -> Iterator[dict[str, object]]:
+    """One record for each corrected document, in the form that `stillroom collect --recorded` imports.
+
+    `answer` is the model's answer with the corrections in force; documents without a kept text are left out, as they
+    cannot be learned from.
+    """
+    by_document: dict[str, list[Correction]] = {}
+    for found in read_corrections(directory):
+        by_document.setdefault(found.document, []).append(found)
+    names = [asked.name for asked in load_task(task_path(directory)).asked]
+    with open_readonly(directory) as reader:
+        for document in sorted(by_document):
+            entry = reader.document(document)
+            row = reader.row(entry.id) if entry else None
+            text = reader.text(entry.id) if entry else None
+            force = in_force(by_document[document], row.sha256 if row else None)
+            if row is None or text is None or not force:
+                continue
+            answer: Answer = {name: (row.fields or {}).get(name) for name in names}
+            answer |= {field: found.correction for field, found in force.items()}
+            yield {
+                "document": document, "text": text, "answer": answer, "source": "person",
+                "corrections": [asdict(found) for found in by_document[document]],
+            }  # fmt: skip
+
+
+def parse_value(asked_type: FieldType, text: str) -> Value:
+    """What a person typed, as a value; nothing is null.
+
+    Entries of a list are parted by `;`, and a semicolon within one is typed as `\\;`.
+    """
+    if asked_type is not FieldType.LIST:
+        return text.strip() or None
+    entries, entry, escaped = [], "", False
+    for char in text:
+        if escaped:
+            entry += char if char == ";" else "\\" + char
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == ";":
+            entries.append(entry.strip())
+            entry = ""
+        else:
+            entry += char
+    entries.append((entry + "\\" * escaped).strip())
+    return [part for part in entries if part] or None
+
+
+def typed_value(value: Value) -> str:
+    """The inverse of `parse_value`."""
+    if isinstance(value, list):
+        return "; ".join(entry.replace(";", "\\;") for entry in value)
+    return value or ""
+
+
+def _asked(task: Task, field: str) -> Field:
+    for asked in task.asked:
+        if asked.name == field:
+            return asked
+    raise UsageError(
+        f"the task {task.name} has no field {field}", "its fields: " + ", ".join(a.name for a in task.asked)
+    )
+
+
+def _only(task: Task, asked: Field) -> Task:
+    """The task as if it asked for this field only, so that the others are not missed."""
+    return replace(task, fields=(asked,)) if task.fields else task
+
+
+def _values_hint(asked: Field) -> str:
+    return "its values: " + ", ".join(asked.values[:20]) if asked.values else ""
+
+
+def _cleaned(asked: Field, value: Value) -> Value:
+    if asked.type is FieldType.LIST:
+        entries = [value] if isinstance(value, str) else value or []
+        return [entry.strip() for entry in entries if entry.strip()] or None
+    if isinstance(value, list):
+        raise UsageError(f"{asked.name} is no list", "give one value")
+    return (value or "").strip() or None
+
+
+def _row(reader: LedgerReader, document: str) -> Row:
+    entry = reader.document(document)
+    if entry is None:
+        raise UsageError(f"the job has no document {document}", "name it as the rows spell it")
+    row = reader.row(entry.id)
+    if row is None:
+        raise UsageError(f"{document} has no row yet", "correct it when the job has answered it")
+    return row
+
+
+def _json(value: Value) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[sqlite3.Connection]:
+    """A transaction of the only connection that writes; another person waits some seconds."""
+    path = directory / REVIEW_NAME
+    try:
+        lock = os.open(directory / ".review.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ResourceError(f"cannot write in {directory}: {error.strerror}", "check its owner") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
+        path.chmod(0o600)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            _prepare(connection, path)
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+    except (sqlite3.Error, OSError) as error:
+        raise ResourceError(
+            f"the correction cannot be written to {path}: {error}", "check the free space and the rights"
+        ) from error
+    finally:
+        os.close(lock)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {REVIEW_VERSION}; COMMIT")
+    elif version != REVIEW_VERSION:
+        raise ApplianceError(
+            f"{path} has version {version}, this program knows {REVIEW_VERSION}", "use the program that wrote it"
+        )
