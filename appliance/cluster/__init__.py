@@ -1,0 +1,1 @@
+"""Adapters that spread the shards of one job over the machines of a cluster."""

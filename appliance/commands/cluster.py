@@ -1,0 +1,104 @@
+"""`stillroom cluster`: one job over the machines of a cluster."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from appliance.errors import Interrupted, NotAllGood, UsageError
+from appliance.jobs.batch import BatchRequest, plan
+from appliance.jobs.merging import MergeOutcome
+from appliance.jobs.outputs import OutputFormat, require_format
+from appliance.jobs.shards import MAX_SHARDS
+from appliance.settings import load_settings
+from appliance.text import human_count, printable
+
+
+@click.group("cluster")
+def command() -> None:
+    """Run one job over the machines of a cluster."""
+
+
+@command.command("run")
+@click.argument("task", type=click.Path(path_type=Path))
+@click.argument("documents", type=click.Path(path_type=Path))
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder for the rows, shared.")
+@click.option(
+    "--shards", type=click.IntRange(1, MAX_SHARDS), required=True, help="Parts of the folder; several a node."
+)
+@click.option("--address", help="Ray cluster to use; by default one is started on this machine, for this run.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Nodes to use at most; 0 means all.")
+@click.option("--model", help="Identity, name or artifact folder of the model; default is the active one of the task.")
+@click.option(
+    "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl",
+    show_default=True, help="How rows are written.",
+)  # fmt: skip
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents in path order; 0 means all."
+)
+@click.option("--state", "state_dir", help="Folder for state on each node's own disk; default is its temporary folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def run_command(
+    task: Path,
+    documents: Path,
+    out_dir: Path,
+    shards: int,
+    address: str | None,
+    workers: int,
+    model: str | None,
+    output_format: str,
+    limit: int,
+    state_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Run TASK over the folder DOCUMENTS on a Ray cluster, and merge the shards into one verified result.
+
+    Every node needs Stillroom installed, and must see DOCUMENTS, the model and --out under the same paths. The state
+    of a shard is on the node's own disk and keeps no text of documents. The same command again goes on where it
+    stopped.
+    """
+    from appliance.cluster.ray_runner import ClusterRequest, run_shards, shard_folders
+    from appliance.jobs.merging import merge_jobs
+    from appliance.models.manifest import verify_artifact
+
+    choice = OutputFormat(output_format)
+    require_format(choice)
+    request = BatchRequest(task, documents, out_dir, model, choice, limit, keep_text="none")
+    config = plan(load_settings(dict(os.environ)), request).config
+    verify_artifact(Path(config.artifact_dir))
+    arguments = (
+        "run", str(task.absolute()), config.documents_dir, "--out", config.out_dir, "--model", config.artifact_dir,
+        "--format", output_format, "--limit", str(limit), "--keep-text", "none", "--json",
+    )  # fmt: skip
+    if state_dir is not None and not os.path.isabs(state_dir):
+        raise UsageError(f"--state is {state_dir}", "name a folder from the root: it is one of each node")
+    whole = run_shards(ClusterRequest(arguments, shards, address, workers, state_dir), _tell_shard)
+    if not whole:
+        raise Interrupted("stopped before all shards had finished", "the same command goes on where it stopped")
+    _tell(merge_jobs(shard_folders(Path(config.out_dir), shards), Path(config.out_dir), [choice]), as_json)
+
+
+def _tell_shard(shard: object, end: object) -> None:
+    from appliance.cluster.shard_process import ShardEnd
+
+    assert isinstance(end, ShardEnd)
+    documents = human_count(end.documents, "document")
+    sys.stderr.write(f"shard {shard} on {printable(end.node)}: {documents}, {end.failed} failed\n")
+
+
+def _tell(outcome: MergeOutcome, as_json: bool) -> None:
+    (path,) = outcome.output_paths
+    if as_json:
+        values = {"state": "done", "shards": outcome.shards, "documents": outcome.documents, "failed": outcome.failed}
+        print(json.dumps({**values, "output": str(path)}))
+    else:
+        documents = human_count(outcome.documents, "document")
+        sys.stderr.write(
+            f"{documents} in {outcome.shards} shards, {outcome.failed} failed\nrows: {printable(str(path))}\n"
+        )
+    if outcome.failed:
+        raise NotAllGood(
+            f"{outcome.failed} of {outcome.documents} documents failed", "their rows carry the reason as `error`"
+        )
