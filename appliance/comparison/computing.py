@@ -1,0 +1,244 @@
+"""From the answers of all sides to the figures of the comparison."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from appliance.comparison.answers import AGREE, DIFFER, NEITHER, ComparedDocument, SideAnswer
+from appliance.comparison.figures import FieldFigures, Figure, PairFigures, Right, SideFigures
+from appliance.comparison.folder import Side
+from appliance.quality.judgements import Choice
+from appliance.quality.metrics import Judged, Outcome, judge
+from appliance.quality.paired import bootstrap_ratio, holm, paired_shares, quantile_interval
+from appliance.quality.readiness import against_teacher
+from appliance.quality.statistics import beta_quantile, clustered_wilson, mcnemar_exact, wilson
+from appliance.tasks.linecode import Answer
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+
+Compared = tuple[str, tuple[str, ...]]
+"""Whether two answers agree, and in which fields they do not."""
+
+_BLOCKS = 10
+"""Stretches of equal time whose rates give the interval of documents/s."""
+_LEAST_PER_BLOCK = 5
+
+
+def differing_fields(task: "Task", first: Answer | None, second: Answer | None) -> Compared:
+    """Compares two answers field by field, by the comparators of the task; a missing answer differs in all fields."""
+    from appliance.tasks.values import same
+
+    names = tuple(field.name for field in task.asked)
+    if first is None and second is None:
+        return NEITHER, ()
+    if first is None or second is None:
+        return DIFFER, names
+    found = tuple(
+        field.name
+        for field in task.asked
+        if not same(field, first.get(field.name) or None, second.get(field.name) or None)
+    )
+    return (DIFFER, found) if found else (AGREE, ())
+
+
+def side_figures(task: "Task", side: Side, documents: Sequence[ComparedDocument], number: int) -> SideFigures:
+    """Figures of one side over the documents that it has answered."""
+    answers = [answer for document in documents if (answer := document.answers[number]) is not None]
+    judged = _judged_by_gold(task, documents, number)
+    fields = documents_right = None
+    if judged:
+        sizes = [len(document.outcomes) for document in judged]
+        fields = Figure.of(clustered_wilson([document.correct for document in judged], sizes), sum(sizes))
+        documents_right = Figure.of(wilson(sum(document.whole for document in judged), len(judged)), len(judged))
+    good = [answer for answer in answers if answer.answer is not None]
+    seconds = [answer.seconds for answer in good]
+    return SideFigures(
+        name=side.name,
+        kind=side.kind,
+        identity=side.identity,
+        effort=side.effort,
+        answered=len(good),
+        failed=dict(Counter(answer.error or "no_answer" for answer in answers if answer.answer is None).most_common()),
+        field_accuracy=fields,
+        document_accuracy=documents_right,
+        documents_per_second=_throughput(answers),
+        latency_p50=Figure.of(quantile_interval(seconds, 0.5), len(seconds)),
+        latency_p95=Figure.of(quantile_interval(seconds, 0.95), len(seconds)),
+        prompt_tokens=_mean([answer.prompt_tokens for answer in answers]),
+        completion_tokens=_mean([answer.completion_tokens for answer in answers]),
+        reasoning_tokens=_mean([answer.reasoning_tokens for answer in answers]),
+        money_per_1000=_mean([1000 * money(side, answer) for answer in answers]),
+        currency=side.currency,
+    )
+
+
+def money(side: Side, answer: SideAnswer) -> float:
+    """What one answer costs: what the frontier took, and its time on a machine that is paid by the hour.
+
+    A frontier that did not tell its tokens is priced by what is known of them.
+    """
+    if answer.money is not None:
+        return answer.money + answer.seconds * side.price_per_hour / 3600
+    written = answer.completion_tokens + answer.reasoning_tokens
+    tokens = answer.prompt_tokens * side.input_price + written * side.output_price
+    return tokens / 1e6 + answer.seconds * side.price_per_hour / 3600
+
+
+def _judged_by_gold(task: "Task", documents: Sequence[ComparedDocument], number: int) -> list[Judged]:
+    """The side's documents that have gold."""
+    return [
+        judge(task, document.name, document.gold, answer.answer)
+        for document in documents
+        if document.gold is not None and (answer := document.answers[number]) is not None
+    ]
+
+
+def _mean(values: Sequence[float]) -> Figure:
+    return Figure.of(bootstrap_ratio(values, [1.0] * len(values)), len(values))
+
+
+def _throughput(answers: Sequence[SideAnswer]) -> Figure:
+    """Documents per second of the side's whole work; the interval is Student's over stretches of equal time."""
+    times = sorted(answer.at for answer in answers)
+    if not times or times[-1] <= 0:
+        return Figure(0.0, None, None, len(times))
+    rate = len(times) / times[-1]
+    # Answers that come in a few bursts say nothing about how the rate varies.
+    if len(set(times)) < _BLOCKS * _LEAST_PER_BLOCK:
+        return Figure(rate, None, None, len(times))
+    rates = np.histogram(times, bins=_BLOCKS, range=(0.0, times[-1]))[0] * (_BLOCKS / times[-1])
+    # Student's quantile by way of the beta distribution: t^2 / (t^2 + k) is Beta(1/2, k/2).
+    share = beta_quantile(0.95, 0.5, (_BLOCKS - 1) / 2)
+    student = math.sqrt((_BLOCKS - 1) * share / (1 - share))
+    half = student * float(rates.std(ddof=1)) / math.sqrt(_BLOCKS)
+    return Figure(rate, max(0.0, rate - half), rate + half, len(times))
+
+
+def pair_figures(
+    task: "Task",
+    sides: Sequence[Side],
+    documents: Sequence[ComparedDocument],
+    number: int,
+    choices: Mapping[int, Choice],
+    margin: float,
+) -> PairFigures:
+    """The first side against the one of this number, over documents that both have answered.
+
+    Args:
+        choices: What people said of documents; used where there is no gold.
+    """
+    both = [(d, a, b) for d in documents if (a := d.answers[0]) is not None and (b := d.answers[number]) is not None]
+    compared = [differing_fields(task, a.answer, b.answer) for _, a, b in both]
+    states = Counter(state for state, _ in compared)
+    golden = [document for document, _, _ in both if document.gold is not None]
+    judged = [_judged_by_gold(task, golden, which) for which in (0, number)]
+    names = [field.name for field in task.asked]
+    same_fields = [0 if state == NEITHER else len(names) - len(fields) for state, fields in compared]
+    if golden:
+        right = _right_by_gold(judged[0], judged[1], margin)
+    else:
+        right = _right_by_judgements([document.id for document, _, _ in both], compared, choices, margin)
+    answered = [(a, b) for _, a, b in both if a.answer is not None and b.answer is not None]
+    return PairFigures(
+        first=sides[0].name,
+        second=sides[number].name,
+        agreement=Figure.of(wilson(states[AGREE], len(both)), len(both)),
+        field_agreement=Figure.of(clustered_wilson(same_fields, [len(names)] * len(both)), len(names) * len(both)),
+        differing=states[DIFFER],
+        right=right,
+        fields=_field_figures(names, compared, judged[0], judged[1]),
+        money_difference=_mean([1000 * (money(sides[0], a) - money(sides[number], b)) for _, a, b in both]),
+        seconds_difference=_mean([a.seconds - b.seconds for a, b in answered]),
+    )
+
+
+def _right_by_gold(first: Sequence[Judged], second: Sequence[Judged], margin: float) -> Right:
+    fields = paired_shares([_field_pairs(mine, other) for mine, other in zip(first, second, strict=True)])
+    wholes = paired_shares([[(mine.whole, other.whole)] for mine, other in zip(first, second, strict=True)])
+    return Right(
+        basis="gold",
+        difference=Figure.of(fields.difference, fields.table.units),
+        document_difference=Figure.of(wholes.difference, wholes.table.units),
+        table=wholes.table,
+        p=wholes.p,
+        readiness=against_teacher(first, second, margin),
+    )
+
+
+def _field_pairs(first: Judged, second: Judged) -> list[tuple[bool, bool]]:
+    return [
+        (first.outcomes[name] is Outcome.CORRECT, second.outcomes[name] is Outcome.CORRECT) for name in first.outcomes
+    ]
+
+
+def _right_by_judgements(
+    documents: Sequence[int], compared: Sequence[Compared], choices: Mapping[int, Choice], margin: float
+) -> Right:
+    """Judged documents count; of those on which both agree, as large a part as of the others was judged.
+
+    Where both agree, neither is better, whatever is right. Taking in all of them beside a few judged ones would make a
+    difference look smaller than it is.
+    """
+    places = zip(documents, compared, strict=True)
+    said = [choices[document] for document, (state, _) in places if state == DIFFER and document in choices]
+    said = [choice for choice in said if choice is not Choice.SKIP]
+    if not said:
+        return Right()
+    differing = sum(state == DIFFER for state, _ in compared)
+    agreeing = round(sum(state == AGREE for state, _ in compared) * len(said) / differing)
+    right = {
+        Choice.A: (True, False),
+        Choice.B: (False, True),
+        Choice.BOTH: (True, True),
+        Choice.NEITHER: (False, False),
+    }
+    pairs = [right[choice] for choice in said] + [(True, True)] * agreeing
+    found = paired_shares([[pair] for pair in pairs])
+    difference = Figure.of(found.difference, len(pairs))
+    first, second = ([_as_judged(pair[which]) for pair in pairs] for which in (0, 1))
+    return Right(
+        basis="judgements",
+        difference=difference,
+        document_difference=difference,
+        table=paired_shares([[right[choice]] for choice in said]).table,
+        p=found.p,
+        judged=len(said),
+        readiness=against_teacher(first, second, margin),
+    )
+
+
+def _as_judged(right: bool) -> Judged:
+    return Judged("", {"document": Outcome.CORRECT if right else Outcome.SUBSTITUTED}, frozenset())
+
+
+def _field_figures(
+    names: Sequence[str], compared: Sequence[Compared], first: Sequence[Judged], second: Sequence[Judged]
+) -> tuple[FieldFigures, ...]:
+    """Fields in which the two differ most come first."""
+    pairs = {
+        name: [
+            [(a.outcomes[name] is Outcome.CORRECT, b.outcomes[name] is Outcome.CORRECT)]
+            for a, b in zip(first, second, strict=True)
+        ]
+        for name in names
+    }
+    shares = {name: paired_shares(found) for name, found in pairs.items() if found}
+    adjusted = holm({name: mcnemar_exact(s.table.only_first, s.table.only_second) for name, s in shares.items()})
+    found = []
+    for name in names:
+        alike = sum(state == AGREE or (state == DIFFER and name not in fields) for state, fields in compared)
+        share = shares.get(name)
+        found.append(
+            FieldFigures(
+                name=name,
+                agreement=Figure.of(wilson(alike, len(compared)), len(compared)),
+                difference=Figure.of(share.difference, share.table.units) if share else None,
+                table=share.table if share else None,
+                p=adjusted.get(name),
+            )
+        )
+    return tuple(sorted(found, key=lambda field: field.agreement.value))

@@ -1,0 +1,127 @@
+"""Figures of a comparison as lines for a terminal; every estimate with its interval and sample size."""
+
+from collections.abc import Callable, Sequence
+
+from appliance.comparison.figures import ComparisonFigures, FieldFigures, Figure, PairFigures, SideFigures
+from appliance.text import human_count, human_duration, printable
+
+NAME_CELLS = 20
+_SHOWN_FIELDS = 8
+
+
+def share(figure: Figure | None) -> str:
+    """`93.4 % (91.0 to 95.3)`, or a dash where nothing can be said."""
+    return "-" if figure is None or not figure.n else _with_bounds(figure, lambda value: f"{100 * value:.1f}", " %")
+
+
+def points(figure: Figure) -> str:
+    """A difference of shares: `+2.0 points (-0.4 to +4.4)`."""
+    return _with_bounds(figure, lambda value: f"{100 * value:+.1f}", " points")
+
+
+def seconds(figure: Figure) -> str:
+    """A duration, down to the microseconds of a fast engine."""
+    return _with_bounds(figure, small_duration, "")
+
+
+def small_duration(value: float) -> str:
+    """A duration, with milliseconds below a second."""
+    return f"{1000 * value:.3g} ms" if abs(value) < 1 else human_duration(value)
+
+
+def number(figure: Figure) -> str:
+    """Tokens or documents/s."""
+    return _with_bounds(figure, lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}", "")
+
+
+def cash(figure: Figure, currency: str) -> str:
+    """Money with its currency."""
+    return _with_bounds(figure, lambda value: f"{value:.4g}", f" {currency}")
+
+
+def _with_bounds(figure: Figure, word: Callable[[float], str], unit: str) -> str:
+    if not figure.n:
+        return "-"
+    text = word(figure.value) + unit
+    if figure.low is None and figure.high is None:
+        return f"{text} (no interval)"
+    if figure.low == figure.high:
+        return f"{text} (always)"
+    if figure.low is None or figure.high is None:
+        bound = figure.high if figure.low is None else figure.low
+        assert bound is not None
+        return f"{text} ({'at most' if figure.low is None else 'at least'} {word(bound)})"
+    return f"{text} ({word(figure.low)} to {word(figure.high)})"
+
+
+def lines(found: ComparisonFigures) -> list[str]:
+    """The whole comparison."""
+    about = [human_count(found.documents, "document")]
+    if found.unreadable:
+        about.append(f"{found.unreadable} more could not be read")
+    if found.gold_documents:
+        about.append(f"right answers for {found.gold_documents:,}")
+    text = [f"comparison {found.id}: {', '.join(about)}; intervals are 95 %"]
+    for side in found.sides:
+        text += ["", *_side_lines(side)]
+    for pair in found.pairs:
+        text += ["", *_pair_lines(pair)]
+    return [printable(line) for line in text] + [printable(line) for line in found.tiers]
+
+
+def _side_lines(side: SideFigures) -> list[str]:
+    effort = f", effort {side.effort}" if side.effort else ""
+    failed = ", ".join(f"{count} {name}" for name, count in side.failed.items())
+    text = [
+        f"{side.name} ({side.kind}{effort})",
+        f"  answered           {side.answered:,} of {side.answered + sum(side.failed.values()):,}"
+        + (f" ({failed})" if failed else ""),
+    ]
+    if side.field_accuracy is not None and side.document_accuracy is not None:
+        text += [
+            f"  fields right       {share(side.field_accuracy)}, n = {side.field_accuracy.n:,}",
+            f"  documents right    {share(side.document_accuracy)}, n = {side.document_accuracy.n:,}",
+        ]
+    n = f", n = {side.latency_p50.n:,}"
+    return [
+        *text,
+        f"  documents/s        {number(side.documents_per_second)}, n = {side.documents_per_second.n:,}",
+        f"  latency p50        {seconds(side.latency_p50)}{n}",
+        f"  latency p95        {seconds(side.latency_p95)}{n}",
+        f"  tokens/document    prompt {number(side.prompt_tokens)}, completion {number(side.completion_tokens)},"
+        f" reasoning {number(side.reasoning_tokens)}, n = {side.prompt_tokens.n:,}",
+        f"  per 1,000          {cash(side.money_per_1000, side.currency)}, n = {side.money_per_1000.n:,}",
+    ]
+
+
+def _pair_lines(pair: PairFigures) -> list[str]:
+    right = pair.right
+    text = [
+        f"{pair.first} against {pair.second}",
+        f"  same answer        {share(pair.agreement)}, n = {pair.agreement.n:,};"
+        f" {human_count(pair.differing, 'document')} differ",
+        f"  same fields        {share(pair.field_agreement)}, n = {pair.field_agreement.n:,}",
+    ]
+    if right.difference is not None and right.document_difference is not None and right.table is not None:
+        table = right.table
+        what = "judged, differing " if right.basis == "judgements" else ""
+        text += [
+            f"  difference         {points(right.difference)}, n = {right.difference.n:,}",
+            f"  of documents       {points(right.document_difference)}, n = {right.document_difference.n:,},"
+            f" exact McNemar p {right.p:.3g}",
+            f"  {what}documents right  both {table.both:,}, only {pair.first} {table.only_first:,},"
+            f" only {pair.second} {table.only_second:,}, neither {table.neither:,}",
+        ]
+    text += [_field_line(field.name, field.agreement, field.difference, field.p) for field in _worst(pair)]
+    return [*text, f"  verdict            {pair.verdict}"]
+
+
+def _worst(pair: PairFigures) -> Sequence[FieldFigures]:
+    return pair.fields[:_SHOWN_FIELDS] if len(pair.fields) > 1 else ()
+
+
+def _field_line(name: str, agreement: Figure, difference: Figure | None, p: float | None) -> str:
+    text = f"    {name[:NAME_CELLS]:{NAME_CELLS}} same {share(agreement)}"
+    if difference is not None and p is not None:
+        text += f", {points(difference)}, p {p:.2g} (Holm)"
+    return text

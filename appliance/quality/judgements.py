@@ -1,0 +1,148 @@
+"""What people said of two answers to one document: which is right; kept with user and time, never overwritten.
+
+Several screens may be open on one comparison, so there are many writers, each for a moment: the database keeps a
+rollback journal rather than a write-ahead log, which SQLite before 3.51.3 can damage when two connections write.
+The newest judgement of a document counts; the earlier ones stay as its history.
+"""
+
+import getpass
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from appliance.errors import ApplianceError, ResourceError
+
+JUDGEMENTS_VERSION = 1
+_PATIENCE_SECONDS = 10.0
+"""How long a writer waits for the others."""
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS judgements (
+    id INTEGER PRIMARY KEY, side INTEGER NOT NULL, document INTEGER NOT NULL, choice TEXT NOT NULL,
+    user TEXT NOT NULL, time REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS judgements_by_document ON judgements (side, document, id);
+PRAGMA user_version = {JUDGEMENTS_VERSION};
+COMMIT
+"""
+
+
+class Choice(StrEnum):
+    """What a person says of two answers."""
+
+    A = "A"
+    """The first is right, the other one is not."""
+    B = "B"
+    BOTH = "both"
+    """Both are right: they say the same in other words."""
+    NEITHER = "neither"
+    SKIP = "skip"
+    """The person cannot tell; the document does not count."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One judgement."""
+
+    side: int
+    """The side that was compared with the first one."""
+    document: int
+    choice: Choice
+    user: str
+    time: float
+    """Seconds since the epoch."""
+
+
+def current_user() -> str:
+    """Who is working here: the login name, or the number of the user where there is no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def add_judgement(path: Path, side: int, document: int, choice: Choice, user: str | None = None) -> Judgement:
+    """Adds a judgement to the file, which is made where it is missing.
+
+    Raises:
+        ResourceError: It cannot be written.
+    """
+    found = Judgement(side, document, choice, user or current_user(), time.time())
+    with _opened(path) as connection:
+        connection.execute(
+            "INSERT INTO judgements (side, document, choice, user, time) VALUES (?, ?, ?, ?, ?)",
+            (side, document, found.choice.value, found.user, found.time),
+        )
+    return found
+
+
+def judgements(path: Path, side: int) -> list[Judgement]:
+    """All judgements of this side against the first, oldest first; none where there is no file.
+
+    Raises:
+        ApplianceError: The file is damaged or of another version.
+    """
+    if not path.exists():
+        return []
+    with _opened(path, for_reading=True) as connection:
+        found = connection.execute(
+            "SELECT side, document, choice, user, time FROM judgements WHERE side = ? ORDER BY id", (side,)
+        ).fetchall()
+    return [
+        Judgement(side, document, Choice(choice), user, when) for side, document, choice, user, when in found
+    ]  # fmt: skip
+
+
+def newest(found: list[Judgement]) -> dict[int, Judgement]:
+    """Document -> the judgement that counts."""
+    return {judgement.document: judgement for judgement in found}
+
+
+def disagreements(found: list[Judgement]) -> int:
+    """Documents whose latest judgements by different people differ."""
+    said: dict[int, dict[str, Choice]] = {}
+    for judgement in found:
+        said.setdefault(judgement.document, {})[judgement.user] = judgement.choice
+    return sum(len(set(by_user.values()) - {Choice.SKIP}) > 1 for by_user in said.values())
+
+
+@contextmanager
+def _opened(path: Path, for_reading: bool = False) -> Iterator[sqlite3.Connection]:
+    mode = "ro" if for_reading else "rwc"
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE_SECONDS, isolation_level=None
+        )
+        if not for_reading:
+            path.chmod(0o600)
+        _check(path, connection, for_reading)
+        yield connection
+    except sqlite3.OperationalError as error:
+        raise ResourceError(f"the judgements in {path} cannot be used: {error}", "check the disk and rights") from error
+    except sqlite3.DatabaseError as error:
+        raise ApplianceError(
+            f"the judgements in {path} are damaged: {error}", "move the file away to judge anew"
+        ) from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _check(path: Path, connection: sqlite3.Connection, for_reading: bool) -> None:
+    """Makes the tables in a fresh file, and refuses another version."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0 and not for_reading:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+        return
+    if version != JUDGEMENTS_VERSION:
+        raise ApplianceError(
+            f"the judgements in {path} have version {version}, this program knows {JUDGEMENTS_VERSION}",
+            "use the program that wrote them",
+        )
+    connection.execute("PRAGMA synchronous = FULL")

@@ -1,0 +1,91 @@
+"""Measurements of a manifest as lines for a person: every share with its interval and its sample size."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypeGuard
+
+from appliance.models.manifest import JSON
+from appliance.text import human_count, percent_interval
+
+_SAMPLES = (
+    ("field_accuracy", "fields", "field"),
+    ("document_accuracy", "documents", "document"),
+)
+"""Share of the gate's report -> its sample size there, and the noun of one."""
+_SHARES = ("estimate", "low", "high")
+_MOST_LISTED = 8
+
+
+def measured_lines(metrics: Mapping[str, JSON]) -> list[tuple[str, str]]:
+    """Names and values; what the gate measured first, then what the export and others have left."""
+    lines = list(_gate_lines(metrics.get("quality")))
+    others = {name: value for name, value in metrics.items() if name != "quality" or not lines}
+    return [*lines, *_flat(others)]
+
+
+def _gate_lines(quality: JSON) -> Iterator[tuple[str, str]]:
+    if not isinstance(quality, dict):
+        return
+    for name, size_name, noun in _SAMPLES:
+        share, size = quality.get(name), quality.get(size_name)
+        if _is_interval(share) and _is_count(size):
+            yield name.replace("_", " "), f"{_share(share)}, {human_count(size, noun)}"
+    counts, invented = quality.get("counts"), quality.get("invented")
+    if isinstance(counts, dict):
+        parts = [f"{counts.get(kind, 0)} {kind}" for kind in ("omitted", "substituted", "invented")]
+        yield "mistakes", ", ".join(parts)
+        absent = counts.get("absent")
+        if _is_interval(invented) and _is_count(absent) and absent:
+            yield "invented values", f"{_share(invented)}, {human_count(absent, 'absent field')}"
+    failed, documents = quality.get("failed"), quality.get("documents")
+    if failed:
+        yield "without an answer", f"{failed} of {documents} documents"
+    yield from _coverage_lines(quality.get("coverage"))
+    teacher = quality.get("teacher_accuracy")
+    if isinstance(teacher, float):
+        yield "teacher accuracy", f"{100 * teacher:.1f} %, {quality.get('fields')} fields"
+    yield from _field_lines(quality.get("fields_worst_first"))
+
+
+def _coverage_lines(coverage: JSON) -> Iterator[tuple[str, str]]:
+    for found in coverage if isinstance(coverage, list) else []:
+        if isinstance(found, dict) and _is_interval(found.get("accuracy")) and isinstance(found.get("share"), float):
+            name = f"most confident {100 * found['share']:.0f} %"  # type: ignore[operator]
+            yield name, f"{_share(found['accuracy'])}, {found.get('fields')} fields"  # type: ignore[arg-type]
+
+
+def _field_lines(by_field: JSON) -> Iterator[tuple[str, str]]:
+    """Fields with their own sample; the interval needs no clusters, as a document has each field once."""
+    from appliance.quality.statistics import wilson
+
+    for name, counts in by_field.items() if isinstance(by_field, dict) else ():
+        if isinstance(counts, dict) and _is_count(counts.get("fields")) and _is_count(counts.get("correct")):
+            correct, fields = int(counts["correct"]), int(counts["fields"])  # type: ignore[arg-type]
+            found = wilson(correct, fields)
+            share = percent_interval(found.estimate, found.low, found.high)
+            yield f"field {name}", f"{share}, {human_count(fields, 'document')}"
+
+
+def _is_count(value: JSON) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_interval(value: JSON) -> TypeGuard[dict[str, float]]:
+    return isinstance(value, dict) and all(isinstance(value.get(part), int | float) for part in _SHARES)
+
+
+def _share(interval: Mapping[str, float]) -> str:
+    return percent_interval(interval["estimate"], interval["low"], interval["high"])
+
+
+def _flat(values: Mapping[str, JSON], before: str = "") -> Iterator[tuple[str, str]]:
+    """Nested measurements as lines; long lists only by their length."""
+    for name, value in values.items():
+        path = f"{before}{name}"
+        if _is_interval(value):
+            yield path, _share(value)
+        elif isinstance(value, dict):
+            yield from _flat(value, f"{path}.")
+        elif isinstance(value, list) and len(value) > _MOST_LISTED:
+            yield path, human_count(len(value), "value")
+        else:
+            yield path, f"{value:.4f}" if isinstance(value, float) else str(value)

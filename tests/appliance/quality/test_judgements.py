@@ -1,0 +1,74 @@
+"""Judgements: kept with user and time, by many writers at once."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import ApplianceError, ResourceError
+from appliance.quality.judgements import Choice, add_judgement, current_user, disagreements, judgements, newest
+
+
+def test_the_newest_judgement_counts_and_the_earlier_ones_stay(tmp_path: Path) -> None:
+    path = tmp_path / "judgements.db"
+    add_judgement(path, 1, 7, Choice.A)
+    add_judgement(path, 1, 7, Choice.BOTH)
+    add_judgement(path, 2, 7, Choice.B)
+    found = judgements(path, 1)
+    assert [said.choice for said in found] == [Choice.A, Choice.BOTH]
+    assert newest(found)[7].choice is Choice.BOTH
+    assert found[0].user == current_user()
+    assert found[0].time > 1.7e9
+
+
+def test_people_who_disagree_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "judgements.db"
+    for document, choices in ((1, "AB"), (2, "AA"), (3, "A")):
+        for user, choice in zip(("ann", "ben"), choices, strict=False):
+            add_judgement(path, 1, document, Choice(choice), user)
+    add_judgement(path, 1, 2, Choice.SKIP, "cid")
+    assert disagreements(judgements(path, 1)) == 1
+
+
+def test_the_file_is_only_its_owners(tmp_path: Path) -> None:
+    path = tmp_path / "judgements.db"
+    add_judgement(path, 1, 1, Choice.A)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_file_means_no_judgement(tmp_path: Path) -> None:
+    assert judgements(tmp_path / "judgements.db", 1) == []
+
+
+def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "judgements.db"
+    program = (
+        "import sys; from pathlib import Path; from appliance.quality.judgements import add_judgement, Choice\n"
+        "for number in range(20): add_judgement(Path(sys.argv[1]), 1, number, Choice.A, sys.argv[2])"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", program, str(path), user]) for user in ("ann", "ben", "cid")]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    assert len(judgements(path, 1)) == 60
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "judgements.db"
+    path.write_bytes(b"this is no database, " * 100)
+    with pytest.raises(ApplianceError, match="damaged"):
+        judgements(path, 1)
+
+
+def test_another_version_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "judgements.db"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 9")
+    connection.close()
+    with pytest.raises(ApplianceError, match="version 9"):
+        add_judgement(path, 1, 1, Choice.A)
+
+
+def test_a_folder_that_is_gone_is_a_resource_error(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError):
+        add_judgement(tmp_path / "gone" / "judgements.db", 1, 1, Choice.A)
