@@ -1,0 +1,1 @@
+"""What `stillroom doctor` looks at, and what a support bundle holds."""

@@ -1,0 +1,45 @@
+"""All checks in one order: what stops everything comes first."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from appliance.diagnosis import machine, program, state
+from appliance.diagnosis.check import Check, CheckState
+from appliance.errors import ApplianceError
+from appliance.settings import SandboxPolicy, Settings, home_dir, load_settings
+
+
+def examine(quick: bool = False) -> Iterator[Check]:
+    """Looks at everything, one finding after the other; a check that breaks is a finding too.
+
+    Args:
+        quick: Compare sizes of model files rather than hashes.
+    """
+    home = home_dir(os.environ)
+    yield from _each(program.check_interpreter, program.check_libraries, program.check_sqlite)
+    yield from _each(program.check_processor, machine.check_gpu, machine.check_memory)
+    yield from _each(lambda: state.check_home(home), lambda: state.check_disk(home))
+    settings, problem = _settings(home)
+    if problem is not None:
+        yield problem
+    policy = settings.sandbox if settings else SandboxPolicy.REQUIRED
+    yield from _each(lambda: machine.check_sandbox(policy))
+    if settings is not None:
+        yield from _each(lambda: state.check_models(settings, quick), lambda: state.check_egress(settings))
+
+
+def _settings(home: Path) -> tuple[Settings | None, Check | None]:
+    try:
+        return load_settings(dict(os.environ)), None
+    except ApplianceError as error:
+        return None, Check("configuration", CheckState.FAIL, error.message, error.hint or f"look at {home}")
+
+
+def _each(*looks: Callable[[], Check]) -> Iterator[Check]:
+    for look in looks:
+        try:
+            yield look()
+        except Exception as error:  # The doctor is for machines on which anything may be wrong.
+            name = getattr(look, "__name__", "check").removeprefix("check_")
+            yield Check(name, CheckState.FAIL, f"{type(error).__name__}: {error}", "send a `stillroom support-bundle`")

@@ -1,0 +1,116 @@
+"""The machine: memory, graphics processors, and the walls around parsers."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from appliance.child import ChildDied
+from appliance.diagnosis.check import Check, CheckState, ok
+from appliance.documents.parser_probe import ALLOWED_KINDS, DENIED_KINDS
+from appliance.documents.sandbox import SandboxReport, probe_sandbox
+from appliance.settings import SandboxPolicy
+from appliance.text import human_size
+
+_LEAST_MEMORY_BYTES = 2_000_000_000
+_NVIDIA_DIR = Path("/proc/driver/nvidia/gpus")
+_SMI = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader,nounits")
+_SMI_SECONDS = 20
+
+
+def check_memory() -> Check:
+    """Memory that is free, within the limit of the control group."""
+    available = _available_bytes()
+    if available is None:
+        return Check("memory", CheckState.WARN, "the free memory is not known", "check that /proc is mounted")
+    found = f"{human_size(available)} available"
+    if available < _LEAST_MEMORY_BYTES:
+        least = human_size(_LEAST_MEMORY_BYTES)
+        return Check("memory", CheckState.WARN, found, f"give the machine {least} for one reader and a small model")
+    return ok("memory", found)
+
+
+def _available_bytes() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
+    available = kilobytes * 1024
+    for group in _control_groups():
+        try:
+            limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        except OSError:
+            continue
+        if limit.isdecimal():
+            available = min(available, int(limit) - int(used))
+    return max(0, available)
+
+
+def _control_groups() -> list[Path]:
+    """The folders of this process's control group and those around it (version 2)."""
+    try:
+        name = next(
+            line[3:].strip() for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")
+        )
+    except (OSError, StopIteration):
+        return []
+    root = Path("/sys/fs/cgroup")
+    group = root / name.lstrip("/")
+    return [path for path in (group, *group.parents) if path == root or root in path.parents]
+
+
+def check_gpu(nvidia_dir: Path = _NVIDIA_DIR) -> Check:
+    """Graphics processors and whether their driver answers."""
+    if not nvidia_dir.is_dir() or not any(nvidia_dir.iterdir()):
+        return ok("gpu", "none found; models run on the processor")
+    try:
+        done = subprocess.run(_SMI, capture_output=True, text=True, timeout=_SMI_SECONDS, check=True)
+        cards = [_card(line) for line in done.stdout.splitlines() if line.strip()]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return Check(
+            "gpu", CheckState.WARN, "there is a graphics processor, but its driver does not answer",
+            "check the driver with `nvidia-smi`; models run on the processor until then",
+        )  # fmt: skip
+    return ok("gpu", "; ".join(cards))
+
+
+def _card(line: str) -> str:
+    name, total, free, driver = (part.strip() for part in line.split(","))
+    sizes = [human_size(int(megabytes) << 20) for megabytes in (free, total)]
+    return f"{name}, {sizes[0]} of {sizes[1]} free, driver {driver}"
+
+
+def check_sandbox(policy: SandboxPolicy) -> Check:
+    """Which walls stand around a parser; a parser tries to break out."""
+    try:
+        report = probe_sandbox()
+    except (ChildDied, OSError) as error:
+        return Check(
+            "sandbox", CheckState.FAIL, f"no reader process can be started: {error}",
+            "check the free memory and the limit of processes (`ulimit -u`)",
+        )  # fmt: skip
+    return judge_sandbox(report, policy)
+
+
+def judge_sandbox(report: SandboxReport, policy: SandboxPolicy) -> Check:
+    """The finding for what a parser reported."""
+    level = report.level
+    walls = {"limits": level.rlimits, "system calls": level.seccomp, "Landlock": level.landlock}
+    found = "; ".join(f"{name}: {'' if wall.in_force else 'missing, '}{wall.detail}" for name, wall in walls.items())
+    escaped = [kind for kind in DENIED_KINDS if report.attempts.get(kind, "allowed") == "allowed"]
+    broken = [kind for kind in ALLOWED_KINDS if report.attempts.get(kind) != "allowed"]
+    if escaped or level.required_missing:
+        state = CheckState.FAIL if policy is SandboxPolicy.REQUIRED else CheckState.WARN
+        could = f"; a parser could {', '.join(escaped)}" if escaped else ""
+        advice = "run on Linux with seccomp for x86_64 or aarch64; in a container, use a profile that allows it"
+        return Check("sandbox", state, found + could, advice)
+    if broken:
+        return Check(
+            "sandbox", CheckState.WARN, f"{found}; a parser cannot {', '.join(broken)}",
+            "raise the limit of processes (`ulimit -u`); text recognition needs threads",
+        )  # fmt: skip
+    if not level.landlock.in_force:
+        advice = "use a kernel with Landlock (5.13 or newer, `lsm=landlock,...`) for a second wall around files"
+        return Check("sandbox", CheckState.WARN, found, advice)
+    user = "; parsers give up root's rights" if os.geteuid() == 0 else ""
+    return ok("sandbox", found + user)

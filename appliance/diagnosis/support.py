@@ -1,0 +1,228 @@
+"""What a support bundle holds: what the program is and how it went, and nothing of documents, names or places.
+
+Everything in it was chosen: values are numbers, hashes, states and words that this program itself defines. Names that
+people gave (of jobs, models, tasks, fields, files, folders, hosts) are left out.
+"""
+
+import contextlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import re
+import sqlite3
+import tarfile
+import time
+from collections import deque
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from appliance.diagnosis.check import Check
+from appliance.diagnosis.examination import examine
+from appliance.diagnosis.program import cpu_flags
+from appliance.diagnosis.redaction import redacted_detail, redacted_log
+from appliance.diagnosis.state import egress_state, file_system
+from appliance.engines.frontier_config import frontier_names
+from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.jobs.job import JobConfig, job_dirs, read_config
+from appliance.jobs.ledger import JobSummary, connect, open_readonly
+from appliance.models.store import InstalledModel, Store
+from appliance.settings import Settings
+
+LEFT_OUT = "[left out]"
+BUNDLE_NAME = "stillroom-support"
+_MOST_JOBS = 200
+_MOST_EVENTS = 200
+_MOST_LOG_LINES = 5000
+_SHOWN_CONFIG = frozenset(
+    "task_hash model unsafe keep_text output_format limit workers settle_seconds shard version".split()
+)
+_SHOWN_FALLBACK = frozenset("threshold model policy cap_documents cap_tokens cap_money".split())
+_SHOWN_CHECKS = frozenset("interpreter libraries sqlite processor gpu memory sandbox".split())
+"""Checks whose findings name nothing that a person chose, but for paths."""
+_PATH = re.compile(r"(?<![\w.])/[^\s,;:()]+")
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_ABOUT = """\
+Support bundle of Stillroom, made by `stillroom support-bundle`.
+
+It holds versions, the findings of `stillroom doctor`, counters and states of jobs and models, and the log with all
+messages left out. It holds no text of documents and no names of documents, folders, tasks, models, users or hosts.
+Look through the files before you pass them on: they are all plain text.
+"""
+
+
+def collect(settings: Settings) -> dict[str, bytes]:
+    """The files of a bundle, by name."""
+    parts: dict[str, object] = {
+        "doctor.json": [_check(check) for check in examine(quick=True)],
+        "machine.json": _machine(settings),
+        "versions.json": {str(found.name): found.version for found in importlib.metadata.distributions()},
+        "configuration.json": _configuration(settings),
+        "models.json": _models(settings),
+    }
+    files = {"README.txt": _ABOUT.encode()}
+    files |= {name: json.dumps(part, indent=2, sort_keys=True).encode() + b"\n" for name, part in parts.items()}
+    jobs = [json.dumps(_job(settings, path), sort_keys=True) for path in _latest(job_dirs(settings))]
+    files["jobs.jsonl"] = "".join(f"{job}\n" for job in jobs).encode()
+    files["log.txt"] = "".join(f"{line}\n" for line in redacted_log(_log_lines(settings.log_path))).encode()
+    return files
+
+
+def write_bundle(path: Path, files: dict[str, bytes]) -> None:
+    """Writes the files as one archive that only its owner can read; it appears whole, and replaces nothing.
+
+    Raises:
+        UsageError: There is a file of this name.
+        ResourceError: The archive cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            with tarfile.open(fileobj=file, mode="w:gz") as archive:
+                for name, data in files.items():
+                    entry = tarfile.TarInfo(f"{BUNDLE_NAME}/{name}")
+                    entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
+                    archive.addfile(entry, io.BytesIO(data))
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(beside, path)
+    except FileExistsError as error:
+        raise UsageError(f"{path} is there already", "name another file with `--out`") from error
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {path}: {error.strerror or error}", "choose another place with `--out`"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def _check(check: Check) -> dict[str, str]:
+    shown = check.name in _SHOWN_CHECKS
+    return {"name": check.name, "state": check.state, "found": without_paths(check.found) if shown else LEFT_OUT}
+
+
+def without_paths(text: str) -> str:
+    """The text with every absolute path left out."""
+    return _PATH.sub("[path]", text)
+
+
+def _machine(settings: Settings) -> dict[str, object]:
+    disk = os.statvfs(settings.home_dir)
+    return {
+        "system": platform.system(), "kernel": platform.release(), "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()), "python": platform.python_version(),
+        "processors": os.cpu_count(), "usable_processors": len(os.sched_getaffinity(0)),
+        "processor_flags": " ".join(sorted(cpu_flags())),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "disk_free_bytes": disk.f_bavail * disk.f_frsize,
+        "file_system": file_system(settings.home_dir, Path("/proc/self/mountinfo")),
+        "root": os.geteuid() == 0,
+    }  # fmt: skip
+
+
+def _configuration(settings: Settings) -> dict[str, object]:
+    try:
+        frontiers: int | None = len(frontier_names(settings))
+    except ApplianceError:
+        frontiers = None
+    return {
+        "threads": settings.threads, "sandbox": settings.sandbox, "frontiers": frontiers,
+        "egress": egress_state(settings).state,
+    }  # fmt: skip
+
+
+def _models(settings: Settings) -> dict[str, object]:
+    store = Store(settings)
+    try:
+        return {"models": [_model(model) for model in store.list()], "broken": len(store.broken())}
+    except ApplianceError as error:
+        return {"error": type(error).__name__}
+
+
+def _model(model: InstalledModel) -> dict[str, object]:
+    manifest = model.manifest
+    verdict = asdict(manifest.verdict) if manifest.verdict else {}
+    return {
+        "identity": _hex(manifest.identity), "family": _word(manifest.family), "format": _word(manifest.format),
+        "quantization": _word(manifest.quantization.lower()), "size_bytes": manifest.size_bytes,
+        "task_hash": _hex(manifest.task_hash), "active": model.active, "ready": manifest.ready,
+        "verdict": {key: value for key, value in verdict.items() if isinstance(value, int | float)},
+    }  # fmt: skip
+
+
+def _latest(directories: list[Path]) -> list[Path]:
+    def changed(directory: Path) -> float:
+        try:
+            return directory.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(directories, key=changed, reverse=True)[:_MOST_JOBS]
+
+
+def _job(settings: Settings, directory: Path) -> dict[str, object]:
+    # The id begins with the task's name; what follows is a hash.
+    described: dict[str, object] = {"job": _hex(directory.name.rpartition("-")[2]) or LEFT_OUT}
+    try:
+        described["config"] = _job_config(read_config(directory))
+    except ApplianceError as error:
+        described["config_error"] = type(error).__name__
+    try:
+        with open_readonly(directory) as reader:
+            described |= _counters(reader.summary())
+            described["events"] = [
+                [round(when, 3), _word(kind), redacted_detail(detail)]
+                for when, kind, detail in reader.events(_MOST_EVENTS)
+            ]
+        described["documents"] = _documents(directory)
+    except (ApplianceError, sqlite3.Error) as error:
+        described["ledger_error"] = type(error).__name__
+    return described
+
+
+def _job_config(config: JobConfig) -> dict[str, object]:
+    shown: dict[str, object] = {
+        described.name: getattr(config, described.name) if described.name in _SHOWN_CONFIG else LEFT_OUT
+        for described in fields(JobConfig)
+    }
+    fallback = config.fallback
+    shown["fallback"] = {name: getattr(fallback, name) for name in sorted(_SHOWN_FALLBACK)} if fallback else None
+    return shown
+
+
+def _counters(summary: JobSummary) -> dict[str, object]:
+    values = asdict(summary)
+    kept = {key: value for key, value in values.items() if isinstance(value, int | float) or value is None}
+    return {**kept, "state": summary.state, "message": redacted_detail(summary.message)}
+
+
+def _documents(directory: Path) -> dict[str, int]:
+    """How many documents ended how: state and class of the error."""
+    connection = connect(directory, "mode=ro")
+    try:
+        found = connection.execute(
+            "SELECT documents.state, rows.error, COUNT(*) FROM documents LEFT JOIN rows"
+            " ON rows.document = documents.id AND rows.superseded = 0 GROUP BY 1, 2 ORDER BY 1, 2"
+        ).fetchall()
+    finally:
+        connection.close()
+    return {" ".join(filter(None, (_word(state), _word(error or "")))): count for state, error, count in found}
+
+
+def _log_lines(path: Path) -> deque[str]:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return deque(file, _MOST_LOG_LINES)
+    except OSError:
+        return deque()
+
+
+def _word(text: str) -> str:
+    """A word of this program's own; anything else is left out."""
+    return text if _WORD.fullmatch(text) or not text else LEFT_OUT
+
+
+def _hex(text: str) -> str:
+    return text if re.fullmatch(r"[0-9a-f]{8,64}", text) else ""
