@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -21,18 +22,32 @@ from textual.binding import Binding
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.message import Message
+from textual.screen import Screen
 from textual.signal import Signal
 
 from appliance.jobs.ledger import JobSummary
 from appliance.settings import Settings
 from appliance.text import printable
 from tui.pace import Pace, PaceMeter
+from tui.screens.comparisons import ComparisonsScreen
 from tui.screens.jobs import JobsScreen
 from tui.screens.models import ModelsScreen
-from tui.watching import AT_WORK, READING_ERRORS, InstalledModels, JobWatch, ModelWatch, Problem, problem_of
+from tui.watching import (
+    AT_WORK,
+    READING_ERRORS,
+    ComparisonWatch,
+    InstalledModels,
+    JobWatch,
+    ModelWatch,
+    Problem,
+    problem_of,
+)
+
+if TYPE_CHECKING:
+    from appliance.comparison.view import ComparisonSummary
 
 LOOK_SECONDS = 1.0
-SCREENS = {"models": ModelsScreen, "jobs": JobsScreen}
+SCREENS = {"models": ModelsScreen, "jobs": JobsScreen, "compare": ComparisonsScreen}
 """In the order of their number keys."""
 
 _ASCII_TWINS = {"…": "~", "\N{REPLACEMENT CHARACTER}": "?", "\N{NO-BREAK SPACE}": " "}
@@ -46,8 +61,10 @@ class Looked:
     paces: tuple[Pace, ...] = ()
     """One for each job."""
     models: InstalledModels = field(default_factory=InstalledModels)
+    comparisons: "tuple[ComparisonSummary, ...]" = ()
     jobs_problem: Problem | None = None
     models_problem: Problem | None = None
+    comparisons_problem: Problem | None = None
     seconds: float = 0.0
     """On the clock of `time.monotonic`; 0 before the first look."""
 
@@ -55,6 +72,11 @@ class Looked:
     def at_work(self) -> int:
         """How many jobs run or wait."""
         return sum(job.state in AT_WORK for job in self.jobs)
+
+    @property
+    def comparing(self) -> int:
+        """How many comparisons run or wait."""
+        return sum(found.state in AT_WORK for found in self.comparisons)
 
 
 class Neutral(LineFilter):
@@ -94,6 +116,7 @@ class StillroomApp(App[None]):
         Binding("ctrl+c,ctrl+q", "quit", show=False, priority=True),
         Binding("1", "tab('models')", show=False),
         Binding("2", "tab('jobs')", show=False),
+        Binding("3", "tab('compare')", show=False),
     ]
 
     class LookDone(Message):
@@ -114,6 +137,7 @@ class StillroomApp(App[None]):
         self.failure: Exception | None = None
         self._neutral = Neutral(ascii_only)
         self._job_watch, self._model_watch = JobWatch(settings), ModelWatch(settings)
+        self._comparison_watch = ComparisonWatch(settings)
         self._meters: dict[str, PaceMeter] = {}
         self._looking = False
         for mode, screen in SCREENS.items():
@@ -139,19 +163,21 @@ class StillroomApp(App[None]):
             self.run_worker(self._look, thread=True, group="look")
 
     def _look(self) -> None:
-        # One of the two can be looked at even where the other cannot.
-        jobs: tuple[JobSummary, ...] = ()
-        models = InstalledModels()
-        jobs_problem = models_problem = None
+        # Each of the three can be looked at even where the others cannot.
+        looked = Looked(seconds=time.monotonic())
         try:
-            jobs = tuple(self._job_watch.look())
+            looked = replace(looked, jobs=tuple(self._job_watch.look()))
         except READING_ERRORS as error:
-            jobs_problem = problem_of(error)
+            looked = replace(looked, jobs_problem=problem_of(error))
         try:
-            models = self._model_watch.look()
+            looked = replace(looked, models=self._model_watch.look())
         except READING_ERRORS as error:
-            models_problem = problem_of(error)
-        self.post_message(self.LookDone(Looked(jobs, (), models, jobs_problem, models_problem, time.monotonic())))
+            looked = replace(looked, models_problem=problem_of(error))
+        try:
+            looked = replace(looked, comparisons=self._comparison_watch.look())
+        except READING_ERRORS as error:
+            looked = replace(looked, comparisons_problem=problem_of(error))
+        self.post_message(self.LookDone(looked))
 
     def on_stillroom_app_look_done(self, message: "StillroomApp.LookDone") -> None:
         """Works out how fast jobs are and tells the screens."""
@@ -169,6 +195,16 @@ class StillroomApp(App[None]):
             return
         while len(self.screen_stack) > 1:
             await self.pop_screen()
+
+    async def show_in_tab(self, mode: str, screen: Screen[None]) -> None:
+        """Leaves what is open in this tab, and shows a screen on top of the list of another one."""
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        if mode != self.current_mode:
+            await self.switch_mode(mode)
+            while len(self.screen_stack) > 1:
+                await self.pop_screen()
+        await self.push_screen(screen)
 
     def on_app_focus(self, event: events.AppFocus) -> None:
         """Nothing changes on the screen when the terminal window gets the focus."""

@@ -17,9 +17,9 @@ _LIST = "`stillroom jobs list` and `stillroom models list` tell the same as text
     "--mouse", is_flag=True, help="Listen to the mouse; a line that breaks then leaves the terminal listening."
 )
 def command(ascii_only: bool, mouse: bool) -> None:
-    """Watch models and jobs on a terminal screen.
+    """Work with models, jobs and comparisons on a terminal screen.
 
-    It can be closed at any time; jobs run in processes of their own.
+    It can be closed at any time; jobs and comparisons run in processes of their own.
     """
     check_terminal(dict(os.environ))
     settings = load_settings(dict(os.environ))
@@ -33,6 +33,9 @@ def command(ascii_only: bool, mouse: bool) -> None:
     if at_work := app.looked.at_work:
         told = "1 job goes on" if at_work == 1 else f"{at_work} jobs go on"
         sys.stderr.write(f"{told}: `stillroom jobs list` shows how far\n")
+    if comparing := app.looked.comparing:
+        told = "1 comparison goes on" if comparing == 1 else f"{comparing} comparisons go on"
+        sys.stderr.write(f"{told}: `stillroom comparisons list` shows how far\n")
 
 
 def check_terminal(environ: dict[str, str]) -> None:

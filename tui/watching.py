@@ -4,9 +4,11 @@ A ledger is read again only when its file changed since the last look, or while 
 stays open between two looks, so the writer always finds its ledger as if nobody watched.
 """
 
+import os
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance.errors import ApplianceError
 from appliance.jobs.job import LEDGER_NAME, job_dirs
@@ -15,6 +17,9 @@ from appliance.jobs.states import State
 from appliance.models.manifest import MANIFEST_NAME
 from appliance.models.store import ACTIVE_NAME, InstalledModel, Store
 from appliance.settings import Settings
+
+if TYPE_CHECKING:
+    from appliance.comparison.view import ComparisonSummary
 
 AT_WORK = (State.RUNNING, State.QUEUED)
 Signature = tuple[tuple[int, int, int], ...]
@@ -35,6 +40,12 @@ class InstalledModels:
     models: tuple[InstalledModel, ...] = ()
     broken: tuple[str, ...] = ()
     """Folders of the store whose manifest cannot be read."""
+    former: dict[str, str] = field(default_factory=dict)
+    """Task -> the model that a roll-back would make active."""
+
+    def active(self, task_name: str) -> str | None:
+        """The name of the model that answers the task."""
+        return next((m.name for m in self.models if m.active and m.manifest.task_name == task_name), None)
 
 
 class JobWatch:
@@ -73,7 +84,33 @@ class ModelWatch:
         signature = file_signature(models_dir, models_dir / ACTIVE_NAME, *manifests)
         if signature != self._signature:
             store = Store(self._settings)
-            self._known = InstalledModels(store.list(), store.broken())
+            models = store.list()
+            tasks = sorted({model.manifest.task_name for model in models})
+            former = {task: name for task in tasks if (name := store.former(task))}
+            self._known = InstalledModels(models, store.broken(), former)
+            self._signature = signature
+        return self._known
+
+
+class ComparisonWatch:
+    """The comparisons as of the last look."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._signature: Signature | None = None
+        self._known: tuple[ComparisonSummary, ...] = ()
+
+    def look(self) -> "tuple[ComparisonSummary, ...]":
+        """All comparisons, the newest first; blocks for a moment, so call it in a thread."""
+        root = self._settings.home_dir / "comparisons"
+        names = sorted(os.listdir(root)) if root.is_dir() else []
+        paths = [root / name / file for name in names for file in ("answers.db", "answers.db-wal", "comparison.json")]
+        signature = file_signature(*paths)
+        if signature != self._signature or any(known.state in AT_WORK for known in self._known):
+            # Only who has comparisons pays for what they are computed with.
+            from appliance.comparison.view import list_comparisons
+
+            self._known = tuple(list_comparisons(self._settings)) if names else ()
             self._signature = signature
         return self._known
 

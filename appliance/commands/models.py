@@ -54,6 +54,8 @@ def list_command(as_json: bool) -> None:
 @_JSON
 def show_command(model: str, schema: bool, as_json: bool) -> None:
     """Show where a model comes from, how good it is and what it holds."""
+    from appliance.quality.measured import measured_lines
+
     installed = Store(_settings()).get(model)
     if schema:
         from appliance.tasks.schema import answer_schema
@@ -78,6 +80,8 @@ def show_command(model: str, schema: bool, as_json: bool) -> None:
         print(f"{printable(name) + ':':{width}} {printable(value)}")
     for name, entry in manifest.files.items():
         print(f"  {name}  {human_size(entry.size_bytes)}  {printable(entry.sha256[:16])}")
+    for name, value in measured_lines(manifest.metrics):
+        print(printable(f"{name}: {value}"))
 
 
 @command.command("add")
@@ -87,6 +91,36 @@ def show_command(model: str, schema: bool, as_json: bool) -> None:
 def add_command(directory: Path, name: str | None, as_json: bool) -> None:
     """Copy the artifact folder DIRECTORY into the store, after every file was compared with its hash."""
     _tell(Store(_settings()).add(directory, name), "added", as_json)
+
+
+@command.command("check")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--name", help="Name that it would get in the store.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per model.")
+def check_command(directory: Path, name: str | None, as_json: bool) -> None:
+    """Check the models at or below DIRECTORY before one is added: format, hashes, licence, disk, memory.
+
+    Nothing is copied. The exit code is 1 where one could not be added.
+    """
+    from appliance.models.checking import Level, check_import, find_artifacts
+
+    settings = _settings()
+    bad = 0
+    for found in find_artifacts(directory):
+        checked = check_import(settings, found, name)
+        bad += not checked.good
+        if as_json:
+            findings = [asdict(finding) for finding in checked.findings]
+            print(json.dumps({"directory": str(found), "good": checked.good, "findings": findings}))
+            continue
+        print(printable(str(found)))
+        for finding in checked.findings:
+            mark = "" if finding.level is Level.OK else f"{finding.level}: "
+            print(printable(f"  {finding.check:8} {mark}{finding.message}"))
+            if finding.hint:
+                print(printable(f"           {finding.hint}"))
+    if bad:
+        raise ApplianceError(f"{human_count(bad, 'model')} cannot be added", "see what is marked `bad`")
 
 
 @command.command("verify")
@@ -135,7 +169,7 @@ def roll_back_command(task: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_JSON
 def delete_command(model: str, yes: bool, as_json: bool) -> None:
-    """Delete a model that is not active."""
+    """Delete a model that is not active and that no unfinished job uses."""
     store = Store(_settings())
     name = store.get(model).name
     if not yes:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from appliance.errors import ApplianceError, ResourceError, UsageError
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
 READY = "READY"
+_BLOCK_BYTES = 1 << 20
 IDENTITY_KEYS = ("base_hash", "adapter_hash", "data_hash", "merge_method")
 """Keys of the lineage that go into the model identity."""
 
+Told = Callable[[int], None]
+"""Is told how many more bytes were read; what it raises ends the work."""
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 
@@ -109,13 +112,20 @@ def model_identity(lineage: Mapping[str, str], quantization: str, target: str, p
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path, told: Told | None = None) -> str:
     """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            if told:
+                told(len(block))
+    return digest.hexdigest()
 
 
-def write_artifact(directory: Path, manifest: Manifest, files: Mapping[str, Path]) -> Manifest:
+def write_artifact(
+    directory: Path, manifest: Manifest, files: Mapping[str, Path], told: Told | None = None
+) -> Manifest:
     """Writes an artifact folder beside its place and renames it whole; a former folder there is replaced.
 
     Args:
@@ -132,7 +142,7 @@ def write_artifact(directory: Path, manifest: Manifest, files: Mapping[str, Path
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        entries = {name: _copy(source, beside / _checked(name, manifest.name)) for name, source in files.items()}
+        entries = {name: _copy(source, beside / _checked(name, manifest.name), told) for name, source in files.items()}
         whole = replace(manifest, files=entries, created=manifest.created or utc_now())
         _write_synced(beside / MANIFEST_NAME, _manifest_text(whole))
         put_in_place(beside, directory)
@@ -246,7 +256,7 @@ def _typed(kind: type[FileEntry | Verdict | Manifest], values: dict[str, JSON]) 
     return values
 
 
-def verify_artifact(directory: Path) -> Manifest:
+def verify_artifact(directory: Path, told: Told | None = None) -> Manifest:
     """Compares every file with the manifest.
 
     Raises:
@@ -263,7 +273,12 @@ def verify_artifact(directory: Path) -> Manifest:
             raise ArtifactError(
                 f"{manifest.name}: {name} has {size_bytes} bytes, its manifest says {entry.size_bytes}", hint
             )
-        found = file_sha256(path)
+        try:
+            found = file_sha256(path, told)
+        except OSError as error:
+            raise ArtifactError(
+                f"{manifest.name}: {name} cannot be read: {error.strerror}", "check that the disk is still there"
+            ) from error
         if found != entry.sha256:
             raise ArtifactError(f"{manifest.name}: {name} has SHA-256 {found}, its manifest says {entry.sha256}", hint)
     return manifest
@@ -277,13 +292,15 @@ def _checked(name: str, artifact: str) -> str:
     return name
 
 
-def _copy(source: Path, target: Path) -> FileEntry:
+def _copy(source: Path, target: Path, told: Told | None) -> FileEntry:
     """Copies a file durably and hashes what was copied."""
     digest = hashlib.sha256()
     with source.open("rb") as reading, target.open("wb") as writing:
-        while block := reading.read(1 << 20):
+        while block := reading.read(_BLOCK_BYTES):
             digest.update(block)
             writing.write(block)
+            if told:
+                told(len(block))
         writing.flush()
         os.fsync(writing.fileno())
         size_bytes = writing.tell()

@@ -14,6 +14,7 @@ from appliance.errors import ApplianceError, NotAllGood, ResourceError, UsageErr
 from appliance.models.manifest import (
     MANIFEST_NAME,
     Manifest,
+    Told,
     put_in_place,
     read_manifest,
     sync_directory,
@@ -44,10 +45,17 @@ class InstalledModel:
     """Whether it answers its task."""
 
 
+def check_name(name: str) -> None:
+    """Refuses what is no name for a model in the store."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
+        raise UsageError(f"{name!r} is no name for a model", "use up to 100 letters, digits, _ . + and -")
+
+
 class Store:
     """The models of one home folder. Changes are made under a lock and appear whole."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._models_dir = settings.models_dir
 
     def list(self) -> tuple[InstalledModel, ...]:
@@ -97,49 +105,51 @@ class Store:
         hint = f"did you mean {meant}? " if meant else ""
         raise UsageError(f"no installed model is called {name}", f"{hint}`stillroom models list` shows all")
 
-    def add(self, source_dir: Path, name: str | None = None) -> InstalledModel:
+    def add(self, source_dir: Path, name: str | None = None, told: Told | None = None) -> InstalledModel:
         """Verifies an artifact folder and copies it into the store; the same model again changes nothing.
+
+        Args:
+            told: Is told of every block that was read; each file is read three times.
 
         Raises:
             ArtifactError: A file differs from the manifest.
             UsageError: The name is taken by another model.
             ResourceError: The disk has no room.
         """
-        manifest = verify_artifact(source_dir)
+        manifest = verify_artifact(source_dir, told)
         name = name or manifest.name
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
-            raise UsageError(f"{name!r} is no name for a model", "use up to 100 letters, digits, _ . + and -")
+        check_name(name)
         with self._changing():
             directory = self._models_dir / name
             self._check_name(directory, manifest)
             self._check_space(manifest)
-            write_artifact(directory, manifest, {entry: source_dir / entry for entry in manifest.files})
+            write_artifact(directory, manifest, {entry: source_dir / entry for entry in manifest.files}, told)
             try:
-                if verify_artifact(directory).files != manifest.files:
+                if verify_artifact(directory, told).files != manifest.files:
                     raise ApplianceError(f"{source_dir} changed while it was copied", "add the model again")
-            except ApplianceError:
+            except BaseException:
                 shutil.rmtree(directory)
                 raise
         return self.get(name)
 
-    def verify(self, name: str) -> InstalledModel:
+    def verify(self, name: str, told: Told | None = None) -> InstalledModel:
         """Compares every file of the model with its manifest.
 
         Raises:
             ArtifactError: A file differs.
         """
         model = self.get(name)
-        verify_artifact(model.directory)
+        verify_artifact(model.directory, told)
         return model
 
-    def activate(self, name: str, unsafe: bool = False) -> InstalledModel:
+    def activate(self, name: str, unsafe: bool = False, told: Told | None = None) -> InstalledModel:
         """Makes the model the one that answers its task.
 
         Raises:
             NotAllGood: No gate found it READY, and `unsafe` is not set.
             ArtifactError: A file differs from the manifest.
         """
-        model = self.verify(name)
+        model = self.verify(name, told)
         if not model.manifest.ready and not unsafe:
             verdict = model.manifest.verdict
             said = f"the gate says {verdict.verdict}" if verdict else "no gate has judged it"
@@ -160,6 +170,11 @@ class Store:
         names = self._read_active().get(task_name, ())
         return self.get(names[0]) if names else None
 
+    def former(self, task_name: str) -> str | None:
+        """The model that `roll_back` would make active."""
+        names = self._read_active().get(task_name, ())[1:]
+        return next((name for name in names if (self._models_dir / name).is_dir()), None)
+
     def roll_back(self, task_name: str) -> InstalledModel:
         """Makes the model active that answered the task before the present one.
 
@@ -179,18 +194,17 @@ class Store:
         return self.get(names[0])
 
     def delete(self, name: str) -> InstalledModel:
-        """Deletes a model that is not active.
+        """Deletes a model that is not active and that no unfinished job uses.
 
         Raises:
-            UsageError: It is active.
+            UsageError: It is active, or a job uses it.
         """
+        from appliance.models.usage import why_not_deleted
+
         with self._changing():
             model = self.get(name)
-            if model.active:
-                raise UsageError(
-                    f"model {model.name} answers the task {model.manifest.task_name}",
-                    "activate another one, or roll back, before you delete it",
-                )
+            if refusal := why_not_deleted(self._settings, model):
+                raise refusal
             self._forget(model.name)
             doomed = self._models_dir / f".{model.name}.deleted"
             shutil.rmtree(doomed, ignore_errors=True)

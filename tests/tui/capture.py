@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from appliance.comparison.preparing import CompareRequest, prepare_comparison
+from appliance.comparison.running import run_comparison
 from appliance.models.store import Store
 from tests.tui.scenes import HOLD, TOO_LONG, Folder, Scene
 from tests.tui.terminal import Program
@@ -31,7 +33,7 @@ def main() -> int:
 
 
 def furnish(scene: Scene) -> None:
-    """Models, a job that ended well, one with failures, and one that was interrupted."""
+    """Models, a job that ended well, one with failures, one that was interrupted, and a comparison."""
     scene.add_model("orders-q8", "9f2c41d07a55e0b3" * 4, "READY", 7_800_000)
     scene.add_model("orders-q4", "41be90cc25d1f7a8" * 4, "NEED 180 MORE", 4_600_000, quantization="Q4_K_M")
     scene.add_model(
@@ -50,6 +52,20 @@ def furnish(scene: Scene) -> None:
     scans.write("0101.txt", TOO_LONG)
     scans.write("copies/0047 [second copy].txt", "\n")
     scans.run()
+    compare(scene)
+
+
+def compare(scene: Scene) -> None:
+    """Two models that really answer, one of which misreads some documents."""
+    scene.add_working_model("orders-a", "aa11" * 16)
+    scene.add_working_model("orders-b", "bb22" * 16, misread="rush order")
+    may = scene.folder("may")
+    may.write_orders(180)
+    for number in range(20):
+        may.write(f"rush-{number:02}.txt", f"rush order\nnumber: R-{number:04}\ntotal: {number}.00\n")
+    task_path = scene.settings.models_dir / "orders-a" / "task.toml"
+    request = CompareRequest(task_path, may.documents_dir, ("orders-a", "orders-b"))
+    run_comparison(scene.settings, prepare_comparison(scene.settings, request), lambda _progress: None)
 
 
 def at_work(scene: Scene) -> Folder:
@@ -73,13 +89,55 @@ def take(scene: Scene, target_dir: Path) -> None:
         program.press("jjjjjjj")
         program.see("too_long: the document")
         save(program, target_dir / "job-80x24.txt")
-        program.press("1")
-        program.see("delivery-notes-q8")
-        program.press("G")
-        program.see("active: answers task orders")
-        save(program, target_dir / "models-80x24.txt")
+        program.press("k\r")
+        program.see("marked in the text")
+        save(program, target_dir / "document-80x24.txt")
+        take_models(program, target_dir)
+        take_comparison(program, target_dir)
+        take_new_job(scene, program, target_dir)
         program.press("q")
         program.end()
+
+
+def take_models(program: Program, target_dir: Path) -> None:
+    """The list of models, and the question before one that is not READY is activated."""
+    program.press("1")
+    program.see("delivery-notes-q8")
+    program.press("G")
+    program.see("active: answers task orders")
+    save(program, target_dir / "models-80x24.txt")
+    program.press("ka")
+    program.see("type unsafe and Enter")
+    save(program, target_dir / "activate-80x24.txt")
+    program.press("\x1b")
+    program.see("i Import")
+
+
+def take_comparison(program: Program, target_dir: Path) -> None:
+    """Totals, and one of the documents that differ."""
+    program.press("3")
+    program.see("orders-a | orders-b")
+    program.press("\r")
+    program.see("money per 1,000")
+    save(program, target_dir / "comparison-80x24.txt")
+    program.press("\r")
+    program.see("1 of 20")
+    save(program, target_dir / "differing-80x24.txt")
+
+
+def take_new_job(scene: Scene, program: Program, target_dir: Path) -> None:
+    """The form."""
+    program.press("2")
+    program.see("marked in the text")
+    program.press("2")
+    program.see("n New job")
+    program.press("n")
+    program.see("Type the folder with the documents")
+    program.press(str(scene.root / "work-may" / "may"))
+    program.see("200 documents")
+    save(program, target_dir / "new-job-80x24.txt")
+    program.press("\x1b")
+    program.see("n New job")
 
 
 def save(program: Program, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Homes to look at: models that look like exported ones, and jobs that really ran, with the no-op engine."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from appliance.jobs.ledger_writer import Ledger
 from appliance.models.manifest import JSON, Manifest, Verdict, write_artifact
 from appliance.models.store import Store
 from appliance.settings import Settings, load_settings
+from appliance.tasks.task import load_task, task_hash
 from tests.appliance.batch_fixtures import TASK, Bench
 
 HOLD = "HOLD THE ENGINE\nnumber: 1\n"
@@ -98,6 +100,31 @@ class Scene:
         file_name = "model.onnx" if manifest.format == "onnx" else "model.gguf"
         write_artifact(source_dir, manifest, {file_name: weights_path, "task.toml": task_path})
         Store(self.settings).add(source_dir)
+
+    def add_working_model(self, name: str, identity: str, pipes_dir: Path | None = None, misread: str = "") -> Path:
+        """Installs a model of the engine without a model, which really answers; gives the folder it came from.
+
+        Args:
+            pipes_dir: Root of the folder whose pipes hold the engine.
+            misread: Documents with this text get a wrong first value.
+        """
+        task_path = self.root / "task.toml"
+        task_path.write_text(TASK)
+        behaviour = {"misread": misread} if misread else {}
+        if pipes_dir is not None:
+            behaviour |= {"hold": "HOLD THE ENGINE", "reached_pipe": str(pipes_dir / "reached")}
+            behaviour["release_pipe"] = str(pipes_dir / "release")
+        behaviour_path = self.root / f"{name}.json"
+        behaviour_path.write_text(json.dumps(behaviour))
+        task = load_task(task_path)
+        manifest = Manifest(
+            identity, name, "noop", "noop", task.name, task_hash(task), licence="Apache-2.0",
+            created="2026-11-20T09:00:00Z",
+        )  # fmt: skip
+        source_dir = self.root / "artifacts" / name
+        write_artifact(source_dir, manifest, {"noop.json": behaviour_path, "task.toml": task_path})
+        Store(self.settings).add(source_dir)
+        return source_dir
 
     def break_model(self, name: str) -> None:
         """Cuts the manifest of an installed model."""

@@ -21,7 +21,8 @@ async def test_job_shows_counters_documents_and_the_reason_of_the_chosen_one(
         assert "model orders-noop abababababababab" in watcher.text
         await watcher.until("too_long: the document has 1001 words")
         assert "all documents: 1 of 33" in watcher.text
-        assert watcher.lines[-1].startswith(" Enter Open  f State  / Go to  i Info  Esc Back  ? Help  q Quit")
+        keys = " ".join(" ".join(watcher.lines[-2:]).split())
+        assert "Enter Open f State / Go to p Pause r Resume t Retry failed X Cancel D Delete i Info" in keys
 
 
 async def test_f_goes_round_the_states_and_says_where_there_is_none(lived_in: Scene) -> None:
@@ -47,7 +48,7 @@ async def test_hostile_names_are_whole_rows_and_no_markup(lived_in: Scene) -> No
         await watcher.open("scans")
         await watcher.press("f")
         await watcher.until("failed documents: 1 of 12")
-        names = {line[14:56].strip() for line in watcher.lines[7:19]}
+        names = {line[14:56].strip() for line in watcher.lines[7:18]}
         assert {"a[/b].txt", "[red]not red[/red].txt", "bad-\\xff\\xfe.txt"} <= names
         assert (
             "\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}]0;owned\N{REPLACEMENT CHARACTER}clear.txt" in names
@@ -55,7 +56,8 @@ async def test_hostile_names_are_whole_rows_and_no_markup(lived_in: Scene) -> No
         assert "right\N{REPLACEMENT CHARACTER}exe.txt" in names
         assert watcher.fills
         assert any(name.startswith("\N{HORIZONTAL ELLIPSIS}") and name.endswith("name-end.txt") for name in names)
-        assert "\u6587\u66f8.txt    5.0 kB  too_long" in watcher.text
+        await watcher.press("G")
+        await watcher.until("\u6587\u66f8.txt    5.0 kB  too_long")
 
 
 async def test_every_hostile_document_can_be_opened(lived_in: Scene) -> None:
@@ -66,21 +68,10 @@ async def test_every_hostile_document_can_be_opened(lived_in: Scene) -> None:
         for number in range(12):
             await watcher.until(f"failed documents: {number + 1} of 12")
             await watcher.press("enter")
-            await watcher.until("sha256")
+            await watcher.until("The job holds")
             assert "too_long" in watcher.text
             assert watcher.fills
             await watcher.press("escape", "j")
-
-
-async def test_document_shows_answer_confidence_place_and_text_with_escapes_neutralised(lived_in: Scene) -> None:
-    async with watching(lived_in) as watcher:
-        await watcher.open("scans")
-        await _go_to(watcher, "escapes.txt")
-        await watcher.press("enter")
-        await watcher.until("sha256")
-        assert "number  \N{REPLACEMENT CHARACTER}[31mred   confidence 1.00, at 8" in watcher.text
-        assert "[b]12[/b]" in watcher.text
-        assert "last line" in watcher.text
 
 
 async def test_go_to_finds_a_path_and_esc_cancels(lived_in: Scene) -> None:
@@ -185,10 +176,11 @@ async def test_long_line_and_marks_without_width_are_wrapped_and_shown(scene: Sc
         await watcher.open("archive")
         await watcher.until("long.txt")
         await watcher.press("enter")
-        await watcher.until("x" * 70)
-        assert "of 6," in watcher.lines[-1]
+        await watcher.until("x" * 40)
+        await watcher.press("tab", "j")
+        assert "lines 2-" in watcher.lines[-1]
         await watcher.press("G")
-        assert watcher.lines
+        assert watcher.fills
 
 
 async def _go_to(watcher: Watcher, path: str) -> None:

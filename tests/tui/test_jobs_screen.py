@@ -14,6 +14,9 @@ async def test_empty_home_tells_the_next_step(scene: Scene, size: tuple[int, int
         await watcher.press("1")
         assert "No models yet in " in watcher.text
         assert "stillroom models add FOLDER" in watcher.text
+        await watcher.press("3")
+        assert "No comparisons yet in " in watcher.text
+        assert "stillroom compare TASK DOCUMENTS --models A,B" in watcher.text
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -52,13 +55,15 @@ async def test_filter_leaves_the_rows_that_hold_a_text(lived_in: Scene) -> None:
         assert "filter" not in watcher.lines[-1]
 
 
-@pytest.mark.parametrize("tab", ["1", "2"])
+@pytest.mark.parametrize("tab", ["1", "2", "3"])
 async def test_keys_that_can_do_nothing_say_why(scene: Scene, tab: str) -> None:
     async with watching(scene, tab=tab) as watcher:
         await watcher.press("enter")
         assert watcher.lines[-1].strip() == "there is nothing to open"
         await watcher.press("/")
         assert watcher.lines[-1].strip() == "there is nothing to filter"
+        await watcher.press("D")
+        assert watcher.lines[-1].strip().startswith("there is no ")
 
 
 async def test_what_was_said_gives_way_to_the_keys(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,15 +74,18 @@ async def test_what_was_said_gives_way_to_the_keys(scene: Scene, monkeypatch: py
 
 
 @pytest.mark.parametrize("way", ["1", "2", "2+march", "2+march+i", "2+march+enter", "1+receipts-q8"])
-async def test_help_explains_the_screen_in_sight_and_fits(lived_in: Scene, way: str) -> None:
+async def test_help_explains_the_screen_in_sight_and_goes_back_to_it(lived_in: Scene, way: str) -> None:
     tab, *further = way.split("+")
     async with watching(lived_in, SMALL, tab=tab) as watcher:
         for step in further:
             await (watcher.press(step) if step in ("i", "enter") else watcher.open(step))
         before = watcher.lines
         await watcher.press("question_mark")
+        first = watcher.text
+        await watcher.press("end")
         assert "quit; jobs go on, they never run in here" in watcher.text
-        assert "lines" not in watcher.lines[-1]
+        assert first.splitlines()[2].strip()
+        await watcher.press("home")
         if "Filter" in before[-1]:
             assert "contains a text" in watcher.text
         await watcher.press("question_mark")
@@ -87,10 +95,12 @@ async def test_help_explains_the_screen_in_sight_and_fits(lived_in: Scene, way: 
 async def test_every_key_at_the_bottom_is_explained_in_the_help(lived_in: Scene) -> None:
     async with watching(lived_in) as watcher:
         await watcher.open("march")
-        keys = [part.split()[0] for part in watcher.lines[-1].strip().split("  ")]
+        keys = [part.split()[0] for line in watcher.lines[-2:] for part in line.strip().split("  ")]
         await watcher.press("question_mark")
         explained = {word for line in watcher.lines for word in line[:16].split()}
-        assert set(keys) == {"Enter", "f", "/", "i", "Esc", "?", "q"}
+        await watcher.press("end")
+        explained |= {word for line in watcher.lines for word in line[:16].split()}
+        assert set(keys) == {"Enter", "f", "/", "p", "r", "t", "X", "D", "i", "Esc", "?", "q"}
         assert set(keys) <= explained
 
 

@@ -13,7 +13,7 @@ async def test_list_shows_every_model_with_its_verdict_uncut(lived_in: Scene, si
     async with watching(lived_in, size, tab="1") as watcher:
         rows = {line[3:].split(" ")[0]: line for line in watcher.lines}
         assert watcher.lines[0].startswith(" [1 Models]  2 Jobs ")
-        assert watcher.lines[2].split()[:5] == ["Model", "Task", "Format", "Size", "Verdict"]
+        assert watcher.lines[2].split()[:6] == ["Model", "Kind", "Format", "Target", "Size", "Verdict"]
         assert "* receipts-q8" in watcher.text
         assert "READY" in rows["receipts-q8"]
         assert "gguf Q4_K_M" in rows["receipts-q4"]
@@ -21,13 +21,14 @@ async def test_list_shows_every_model_with_its_verdict_uncut(lived_in: Scene, si
         assert "NOT READY" in rows["enquiries-int8"]
         assert "not judged" in watcher.text
         assert "broken" in rows["cut"]
-        assert watcher.lines[-1].startswith(" Enter Open  / Filter  ? Help  q Quit")
+        keys = " ".join(" ".join(watcher.lines[-2:]).split())
+        assert keys.endswith("i Import n New job v Verify a Activate b Roll back D Delete / Filter ? Help q Quit")
         assert watcher.fills
 
 
-async def test_wide_screen_shows_kind_target_and_identity_too(lived_in: Scene) -> None:
+async def test_wide_screen_shows_task_and_identity_too(lived_in: Scene) -> None:
     async with watching(lived_in, LARGE, tab="1") as watcher:
-        assert watcher.lines[2].split()[5:] == ["Kind", "Target", "Identity"]
+        assert watcher.lines[2].split()[6:] == ["Task", "Identity"]
         assert "9f2c41d09f2c41d0" in next(line for line in watcher.lines if "* receipts-q8" in line)
 
 

@@ -1,81 +1,340 @@
-"""One document of a job: what was answered, how surely, where it stands in the text, and the text."""
+"""One document of a job: its fields beside its text, the evidence of the chosen field marked, and corrections."""
 
-from collections.abc import Sequence
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widget import Widget
+
+from appliance.jobs.job import task_path
 from appliance.jobs.ledger import DocumentEntry, open_readonly
+from appliance.jobs.review import Correction, correct_field, in_force, parse_value, read_corrections, typed_value
 from appliance.jobs.rows import Row
 from appliance.tasks.linecode import Value
-from appliance.text import human_duration, human_size
-from tui.cells import BAD, FAINT, STRONG, Cell, Line, state_cell
-from tui.screens.reading import ReadingScreen, commands, fact, heading
+from appliance.tasks.task import Field, FieldType, load_task
+from appliance.text import human_duration, human_size, printable
+from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, state_cell, wrap_line
+from tui.evidence import evidence_spans
+from tui.screens.frame import Frame
+from tui.screens.start_job import shown_value
+from tui.watching import READING_ERRORS, Problem, problem_of
+from tui.widgets.table import Column, ListedRows, Table
+from tui.widgets.textpane import TextPane
 
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
+COLUMNS = (Column("Field", 11), Column("Value"), Column("Sure", 4, right=True))
 _MOST_CHARACTERS = 200_000
+_NO_TEXT = "The job holds no text of this document."
+_NO_RAW = "The job holds no raw answer of this document."
+_HEAD_LINES = 3
+_FACT_LINES = 3
 
 
-class DocumentScreen(ReadingScreen):
+@dataclass(frozen=True)
+class Opened:
+    """Everything that is known of a document."""
+
+    entry: DocumentEntry
+    row: Row | None = None
+    text: str | None = None
+    raw: str | None = None
+    asked: tuple[Field, ...] = ()
+    corrected: dict[str, Correction] = field(default_factory=dict)
+    problem: Problem | None = None
+
+    def original(self, name: str) -> Value:
+        """What the model said."""
+        return (self.row.fields or {}).get(name) if self.row else None
+
+    def value(self, name: str) -> Value:
+        """What a person said, else what the model said."""
+        return self.corrected[name].correction if name in self.corrected else self.original(name)
+
+
+class DocumentScreen(Frame):
     """A document with its row."""
 
     TAB = "Jobs"
     HELP_LINES = (
-        "One document: its answer, its reason if it has none, and its text if the job keeps texts.",
-        "Confidence is the probability that the model gives to the value that it wrote. `at` is the place of the"
-        " value in the text, in characters; `not in the text` means that it is not there word for word.",
+        "One document: its fields at the left, its text at the right. The place in the text that says the value of the"
+        " chosen field is marked. Sure is the probability that the model gives to the value that it wrote.",
+        "e corrects a field: what the model said is kept beside it, with your name, and `stillroom jobs corrections`"
+        " exports it as an example to learn from. `*` marks corrected values.",
     )
+    KEYS = (
+        ("e", "Correct", "say what the chosen field is; Enter does the same"),
+        ("Tab", "Text", "the keys go to the text, or back to the fields"),
+        ("r", "Raw answer", "what the model wrote, before it was parsed; again: the text"),
+        ("[", "Former", "the document before this one"),
+        ("]", "Next", "the document after this one"),
+        ("Esc", "Back", ""),
+    )
+    ASKING_KEYS = (("Enter", "Keep the correction"), ("Esc", "Cancel"))
+    BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
+        Binding("e", "correct", show=False),
+        Binding("tab", "turn", show=False, priority=True),
+        Binding("r", "raw", show=False),
+        Binding("left_square_bracket", "step(-1)", show=False),
+        Binding("right_square_bracket", "step(1)", show=False),
+    ]
 
-    def __init__(self, directory: Path, entry: DocumentEntry) -> None:
+    class Read(Message):
+        """The document was read."""
+
+        def __init__(self, opened: Opened) -> None:
+            super().__init__()
+            self.opened = opened
+
+    class Kept(Message):
+        """A correction was kept, or could not be."""
+
+        def __init__(self, problem: Problem | None) -> None:
+            super().__init__()
+            self.problem = problem
+
+    def __init__(
+        self, directory: Path, entry: DocumentEntry, neighbour: Callable[[int], DocumentEntry | None] | None = None
+    ) -> None:
         super().__init__()
         self._directory = directory
-        self._entry = entry
+        self._opened = Opened(entry)
+        self._neighbour = neighbour
+        self._raw = self._read_once = False
 
-    def read(self) -> Sequence[Line]:
-        """Reads the row and the text."""
-        entry = self._entry
-        with open_readonly(self._directory) as reader:
-            row, text = reader.row(entry.id), reader.text(entry.id)
-        lines = [fact("document", Cell(entry.name, STRONG))]
-        lines.append(fact("state", state_cell(entry.state), f"   {human_size(entry.size_bytes)}"))
-        if row is not None:
-            lines += _row_lines(row)
-        lines += commands(("all rows", f"stillroom jobs export {self._directory.name} --out DIR"))
-        lines += heading("Text")
+    def body(self) -> Widget:
+        """Fields beside text."""
+        return Horizontal(Table(COLUMNS, id="fields"), TextPane(id="text"), id="panes")
+
+    def on_mount(self) -> None:
+        """Starts reading."""
+        super().on_mount()
+        self.bar("head").add_class("-shown")
+        self.grow("facts", _FACT_LINES)
+        self._start_reading()
+
+    def _start_reading(self) -> None:
+        entry = self._opened.entry
+        self.run_worker(lambda: self._read(entry), thread=True, exclusive=True, group="read")
+
+    def _read(self, entry: DocumentEntry) -> None:
+        try:
+            with open_readonly(self._directory) as reader:
+                row, text, raw = reader.row(entry.id), reader.text(entry.id), reader.raw_answer(entry.id)
+            corrected = in_force(read_corrections(self._directory, entry.name), row.sha256 if row else None)
+            asked = load_task(task_path(self._directory)).asked
+            opened = Opened(entry, row, text, raw, asked, corrected)
+        except READING_ERRORS as error:
+            opened = Opened(entry, problem=problem_of(error))
+        self.post_message(self.Read(opened))
+
+    def on_document_screen_read(self, message: "DocumentScreen.Read") -> None:
+        """Shows the document."""
+        before, self._opened = self._opened, message.opened
+        opened = self._opened
+        width = max(20, self.app.size.width - 2)
+        head = [row for line in _head(opened) for row in wrap_line(line, width)][:_HEAD_LINES]
+        self.grow("head", len(head))
+        self.bar("head").show(head)
+        rows = ListedRows([_field_cells(opened, asked) for asked in opened.asked])
+        notice: list[Line] = (
+            [[Cell(opened.problem.message, BAD)], [Cell(opened.problem.hint)]] if opened.problem else []
+        )
+        self.query_one(Table).show(rows, notice)
+        if not self._read_once or before.entry.id != opened.entry.id or before.text != opened.text:
+            self._show_text()
+        self._read_once = True
+        self._mark()
+
+    def _show_text(self) -> None:
+        opened, pane = self._opened, self.query_one(TextPane)
+        text = opened.raw if self._raw else opened.text
         if text is None:
-            return [*lines, [Cell("The job holds no text of this document.", FAINT)]]
-        lines += [[Cell(line)] for line in text[:_MOST_CHARACTERS].splitlines()]
-        if len(text) > _MOST_CHARACTERS:
-            lines.append([Cell(f"... {len(text) - _MOST_CHARACTERS:,} characters more", FAINT)])
-        return lines
+            pane.show("", _NO_RAW if self._raw else _NO_TEXT)
+            return
+        left = len(text) - _MOST_CHARACTERS
+        pane.show(text[:_MOST_CHARACTERS], f"... {left:,} characters more" if left > 0 else "")
 
+    def _chosen(self) -> Field | None:
+        position = self.query_one(Table).position
+        return self._opened.asked[position] if position < len(self._opened.asked) else None
 
-def _row_lines(row: Row) -> list[Line]:
-    lines = []
-    if row.error:
-        lines.append(fact("reason", Cell(f"{row.error}: {row.error_message}" if row.error_message else row.error, BAD)))
-    lines.append(fact("route", row.route.value, "   no gate found the model READY" if row.unsafe else ""))
-    tokens = f"{row.prompt_tokens:,} in, {row.completion_tokens:,} out"
-    lines.append(fact("tokens", tokens, f"   {human_duration(row.seconds)} in the engine"))
-    lines.append(fact("sha256", row.sha256 or "-"))
-    if row.fields is not None:
-        lines += heading("Answer")
-        width = max([len("Field"), *(min(24, len(name)) for name in row.fields)])
-        for name, value in row.fields.items():
-            lines.append(
-                [Cell(f"{name:{width}}  ", FAINT), Cell(_shown(value)), Cell(_surely(row, name, value), FAINT)]
+    def on_table_moved(self) -> None:
+        """Marks the evidence of the chosen field."""
+        self._mark()
+
+    def _mark(self) -> None:
+        opened, asked = self._opened, self._chosen()
+        if asked is None or not self._read_once:
+            return
+        spans = []
+        if not self._raw and opened.text is not None and opened.row is not None:
+            place = opened.row.evidence.get(asked.name)
+            spans = evidence_spans(opened.original(asked.name), place, opened.text[:_MOST_CHARACTERS])
+        self.query_one(TextPane).mark(spans)
+        self._facts(asked, bool(spans))
+
+    def _facts(self, asked: Field, marked: bool) -> None:
+        opened = self._opened
+        told = [Cell(f"{asked.name}: ", STRONG), Cell(shown_value(opened.value(asked.name)))]
+        told.append(Cell("   " + _surely(opened, asked.name, marked), FAINT))
+        if kept := opened.corrected.get(asked.name):
+            stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
+            told.append(
+                Cell(f"   corrected by {kept.user} {stamp}, the model said {shown_value(kept.original)}", DOUBTFUL)
             )
-    return lines
+        lines = wrap_line(told, max(20, self.app.size.width - 2))
+        if len(lines) > _FACT_LINES - 1:
+            lines = [*lines[: _FACT_LINES - 2], [*lines[_FACT_LINES - 2], Cell("…")]]
+        self.tell([*lines, []][: _FACT_LINES - 1], self._command(asked, "VALUE"))
+
+    def _command(self, asked: Field, value: str) -> str:
+        words = [self._directory.name, self._opened.entry.name, asked.name]
+        return f"stillroom jobs correct {shlex.join(map(printable, words))} {value}"
+
+    def why_not(self) -> dict[str, str]:
+        """What cannot be done with this document."""
+        opened, reasons = self._opened, {}
+        if opened.problem is not None or not opened.asked:
+            reasons["e"] = "the document cannot be read" if opened.problem else "it is being read"
+        elif opened.row is None:
+            reasons["e"] = "it has no answer yet: it can be corrected when the job has come to it"
+        if opened.text is None:
+            reasons["Tab"] = "the job holds no text of this document"
+        if opened.raw is None and not self._raw:
+            reasons["r"] = "the job holds no raw answer of this document"
+        if self._neighbour is None:
+            reasons |= dict.fromkeys("[]", "this document was opened alone")
+        return reasons
+
+    def action_turn(self) -> None:
+        """The keys go to the other side."""
+        if self.query("Input") or self.refuses("Tab"):
+            return
+        table, pane = self.query_one(Table), self.query_one(TextPane)
+        (table if pane.has_focus else pane).focus()
+        self.show_keys()
+
+    def action_raw(self) -> None:
+        """Shows what the model wrote, or the text again."""
+        if not self.refuses("r"):
+            self._raw = not self._raw
+            self._show_text()
+            self._mark()
+            self.say("the raw answer of the model: r shows the text again" if self._raw else "the text of the document")
+
+    def action_step(self, documents: int) -> None:
+        """Goes to the document before or after this one."""
+        if self.refuses("[" if documents < 0 else "]"):
+            return
+        assert self._neighbour is not None  # refused above
+        entry = self._neighbour(documents)
+        if entry is None:
+            self.say("there is no further document in this list")
+            return
+        self._opened, self._raw, self._read_once = Opened(entry), False, False
+        self._start_reading()
+
+    def on_table_opened(self, _message: Table.Opened) -> None:
+        """Enter corrects too."""
+        self.call_later(self.action_correct)
+
+    async def action_correct(self) -> None:
+        """Asks what the chosen field is."""
+        asked = self._chosen()
+        if self.refuses("e") or asked is None:
+            return
+        hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(asked.values)}
+        hint = hints.get(asked.type, "empty: no such value")
+        # What a terminal would act on cannot be typed either, so it is not offered to be kept.
+        await self.ask(f"{asked.name} ({hint})", printable(typed_value(self._opened.value(asked.name))))
+        self.tell([[Cell(f"{asked.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
+                  self._command(asked, "VALUE"))  # fmt: skip
+
+    async def on_input_submitted(self, message: "Input.Submitted") -> None:
+        """Keeps the correction in a thread; a value left as it was is none."""
+        await self.stop_asking()
+        asked = self._chosen()
+        if asked is None or message.value == printable(typed_value(self._opened.value(asked.name))):
+            self._mark()
+            return
+        value = parse_value(asked.type, message.value)
+        name = self._opened.entry.name
+        self.run_worker(lambda: self._keep(name, asked.name, value), thread=True, group="keep")
+
+    def _keep(self, document: str, name: str, value: Value) -> None:
+        try:
+            correct_field(self._directory, document, name, value)
+            self.post_message(self.Kept(None))
+        except READING_ERRORS as error:
+            self.post_message(self.Kept(problem_of(error)))
+
+    def on_document_screen_kept(self, message: "DocumentScreen.Kept") -> None:
+        """Shows the correction, or why it is refused."""
+        if message.problem is None:
+            self.say("kept; what the model said is kept beside it")
+        else:
+            self.say(": ".join(filter(None, (message.problem.message, message.problem.hint))))
+        self._start_reading()
+
+    async def action_back(self) -> None:
+        """Closes the line to type in if it is open, else the document."""
+        if self.query("Input"):
+            await self.stop_asking()
+            self._mark()
+        else:
+            self.app.pop_screen()
+
+    def on_text_pane_scrolled(self) -> None:
+        """Shows which lines are in sight."""
+        self.show_keys(self.query_one(TextPane).place)
 
 
-def _shown(value: Value) -> str:
-    if value is None:
-        return "-"
-    return "; ".join(value) if isinstance(value, list) else value
+def _head(opened: Opened) -> Sequence[Line]:
+    entry, row = opened.entry, opened.row
+    about = [
+        Cell(entry.name, STRONG),
+        Cell("   "),
+        state_cell(entry.state),
+        Cell(f"   {human_size(entry.size_bytes)}", FAINT),
+    ]
+    if row is not None:
+        about.append(Cell(f"   {row.route.value}", FAINT))
+        tokens = f"{row.prompt_tokens:,} tokens in, {row.completion_tokens:,} out"
+        tokens += f", {row.reasoning_tokens:,} reasoning" if row.reasoning_tokens else ""
+        about.append(Cell(f"   {tokens}, {human_duration(row.seconds)}", FAINT))
+        if row.unsafe:
+            about.append(Cell("   unsafe", DOUBTFUL))
+    if row is not None and row.error:
+        reason = f"{row.error}: {row.error_message}" if row.error_message else row.error
+        return [about, [Cell(reason, BAD)]]
+    return [about]
 
 
-def _surely(row: Row, name: str, value: Value) -> str:
-    parts = []
-    if name in row.confidence:
-        parts.append(f"confidence {row.confidence[name]:.2f}")
-    if value is not None:
+def _field_cells(opened: Opened, asked: Field) -> Line:
+    value, corrected = opened.value(asked.name), asked.name in opened.corrected
+    surely = opened.row.confidence.get(asked.name) if opened.row else None
+    return (
+        Cell(asked.name),
+        Cell(("* " if corrected else "") + shown_value(value), DOUBTFUL if corrected else PLAIN),
+        Cell("-" if surely is None or corrected else f"{surely:.2f}"),
+    )
+
+
+def _surely(opened: Opened, name: str, marked: bool) -> str:
+    row = opened.row
+    if row is None:
+        return "no answer yet"
+    parts = [f"confidence {row.confidence[name]:.2f}"] if name in row.confidence else []
+    if opened.original(name) is not None and name not in opened.corrected:
         place = row.evidence.get(name)
-        parts.append("not in the text" if place is None else f"at {place:,}")
-    return "   " + ", ".join(parts) if parts else ""
+        beyond = f"at {place:,}, beyond the text that is shown" if place is not None and not marked else ""
+        parts.append("marked in the text" if marked else beyond or "not in the text word for word")
+    return ", ".join(parts)

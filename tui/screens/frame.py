@@ -9,8 +9,9 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
-from tui.cells import DOUBTFUL, FAINT, STRONG, Cell, Line
-from tui.widgets.bar import Bar, keys, tabs
+from appliance.text import human_count
+from tui.cells import DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
+from tui.widgets.bar import Bar, key_lines, tabs
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 12
 SAY_SECONDS = 4.0
-TABS = ("Models", "Jobs")
+TABS = ("Models", "Jobs", "Compare")
+"""In the order of their number keys; `tui.app.SCREENS` holds the first screen of each."""
 GLOBAL_KEYS = (("?", "Help"), ("q", "Quit"))
+_COMMAND_LINES = 3
 NOTHING_TO_OPEN = "there is nothing to open"
 
 
@@ -79,6 +82,11 @@ class Frame(Screen[None]):
         says = f"The screen has {width}x{height}, this needs {LEAST_WIDTH}x{LEAST_HEIGHT}."
         others = "Make it larger, or `stillroom jobs list`."
         self.bar("too-small").show([[Cell(says)], [Cell(others)], [Cell("q quits.")]])
+        self.show_keys()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key that comes before the screen stands does nothing."""
+        return bool(self.query("#too-small")) and super().check_action(action, parameters)
 
     def bar(self, name: str) -> Bar:
         """One of the frame's bars."""
@@ -87,9 +95,9 @@ class Frame(Screen[None]):
     def _take(self, looked: "Looked") -> None:
         if not self.is_mounted or not self.is_current:
             return
-        count = looked.at_work
-        right = f"{count} job{'s' if count != 1 else ''} at work" if count else ""
-        self.bar("tabs").show([tabs(TABS, self.TAB)], right or "no job at work")
+        at_work = [human_count(looked.at_work, "job")] if looked.at_work else []
+        at_work += [human_count(looked.comparing, "comparison")] if looked.comparing else []
+        self.bar("tabs").show([tabs(TABS, self.TAB)], " and ".join(at_work or ["no job"]) + " at work")
         self.take(looked)
         self.show_keys()
 
@@ -113,15 +121,25 @@ class Frame(Screen[None]):
         if self._said is not None:
             return
         if self.query("Input"):
-            self.bar("keys").show([keys(self.ASKING_KEYS)])
+            self._show_at_bottom(key_lines(self.ASKING_KEYS, self.app.size.width))
             return
         names = [(key, name) for key, name, _ in self.KEYS if name]
-        self.bar("keys").show([keys([*names, *GLOBAL_KEYS], self.why_not())], self._place)
+        self._show_at_bottom(key_lines([*names, *GLOBAL_KEYS], self.app.size.width, self.why_not()), self._place)
+
+    def _show_at_bottom(self, lines: Sequence[Line], right: str = "") -> None:
+        self.grow("keys", len(lines))
+        self.bar("keys").show(lines, right)
+
+    def grow(self, name: str, lines: int) -> None:
+        """Gives one of the frame's bars so many lines."""
+        bar = self.bar(name)
+        if bar.styles.height is None or bar.styles.height.value != lines:
+            bar.styles.height = lines
 
     def say(self, text: str) -> None:
         """Says something in place of the keys, for a moment."""
         self.stop_saying()
-        self.bar("keys").show([[Cell(text, DOUBTFUL)]])
+        self._show_at_bottom(wrap_line([Cell(text, DOUBTFUL)], max(20, self.app.size.width - 2))[:2])
         self._said = self.set_timer(SAY_SECONDS, self.stop_saying)
 
     def stop_saying(self) -> None:
@@ -138,6 +156,12 @@ class Frame(Screen[None]):
     def tell(self, facts: Sequence[Line], command: str) -> None:
         """Shows facts about the chosen row and the command that says the same."""
         self.bar("facts").show([*facts, [Cell("$ ", FAINT), Cell(command, STRONG)]])
+
+    def command_is(self, command: str) -> None:
+        """Shows the command that does the same as this screen, on as many lines as it needs, at most three."""
+        lines = wrap_line([Cell("$ ", FAINT), Cell(command, STRONG)], max(20, self.app.size.width - 2), 2)
+        self.grow("facts", min(len(lines), _COMMAND_LINES))
+        self.bar("facts").show(lines[:_COMMAND_LINES])
 
     async def action_help(self) -> None:
         """Explains this screen."""
@@ -163,7 +187,8 @@ class Frame(Screen[None]):
         line = Input(value, placeholder=label, compact=True, select_on_focus=False)
         line.cursor_blink = False
         await self.mount(line, before="#keys")
-        line.focus()
+        # At once: what is typed next must not go to the keys of the screen.
+        self.set_focus(line)
         self.show_keys()
         return line
 

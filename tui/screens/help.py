@@ -8,7 +8,7 @@ from tui.widgets.lines import Lines
 from tui.widgets.moving import MOVING_KEYS
 
 _EVERYWHERE = (
-    ("1 2", "models, jobs; the key of the present tab goes to its list"),
+    ("1 2 3", "models, jobs, compare; the key of the present tab goes to its list"),
     ("Esc", "back"),
     ("R", "look again now; it is done once a second anyway"),
     ("?", "this help"),

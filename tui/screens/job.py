@@ -13,7 +13,8 @@ from appliance.jobs.states import State
 from appliance.text import human_count
 from tui.cells import BAD, FAINT, Cell, Line, wrap_line
 from tui.paging import DocumentPages, find_path, pages_of, read_page
-from tui.screens.frame import Frame
+from tui.screens import job_actions
+from tui.screens.job_actions import JOB_KEYS, JobKeys
 from tui.screens.job_head import head_lines
 from tui.screens.jobs import next_command
 from tui.watching import AT_WORK, READING_ERRORS, is_readable, problem_of
@@ -42,7 +43,7 @@ class Reason:
     text: str
 
 
-class JobScreen(Frame):
+class JobScreen(JobKeys):
     """A job's counters above its documents."""
 
     TAB = "Jobs"
@@ -56,6 +57,7 @@ class JobScreen(Frame):
         ("Enter", "Open", "the document: its answer, its text, its reason"),
         ("f", "State", "only documents in one state"),
         ("/", "Go to", "go to a path"),
+        *JOB_KEYS,
         ("i", "Info", "configuration, events, and commands for this job"),
         ("Esc", "Back", ""),
     )
@@ -130,13 +132,18 @@ class JobScreen(Frame):
                 self._wanted(page)
 
     def _show_head(self, lines: list[Line]) -> None:
-        head = self.bar("head")
-        head.show(lines)
-        if head.styles.height is None or head.styles.height.value != len(lines):
-            head.styles.height = len(lines)
+        self.bar("head").show(lines)
+        self.grow("head", len(lines))
 
     def why_not(self) -> dict[str, str]:
-        """What cannot be done with a job that cannot be read, and with no documents."""
+        """What cannot be done with the job, with one that cannot be read, and with no documents."""
+        return job_actions.why_not(self._job) | self._why_no_document()
+
+    def chosen_job(self) -> JobSummary | None:
+        """The job of this screen."""
+        return self._job
+
+    def _why_no_document(self) -> dict[str, str]:
         if self._job is None or not is_readable(self._job):
             unreadable = "the documents of this job cannot be read"
             return {"Enter": unreadable, "f": unreadable, "/": unreadable}
@@ -235,7 +242,16 @@ class JobScreen(Frame):
         from tui.screens.document import DocumentScreen
 
         if entry := self._pages.entry(message.index):
-            self.app.push_screen(DocumentScreen(self._directory, entry))
+            self.app.push_screen(DocumentScreen(self._directory, entry, self._neighbour))
+
+    def _neighbour(self, documents: int) -> DocumentEntry | None:
+        """Chooses the document so many rows on and gives it; None at the ends and where it is not read yet."""
+        table = self.query_one(Table)
+        position = table.position + documents
+        if not 0 <= position < len(self._pages):
+            return None
+        table.move_to(position)
+        return self._pages.entry(position)
 
     def action_state(self) -> None:
         """Shows the documents in the next state of the round."""

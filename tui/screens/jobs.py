@@ -3,6 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
+from textual.binding import Binding
 from textual.widget import Widget
 
 from appliance.jobs.ledger import JobSummary
@@ -10,6 +11,8 @@ from appliance.jobs.states import State
 from appliance.text import human_count, human_duration
 from tui.cells import BAD, PLAIN, STRONG, Cell, Line, state_cell
 from tui.pace import Pace, left_text, speed_text
+from tui.screens import job_actions
+from tui.screens.job_actions import JOB_KEYS, JobKeys
 from tui.screens.listing import Listing
 from tui.watching import is_readable
 from tui.widgets.table import Column, ListedRows, Table
@@ -29,12 +32,12 @@ COLUMNS = (
 )
 
 
-class JobsScreen(Listing):
+class JobsScreen(JobKeys, Listing):
     """All jobs, the one that started last first."""
 
     TAB = "Jobs"
     NOTHING_YET = "No jobs yet"
-    NEXT_STEP = "This command runs a folder of documents through a model and shows up here:"
+    NEXT_STEP = "n starts one from a form: a folder of documents, a task, a model. This command does the same:"
     NEXT_COMMAND = "stillroom run TASK DOCUMENTS --out DIR"
     HELP_LINES = (
         "Jobs: each is one folder of documents with one task and one model.",
@@ -45,8 +48,12 @@ class JobsScreen(Listing):
     )
     KEYS = (
         ("Enter", "Open", "documents of the job, failures with their reasons"),
+        ("n", "New job", "run a folder of documents through a model; a dry run comes first"),
+        *JOB_KEYS,
         ("/", "Filter", "only jobs whose name, state or id contains a text"),
     )
+
+    BINDINGS = [Binding("n", "new_job", show=False)]  # noqa: RUF012 - the form that Textual asks for
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,6 +84,21 @@ class JobsScreen(Listing):
         self._chosen_id = job.id
         told = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, pace))]
         self.tell([[Cell(job.name, STRONG)], told], next_command(job))
+
+    def chosen_job(self) -> JobSummary | None:
+        """The job under the cursor."""
+        position = self.query_one(Table).position
+        return self._shown[position][0] if position < len(self._shown) else None
+
+    def why_not(self) -> dict[str, str]:
+        """What cannot be done with the list, and with the chosen job."""
+        return super().why_not() | job_actions.why_not(self.chosen_job())
+
+    def action_new_job(self) -> None:
+        """Opens the form."""
+        from tui.screens.new_job import NewJobScreen
+
+        self.app.push_screen(NewJobScreen())
 
     def on_table_opened(self, message: Table.Opened) -> None:
         """Opens the job."""
@@ -119,6 +141,6 @@ def next_command(job: JobSummary) -> str:
     """The command that shows the same, or what to do about a job that stands still."""
     if not is_readable(job):
         return f"stillroom jobs remove {job.id}"
-    if job.state is State.INTERRUPTED:
+    if job.state in (State.INTERRUPTED, State.PAUSED):
         return f"stillroom jobs resume {job.id}"
     return f"stillroom jobs show {job.id}" + (" --failed" if job.failed else "")

@@ -1,17 +1,19 @@
 """One model: where it comes from, what it holds, what was measured on it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from appliance.models.manifest import JSON, MANIFEST_NAME, Manifest, Verdict, read_manifest
+from appliance.models.manifest import MANIFEST_NAME, Manifest, Verdict, read_manifest
 from appliance.models.store import InstalledModel, Store
+from appliance.quality.measured import measured_lines
 from appliance.text import human_count, human_size
 from tui.cells import BAD, FAINT, GOOD, STRONG, Cell, Line
 from tui.screens.models import checked_row, verdict_cell
 from tui.screens.reading import ReadingScreen, commands, fact, heading
 from tui.watching import READING_ERRORS, Problem, problem_of
 
-_LINEAGE = ("teacher", "base", "base_hash", "adapter_hash", "data_hash", "run", "merge_method")
+_LINEAGE = ("teacher", "data_hash", "base", "base_hash", "run", "adapter_hash", "merge_method")
+"""In the order of the way: who taught, on what data, which base, which run, how it was merged; then the rest."""
 
 
 class ModelScreen(ReadingScreen):
@@ -81,14 +83,21 @@ def model_lines(model: InstalledModel) -> list[Line]:
     lines += _commands(model)
     lines += heading("Lineage")
     others = [key for key in manifest.lineage if key not in _LINEAGE]
-    lines += [fact(key, manifest.lineage[key]) for key in (*_LINEAGE, *others) if manifest.lineage.get(key)]
+    lines += [
+        fact(key.replace("_", " "), manifest.lineage[key]) for key in (*_LINEAGE, *others) if manifest.lineage.get(key)
+    ]
+    lines.append(fact("quantized", f"{manifest.format} {manifest.quantization} for {manifest.target or 'any device'}"))
     lines += heading("Files")
     for name, entry in manifest.files.items():
         lines.append([Cell(f"{name}  {human_size(entry.size_bytes)}")])
         lines.append(fact("  sha256", entry.sha256))
     lines += heading("Measured")
-    measured = list(_flat(manifest.metrics))
+    measured = measured_lines(manifest.metrics)
     width = min(32, max((len(name) for name, _ in measured), default=0))
+    if measured:
+        lines.append(
+            [Cell("Shares with their 95\N{NO-BREAK SPACE}% interval and the number that they rest on.", FAINT)]
+        )
     lines += [[Cell(f"{name:{width}} ", FAINT), Cell(value)] for name, value in measured]
     return lines if measured else [*lines, [Cell("nothing yet: `stillroom gate` measures it on labelled rows")]]
 
@@ -121,15 +130,3 @@ def _commands(model: InstalledModel) -> list[Line]:
         acting,
         ("run", f"stillroom run TASK DOCUMENTS --out DIR --model {model.name}"),
     )
-
-
-def _flat(values: dict[str, JSON], before: str = "") -> Iterator[tuple[str, str]]:
-    """Nested measurements as lines; long lists only by their length."""
-    for name, value in values.items():
-        path = f"{before}{name}"
-        if isinstance(value, dict):
-            yield from _flat(value, f"{path}.")
-        elif isinstance(value, list) and len(value) > 8:
-            yield path, human_count(len(value), "value")
-        else:
-            yield path, f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from textual.binding import Binding
 from textual.widget import Widget
 
 from appliance.models.manifest import READY, Manifest
 from appliance.models.store import InstalledModel
 from appliance.text import human_size
 from tui.cells import BAD, DOUBTFUL, GOOD, PLAIN, STRONG, Cell, Line
+from tui.screens import model_actions
+from tui.screens.action import Action, ActionScreen
 from tui.screens.listing import Listing
 from tui.widgets.table import Column, ListedRows, Table
 
@@ -17,12 +20,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("Model"),
-    Column("Task", 14),
+    Column("Kind", 7),
     Column("Format", 11),
-    Column("Size", 7, right=True),
-    Column("Verdict", 17),
-    Column("Kind", 7, from_width=100),
-    Column("Target", 6, from_width=100),
+    Column("Target", 6),
+    Column("Size", 6, right=True),
+    Column("Verdict", 15),
+    Column("Task", 16, from_width=100),
     Column("Identity", 16, from_width=120),
 )
 
@@ -37,6 +40,8 @@ class ModelRow:
     command: str
     words: tuple[str, ...]
     """What the filter looks in."""
+    model: InstalledModel | None = None
+    """None where its manifest cannot be read."""
 
 
 class ModelsScreen(Listing):
@@ -44,17 +49,31 @@ class ModelsScreen(Listing):
 
     TAB = "Models"
     NOTHING_YET = "No models yet"
-    NEXT_STEP = "This installs a model that `stillroom export` wrote, from a USB disk for example:"
+    NEXT_STEP = "i brings in a model that `stillroom export` wrote, from a USB disk for example; or this command:"
     NEXT_COMMAND = "stillroom models add FOLDER"
     HELP_LINES = (
         "Models: each is a folder with a manifest that names size, hash and origin of its files. `* ` marks the active"
         " one, which answers its task where no other is named. `stillroom gate` computes the verdict; a model that is"
-        " not READY is activated only with --unsafe.",
+        " not READY is activated only with the typed word `unsafe`, and each of its rows then says so.",
     )
     KEYS = (
         ("Enter", "Open", "lineage, files with hashes, measurements"),
+        ("i", "Import", "bring in a model from a folder or a USB disk; it is checked first"),
+        ("n", "New job", "run a folder of documents through this model"),
+        ("v", "Verify", "compare every file with its hash"),
+        ("a", "Activate", "make it the one that answers its task"),
+        ("b", "Roll back", "go back to the model that answered this task before"),
+        ("D", "Delete", "delete it; asks first"),
         ("/", "Filter", "only models whose name, kind, verdict or task contains a text"),
     )
+    BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
+        Binding("i", "import", show=False),
+        Binding("n", "new_job", show=False),
+        Binding("v", "verify", show=False),
+        Binding("a", "activate", show=False),
+        Binding("b", "roll_back", show=False),
+        Binding("D,upper_d", "delete", show=False),
+    ]
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,6 +109,68 @@ class ModelsScreen(Listing):
         if message.index < len(self._shown):
             self.app.push_screen(ModelScreen(self._shown[message.index].name))
 
+    def why_not(self) -> dict[str, str]:
+        """What cannot be done with the chosen model, and why."""
+        reasons = super().why_not()
+        position = self.query_one(Table).position
+        row = self._shown[position] if position < len(self._shown) else None
+        if row is None:
+            return reasons | dict.fromkeys("nvabD", "there is no model: i imports one")
+        if row.model is None:
+            return reasons | dict.fromkeys("nvabD", "its manifest cannot be read: Enter tells why")
+        task_name, models = row.model.manifest.task_name, self.stillroom.looked.models
+        if row.model.active:
+            reasons["a"] = f"it answers the task {task_name} already"
+            reasons["D"] = f"it answers the task {task_name}: activate another one or roll back first"
+        if task_name not in models.former:
+            reasons["b"] = f"no earlier model of the task {task_name} was active"
+        return reasons
+
+    def _chosen(self) -> InstalledModel:
+        model = self._shown[self.query_one(Table).position].model
+        assert model is not None  # `why_not` refuses the keys of broken ones
+        return model
+
+    def _do(self, action: Action) -> None:
+        self.app.push_screen(ActionScreen(self.TAB, action))
+
+    def action_import(self) -> None:
+        """Asks where the model is."""
+        from tui.screens.model_import import ImportScreen
+
+        self.app.push_screen(ImportScreen())
+
+    def action_new_job(self) -> None:
+        """Opens the form for a job with this model."""
+        from tui.screens.new_job import NewJobScreen
+
+        if not self.refuses("n"):
+            self.app.push_screen(NewJobScreen(self._chosen().name))
+
+    def action_verify(self) -> None:
+        """Verifies the model."""
+        if not self.refuses("v"):
+            self._do(model_actions.verify(self.stillroom.settings, self._chosen()))
+
+    def action_activate(self) -> None:
+        """Asks whether to activate the model."""
+        if not self.refuses("a"):
+            model, models = self._chosen(), self.stillroom.looked.models
+            current = models.active(model.manifest.task_name)
+            self._do(model_actions.activate(self.stillroom.settings, model, current))
+
+    def action_roll_back(self) -> None:
+        """Asks whether to go back to the former model of the task."""
+        if not self.refuses("b"):
+            task_name, models = self._chosen().manifest.task_name, self.stillroom.looked.models
+            current, former = models.active(task_name) or "-", models.former[task_name]
+            self._do(model_actions.roll_back(self.stillroom.settings, task_name, current, former))
+
+    def action_delete(self) -> None:
+        """Asks whether to delete the model."""
+        if not self.refuses("D"):
+            self._do(model_actions.delete(self.stillroom.settings, self._chosen()))
+
 
 def model_row(model: InstalledModel) -> ModelRow:
     """A model as a row of the table; one whose manifest holds other things than expected shows as broken."""
@@ -110,29 +191,32 @@ def checked_row(model: InstalledModel) -> ModelRow:
     verdict = verdict_cell(manifest)
     cells = (
         Cell(("* " if model.active else "  ") + model.name, STRONG if model.active else PLAIN),
-        Cell(manifest.task_name),
+        Cell(manifest.family),
         Cell(form),
+        Cell(manifest.target or "any"),
         Cell(human_size(manifest.size_bytes)),
         verdict,
-        Cell(manifest.family),
-        Cell(manifest.target or "-"),
+        Cell(manifest.task_name),
         Cell(manifest.identity[:16]),
     )
     active = f"   active: answers task {manifest.task_name}" if model.active else "   not active"
-    about = f"{manifest.family}, {form} for {manifest.target or 'any device'}   identity {manifest.identity[:16]}"
+    about = (
+        f"task {manifest.task_name}   identity {manifest.identity[:16]}   licence {manifest.licence or 'not stated'}"
+    )
     if any(not isinstance(cell.text, str) for cell in cells):
         raise TypeError("a manifest holds text in these places")
     return ModelRow(
         model.name, cells, ([Cell(model.name, STRONG), Cell(active)], [Cell(about)]),
         f"stillroom models show {model.name}",
         (model.name, manifest.task_name, form, manifest.family, verdict.text, "active" if model.active else ""),
+        model,
     )  # fmt: skip
 
 
 def broken_row(name: str) -> ModelRow:
     """A folder of the store whose manifest cannot be read."""
     dash = Cell("-")
-    cells = (Cell("  " + name), dash, dash, dash, Cell("broken", BAD), dash, dash, dash)
+    cells = (Cell("  " + name), dash, dash, dash, dash, Cell("broken", BAD), dash, dash)
     told: tuple[Line, Line] = (
         [Cell(name, STRONG), Cell("   broken: its manifest cannot be read", BAD)],
         [Cell("Enter tells why and what to do.")],

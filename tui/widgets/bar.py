@@ -8,9 +8,11 @@ from textual.widget import Widget
 
 from tui.cells import CURSOR, FAINT, PLAIN, STRONG, Cell, Line, fit, strip_of
 
+_KEY_GAP = 2
+
 
 class Bar(Widget):
-    """Lines from the top left, with something at the right end of the first one."""
+    """Lines from the top left, with something at the right end of the last one."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -32,7 +34,7 @@ class Bar(Widget):
         """One of the lines."""
         width = self.size.width
         line = [Cell(" "), *(self._lines[y] if y < len(self._lines) else ())]
-        if y == 0 and self._right:
+        if self._right and y == max(0, len(self._lines) - 1):
             used = sum(cell_len(cell.text) for cell in line)
             room = width - used - 3
             if room >= 8:
@@ -52,10 +54,16 @@ def tabs(names: Sequence[str], current: str) -> Line:
     return cells
 
 
-def keys(bindings: Sequence[tuple[str, str]], idle: Container[str] = ()) -> Line:
-    """Keys with what they do: `q Quit`; those that can do nothing now are faint."""
-    cells = []
+def key_lines(bindings: Sequence[tuple[str, str]], width: int, idle: Container[str] = ()) -> list[Line]:
+    """Keys with what they do, on as many lines as they need: `q Quit`; those that can do nothing now are faint."""
+    lines: list[list[Cell]] = [[]]
+    used = 1
     for key, description in bindings:
+        cells = cell_len(f"{key} {description}")
+        if lines[-1] and used + cells > width:
+            lines.append([])
+            used = 1
         faint = key in idle
-        cells += [Cell(key, FAINT if faint else STRONG), Cell(f" {description}  ", FAINT if faint else PLAIN)]
-    return cells
+        lines[-1] += [Cell(key, FAINT if faint else STRONG), Cell(f" {description}  ", FAINT if faint else PLAIN)]
+        used += cells + _KEY_GAP
+    return [*lines]

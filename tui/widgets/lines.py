@@ -64,7 +64,7 @@ class Lines(Moving):
         self._wrap()
 
     def _wrap(self) -> None:
-        if width := self.size.width - 2:
+        if (width := self.size.width - 2) > 0:
             self._wrapped = [row for line in self._lines for row in self._wrap_one(line, max(20, width))]
         self._top = max(0, min(self._top, self.last_position))
         self.refresh()

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from rich.style import Style
 from textual import events
+from textual.binding import Binding
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -23,7 +24,7 @@ class Column:
 
     title: str
     width: int = 0
-    """In cells; 0 takes what the others leave."""
+    """In cells; 0 takes what the others leave, or its part of that."""
     right: bool = False
     cut_start: bool = False
     """Cut long text at its start rather than its end."""
@@ -57,6 +58,8 @@ class ListedRows:
 
 class Table(Moving):
     """Rows under a line of titles, with one row chosen."""
+
+    BINDINGS = [Binding("enter", "open", show=False)]  # noqa: RUF012 - the form that Textual asks for
 
     class Moved(Message):
         """Another row was chosen, or the rows changed."""
@@ -156,8 +159,8 @@ class Table(Moving):
             else:
                 self.move_to(row)
 
-    def key_enter(self) -> None:
-        """Opens the chosen row."""
+    def action_open(self) -> None:
+        """Opens the chosen row; a binding like those that move, so that keys that come fast keep their order."""
         self.post_message(self.Opened(self._cursor) if len(self._source) else self.NothingToOpen())
 
     def render_line(self, y: int) -> Strip:
@@ -185,11 +188,12 @@ class Table(Moving):
         shown = [(column, cell) for column, cell in columns if width >= column.from_width]
         all_shown = [column for column in self._columns if width >= column.from_width]
         taken = sum(column.width for column in all_shown) + _GAP * (len(all_shown) - 1) + 2
+        room = (width - taken) // max(1, sum(not column.width for column in all_shown))
         line = [Cell(">" if style.reverse else " ")]
         for number, (column, cell) in enumerate(shown):
             if number:
                 line.append(Cell(" " * _GAP))
-            text = fit(cell.text, column.width or max(4, width - taken), column.right, column.cut_start)
+            text = fit(cell.text, column.width or max(4, room), column.right, column.cut_start)
             # On the cursor a colour would make reversed letters hard to read.
             line.append(Cell(text, PLAIN if style.reverse else cell.style))
         return strip_of(line, width, style)

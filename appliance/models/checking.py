@@ -1,0 +1,203 @@
+"""What is checked before a model is brought in: format, hashes, licence, disk, memory, name; each with its numbers."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from appliance.engines.open import can_open
+from appliance.errors import ApplianceError, UsageError
+from appliance.models.manifest import MANIFEST_NAME, Manifest, Told, read_manifest, verify_artifact
+from appliance.models.store import SPARE_BYTES, check_name
+from appliance.settings import Settings
+from appliance.text import human_count, human_size
+
+MOST_FOUND = 50
+_MOST_LOOKED_AT = 2000
+_DEPTH = 4
+_WORKING_BYTES = 150_000_000
+"""What an engine needs beside the weights: libraries, context, buffers."""
+_WEIGHT_COPIES = {"gguf": 1.1, "onnx": 2.0}
+"""How often an engine holds the weights; ONNX Runtime packs its own copy while it loads."""
+
+
+class Level(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Worth knowing, stops nothing."""
+    BAD = "bad"
+    """The model cannot be brought in."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check."""
+
+    check: str
+    level: Level
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class ImportCheck:
+    """Everything that was checked of one artifact folder."""
+
+    directory: Path
+    manifest: Manifest | None
+    """None where there is none that can be read."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing stands against bringing it in."""
+        return all(finding.level is not Level.BAD for finding in self.findings)
+
+
+def find_artifacts(folder: Path) -> list[Path]:
+    """Artifact folders at or below a folder, a USB disk for example; looks only so deep and so long.
+
+    Raises:
+        UsageError: There is no such folder, or none in it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"no folder at {folder}", "name a folder that `stillroom export` wrote, or one above it")
+    found: list[Path] = []
+    for looked_at, directory in enumerate(_folders_below(folder, _DEPTH), 1):
+        if (directory / MANIFEST_NAME).is_file():
+            found.append(directory)
+        if len(found) >= MOST_FOUND or looked_at >= _MOST_LOOKED_AT:
+            break
+    if not found:
+        raise UsageError(
+            f"no model in {folder}: no folder in it holds a {MANIFEST_NAME}",
+            "name a folder that `stillroom export` wrote",
+        )
+    return found
+
+
+def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
+    yield folder
+    if not depth:
+        return
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return  # what may not be looked into holds nothing that could be brought in
+    for name in names:
+        if not name.startswith("."):
+            yield from _folders_below(folder / name, depth - 1)
+
+
+def check_import(settings: Settings, directory: Path, name: str | None = None, told: Told | None = None) -> ImportCheck:
+    """Checks everything that could stand against `Store.add`, changes nothing.
+
+    Args:
+        told: Is told of every block that was read; each file is read once.
+    """
+    try:
+        manifest = read_manifest(directory)
+    except ApplianceError as error:
+        return ImportCheck(directory, None, (Finding("format", Level.BAD, error.message, error.hint),))
+    findings = (
+        _format(manifest),
+        _name(settings, manifest, name or manifest.name),
+        _licence(manifest),
+        _disk(settings, manifest),
+        _memory(manifest),
+        _verdict(manifest),
+        _hashes(directory, told),
+    )
+    return ImportCheck(directory, manifest, findings)
+
+
+def _format(manifest: Manifest) -> Finding:
+    kind = f"{manifest.family} as {manifest.format} {manifest.quantization}".strip()
+    if can_open(manifest.family, manifest.format):
+        return Finding("format", Level.OK, f"{kind}, for {manifest.target or 'any device'}")
+    return Finding("format", Level.BAD, f"no engine runs a {kind}", "export it as GGUF or ONNX with `stillroom export`")
+
+
+def _name(settings: Settings, manifest: Manifest, name: str) -> Finding:
+    try:
+        check_name(name)
+        there = read_manifest(settings.models_dir / name) if (settings.models_dir / name).is_dir() else None
+    except UsageError as error:
+        return Finding("name", Level.BAD, error.message, error.hint)
+    except ApplianceError:
+        return Finding("name", Level.NOTE, f"{name} replaces a model that cannot be read")
+    if there is None:
+        return Finding("name", Level.OK, f"{name} is free")
+    if there.identity == manifest.identity:
+        return Finding("name", Level.NOTE, f"this very model is installed as {name} already")
+    return Finding("name", Level.BAD, f"{name} is taken by model {there.identity[:16]}", "choose another name")
+
+
+def _licence(manifest: Manifest) -> Finding:
+    if manifest.licence:
+        return Finding("licence", Level.OK, manifest.licence)
+    return Finding("licence", Level.NOTE, "not stated", "ask who made the model for its terms")
+
+
+def _disk(settings: Settings, manifest: Manifest) -> Finding:
+    place = settings.models_dir if settings.models_dir.is_dir() else settings.home_dir
+    free_bytes = shutil.disk_usage(place).free
+    says = f"needs {human_size(manifest.size_bytes)}, {human_size(free_bytes)} free"
+    if free_bytes < manifest.size_bytes + SPARE_BYTES:
+        return Finding("disk", Level.BAD, says, "delete models that are not used with `stillroom models delete`")
+    return Finding("disk", Level.OK, says)
+
+
+def _memory(manifest: Manifest) -> Finding:
+    weight_bytes = sum(entry.size_bytes for name, entry in manifest.files.items() if name.endswith((".gguf", ".onnx")))
+    needed_bytes = int(weight_bytes * _WEIGHT_COPIES.get(manifest.format, 1.0)) + _WORKING_BYTES
+    available_bytes = available_memory_bytes()
+    if available_bytes is None:
+        return Finding("memory", Level.NOTE, f"needs about {human_size(needed_bytes)}, free memory is not known")
+    says = f"needs about {human_size(needed_bytes)}, {human_size(available_bytes)} free now"
+    if needed_bytes > available_bytes:
+        return Finding("memory", Level.NOTE, says, "it can be brought in, but would not run now; take a smaller one")
+    return Finding("memory", Level.OK, says)
+
+
+def _verdict(manifest: Manifest) -> Finding:
+    verdict = manifest.verdict
+    if verdict is None:
+        return Finding("verdict", Level.NOTE, "not judged", "`stillroom gate` judges it on labelled rows")
+    says = f"{verdict.verdict} on {human_count(verdict.documents, 'document')}"
+    return Finding("verdict", Level.OK if manifest.ready else Level.NOTE, says)
+
+
+def _hashes(directory: Path, told: Told | None) -> Finding:
+    try:
+        manifest = verify_artifact(directory, told)
+    except ApplianceError as error:
+        return Finding("hash", Level.BAD, error.message, error.hint)
+    files, size = human_count(len(manifest.files), "file"), human_size(manifest.size_bytes)
+    return Finding("hash", Level.OK, f"{files}, {size}: every one has the SHA-256 of the manifest")
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that a new process could take now, by the kernel's estimate; None where it says nothing."""
+    try:
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        return None
+    return None
+
+
+def mounted_disks() -> list[Path]:
+    """Folders where removable disks are mounted: those below `/media`, `/run/media` and `/mnt`."""
+    try:
+        lines = Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    places = [line.split(" ")[1].replace("\\040", " ") for line in lines if line.count(" ") >= 2]
+    return [Path(place) for place in places if place.startswith(("/media/", "/run/media/", "/mnt/"))]

@@ -1,0 +1,166 @@
+"""What is checked before a model is brought in, and which jobs keep one from being deleted."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import UsageError
+from appliance.jobs.job import JobConfig, open_job_dir
+from appliance.jobs.ledger_writer import Ledger
+from appliance.jobs.states import State
+from appliance.models.checking import Level, check_import, find_artifacts
+from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact
+from appliance.models.store import Store
+from appliance.models.usage import jobs_using
+from appliance.quality.measured import measured_lines
+from appliance.settings import Settings, load_settings
+from tests.appliance.model_fixtures import flip_byte, make_artifact
+
+
+@pytest.fixture
+def settings(home_dir: Path) -> Settings:
+    return load_settings({"STILLROOM_HOME": str(home_dir)})
+
+
+def levels(settings: Settings, directory: Path, name: str | None = None) -> dict[str, Level]:
+    return {finding.check: finding.level for finding in check_import(settings, directory, name).findings}
+
+
+def test_good_artifact_passes_every_check_with_its_numbers(settings: Settings, tmp_path: Path) -> None:
+    read_bytes: list[int] = []
+    checked = check_import(settings, make_artifact(tmp_path / "a"), told=read_bytes.append)
+    assert checked.good
+    assert {finding.check: finding.level for finding in checked.findings} == dict.fromkeys(
+        ("format", "name", "licence", "disk", "memory", "verdict", "hash"), Level.OK
+    )
+    assert checked.manifest is not None
+    assert sum(read_bytes) == checked.manifest.size_bytes
+    told = {finding.check: finding.message for finding in checked.findings}
+    assert told["format"] == "decoder as gguf Q8_0, for cpu"
+    assert told["licence"] == "Apache-2.0"
+    assert "free" in told["disk"]
+
+
+def test_flipped_byte_is_bad_and_names_both_hashes(settings: Settings, tmp_path: Path) -> None:
+    directory = make_artifact(tmp_path / "a")
+    flip_byte(directory / "model.gguf")
+    checked = check_import(settings, directory)
+    assert not checked.good
+    (bad,) = (finding for finding in checked.findings if finding.level is Level.BAD)
+    assert bad.check == "hash"
+    assert read_manifest(directory).files["model.gguf"].sha256 in bad.message
+
+
+def test_unknown_format_taken_name_and_missing_licence_are_told(settings: Settings, tmp_path: Path) -> None:
+    Store(settings).add(make_artifact(tmp_path / "a"))
+    other = make_artifact(tmp_path / "b", content=b"other weights", ready=False)
+    rewrite_manifest(other, replace(read_manifest(other), format="pickle", licence=""))
+    found = levels(settings, other, "a")
+    assert (found["format"], found["name"], found["licence"]) == (Level.BAD, Level.BAD, Level.NOTE)
+    assert found["verdict"] is Level.NOTE
+    assert levels(settings, tmp_path / "a")["name"] is Level.NOTE
+    assert levels(settings, other, "a/b")["name"] is Level.BAD
+
+
+def test_folder_without_a_manifest_is_bad_for_its_format(settings: Settings, tmp_path: Path) -> None:
+    checked = check_import(settings, tmp_path)
+    assert [finding.check for finding in checked.findings] == ["format"]
+    assert not checked.good
+
+
+def test_artifacts_are_found_below_a_disk_and_hidden_folders_and_links_are_not_followed(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    make_artifact(disk / "deep" / "er" / "a")
+    make_artifact(disk / "b")
+    (disk / ".trash").mkdir()
+    make_artifact(disk / ".trash" / "c")
+    (disk / "link").symlink_to(disk / "b")
+    assert [path.name for path in find_artifacts(disk)] == ["b", "a"]
+    assert find_artifacts(disk / "b") == [disk / "b"]
+    with pytest.raises(UsageError, match=r"no folder in it holds a manifest\.json"):
+        find_artifacts(disk / "b-files")
+    with pytest.raises(UsageError, match="no folder at"):
+        find_artifacts(disk / "gone")
+
+
+def test_reading_is_stopped_by_what_the_listener_raises_and_nothing_is_left(settings: Settings, tmp_path: Path) -> None:
+    class Left(Exception):
+        pass
+
+    def leave(_read_bytes: int) -> None:
+        raise Left
+
+    with pytest.raises(Left):
+        Store(settings).add(make_artifact(tmp_path / "a"), told=leave)
+    assert Store(settings).list() == ()
+    assert not (settings.models_dir / "a").exists()
+
+
+def test_disk_that_is_pulled_out_while_it_is_read_is_named(tmp_path: Path) -> None:
+    directory = make_artifact(tmp_path / "a")
+
+    def pull_out(_read_bytes: int) -> None:
+        for path in directory.iterdir():
+            path.unlink()
+
+    with pytest.raises(ArtifactError, match="is missing or no plain file"):
+        verify_artifact(directory, pull_out)
+
+
+@pytest.mark.parametrize(
+    ("state", "refused"), [(State.PAUSED, True), (State.QUEUED, True), (State.DONE, False), (State.CANCELLED, False)]
+)
+def test_model_of_an_unfinished_job_is_not_deleted(
+    settings: Settings, tmp_path: Path, state: State, refused: bool
+) -> None:
+    store = Store(settings)
+    model = store.add(make_artifact(tmp_path / "a"))
+    config = JobConfig(
+        "orders-0123456789", "ab" * 32, "/srv/documents", str(model.directory), model.manifest.identity, model.name,
+        False, "all", "/srv/rows", "jsonl", 0,
+    )  # fmt: skip
+    directory = open_job_dir(settings, config, (model.directory / "task.toml").read_bytes())
+    ledger = Ledger(directory, config.id, "orders", "orders", config.model)
+    if state is not State.QUEUED:
+        ledger.end_run(state)
+    ledger.close()
+    if refused:
+        with pytest.raises(UsageError, match="used by 1 unfinished job: orders-0123456789") as refusal:
+            store.delete("a")
+        assert "stillroom jobs cancel orders-0123456789" in refusal.value.hint
+        assert jobs_using(settings, "a") == ["orders-0123456789"]
+    else:
+        store.delete("a")
+    assert [left.name for left in store.list()] == (["a"] if refused else [])
+
+
+def test_former_model_is_the_one_that_roll_back_takes(settings: Settings, tmp_path: Path) -> None:
+    store = Store(settings)
+    for name in ("a", "b"):
+        store.add(make_artifact(tmp_path / name, content=name.encode()))
+        store.activate(name)
+    assert store.former("orders") == "a"
+    assert store.roll_back("orders").name == "a"
+    assert store.former("orders") is None
+
+
+def test_measurements_are_told_with_interval_and_sample() -> None:
+    interval = {"estimate": 0.934, "low": 0.91, "high": 0.953, "confidence": 0.95}
+    quality = {
+        "documents": 240, "fields": 480, "failed": 2, "field_accuracy": interval, "document_accuracy": interval,
+        "counts": {"omitted": 3, "substituted": 20, "invented": 9, "absent": 50}, "invented": interval,
+        "fields_worst_first": {"total": {"fields": 240, "correct": 200}},
+    }  # fmt: skip
+    told = dict(measured_lines({"quality": json.loads(json.dumps(quality)), "export": {"size": 4}}))
+    assert told["field accuracy"] == "93.4 % (91.0 to 95.3), 480 fields"
+    assert told["document accuracy"] == "93.4 % (91.0 to 95.3), 240 documents"
+    assert told["invented values"] == "93.4 % (91.0 to 95.3), 50 absent fields"
+    assert told["without an answer"] == "2 of 240 documents"
+    assert told["field total"].startswith("83.3 % (78.1 to 87.5), 240 documents")
+    assert told["export.size"] == "4"
+
+
+def test_measurements_of_another_form_are_told_as_they_are() -> None:
+    assert measured_lines({"quality": "good", "losses": [0.1] * 20}) == [("quality", "good"), ("losses", "20 values")]

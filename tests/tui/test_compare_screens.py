@@ -1,0 +1,186 @@
+"""Comparisons from the screens: the form, totals, the documents that differ, judgements that the verdict uses."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from appliance.comparison.preparing import CompareRequest, prepare_comparison
+from appliance.comparison.running import run_comparison
+from appliance.comparison.view import list_comparisons, open_comparison
+from appliance.jobs.states import State
+from appliance.quality.judgements import Choice
+from tests.tui.scenes import Scene
+from tests.tui.watching import SIZES, SMALL, Watcher, watching
+from tui.widgets.textpane import TextPane
+
+FIRST, SECOND = "aa11" * 16, "bb22" * 16
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A comparison of two models that differ on some documents."""
+    scene = Scene(tmp_path_factory.mktemp("compared"))
+    scene.add_working_model("orders-a", FIRST)
+    scene.add_working_model("orders-b", SECOND, misread="hard")
+    folder = scene.folder("letters")
+    folder.write_orders(8)
+    for number in range(4):
+        folder.write(f"hard-{number}.txt", f"a hard one\nnumber: H-{number}\ntotal: 3\n")
+    folder.write("[b]odd[/b]\x1b.txt", "hard\nnumber: \x1b[31mred\ntotal: 4\n")
+    request = CompareRequest(
+        scene.settings.models_dir / "orders-a" / "task.toml", folder.documents_dir, ("orders-a", "orders-b")
+    )
+    run_comparison(scene.settings, prepare_comparison(scene.settings, request), lambda _progress: None)
+    return scene
+
+
+def identifier(scene: Scene) -> str:
+    (found,) = list_comparisons(scene.settings)
+    return found.id
+
+
+async def open_totals(watcher: Watcher) -> None:
+    await watcher.until("orders-a | orders-b")
+    await watcher.press("enter")
+    await watcher.until("money per 1,000")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_totals_stand_with_interval_and_sample_size(compared: Scene, size: tuple[int, int]) -> None:
+    async with watching(compared, size, tab="3") as watcher:
+        await open_totals(watcher)
+        words = " ".join(watcher.text.split())
+        assert "A orders-a B orders-b" in words
+        assert "answered 13 of 13 13 of 13" in words
+        for measure in ("documents/s", "latency p50", "latency p95", "prompt tokens", "reasoning tokens"):
+            (line,) = (line for line in watcher.lines if line.startswith(f" {measure}"))
+            assert line.rstrip().endswith("n 13")
+        assert "same answer 61.5 % (35.5 to 82.3), n 13; 5 differ" in words
+        assert f"$ stillroom comparisons show {identifier(compared)}" in watcher.text
+        assert watcher.fills
+
+
+async def test_judgements_are_kept_and_change_the_verdict(compared: Scene) -> None:
+    async with watching(compared, SMALL, tab="3") as watcher:
+        await open_totals(watcher)
+        assert "nothing says who is right where they differ" in watcher.text
+        await watcher.press("enter")
+        await watcher.until("1 of 5")
+        assert any(line.startswith(">! number") and "misread" in line for line in watcher.lines)
+        for number, key in enumerate("aabos"):
+            await watcher.until(f"{number + 1} of 5")
+            await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
+            await watcher.press(key)
+        await watcher.until("judged: skip")
+        assert watcher.fills
+        with open_comparison(compared.settings, identifier(compared)) as view:
+            said = [found.choice for found in view.judgements()]
+        assert said == [Choice.A, Choice.A, Choice.B, Choice.BOTH, Choice.SKIP]
+        await watcher.press("escape")
+        await watcher.until("4 judged documents")
+        assert "nothing says who is right" not in watcher.text
+
+
+async def test_hostile_document_is_shown_safe_with_the_values_marked(compared: Scene) -> None:
+    async with watching(compared, SMALL, tab="3") as watcher:
+        await open_totals(watcher)
+        await watcher.press("enter")
+        await watcher.until("of 5")
+        for _ in range(5):
+            if "[b]odd[/b]\N{REPLACEMENT CHARACTER}.txt" in watcher.lines[2]:
+                break
+            before = watcher.lines[2]
+            await watcher.press("right_square_bracket")
+            await watcher.until(lambda before=before: watcher.lines[2] != before or "no further" in watcher.text)
+            if "no further" in watcher.text:
+                for _ in range(4):
+                    before = watcher.lines[2]
+                    await watcher.press("left_square_bracket")
+                    await watcher.until(lambda before=before: watcher.lines[2] != before)
+        assert "[b]odd[/b]\N{REPLACEMENT CHARACTER}.txt" in watcher.text
+        assert watcher.app.screen.query_one(TextPane).marked == ["\x1b[31mred"]
+        assert watcher.fills
+
+
+async def test_form_starts_a_comparison_in_a_process_of_its_own(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.add_working_model("orders-a", FIRST)
+    scene.add_working_model("orders-b", SECOND, misread="number: 3030")
+    folder = scene.folder("letters")
+    folder.write_orders(6)
+    monkeypatch.chdir(scene.root)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).resolve().parents[2])]))
+    async with watching(scene, tab="3") as watcher:
+        assert "No comparisons yet" in watcher.text
+        await watcher.press("n")
+        await watcher.until("Type the folder with the documents")
+        await watcher.press(*"work-letters/letters")
+        await watcher.until("6 documents")
+        await watcher.press("enter", "enter", "right")
+        await watcher.press("enter", *["backspace"] * 3, "4", "enter")
+        await watcher.until("--sample 4 --detach")
+        await watcher.press(*"nothing.jsonl", "enter")
+        await watcher.until("A and B are the same model")
+        await watcher.press("up", "up", "left", "down", "down")
+        await watcher.until("Still missing: there is no file nothing.jsonl")
+        await watcher.press(*["backspace"] * 13)
+        await watcher.until(lambda: "Still missing" not in watcher.text)
+        await watcher.press("enter")
+        await watcher.until("4 documents drawn at random will be answered by both")
+        await watcher.press("enter")
+        await watcher.until("same answer")
+        await watcher.press("escape")
+        await watcher.press("3")
+        await watcher.until("done         orders")
+        await watcher.press("D", "y")
+        await watcher.until("was deleted.")
+        await watcher.press("escape")
+        await watcher.until("No comparisons yet")
+    assert list_comparisons(scene.settings) == []
+
+
+async def test_frontier_as_second_side_shows_what_leaves_and_needs_the_typed_word(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.add_working_model("orders-a", FIRST)
+    folder = scene.folder("letters")
+    folder.write_orders(3)
+    monkeypatch.chdir(scene.root)
+    config_path = scene.settings.home_dir / "config.toml"
+    config_path.write_text('[frontier.big]\nurl = "http://127.0.0.1:9/v1"\nmodel = "big-1"\n')
+    async with watching(scene, tab="3") as watcher:
+        await watcher.press("n")
+        await watcher.until("Type the folder with the documents")
+        await watcher.press(*"work-letters/letters", "enter", "enter", "right")
+        await watcher.until("frontier big: documents leave this machine")
+        assert "--frontier big" in " ".join(watcher.text.split())
+        await watcher.press("enter", "enter", "enter")
+        await watcher.until("type send and Enter")
+        assert "Documents leave this machine: up to 3, to 127.0.0.1:9." in watcher.text
+        await watcher.press("enter")
+        assert "type send to go on" in watcher.text
+        await watcher.press("escape")
+    assert list_comparisons(scene.settings) == []
+
+
+async def test_interrupted_comparison_shows_its_reason_and_is_resumed(scene: Scene) -> None:
+    scene.add_working_model("orders-a", FIRST)
+    scene.add_working_model("orders-b", SECOND)
+    folder = scene.folder("letters")
+    folder.write_orders(3)
+    task_path = scene.settings.models_dir / "orders-a" / "task.toml"
+    request = CompareRequest(task_path, folder.documents_dir, ("orders-a", "orders-b"))
+    prepare_comparison(scene.settings, request)
+    async with watching(scene, tab="3") as watcher:
+        await watcher.until("interrupted  orders")
+        await watcher.press("enter")
+        await watcher.until("0 of 3 read")
+        await watcher.press("enter")
+        assert "not every side has answered yet" in watcher.text
+        await watcher.press("escape", "r")
+        assert "3 documents are still to be answered" in watcher.text
+        await watcher.press("enter")
+        await watcher.until("It goes on.")
+        await watcher.press("escape")
+        await watcher.until("done         orders")
+    assert [found.state for found in list_comparisons(scene.settings)] == [State.DONE]

@@ -1,0 +1,174 @@
+"""Jobs from the screens: the form with its dry run, start, pause, resume, cancel, retry, delete."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from appliance.jobs.control import cancel_job
+from appliance.jobs.job import job_dirs
+from appliance.jobs.ledger import list_jobs
+from appliance.jobs.states import State
+from tests.tui.scenes import HOLD, TOO_LONG, Folder, Scene
+from tests.tui.watching import Watcher, watching
+
+IDENTITY = "ab12" * 16
+
+
+@pytest.fixture
+def letters(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """A folder of documents and an installed model; the form names both relative to the working folder."""
+    folder = scene.folder("letters")
+    scene.add_working_model("orders-a", IDENTITY, folder.root)
+    monkeypatch.chdir(scene.root)
+    # The job is started from here: it must find the same packages.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).resolve().parents[2])]))
+    return folder
+
+
+def job_id(scene: Scene) -> str:
+    (directory,) = job_dirs(scene.settings)
+    return directory.name
+
+
+async def fill_form(watcher: Watcher, path: str) -> None:
+    await watcher.press("n")
+    await watcher.until("Type the folder with the documents")
+    await watcher.press(*path)
+
+
+async def test_form_counts_the_folder_shows_three_answers_and_starts_the_job(scene: Scene, letters: Folder) -> None:
+    letters.write_orders(12)
+    letters.write("page.html", "<html><body>number: 7</body></html>")
+    letters.write("strange.bin", "\x7fELF nothing that a reader knows")
+    async with watching(scene) as watcher:
+        await fill_form(watcher, "work-letters/letters")
+        await watcher.until("14 documents")
+        assert "12 text" in watcher.text
+        assert "1 html" in watcher.text
+        assert "1 other" in watcher.text
+        assert "every row will say `unsafe`" in watcher.text
+        assert "work-letters/letters-rows" in watcher.text
+        command = " ".join(" ".join(watcher.text.split("$ ")[1].split()).split())
+        assert "work-letters/letters --out work-letters/letters-rows --model orders-a --detach" in command
+        await watcher.press("enter", "enter", "enter", "enter")
+        await watcher.until("A dry run of 3 documents; nothing of it is kept.")
+        assert job_dirs(scene.settings) == []
+        assert watcher.text.count("confidence 1.00") == 6
+        assert "0002.txt" in watcher.text
+        await watcher.press("enter")
+        await watcher.until("orders letters   done")
+        assert "13 of 14 done, 1 failed" in watcher.text
+        assert watcher.lines[0].startswith("  1 Models  [2 Jobs]")
+    rows = (scene.root / "work-letters" / "letters-rows" / "rows.jsonl").read_text().splitlines()
+    assert len(rows) == 14
+    assert {json.loads(row)["unsafe"] for row in rows} == {True}
+
+
+async def test_form_says_what_is_missing_and_starts_nothing(scene: Scene, letters: Folder) -> None:
+    async with watching(scene) as watcher:
+        await fill_form(watcher, "nowhere")
+        await watcher.until("no folder of documents at nowhere")
+        await watcher.press("enter", "enter", "enter", "backspace", "0", "enter")
+        assert watcher.lines[-1].strip() == "no folder of documents at nowhere"
+        await watcher.press("up", "up", "up", *["backspace"] * 7, *"work-letters/letters")
+        await watcher.until("0 documents")
+        assert "workers is a number from 1 to 64" in watcher.text
+        await watcher.press("down", "down", "down", "backspace", "2", "enter")
+        await watcher.until("A dry run of 0 documents")
+        await watcher.press("enter")
+        assert watcher.lines[-1].strip() == "the folder holds no documents"
+    assert job_dirs(scene.settings) == []
+
+
+async def test_job_is_paused_resumed_and_goes_to_its_end(scene: Scene, letters: Folder) -> None:
+    letters.write_orders(30)
+    letters.write("0010.txt", HOLD)
+    job = letters.start(*letters.run_arguments())
+    letters.wait_until_held()
+    async with watching(scene) as watcher:
+        await watcher.until("running      orders letters")
+        await watcher.press("r")
+        assert "it is at work already" in watcher.text
+        await watcher.press("D")
+        assert "X cancels it first" in watcher.text
+        await watcher.press("p")
+        letters.release()
+        await watcher.until("paused       orders letters")
+        job.communicate(timeout=60)
+        await watcher.until(f"stillroom jobs resume {job_id(scene)}")
+        letters.write("0010.txt", "number: 7\n")
+        await watcher.press("p")
+        assert "only a job at work can be paused" in watcher.text
+        await watcher.press("r")
+        await watcher.until("done         orders letters")
+    assert [(found.state, found.done) for found in list_jobs(scene.settings)] == [(State.DONE, 30)]
+
+
+async def test_job_is_cancelled_only_after_y(scene: Scene, letters: Folder) -> None:
+    letters.write_orders(30)
+    letters.write("0010.txt", HOLD)
+    job = letters.start(*letters.run_arguments())
+    letters.wait_until_held()
+    async with watching(scene) as watcher:
+        await watcher.until("running      orders letters")
+        await watcher.press("X", "enter")
+        assert f"$ stillroom jobs cancel {job_id(scene)}" in watcher.text
+        assert list_jobs(scene.settings)[0].state is State.RUNNING
+        await watcher.press("y")
+        await watcher.until("The job is cancelled.")
+        await watcher.press("escape")
+        await watcher.until("cancelled    orders letters")
+        await watcher.press("X")
+        assert "there is nothing to cancel" in watcher.text
+    job.communicate(timeout=60)
+
+
+async def test_failed_documents_are_tried_again_and_a_job_is_deleted_after_y(scene: Scene, letters: Folder) -> None:
+    letters.write_orders(3)
+    letters.write("long.txt", TOO_LONG)
+    assert letters.run().returncode == 3
+    async with watching(scene) as watcher:
+        await watcher.open("letters")
+        await watcher.until("3 of 4 done, 1 failed")
+        letters.write("long.txt", "number: 7\ntotal: 1\n")
+        await watcher.press("t")
+        assert "1 document without an answer will be tried again" in " ".join(watcher.text.split())
+        assert f"$ stillroom jobs retry {job_id(scene)} --detach" in watcher.text
+        await watcher.press("enter")
+        await watcher.until("1 document will be tried again")
+        await watcher.press("escape")
+        await watcher.until("4 of 4 done, 0 failed")
+        await watcher.press("t")
+        assert "no document of this job failed" in watcher.text
+        await watcher.until("orders letters   done")
+        await watcher.press("D", "y")
+        await watcher.until("was deleted.")
+        await watcher.press("escape")
+        await watcher.until("This job was removed")
+    assert job_dirs(scene.settings) == []
+
+
+async def test_dry_run_while_a_job_has_the_engine_says_so_and_the_job_may_still_wait(
+    scene: Scene, letters: Folder
+) -> None:
+    letters.write_orders(4)
+    letters.write("0001.txt", HOLD)
+    job = letters.start(*letters.run_arguments())
+    letters.wait_until_held()
+    other = scene.folder("more")
+    other.write_orders(2)
+    async with watching(scene) as watcher:
+        await fill_form(watcher, "work-more/more")
+        await watcher.until("2 documents")
+        assert "another job has it; this one will wait" in watcher.text
+        await watcher.press("enter", "enter", "enter", "enter")
+        await watcher.until("No document was tried.")
+        await watcher.press("enter")
+        await watcher.until("waits for the engine")
+        letters.release()
+        await watcher.until("2 of 2 done")
+    job.communicate(timeout=60)
+    for found in list_jobs(scene.settings):
+        cancel_job(scene.settings, found.id)

@@ -1,0 +1,161 @@
+"""What is done with models from the screens: verify, activate, roll back, delete, import; each with its command."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.jobs.states import State
+from appliance.models.store import Store
+from tests.tui.scenes import Scene
+from tests.tui.watching import SIZES, Watcher, watching
+
+
+async def choose(watcher: Watcher, name: str) -> None:
+    """Moves to the model of this name."""
+    await watcher.press("home")
+    for _ in range(20):
+        if any(line.startswith(">") and name in line for line in watcher.lines):
+            return
+        await watcher.press("j")
+    raise AssertionError(watcher.text)
+
+
+@pytest.fixture
+def stocked(scene: Scene) -> Scene:
+    """Two READY models and one that no gate judged."""
+    scene.add_model("orders-q8", "9f2c41d0" * 8, "READY")
+    scene.add_model("orders-q4", "1a2b3c4d" * 8, "READY", quantization="Q4_K_M")
+    scene.add_model("fresh", "abcdabcd" * 8)
+    Store(scene.settings).activate("orders-q8")
+    return scene
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_verify_reads_every_file_and_says_how_it_ended(stocked: Scene, size: tuple[int, int]) -> None:
+    async with watching(stocked, size, tab="1") as watcher:
+        await choose(watcher, "orders-q4")
+        await watcher.press("v")
+        await watcher.until("Every file is there")
+        assert "$ stillroom models verify orders-q4" in watcher.text
+        await watcher.press("escape")
+        weights_path = stocked.settings.models_dir / "orders-q4" / "model.gguf"
+        weights_path.write_bytes(b"\x01" + weights_path.read_bytes()[1:])
+        await watcher.press("v")
+        await watcher.until("its manifest says")
+        assert "export the model again or copy it again" in " ".join(watcher.text.split())
+        assert watcher.fills
+
+
+async def test_ready_model_is_activated_and_rolled_back_with_one_key_each(stocked: Scene) -> None:
+    async with watching(stocked, tab="1") as watcher:
+        await choose(watcher, "orders-q4")
+        await watcher.press("b")
+        assert "no earlier model of the task orders was active" in watcher.text
+        await watcher.press("a")
+        assert "Now it is orders-q8" in " ".join(watcher.text.split())
+        assert "$ stillroom models activate orders-q4" in watcher.text
+        assert "--unsafe" not in watcher.text
+        await watcher.press("enter")
+        await watcher.until("answers the task orders from now on")
+        await watcher.press("escape")
+        await watcher.until("* orders-q4")
+        await watcher.press("a")
+        assert "it answers the task orders already" in watcher.text
+        await watcher.press("b")
+        assert "orders-q8 will answer the task orders again" in watcher.text
+        await watcher.press("enter")
+        await watcher.until("orders-q8 answers the task orders again")
+    active = Store(stocked.settings).active("orders")
+    assert active is not None
+    assert active.name == "orders-q8"
+
+
+async def test_model_that_is_not_ready_needs_the_typed_word(stocked: Scene) -> None:
+    async with watching(stocked, tab="1") as watcher:
+        await choose(watcher, "fresh")
+        await watcher.press("a")
+        await watcher.until("type unsafe and Enter")
+        assert "Not READY: no gate has judged this model." in watcher.text
+        assert "$ stillroom models activate fresh --unsafe" in watcher.text
+        await watcher.press("enter")
+        assert "type unsafe to go on" in watcher.text
+        await watcher.press(*"yes", "enter")
+        active = Store(stocked.settings).active("orders")
+        assert active is not None
+        assert active.name == "orders-q8"
+        await watcher.press(*["backspace"] * 3, *"unsafe", "enter")
+        await watcher.until("fresh answers the task orders from now on")
+
+
+async def test_delete_asks_and_only_y_deletes(stocked: Scene) -> None:
+    async with watching(stocked, tab="1") as watcher:
+        await choose(watcher, "orders-q8")
+        await watcher.press("D")
+        assert "activate another one or roll back first" in watcher.text
+        await choose(watcher, "fresh")
+        await watcher.press("D", "enter")
+        assert "This cannot be undone." in watcher.text
+        assert (stocked.settings.models_dir / "fresh").is_dir()
+        await watcher.press("escape", "D", "y")
+        await watcher.until("fresh was deleted.")
+        assert not (stocked.settings.models_dir / "fresh").exists()
+        await watcher.press("y")
+        assert "it is done already" in watcher.text
+
+
+async def test_delete_of_a_model_that_a_job_uses_is_refused_with_the_job(scene: Scene) -> None:
+    scene.add_model("orders", "abcdabcd" * 8)
+    directory, ledger = scene.write_ledger("orders-0123456789")
+    ledger.end_run(State.PAUSED)
+    ledger.close()
+    path = directory / "job.toml"
+    place = str(scene.settings.models_dir / "orders")
+    path.write_text(path.read_text().replace("/srv/models/orders", place))
+    async with watching(scene, tab="1") as watcher:
+        await watcher.press("D", "y")
+        await watcher.until("is used by 1 unfinished job: orders-0123456789")
+        assert "stillroom jobs cancel orders-0123456789" in " ".join(watcher.text.split())
+    assert (scene.settings.models_dir / "orders").is_dir()
+
+
+async def test_import_checks_every_model_below_a_folder_and_copies_the_chosen_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene.add_working_model("orders-a", "aa11" * 16)
+    scene.add_model("orders-q8", "9f2c41d0" * 8, "READY")
+    for name in ("orders-a", "orders-q8"):
+        Store(scene.settings).delete(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tui.screens.model_import.mounted_disks", list)
+    async with watching(scene, tab="1") as watcher:
+        await watcher.press("i")
+        await watcher.until("Type the folder of a model")
+        await watcher.press(*"artifacts", "enter")
+        await watcher.until("Nothing stands against it")
+        await watcher.until("orders-a   < 1 of 2 >")
+        for check in ("format", "licence", "disk", "memory", "hash"):
+            assert any(line.startswith(f" {check}") for line in watcher.lines), watcher.text
+        await watcher.press("up", "right")
+        await watcher.until("READY on 240 documents")
+        assert "$ stillroom models add artifacts/orders-q8" in watcher.text
+        await watcher.press("enter", "enter")
+        await watcher.until("orders-q8 is installed.")
+    assert [model.name for model in Store(scene.settings).list()] == ["orders-q8"]
+
+
+async def test_import_of_a_damaged_model_is_refused_before_anything_is_copied(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene.add_model("orders-q8", "9f2c41d0" * 8, "READY")
+    Store(scene.settings).delete("orders-q8")
+    (scene.root / "artifacts" / "orders-q8" / "model.gguf").write_bytes(b"x" * 1000)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tui.screens.model_import.mounted_disks", list)
+    async with watching(scene, tab="1") as watcher:
+        await watcher.press("i", *"artifacts", "enter")
+        await watcher.until("It cannot be brought in.")
+        await watcher.press("enter")
+        assert "this model cannot be brought in: see what is bad" in watcher.text
+        await watcher.press("up", *["backspace"] * 9, *"nowhere")
+        await watcher.until("no folder at nowhere")
+    assert Store(scene.settings).list() == ()

@@ -1,0 +1,218 @@
+"""One thing to be done: what it will do, the command that does the same, how far it is, how it ended."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding
+from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.worker import Worker, get_current_worker
+
+from appliance.errors import ApplianceError
+from appliance.text import human_size
+from tui.cells import BAD, BUSY, DOUBTFUL, GOOD, STRONG, Cell, Line
+from tui.screens.frame import Frame
+from tui.watching import READING_ERRORS, Problem, problem_of
+from tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
+_TELL_SECONDS = 0.5
+
+
+class Stopped(Exception):
+    """The work was stopped before its end."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How an action ended well."""
+
+    lines: Sequence[Line]
+    screen: Callable[[], Screen[None]] | None = None
+    """What to show next, on top of the list of this tab."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a person is asked before it is done."""
+
+    title: str
+    lines: Sequence[Line]
+    """What will happen."""
+    command: str
+    """The command line that does the same."""
+    verb: str
+    """What the key is called, such as `Delete`."""
+    act: "Callable[[Progress], Done]"
+    """Runs in a thread."""
+    total_bytes: int = 0
+    """How many bytes will be read; 0 where that says nothing."""
+    typed: str = ""
+    """A word that must be typed where the key alone would be too easy."""
+    key: str = "Enter"
+    """`Enter`, or another letter for what cannot be undone."""
+    at_once: bool = False
+    """Begin without asking: it changes nothing."""
+
+
+class Progress:
+    """Takes what the work tells, passes it on twice a second, and ends the work when the screen is left."""
+
+    def __init__(self, screen: "ActionScreen", total_bytes: int) -> None:
+        self._screen, self._total_bytes = screen, total_bytes
+        self._worker: Worker[object] = get_current_worker()
+        self._read_bytes = 0
+        self._told = time.monotonic()
+
+    def __call__(self, read_bytes: int) -> None:
+        """So many more bytes were read."""
+        self._read_bytes += read_bytes
+        self.check()
+        if time.monotonic() - self._told > _TELL_SECONDS and self._total_bytes:
+            self._told = time.monotonic()
+            share = min(99, 100 * self._read_bytes // self._total_bytes)
+            self.say(f"{share} %, {human_size(self._read_bytes)} of {human_size(self._total_bytes)} read")
+
+    def say(self, text: str) -> None:
+        """Says how far the work is."""
+        self._screen.post_message(ActionScreen.Told(text))
+
+    def check(self) -> None:
+        """Ends the work if the screen was left."""
+        if self._worker.is_cancelled:
+            raise Stopped
+
+
+class ActionScreen(Frame):
+    """Asks, does, and tells how it ended."""
+
+    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("Esc", "Back", "leave; nothing is done, and what is being done stops"),
+    )
+    HELP_LINES = (
+        "One thing to be done. The last line above the keys is the command that does exactly the same.",
+        "Nothing happens before the key that is named at the bottom is pressed.",
+    )
+    BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
+        Binding("enter", "act('Enter')", show=False),
+        Binding("y", "act('y')", show=False),
+    ]
+
+    class Told(Message):
+        """How far the work is."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest counts."""
+            return isinstance(message, ActionScreen.Told)
+
+    class Ended(Message):
+        """The work ended."""
+
+        def __init__(self, ended: Done | Problem) -> None:
+            super().__init__()
+            self.ended = ended
+
+    def __init__(self, tab: str, action: Action) -> None:
+        super().__init__()
+        self.TAB = tab  # type: ignore[misc]  # the tab that it was opened from
+        self._action = action
+        self._begun = self._over = False
+        self._worker: Worker[None] | None = None
+        if not action.at_once:
+            self.KEYS = ((action.key, action.verb, action.title), *type(self).KEYS)  # type: ignore[misc]
+
+    def body(self) -> Widget:
+        """What will happen, then what happened."""
+        return Lines(indent=13)
+
+    def on_mount(self) -> None:
+        """Asks, or begins."""
+        super().on_mount()
+        self._show([])
+        self.command_is(self._action.command)
+        if self._action.at_once:
+            self._begin()
+        elif self._action.typed:
+            self.call_later(self.ask, f"type {self._action.typed} and Enter; Esc goes back")
+
+    @property
+    def ASKING_KEYS(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override]  # noqa: N802
+        """What Enter and Esc do while the word is typed."""
+        return (("Enter", self._action.verb), ("Esc", "Back"))
+
+    def why_not(self) -> dict[str, str]:
+        """What was begun cannot be begun again."""
+        return {self._action.key: "it is done already" if self._over else "it is being done"} if self._begun else {}
+
+    def action_act(self, key: str) -> None:
+        """Begins."""
+        if key == self._action.key and not self._action.at_once and not self.refuses(key):
+            self._begin()
+
+    async def on_input_submitted(self, message: "Input.Submitted") -> None:
+        """Begins if the word is the right one."""
+        if message.value.strip() == self._action.typed:
+            await self.stop_asking()
+            self._begin()
+        else:
+            self.say(f"type {self._action.typed} to go on, Esc to go back")
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._show([[Cell("Working ...", BUSY)]])
+        self.show_keys()
+        self._worker = self.run_worker(self._work, thread=True, group="action")
+
+    def _work(self) -> None:
+        ended: Done | Problem
+        try:
+            ended = self._action.act(Progress(self, self._action.total_bytes))
+        except Stopped:
+            ended = Problem("stopped: nothing was changed")
+        except ApplianceError as error:
+            ended = Problem(error.message, error.hint)
+        except READING_ERRORS as error:
+            ended = problem_of(error)
+        self.post_message(self.Ended(ended))
+
+    def on_action_screen_told(self, message: "ActionScreen.Told") -> None:
+        """Shows how far it is."""
+        if not self._over:
+            self._show([[Cell(f"Working: {message.text}", BUSY)]])
+
+    def on_action_screen_ended(self, message: "ActionScreen.Ended") -> None:
+        """Shows how it ended."""
+        self._over = True
+        ended = message.ended
+        self.stillroom.look()
+        if isinstance(ended, Problem):
+            hint: list[Line] = [[Cell(ended.hint)]] if ended.hint else []
+            self._show([[Cell(ended.message, DOUBTFUL if ended.message.startswith("stopped") else BAD)], *hint])
+        elif ended.screen is not None and self.is_current:
+            # By the app, as this screen is one of those that go.
+            self.app.call_later(self.stillroom.show_in_tab, self.TAB.lower(), ended.screen())
+            return
+        else:
+            self._show([[Cell("Done.", GOOD)], *ended.lines])
+        self.show_keys()
+
+    def _show(self, lines: Sequence[Line]) -> None:
+        action = self._action
+        self.query_one(Lines).show([[Cell(action.title, STRONG)], [], *action.lines, *([[]] if lines else []), *lines])
+
+    async def action_back(self) -> None:
+        """Leaves; work that goes on is told to stop."""
+        if self._worker is not None and not self._over:
+            self._worker.cancel()
+            self.say("stopping")
+            return
+        await super().action_back()

@@ -1,0 +1,242 @@
+"""One comparison: who is right more often, at what speed and price, each with interval and sample size."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+from textual.message import Message
+from textual.widget import Widget
+
+from appliance.jobs.states import State
+from tui.cells import BAD, FAINT, STRONG, Cell, Line, fit, state_cell
+from tui.screens.frame import Frame
+from tui.watching import READING_ERRORS, problem_of
+from tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from appliance.comparison.answers import ComparisonState
+    from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
+    from tui.app import Looked
+
+_LABEL_CELLS = 18
+_COUNT_CELLS = 8
+_GAP = 2
+
+
+class ComparisonScreen(Frame):
+    """The totals of a comparison."""
+
+    TAB = "Compare"
+    HELP_LINES = (
+        "The totals of one comparison: A is what the others are compared with. Every number stands with its 95 %"
+        " interval; n is the number that it rests on. The verdict uses right answers (gold) where there are some, else"
+        " what people said of the documents that differ.",
+        "Latency is the time in the engine, or until the frontier had answered. Reasoning tokens are counted apart.",
+    )
+    KEYS = (
+        ("Enter", "Documents that differ", "side by side, and who is right"),
+        ("s", "Other side", "compare A with the next side, where there are more than two"),
+        ("Esc", "Back", ""),
+    )
+    BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
+        Binding("enter", "differing", show=False),
+        Binding("s", "side", show=False),
+    ]
+
+    class Computed(Message):
+        """The figures are here, or the reason why not."""
+
+        def __init__(
+            self, seen: object, state: "ComparisonState | None", figures: "ComparisonFigures | None", problem: str = ""
+        ) -> None:
+            super().__init__()
+            self.seen, self.state, self.figures, self.problem = seen, state, figures, problem
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__()
+        self._comparison_id = identifier
+        self._pair = 0
+        self._seen: object = None
+        self._computing = False
+        self._last: ComparisonScreen.Computed | None = None
+
+    def body(self) -> Widget:
+        """The totals."""
+        return Lines(indent=_LABEL_CELLS + _GAP)
+
+    def on_mount(self) -> None:
+        """Starts computing."""
+        super().on_mount()
+        self.command_is(f"stillroom comparisons show {self._comparison_id}")
+        self.query_one(Lines).show([[Cell("Computing ...", FAINT)]])
+        self._compute()
+
+    def take(self, looked: "Looked") -> None:
+        """Computes anew where an answer or a judgement was added."""
+        if looked.seconds:
+            self._compute()
+
+    def _compute(self) -> None:
+        if not self._computing:
+            self._computing = True
+            self.run_worker(self._work, thread=True, group="figures")
+
+    def _work(self) -> None:
+        from appliance.comparison.view import open_comparison
+
+        try:
+            with open_comparison(self.stillroom.settings, self._comparison_id) as view:
+                state = view.state()
+                seen = (state, [len(view.judgements(side)) for side in range(1, len(view.sides))])
+                # Figures cost a second for ten thousand documents: not while answers still come every moment.
+                due = seen != self._seen and (state.state is not State.RUNNING or self._last is None)
+                figures = view.figures() if due and all(state.answered) else None
+            self.post_message(self.Computed(seen, state, figures))
+        except READING_ERRORS as error:
+            self.post_message(self.Computed(None, None, None, problem_of(error).message))
+
+    def on_comparison_screen_computed(self, message: "ComparisonScreen.Computed") -> None:
+        """Shows the totals."""
+        self._computing = False
+        if message.seen is not None and message.seen == self._seen:
+            return
+        figures = message.figures or (self._last.figures if self._last else None)
+        self._seen = message.seen
+        self._last = self.Computed(message.seen, message.state, figures, message.problem)
+        self._show()
+
+    def _show(self) -> None:
+        last = self._last
+        if last is None:
+            return
+        if last.state is None:
+            self.query_one(Lines).show([[Cell(last.problem, BAD)]])
+        else:
+            lines = _state_lines(last.state)
+            if last.figures is not None:
+                lines += total_lines(last.figures, self._pair, max(60, self.app.size.width - 3))
+            self.query_one(Lines).show(lines)
+        self.show_keys()
+
+    def on_resize(self) -> None:
+        """Lays the totals out for the new width."""
+        super().on_resize()
+        self._show()
+
+    def why_not(self) -> dict[str, str]:
+        """What cannot be done yet."""
+        figures = self._last.figures if self._last else None
+        reasons = {}
+        if figures is None:
+            reasons["Enter"] = "not every side has answered yet"
+        elif not figures.pairs[self._pair].differing:
+            reasons["Enter"] = "there is no document that they answer differently"
+        if figures is None or len(figures.pairs) < 2:
+            reasons["s"] = "there are only two sides"
+        return reasons
+
+    def action_side(self) -> None:
+        """Compares with the next side."""
+        if not self.refuses("s") and self._last and self._last.figures:
+            self._pair = (self._pair + 1) % len(self._last.figures.pairs)
+            self._show()
+
+    def action_differing(self) -> None:
+        """Opens the documents that differ."""
+        from tui.screens.differing import DifferingScreen
+
+        if not self.refuses("Enter"):
+            self.app.push_screen(DifferingScreen(self._comparison_id, self._pair + 1))
+
+    def on_lines_scrolled(self) -> None:
+        """Shows which lines are in sight."""
+        self.show_keys(self.query_one(Lines).place)
+
+
+def _state_lines(state: "ComparisonState") -> list[Line]:
+    lines: list[Line] = []
+    if state.state is not State.DONE:
+        answered = ", ".join(f"{count:,}" for count in state.answered)
+        about = f"   {state.read:,} of {state.documents:,} read, answered by the sides: {answered}"
+        lines += [[state_cell(state.state), Cell(about)], *([[Cell(state.message, BAD)]] if state.message else []), []]
+    return lines
+
+
+def total_lines(figures: "ComparisonFigures", pair_number: int, width: int) -> list[Line]:
+    """The verdict, then a table of both sides, then how they agree."""
+    from appliance.comparison.wording import points, share
+
+    pair = figures.pairs[pair_number]
+    sides = (figures.sides[0], figures.sides[pair_number + 1])
+    lines: list[Line] = [[_row("verdict", "")[0], Cell(pair.verdict, STRONG)], []]
+    lines += _table(sides, width)
+    lines += [[], *_agreement(pair)]
+    right = pair.right
+    if right.difference is not None:
+        basis = f"{right.difference.n:,} fields" if right.basis == "gold" else f"{right.judged:,} judged documents"
+        lines.append(_row("A minus B", f"{points(right.difference)}, {basis}"))
+    if right.document_difference is not None:
+        p = f", exact McNemar p {right.p:.2g}" if right.p is not None else ""
+        lines.append(_row("of documents", f"{points(right.document_difference)}, n {right.document_difference.n:,}{p}"))
+    if len(pair.fields) > 1:
+        lines += [[], [Cell("Fields, the same in both:", STRONG)]]
+        lines += [_row(found.name, f"{share(found.agreement)}, n {found.agreement.n:,}") for found in pair.fields]
+    if figures.unreadable:
+        lines.append(_row("not readable", f"{figures.unreadable:,} documents, left out above"))
+    return lines
+
+
+def _row(label: str, text: str) -> Line:
+    return [Cell(fit(label, _LABEL_CELLS) + " " * _GAP, FAINT), Cell(text)]
+
+
+def _agreement(pair: "PairFigures") -> list[Line]:
+    from appliance.comparison.wording import share
+
+    differ = f"{pair.differing:,} differ"
+    return [
+        _row("same answer", f"{share(pair.agreement)}, n {pair.agreement.n:,}; {differ}"),
+        _row("same fields", f"{share(pair.field_agreement)}, n {pair.field_agreement.n:,}"),
+    ]
+
+
+def _table(sides: "tuple[SideFigures, SideFigures]", width: int) -> list[Line]:
+    from appliance.comparison.wording import cash, number, seconds, share
+
+    column = (width - _LABEL_CELLS - _COUNT_CELLS - 3 * _GAP) // 2
+    lines: list[Line] = [
+        _columns("", [f"{letter} {side.name}" for letter, side in zip("AB", sides, strict=True)], "", column)
+    ]
+    asked = [side.answered + sum(side.failed.values()) for side in sides]
+    answered = [f"{side.answered:,} of {total:,}" for side, total in zip(sides, asked, strict=True)]
+    lines.append(_columns("answered", answered, "", column))
+    money = {"A": sides[0].currency, "B": sides[1].currency}
+    measures: Sequence[tuple[str, Callable[[SideFigures], Figure | None], Callable[[Figure, str], str]]] = (
+        ("fields right", lambda side: side.field_accuracy, lambda figure, _: share(figure)),
+        ("documents right", lambda side: side.document_accuracy, lambda figure, _: share(figure)),
+        ("documents/s", lambda side: side.documents_per_second, lambda figure, _: number(figure)),
+        ("latency p50", lambda side: side.latency_p50, lambda figure, _: seconds(figure)),
+        ("latency p95", lambda side: side.latency_p95, lambda figure, _: seconds(figure)),
+        ("prompt tokens", lambda side: side.prompt_tokens, lambda figure, _: number(figure)),
+        ("answer tokens", lambda side: side.completion_tokens, lambda figure, _: number(figure)),
+        ("reasoning tokens", lambda side: side.reasoning_tokens, lambda figure, _: number(figure)),
+        ("money per 1,000", lambda side: side.money_per_1000, cash),
+    )
+    for label, figure_of, words in measures:
+        figures = [figure_of(side) for side in sides]
+        if any(figure is not None for figure in figures):
+            texts = [words(f, money[m]) if f is not None else "-" for f, m in zip(figures, "AB", strict=True)]
+            counts = [f"{figure.n:,}" for figure in figures if figure is not None]
+            lines.append(_columns(label, texts, "n " + "/".join(dict.fromkeys(counts)), column))
+    for side, letter in zip(sides, "AB", strict=True):
+        if side.failed:
+            reasons = ", ".join(f"{count:,} {name}" for name, count in side.failed.items())
+            lines.append(_row(f"{letter} failed", reasons))
+    return lines
+
+
+def _columns(label: str, texts: Sequence[str], count: str, width: int) -> Line:
+    style = STRONG if not label else None
+    cells = [Cell(fit(label, _LABEL_CELLS) + " " * _GAP, FAINT)]
+    cells += [Cell(fit(text, width) + " " * _GAP, *([style] if style else [])) for text in texts]
+    return [*cells, Cell(count, FAINT)]

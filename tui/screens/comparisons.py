@@ -1,0 +1,166 @@
+"""Compare: which models were compared on which documents, and how far each comparison is."""
+
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+from textual.widget import Widget
+
+from appliance.settings import Settings
+from appliance.text import human_count
+from tui.cells import BAD, STRONG, Cell, Line, state_cell
+from tui.screens.action import Action, ActionScreen, Done, Progress
+from tui.screens.listing import Listing
+from tui.watching import AT_WORK
+from tui.widgets.table import Column, ListedRows, Table
+
+if TYPE_CHECKING:
+    from appliance.comparison.view import ComparisonSummary
+    from tui.app import Looked
+
+COLUMNS = (
+    Column("State", 11),
+    Column("Task", 14),
+    Column("Models"),
+    Column("Answered", 13, right=True),
+    Column("Created", 20, from_width=100),
+)
+
+
+class ComparisonsScreen(Listing):
+    """All comparisons, the newest first."""
+
+    TAB = "Compare"
+    NOTHING_YET = "No comparisons yet"
+    NEXT_STEP = "n starts one from a form: two models, or a model and a frontier, on one folder. This does the same:"
+    NEXT_COMMAND = "stillroom compare TASK DOCUMENTS --models A,B --detach"
+    HELP_LINES = (
+        "Compare: two or more models answer the same documents. Open a comparison for the totals, then look at the"
+        " documents that they answer differently and say who is right; the verdict uses what you say.",
+        "A comparison runs in a process of its own: closing this screen never touches it.",
+    )
+    KEYS = (
+        ("Enter", "Open", "totals, and the documents that are answered differently"),
+        ("n", "New", "compare two models on a folder, or a model with a frontier"),
+        ("r", "Resume", "go on where it stopped"),
+        ("D", "Delete", "delete it with its answers and judgements; asks first"),
+        ("/", "Filter", "only comparisons whose task, models, state or id contains a text"),
+    )
+    BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
+        Binding("n", "new", show=False),
+        Binding("r", "resume", show=False),
+        Binding("D,upper_d", "delete", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: list[ComparisonSummary] = []
+        self._chosen_id = ""
+
+    def body(self) -> Widget:
+        """The table."""
+        return Table(COLUMNS)
+
+    def take(self, looked: "Looked") -> None:
+        """Shows the comparisons that pass the filter; the chosen one stays chosen."""
+        self._shown = [
+            found for found in looked.comparisons if self.passes(found.task, *found.sides, found.state, found.id)
+        ]
+        position = next((n for n, found in enumerate(self._shown) if found.id == self._chosen_id), None)
+        rows = ListedRows([comparison_cells(found) for found in self._shown])
+        notice = self.notice(looked.comparisons_problem, bool(looked.comparisons))
+        self.query_one(Table).show(rows, notice, position)
+
+    def on_table_moved(self) -> None:
+        """Tells about the chosen comparison."""
+        found = self._chosen()
+        if found is None:
+            self.tell([[], []], "stillroom comparisons list")
+            return
+        self._chosen_id = found.id
+        about = [Cell(found.message, BAD)] if found.message else [Cell(f"created {found.created or '-'}")]
+        self.tell([[Cell(" against ".join(found.sides) or found.id, STRONG)], about],
+                  f"stillroom comparisons show {found.id}")  # fmt: skip
+
+    def _chosen(self) -> "ComparisonSummary | None":
+        position = self.query_one(Table).position
+        return self._shown[position] if position < len(self._shown) else None
+
+    def why_not(self) -> dict[str, str]:
+        """What cannot be done with the chosen comparison."""
+        reasons, found = super().why_not(), self._chosen()
+        if found is None:
+            return reasons | dict.fromkeys("rD", "there is no comparison: n makes one")
+        if found.state in AT_WORK:
+            return reasons | {"r": "it is at work already", "D": "it is at work"}
+        if not found.sides:
+            return reasons | {"r": "it cannot be read: D deletes it"}
+        return reasons
+
+    def on_table_opened(self, message: Table.Opened) -> None:
+        """Opens the comparison."""
+        from tui.screens.comparison import ComparisonScreen
+
+        self.app.push_screen(ComparisonScreen(self._shown[message.index].id))
+
+    def action_new(self) -> None:
+        """Opens the form."""
+        from tui.screens.new_comparison import NewComparisonScreen
+
+        self.app.push_screen(NewComparisonScreen())
+
+    def action_resume(self) -> None:
+        """Asks whether to go on."""
+        found = self._chosen()
+        if not self.refuses("r") and found:
+            self.app.push_screen(ActionScreen(self.TAB, resume(self.stillroom.settings, found)))
+
+    def action_delete(self) -> None:
+        """Asks whether to delete it."""
+        found = self._chosen()
+        if not self.refuses("D") and found:
+            self.app.push_screen(ActionScreen(self.TAB, delete(self.stillroom.settings, found)))
+
+
+def comparison_cells(found: "ComparisonSummary") -> Line:
+    """A comparison as a row of the table."""
+    return (
+        state_cell(found.state),
+        Cell(found.task or found.id),
+        Cell(" | ".join(found.sides)),
+        Cell(f"{found.answered:,}/{found.documents:,}" if found.sides else "-"),
+        Cell(found.created or "-"),
+    )
+
+
+def resume(settings: Settings, found: "ComparisonSummary") -> Action:
+    """Goes on in a process of its own."""
+    from appliance.comparison.view import resume_comparison
+
+    def act(_progress: Progress) -> Done:
+        resume_comparison(settings, found.id)
+        return Done([[Cell("It goes on.")]])
+
+    left = found.documents - found.answered
+    lines: list[Line] = [
+        [Cell(f"{human_count(left, 'document')} are still to be answered. New ones in the folder are left out.")],
+        [Cell("A frontier among its sides is asked again for what it has not answered.")],
+    ]
+    command = f"stillroom comparisons resume {found.id}"
+    return Action(f"Go on with {found.id}", lines, command, "Resume", act)
+
+
+def delete(settings: Settings, found: "ComparisonSummary") -> Action:
+    """Deletes it."""
+    from appliance.comparison.folder import remove_comparison
+
+    def act(_progress: Progress) -> Done:
+        remove_comparison(settings, found.id)
+        return Done([[Cell(f"The comparison {found.id} was deleted.")]])
+
+    lines: list[Line] = [
+        [Cell("This cannot be undone.", STRONG)],
+        [Cell("Answers, texts and judgements of the comparison are deleted.")],
+        [Cell("The documents themselves stay.")],
+    ]
+    command = f"stillroom comparisons remove {found.id} --yes"
+    return Action(f"Delete {found.id}", lines, command, "Delete", act, key="y")

@@ -1,0 +1,203 @@
+"""A screen with values to fill in; what they come to is shown below while they are typed."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual import events
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.suggester import Suggester
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Input
+
+from appliance.text import printable
+from tui.cells import Cell, Line
+from tui.screens.frame import Frame
+from tui.widgets.bar import Bar, key_lines
+from tui.widgets.choice import Choice, Option
+from tui.widgets.lines import Lines
+
+SETTLE_SECONDS = 0.3
+"""What is typed is looked at when nothing was typed for so long."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value of a form."""
+
+    name: str
+    label: str
+    value: str = ""
+    options: tuple[Option, ...] | None = None
+    """Choose one of these instead of typing."""
+    is_path: bool = False
+    """Offer the folders that are there."""
+    hint: str = ""
+
+
+class FormScreen(Frame):
+    """Rows of values, findings below, and a key that goes on."""
+
+    AUTO_FOCUS = "Input, Choice"
+    BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
+        Binding("enter", "next", show=False, priority=True),
+        Binding("down,tab", "app.focus_next", show=False, priority=True),
+        Binding("up,shift+tab", "app.focus_previous", show=False, priority=True),
+        Binding("pageup", "scroll(-1)", show=False),
+        Binding("pagedown", "scroll(1)", show=False),
+    ]
+    GO_ON = "Go on"
+    """What Enter does on the last value."""
+    _settling: Timer | None = None
+
+    def entries(self) -> Sequence[Entry]:
+        """The values of the form."""
+        raise NotImplementedError
+
+    def changed(self, name: str) -> None:
+        """Another value was typed or chosen; called at once, so it must be quick."""
+
+    def settled(self) -> None:
+        """Nothing was typed for a moment."""
+
+    def go_on(self) -> None:
+        """The person is done with the form."""
+        raise NotImplementedError
+
+    def body(self) -> Widget:
+        """The rows above the findings."""
+        rows = [self._row(entry) for entry in self.entries()]
+        self._order = [entry.name for entry in self.entries()]
+        findings = Lines(id="findings", indent=10)
+        findings.can_focus = False
+        return Vertical(Vertical(*rows, id="form"), findings)
+
+    def _row(self, entry: Entry) -> Widget:
+        typed: Widget
+        if entry.options is not None:
+            typed = Choice(entry.options, entry.value, id=entry.name)
+        else:
+            suggester = FolderSuggester() if entry.is_path else None
+            line = Input(
+                entry.value, placeholder=entry.hint, compact=True, select_on_focus=False, suggester=suggester,
+                id=entry.name,
+            )  # fmt: skip
+            line.cursor_blink = False
+            typed = line
+        return Horizontal(Bar(id=f"label-{entry.name}"), typed, classes="row", id=f"row-{entry.name}")
+
+    def on_mount(self) -> None:
+        """Shows the labels."""
+        super().on_mount()
+        self._label()
+        self.settled()
+
+    def value(self, name: str) -> str:
+        """What is typed or chosen now."""
+        field = self.query_one(f"#{name}")
+        assert isinstance(field, Input | Choice)
+        return field.value.strip()
+
+    def fill(self, name: str, value: str) -> None:
+        """Fills a value in without asking what it comes to."""
+        field = self.query_one(f"#{name}")
+        assert isinstance(field, Input | Choice)
+        if field.value != value:
+            with self.prevent(Input.Changed):
+                field.value = value
+
+    def offer(self, name: str, options: Sequence[Option], value: str = "") -> None:
+        """Offers other values of a choice."""
+        self.query_one(f"#{name}", Choice).offer(options, value)
+
+    def show_row(self, name: str, shown: bool) -> None:
+        """Shows or hides a row."""
+        self.query_one(f"#row-{name}").set_class(not shown, "-hidden")
+
+    def find(self, lines: Sequence[Line]) -> None:
+        """Shows what the values come to."""
+        self.query_one("#findings", Lines).show(lines)
+        self.show_keys()
+
+    def show_keys(self, place: str | None = None) -> None:
+        """What Enter, the arrows and Esc do."""
+        if self._said is None:
+            keys = (("Enter", self.GO_ON), ("Up Down", "Field"), ("Esc", "Back"))
+            self._show_at_bottom(key_lines(keys, self.app.size.width, self.why_not()))
+
+    def action_scroll(self, pages: int) -> None:
+        """Scrolls the findings."""
+        self.query_one("#findings", Lines).action_page(pages)
+
+    def _label(self) -> None:
+        focused = self.focused.id if self.focused else ""
+        for entry in self.entries():
+            mark = ">" if entry.name == focused else " "
+            self.query_one(f"#label-{entry.name}", Bar).show([[Cell(f"{mark}{entry.label}")]])
+
+    def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
+        """Marks the row that the keys go to."""
+        self._label()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Takes note, and looks at it when nothing more is typed."""
+        self._news(message.input.id or "")
+
+    def on_choice_changed(self, message: Choice.Changed) -> None:
+        """Takes note."""
+        self._news(message.choice.id or "")
+
+    def _news(self, name: str) -> None:
+        self.changed(name)
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(SETTLE_SECONDS, self.settled)
+        self.show_keys()
+
+    def action_next(self) -> None:
+        """Enter goes to the next row, on the last one it goes on.
+
+        At once, not by way of a message of the row: keys that come fast must not go to the row that was left.
+        """
+        name = self.focused.id if self.focused else None
+        shown = [other for other in self._order if not self.query_one(f"#row-{other}").has_class("-hidden")]
+        if name == shown[-1]:
+            if not self.refuses("Enter"):
+                self.go_on()
+        else:
+            following = shown[shown.index(name) + 1] if name in shown else shown[0]
+            self.set_focus(self.query_one(f"#{following}"))
+
+
+class FolderSuggester(Suggester):
+    """Completes a path with the first folder that begins so; the right arrow takes it."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The completed path; a name that a terminal would act on is never offered."""
+        return await asyncio.to_thread(_complete, value)
+
+
+def _complete(value: str) -> str | None:
+    head, _, start = value.rpartition("/")
+    if not value.startswith(("/", "~", ".")) or not start:
+        return None
+    folder = Path(head or "/").expanduser()
+    best = ""
+    try:
+        with os.scandir(folder) as entries:
+            for number, entry in enumerate(entries):
+                fits = entry.name.startswith(start) and entry.name == printable(entry.name)
+                if fits and (not best or entry.name < best) and entry.is_dir():
+                    best = entry.name
+                if number > 5000:
+                    break
+    except (OSError, ValueError):
+        return None
+    return f"{head}/{best}" if best and best != start else None

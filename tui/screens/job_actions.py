@@ -1,0 +1,176 @@
+"""What can be done with a job: the keys, why one of them can do nothing now, and the actions behind them."""
+
+from collections.abc import Callable
+
+from textual.binding import Binding
+from textual.message import Message
+
+from appliance.jobs.control import cancel_job, pause_job, remove_job, resume_detached, retry_failed
+from appliance.jobs.ledger import JobSummary
+from appliance.jobs.states import State
+from appliance.settings import Settings
+from appliance.text import human_count
+from tui.cells import STRONG, Cell, Line
+from tui.screens.action import Action, ActionScreen, Done, Progress
+from tui.screens.frame import Frame
+from tui.watching import AT_WORK, READING_ERRORS, is_readable, problem_of
+
+JOB_KEYS = (
+    ("p", "Pause", "stop after the documents that are in work; r goes on"),
+    ("r", "Resume", "go on where it stopped; of an ended job: do the documents that are new in its folder"),
+    ("t", "Retry failed", "try the failed and quarantined documents again"),
+    ("X", "Cancel", "stop it for good; asks first"),
+    ("D", "Delete", "delete the job with its rows and texts; asks first"),
+)
+JOB_BINDINGS = (
+    Binding("p", "pause", show=False),
+    Binding("r", "resume", show=False),
+    Binding("t", "retry", show=False),
+    Binding("X,upper_x", "cancel", show=False),
+    Binding("D,upper_d", "delete", show=False),
+)
+
+
+def why_not(job: JobSummary | None) -> dict[str, str]:
+    """The keys that can do nothing with this job now, each with the reason."""
+    if job is None:
+        return dict.fromkeys("prtXD", "there is no job: n makes one")
+    if not is_readable(job):
+        return dict.fromkeys("prtX", "the ledger of this job cannot be read: D deletes it")
+    reasons: dict[str, str] = {}
+    if job.state in AT_WORK:
+        reasons |= {"r": "it is at work already", "D": "it is at work: X cancels it first"}
+        reasons["t"] = "it is at work: p pauses it first"
+    else:
+        reasons["p"] = f"it is {job.state}: only a job at work can be paused"
+    if not job.failed:
+        reasons["t"] = "no document of this job failed"
+    if job.state in (State.DONE, State.CANCELLED, State.FAILED):
+        reasons["X"] = f"it is {job.state}: there is nothing to cancel"
+    return reasons
+
+
+class JobKeys(Frame):
+    """A screen on which a job is chosen, with the keys that act on it."""
+
+    BINDINGS = [*JOB_BINDINGS]  # noqa: RUF012 - the form that Textual asks for
+
+    class Acted(Message):
+        """A job was paused or goes on, or could not be."""
+
+        def __init__(self, says: str) -> None:
+            super().__init__()
+            self.says = says
+
+    def chosen_job(self) -> JobSummary | None:
+        """The job that the keys act on."""
+        raise NotImplementedError
+
+    def _at_once(self, says: str, act: Callable[[], str]) -> None:
+        """Does what can be undone by the next key: in a thread, without asking."""
+        self.say(says)
+
+        def work() -> None:
+            try:
+                said = act()
+            except READING_ERRORS as error:
+                problem = problem_of(error)
+                said = ": ".join(filter(None, (problem.message, problem.hint)))
+            self.post_message(self.Acted(said))
+
+        self.run_worker(work, thread=True, group="act")
+
+    def on_job_keys_acted(self, message: "JobKeys.Acted") -> None:
+        """Says how it went, with the command that does the same."""
+        self.say(message.says)
+        self.stillroom.look()
+
+    def _job_for(self, key: str) -> JobSummary | None:
+        return None if self.refuses(key) else self.chosen_job()
+
+    def _ask(self, action: Action) -> None:
+        self.app.push_screen(ActionScreen(self.TAB, action))
+
+    def action_pause(self) -> None:
+        """Pauses the job."""
+        if job := self._job_for("p"):
+            settings = self.stillroom.settings
+
+            def act() -> str:
+                state = pause_job(settings, job.id)
+                if state in AT_WORK:
+                    return f"it still finishes what is in work, then it pauses ($ stillroom jobs pause {job.id})"
+                return f"it is {state} ($ stillroom jobs pause {job.id})"
+
+            self._at_once("pausing: the documents in work are finished first", act)
+
+    def action_resume(self) -> None:
+        """Lets the job go on in a process of its own."""
+        if job := self._job_for("r"):
+            settings = self.stillroom.settings
+
+            def act() -> str:
+                resume_detached(settings, job.id)
+                return f"it goes on ($ stillroom jobs resume {job.id} --detach)"
+
+            self._at_once("starting", act)
+
+    def action_retry(self) -> None:
+        """Asks whether to try the failed documents again."""
+        if job := self._job_for("t"):
+            self._ask(retry(self.stillroom.settings, job))
+
+    def action_cancel(self) -> None:
+        """Asks whether to cancel the job."""
+        if job := self._job_for("X"):
+            self._ask(cancel(self.stillroom.settings, job))
+
+    def action_delete(self) -> None:
+        """Asks whether to delete the job."""
+        if job := self._job_for("D"):
+            self._ask(delete(self.stillroom.settings, job))
+
+
+def retry(settings: Settings, job: JobSummary) -> Action:
+    """Tries the failed documents again."""
+
+    def act(_progress: Progress) -> Done:
+        count = retry_failed(settings, job.id)
+        resume_detached(settings, job.id)
+        return Done([[Cell(f"{human_count(count, 'document')} will be tried again; the job goes on.")]])
+
+    lines: list[Line] = [
+        [Cell(f"{human_count(job.failed, 'document')} without an answer will be tried again, quarantined ones too.")],
+        [Cell("Documents that are done keep their rows. The former reasons are kept as well.")],
+    ]
+    return Action(f"Retry {job.name}", lines, f"stillroom jobs retry {job.id} --detach", "Retry", act)
+
+
+def cancel(settings: Settings, job: JobSummary) -> Action:
+    """Stops the job."""
+
+    def act(_progress: Progress) -> Done:
+        state = cancel_job(settings, job.id)
+        return Done([[Cell(f"The job is {state}.")]])
+
+    left = job.total - job.done - job.failed
+    lines: list[Line] = [
+        [Cell(f"The {human_count(job.done, 'document')} that are done keep their rows.")],
+        [Cell(f"{human_count(left, 'document')} get none. `r` can still resume the job later.")],
+    ]
+    return Action(f"Cancel {job.name}", lines, f"stillroom jobs cancel {job.id}", "Cancel the job", act, key="y")
+
+
+def delete(settings: Settings, job: JobSummary) -> Action:
+    """Deletes the job."""
+
+    def act(_progress: Progress) -> Done:
+        remove_job(settings, job.id)
+        return Done([[Cell(f"The job {job.id} was deleted.")]])
+
+    lines: list[Line] = [
+        [Cell("This cannot be undone.", STRONG)],
+        [Cell("Rows, texts, reasons and corrections of the job are deleted.")],
+        [Cell("The documents themselves and files in the output folder stay.")],
+    ]
+    return Action(f"Delete {job.name}", lines, f"stillroom jobs remove {job.id} --yes", "Delete", act, key="y")

@@ -1,0 +1,152 @@
+"""A form for a comparison: two models, or a model and a frontier, on a folder or a sample of it."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.engines.frontier_config import FrontierConfig, frontier_names, load_frontier
+from appliance.errors import ApplianceError
+from appliance.models.store import InstalledModel
+from appliance.settings import Settings
+from appliance.text import human_count
+from tui.cells import BAD, DOUBTFUL, STRONG, Cell, Line
+from tui.screens.action import Action, ActionScreen, Done, Progress
+from tui.screens.form import Entry
+from tui.screens.models import verdict_cell
+from tui.screens.reading import fact
+from tui.screens.task_form import TaskForm
+from tui.widgets.choice import Option
+
+DEFAULT_SAMPLE = 200
+SEND_WORD = "send"
+_FRONTIER = "frontier:"
+
+
+class NewComparisonScreen(TaskForm):
+    """What is compared."""
+
+    TAB = "Compare"
+    GO_ON = "Next; on the last row: see what will happen"
+    KEYS = (("Enter", "Next", "the next row; on the last one: what will happen, before anything starts"),)
+    HELP_LINES = (
+        "A new comparison: A and B answer the same documents. B may be a frontier that `config.toml` names; then"
+        " documents leave this machine, as far as the policy allows, and that is asked about once more.",
+        "Sample is how many documents are drawn at random; 0 takes all. Gold is a file with right answers, JSON Lines"
+        " with document and answer; without it you can judge the documents that differ.",
+    )
+
+    def further_entries(self) -> Sequence[Entry]:
+        """The rows below task and folder."""
+        return (
+            Entry("first", "Model A", options=()),
+            Entry("second", "Model B", options=()),
+            Entry("sample", "Sample", str(DEFAULT_SAMPLE), hint="0 takes all documents"),
+            Entry("gold", "Gold", is_path=True, hint="right answers, if there are some"),
+        )
+
+    def offer_models(self, fitting: Sequence[InstalledModel], wanted: str = "") -> None:
+        """Offers the models that answer the task, and for B also the frontiers."""
+        options = [Option(m.name, f"{m.name}   {'active' if m.active else 'not active'}") for m in fitting]
+        self.offer("first", options, wanted or (options[0].value if options else ""))
+        try:
+            names = frontier_names(self.stillroom.settings)
+        except ApplianceError:
+            names = []
+        others = [*options[1:], *options[:1], *(Option(_FRONTIER + name, f"frontier {name}") for name in names)]
+        self.offer("second", others)
+
+    def _frontier(self) -> str:
+        second = self.value("second")
+        return second.removeprefix(_FRONTIER) if second.startswith(_FRONTIER) else ""
+
+    def missing(self) -> str:
+        """What is still missing."""
+        if missing := super().missing():
+            return missing
+        first, second = self.value("first"), self.value("second")
+        if not first or not second:
+            return "no installed model answers this task: i in the list of models imports one"
+        if first == second:
+            return "A and B are the same model: choose another one for B"
+        sample = self.value("sample")
+        if not (sample.isascii() and sample.isdecimal()):
+            return "sample is a number of documents; 0 takes all"
+        gold = self.value("gold")
+        return f"there is no file {gold}" if gold and not Path(gold).expanduser().is_file() else ""
+
+    def further_facts(self) -> list[Line]:
+        """The sides, and what a frontier means."""
+        lines: list[Line] = []
+        for letter, name in (("A", "first"), ("B", "second")):
+            if model := self.model(name):
+                form = f"{model.manifest.format} {model.manifest.quantization}".strip()
+                lines.append(fact(f"model {letter}", verdict_cell(model.manifest), Cell(f"   {form}")))
+        if name := self._frontier():
+            lines.append(fact("model B", Cell(f"frontier {name}: documents leave this machine", DOUBTFUL)))
+        if not self.value("gold"):
+            lines.append(fact("gold", "none: nothing says who is right before you judge the documents that differ"))
+        return lines
+
+    def command(self) -> str:
+        """`stillroom compare` with the same words."""
+        model, frontier = self.model("first"), self._frontier()
+        task = self.task_words(model)
+        models = self.value("first") or "A"
+        models += "" if frontier else f",{self.value('second') or 'B'}"
+        words = ["stillroom", "compare", task, self.value("folder") or "DOCUMENTS", "--models", models]
+        words += ["--frontier", frontier] if frontier else []
+        words += ["--sample", self.value("sample")] if self.value("sample") not in ("", "0") else []
+        words += ["--gold", self.value("gold")] if self.value("gold") else []
+        return shlex.join([*words, "--detach"])
+
+    def go_on(self) -> None:
+        """Says what will happen; a frontier asks for a typed word."""
+        from appliance.comparison.preparing import CompareRequest
+
+        frontier, gold = self._frontier(), self.value("gold")
+        request = CompareRequest(
+            self.task_path(self.model("first")), self.folder(),
+            (self.value("first"),) if frontier else (self.value("first"), self.value("second")),
+            (frontier,) if frontier else (), int(self.value("sample")), Path(gold).expanduser() if gold else None,
+        )  # fmt: skip
+        settings = self.stillroom.settings
+
+        def act(progress: Progress) -> Done:
+            from appliance.comparison.view import start_comparison
+            from tui.screens.comparison import ComparisonScreen
+
+            progress.say("listing the documents and verifying the models")
+            identifier = start_comparison(settings, request)
+            return Done((), lambda: ComparisonScreen(identifier))
+
+        lines = self._what_happens(settings, frontier)
+        title = f"Compare {self.value('first')} with {frontier or self.value('second')}"
+        action = Action(title, lines, self.command(), "Start", act, typed=SEND_WORD if frontier else "")
+        self.app.push_screen(ActionScreen(self.TAB, action))
+
+    def _what_happens(self, settings: Settings, frontier: str) -> list[Line]:
+        sample = int(self.value("sample"))
+        counted = self._counted.count if self._counted else None
+        count = min(sample, counted.documents) if counted and sample else counted.documents if counted else sample
+        drawn = "drawn at random " if sample and counted and counted.documents > sample else ""
+        lines: list[Line] = [
+            [Cell(f"{human_count(count, 'document')} {drawn}will be answered by both, in a process of its own.")],
+            [Cell("It goes on when this program, the connection or the terminal ends.")],
+        ]
+        if frontier:
+            try:
+                lines += frontier_lines(load_frontier(settings, frontier), count)
+            except ApplianceError as error:
+                lines += [[], [Cell(error.message, BAD)], [Cell(error.hint)]]
+        return lines
+
+
+def frontier_lines(config: FrontierConfig, documents: int) -> list[Line]:
+    """What leaves the machine."""
+    effort = "reasoning off" if config.is_off else f"reasoning effort {config.choice.effort}"
+    return [
+        [],
+        [Cell(f"Documents leave this machine: up to {documents:,}, to {config.endpoint.host}.", STRONG)],
+        [Cell(f"Model {config.choice.model}, {effort}. The policy decides which documents may leave and what is")],
+        [Cell("masked; without a policy nothing leaves. `stillroom egress show` lists every byte that left.")],
+    ]

@@ -1,0 +1,153 @@
+"""What the model answers for three documents, and the key that starts the job."""
+
+from collections.abc import Sequence
+
+from textual.binding import Binding
+from textual.message import Message
+from textual.widget import Widget
+
+from appliance.errors import ResourceError
+from appliance.jobs.batch import BatchRequest
+from appliance.jobs.control import start_detached
+from appliance.jobs.preview import dry_run
+from appliance.jobs.rows import Row
+from appliance.jobs.stopping import Stop
+from appliance.tasks.linecode import Value
+from appliance.text import human_count, human_duration
+from tui.cells import BAD, BUSY, DOUBTFUL, FAINT, STRONG, Cell, Line
+from tui.screens.frame import Frame
+from tui.screens.reading import fact
+from tui.watching import READING_ERRORS, problem_of
+from tui.widgets.lines import Lines
+
+TRIED_DOCUMENTS = 3
+
+
+class StartJobScreen(Frame):
+    """The dry run of a job that has not begun."""
+
+    TAB = "Jobs"
+    HELP_LINES = (
+        "A dry run: the first three documents of the folder, read and answered as the job would do it. Nothing of it is"
+        " kept. Look whether the values are the right ones before the job starts.",
+        "The job runs in a process of its own: it goes on when this program, the connection or the terminal ends.",
+    )
+    KEYS = (
+        ("Enter", "Start", "start the job in a process of its own"),
+        ("Esc", "Back", "back to the form; nothing has begun"),
+    )
+    BINDINGS = [Binding("enter", "start", show=False)]  # noqa: RUF012 - the form that Textual asks for
+
+    class Tried(Message):
+        """The dry run ended."""
+
+        def __init__(self, lines: Sequence[Line], refusal: str = "") -> None:
+            super().__init__()
+            self.lines, self.refusal = lines, refusal
+
+    class Started(Message):
+        """The job was started, or could not be."""
+
+        def __init__(self, job_id: str, lines: Sequence[Line] = ()) -> None:
+            super().__init__()
+            self.job_id, self.lines = job_id, lines
+
+    def __init__(self, request: BatchRequest, command: str) -> None:
+        super().__init__()
+        self._request, self._command = request, command
+        self._stop = Stop()
+        self._refusal = "the dry run is not done yet"
+
+    def body(self) -> Widget:
+        """The answers."""
+        return Lines(indent=13)
+
+    def on_mount(self) -> None:
+        """Tries the documents in a thread."""
+        super().on_mount()
+        self.command_is(self._command)
+        told = f"Trying {human_count(TRIED_DOCUMENTS, 'document')}: loading the model, reading, answering ..."
+        self.query_one(Lines).show([[Cell(told, BUSY)]])
+        self.run_worker(self._try, thread=True, group="try")
+
+    def on_unmount(self) -> None:
+        """Ends a dry run that nobody waits for any more."""
+        self._stop.at_once = self._stop.gently = True
+
+    def _try(self) -> None:
+        try:
+            rows = dry_run(self.stillroom.settings, self._request, TRIED_DOCUMENTS, self._stop)
+        except ResourceError as error:
+            # The engine is busy or memory is short now: the job may still be started, and waits.
+            self.post_message(self.Tried([[Cell(error.message, DOUBTFUL)], [Cell(error.hint)], [], [_NOT_TRIED]]))
+        except READING_ERRORS as error:
+            problem = problem_of(error)
+            self.post_message(self.Tried([[Cell(problem.message, BAD)], [Cell(problem.hint)]], problem.message))
+        else:
+            self.post_message(self.Tried(tried_lines(rows), "" if rows else "the folder holds no documents"))
+
+    def on_start_job_screen_tried(self, message: "StartJobScreen.Tried") -> None:
+        """Shows the answers."""
+        self._refusal = message.refusal
+        self.query_one(Lines).show(message.lines)
+        self.show_keys()
+
+    def why_not(self) -> dict[str, str]:
+        """The job starts only after the dry run."""
+        return {"Enter": self._refusal} if self._refusal else {}
+
+    def action_start(self) -> None:
+        """Starts the job in a thread, as it waits until the job is in hand."""
+        if not self.refuses("Enter"):
+            self._refusal = "the job is being started"
+            self.query_one(Lines).show([[Cell("Starting the job in a process of its own ...", BUSY)]])
+            self.show_keys()
+            self.run_worker(self._start, thread=True, group="start")
+
+    def _start(self) -> None:
+        try:
+            message = self.Started(start_detached(self.stillroom.settings, self._request))
+        except READING_ERRORS as error:
+            problem = problem_of(error)
+            message = self.Started("", [[Cell(problem.message, BAD)], [Cell(problem.hint)]])
+        self.post_message(message)
+
+    def on_start_job_screen_started(self, message: "StartJobScreen.Started") -> None:
+        """Opens the job."""
+        if not message.job_id:
+            self._refusal = "it could not be started: Esc goes back to the form"
+            self.query_one(Lines).show(message.lines)
+            self.show_keys()
+            return
+        from tui.screens.job import JobScreen
+
+        self.stillroom.look()
+        # By the app, as this screen is one of those that go.
+        self.app.call_later(self.stillroom.show_in_tab, "jobs", JobScreen(message.job_id))
+
+    def on_lines_scrolled(self) -> None:
+        """Shows which lines are in sight."""
+        self.show_keys(self.query_one(Lines).place)
+
+
+_NOT_TRIED = Cell("No document was tried. Enter starts the job all the same; it waits for the engine.")
+
+
+def tried_lines(rows: Sequence[Row]) -> list[Line]:
+    """The answers of a dry run."""
+    lines: list[Line] = [[Cell(f"A dry run of {human_count(len(rows), 'document')}; nothing of it is kept.", STRONG)]]
+    for row in rows:
+        lines += [[], [Cell(row.document, STRONG), Cell(f"   {human_duration(row.seconds)} in the engine", FAINT)]]
+        if row.fields is None or row.error:
+            lines.append(fact("reason", Cell(f"{row.error}: {row.error_message}".rstrip(": "), BAD)))
+        for name, value in (row.fields or {}).items():
+            surely = f"   confidence {row.confidence[name]:.2f}" if name in row.confidence else ""
+            lines.append(fact(name, shown_value(value), Cell(surely, FAINT)))
+    return lines
+
+
+def shown_value(value: Value) -> str:
+    """A value on one line; a dash for none."""
+    if value is None:
+        return "-"
+    return "; ".join(value) if isinstance(value, list) else value

@@ -1,0 +1,137 @@
+"""The text of a document with some stretches of it marked; wraps once, and marks only the lines in sight."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from appliance.text import printable
+from tui.cells import CURSOR, FAINT, PLAIN, Cell, strip_of, wrap
+from tui.widgets.moving import Moving
+
+Span = tuple[int, int]
+"""Start and end in the text, in characters."""
+_TAB_CELLS = 4
+
+
+class TextPane(Moving):
+    """Scrolls through a text; the offsets of its marks are those of the text itself."""
+
+    class Scrolled(Message):
+        """Other lines came into sight."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._text = ""
+        self._notice = ""
+        self._spans: Sequence[Span] = ()
+        self._starts: list[int] = []
+        self._pieces: list[tuple[str, list[int] | None]] = []
+        """What a line of the screen shows; the places of its characters in the text where they are not in a row."""
+        self._top = 0
+
+    @property
+    def position(self) -> int:
+        """The first line in sight."""
+        return self._top
+
+    @property
+    def last_position(self) -> int:
+        """The first line in sight when the end is."""
+        return max(0, len(self._pieces) - self.size.height)
+
+    @property
+    def place(self) -> str:
+        """Which lines are in sight; empty where all are."""
+        count = len(self._pieces)
+        if count <= self.size.height:
+            return ""
+        return f"lines {self._top + 1:,}-{min(count, self._top + self.size.height):,} of {count:,}"
+
+    @property
+    def marked(self) -> list[str]:
+        """The marked stretches of the text."""
+        return [self._text[start:end] for start, end in self._spans]
+
+    def show(self, text: str, notice: str = "") -> None:
+        """Shows a text from its start.
+
+        Args:
+            notice: What to say below the text.
+        """
+        self._text, self._notice, self._spans, self._top = text, notice, (), 0
+        self._wrap()
+
+    def mark(self, spans: Sequence[Span]) -> None:
+        """Marks these stretches, and brings the first of them into sight."""
+        self._spans = spans
+        if spans and self._starts:
+            line = bisect_right(self._starts, spans[0][0]) - 1
+            if not self._top <= line < self._top + self.size.height:
+                self.move_to(line - self.size.height // 3)
+        self.refresh()
+
+    def move_to(self, position: int) -> None:
+        """Brings a line to the top."""
+        top = max(0, min(position, self.last_position))
+        if top != self._top:
+            self._top = top
+            self.refresh()
+            self.post_message(self.Scrolled())
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Wraps for the new width."""
+        self._wrap()
+        self.mark(self._spans)
+
+    def _wrap(self) -> None:
+        width = max(10, self.size.width - 2)
+        self._starts, self._pieces = [], []
+        if not self.size.width:
+            return
+        start = 0
+        for line in self._text.split("\n"):
+            shown, places = _expanded(line.removesuffix("\r"))
+            at = 0
+            for piece in wrap(shown, width):
+                place = start + (places[at] if places and at < len(places) else at)
+                self._starts.append(place)
+                inside = [start + at for at in places[at : at + len(piece)]] if places else None
+                self._pieces.append((piece, inside))
+                at += len(piece)
+            start += len(line) + 1
+        self._top = max(0, min(self._top, self.last_position))
+        self.refresh()
+        self.post_message(self.Scrolled())
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the text, with what is marked in it reversed."""
+        index = self._top + y
+        if index == len(self._pieces) and self._notice:
+            return strip_of([Cell(" "), Cell(self._notice, FAINT)], self.size.width)
+        if index >= len(self._pieces):
+            return Strip.blank(self.size.width)
+        piece, places = self._pieces[index]
+        first = self._starts[index]
+        cells, begun, was = [Cell(" ")], 0, False
+        for at in range(len(piece) + 1):
+            place = places[at] if places and at < len(places) else first + at
+            marked = at < len(piece) and any(start <= place < end for start, end in self._spans)
+            if marked != was or at == len(piece):
+                cells.append(Cell(piece[begun:at], CURSOR if was else PLAIN))
+                begun, was = at, marked
+        return strip_of(cells, self.size.width)
+
+
+def _expanded(line: str) -> tuple[str, list[int] | None]:
+    """The line without tabs, safe; and where its characters stand in the line, where that is not one after another."""
+    if "\t" not in line:
+        return printable(line), None
+    shown, places = "", []
+    for place, char in enumerate(line):
+        wide = " " * (_TAB_CELLS - len(shown) % _TAB_CELLS) if char == "\t" else printable(char)
+        shown += wide
+        places += [place] * len(wide)
+    return shown, places
