@@ -50,6 +50,6 @@ install -c "$lock" torch transformers peft
 step "llama.cpp, compiled for this machine: 6 to 12 minutes on 2 cores the first time (3 of 4)"
 CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) install -c "$lock" llama-cpp-python
 step "everything else (4 of 4)"
-install -c "$lock" --no-build-isolation -e '.[train,encoder,dev]'
+install -c "$lock" --no-build-isolation -e '.[train,encoder,ocr,parquet,cluster,dev]'
 sha256sum packaging/setup.sh packaging/lock/*.txt pyproject.toml >"$venv/.ready"
 step "done"
