@@ -2,12 +2,14 @@
 SHELL := /bin/bash
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help demo test test-slow check setup
+.PHONY: help demo test test-slow check setup bundle llama-wheel wheel-lock soak
 
 help:
 	@echo "make demo       set up, then distil, export, run and judge a small task on this machine"
 	@echo "make test       set up, then format, lint, types, import contracts and tests"
 	@echo "make test-slow  tests that take longer"
+	@echo "make soak       200 kills over jobs of 500 documents, and a fault at every place where a disk can fail"
+	@echo "make bundle     one tar that installs on a server without a network: KEY=FILE MODELS=\"ARTIFACT=DOCUMENTS ...\""
 
 setup:
 	@sha256sum --quiet --check .venv/.ready >/dev/null 2>&1 || packaging/setup.sh
@@ -26,3 +28,19 @@ test: check
 
 test-slow: setup
 	$(PYTEST) -m "slow and not gpu"
+
+LLAMA := build/bundle/x86-64-v3
+
+# Compiled once for every processor with AVX2, and kept: see packaging/bundle/llama_wheel.sh.
+llama-wheel: setup
+	@packaging/bundle/llama_wheel.sh $(LLAMA)
+
+bundle: llama-wheel
+	@.venv/bin/python packaging/bundle/build.py $(foreach model,$(MODELS),--model $(model)) $(if $(KEY),--key $(KEY))
+
+# The hashes of the wheels, after a change of packaging/lock/runtime.txt.
+wheel-lock: setup
+	.venv/bin/python packaging/bundle/wheelhouse.py --python 3.11 --cache build/bundle --lock
+
+soak: setup
+	PYTHONPATH=.:tests .venv/bin/python -m tests.soak $(SOAK)

@@ -32,9 +32,15 @@ VERBS = {
     "export": Verb("export.commands.export:command", "Write GGUF and ONNX artifacts of a merged student"),
     "gate": Verb("appliance.commands.gate:command", "Judge an artifact on labelled rows: READY or not"),
     "run": Verb("appliance.commands.run:command", "Run a folder of documents through a model"),
-    "jobs": Verb("appliance.commands.jobs:command", "List, show, export and remove jobs"),
+    "cluster": Verb("appliance.commands.cluster:command", "Run one job over the machines of a Ray cluster"),
+    "jobs": Verb("appliance.commands.jobs:command", "List, show, pause, resume, retry, cancel, export and remove jobs"),
+    "compare": Verb("appliance.commands.compare:command", "Compare models on a folder, also with a frontier"),
+    "comparisons": Verb("appliance.commands.compare:group", "List, show, judge, resume and remove comparisons"),
     "models": Verb("appliance.commands.models:command", "Add, verify, activate, roll back and delete models"),
-    "tui": Verb("tui.commands:command", "Watch models and jobs on a terminal screen"),
+    "egress": Verb("appliance.commands.egress:command", "Show what may leave this machine, and what left it"),
+    "doctor": Verb("appliance.commands.doctor:command", "Examine the machine and the state, and say what to do"),
+    "support-bundle": Verb("appliance.commands.support_bundle:command", "Write facts for support into an archive"),
+    "tui": Verb("tui.commands:command", "Models, jobs and comparisons on a terminal screen"),
 }
 """In the order of a task's way."""
 

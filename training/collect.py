@@ -81,7 +81,7 @@ def make_row(record: Record, documents_dir: Path | None) -> Row:
     unknown = sorted(set(record) - set(KNOWN_KEYS))
     if unknown:
         raise BadRecord(f"unknown key {unknown[0]!r}; known are {', '.join(KNOWN_KEYS)}")
-    for key in ("document", "text", "label", "teacher", "group", "id"):
+    for key in ("document", "text", "label", "teacher", "group", "id", "source"):
         if not isinstance(record.get(key), str | None):
             raise BadRecord(f"{key} is not a text")
     labels = _labels(record)
@@ -94,7 +94,11 @@ def make_row(record: Record, documents_dir: Path | None) -> Row:
         text, digest = _read(name, documents_dir)
     else:
         raise BadRecord("neither document nor text is given")
-    return Row(str(name), digest, text, answer, labels, str(record.get("teacher") or ""), _text(record.get("group")))
+    source = record.get("source") or "teacher"
+    if source not in ("teacher", "person"):
+        raise BadRecord(f"source is {str(source)[:40]!r}, neither teacher nor person")
+    teacher, group = str(record.get("teacher") or ""), _text(record.get("group"))
+    return Row(str(name), digest, text, answer, labels, teacher, group, "person" if source == "person" else "teacher")
 
 
 def _text(value: object) -> str | None:

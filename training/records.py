@@ -10,7 +10,8 @@ from training.rows import read_json_lines
 
 Record = dict[str, object]
 
-KNOWN_KEYS = ("document", "text", "answer", "label", "labels", "teacher", "group", "id")
+KNOWN_KEYS = ("document", "text", "answer", "label", "labels", "teacher", "group", "id", "source", "corrections")
+"""`source` is `person` for answers that a person corrected; `corrections` says what, and is not imported."""
 LARGEST_CELL = 1 << 26
 """Characters of a CSV cell; a cell can hold a whole document."""
 
