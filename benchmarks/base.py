@@ -370,6 +370,15 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     return record
 
 
+def keep(record: dict[str, object], path: Path) -> None:
+    """Puts the figures into the file as `judged`; parts that were judged before, of the same base, stay."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    before = known.get("judged", {})
+    same_base = before.get("base_sha256") == record["base_sha256"]
+    judged = {**before, **record} if same_base else record
+    path.write_text(json.dumps(known | {"judged": judged}, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Reads the options, judges, and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -383,8 +392,7 @@ def main() -> None:
     options = parser.parse_args()
     record = run(options)
     if options.out:
-        known = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
-        options.out.write_text(json.dumps(known | {"judged": record}, indent=1) + "\n", encoding="utf-8")
+        keep(record, options.out)
     print(json.dumps(record) if options.json else "\n".join(table_lines(record)))
 
 
