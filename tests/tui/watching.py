@@ -13,6 +13,8 @@ from tui.widgets.table import Table
 
 SMALL, LARGE = (80, 24), (120, 40)
 SIZES = [SMALL, LARGE]
+PATIENCE_SECONDS = 30.0
+"""How long a test waits for what must come; a job of a few documents in a process of its own takes a few seconds."""
 
 
 class Watcher:
@@ -46,7 +48,7 @@ class Watcher:
         """Types."""
         await self.pilot.press(*keys)
 
-    async def until(self, wanted: str | Callable[[], bool], seconds: float = 120.0) -> None:
+    async def until(self, wanted: str | Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Returns when the screen shows a text, or something is so."""
         limit = time.monotonic() + seconds
         while not (wanted in self.text if isinstance(wanted, str) else wanted()):

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from appliance.jobs.rows import Row
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field, FieldType, load_task
 from appliance.text import human_duration, human_size, printable
-from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, state_cell, wrap_line
+from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell, wrap_line
 from tui.evidence import evidence_spans
 from tui.screens.frame import Frame
 from tui.screens.start_job import shown_value
@@ -140,7 +140,7 @@ class DocumentScreen(Frame):
         before, self._opened = self._opened, message.opened
         opened = self._opened
         width = max(20, self.app.size.width - 2)
-        head = [row for line in _head(opened) for row in wrap_line(line, width)][:_HEAD_LINES]
+        head = _head(opened, width)
         self.grow("head", len(head))
         self.bar("head").show(head)
         rows = ListedRows([_field_cells(opened, asked) for asked in opened.asked])
@@ -191,9 +191,7 @@ class DocumentScreen(Frame):
                 Cell(f"   corrected by {kept.user} {stamp}, the model said {shown_value(kept.original)}", DOUBTFUL)
             )
         lines = wrap_line(told, max(20, self.app.size.width - 2))
-        if len(lines) > _FACT_LINES - 1:
-            lines = [*lines[: _FACT_LINES - 2], [*lines[_FACT_LINES - 2], Cell("…")]]
-        self.tell([*lines, []][: _FACT_LINES - 1], self._command(asked, "VALUE"))
+        self.tell([*_at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(asked, "VALUE"))
 
     def _command(self, asked: Field, value: str) -> str:
         words = [self._directory.name, self._opened.entry.name, asked.name]
@@ -297,25 +295,36 @@ class DocumentScreen(Frame):
         self.show_keys(self.query_one(TextPane).place)
 
 
-def _head(opened: Opened) -> Sequence[Line]:
+def _head(opened: Opened, width: int) -> list[list[Cell]]:
+    """What is known of the document as a whole; however long its name is, the reason of a failure has its place."""
+    row, facts = opened.row, _head_facts(opened)
+    about = wrap_line([Cell(opened.entry.name, STRONG), *facts], width)
+    room = _HEAD_LINES - 1 if row is not None and row.error else _HEAD_LINES
+    if len(about) > room:
+        name = Cell(fit(opened.entry.name, width, cut_start=True), STRONG)
+        about = [[name], *_at_most(wrap_line(facts[1:], width), room - 1)]
+    if row is None or not row.error:
+        return about
+    reason = f"{row.error}: {row.error_message}" if row.error_message else row.error
+    return [*about, *_at_most(wrap_line([Cell(reason, BAD)], width), _HEAD_LINES - len(about))]
+
+
+def _at_most(lines: list[list[Cell]], count: int) -> list[list[Cell]]:
+    """So many of the lines; an ellipsis tells that there are more."""
+    return lines if len(lines) <= count else [*lines[: count - 1], [*lines[count - 1], Cell("…")]]
+
+
+def _head_facts(opened: Opened) -> list[Cell]:
     entry, row = opened.entry, opened.row
-    about = [
-        Cell(entry.name, STRONG),
-        Cell("   "),
-        state_cell(entry.state),
-        Cell(f"   {human_size(entry.size_bytes)}", FAINT),
-    ]
+    facts = [Cell("   "), state_cell(entry.state), Cell(f"   {human_size(entry.size_bytes)}", FAINT)]
     if row is not None:
-        about.append(Cell(f"   {row.route.value}", FAINT))
+        facts.append(Cell(f"   {row.route.value}", FAINT))
         tokens = f"{row.prompt_tokens:,} tokens in, {row.completion_tokens:,} out"
         tokens += f", {row.reasoning_tokens:,} reasoning" if row.reasoning_tokens else ""
-        about.append(Cell(f"   {tokens}, {human_duration(row.seconds)}", FAINT))
+        facts.append(Cell(f"   {tokens}, {human_duration(row.seconds)}", FAINT))
         if row.unsafe:
-            about.append(Cell("   unsafe", DOUBTFUL))
-    if row is not None and row.error:
-        reason = f"{row.error}: {row.error_message}" if row.error_message else row.error
-        return [about, [Cell(reason, BAD)]]
-    return [about]
+            facts.append(Cell("   unsafe", DOUBTFUL))
+    return facts
 
 
 def _field_cells(opened: Opened, asked: Field) -> Line:

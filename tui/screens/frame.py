@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from appliance.text import human_count
 from tui.cells import DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
-from tui.widgets.bar import Bar, key_lines, tabs
+from tui.widgets.bar import Bar, has_room, key_lines, tabs
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -46,6 +46,8 @@ class Frame(Screen[None]):
 
     _said: Timer | None = None
     _place = ""
+    _tall_at = 0
+    """The width at which the keys took a line more to leave room for the place; 0 while they do not."""
 
     @property
     def stillroom(self) -> "StillroomApp":
@@ -123,8 +125,16 @@ class Frame(Screen[None]):
         if self.query("Input"):
             self._show_at_bottom(key_lines(self.ASKING_KEYS, self.app.size.width))
             return
-        names = [(key, name) for key, name, _ in self.KEYS if name]
-        self._show_at_bottom(key_lines([*names, *GLOBAL_KEYS], self.app.size.width, self.why_not()), self._place)
+        self._show_at_bottom(self._all_keys(), self._place)
+
+    def _all_keys(self) -> list[Line]:
+        """What the keys do, with room for the place at the end of the last line."""
+        names, width, idle = [(key, name) for key, name, _ in self.KEYS if name], self.app.size.width, self.why_not()
+        lines = key_lines([*names, *GLOBAL_KEYS], width, idle)
+        # Once taller, as long as there is a place: its width changes while one scrolls, and the screen must not jump.
+        tall = bool(self._place) and (self._tall_at == width or not has_room(lines[-1], self._place, width))
+        self._tall_at = width if tall else 0
+        return [*key_lines(names, width, idle), *key_lines(GLOBAL_KEYS, width)] if tall else lines
 
     def _show_at_bottom(self, lines: Sequence[Line], right: str = "") -> None:
         self.grow("keys", len(lines))

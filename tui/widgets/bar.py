@@ -9,6 +9,8 @@ from textual.widget import Widget
 from tui.cells import CURSOR, FAINT, PLAIN, STRONG, Cell, Line, fit, strip_of
 
 _KEY_GAP = 2
+_LEAST_RIGHT = 10
+"""In cells; where less is left, what stands at the right end is left out."""
 
 
 class Bar(Widget):
@@ -36,12 +38,17 @@ class Bar(Widget):
         line = [Cell(" "), *(self._lines[y] if y < len(self._lines) else ())]
         if self._right and y == max(0, len(self._lines) - 1):
             used = sum(cell_len(cell.text) for cell in line)
-            room = width - used - 3
-            if room >= 8:
-                line.append(Cell(fit(self._right, room + 2, right=True)))
+            room = width - used - 1
+            if room >= _LEAST_RIGHT:
+                line.append(Cell(fit(self._right, room, right=True)))
         if sum(cell_len(cell.text) for cell in line) > width:
             line = [Cell(fit("".join(cell.text for cell in line), width), line[-1].style)]
         return strip_of(line, width)
+
+
+def has_room(line: Line, right: str, width: int) -> bool:
+    """Whether a bar so wide shows the whole of `right` at the end of this line."""
+    return 1 + sum(cell_len(cell.text) for cell in line) + max(_LEAST_RIGHT, cell_len(right)) + 1 <= width
 
 
 def tabs(names: Sequence[str], current: str) -> Line:
