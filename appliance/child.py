@@ -21,6 +21,7 @@ _START = (
     "serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))"
 )
 _MAX_MESSAGE_BYTES = 256 << 20
+_LENGTH_BYTES = 8
 _PR_SET_PDEATHSIG = 1
 
 Message = dict[str, Any]
@@ -88,15 +89,19 @@ class Child:
         except (EOFError, OSError, ValueError) as error:
             raise ChildDied(self._status()) from error
 
-    def receive_bytes(self) -> bytes:
-        """The next message as it came, for what is no JSON.
+    def receive_bytes(self) -> bytearray:
+        """What the child wrote with `send_bytes`.
 
         Raises:
-            ChildDied: The child ended.
+            ChildDied: The child ended, or claims to write more than a message may be.
         """
+        descriptor = self.connection.fileno()
         try:
-            return self.connection.recv_bytes(_MAX_MESSAGE_BYTES)
-        except (EOFError, OSError) as error:
+            length = int.from_bytes(_read_exactly(descriptor, _LENGTH_BYTES), "big")
+            if length > _MAX_MESSAGE_BYTES:
+                raise ValueError("the message is too long")
+            return _read_exactly(descriptor, length)
+        except (EOFError, OSError, ValueError) as error:
             raise ChildDied(self._status()) from error
 
     def kill(self) -> None:
@@ -129,6 +134,28 @@ class Child:
 def send(connection: Connection, message: Message) -> None:
     """Writes one message as JSON."""
     connection.send_bytes(json.dumps(message).encode())
+
+
+def send_bytes(connection: Connection, data: bytearray) -> None:
+    """Writes what is no JSON, and leaves no copy of it in memory.
+
+    `Connection.send_bytes` joins a short message to its length, and what it joined stays behind in freed memory.
+    """
+    for part in (len(data).to_bytes(_LENGTH_BYTES, "big"), data):
+        left = memoryview(part)
+        while left:
+            left = left[os.write(connection.fileno(), left) :]
+
+
+def _read_exactly(descriptor: int, size_bytes: int) -> bytearray:
+    data = bytearray(size_bytes)
+    left = memoryview(data)
+    while left:
+        size = os.readv(descriptor, [left])
+        if not size:
+            raise EOFError
+        left = left[size:]
+    return data
 
 
 def receive(connection: Connection) -> Message:

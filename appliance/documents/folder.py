@@ -117,18 +117,19 @@ def hash_descriptor(descriptor: int, deadline: float = math.inf) -> str:
     """
     digest = hashlib.sha256()
     position = 0
+    # One buffer, cleared at the end: the reader process must not hand a document's bytes on to what it forks.
+    buffer = bytearray(max(1, min(os.fstat(descriptor).st_size, _HASH_CHUNK_BYTES)))
+    view = memoryview(buffer)
     try:
-        # One buffer, cleared at the end: the reader process must not hand a document's bytes on to what it forks.
-        buffer = bytearray(max(1, min(os.fstat(descriptor).st_size, _HASH_CHUNK_BYTES)))
-        view = memoryview(buffer)
         while size := os.preadv(descriptor, [buffer], position):
             digest.update(view[:size])
             position += size
             if time.monotonic() > deadline:
                 raise TimeoutError
-        view[:] = bytes(len(buffer))
     except TimeoutError:
         raise
     except OSError as error:
         raise DocumentError(Problem.UNREADABLE, f"the file cannot be read: {error.strerror}") from error
+    finally:
+        view[:] = bytes(len(buffer))
     return digest.hexdigest()

@@ -62,7 +62,16 @@ def send_answer(link: socket.socket, answer: bytes) -> None:
 
 def _receive_exactly(link: socket.socket, size_bytes: int, deadline: float) -> bytearray:
     received = bytearray(size_bytes)
-    left = memoryview(received)
+    try:
+        _fill(memoryview(received), link, deadline)
+    except BaseException:
+        # Half an answer is text of a document too.
+        received[:] = bytes(size_bytes)
+        raise
+    return received
+
+
+def _fill(left: memoryview, link: socket.socket, deadline: float) -> None:
     while left:
         left_seconds = deadline - time.monotonic()
         if left_seconds <= 0:
@@ -77,4 +86,3 @@ def _receive_exactly(link: socket.socket, size_bytes: int, deadline: float) -> b
         if not size:
             raise EOFError
         left = left[size:]
-    return received

@@ -102,6 +102,15 @@ def _overdue(sha256: str | None, limit_seconds: float) -> _Finding:
     return _Finding(sha256, problem=Problem.TIMEOUT, message=f"reading took longer than {limit_seconds:g} s")
 
 
+def _begins_native(descriptor: int) -> bool:
+    """Whether a document needs native code by its first bytes."""
+    start = bytearray(max(map(len, _NATIVE_STARTS)))
+    os.preadv(descriptor, [start], 0)
+    native = start.startswith(_NATIVE_STARTS)
+    start[:] = bytes(len(start))
+    return native
+
+
 class _Readers:
     """The parsers of this process and the rules of their use."""
 
@@ -149,13 +158,13 @@ class _Readers:
         deadline = time.monotonic() + self._setting.limits.timeout_seconds
         try:
             sha256 = hash_descriptor(descriptor, deadline)
-            start = os.pread(descriptor, 8, 0)
+            native = _begins_native(descriptor)
         except DocumentError as error:
             return _Finding(None, problem=error.problem, message=error.message)
         except TimeoutError:
             return _overdue(None, self._setting.limits.timeout_seconds)
         finding = _Finding(sha256, bytearray(APART))
-        if not start.startswith(_NATIVE_STARTS):
+        if not native:
             finding = self._ask_shared(sha256, descriptor, deadline)
         if finding.answer == APART:
             finding = self._ask_alone(self._setting, sha256, descriptor, deadline)
@@ -212,7 +221,7 @@ class _Readers:
 
 
 def serve_reader(connection: Connection) -> None:
-    """Takes descriptors from the supervisor, answers each with a header in JSON and a parser's answer."""
+    """Takes descriptors from the supervisor, gives a parser's answer for each, then what this process found in JSON."""
     start = child.receive(connection)
     limits = ParserLimits(
         float(start["timeout_seconds"]), int(start["memory_bytes"]), float(start["recognition_seconds"])
@@ -235,10 +244,10 @@ def serve_reader(connection: Connection) -> None:
             finding = _Finding(None) if refusal else readers.read(descriptors[0])
         finally:
             os.close(descriptors[0])
-        header = {
+        child.send_bytes(connection, finding.answer)
+        # What is forked later must not find the text in memory: whoever has the facts knows that it is gone.
+        finding.answer[:] = bytes(len(finding.answer))
+        facts = {
             "sha256": finding.sha256, "problem": finding.problem, "message": finding.message, "refused": refusal
         }  # fmt: skip
-        connection.send_bytes(json.dumps(header).encode())
-        connection.send_bytes(finding.answer)
-        # What is forked later must not find the text in memory.
-        finding.answer[:] = bytes(len(finding.answer))
+        child.send(connection, facts)

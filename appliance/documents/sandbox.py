@@ -30,6 +30,9 @@ _KEPT_VARIABLES = (
 """A document gets nothing else of the environment to see, which may hold keys."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 """A reader process forks, so its libraries must not start threads when they are imported."""
+_BIND_NOW = {"LD_BIND_NOW": "1"}
+"""A function that is bound at its first call leaves the vector registers on the stack: a piece of what was copied last,
+which may be a document, for all that is forked later."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Reader:
 
     def _start_child(self) -> child.Child:
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-        started = child.Child(_TARGET, environment=kept | _ONE_THREAD)
+        started = child.Child(_TARGET, environment=kept | _ONE_THREAD | _BIND_NOW)
         limits = self.limits
         started.send(
             {
@@ -149,7 +152,7 @@ class Reader:
             self.close()
             return ReadReply(None, problem=Problem.TIMEOUT, message="the reader process did not answer in time")
         try:
-            facts, answer = self._child.receive(), self._child.receive_bytes()
+            answer, facts = self._child.receive_bytes(), self._child.receive()
         except child.ChildDied as death:
             self.close()
             return ReadReply(None, problem=Problem.READER_DIED, message=f"the reader was {death.reason()}")
@@ -212,7 +215,7 @@ def probe_sandbox(limits: ReaderLimits | None = None) -> SandboxReport:
         reader.close()
 
 
-def _reply(sha256: str | None, answer: bytes) -> ReadReply:
+def _reply(sha256: str | None, answer: bytes | bytearray) -> ReadReply:
     """A parser's answer, none of which is believed before it was looked at."""
     try:
         facts, _, text = answer[1:].partition(b"\0")
