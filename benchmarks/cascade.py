@@ -26,6 +26,7 @@ from pathlib import Path
 from appliance.errors import ApplianceError
 from appliance.routing.thresholds import Unit, choose, least_for_fallback_accuracy, make_curve
 from benchmarks.banking77 import (
+    BALANCE,
     DATA_DIR,
     TEST_ROWS,
     Question,
@@ -135,7 +136,7 @@ def student_answers(questions: Sequence[Question], seed: int, cache_dir: Path, q
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     labels = sorted({question.teacher for question in questions if question.teacher is not None})
-    artifact_dir = distil(work_dir, train, labels, seed, Setting(1.0, quick))
+    artifact_dir = distil(work_dir, train, labels, seed, Setting(BALANCE, quick))
     rows, _ = run_folder(work_dir, artifact_dir, test)
     answers = [_answered(question, row) for question, row in zip(test, rows, strict=True)]
     path.write_text(json.dumps([asdict(answer) for answer in answers]), encoding="utf-8")
