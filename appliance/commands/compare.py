@@ -17,6 +17,7 @@ from appliance.settings import Settings, load_settings
 from appliance.text import printable
 
 if TYPE_CHECKING:
+    from appliance.comparison.preparing import CompareRequest
     from appliance.comparison.running import Progress
 
 _SHOWN = 20
@@ -61,6 +62,7 @@ class Shown:
 )  # fmt: skip
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Also write a report.")
 @click.option("--values/--no-values", default=True, help="Whether the report holds values from the documents.")
+@click.option("--dry-run", is_flag=True, help="Print exactly what would leave for the frontiers, and send nothing.")
 @click.option("--detach", is_flag=True, help="Run it in the background; it outlives this terminal.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def command(
@@ -79,6 +81,7 @@ def command(
     keep_text: str,
     html_path: Path | None,
     values: bool,
+    dry_run: bool,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -93,6 +96,9 @@ def command(
     request = CompareRequest(
         task, documents, _listed(models), asked, sample, gold_path, margin, price_per_hour, keep_text
     )
+    if dry_run:
+        _show_leaving(settings, request)
+        return
     if detach:
         from appliance.comparison.view import start_comparison
 
@@ -103,6 +109,20 @@ def command(
     _run(
         settings, directory, Shown(as_json, html_path, values, bool(tiers), worth), Caps(cap_documents, money=cap_money)
     )
+
+
+def _show_leaving(settings: Settings, request: "CompareRequest") -> None:
+    """Prints the requests of every frontier, one after the other."""
+    from appliance.commands.leaving import read_each, show_leaving
+    from appliance.comparison.preparing import chosen_documents
+    from appliance.tasks.task import load_task
+
+    if not request.frontiers:
+        raise UsageError("no frontier is named, so nothing would leave", "name one with `--frontier NAME`")
+    task, paths = load_task(request.task_path), [found.path for found in chosen_documents(request)]
+    for named in request.frontiers:
+        name, _, effort = named.partition(":")
+        show_leaving(settings, task, name, read_each(request.documents_dir.absolute(), paths), effort)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -12,12 +11,11 @@ import click
 
 from appliance.errors import NotAllGood, UsageError
 from appliance.settings import Settings, load_settings
-from appliance.text import human_count, human_size, printable
+from appliance.text import human_count, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from appliance.documents.sandbox import ReadReply
     from appliance.routing.egress_log import Record
     from appliance.routing.egress_state import EgressState
 
@@ -55,7 +53,9 @@ def show_command(run: str, document: str, day: str, limit: int, body: int | None
 
     directory = egress_dir(_settings())
     if body is not None:
-        _print_bytes(read_body(directory, body))
+        from appliance.commands.leaving import print_bytes
+
+        print_bytes(read_body(directory, body))
         return
     shown = islice(requests(directory, Filter(run, document, day)), limit or None)
     count = 0
@@ -116,60 +116,22 @@ def preview_command(task: Path, documents: Path, frontier: str, limit: int) -> N
     TASK is a task file or folder. Each request is one line of JSON. The policy must allow it; documents that masking
     would withhold are named on stderr.
     """
-    from appliance.engines.engine import Request
-    from appliance.engines.frontier import Withheld
-    from appliance.routing.egress import checked, preview
+    from appliance.commands.leaving import read_each, show_leaving
     from appliance.tasks.task import load_task
 
-    settings = _settings()
-    loaded = load_task(task)
-    checked(settings, loaded, frontier)
-    shown, staying, size_bytes = 0, 0, 0
-    for name, reply in islice(_read_all(documents), limit or None):
-        try:
-            if reply.problem is not None:
-                raise Withheld(reply.problem.value, reply.message)
-            body, masked = preview(settings, loaded, frontier, Request(name, reply.text))
-        except Withheld as withheld:
-            staying += 1
-            click.echo(printable(f"{name} stays here: {withheld.message} ({withheld.name})"), err=True)
-            continue
-        if shown:
-            _print_bytes(b"\n")
-        _print_bytes(body)
-        shown, size_bytes = shown + 1, size_bytes + len(body)
-        counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in masked.items()) or "nothing"
-        click.echo(printable(f"{name}: {human_size(len(body))}, masked: {counts}"), err=True)
-    click.echo(f"{human_count(shown, 'document')} with {human_size(size_bytes)} would leave", err=True)
-    if staying:
-        raise NotAllGood(f"{human_count(staying, 'document')} would stay on this machine")
+    show_leaving(_settings(), load_task(task), frontier, islice(read_each(*_named(documents)), limit or None))
 
 
-def _read_all(documents: Path) -> "Iterator[tuple[str, ReadReply]]":
-    """The text of a file, or of every file of a folder, with its name."""
-    from appliance.documents.folder import document_name, walk
-    from appliance.documents.problems import DocumentError
-    from appliance.documents.sandbox import Reader, ReaderLimits, ReadReply
+def _named(documents: Path) -> "tuple[Path, Iterable[bytes]]":
+    """A folder and the files of it that are meant: the one file, or all."""
+    from appliance.documents.folder import walk
 
     if documents.is_dir():
         folder = documents.absolute()
-        paths: Iterable[bytes] = (found.path for found in walk(folder))
-    elif documents.is_file():
-        folder, paths = documents.parent.absolute(), [os.fsencode(documents.name)]
-    else:
-        raise UsageError(f"no document at {documents}", "name a file or a folder")
-    reader = Reader(ReaderLimits())
-    try:
-        for path in paths:
-            try:
-                reader.start(folder, path)
-                assert reader.connection is not None
-                reader.connection.poll(reader.limits.longest_wait_seconds)
-                yield document_name(path), reader.finish()
-            except DocumentError as error:
-                yield document_name(path), ReadReply(None, problem=error.problem, message=error.message)
-    finally:
-        reader.close()
+        return folder, (found.path for found in walk(folder))
+    if documents.is_file():
+        return documents.parent.absolute(), [os.fsencode(documents.name)]
+    raise UsageError(f"no document at {documents}", "name a file or a folder")
 
 
 _HEADER = (
@@ -215,15 +177,6 @@ def _state_lines(state: "EgressState") -> list[str]:
         f" {human_count(today.tokens, 'token')}, money {today.money:.4f}"
     )
     return lines
-
-
-def _print_bytes(data: bytes) -> None:
-    """Exactly these bytes to a file or a pipe; made safe where a person looks at them."""
-    if sys.stdout.isatty():
-        print(printable(data.decode("utf-8", "replace")))
-        return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
 
 
 def _settings() -> Settings:

@@ -94,6 +94,12 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
     return _make(settings, config, path.read_bytes(), chosen)
 
 
+def chosen_documents(request: CompareRequest) -> list[FoundDocument]:
+    """The documents that the comparison would take, in path order."""
+    gold = read_gold(request.gold_path, load_task(request.task_path)) if request.gold_path else {}
+    return _choose(request.documents_dir, request.sample, set(gold))[0]
+
+
 def _make(settings: Settings, config: ComparisonConfig, task_text: bytes, chosen: list[NewDocument]) -> Path:
     directory = comparisons_dir(settings) / config.id
     if directory in comparison_dirs(settings):

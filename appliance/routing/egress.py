@@ -56,8 +56,7 @@ def open_frontier(settings: Settings, task: Task, name: str, options: EgressOpti
             f"nothing is sent to frontier {name} without the flag of the command", "add it, if documents may leave"
         )
     config, policy = checked(settings, task, name, options.system_dir)
-    if options.effort:
-        config = replace(config, choice=replace(config.choice, effort=options.effort))
+    config = _with_effort(config, options.effort)
     key = read_key(config.endpoint, os.environ)
     gate = EgressGate(settings, policy, config, task, options)
     gate.key = key
@@ -76,16 +75,24 @@ def checked(settings: Settings, task: Task, name: str, system_dir: Path = SYSTEM
     return config, policy
 
 
+def _with_effort(config: FrontierConfig, effort: str) -> FrontierConfig:
+    return replace(config, choice=replace(config.choice, effort=effort)) if effort else config
+
+
 def preview(
-    settings: Settings, task: Task, name: str, request: Request, system_dir: Path = SYSTEM_DIR
+    settings: Settings, task: Task, name: str, request: Request, system_dir: Path = SYSTEM_DIR, effort: str = ""
 ) -> tuple[bytes, dict[str, int]]:
     """The body that would leave for one document, and how much of each kind was masked; nothing is sent or recorded.
+
+    Args:
+        effort: Reasoning effort in place of the configured one.
 
     Raises:
         UsageError: The policy would not let it leave.
         Withheld: This document would be withheld.
     """
     config, policy = checked(settings, task, name, system_dir)
+    config = _with_effort(config, effort)
     masker = Masker(task, policy.masking, installation_key(egress_dir(settings)), policy.path)
     cleared = masker.mask(request.text, request.known if isinstance(request, FrontierRequest) else {})
     return request_body(config, task, request, cleared), cleared.masked
