@@ -26,6 +26,8 @@ from tests.tui.terminal import Program  # noqa: E402
 
 STARTS = 7
 IDLE_SECONDS = 20.0
+LIVE_DOCUMENTS = 50_000
+"""So many that the job is at work as long as it is watched."""
 LIVE_SECONDS = 20.0
 JUMPS = 9
 _BATCH = 10_000
@@ -137,8 +139,11 @@ def measure(documents: int) -> dict[str, float]:
         painted = first_paint(scene)
         idle_bytes = idle(scene)
         folder = scene.folder("letters")
-        folder.write_orders(9_999)
+        folder.write_orders(LIVE_DOCUMENTS)
         live_bytes, watched = live(scene, folder)
+    with tempfile.TemporaryDirectory() as root:
+        # A home of its own: the list has one job, and it is chosen.
+        scene = Scene(Path(root))
         fill(scene, documents)
         took = jumps(scene, documents)
     return {
