@@ -47,6 +47,8 @@ from appliance.documents.preloading import preload_readers, preload_text_recogni
 from appliance.documents.problems import DocumentError, Problem
 from appliance.settings import SandboxPolicy
 
+_LEVEL_TRIES = 3
+"""Parsers that may die before they say how they are confined."""
 _START_SECONDS = 30.0
 """For a fork to confine itself, on a machine that is busy."""
 _NATIVE_STARTS = (b"%PDF-", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
@@ -132,11 +134,13 @@ class _Readers:
         """Why this machine must not read documents; empty where it may."""
         if self._setting.policy is SandboxPolicy.BEST_EFFORT:
             return ""
-        try:
-            return level_from_values(self._told(LEVEL)).required_missing
-        except (EOFError, Overdue, TooLong):
-            self._end_shared()
-            return "no parser could be confined"
+        for _ in range(_LEVEL_TRIES):
+            try:
+                return level_from_values(self._told(LEVEL)).required_missing
+            except (EOFError, Overdue, TooLong):
+                # Whoever kills one parser, as the kernel does when memory is short, says nothing about the machine.
+                self._end_shared()
+        return "no parser could be confined"
 
     def probe(self) -> dict[str, object]:
         """The level that a parser reaches, and what it could not do."""
