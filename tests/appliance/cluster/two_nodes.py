@@ -18,6 +18,8 @@ def main() -> None:
     # Ray puts sockets there, whose paths may not be long.
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as temp_dir:
         options = {"num_cpus": 1, "include_dashboard": False, "temp_dir": temp_dir, "node_ip_address": "127.0.0.1"}
+        # Ray writes its address there, and does not make the folder where its sessions lie elsewhere.
+        os.makedirs("/tmp/ray", exist_ok=True)
         cluster = Cluster(initialize_head=True, head_node_args=options)
         try:
             cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
