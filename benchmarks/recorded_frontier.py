@@ -84,6 +84,9 @@ class RecordedFrontier:
     modes: dict[str, str] = field(default_factory=dict)
     """Text -> mode, for every request with that text."""
     requests: list[Seen] = field(default_factory=list)
+    """Those that arrived whole."""
+    cut_short: list[bytes] = field(default_factory=list)
+    """What arrived of the bodies whose client went away before the end."""
     most_in_flight: int = 0
 
     def __post_init__(self) -> None:
@@ -204,7 +207,12 @@ class _Handler(BaseHTTPRequestHandler):
         frontier = self.server.frontier
         length = int(self.headers.get("content-length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        seen = Seen(self.path, headers, self.rfile.read(length), time.monotonic())
+        body = self.rfile.read(length)
+        if len(body) < length:  # The client was killed on the way: nobody is left to answer.
+            self.close_connection = True
+            frontier.cut_short.append(body)
+            return
+        seen = Seen(self.path, headers, body, time.monotonic())
         mode = frontier.arrived(seen)
         try:
             frontier.gather()

@@ -1,6 +1,7 @@
 """The recorded frontier: it replays what GPT-4 and GPT-3.5 answered, over the real client, and fails on demand."""
 
 import json
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -47,6 +48,16 @@ def test_agreement_with_gold_is_that_of_the_recording(shared_data: Path) -> None
         answers = recorded_answers(shared_data / "banking77_gpt4", model)
         right = Counter(answers[str(row["text"])] == {"label": row["gold"]} for row in rows)
         assert right[True] / len(rows) == pytest.approx(share, abs=0.002)
+
+
+def test_a_request_whose_client_goes_away_is_kept_apart() -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 40\r\n\r\n"
+    with RecordedFrontier({}) as frontier:
+        with socket.create_connection(("127.0.0.1", frontier.port)) as connection:
+            connection.sendall(head + b'{"model"')
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""
+        assert (frontier.requests, frontier.cut_short) == ([], [b'{"model"'])
 
 
 def test_modes_of_single_texts_and_of_the_next_requests(home_dir: Path) -> None:

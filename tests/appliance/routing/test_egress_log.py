@@ -355,6 +355,9 @@ list(engine.answer(Request(text, text) for text in list(ANSWERS) * 50))
         arrived = [hashlib.sha256(request.body).hexdigest() for request in bench.frontier.requests]
         for sha256 in set(arrived):
             assert recorded.count(sha256) >= arrived.count(sha256)
+        kept = [body_path(bench.egress_dir, sha256).read_bytes() for sha256 in set(recorded)]
+        for part in list(bench.frontier.cut_short):
+            assert any(body.startswith(part) for body in kept)
         # At most one request of each thread was recorded and did not arrive.
         assert len(recorded) - len(arrived) <= 4 * (kill + 1)
     assert bench.ask(classify_task(), "question 0")[0].answer == {"label": "cards"}
