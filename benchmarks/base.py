@@ -46,7 +46,6 @@ FORM = "form"
 """Genre of forms with random labels: each is a genre of its own that exists only once."""
 LONGEST_RUN = 10
 """Words of the longest run that is tried when a true value is looked for in a document."""
-
 INVOICE_FIELDS = (
     ("issuer", "name of the seller", Comparator.TEXT),
     ("invoice_number", "invoice number", Comparator.TEXT),
@@ -140,11 +139,11 @@ def generated_cases(ways: Sequence[str], seed: int) -> Iterator[Case]:
         number += 1
 
 
-def bill_cases(count: int) -> Iterator[Case]:
+def bill_cases(count: int, seed: int) -> Iterator[Case]:
     """The demo's own question about utility bills."""
     task = load_task(DEMO_DIR)
     task = replace(task, fields=tuple(replace(field, comparator=Comparator.EXACT) for field in task.fields))
-    for number, bill in enumerate(draw_bills(SEED, count, "test")):
+    for number, bill in enumerate(draw_bills(seed, count, "test")):
         gold: Answer = {name: spaced(value) for name, value in truth_of(bill).items()}
         yield Case(f"{number}", bill.genre, bill.text, task, gold)
 
@@ -202,11 +201,11 @@ def make_part(name: str, options: argparse.Namespace, tokenizer: FileTokenizer) 
     count: int = options.documents
     match name:
         case "known":
-            return fitting(generated_cases(TRAINING_WAYS, SEED), count, tokenizer)
+            return fitting(generated_cases(TRAINING_WAYS, options.seed), count, tokenizer)
         case "new_ways":
-            return fitting(generated_cases(HELD_OUT_WAYS, SEED + 1), count, tokenizer)
+            return fitting(generated_cases(HELD_OUT_WAYS, options.seed + 1), count, tokenizer)
         case "kept_out_genre":
-            return fitting(bill_cases(count), count, tokenizer)
+            return fitting(bill_cases(count, options.seed), count, tokenizer)
         case "invoices_pdf":
             return real_part(options.data / name, invoice_cases, count, tokenizer)
         case _:
@@ -359,7 +358,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     record: dict[str, object] = {
         "base_sha256": base_hash(options.base),
         "parameters": sum(weights.numel() for weights in model.parameters()),
-        "seed": SEED,
+        "seed": options.seed,
         "date": datetime.now(UTC).date().isoformat(),
         "threads": options.threads,
     }
@@ -371,11 +370,11 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 
 
 def keep(record: dict[str, object], path: Path) -> None:
-    """Puts the figures into the file as `judged`; parts that were judged before, of the same base, stay."""
+    """Puts the figures into the file as `judged`; parts that were judged before, of the same base and seed, stay."""
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     before = known.get("judged", {})
-    same_base = before.get("base_sha256") == record["base_sha256"]
-    judged = {**before, **record} if same_base else record
+    of_same = all(before.get(key) == record[key] for key in ("base_sha256", "seed"))
+    judged = {**before, **record} if of_same else record
     path.write_text(json.dumps(known | {"judged": judged}, indent=1) + "\n", encoding="utf-8")
 
 
@@ -387,8 +386,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the real sets")
     parser.add_argument("--documents", type=int, default=300, help="most documents of a part")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--seed", type=int, default=SEED, help="another one draws other documents")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--out", type=Path, help="put the figures into this file as `judged`, too")
+    parser.add_argument("--out", type=Path, help="file to put the figures into, as `judged`")
     options = parser.parse_args()
     record = run(options)
     if options.out:
