@@ -358,23 +358,22 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     record: dict[str, object] = {
         "base_sha256": base_hash(options.base),
         "parameters": sum(weights.numel() for weights in model.parameters()),
-        "seed": options.seed,
         "date": datetime.now(UTC).date().isoformat(),
         "threads": options.threads,
     }
     began = time.monotonic()
     for name in options.parts:
-        record[name] = measure(name, make_part(name, options, tokenizer), model, tokenizer)
+        record[name] = {"seed": options.seed} | measure(name, make_part(name, options, tokenizer), model, tokenizer)
     record["seconds"] = round(time.monotonic() - began, 1)
     return record
 
 
 def keep(record: dict[str, object], path: Path) -> None:
-    """Puts the figures into the file as `judged`; parts that were judged before, of the same base and seed, stay."""
+    """Puts the figures into the file as `judged`; parts that were judged before, of the same base, stay."""
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     before = known.get("judged", {})
-    of_same = all(before.get(key) == record[key] for key in ("base_sha256", "seed"))
-    judged = {**before, **record} if of_same else record
+    same_base = before.get("base_sha256") == record["base_sha256"]
+    judged = {**before, **record} if same_base else record
     path.write_text(json.dumps(known | {"judged": judged}, indent=1) + "\n", encoding="utf-8")
 
 
