@@ -34,7 +34,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA_DIR = ROOT.parent / "shared" / "data"
 CONTRACTS = "cuad pdf"
 """Name of the second corpus in the table: PDF files of contracts, whose text is known."""
-FEWEST_REFERENCES = 5
+ENOUGH_RECALL = 0.98
+"""What each contract's text must reach."""
 
 TEXT = "text"
 _NO_READER = frozenset(("doc", "xls", "ppt", "zip", "xml", "p7s"))
@@ -194,7 +195,7 @@ def read_all(samples: Iterable[Sample], limits: ReaderLimits) -> list[Outcome]:
         try:
             reader.start(sample.folder, sample.file.encode())
             assert reader.connection is not None
-            reader.connection.poll(limits.timeout_seconds)
+            reader.connection.poll(limits.longest_wait_seconds)
             reply = reader.finish()
             found, message, text = reply.problem or TEXT, reply.message, reply.text
         except DocumentError as error:
@@ -285,6 +286,35 @@ def print_faults(outcomes: Iterable[Outcome], below: float) -> None:
             print(f"{outcome.sample.file}: {outcome.found} {grade} {outcome.message}", file=sys.stderr)
 
 
+def contract_figures(tally: Tally) -> dict[str, object]:
+    """How many contracts have all their words, and the one that lacks most."""
+    recalls = [outcome.recall or 0.0 for outcome in tally.outcomes]
+    numbers: dict[str, object] = {
+        "files": len(recalls),
+        "at_least_098": sum(found >= ENOUGH_RECALL for found in recalls),
+        "least_recall": min(recalls),
+        "median_recall": median(recalls),
+        "recall": {Path(one.sample.file).stem: round(one.recall or 0.0, 4) for one in tally.outcomes},
+    }
+    if tally.peer:
+        theirs = [outcome.recall or 0.0 for outcome in tally.peer]
+        numbers["peer_at_least_098"] = sum(found >= ENOUGH_RECALL for found in theirs)
+        numbers["peer_least_recall"] = min(theirs)
+        numbers["peer_median_recall"] = median(theirs)
+    return numbers
+
+
+def print_contracts(tally: Tally) -> None:
+    """Each contract by itself, the one that lacks most first."""
+    numbers = contract_figures(tally)
+    print(
+        f"\ncontracts: {numbers['at_least_098']} of {numbers['files']} with a word recall of at least {ENOUGH_RECALL},"
+        f" least {numbers['least_recall']:.3f}"
+    )
+    for outcome in sorted(tally.outcomes, key=lambda outcome: (outcome.recall or 0.0, outcome.sample.file)):
+        print(f"{outcome.recall or 0.0:.4f}  {Path(outcome.sample.file).stem}")
+
+
 def totals(by_format: dict[str, Tally]) -> dict[str, object]:
     """One object for machines."""
     numbers = {name: figures(tally) for name, tally in by_format.items()}
@@ -296,6 +326,7 @@ def totals(by_format: dict[str, Tally]) -> dict[str, object]:
         "wrong_class": sum(not outcome.fits for outcome in corpus),
         "median_recall": {name: found["median_recall"] for name, found in numbers.items() if found["references"]},
         "formats": numbers,
+        "cuad": contract_figures(by_format[CONTRACTS]) if CONTRACTS in by_format else None,
     }
 
 
@@ -319,6 +350,8 @@ def main() -> int:
         return error.exit_code
     by_format = tallies(outcomes, peer)
     print_table(by_format)
+    if CONTRACTS in by_format:
+        print_contracts(by_format[CONTRACTS])
     if options.faults is not None:
         print_faults(outcomes, options.faults)
     if options.json:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import ApplianceError, UsageError
+from appliance.documents.sandbox import ReaderLimits, ReadReply, read_files
+from appliance.errors import ApplianceError
 from appliance.tasks.linecode import Answer
 from training.records import KNOWN_KEYS, Record, read_records
 from training.rows import Row, read_rows, row_line, text_hash, write_lines
@@ -33,8 +35,16 @@ class Collected:
     """One message for each record that could not be used, with file and line."""
 
 
+@dataclass(frozen=True)
+class Documents:
+    """The folder whose documents the records name, and how they are read."""
+
+    folder: Path | None = None
+    limits: ReaderLimits = field(default_factory=ReaderLimits)
+
+
 def collect_recorded(
-    task: "Task", task_folder: Path, recorded: Path, documents_dir: Path | None = None, teacher: str = ""
+    task: "Task", task_folder: Path, recorded: Path, documents: Documents | None = None, teacher: str = ""
 ) -> Collected:
     """Adds recorded answers to `teacher/answers.jsonl`; doing it again adds nothing.
 
@@ -43,14 +53,17 @@ def collect_recorded(
 
     Raises:
         UsageError: The file is neither JSON Lines nor CSV, or is no file of this task.
+        ResourceError: The sandbox of the readers lacks a required part on this machine.
     """
     answers_path = task_folder / ANSWERS
     rows = read_rows(answers_path) if answers_path.is_file() else []
     known = {content_key(row) for row in rows}
     done = Collected()
-    for number, record in read_records(recorded, [asked.name for asked in task.asked]):
+    records = list(read_records(recorded, [asked.name for asked in task.asked]))
+    found = _read_all([record for _, record in records], documents or Documents())
+    for number, record in records:
         try:
-            row = make_row({"teacher": teacher, **record}, documents_dir)
+            row = make_row({"teacher": teacher, **record}, found)
         except ApplianceError as error:
             done.bad.append(f"{recorded.name}:{number}: {error.message}")
             continue
@@ -72,12 +85,19 @@ def content_key(row: Row) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def make_row(record: Record, documents_dir: Path | None) -> Row:
+def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> Row:
     """A row from a recorded answer.
+
+    Args:
+        documents: What came of each document that records name.
 
     Raises:
         BadRecord: Something in it is missing, of the wrong kind, or its document cannot be read.
     """
+    try:  # a name that is no UTF-8 on disk is written with half pairs; nothing else may hold one
+        json.dumps({**record, "document": ""}, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadRecord("it holds half of a surrogate pair, which is no character") from error
     unknown = sorted(set(record) - set(KNOWN_KEYS))
     if unknown:
         raise BadRecord(f"unknown key {unknown[0]!r}; known are {', '.join(KNOWN_KEYS)}")
@@ -91,7 +111,7 @@ def make_row(record: Record, documents_dir: Path | None) -> Row:
         digest = text_hash(text)
         name = name or str(record.get("id") or f"text-{digest[:12]}")
     elif isinstance(name, str):
-        text, digest = _read(name, documents_dir)
+        text, digest = _text_of(name, documents[name])
     else:
         raise BadRecord("neither document nor text is given")
     source = record.get("source") or "teacher"
@@ -142,22 +162,47 @@ def _value(value: object) -> str | list[str] | None:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _read(name: str, documents_dir: Path | None) -> tuple[str, str]:
-    """Text and SHA-256 of a document below the folder."""
-    from appliance.documents.reading import read_document
+def _read_all(records: list[Record], documents: Documents) -> dict[str, ReadReply | BadRecord]:
+    """What came of the documents that records name without giving their text; each is read once."""
+    named = (record.get("document") for record in records if not isinstance(record.get("text"), str))
+    found: dict[str, ReadReply | BadRecord] = {}
+    places: dict[str, bytes] = {}
+    for name in named:
+        if isinstance(name, str) and name not in found and name not in places:
+            try:
+                places[name] = _place(name, documents.folder)
+            except BadRecord as error:
+                found[name] = error
+    if documents.folder is not None and places:
+        replies = read_files(documents.folder.resolve(), places.values(), documents.limits)
+        found |= {name: reply for name, (_, reply) in zip(places, replies, strict=True)}
+    return found
 
-    if documents_dir is None:
+
+def _place(name: str, folder: Path | None) -> bytes:
+    """Where a named document lies below the folder, links followed.
+
+    Raises:
+        BadRecord: It is no file below the folder.
+    """
+    if folder is None:
         raise BadRecord(f"the text of {name} is not given, and no folder of documents either")
-    path = documents_dir / name
     try:
-        inside = path.resolve(strict=True).is_relative_to(documents_dir.resolve(strict=True))
-        if not inside or not path.is_file():
-            raise BadRecord(f"{name} is not a file below {documents_dir.name}")
-        data = path.read_bytes()
-        return read_document(data).text, hashlib.sha256(data).hexdigest()
+        root = folder.resolve(strict=True)
+        path = (root / name).resolve(strict=True)
+        if not path.is_relative_to(root) or not path.is_file():
+            raise BadRecord(f"{name} is not a file below {folder.name}")
+        return os.fsencode(path.relative_to(root))
     except OSError as error:
         raise BadRecord(f"{name} cannot be read: {os.strerror(error.errno) if error.errno else error}") from error
-    except UsageError:
-        raise
-    except ApplianceError as error:
-        raise BadRecord(f"{name}: {error.message}") from error
+    except ValueError as error:  # a zero byte or half a character, which no file name has
+        raise BadRecord(f"{name!r} is no name of a file") from error
+
+
+def _text_of(name: str, found: ReadReply | BadRecord) -> tuple[str, str]:
+    """Text and SHA-256 of a document that was read."""
+    if isinstance(found, BadRecord):
+        raise found
+    if found.problem is not None or found.sha256 is None:
+        raise BadRecord(f"{name}: {found.message}")
+    return found.text, found.sha256

@@ -20,6 +20,8 @@ class Attachment:
     mail: "MailParts | None" = None
     shown_inside: bool = False
     """Whether the body shows it: a logo in a signature, mostly."""
+    left_out: str = ""
+    """Why a mail that is attached cannot be read."""
 
 
 @dataclass
@@ -64,6 +66,8 @@ def mail_text(mail: MailParts, read_inner: InnerReader, depth: int = 0) -> tuple
 def _attachment_text(attachment: Attachment, read_inner: InnerReader, depth: int) -> tuple[str, list[str]]:
     if attachment.mail is not None:
         return mail_text(attachment.mail, read_inner, depth + 1)
+    if attachment.left_out:
+        return "", [f"left out: {attachment.left_out}"]
     if attachment.data is None or depth >= MAX_DEPTH:
         return "", ["left out: it lies in too many mails or cannot be taken out"]
     if attachment.shown_inside and attachment.data[:8].startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")):

@@ -38,8 +38,8 @@ class ParserLimits:
     """Wall clock for one document; large scans of a thousand pages need about 5 s."""
     memory_bytes: int = 2 << 30
     """Address space on top of the program's own; PDFium and a 64 MB file fit well."""
-    recognition_seconds: float = 600.0
-    """Wall clock for one document in which text has to be recognised: some seconds a page, at most 50 pages."""
+    recognition_seconds: float = 1800.0
+    """Wall clock for one document in which text has to be recognised: 6 s for a full page, at most 200 pages."""
 
 
 @dataclass(frozen=True)

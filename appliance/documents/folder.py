@@ -43,32 +43,39 @@ def walk(folder: Path) -> Iterator[FoundDocument]:
     """
     if not folder.is_dir():
         raise UsageError(f"no folder of documents at {folder}", "name a folder that holds the documents")
-    yield from _walk_below(os.fsencode(folder), b"")
-
-
-def _walk_below(root: bytes, below: bytes) -> Iterator[FoundDocument]:
+    root = os.fsencode(folder)
     try:
-        with os.scandir(os.path.join(root, below) if below else root) as entries:
-            # A folder sorts as if its name ended in a slash: so the whole walk is in the order of full paths. Only
-            # names are kept, as a folder may hold a million files.
-            ordered = sorted(
-                entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
-                for entry in entries
-                if not entry.name.startswith(b".") and _is_walked(entry)
-            )
+        opened = [(b"", iter(_names(root)))]
     except OSError as error:
-        if not below:
-            raise UsageError(
-                f"cannot list {document_name(root)}: {error.strerror}", "give this user the right to read the folder"
-            ) from error
-        # What cannot be looked into must not vanish silently: it becomes one document that cannot be read.
-        yield FoundDocument(below, 0, 0)
-        return
-    for name in ordered:
-        if name.endswith(b"/"):
-            yield from _walk_below(root, below + name)
-        elif (found := _facts(root, below + name)) is not None:
-            yield found
+        raise UsageError(
+            f"cannot list {document_name(root)}: {error.strerror}", "give this user the right to read the folder"
+        ) from error
+    # A stack rather than recursion: a hostile folder is deeper than the interpreter's limit.
+    while opened:
+        below, names = opened[-1]
+        name = next(names, None)
+        if name is None:
+            opened.pop()
+        elif not name.endswith(b"/"):
+            if (found := _facts(root, below + name)) is not None:
+                yield found
+        else:
+            try:
+                opened.append((below + name, iter(_names(os.path.join(root, below + name)))))
+            except OSError:
+                # What cannot be looked into must not vanish silently: it becomes one document that cannot be read.
+                yield FoundDocument(below + name, 0, 0)
+
+
+def _names(directory: bytes) -> list[bytes]:
+    """What is walked in one folder, in order; only names are kept, as a folder may hold a million files."""
+    with os.scandir(directory) as entries:
+        # A folder sorts as if its name ended in a slash: so the whole walk is in the order of full paths.
+        return sorted(
+            entry.name + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
+            for entry in entries
+            if not entry.name.startswith(b".") and _is_walked(entry)
+        )
 
 
 def _is_walked(entry: "os.DirEntry[bytes]") -> bool:

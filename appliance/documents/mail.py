@@ -60,7 +60,7 @@ def _collect(part: Message, found: _Found, depth: tuple[int, int], only_attached
     if kind in ("message/rfc822", "message/global") and children:
         if depth[0] < MAX_DEPTH:
             name = _file_name(part) or next(iter(_header_values(children[0], "Subject")), "") or "mail"
-            found.attachments.append(Attachment(name, None, _mail(children[0], depth[0] + 1)))
+            found.attachments.append(_attached_mail(name, children[0], depth[0] + 1))
         else:
             found.notes.append("a mail inside too many mails was left out")
     elif kind == "multipart/alternative":
@@ -72,6 +72,16 @@ def _collect(part: Message, found: _Found, depth: tuple[int, int], only_attached
             _collect(child, found, inside, only_attached)
     elif kind not in _SIGNATURES:
         _collect_leaf(part, found, kind, only_attached)
+
+
+def _attached_mail(name: str, message: Message, depth: int) -> Attachment:
+    try:
+        return Attachment(name, None, _mail(message, depth))
+    except DocumentError as error:
+        # What an encrypted mail is attached to may be readable.
+        if error.problem is not Problem.ENCRYPTED:
+            raise
+        return Attachment(name, None, left_out=error.message)
 
 
 def _collect_leaf(part: Message, found: _Found, kind: str, only_attached: bool) -> None:

@@ -25,6 +25,9 @@ _SENDER_NAME, _SENDER_ADDRESS, _SENDER_SMTP = "0C1A", "0C1F", "5D01"
 _SHOWN_TO = (("To", "0E04"), ("Cc", "0E03"), ("Bcc", "0E02"))
 _SENT, _DELIVERED = 0x0039, 0x0E06
 _BODY_PAGE, _TEXT_PAGE = 0x3FDE, 0x3FFD
+_CLASS, _SEALED_CLASS = "001A", "IPM.NOTE.SMIME"
+_SEALED_MARKS = (bytes.fromhex("06092a864886f70d010703"), bytes.fromhex("060b2a864886f70d0109100117"))
+"""Object identifiers with which encrypted S/MIME data begin: enveloped, and authenticated enveloped."""
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _LZ_START = (
     b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \\fdecor MS "
@@ -69,8 +72,7 @@ class _Storage:
 
     def encoding(self, tag: int) -> str:
         """Encoding that a property names by its code page."""
-        page = self.number(tag) & 0xFFFFFFFF
-        return {20127: "cp1252", 28591: "cp1252", 28592: "iso8859-2"}.get(page, known_encoding(page or 1252))
+        return known_encoding(self.number(tag) & 0xFFFFFFFF or 1252)
 
 
 def read_message(data: bytes) -> MailParts:
@@ -102,7 +104,14 @@ def _message(storage: _Storage, depth: int) -> MailParts:
         notes.append(f"{len(folders) - _MAX_ATTACHMENTS} attachments too many were left out")
     for folder in folders[:_MAX_ATTACHMENTS]:
         parts.attachments.append(_attachment(_Storage(storage.ole, (*storage.prefix, folder), 8), depth))
+    if storage.text(_CLASS).upper() == _SEALED_CLASS and any(_is_sealed(found.data) for found in parts.attachments):
+        raise DocumentError(Problem.ENCRYPTED, "the mail is encrypted", "save it decrypted")
     return parts
+
+
+def _is_sealed(data: bytes | None) -> bool:
+    """Whether this is encrypted S/MIME; what is only signed has the same class of message."""
+    return data is not None and any(mark in data[:32] for mark in _SEALED_MARKS)
 
 
 def _attachment(storage: _Storage, depth: int) -> Attachment:
@@ -111,7 +120,12 @@ def _attachment(storage: _Storage, depth: int) -> Attachment:
     if storage.ole.exists([*storage.prefix, embedded]):
         if depth >= _MAX_DEPTH:
             return Attachment(name, None)
-        return Attachment(name, None, _message(_Storage(storage.ole, (*storage.prefix, embedded), 24), depth + 1))
+        try:
+            return Attachment(name, None, _message(_Storage(storage.ole, (*storage.prefix, embedded), 24), depth + 1))
+        except DocumentError as error:
+            if error.problem is not Problem.ENCRYPTED:
+                raise
+            return Attachment(name, None, left_out=error.message)
     # An image that the body shows has a content id.
     return Attachment(name, storage.stream(f"{_STREAM}37010102"), shown_inside=bool(storage.text("3712")))
 

@@ -9,7 +9,9 @@ import time
 
 from appliance.documents.lines import MAX_TEXT_CHARACTERS
 
-MAX_ANSWER_BYTES = 4 * MAX_TEXT_CHARACTERS + (4 << 20)
+MAX_FACTS_BYTES = 1 << 19
+"""Notes, or the problem with its message, in JSON."""
+MAX_ANSWER_BYTES = 4 * MAX_TEXT_CHARACTERS + MAX_FACTS_BYTES + (1 << 10)
 """Text in UTF-8 and its notes."""
 _LENGTH_BYTES = 8
 _CHUNK_BYTES = 1 << 20

@@ -16,8 +16,9 @@ from appliance.documents.confinement import ParserLimits, SandboxLevel, Wall, co
 from appliance.documents.parser_link import send_answer
 from appliance.documents.plain_family import is_plain_family
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import MAX_DOCUMENT_BYTES, ReadText, read_document
+from appliance.documents.reading import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE, ReadText, read_as
 from appliance.documents.seccomp import libc
+from appliance.documents.sniffing import document_type
 from appliance.settings import SandboxPolicy
 
 READ_ANY, READ_PLAIN, LEVEL, PROBE = b"A", b"P", b"L", b"?"
@@ -27,6 +28,7 @@ TEXT, PROBLEM, APART, RECOGNITION = b"T", b"P", b"A", b"R"
 _RECOGNITION_LIBRARIES = frozenset({"PIL", "cv2", "numpy", "onnxruntime", "rapidocr"})
 _PR_SET_PDEATHSIG = 1
 _MESSAGE_CHARACTERS = 500
+_MOST_NOTES = 100
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,10 @@ def _serve_one(link: socket.socket, setting: ParserSetting, level: SandboxLevel,
 def _answer(descriptor: int, plain_only: bool) -> bytes:
     try:
         data = _contents(descriptor)
-        if plain_only and not is_plain_family(data):
+        kind = document_type(data)
+        if plain_only and not is_plain_family(kind, data):
             return APART
-        return _text_answer(read_document(data))
+        return _text_answer(read_as(kind, data))
     except _RecognitionNeeded:
         return RECOGNITION
     except DocumentError as error:
@@ -122,7 +125,7 @@ def _answer(descriptor: int, plain_only: bool) -> bytes:
 def _contents(descriptor: int) -> bytes:
     size_bytes = os.fstat(descriptor).st_size
     if size_bytes > MAX_DOCUMENT_BYTES:
-        raise DocumentError(Problem.TOO_LARGE, f"the file is larger than {MAX_DOCUMENT_BYTES >> 20} MB")
+        raise DocumentError(Problem.TOO_LARGE, TOO_LARGE_FILE)
     chunks = []
     position = 0
     # A file that grows meanwhile is read up to its former end.
@@ -133,7 +136,9 @@ def _contents(descriptor: int) -> bytes:
 
 
 def _text_answer(found: ReadText) -> bytes:
-    facts = {"notes": [f"read as {found.document_type}", *found.notes]}
+    notes = [f"read as {found.document_type}", *found.notes]
+    left_out = [f"{len(notes) - _MOST_NOTES} more notes were left out"] if len(notes) > _MOST_NOTES else []
+    facts = {"notes": [note[:_MESSAGE_CHARACTERS] for note in [*notes[:_MOST_NOTES], *left_out]]}
     return TEXT + json.dumps(facts).encode() + b"\0" + found.text.encode("utf-8", "replace")
 
 

@@ -1,6 +1,7 @@
 """PDF to text through PDFium: what stands on one line of the page stands on one line of the text."""
 
 import ctypes
+import unicodedata
 from dataclasses import dataclass, field
 
 import pypdfium2  # type: ignore[import-untyped]
@@ -20,6 +21,10 @@ _FINEST_SCALE = 300 / 72
 _FILLED_IN = (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP)
 """Annotations that a person reads as part of the page: what a form was filled in with, and what was typed on top."""
 _MAX_OBJECTS_DEEP = 5
+_RIGHT_TO_LEFT = ("R", "AL")
+"""Classes of the letters of Hebrew and Arabic."""
+_MARK = "NSM"
+"""Class of the marks on letters of any script."""
 
 
 @dataclass
@@ -148,12 +153,20 @@ def _recognised(page: pypdfium2.PdfPage, pages: _Pages) -> str:
     return text
 
 
+def _goes_before(character: str, first: str) -> bool:
+    """Whether a letter of the glyph that begins with the other one stands before that one in the text."""
+    of_mark = first if unicodedata.bidirectional(character) == _MARK else character
+    return unicodedata.bidirectional(of_mark) in _RIGHT_TO_LEFT
+
+
 def _pieces(text_page: pypdfium2.PdfTextPage) -> list[Piece]:
     """PDFium's own lines with their boxes."""
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     pieces: list[Piece] = []
     characters: list[str] = []
     boxes: list[tuple[float, float, float, float]] = []
+    box: tuple[float, float, float, float] | None = None
+    glyph_start = 0
 
     def end_piece() -> None:
         text = " ".join("".join(characters).split())
@@ -168,10 +181,18 @@ def _pieces(text_page: pypdfium2.PdfTextPage) -> list[Piece]:
         character = chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
         if character in "\r\n":
             end_piece()
+            box = None
             continue
+        before, box = box, None
+        if not character.isspace() and pdfium.FPDFText_GetCharBox(text_page.raw, index, left, right, bottom, top):
+            box = (left.value, right.value, bottom.value, top.value)
+            boxes.append(box)
+        if box is not None and box == before and _goes_before(character, characters[glyph_start]):
+            # PDFium turns lines from right to left around by characters, and so the letters of a ligature too.
+            characters.insert(glyph_start, character)
+            continue
+        glyph_start = len(characters)
         # PDFium writes the hyphen of a broken word as U+0002 and unmapped glyphs as zero.
         characters.append({"\x02": "-", "\x00": "\ufffd", "\ufffe": "-"}.get(character, character))
-        if not character.isspace() and pdfium.FPDFText_GetCharBox(text_page.raw, index, left, right, bottom, top):
-            boxes.append((left.value, right.value, bottom.value, top.value))
     end_piece()
     return pieces

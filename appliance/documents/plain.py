@@ -21,8 +21,8 @@ _WIDER = {
     "gb2312": "gb18030", "gbk": "gb18030", "tis-620": "cp874", "iso8859-11": "cp874",
 }  # fmt: skip
 """What programs that name the one encoding mostly wrote: the wider one, which has it inside."""
-_NO_TEXT = frozenset(("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf-7"))
-"""Codecs of Python that are no encodings of documents."""
+_NO_TEXT = frozenset(("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"))
+"""Codecs of Python that are no encodings of documents, by the names that `codecs.lookup` gives them."""
 
 
 def decode(data: bytes) -> tuple[str, list[str]]:

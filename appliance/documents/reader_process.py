@@ -7,7 +7,8 @@ One document may leave a parser in any state, so what a parser may do next depen
   parser serves many of them, as a fork for each would cost more than reading them.
 - Text recognition loads a hundred megabytes of libraries, so this process loads them when the first document needs
   them, and reads that document again.
-- After any failure, and after `documents_per_child` documents, the parser ends.
+- After any failure, after `documents_per_child` documents, and after as much work as one document may take, the parser
+  ends: the kernel's limit of processor time counts all that it ever did.
 
 This process is trusted: it hashes and passes on descriptors, keeps the time, and bounds what it takes from a parser.
 """
@@ -45,6 +46,7 @@ from appliance.documents.parser_process import (
 )  # fmt: skip
 from appliance.documents.preloading import preload_readers, preload_text_recognition
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.reading import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE
 from appliance.settings import SandboxPolicy
 
 _LEVEL_TRIES = 3
@@ -67,6 +69,7 @@ class _Parser:
         theirs.close()
         self.setting = setting
         self.served = 0
+        self.worked_seconds = 0.0
         self._ending: child.ChildDied | None = None
 
     def ask(self, request: bytes, descriptors: list[int], deadline: float) -> bytearray:
@@ -77,8 +80,11 @@ class _Parser:
             Overdue: The time is over.
             TooLong: The answer is too long.
         """
+        began = time.monotonic()
         send_request(self._link, request, descriptors)
-        return receive_answer(self._link, deadline)
+        answer = receive_answer(self._link, deadline)
+        self.worked_seconds += time.monotonic() - began
+        return answer
 
     def end(self) -> child.ChildDied:
         """Ends the parser, unless it ended by itself; says how."""
@@ -160,6 +166,9 @@ class _Readers:
     def read(self, descriptor: int) -> _Finding:
         """Reads one document in a parser that is fit for it."""
         deadline = time.monotonic() + self._setting.limits.timeout_seconds
+        if os.fstat(descriptor).st_size > MAX_DOCUMENT_BYTES:
+            # Hashing a film would take the time of a thousand documents, and end as a timeout.
+            return _Finding(None, problem=Problem.TOO_LARGE, message=TOO_LARGE_FILE)
         try:
             sha256 = hash_descriptor(descriptor, deadline)
             native = _begins_native(descriptor)
@@ -179,7 +188,12 @@ class _Readers:
     def _recognise(self, sha256: str, descriptor: int) -> _Finding:
         """Reads a document again, with the libraries and the time that text recognition takes."""
         if self._recognising is None:
-            preload_text_recognition()
+            try:
+                preload_text_recognition()
+            except (ImportError, OSError) as error:
+                # It is installed in part, or lacks a library of the system; all other documents can be read.
+                message = f"text recognition is installed but cannot be loaded: {error}"
+                return _Finding(sha256, problem=Problem.UNSUPPORTED, message=message)
             gc.freeze()
             self._recognising = replace(self._setting, may_recognise=True, base_bytes=self._size_bytes())
         deadline = time.monotonic() + self._setting.limits.recognition_seconds
@@ -188,7 +202,9 @@ class _Readers:
     def _ask_shared(self, sha256: str, descriptor: int, deadline: float) -> _Finding:
         parser = self._shared_parser()
         finding = self._ask(parser, READ_PLAIN, sha256, descriptor, deadline)
-        if bytes(finding.answer[:1]) not in (TEXT, APART) or parser.served >= self._documents_per_child:
+        worn = parser.served >= self._documents_per_child
+        worn = worn or parser.worked_seconds >= self._setting.limits.timeout_seconds
+        if worn or bytes(finding.answer[:1]) not in (TEXT, APART):
             self._end_shared()
         return finding
 

@@ -10,6 +10,7 @@ from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sniffing import DocumentType, document_type
 
 MAX_DOCUMENT_BYTES = 64 << 20
+TOO_LARGE_FILE = f"the file is larger than {MAX_DOCUMENT_BYTES >> 20} MB"
 
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 Found = tuple[str, list[str]]
@@ -31,13 +32,20 @@ def read_document(data: bytes) -> ReadText:
     Raises:
         DocumentError: There is no text to be had; says which class of problem it is.
     """
-    return _read(data, 0)
+    return read_as(document_type(data), data)
 
 
-def _read(data: bytes, depth: int) -> ReadText:
+def read_as(kind: DocumentType | None, data: bytes, depth: int = 0) -> ReadText:
+    """Text of a document that is known to be of this type; None is a type that is not read.
+
+    Args:
+        depth: Mails that it is attached in.
+
+    Raises:
+        DocumentError: As `read_document`.
+    """
     if not data.strip(b" \t\r\n\x00"):
         raise DocumentError(Problem.EMPTY, "the file is empty" if not data else "the file holds only blanks")
-    kind = document_type(data)
     if kind is None:
         raise _refusal(data)
     text, notes = _reader_of(kind, depth)(data)
@@ -123,7 +131,7 @@ def _read_mail(data: bytes, kind: DocumentType, depth: int) -> Found:
     from appliance.documents.attachments import mail_text
 
     def read_inner(attached: bytes, inner_depth: int) -> tuple[str, str, list[str]]:
-        found = _read(attached, inner_depth)
+        found = read_as(document_type(attached), attached, inner_depth)
         return found.text, found.document_type, found.notes
 
     if kind is DocumentType.OUTLOOK:

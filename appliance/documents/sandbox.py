@@ -9,7 +9,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,8 +19,9 @@ from appliance import child
 from appliance.documents.confinement import SandboxLevel, level_from_values
 from appliance.documents.folder import open_document
 from appliance.documents.lines import MAX_TEXT_CHARACTERS
+from appliance.documents.parser_link import MAX_FACTS_BYTES
 from appliance.documents.parser_process import PROBE, READ_ANY, TEXT
-from appliance.documents.problems import Problem
+from appliance.documents.problems import DocumentError, Problem
 from appliance.errors import ResourceError
 from appliance.settings import SandboxPolicy
 
@@ -43,8 +45,8 @@ class ReaderLimits:
     """Wall clock for one document; large scans of a thousand pages need about 5 s."""
     memory_bytes: int = 2 << 30
     """Address space for one document on top of the program's own; PDFium and a 64 MB file fit well."""
-    recognition_seconds: float = 600.0
-    """Wall clock for one document in which text has to be recognised: some seconds a page, at most 50 pages."""
+    recognition_seconds: float = 1800.0
+    """Wall clock for one document in which text has to be recognised: 6 s for a full page, at most 200 pages."""
     documents_per_child: int = 200
     """After so many plain documents a fresh parser starts; others have a parser of their own."""
     policy: SandboxPolicy = SandboxPolicy.REQUIRED
@@ -194,12 +196,68 @@ def read_file(folder: Path, path: bytes, limits: ReaderLimits | None = None) -> 
     reader = Reader(limits or ReaderLimits())
     try:
         reader.start(folder, path)
-        connection = reader.connection
-        assert connection is not None
-        connection.poll(reader.limits.longest_wait_seconds)
-        return reader.finish()
+        return _awaited(reader)
     finally:
         reader.close()
+
+
+def read_files(
+    folder: Path, paths: Iterable[bytes], limits: ReaderLimits | None = None, readers: int = 2
+) -> Iterator[tuple[bytes, ReadReply]]:
+    """Reads documents of a folder in reader processes of its own; replies come in the order of the paths.
+
+    A file that cannot be opened is a reply too. One whose reader died is read once more, as the kernel may have taken
+    the reader for want of memory.
+
+    Args:
+        readers: Documents that are read at once.
+
+    Raises:
+        ResourceError: The sandbox lacks a required part on this machine, or no process can be started.
+    """
+    idle = [Reader(limits or ReaderLimits()) for _ in range(readers)]
+    every, waiting = list(idle), iter(paths)
+    under_way: deque[tuple[bytes, Reader, ReadReply | None]] = deque()
+
+    def hand_out() -> None:
+        while idle and (path := next(waiting, None)) is not None:
+            reader = idle.pop()
+            under_way.append((path, reader, _begin(reader, folder, path)))
+
+    try:
+        hand_out()
+        while under_way:
+            path, reader, refusal = under_way.popleft()
+            reply = refusal or _awaited(reader)
+            if reply.problem is Problem.READER_DIED:
+                reply = _begin(reader, folder, path) or _awaited(reader)
+            idle.append(reader)
+            # The readers go on while the caller looks at the reply.
+            hand_out()
+            yield path, reply
+    finally:
+        for reader in every:
+            reader.close()
+
+
+def _begin(reader: Reader, folder: Path, path: bytes) -> ReadReply | None:
+    """Gives the document to the reader; a reply where it cannot be opened."""
+    try:
+        reader.start(folder, path)
+    except DocumentError as error:
+        return ReadReply(None, problem=error.problem, message=error.message)
+    except (child.ChildDied, OSError) as error:
+        raise ResourceError(
+            f"no reader can be started: {error}", "check the free memory and the limit of processes"
+        ) from error
+    return None
+
+
+def _awaited(reader: Reader) -> ReadReply:
+    """The reply of a reader that has a document."""
+    assert reader.connection is not None
+    reader.connection.poll(reader.limits.longest_wait_seconds)
+    return reader.finish()
 
 
 def probe_sandbox(limits: ReaderLimits | None = None) -> SandboxReport:
@@ -219,12 +277,19 @@ def _reply(sha256: str | None, answer: bytes | bytearray) -> ReadReply:
     """A parser's answer, none of which is believed before it was looked at."""
     try:
         facts, _, text = answer[1:].partition(b"\0")
+        if len(facts) > MAX_FACTS_BYTES:
+            raise ValueError("the facts are longer than any parser gives")
         values = json.loads(facts)
         if answer[:1] != TEXT:
-            return ReadReply(sha256, problem=Problem(values["problem"]), message=str(values["message"]))
-        decoded = text.decode("utf-8")
+            return ReadReply(sha256, problem=Problem(values["problem"]), message=_storable(values["message"]))
+        decoded = text.decode("utf-8").replace("\0", "\ufffd")
         if len(decoded) > MAX_TEXT_CHARACTERS:
             raise ValueError("the text is longer than any reader gives")
-        return ReadReply(sha256, decoded, tuple(map(str, values["notes"])))
+        return ReadReply(sha256, decoded, tuple(map(_storable, values["notes"])))
     except (KeyError, ValueError, TypeError, RecursionError):
         return ReadReply(sha256, problem=Problem.READER_DIED, message="the parser wrote nonsense")
+
+
+def _storable(text: object) -> str:
+    """The text without what a database or another program trips over: halves of characters and zeros."""
+    return str(text).encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")

@@ -22,6 +22,7 @@ _BUILT_IN = {
 }  # fmt: skip
 """What the number formats without a code of their own show: y a date, h a time of day, % a share."""
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h|m|s)[^\]]*\]', re.IGNORECASE)
+_SECOND = timedelta(seconds=1)
 _CELL = re.compile(r"([A-Z]{1,3})\d+")
 
 
@@ -173,8 +174,8 @@ def number_text(written: str, shown_as: str, epoch: datetime) -> str:
         return written
     if shown_as == "%":
         return f"{number * 100:.10g}%"
-    if shown_as and 0 <= number < 2958466:  # the last day is in the year 9999
-        moment = epoch + timedelta(seconds=round(number * 86400))
+    if shown_as and 0 <= number < (datetime.max - epoch).days + 1:  # the last day is in the year 9999
+        moment = epoch + timedelta(seconds=min(round(number * 86400), (datetime.max - epoch) // _SECOND))
         if shown_as == "h" or (number < 1 and "h" in shown_as):
             return moment.strftime("%H:%M:%S")
         return moment.strftime("%Y-%m-%d") if shown_as == "y" else moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -9,16 +9,19 @@ from appliance.documents import plain
 from appliance.documents.problems import DocumentError
 
 _HEAD_BYTES = 1 << 16
-_MAIL_HEADER = re.compile(rb"^([A-Za-z][A-Za-z0-9-]{0,60})[ \t]*:", re.MULTILINE)
+_MAIL_HEADER = re.compile(rb"([A-Za-z][A-Za-z0-9-]{0,60})[ \t]*:")
 _MAIL_NAMES = frozenset(
     b"from to subject date received return-path mime-version message-id content-type delivered-to cc bcc reply-to"
     b" in-reply-to references sender x-mailer content-transfer-encoding".split()
 )
 _HTML_START = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*"
+    # Possessive: a comment ends at its first mark, or thirty of them are tried in two to the thirty ways.
+    rb"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+"
     rb"<(?:!doctype\s+html|html|head|body|div|table|p|h[1-6]|meta|title|span|center|ul|ol|section|article|main|nav)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_PDF_MARK = b"%PDF-"
+_PDF_OBJECT = re.compile(rb"\d[ \t\r\n]+\d+[ \t\r\n]+obj\b")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _IMAGES = (
     (b"\x89PNG\r\n\x1a\n", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF87a", "a GIF image"),
@@ -55,7 +58,7 @@ def document_type(data: bytes) -> DocumentType | None:
 
     The first 64 KiB are enough, except for some zip archives, which list their parts at the end.
     """
-    if b"%PDF-" in data[:1024]:
+    if _is_pdf(data):
         return DocumentType.PDF
     if data.startswith(b"PK\x03\x04"):
         return _archive_type(data)
@@ -100,6 +103,16 @@ def is_encrypted_office(data: bytes) -> bool:
     return data.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in data
 
 
+def _is_pdf(data: bytes) -> bool:
+    """Whether a PDF begins here, or within 1,024 bytes as readers allow; a text or a mail may speak of `%PDF-` too."""
+    start = data[:1024].find(_PDF_MARK)
+    if start < 0:
+        return False
+    if not data[:start].strip(b"\xef\xbb\xbf \t\r\n\x00"):
+        return True
+    return _PDF_OBJECT.search(data, start, _HEAD_BYTES) is not None and not is_mail(data)
+
+
 def _archive_type(data: bytes) -> DocumentType | None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -129,9 +142,9 @@ def _text_type(data: bytes) -> DocumentType | None:
     try:
         text = plain.decode(head if plain.wide_encoding(head) is None else head[: len(head) & ~1])[0]
     except DocumentError:
-        # The sample may have been cut inside a character.
+        # The sample may have been cut inside a character; a mail may carry an attachment as it is.
         if plain.is_binary(head):
-            return None
+            return DocumentType.MAIL if is_mail(head) else None
         text = head.decode("latin-1")
     start = text.removeprefix("\ufeff").encode("utf-8", "replace")
     if _HTML_START.match(start[:8192]):
@@ -150,8 +163,13 @@ def is_mail(data: bytes) -> bool:
     head = re.split(rb"\r?\n\r?\n", data[:16384].lstrip(b"\r\n"), maxsplit=1)[0]
     if head.startswith((b"From ", b">From ")):
         head = head.split(b"\n", 1)[-1]
-    headers = [line for line in head.splitlines() if not line.startswith((b" ", b"\t"))]
-    names = [match.group(1).lower() if (match := _MAIL_HEADER.match(line)) else b"" for line in headers]
-    known = sum(1 for name in names if name in _MAIL_NAMES)
-    sure = b"from" in names or b"received" in names or b"mime-version" in names or b"content-type" in names
-    return known >= 2 and b"" not in names and sure
+    names: list[bytes] = []
+    for line in head.splitlines():
+        if line.startswith((b" ", b"\t")):
+            continue
+        header = _MAIL_HEADER.match(line)
+        if header is None:
+            return False
+        names.append(header.group(1).lower())
+    sure = not {b"from", b"received", b"mime-version", b"content-type"}.isdisjoint(names)
+    return sure and sum(1 for name in names if name in _MAIL_NAMES) >= 2

@@ -2,9 +2,12 @@
 
 import csv
 import io
+from collections.abc import Iterable
+from itertools import islice
 
 from appliance.documents import plain
 from appliance.documents.lines import Lines, table_line
+from appliance.documents.problems import DocumentError, Problem
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_LINES = 50
@@ -24,7 +27,7 @@ def delimiter_of(text: str) -> str | None:
         sample = sample.rpartition("\n")[0]
     best, widest = None, 1
     for delimiter in _DELIMITERS:
-        rows = _rows(sample, delimiter)[:_SAMPLE_LINES]
+        rows = _rows(sample, delimiter, _SAMPLE_LINES) if delimiter in sample else []
         if len(rows) < _FEWEST_ROWS:
             continue
         width = len(rows[0])
@@ -45,7 +48,11 @@ def read_table(data: bytes) -> tuple[str, list[str]]:
     text, notes = plain.decode(data)
     delimiter = delimiter_of(text) or ","
     lines = Lines()
-    for row in _rows(text, delimiter):
+    try:
+        rows = _rows(text, delimiter)
+    except csv.Error as error:
+        raise DocumentError(Problem.TOO_LARGE, f"a row of the table cannot be read: {error}") from error
+    for row in rows:
         lines.add(table_line(row))
     return lines.text(), [*notes, f"cells are separated by {_SPOKEN[delimiter]}"]
 
@@ -53,15 +60,18 @@ def read_table(data: bytes) -> tuple[str, list[str]]:
 _SPOKEN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def _rows(text: str, delimiter: str) -> list[list[str]]:
+def _rows(text: str, delimiter: str, at_most: int | None = None) -> list[list[str]]:
     """Rows that hold anything; a quote that never ends takes the rest of its line only."""
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
     quoted = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        rows = [row for row in quoted if any(cell.strip() for cell in row)]
+        rows = _full(quoted, at_most)
     except csv.Error:
         rows = []
     if rows and not any(cell.count("\n") > 20 for row in rows for cell in row):
         return rows
-    plainly = csv.reader(text.splitlines(), delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    return [row for row in plainly if any(cell.strip() for cell in row)]
+    return _full(csv.reader(text.splitlines(), delimiter=delimiter, quoting=csv.QUOTE_NONE), at_most)
+
+
+def _full(rows: Iterable[list[str]], at_most: int | None) -> list[list[str]]:
+    return list(islice((row for row in rows if any(cell.strip() for cell in row)), at_most))

@@ -2,13 +2,16 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from decoder_fixtures import FIELDS, TASK, cli, order
 
 from appliance.tasks.task import load_task
-from training.collect import ANSWERS, collect_recorded
+from tests.appliance.documents.hostile_documents import docx, word_body, zip_bomb
+from training.collect import ANSWERS, Documents, collect_recorded
 from training.rows import read_rows
 
 
@@ -51,7 +54,7 @@ def test_documents_are_read_from_their_folder(folder: Path, tmp_path: Path) -> N
         tmp_path / "answers.jsonl",
         [{"document": "in/a.txt", "answer": answer}, {"document": "b.html", "answer": {"order_number": 18}}],
     )
-    done = collect_recorded(load_task(folder), folder, path, documents)
+    done = collect_recorded(load_task(folder), folder, path, Documents(documents))
     assert done.bad == []
     found = answers(folder)
     assert [(name, text.strip()) for name, text, _ in found] == [
@@ -59,6 +62,55 @@ def test_documents_are_read_from_their_folder(folder: Path, tmp_path: Path) -> N
         ("b.html", "Order number: 18"),
     ]
     assert found[1][2] == {"order_number": "18"}  # numbers become texts, as the line code has them
+
+
+COLLECT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from pathlib import Path
+from appliance.tasks.task import load_task
+from training.collect import Documents, collect_recorded
+folder = Path({folder!r})
+done = collect_recorded(load_task(folder), folder, Path({recorded!r}), Documents(Path({documents!r})))
+parsers = ["archive", "html", "word", "xml.etree"]
+print(json.dumps([done.bad, [name for name in parsers if {{name, "appliance.documents." + name}} & set(sys.modules)]]))
+"""
+
+
+def test_documents_are_parsed_outside_of_the_process_that_collects(folder: Path, tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "a.html").write_text("<html><body><p>Total: 17</p></body></html>")
+    (documents / "b.docx").write_bytes(docx(word_body("<w:p><w:r><w:t>Total: 18</w:t></w:r></w:p>")))
+    (documents / "bomb.docx").write_bytes(zip_bomb())
+    names = ["a.html", "b.docx", "bomb.docx", "a.html"]
+    records: list[object] = [{"document": name, "answer": {"total": str(n)}} for n, name in enumerate(names)]
+    path = recorded(tmp_path / "answers.jsonl", records)
+    code = COLLECT.format(folder=str(folder), recorded=str(path), documents=str(documents))
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(sys.path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    bad, parsers = json.loads(done.stdout)
+    assert bad == ["answers.jsonl:3: bomb.docx: word/document.xml unpacks to more than 64 MB"]
+    assert parsers == []
+    assert [(name, text.strip()) for name, text, _ in answers(folder)] == [
+        ("a.html", "Total: 17"), ("b.docx", "Total: 18"), ("a.html", "Total: 17"),
+    ]  # fmt: skip
+
+
+def test_link_inside_the_folder_is_followed_and_one_that_leaves_it_is_not(folder: Path, tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (tmp_path / "secret.txt").write_text("Total: 1")
+    (documents / "a.txt").write_text("Total: 17")
+    (documents / "inside").symlink_to("a.txt")
+    (documents / "outside").symlink_to("../secret.txt")
+    records: list[object] = [{"document": name, "answer": {"total": "17"}} for name in ("inside", "outside")]
+    path = recorded(tmp_path / "answers.jsonl", records)
+    done = collect_recorded(load_task(folder), folder, path, Documents(documents))
+    assert [name for name, _, _ in answers(folder)] == ["inside"]
+    assert done.bad == ["answers.jsonl:2: outside is not a file below documents"]
 
 
 def test_csv_columns_of_fields_become_the_answer(folder: Path, tmp_path: Path) -> None:
@@ -94,6 +146,8 @@ BAD = {
     "is not a file below": {"document": "../secret.txt", "answer": {"total": "1"}},
     "cannot be read": {"document": "gone.txt", "answer": {"total": "1"}},
     "text is not a text": {"text": 5, "answer": {"total": "1"}},
+    r"'a\x00b' is no name of a file": {"document": "a\0b", "answer": {"total": "1"}},
+    r"'\ud800' is no name of a file": {"document": "\ud800", "answer": {"total": "1"}},
 }
 
 
@@ -105,7 +159,7 @@ def test_a_record_that_cannot_be_used_is_named_and_the_others_are_imported(
     documents = tmp_path / "documents"
     documents.mkdir()
     path = recorded(tmp_path / "answers.jsonl", [BAD[problem], {"text": "Total: 1", "answer": {"total": "1"}}])
-    done = collect_recorded(load_task(folder), folder, path, documents)
+    done = collect_recorded(load_task(folder), folder, path, Documents(documents))
     assert done.imported == 1
     assert len(done.bad) == 1
     assert done.bad[0].startswith("answers.jsonl:1: ")
@@ -127,3 +181,26 @@ def test_bad_records_exit_3_and_neither_kind_of_broken_file_leaves_answers(folde
     columns.write_text("text,totl\nx,1\n")
     assert "the column 'totl' is unknown" in (refused := cli("collect", folder, "--recorded", columns)).stderr
     assert refused.returncode == 2
+
+
+def test_half_a_surrogate_pair_spoils_its_record_and_no_other(folder: Path, tmp_path: Path) -> None:
+    good = {"text": "Total: 5.00", "answer": {"total": "5.00"}}
+    path = tmp_path / "answers.jsonl"
+    path.write_text(json.dumps({"text": "Total: 1.00 \ud800", "answer": {}}) + "\n" + json.dumps(good) + "\n")
+    done = collect_recorded(load_task(folder), folder, path)
+    assert done.bad == ["answers.jsonl:1: it holds half of a surrogate pair, which is no character"]
+    assert [row.text for row in read_rows(folder / ANSWERS)] == ["Total: 5.00"]
+
+
+def test_a_name_that_is_no_utf8_on_disk_comes_back_from_the_file(folder: Path, tmp_path: Path) -> None:
+    record = {"document": "b\udce4r.txt", "text": "Total: 5.00", "answer": {"total": "5.00"}}
+    path = recorded(tmp_path / "answers.jsonl", [record])
+    assert collect_recorded(load_task(folder), folder, path).imported == 1
+    assert [row.document for row in read_rows(folder / ANSWERS)] == ["b\udce4r.txt"]
+    assert collect_recorded(load_task(folder), folder, path).known == 1
+
+
+def test_a_file_with_a_mark_before_it_is_read(folder: Path, tmp_path: Path) -> None:
+    path = recorded(tmp_path / "answers.jsonl", [{"text": "Total: 5.00", "answer": {"total": "5.00"}}])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert collect_recorded(load_task(folder), folder, path).imported == 1

@@ -1,14 +1,17 @@
 """`stillroom collect`: teacher answers into a task folder."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from appliance.documents.sandbox import ReaderLimits
 from appliance.errors import NotAllGood
+from appliance.settings import load_settings
 from appliance.text import printable
-from training.collect import ANSWERS, collect_recorded
+from training.collect import ANSWERS, Documents, collect_recorded
 
 SHOWN_PROBLEMS = 10
 
@@ -32,11 +35,15 @@ SHOWN_PROBLEMS = 10
 def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teacher: str, as_json: bool) -> None:
     """Import recorded teacher answers into TASK_FOLDER/teacher/answers.jsonl.
 
-    Records that cannot be used are named, and the exit code is 3 then; the others are imported.
+    Records that cannot be used are named, and the exit code is 3 then; the others are imported. Documents are read by
+    the same confined readers as in `stillroom run`.
     """
     from appliance.tasks.task import load_task
 
-    done = collect_recorded(load_task(task_folder), task_folder, recorded, documents_dir, teacher)
+    documents = Documents()
+    if documents_dir is not None:
+        documents = Documents(documents_dir, ReaderLimits(policy=load_settings(dict(os.environ)).sandbox))
+    done = collect_recorded(load_task(task_folder), task_folder, recorded, documents, teacher)
     if as_json:
         click.echo(json.dumps(asdict(done), ensure_ascii=False))
     else:

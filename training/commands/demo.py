@@ -63,7 +63,7 @@ def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
 def _go(course: "Course", as_json: bool) -> dict[str, object]:
     """All steps; the figures of the JSON object. The table goes to stdout where that object does not."""
     from appliance.tasks.task import load_task
-    from training.demo.course import TARGETS, call, collect_and_curate, run_folder, write_material
+    from training.demo.course import TARGETS, call, collect_and_curate, read_scored, run_folder, write_material
     from training.demo.scoring import planted_recall, read_answers, score
 
     size = course.size
@@ -87,28 +87,35 @@ def _go(course: "Course", as_json: bool) -> dict[str, object]:
         summary = run_folder(course, artifacts[TARGETS[0]])
     student = score(task, golds, read_answers(Path(str(summary["output"]))))
     with course.timed("compare with the base, and the formats with one another"):
-        base, agreement = _compare(course, run_dir, artifacts, golds)
+        texts = read_scored(course)
+        base, agreement = _compare(course, run_dir, artifacts, golds, texts)
     with course.timed("judge the student on the scored documents"):
-        verdict = _gate(course, artifacts[TARGETS[0]])
+        verdict = _gate(course, artifacts[TARGETS[0]], texts)
     _tell_table(student, base, agreement, summary, verdict, as_json)
     return {
         "documents": size.scored,
         "rows": summary["done"],
         "failed": summary["failed"],
-        "field_accuracy": round(student.fields.estimate, 4),
-        "field_accuracy_base": round(base.fields.estimate, 4),
-        "document_accuracy": round(student.documents.estimate, 4),
-        "agreement": {name: round(share.estimate, 4) for name, share in agreement.items()},
+        **_figures(student, base, agreement),
         "documents_per_second": round(float(str(summary["documents_per_second"])), 2),
         "verdict": verdict,
     }
 
 
+def _figures(student: "Score", base: "Score", agreement: "dict[str, Interval]") -> dict[str, object]:
+    """Shares of right answers for the JSON object."""
+    return {
+        "field_accuracy": round(student.fields.estimate, 4),
+        "field_accuracy_base": round(base.fields.estimate, 4),
+        "document_accuracy": round(student.documents.estimate, 4),
+        "agreement": {name: round(share.estimate, 4) for name, share in agreement.items()},
+    }
+
+
 def _compare(
-    course: "Course", run_dir: Path, artifacts: dict[str, Path], golds: "dict[str, Answer]"
+    course: "Course", run_dir: Path, artifacts: dict[str, Path], golds: "dict[str, Answer]", read: dict[str, str]
 ) -> "tuple[Score, dict[str, Interval]]":
     """The base's score, and the share of equal fields of each format with the adapter."""
-    from appliance.documents.reading import read_document
     from appliance.settings import load_settings
     from appliance.tasks.task import load_task
     from training.base_model import find_base
@@ -117,7 +124,7 @@ def _compare(
 
     task = load_task(course.task_dir)
     names = sorted(golds)[: course.size.compared]
-    texts = [read_document((course.documents_dir / name).read_bytes()).text for name in names]
+    texts = [read[name] for name in names]
     base_dir, threads = find_base(task.student.base), load_settings(os.environ).threads
     base = agreement.base_answers(task, base_dir, texts)
     adapter = agreement.adapter_answers(task, base_dir, run_dir, texts)
@@ -130,16 +137,15 @@ def _compare(
     return base_score, {name: equal_fields(task, adapter, answers) for name, answers in others.items()}
 
 
-def _gate(course: "Course", artifact_dir: Path) -> str:
+def _gate(course: "Course", artifact_dir: Path, texts: dict[str, str]) -> str:
     """The verdict of `stillroom gate` on the scored documents."""
-    from appliance.documents.reading import read_document
     from training.demo.course import call
 
     rows_path = course.folder / "labelled.jsonl"
     lines = []
     for line in (course.folder / "truth.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        row["text"] = read_document((course.documents_dir / row["document"]).read_bytes()).text
+        row["text"] = texts[row["document"]]
         lines.append(json.dumps(row, ensure_ascii=False))
     rows_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from appliance.documents.sandbox import read_files
 from appliance.errors import ApplianceError, NotAllGood, UsageError
 from appliance.tasks.linecode import Answer
 from appliance.text import human_duration, printable
@@ -130,6 +131,21 @@ def write_material(course: Course) -> dict[str, Answer]:
     return golds
 
 
+def read_scored(course: Course) -> dict[str, str]:
+    """Texts of the scored documents by file name, through the confined readers of `stillroom run`.
+
+    Raises:
+        ApplianceError: One of them cannot be read.
+    """
+    names = sorted(path.name for path in course.documents_dir.iterdir())
+    texts = {}
+    for path, reply in read_files(course.documents_dir, map(os.fsencode, names)):
+        if reply.problem is not None:
+            raise ApplianceError(f"{os.fsdecode(path)} of the demo cannot be read: {reply.message}")
+        texts[os.fsdecode(path)] = reply.text
+    return texts
+
+
 def collect_and_curate(course: Course) -> dict[str, object]:
     """Imports the recorded answers and filters them; returns the curation's report."""
     task = str(course.task_dir)
@@ -144,7 +160,8 @@ def collect_and_curate(course: Course) -> dict[str, object]:
 def run_folder(course: Course, model: Path) -> dict[str, object]:
     """`stillroom run` in a process of its own, with its progress on this terminal; returns its summary."""
     out = course.folder / "rows"
-    command = [sys.executable, "-m", "appliance.cli", "run", str(course.task_dir), str(course.documents_dir)]
+    # -P: never a module of the folder that somebody happened to stand in.
+    command = [sys.executable, "-P", "-m", "appliance.cli", "run", str(course.task_dir), str(course.documents_dir)]
     command += ["--out", str(out), "--model", str(model), "--json"]
     environ = {**os.environ, "STILLROOM_HOME": str(course.home_dir)}
     done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=False)

@@ -90,7 +90,7 @@ def nested_xml(depth: int = 2_000_000) -> bytes:
     return docx(b"<a>" * depth)
 
 
-def nested_html(depth: int = 300_000) -> bytes:
+def nested_html(depth: int = 100_000) -> bytes:
     """Blocks in blocks."""
     return b"<html><body>" + b"<div><b>" * depth + b"x"
 

@@ -1,6 +1,7 @@
 """Walking hostile folders."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,18 @@ def test_walk_leaves_out_links_hidden_files_and_pipes(tmp_path: Path) -> None:
 def test_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder of documents"):
         list(walk(tmp_path / "nowhere"))
+
+
+def test_folder_deeper_than_the_interpreter_recurses_is_walked_to_its_end(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(os.open("a.txt", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        os.close(here)
+        here = below
+    os.close(here)
+    found = list(walk(tmp_path))
+    # Python's own removal of a folder recurses.
+    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
+    assert [len(document.path) for document in found] == [5 + 2 * depth for depth in range(1100)]

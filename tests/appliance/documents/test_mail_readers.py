@@ -1,5 +1,6 @@
 """Mails in both formats with known text: attachments, mails inside mails, encodings, encryption."""
 
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
@@ -116,6 +117,25 @@ def test_bodies_in_old_encodings(header: str, body: bytes, text: str) -> None:
     assert read_document(raw + b"\n\n" + body + b"\n").text.splitlines()[-1] == text
 
 
+@pytest.mark.parametrize("codec", ["unicode_escape", "raw_unicode_escape", "unicode-escape", "utf-7", "punycode"])
+def test_charset_that_is_a_codec_of_python_only_is_not_obeyed(codec: str) -> None:
+    body = "a \\x41 \\ud800 +AEE-"
+    subject = f"=?{codec}?q?x=5Cud800?="
+    found = read_document(
+        f"From: a\nTo: b\nContent-Type: text/plain; charset={codec}\nSubject: {subject}\n\n{body}".encode()
+    )
+    assert found.text.splitlines() == ["From: a", "To: b", "Subject: x\\ud800", "", body]
+    assert found.notes == [f"the declared charset {codec} does not fit"]
+
+
+def test_name_of_an_attachment_can_be_stored_whatever_charset_it_claims() -> None:
+    found = read_document(
+        b'From: a\nTo: b\nContent-Type: application/x; name="=?unicode_escape?q?x=5Cud800?="\n'
+        b"Content-Disposition: attachment\n\nhello\n"
+    )
+    assert found.notes == ["attachment x\\ud800: read as text"]
+
+
 def test_headers_in_raw_bytes_and_broken_words_are_still_read() -> None:
     raw = (
         b"From: =?utf-8?B?QW5uIE3DvGxsZXI=?= <a@example.org>\nTo: b@example.org\nSubject: "
@@ -136,6 +156,15 @@ def test_encrypted_mail_is_encrypted(kind: str) -> None:
     assert problem_of(
         b"From: a@example.org\nTo: b\nMIME-Version: 1.0\nContent-Type: " + kind.encode() + b"\n\n--y\n\nx\n"
     ) is (Problem.ENCRYPTED)
+
+
+def test_encrypted_mail_that_is_attached_does_not_fail_the_mail_around_it() -> None:
+    sealed = b"From: c@example.org\nTo: d\nSubject: secret\nContent-Type: application/pkcs7-mime\n\nMIIB\n"
+    outer = mail("what to do with this?\n")
+    outer.add_attachment(message_from_bytes(sealed, policy=policy.default))
+    found = read_document(outer.as_bytes())
+    assert found.text.endswith("what to do with this?\n\nAttachment: secret\n")
+    assert found.notes == ["attachment secret: left out: the mail is encrypted"]
 
 
 def test_mail_stored_as_utf_16_is_a_mail() -> None:
@@ -172,6 +201,40 @@ def test_msg_attachments_and_inner_messages_follow() -> None:
     text = read_document(outlook_file(more)).text
     assert "\n\nAttachment: Übersicht.csv\na\tb\n1\t2\n" in text
     assert text.endswith("\n\nAttachment: without a name\nSubject: inner\n\ninner words\n")
+
+
+@pytest.mark.parametrize(
+    ("page", "encoding", "body"),
+    [(20866, "koi8_r", "Счет"), (28605, "iso8859_15", "12 €"), (12345, "cp1252", "Größe"), (0, "cp1252", "Größe")],
+)
+def test_msg_of_an_old_program_is_read_in_its_code_page(page: int, encoding: str, body: str) -> None:
+    narrow: Tree = {"__substg1.0_1000001E": body.encode(encoding)}
+    data = compound_file(outlook({"0037": "s"}, narrow, {0x3FFD: page}))
+    assert read_document(data).text.splitlines()[-1] == body
+
+
+@pytest.mark.parametrize(
+    ("identifier", "sealed"),
+    [("06092a864886f70d010703", True), ("060b2a864886f70d0109100117", True), ("06092a864886f70d010702", False)],
+    ids=["enveloped", "authenticated", "signed"],
+)
+def test_encrypted_msg_is_encrypted_and_a_signed_one_is_read(identifier: str, sealed: bool) -> None:
+    attached: Tree = {
+        "__properties_version1.0": bytes(8), "__substg1.0_3707001F": "smime.p7m".encode("utf-16-le"),
+        "__substg1.0_37010102": b"\x30\x82\x10\x00" + bytes.fromhex(identifier) + b"\xa0\x82",
+    }  # fmt: skip
+    more: Tree = {"__substg1.0_001A001F": "IPM.Note.SMIME".encode("utf-16-le"), "__attach_version1.0_#0": attached}
+    data = outlook_file(more, body="")
+    around = outlook({"0037": "outer", "1000": "words"}, {
+        "__attach_version1.0_#0": {"__properties_version1.0": bytes(8), "__substg1.0_3701000D": outlook({}, more)},
+    })  # fmt: skip
+    if sealed:
+        assert problem_of(data) is Problem.ENCRYPTED
+        found = read_document(compound_file(around))
+        assert found.text == "Subject: outer\n\nwords\n\nAttachment: without a name\n"
+        assert found.notes == ["attachment without a name: left out: the mail is encrypted"]
+    else:
+        assert "Attachment: smime.p7m" in read_document(data).text
 
 
 def test_msg_with_html_or_packed_rtf_alone_has_a_body() -> None:

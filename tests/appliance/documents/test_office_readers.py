@@ -1,9 +1,12 @@
 """Office files with known text: numbering, tables, dates, hidden parts, order, and what must not be read twice."""
 
+from datetime import datetime
+
 import pytest
 
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.reading import read_document
+from appliance.documents.sheet import number_text
 from appliance.documents.sniffing import DocumentType, document_type
 from tests.appliance.documents.document_files import (
     CHART,
@@ -263,3 +266,16 @@ def test_type_is_found_by_content(data: bytes, kind: DocumentType | None) -> Non
 
 def test_type_is_found_in_the_first_bytes_of_a_long_archive() -> None:
     assert document_type(word("<w:p/>")[:900]) is DocumentType.WORD
+
+
+@pytest.mark.parametrize(
+    ("written", "year", "shown"),
+    [
+        ("2958465.999988", 1899, "9999-12-31 23:59:59"), ("2958465.9999999", 1899, "9999-12-31 23:59:59"),
+        ("2958466", 1899, "2958466"), ("2957003.5", 1904, "9999-12-31 12:00:00"), ("2957004", 1904, "2957004"),
+        ("1e300", 1904, "1e+300"), ("nan", 1899, "nan"),
+    ],
+)  # fmt: skip
+def test_xlsx_date_beyond_the_calendar_stays_a_number(written: str, year: int, shown: str) -> None:
+    epoch = {1899: datetime(1899, 12, 30), 1904: datetime(1904, 1, 1)}[year]
+    assert number_text(written, "yh", epoch) == shown

@@ -12,6 +12,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.reading import DocumentType, read_document
+from tests.appliance.documents.hostile_documents import pdf, stream
 
 
 def pdf_bytes(draw: Callable[[Canvas], None], password: str | None = None) -> bytes:
@@ -84,6 +85,46 @@ def test_pdf_columns_are_not_mixed() -> None:
                 canvas.drawString(x, 720 - 14 * index, line)
 
     assert read_document(pdf_bytes(draw)).text.splitlines() == left + right
+
+
+def right_to_left_pdf(drawn: bytes, letters: dict[str, str]) -> bytes:
+    """A PDF that draws these codes from left to right; each stands for one or more letters."""
+    mapped = b"".join(
+        b"<%02X> <%s>\n" % (ord(code), text.encode("utf-16-be").hex().encode()) for code, text in letters.items()
+    )
+    table = b"begincmap\n1 begincodespacerange\n<00> <FF>\nendcodespacerange\n%d beginbfchar\n%sendbfchar\nendcmap"
+    return pdf({
+        1: b"<< /Type /Catalog /Pages 2 0 R >>",
+        2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] /Contents 4 0 R"
+           b" /Resources << /Font << /F 5 0 R >> >> >>",
+        4: stream(b"BT /F 12 Tf 10 100 Td (%s) Tj ET" % drawn),
+        5: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /ToUnicode 6 0 R >>",
+        6: stream(table % (len(letters), mapped)),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("drawn", "text"),
+    [
+        (b"cab", "\u062e\u0644\u0627\u0644"),
+        (b"bca", "\u0644\u0627\u0644\u062e"),
+        (b"cb", "\u062e\u0644"),
+        (b"d", "\u0627\u0644\u0644\u0647"),
+        (b"cc", "\u0644\u0644"),
+        (b"e", "\u062d\u064e\u0628"),
+    ],
+    ids=["inside a word", "at its start", "without", "four letters", "one letter twice", "with a mark"],
+)
+def test_pdf_letters_of_a_ligature_keep_their_order_from_right_to_left(drawn: bytes, text: str) -> None:
+    letters = {"a": "\u0644\u0627", "b": "\u062e", "c": "\u0644", "d": "\u0627\u0644\u0644\u0647"}
+    letters["e"] = "\u062d\u064e\u0628"
+    assert read_document(right_to_left_pdf(drawn, letters)).text.strip() == text
+
+
+def test_pdf_letters_of_a_ligature_keep_their_order_from_left_to_right() -> None:
+    letters = {"x": "ffi", "y": "e\u0301"}
+    assert read_document(right_to_left_pdf(b"xy", letters)).text.strip() == "ffie\u0301"
 
 
 def test_pdf_with_password_is_encrypted() -> None:

@@ -12,12 +12,17 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from appliance.documents import scan
+from appliance.documents.confinement import ParserLimits
+from appliance.documents.pdf import _MAX_SCANNED_PAGES
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.reading import read_document
 from appliance.documents.recognition import recognition_is_installed
+from appliance.documents.sandbox import ReaderLimits
 from appliance.documents.sniffing import DocumentType
 
 needs_recognition = pytest.mark.skipif(not recognition_is_installed(), reason="the extra `ocr` is not installed")
+FULL_PAGE_SECONDS = 6.0
+"""Of processor time for a page full of text, as measured."""
 LINES = ["Invoice number: 4711", "Total amount: 12.50 EUR", "Due date: 1 May 2026"]
 
 
@@ -146,6 +151,11 @@ def test_without_the_extra_images_are_unsupported_and_scans_empty(monkeypatch: p
     assert found.notes == [
         "1 pages have no text", "1 pages are scans that were not read: text recognition is not installed",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("limits", [ReaderLimits(), ParserLimits()], ids=["reader process", "parser"])
+def test_all_scanned_pages_that_are_read_fit_into_the_time(limits: ReaderLimits | ParserLimits) -> None:
+    assert limits.recognition_seconds > 1.2 * FULL_PAGE_SECONDS * max(_MAX_SCANNED_PAGES, scan.MAX_PAGES)
 
 
 def test_importing_the_readers_loads_no_recognition() -> None:

@@ -2,10 +2,12 @@
 
 import pytest
 
+from appliance.documents import table
 from appliance.documents.charset import find_encoding
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.reading import read_document
 from appliance.documents.sniffing import DocumentType
+from appliance.documents.table import read_table
 
 
 def lines(data: bytes) -> list[str]:
@@ -72,6 +74,13 @@ def test_quote_that_never_ends_loses_no_row() -> None:
     assert len(lines(data)) == 62
 
 
+def test_table_with_a_cell_beyond_all_bounds_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_MAX_CELL_CHARACTERS", 1000)
+    with pytest.raises(DocumentError, match="field larger than field limit") as caught:
+        read_table(b"a,b\n" * 60 + b"c," + b"d" * 2000)
+    assert caught.value.problem is Problem.TOO_LARGE
+
+
 def test_letters_and_addresses_are_no_tables() -> None:
     letter = b"Dear Ann,\n\nplease send it to Main Street 5, Bonn.\nKind regards, Bob\n"
     assert read_document(letter).text == letter.decode()
@@ -105,6 +114,11 @@ def test_rtf(body: bytes, expected: list[str]) -> None:
 def test_rtf_in_a_two_byte_code_page() -> None:
     escaped = "".join(f"\\'{byte:02x}" for byte in "契約書".encode("cp932")).encode()
     assert lines(rb"{\rtf1\ansi\ansicpg932 " + escaped + b"}") == ["契約書"]
+
+
+@pytest.mark.parametrize("page", [1, 708, 10001, 65000, 99999, -1])
+def test_rtf_in_a_code_page_that_nobody_knows_is_read_as_the_commonest(page: int) -> None:
+    assert lines(rb"{\rtf1\ansi\ansicpg%d Gr\'fc\'dfe}" % page) == ["Grüße"]
 
 
 def test_rtf_with_groups_without_end_is_too_large_and_a_cut_one_is_read() -> None:

@@ -1,0 +1,76 @@
+"""What a file is, by its first bytes: also for those that try to keep whoever looks at them busy."""
+
+import subprocess
+import sys
+
+import pytest
+
+from appliance.documents.reading import read_document
+from appliance.documents.sniffing import DocumentType, document_type
+from tests.appliance.documents.reader_bench import PATIENT, simple_pdf
+
+BUSY = {
+    "comments": b"<!-- x -->" * 5000 + b"<form>",
+    "comments without an end": b"<!--" * 16_000,
+    "declaration without an end": b"<?xml " + b" " * 60_000,
+    "blanks": b" \n" * 30_000 + b"x",
+    "quotes": b'"' * 60_000,
+    "quotes between separators": b'",' * 30_000,
+    "separators of all kinds": b"a|b\t,;" * 10_000,
+    "headers": b"From: a\nTo: b\n" + b"X: y\n" * 12_000,
+    "parts of an archive": b"PK\x03\x04" + b"PK\x01\x02" * 16_000,
+    "numbers that are no object": b"x%PDF-" + b"1 " * 30_000,
+    "blanks between numbers": b"x%PDF-1" + b" " * 60_000,
+    "bytes of no encoding": bytes(range(160, 256)) * 680,
+}
+WATCH = """
+import sys
+from appliance.documents.sniffing import document_type
+document_type(sys.stdin.buffer.read())
+"""
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_looking_at_a_file_ends_whatever_it_holds(name: str) -> None:
+    # A search that has gone astray holds the interpreter, so only another process can end it.
+    subprocess.run(
+        [sys.executable, "-c", WATCH],
+        input=BUSY[name],
+        check=True,
+        timeout=PATIENT,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+
+
+@pytest.mark.parametrize("comments", [0, 1, 40])
+def test_page_after_comments_is_html(comments: int) -> None:
+    page = b"<?xml version='1.0'?>\n" + b"<!-- a > b -- c -->\n" * comments + b"<p>Total 42</p>"
+    assert document_type(page) is DocumentType.HTML
+    assert read_document(page).text == "Total 42"
+
+
+def test_comment_ends_at_its_first_mark() -> None:
+    assert document_type(b"<!-- x --> Total 42 <!-- y --><p>") is DocumentType.TEXT
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"\xef\xbb\xbf", b"\r\n \x00", b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n\r\n"],
+    ids=["nothing", "mark", "blanks", "words"],
+)  # fmt: skip
+def test_pdf_may_begin_late(before: bytes) -> None:
+    assert document_type(before + simple_pdf()) is DocumentType.PDF
+
+
+def test_text_that_speaks_of_pdf_is_text() -> None:
+    data = b"Files of this kind begin with %PDF-1.7 and end with %%EOF; an object is written obj.\n"
+    assert document_type(data) is DocumentType.TEXT
+    assert read_document(data).text == data.decode()
+
+
+def test_mail_with_an_attachment_as_it_is_stays_a_mail() -> None:
+    head = b"From: a@example.org\nTo: b@example.org\nSubject: s\nContent-Type: multipart/mixed; boundary=x\n\n"
+    for attached in (simple_pdf(), b"\x00\x01\x02\xff"):
+        parts = b"--x\n\nTotal 17\n--x\nContent-Type: application/x\nContent-Disposition: attachment\n\n" + attached
+        data = head + parts + b"\n--x--\n"
+        assert document_type(data) is DocumentType.MAIL
+        assert "Total 17" in read_document(data).text
