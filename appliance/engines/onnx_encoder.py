@@ -1,10 +1,16 @@
-"""Encoder students: a classifier as ONNX, many texts in one pass, with calibrated confidence."""
+"""Encoder students: a classifier as ONNX, one text in a pass, with calibrated confidence.
+
+A graph in int8 scales its activations by all that is in the pass. With other texts beside it, a document's confidence
+would depend on them, and with it on every kill, resume and shard; alone it always gets the same row. Passes of one
+text on one thread, many at once, keep the processors as busy as large ones do.
+"""
 
 import json
+import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,31 +28,44 @@ if TYPE_CHECKING:
 
     from appliance.tasks.task import Task
 
-BATCH_CHUNKS = 32
-"""Texts in one pass; more gained nothing on a CPU."""
-WINDOW_REQUESTS = 512
-"""Requests taken at a time and sorted by length, so that a pass holds texts of like length."""
+MOST_PIECES = 500
+"""Of one document, as with the windows of decoders: a longer one is no document that a class describes."""
 
 
 class EncoderArtifactError(ApplianceError):
     """The artifact folder does not hold an encoder that can be run."""
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """A piece of one request that fits the model."""
-
-    request: int
-    token_ids: list[int]
-
-
 def load_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer without padding or cutting; marks spelled in a document stay plain text."""
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower, not even where the file is missing
+        raise EncoderArtifactError(f"{path.name} cannot be read: {error}", "export the model again") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
     tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def read_settings(artifact_dir: Path) -> dict[str, object]:
+    """What config.json says."""
+    try:
+        settings = json.loads((artifact_dir / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderArtifactError(f"config.json cannot be read: {error}", "export the model again") from error
+    if not isinstance(settings, dict):
+        raise EncoderArtifactError("config.json holds no settings", "export the model again")
+    return settings
+
+
+def read_lengths(settings: dict[str, object]) -> tuple[int, int]:
+    """Tokens that the model can take, and those of a piece as it was trained."""
+    longest = settings.get("max_position_embeddings")
+    trained = settings.get("stillroom_max_tokens", longest)
+    if not (isinstance(longest, int) and isinstance(trained, int) and min(longest, trained) >= 8):
+        raise EncoderArtifactError("config.json of the encoder names no length of its texts", "export the model again")
+    return longest, min(longest, trained)
 
 
 def read_labels(settings: dict[str, object]) -> list[str]:
@@ -54,23 +73,36 @@ def read_labels(settings: dict[str, object]) -> list[str]:
     names = settings.get("id2label")
     if not isinstance(names, dict) or not names:
         raise EncoderArtifactError("config.json of the encoder names no labels", "export the model again")
-    return [str(names[str(index)]) for index in range(len(names))]
+    try:
+        return [str(names[str(index)]) for index in range(len(names))]
+    except KeyError as error:
+        raise EncoderArtifactError(f"config.json of the encoder lacks label {error}", "export it again") from None
+
+
+def check_graph(session: "InferenceSession", labels: int) -> None:
+    """Refuses a graph that takes or gives something else than an encoder with so many labels."""
+    given = {output.name: output.shape for output in session.get_outputs()}
+    taken = {entry.name for entry in session.get_inputs()}
+    if taken != {"input_ids", "attention_mask"} or given.get("logits", [0])[-1] not in (labels, None):
+        raise EncoderArtifactError(f"model.onnx is no encoder with {labels} labels", "export the model again")
 
 
 class OnnxEncoderEngine:
     """Answers documents with one label each."""
 
     def __init__(self, artifact_dir: Path, task: "Task", threads: int = 0) -> None:
-        settings = json.loads((artifact_dir / "config.json").read_text(encoding="utf-8"))
+        settings = read_settings(artifact_dir)
         self.labels = read_labels(settings)
         self.identity = read_identity(artifact_dir)
-        self.context_length = int(settings["max_position_embeddings"])
-        self._window = min(int(settings.get("stillroom_max_tokens", self.context_length)), self.context_length)
+        self.context_length, self._window = read_lengths(settings)
         self._task = task
         self._temperature = read_calibration(artifact_dir / "calibration.json").temperature
         self._tokenizer = load_tokenizer(artifact_dir / "tokenizer.json")
         self._cls, self._sep = self._frame()
-        self._session: InferenceSession | None = open_session(artifact_dir / "model.onnx", threads)
+        self._session: InferenceSession | None = open_session(artifact_dir / "model.onnx", 1)
+        check_graph(self._session, len(self.labels))
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(self._threads, "encoder")
 
     def _frame(self) -> tuple[list[int], list[int]]:
         """The ids that the tokenizer puts before and after a text."""
@@ -79,63 +111,53 @@ class OnnxEncoderEngine:
         return framed[:middle], framed[middle:]
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Answers each request exactly once, a window of requests at a time, shortest texts first."""
-        source = iter(requests)
-        while window := list(islice(source, WINDOW_REQUESTS)):
-            yield from self._answer_window(window)
+        """Answers each request exactly once, in order, two for each thread in work."""
+        in_work: deque[Future[Result]] = deque()
+        for request in requests:
+            in_work.append(self._pool.submit(self._answer_one, request))
+            if len(in_work) >= 2 * self._threads:
+                yield in_work.popleft().result()
+        while in_work:
+            yield in_work.popleft().result()
 
-    def _answer_window(self, window: Sequence[Request]) -> Iterator[Result]:
-        encodings = self._tokenizer.encode_batch([request.text for request in window], add_special_tokens=False)
-        chunks: list[Chunk] = []
-        missing: dict[int, int] = {}
-        for number, encoding in enumerate(encodings):
-            pieces = self._pieces(encoding.ids)
-            missing[number] = len(pieces)
-            chunks += [Chunk(number, piece) for piece in pieces]
-            if not pieces:
-                yield self._too_long(window[number], len(encoding.ids))
-        chunks.sort(key=lambda chunk: len(chunk.token_ids))
-        sums: dict[int, NDArray[np.float64]] = {}
-        tokens: dict[int, int] = {}
-        seconds: dict[int, float] = {}
-        for start in range(0, len(chunks), BATCH_CHUNKS):
-            batch = chunks[start : start + BATCH_CHUNKS]
-            began = time.perf_counter()
-            probabilities = softmax(self._logits([chunk.token_ids for chunk in batch]), self._temperature)
-            share = (time.perf_counter() - began) / len(batch)
-            for chunk, row in zip(batch, probabilities, strict=True):
-                number, length = chunk.request, len(chunk.token_ids)
-                sums[number] = sums.get(number, 0.0) + row * length
-                tokens[number] = tokens.get(number, 0) + length
-                seconds[number] = seconds.get(number, 0.0) + share
-                missing[number] -= 1
-                if not missing[number]:
-                    mean = sums.pop(number) / tokens[number]
-                    yield self._result(window[number], mean, tokens.pop(number), seconds.pop(number))
+    def _answer_one(self, request: Request) -> Result:
+        """The mean over the text's pieces, each weighed by its length."""
+        began = time.perf_counter()
+        ids = self._tokenizer.encode(request.text, add_special_tokens=False).ids
+        pieces = self._pieces(ids)
+        if not pieces:
+            return self._too_long(request, len(ids))
+        mean, tokens = np.zeros(len(self.labels)), sum(map(len, pieces))
+        for piece in pieces:
+            logits = self._logits(piece)
+            if not np.isfinite(logits).all():
+                message = "the model's output is no number"
+                return Result(request.key, None, prompt_tokens=tokens, error="no_number", error_message=message)
+            mean += softmax(logits, self._temperature)[0] * (len(piece) / tokens)
+        return self._result(request, mean, tokens, time.perf_counter() - began)
 
     def _pieces(self, ids: list[int]) -> list[list[int]]:
-        """The text as framed pieces that fit the model; none where the task refuses long documents."""
+        """The text as framed pieces that fit the model; none where it is too long."""
         room = self._window - len(self._cls) - len(self._sep)
-        limit = min(self._task.input.max_tokens or self.context_length, self.context_length)
         if self._task.input.long == "refuse":
-            room = limit - len(self._cls) - len(self._sep)
-            if len(ids) > room:
-                return []
+            room = self._limit() - len(self._cls) - len(self._sep)
         cut = [ids[start : start + room] for start in range(0, len(ids), room)] or [[]]
+        if len(cut) > (1 if self._task.input.long == "refuse" else MOST_PIECES):
+            return []
         return [[*self._cls, *piece, *self._sep] for piece in cut]
 
-    def _logits(self, token_ids: Sequence[list[int]]) -> NDArray[np.float32]:
-        """Logits of one batch, (batch, labels)."""
-        if self._session is None:
+    def _limit(self) -> int:
+        """Tokens of the longest text that the task takes in one piece."""
+        return min(self._task.input.max_tokens or self.context_length, self.context_length)
+
+    def _logits(self, token_ids: list[int]) -> NDArray[np.float32]:
+        """Logits of one piece, (1, labels)."""
+        session = self._session
+        if session is None:
             raise EncoderArtifactError("the encoder was closed")
-        longest = max(len(ids) for ids in token_ids)
-        input_ids = np.zeros((len(token_ids), longest), dtype=np.int64)
-        attention_mask = np.zeros_like(input_ids)
-        for row, ids in enumerate(token_ids):
-            input_ids[row, : len(ids)] = ids
-            attention_mask[row, : len(ids)] = 1
-        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-        logits: NDArray[np.float32] = self._session.run(["logits"], feed)[0]
+        input_ids = np.array([token_ids], dtype=np.int64)
+        feed = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
+        logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
         return logits
 
     def _result(self, request: Request, probabilities: NDArray[np.float64], tokens: int, seconds: float) -> Result:
@@ -145,12 +167,13 @@ class OnnxEncoderEngine:
         return Result(request.key, {"label": label}, {"label": confidence}, label, tokens, 0, 0, seconds)
 
     def _too_long(self, request: Request, tokens: int) -> Result:
-        limit = min(self._task.input.max_tokens or self.context_length, self.context_length)
-        message = f"the document has {tokens} tokens, the task takes {limit}"
+        most = self._limit() if self._task.input.long == "refuse" else MOST_PIECES * self._window
+        message = f"the document has {tokens} tokens, the task takes {most}"
         return Result(request.key, None, prompt_tokens=tokens, error="too_long", error_message=message)
 
     def close(self) -> None:
         """Frees the session's memory."""
+        self._pool.shutdown()
         self._session = None
 
 

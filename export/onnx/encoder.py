@@ -122,12 +122,12 @@ def torch_logits(model: ExportedEncoder, token_ids: Sequence[Sequence[int]], lab
 
 
 def onnx_logits(path: Path, token_ids: Sequence[Sequence[int]], label_count: int) -> Logits:
-    """Logits of the exported graph, (texts, labels)."""
+    """Logits of the exported graph, (texts, labels), each text alone as the engine runs it."""
     session = open_session(path)
     logits = np.zeros((len(token_ids), label_count), dtype=np.float32)
-    for rows, input_ids in padded_batches(token_ids):
-        feed = {"input_ids": input_ids, "attention_mask": (input_ids > 0).astype(np.int64)}
-        logits[rows] = session.run(["logits"], feed)[0]
+    for row, ids in enumerate(token_ids):
+        input_ids = np.array([ids], dtype=np.int64)
+        logits[row] = session.run(["logits"], {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)})[0][0]
     return logits
 
 

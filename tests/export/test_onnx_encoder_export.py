@@ -1,12 +1,14 @@
 """Encoder students to ONNX and through the engine."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from encoder_fixtures import LABELS, sentence, write_base, write_task_folder
 
+from appliance.engines import onnx_encoder
 from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
 from appliance.errors import ApplianceError, UsageError
@@ -14,6 +16,7 @@ from appliance.quality.calibration import read_calibration, softmax
 from appliance.tasks.task import Task, load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits
 from training.encoder import EncoderOptions, merge_encoder, train_encoder
+from training.options import AdapterOptions
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained, merged and exported tiny student."""
     root = tmp_path_factory.mktemp("encoder")
     folder = write_task_folder(root / "task", write_base(root / "base"))
-    options = EncoderOptions(epochs=15, rate=5e-3, rank=4, alpha=8, batch_rows=8)
+    options = EncoderOptions(epochs=15, rate=5e-3, batch_rows=8, adapter=AdapterOptions(rank=4, alpha=8))
     train_encoder(load_task(folder), folder, folder / "run", options)
     merge_encoder(folder / "run", folder / "merged")
     for quantization in ("fp32", "int8"):
@@ -83,6 +86,40 @@ def test_engine_answers_as_the_graph_in_any_batch(folder: Path) -> None:
     assert all(0 < result.confidence["label"] <= 1 for result in results.values())
     assert [results[str(number)].prompt_tokens for number in range(48)] == [len(ids) for ids in token_ids]
     assert results["0"].raw == results["0"].answer["label"] if results["0"].answer else False
+
+
+def test_rows_do_not_depend_on_their_neighbours(folder: Path) -> None:
+    texts = [sentence(LABELS[number % 3], number) for number in range(24)] + ["card " * 25, "a", ""]
+    together = answers(folder, load_task(folder), texts)
+    for number, text in enumerate(texts):
+        alone = answers(folder, load_task(folder), [text])["0"]
+        beside = together[str(number)]
+        assert (alone.answer, alone.confidence, alone.raw) == (beside.answer, beside.confidence, beside.raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "match"),
+    [
+        ("config.json", "{", "cannot be read"),
+        ("config.json", "[]", "no settings"),
+        ("config.json", '{"id2label": {"0": "a", "2": "b"}, "max_position_embeddings": 64}', "lacks label '1'"),
+        ("config.json", '{"id2label": {"0": "a"}, "max_position_embeddings": 64}', "no encoder with 1 labels"),
+        ("config.json", '{"id2label": {"0": "a"}, "max_position_embeddings": "64"}', "no length"),
+        ("tokenizer.json", "{}", "cannot be read"),
+    ],
+)
+def test_a_broken_artifact_is_refused_by_name(folder: Path, tmp_path: Path, name: str, broken: str, match: str) -> None:
+    shutil.copytree(folder / "int8", tmp_path / "int8")
+    (tmp_path / "int8" / name).write_text(broken, encoding="utf-8")
+    with pytest.raises(ApplianceError, match=match):
+        OnnxEncoderEngine(tmp_path / "int8", load_task(folder), 1)
+
+
+def test_a_document_of_too_many_pieces_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_encoder, "MOST_PIECES", 3)
+    results = answers(folder, long_task(folder, "window"), ["card " * 200, "my wallet is gone"])
+    assert (results["0"].error, results["0"].prompt_tokens) == ("too_long", 200)
+    assert results["1"].answer is not None
 
 
 def test_engine_carries_the_manifests_identity(folder: Path) -> None:
