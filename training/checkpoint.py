@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from appliance.errors import ApplianceError
+from training.writing import save_tensors
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 FILE_NAME = "checkpoint.safetensors"
 _COUNTERS = ("epoch", "step", "tokens", "seconds", "losses", "epochs_without_gain", "best")
+
+
+class BrokenCheckpoint(ApplianceError):
+    """A checkpoint is not what was written."""
 
 
 @dataclass
@@ -47,26 +53,38 @@ def _trained(model: "PeftModel") -> dict[str, Tensor]:
 
 
 def save(run_dir: Path, state: Checkpoint, optimizer: torch.optim.Optimizer, model: "PeftModel") -> None:
-    """Writes weights, optimizer and counters beside the last checkpoint and puts them in its place."""
+    """Writes weights, optimizer and counters beside the last checkpoint and puts them in its place.
+
+    Raises:
+        ResourceError: They cannot be written.
+    """
     tensors = {f"weights/{name}": weights.detach() for name, weights in _trained(model).items()}
     tensors |= {f"best/{name}": weights for name, weights in state.best_weights.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{key}": value for key, value in moments.items()}
     counters = {name: getattr(state, name) for name in _COUNTERS}
-    beside = run_dir / (FILE_NAME + ".part")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, str(beside), metadata={"state": json.dumps(counters)})
-    beside.replace(run_dir / FILE_NAME)
+    save_tensors(contiguous, run_dir / FILE_NAME, {"state": json.dumps(counters)})
 
 
 def restore(run_dir: Path, model: "PeftModel", optimizer: torch.optim.Optimizer) -> Checkpoint | None:
-    """Puts the last checkpoint of a run into model and optimizer; None where there is none."""
+    """Puts the last checkpoint of a run into model and optimizer; None where there is none.
+
+    Raises:
+        BrokenCheckpoint: The file is damaged.
+    """
     path = run_dir / FILE_NAME
     if not path.is_file():
         return None
-    with safe_open(str(path), framework="pt") as file:
-        counters = json.loads(file.metadata()["state"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            counters = json.loads(file.metadata()["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BrokenCheckpoint(
+            f"the checkpoint of {run_dir.name} is damaged: {error}",
+            "start a new run with `stillroom train` without --resume",
+        ) from error
     parts: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition("/")

@@ -50,8 +50,9 @@ def targets_of(task: "Task", row: "Row") -> list[tuple[list[Value], float]]:
     Cross entropy weighted by the shares is, up to a constant, the KL divergence from the teacher's distribution over
     labels to the student's likelihood of the label's tokens; it needs no common vocabulary.
     """
-    if row.labels and len(task.asked) == 1:
-        kept = {label: share for label, share in row.labels.items() if share >= SMALLEST_SHARE}
+    if row.labels and task.labels:
+        least = min(SMALLEST_SHARE, max(row.labels.values()))
+        kept = {label: share for label, share in row.labels.items() if share >= least}
         total = sum(kept.values())
         return [([label], share / total) for label, share in sorted(kept.items())]
     return [([row.answer.get(field.name) for field in task.asked], 1.0)]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,15 +16,23 @@ import torch
 from torch import Tensor
 
 from appliance.errors import UsageError
+from training.absence import EmptiedRows, is_removable
 from training.base_model import base_hash, find_base, load_base
 from training.checkpoint import Checkpoint, restore, save
 from training.dataset import Batch, TokenExample, batch_plan, batches, build_examples, collate, fitting
 from training.fused_lora import fused
 from training.lora import adapter_weights, save_adapter, with_adapter
-from training.losses import IGNORED, masked_cross_entropy
+from training.losses import IGNORED, check_finite, masked_cross_entropy
 from training.metrics import Clock, Measurement, Metrics
-from training.options import DistillOptions, default_rate, searched_rates
-from training.rows import data_hash, read_rows, write_lines
+from training.options import (
+    RUN_VERSION,
+    DistillOptions,
+    default_rate,
+    read_options,
+    resolve_precision,
+    searched_rates,
+)
+from training.rows import data_hash, read_rows, teachers, write_lines
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -48,6 +57,10 @@ class Material:
     rows: int
     left_out: int
     """Rows longer than the context."""
+    emptied: EmptiedRows | None = None
+    """The rows of `train`, in its order, with values taken out; None where the task has no values to take out."""
+    teacher: str = ""
+    """Who answered the training rows."""
 
 
 def read_material(task: "Task", task_folder: Path, base_dir: Path, max_tokens: int) -> Material:
@@ -62,23 +75,28 @@ def read_material(task: "Task", task_folder: Path, base_dir: Path, max_tokens: i
     rows = {name: read_rows(task_folder / "dataset" / f"{name}.jsonl") for name in ("train", "validation")}
     built = {name: build_examples(task, rows[name], tokenizer.form, tokenizer.encode) for name in rows}
     kept = {name: fitting(examples, max_tokens) for name, examples in built.items()}
+    if not rows["train"]:
+        raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
     if not kept["train"]:
         raise UsageError(
             f"none of the {len(rows['train'])} training rows fits into {max_tokens} tokens",
             "collect and curate more rows, or raise student.max_tokens",
         )
     left_out = sum(len(built[name]) - len(kept[name]) for name in built)
-    return Material(kept["train"], kept["validation"], data_hash(rows["train"]), len(rows["train"]), left_out)
-
-
-def resolve_precision(options: DistillOptions) -> DistillOptions:
-    """Replaces `auto` by what this machine computes fast."""
-    if options.precision != "auto":
-        return options
-    # Measured: without tile registers, bfloat16 products on a processor are slower than float32
-    # (1,900 against 3,300 tokens/s on one core).
-    fast = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
-    return replace(options, precision="bfloat16" if fast else "float32")
+    emptied = None
+    if any(is_removable(field) for field in task.asked):  # then every row is one example
+        pairs = zip(rows["train"], built["train"], strict=True)
+        fit_in = [row for row, example in pairs if len(example.input_ids) <= max_tokens]
+        emptied = EmptiedRows(task, fit_in, tokenizer.form, tokenizer.encode)
+    return Material(
+        kept["train"],
+        kept["validation"],
+        data_hash(rows["train"]),
+        len(rows["train"]),
+        left_out,
+        emptied,
+        teachers(rows["train"]),
+    )
 
 
 def value_logits(model: "PeftModel", batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,7 +116,7 @@ def computing(
     model: "PeftModel", options: DistillOptions, device: torch.device
 ) -> contextlib.AbstractContextManager[object]:
     """How the forward pass computes: bfloat16, or float32 with base and adapter as one product."""
-    if options.precision == "bfloat16":
+    if options.adapter.precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return fused(model)
 
@@ -159,8 +177,18 @@ def better(found: Mapping[str, float | int], best: Mapping[str, float | int]) ->
 
 def epoch_batches(material: Material, options: DistillOptions, epoch: int) -> list[list[int]]:
     """The batches of an epoch; they depend on seed and epoch only, so a resumed run sees the same."""
-    generator = np.random.default_rng([options.seed, epoch])
+    generator = np.random.default_rng([options.adapter.seed, epoch])
     return batch_plan([len(example.input_ids) for example in material.train], options.batch_tokens, generator)
+
+
+def epoch_examples(material: Material, options: DistillOptions, epoch: int) -> list[TokenExample]:
+    """What an epoch shows of each row: the row, or the row with some values taken out; by seed and epoch only."""
+    shown = list(material.train)
+    for number in range(len(shown)) if material.emptied else ():
+        rng = random.Random(f"{options.adapter.seed}/{epoch}/{number}")
+        if material.emptied and rng.random() < options.absent_share:
+            shown[number] = material.emptied.example(number, rng) or shown[number]
+    return shown
 
 
 def fit(
@@ -185,15 +213,16 @@ def fit(
     clock = Clock(options.seconds, starts[-1], time.monotonic() - state.seconds, state.seconds)
     model.train()
     while state.epoch < options.epochs and state.epochs_without_gain < options.patience and not clock.over:
+        examples = epoch_examples(material, options, state.epoch)
         for numbers in plans[state.epoch][state.step - starts[state.epoch] :]:
             for group in optimizer.param_groups:
                 group["lr"] = options.learning_rate * rate_at(clock.progress(state.step + 1), options.warm_up)
-            batch = to_device(collate([material.train[number] for number in numbers]), device)
+            batch = to_device(collate([examples[number] for number in numbers]), device)
             with computing(model, options, device):
                 loss = masked_cross_entropy(*value_logits(model, batch))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(trained, options.clip)
+            check_finite(float(torch.nn.utils.clip_grad_norm_(trained, options.clip)), state.step)
             optimizer.step()
             state.take(float(loss.detach()), batch.tokens)
             state.seconds = clock.elapsed
@@ -228,7 +257,7 @@ def search_rate(base_dir: Path, material: Material, options: DistillOptions) -> 
     best_rate, best_found = rates[0], Measurement()
     for rate in rates:
         trial = replace(options, learning_rate=rate, epochs=SEARCH_EPOCHS, seconds=None)
-        found = fit(with_adapter(load_base(base_dir), trial), short, trial)
+        found = fit(with_adapter(load_base(base_dir), trial.adapter), short, trial)
         if better(found, best_found):
             best_rate, best_found = rate, found
     return best_rate
@@ -236,7 +265,8 @@ def search_rate(base_dir: Path, material: Material, options: DistillOptions) -> 
 
 def resolve(base_dir: Path, material: Material, options: DistillOptions, weights: int) -> DistillOptions:
     """Options with every `auto` and `default` replaced."""
-    options = resolve_precision(options)
+    precision = resolve_precision(options.adapter.precision, "decoder")
+    options = replace(options, adapter=replace(options.adapter, precision=precision))
     if options.learning_rate == "auto":
         return replace(options, learning_rate=search_rate(base_dir, material, options))
     if options.learning_rate == "default":
@@ -248,8 +278,9 @@ def resumed_options(config_path: Path, base_digest: str, data_digest: str) -> Di
     """What the run resolved when it began; it goes on with these, on the same base and rows only.
 
     Raises:
-        UsageError: The base or the training rows are others now.
+        UsageError: The base or the training rows are others now, or another version of Stillroom began the run.
     """
+    options = DistillOptions(**read_options(config_path))
     config = json.loads(config_path.read_text(encoding="utf-8"))
     for key, found, thing in (("base_hash", base_digest, "base"), ("data_hash", data_digest, "training rows")):
         if config[key] != found:
@@ -257,7 +288,7 @@ def resumed_options(config_path: Path, base_digest: str, data_digest: str) -> Di
                 f"the {thing} of {config_path.parent.name} had the hash {config[key][:16]}, now it is {found[:16]}",
                 "start a new run with `stillroom train` without --resume",
             )
-    return DistillOptions(**config["options"])
+    return options
 
 
 def distil(
@@ -280,11 +311,12 @@ def distil(
     else:
         options = resolve(base_dir, material, options, sum(weights.numel() for weights in model.parameters()))
     settings = {
-        "version": 1,
+        "version": RUN_VERSION,
         "family": "decoder",
         "base": task.student.base,
         "base_hash": base_digest,
         "data_hash": material.data_hash,
+        "teacher": material.teacher,
         "rows": material.rows,
         "validation_rows": len(material.validation),
         "left_out": material.left_out,
@@ -292,7 +324,7 @@ def distil(
         "options": asdict(options),
     }
     write_lines(config_path, [json.dumps(settings, indent=2)])
-    adapted = with_adapter(model, options)
+    adapted = with_adapter(model, options.adapter)
     if torch.cuda.is_available():
         adapted = adapted.to("cuda")
     best = fit(adapted, material, options, run_dir, log)

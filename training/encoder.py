@@ -5,14 +5,13 @@ import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from appliance.errors import UsageError
@@ -28,8 +27,10 @@ from training.encoder_model import (
     write_config,
 )
 from training.encoder_rows import Examples, batches, class_labels, read_examples
-from training.options import Precision
-from training.rows import write_lines
+from training.losses import check_finite
+from training.options import RUN_VERSION, AdapterOptions, read_options, resolve_precision
+from training.rows import data_hash, read_rows, teachers, write_lines
+from training.writing import save_tensors, writing, writing_tensors
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
@@ -55,10 +56,6 @@ class EncoderOptions:
     """Highest learning rate of the adapter; warm-up over a tenth of the steps, then linear to zero."""
     head_rate: float = 5e-2
     """The same for the head; it starts from the label names and has far to go."""
-    rank: int = 16
-    """Rank of the adapter."""
-    alpha: int = 32
-    """The adapter's output is scaled by alpha / rank."""
     dropout: float = 0.1
     """Inside the encoder, while training."""
     label_smoothing: float = 0.0
@@ -69,25 +66,14 @@ class EncoderOptions:
     """Rows per step."""
     max_tokens: int = 128
     """Texts are cut here while training; the task's `student.max_tokens` replaces it when set."""
-    seed: int = 0
-    """Of dropout, adapter and order of rows."""
-    precision: Precision = "auto"
-    """Of the forward pass; `auto` takes bfloat16 where the processor multiplies it."""
+    adapter: AdapterOptions = field(default_factory=AdapterOptions)
+    """What is trained beside the head."""
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.rank, self.batch_rows) < 1 or not 0 <= self.label_smoothing < 1:
-            raise UsageError("epochs, rank and batch rows are at least 1, label smoothing is in [0, 1)")
+        if min(self.epochs, self.batch_rows) < 1 or not 0 <= self.label_smoothing < 1:
+            raise UsageError("epochs and batch rows are at least 1, label smoothing is in [0, 1)")
         if not 0 <= self.balance <= 2:
             raise UsageError(f"balance is {self.balance}, it goes from 0 to 2", "1 treats all labels alike")
-
-
-def resolve_precision(options: EncoderOptions) -> EncoderOptions:
-    """Replaces `auto` by what this machine computes fast."""
-    if options.precision != "auto":
-        return options
-    # Measured on one core with AVX-512 BF16: 20 s an epoch of 2,080 questions against 29 s in float32.
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return replace(options, precision="bfloat16" if fast else "float32")
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -123,7 +109,10 @@ def with_adapter(model: EncoderClassifier, options: EncoderOptions) -> PeftModel
         if isinstance(module, nn.Dropout):
             module.p = options.dropout
     config = LoraConfig(
-        r=options.rank, lora_alpha=options.alpha, target_modules=TARGET_MODULES, modules_to_save=["classifier"]
+        r=options.adapter.rank,
+        lora_alpha=options.adapter.alpha,
+        target_modules=TARGET_MODULES,
+        modules_to_save=["classifier"],
     )
     with warnings.catch_warnings():
         # peft reads a property of transformers that has a new name there.
@@ -158,7 +147,7 @@ def fit(
     log: Log | None,
 ) -> dict[str, float | int]:
     """Trains in place; one line of `metrics_path` per epoch, the last one is returned."""
-    generator = np.random.default_rng(options.seed)
+    generator = np.random.default_rng(options.adapter.seed)
     optimizer = make_optimizer(model, options)
     trained = [weights for weights in model.parameters() if weights.requires_grad]
     steps = options.epochs * math.ceil(len(train) / options.batch_rows)
@@ -172,12 +161,12 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * learning_rate_factor(step, steps)
                 input_ids, attention_mask = pad([train.token_ids[row] for row in rows])
-                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.precision == "bfloat16"):
+                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.adapter.precision == "bfloat16"):
                     logits = model(input_ids, attention_mask)
                 loss = soft_cross_entropy(logits, train.targets[rows], options.label_smoothing)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(trained, 1.0)
+                check_finite(float(nn.utils.clip_grad_norm_(trained, 1.0)), step)
                 optimizer.step()
                 step += 1
                 tokens += int(attention_mask.sum())
@@ -191,8 +180,9 @@ def fit(
                 "validation_accuracy": round(agreement(model, validation), 6),
                 "seconds": round(time.monotonic() - began, 3),
             }
-            metrics.write(json.dumps(measurement) + "\n")
-            metrics.flush()
+            with writing(metrics_path):
+                metrics.write(json.dumps(measurement) + "\n")
+                metrics.flush()
             if log is not None:
                 log(measurement)
     return measurement
@@ -221,9 +211,11 @@ def begin_run(task: "Task", run_dir: Path, options: EncoderOptions) -> tuple[dic
     base = find_base(task.student.base)
     config_path = run_dir / "config.json"
     if config_path.is_file():
-        options = EncoderOptions(**json.loads(config_path.read_text(encoding="utf-8"))["options"])
-    options = resolve_precision(options)
+        options = EncoderOptions(**read_options(config_path))
+    precision = resolve_precision(options.adapter.precision, "encoder")
+    options = replace(options, adapter=replace(options.adapter, precision=precision))
     settings: dict[str, object] = {
+        "version": RUN_VERSION,
         "family": "encoder",
         "base": task.student.base,
         "base_hash": base.weights_sha256,
@@ -252,9 +244,11 @@ def train_encoder(
     validation = read_examples(task_folder / "dataset" / "validation.jsonl", tokenizer, labels)
     if not len(train):
         raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
+    rows = read_rows(task_folder / "dataset" / "train.jsonl")
+    settings |= {"data_hash": data_hash(rows), "teacher": teachers(rows)}
     settings |= {"rows": len(train), "validation_rows": len(validation)}
     write_lines(run_dir / "config.json", [json.dumps(settings, indent=2)])
-    torch.manual_seed(options.seed)
+    torch.manual_seed(options.adapter.seed)
     model = EncoderClassifier(load_bert(base.directory), len(labels))
     model.eval()  # no dropout in the vectors that the head starts from
     start_head(model, tokenizer, labels)
@@ -270,8 +264,9 @@ def train_encoder(
 def save_adapter(model: PeftModel, base: EncoderBase, adapter_dir: Path) -> None:
     """Writes the adapter in peft's format, with the hash of the base that it belongs to."""
     # Without the explicit False peft asks the hub for the base's configuration.
-    model.save_pretrained(str(adapter_dir), save_embedding_layers=False)
-    (adapter_dir / "base_hash").write_text(base.weights_sha256 + "\n", encoding="utf-8")
+    with writing_tensors(adapter_dir):
+        model.save_pretrained(str(adapter_dir), save_embedding_layers=False)
+        (adapter_dir / "base_hash").write_text(base.weights_sha256 + "\n", encoding="utf-8")
 
 
 def load_adapter(run_dir: Path, base: EncoderBase) -> PeftModel:
@@ -309,7 +304,7 @@ def merge_encoder(run_dir: Path, merged_dir: Path) -> dict[str, str]:
     merged_dir.mkdir(parents=True, exist_ok=True)
     weights = {name: value.contiguous() for name, value in merged.bert.state_dict().items()}
     weights |= {f"classifier.{name}": value.contiguous() for name, value in merged.classifier.state_dict().items()}
-    save_file(weights, str(merged_dir / "model.safetensors"), metadata={"format": "pt"})
+    save_tensors(weights, merged_dir / "model.safetensors", {"format": "pt"})
     write_config(merged, settings["labels"], settings["max_tokens"], merged_dir / "config.json")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if (base.directory / name).is_file():

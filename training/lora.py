@@ -10,17 +10,18 @@ import torch
 from torch import Tensor
 
 from training.base_model import BaseMismatch
+from training.writing import sync, writing_tensors
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-    from training.options import DistillOptions
+    from training.options import AdapterOptions
 
 HASH_FILE = "base_hash"
 
 
-def with_adapter(model: "PreTrainedModel", options: "DistillOptions") -> "PeftModel":
+def with_adapter(model: "PreTrainedModel", options: "AdapterOptions") -> "PeftModel":
     """The model with a fresh LoRA on every linear layer but the head."""
     from peft import LoraConfig, get_peft_model
 
@@ -42,16 +43,19 @@ def save_adapter(model: "PeftModel", base_digest: str, adapter_dir: Path) -> Non
     """Writes the adapter in peft's format with the hash of its base; the folder appears whole."""
     beside = adapter_dir.with_name(adapter_dir.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
-    # Without the explicit False peft asks the hub for the base's configuration.
-    model.save_pretrained(str(beside), save_embedding_layers=False)
-    (beside / "README.md").unlink(missing_ok=True)  # an empty model card that names this machine's paths
-    config_path = beside / "adapter_config.json"
-    config = json.loads(config_path.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = Path(config["base_model_name_or_path"] or "").name
-    config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (beside / HASH_FILE).write_text(base_digest + "\n", encoding="utf-8")
-    shutil.rmtree(adapter_dir, ignore_errors=True)
-    beside.rename(adapter_dir)
+    with writing_tensors(adapter_dir):
+        # Without the explicit False peft asks the hub for the base's configuration.
+        model.save_pretrained(str(beside), save_embedding_layers=False)
+        (beside / "README.md").unlink(missing_ok=True)  # an empty model card that names this machine's paths
+        config_path = beside / "adapter_config.json"
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = Path(config["base_model_name_or_path"] or "").name
+        config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (beside / HASH_FILE).write_text(base_digest + "\n", encoding="utf-8")
+        for path in beside.iterdir():
+            sync(path)
+        shutil.rmtree(adapter_dir, ignore_errors=True)
+        beside.rename(adapter_dir)
 
 
 def load_adapter(model: "PreTrainedModel", base_digest: str, adapter_dir: Path) -> "PeftModel":

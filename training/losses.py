@@ -1,11 +1,34 @@
 """Losses of distillation."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from appliance.errors import ApplianceError
+
 IGNORED = -100
 """Marks positions without loss."""
+
+
+class Diverged(ApplianceError):
+    """A training step has no gradient that can be followed."""
+
+
+def check_finite(gradient_norm: float, steps: int) -> None:
+    """Ends a run before a gradient that is no number reaches the weights: nothing brings them back.
+
+    Args:
+        steps: Steps done before this one.
+
+    Raises:
+        Diverged: The norm is infinite or no number, as it is wherever the loss is.
+    """
+    if not math.isfinite(gradient_norm):
+        raise Diverged(
+            f"the gradient of step {steps + 1} is not finite", "train again with a lower --rate, or with another base"
+        )
 
 
 def masked_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:

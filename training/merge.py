@@ -1,14 +1,16 @@
 """Folds an adapter into its base and packs the result as an artifact that the exports start from."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import UsageError
+from appliance.errors import ApplianceError, UsageError
 from training.base_model import base_hash, find_base, load_base
 from training.lora import load_adapter
 from training.run_folder import read_record
+from training.writing import save_tensors, writing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,8 +42,9 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
     task = load_task(run_dir)
     staging = run_dir / "merged.part"
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
     try:
+        with writing(run_dir / "merged"):
+            staging.mkdir()
         if task.student.family == "encoder":
             from training.encoder import merge_encoder
 
@@ -50,11 +53,12 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
             lineage, form_name = merge_encoder(run_dir, staging), ""
         else:
             lineage, form_name = merge_decoder(run_dir, staging, base_dir), _form_name(staging)
-        shutil.copyfile(run_dir / "task.toml", staging / "task.toml")
+        with writing(run_dir / "merged"):
+            shutil.copyfile(run_dir / "task.toml", staging / "task.toml")
         lineage |= {
             "adapter_hash": file_sha256(run_dir / "adapter" / "adapter_model.safetensors"),
             "data_hash": str(record["data_hash"]),
-            "teacher": teachers(run_dir),
+            "teacher": str(record["teacher"]),
             "run": run_dir.name,
         }
         return pack(task, staging, run_dir / "merged", lineage, form_name)
@@ -88,37 +92,27 @@ def _form_name(model_dir: Path) -> str:
     return FileTokenizer(model_dir / "tokenizer.json").form.name
 
 
-def teachers(run_dir: Path) -> str:
-    """The teachers of the training rows, by name."""
-    from training.rows import read_rows
-
-    train_path = run_dir.parent.parent / "dataset" / "train.jsonl"
-    names = {row.teacher for row in read_rows(train_path) if row.teacher} if train_path.is_file() else set()
-    return ", ".join(sorted(names))
-
-
 def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None) -> dict[str, str]:
     """Merged in float32 and rounded once, to 16 bit; config and tokenizer are the base's.
 
     Returns:
         Lineage: `base`, `base_hash`, `merge_method`.
     """
-    from safetensors.torch import save_file
-
     config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
     base_dir = base_dir or find_base(config["base"])
     digest = base_hash(base_dir)
     merged = load_adapter(load_base(base_dir), digest, run_dir / "adapter").merge_and_unload()
     weights = {name: tensor for name, tensor in merged.state_dict().items() if not _tied(name, merged.config)}
     halved, dtype_name = to_half(weights)
-    save_file(halved, str(merged_dir / "model.safetensors"), metadata={"format": "pt"})
+    save_tensors(halved, merged_dir / "model.safetensors", {"format": "pt"})
     settings = json.loads((base_dir / "config.json").read_text(encoding="utf-8"))
     settings.pop("torch_dtype", None)
     settings["dtype"] = dtype_name
-    (merged_dir / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
-        if (base_dir / name).is_file():
-            shutil.copyfile(base_dir / name, merged_dir / name)
+    with writing(merged_dir):
+        (merged_dir / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
+            if (base_dir / name).is_file():
+                shutil.copyfile(base_dir / name, merged_dir / name)
     name = base_dir.name if Path(config["base"]).is_dir() else config["base"]
     return {"base": name, "base_hash": digest, "merge_method": MERGE_METHOD}
 
@@ -128,9 +122,17 @@ def _tied(name: str, config: object) -> bool:
 
 
 def to_half(weights: "dict[str, Tensor]") -> "tuple[dict[str, Tensor], str]":
-    """Weights in float16, which keeps three bits more than bfloat16; in bfloat16 where one is too large for it."""
+    """Weights in float16, which keeps three bits more than bfloat16; in bfloat16 where one is too large for it.
+
+    Raises:
+        ApplianceError: A weight is no number.
+    """
     import torch
 
-    largest = max(float(tensor.abs().max()) for tensor in weights.values())
-    dtype = torch.float16 if largest < LARGEST_HALF else torch.bfloat16
+    extremes = [float(tensor.abs().max()) for tensor in weights.values()]
+    if not all(map(math.isfinite, extremes)):
+        raise ApplianceError(
+            "the merged weights are not finite", "train again with a lower --rate, or with another base"
+        )
+    dtype = torch.float16 if max(extremes) < LARGEST_HALF else torch.bfloat16
     return {name: tensor.to(dtype).contiguous() for name, tensor in weights.items()}, str(dtype).removeprefix("torch.")

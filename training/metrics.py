@@ -7,6 +7,7 @@ from pathlib import Path
 
 from training.checkpoint import Checkpoint
 from training.rows import write_lines
+from training.writing import writing
 
 Measurement = dict[str, float | int]
 
@@ -81,7 +82,7 @@ class Metrics:
     def write(self, measurement: Measurement) -> None:
         """One line."""
         if self._path:
-            with self._path.open("a", encoding="utf-8") as file:
+            with writing(self._path), self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(measurement) + "\n")
 
 

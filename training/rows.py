@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 
 from appliance.errors import UsageError
 from appliance.tasks.linecode import Answer
+from training.writing import sync, writing
 
 Source = Literal["teacher", "person"]
 
@@ -49,6 +49,11 @@ def row_from(record: dict[str, object], where: str) -> Row:
         raise UsageError(
             f"{where}: the row has no {missing[0]}", "run `stillroom collect` and `stillroom curate` again"
         )
+    for key, kind in (("document", str), ("sha256", str), ("text", str), ("answer", dict), ("labels", dict | None)):
+        if not isinstance(known.get(key), kind):
+            raise UsageError(
+                f"{where}: {key} is of the wrong kind", "run `stillroom collect` and `stillroom curate` again"
+            )
     return Row(**known)  # type: ignore[arg-type]
 
 
@@ -59,7 +64,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
         UsageError: A line is not a JSON object, or the file cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        # A file from Windows begins with a mark; a name on disk that is no UTF-8 becomes half a pair of surrogates.
+        lines = path.read_bytes().decode("utf-8-sig", "surrogatepass").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "give a JSON Lines file in UTF-8") from error
     for number, line in enumerate(lines, 1):
@@ -94,14 +100,26 @@ def row_line(row: Row, **more: object) -> str:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Writes a file so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a file so that it appears whole or not at all.
+
+    Raises:
+        ResourceError: It cannot be written.
+    """
     beside = path.with_name(path.name + ".part")
-    with beside.open("w", encoding="utf-8", errors="surrogatepass") as file:
-        file.writelines(line + "\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("w", encoding="utf-8", errors="surrogatepass") as file:
+                file.writelines(line + "\n" for line in lines)
+            sync(beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def teachers(rows: Iterable[Row]) -> str:
+    """The teachers of rows, by name."""
+    return ", ".join(sorted({row.teacher for row in rows if row.teacher}))
 
 
 def data_hash(rows: Iterable[Row]) -> str:

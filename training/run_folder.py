@@ -1,29 +1,73 @@
 """Folders of training runs: `runs/<id>/` with the exact task, configuration, metrics, adapter and a record."""
 
+import fcntl
 import json
 import shutil
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from appliance.errors import UsageError
-from training.rows import data_hash, read_rows, write_lines
+from appliance.errors import ResourceError, UsageError
+from training.rows import write_lines
+from training.writing import writing
 
 RECORD = "record.json"
+CHOSEN = "chosen.json"
+LOCK = "lock"
 VERSIONED = ("torch", "transformers", "peft", "tokenizers", "numpy")
 
 
-def new_run(task_folder: Path) -> Path:
-    """An empty run folder, named by the time in UTC, with a copy of the task file."""
+def new_run(task_folder: Path, chosen: Mapping[str, object] | None = None) -> Path:
+    """A run folder, named by the time in UTC, with the options that were chosen and a copy of the task file.
+
+    Raises:
+        ResourceError: It cannot be written.
+    """
     task_path = task_folder / "task.toml" if task_folder.is_dir() else task_folder
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     run_dir, number = task_path.parent / "runs" / stamp, 1
-    while run_dir.exists():
-        number += 1
-        run_dir = run_dir.with_name(f"{stamp}-{number}")
-    run_dir.mkdir(parents=True)
-    shutil.copyfile(task_path, run_dir / "task.toml")
+    with writing(run_dir):
+        run_dir.parent.mkdir(exist_ok=True)
+        while True:
+            try:
+                run_dir.mkdir()
+                break
+            except FileExistsError:  # of another process in the same second
+                number += 1
+                run_dir = run_dir.with_name(f"{stamp}-{number}")
+        write_lines(run_dir / CHOSEN, [json.dumps(dict(chosen or {}))])
+        shutil.copyfile(task_path, run_dir / "task.toml.part")
+        (run_dir / "task.toml.part").replace(run_dir / "task.toml")
     return run_dir
+
+
+def read_chosen(run_dir: Path) -> dict[str, object]:
+    """The options that a run was begun with, as they were typed."""
+    path = run_dir / CHOSEN
+    chosen: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return chosen
+
+
+@contextmanager
+def held(run_dir: Path) -> Iterator[None]:
+    """Keeps other processes from training the same run; a killed process lets go of it.
+
+    Raises:
+        ResourceError: Another process trains it.
+    """
+    with writing(run_dir):
+        file = (run_dir / LOCK).open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ResourceError(
+                f"the run {run_dir.name} is being trained by another process",
+                "wait for it, or start a new run without --resume",
+            ) from error
+        yield
 
 
 def _runs(task_folder: Path) -> list[Path]:
@@ -62,8 +106,6 @@ def finished_run(folder: Path) -> Path:
 def write_record(run_dir: Path, best: dict[str, float | int], seconds: float) -> dict[str, object]:
     """Closes a run: what it resolved, what it reached, and with which libraries."""
     config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
-    if "data_hash" not in config:
-        config["data_hash"] = data_hash(read_rows(run_dir.parent.parent / "dataset" / "train.jsonl"))
     versions = {name: version(name) for name in VERSIONED}
     record = {**config, "best": best, "seconds": round(seconds, 3), "versions": versions}
     write_lines(run_dir / RECORD, [json.dumps(record, indent=2)])

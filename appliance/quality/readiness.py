@@ -74,10 +74,14 @@ class Readiness:
     @property
     def reason(self) -> str:
         """Why, in one line with the numbers."""
-        what = "difference to the teacher" if self.basis == "teacher" else "accuracy"
-        low, high, threshold = (f"{100 * value:.1f}" for value in (self.low, self.high, self.threshold))
-        asked = "points" if self.basis == "teacher" else "%"
-        return f"{what} {low} to {high} at 90 %, at least {threshold} {asked} are asked for, {self.documents} documents"
+        what, unit = ("difference to the teacher", "points") if self.basis == "teacher" else ("accuracy", "%")
+        estimate, low, high, threshold = (
+            f"{100 * value:.1f}" for value in (self.estimate, self.low, self.high, self.threshold)
+        )
+        return (
+            f"{what} {estimate} {unit} (90 % interval {low} to {high}, {self.documents} documents); "
+            f"the lower end must be above {threshold} {unit}"
+        )
 
     def record(self) -> dict[str, object]:
         """For JSON."""

@@ -37,14 +37,14 @@ def encoder_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from appliance.tasks.task import load_task
     from training.encoder import EncoderOptions, merge_encoder, train_encoder
     from training.merge import pack
+    from training.options import AdapterOptions
 
     root = tmp_path_factory.mktemp("encoder")
     folder = write_encoder_task(root / "task", write_encoder_base(root / "base"))
     run_dir = folder / "runs" / "1"
     run_dir.mkdir(parents=True)
-    train_encoder(
-        load_task(folder), folder, run_dir, EncoderOptions(epochs=15, rate=5e-3, rank=4, alpha=8, batch_rows=8)
-    )
+    options = EncoderOptions(epochs=15, rate=5e-3, batch_rows=8, adapter=AdapterOptions(rank=4, alpha=8))
+    train_encoder(load_task(folder), folder, run_dir, options)
     (run_dir / "staging").mkdir()
     lineage = merge_encoder(run_dir, run_dir / "staging")
     shutil.copyfile(folder / "task.toml", run_dir / "staging" / "task.toml")

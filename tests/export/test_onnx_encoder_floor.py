@@ -11,6 +11,7 @@ from appliance.tasks.task import load_task
 from export.onnx.encoder import ExportedEncoder, quantize_until_it_agrees, torch_logits, write_graph
 from export.parity import ExportDisagrees
 from training.encoder import EncoderOptions, merge_encoder, train_encoder
+from training.options import AdapterOptions
 
 TEXTS = 40
 
@@ -20,7 +21,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A merged tiny student and its fp32 graph."""
     root = tmp_path_factory.mktemp("floor")
     folder = write_task_folder(root / "task", write_base(root / "base"))
-    options = replace(EncoderOptions(), epochs=6, rate=2e-2, rank=4, alpha=8, batch_rows=8, precision="float32")
+    adapter = AdapterOptions(rank=4, alpha=8, precision="float32")
+    options = replace(EncoderOptions(), epochs=6, rate=2e-2, batch_rows=8, adapter=adapter)
     train_encoder(load_task(folder), folder, folder / "run", options)
     merge_encoder(folder / "run", folder / "merged")
     write_graph(ExportedEncoder(folder / "merged").eval(), folder / "full.onnx")

@@ -153,3 +153,61 @@ def test_what_cannot_be_curated_is_said(folder: Path, task: Task) -> None:
     (folder / ANSWERS).write_text('{"document": "a.txt"}\n')
     with pytest.raises(UsageError, match=r"answers.jsonl:1: the row has no sha256"):
         curate(task, folder)
+
+
+CLASSIFY = """version = 1
+name = "mails"
+kind = "classify"
+instruction = "Which?"
+labels = ["bill", "order"]
+abstain = "other"
+"""
+
+
+def test_shares_may_name_the_label_for_none_of_these(folder: Path) -> None:
+    (folder / "task.toml").write_text(CLASSIFY)
+    task = load_task(folder)
+    rows = [replace(ODD, answer={"label": "other"}, labels={"other": 0.7, "bill": 0.3})]
+    assert filter_rows(task, rows)[0] == rows
+    wrong = [replace(ODD, answer={"label": "other"}, labels={"spam": 0.7, "bill": 0.3})]
+    assert filter_rows(task, wrong)[1] == [(wrong[0], ["form: 'spam' is not a label of the task"])]
+
+
+def test_shares_of_labels_have_no_place_in_an_extraction(task: Task) -> None:
+    wrong = replace(ODD, labels={"a": 1.0})
+    assert filter_rows(task, [wrong])[1] == [(wrong, ["form: shares of labels are given, and the task has none"])]
+
+
+def test_a_persons_answer_stands_above_a_teachers_to_the_same_text(task: Task) -> None:
+    taught = GOOD[0]
+    person = replace(with_answer(GOOD[0], customer=None), source="person")
+    for rows in ([taught, person], [person, taught]):
+        kept, rejected, _ = filter_rows(task, rows)
+        assert kept == [person]
+        assert rejected == [(taught, ["duplicate: a person answered this text"])]
+    contradicting = [person, replace(person, answer=taught.answer)]
+    assert filter_rows(task, contradicting)[0] == []
+
+
+def test_no_statistic_overrules_a_person(task: Task) -> None:
+    left_out = with_answer(ODD, customer=None)
+    assert reasons_for(task, left_out, GOOD) != []
+    assert reasons_for(task, replace(left_out, source="person"), GOOD) == []
+
+
+def test_nothing_left_to_train_on_is_said(folder: Path) -> None:
+    (folder / "teacher").mkdir()
+    write_rows(folder / ANSWERS, [with_answer(ODD, totl="1.00")])
+    done = cli("curate", folder)
+    assert done.returncode == 3
+    assert "none of 1 rows is left to train on" in done.stderr
+    assert "rejected.jsonl" in done.stderr
+    refused = cli("curate", folder, "--validation", "nan")
+    assert refused.returncode == 2
+
+
+def test_a_row_that_somebody_edited_into_nonsense_is_named(folder: Path) -> None:
+    (folder / "teacher").mkdir()
+    (folder / ANSWERS).write_text('{"document": "a", "sha256": "0", "text": 5, "answer": {}}\n')
+    with pytest.raises(UsageError, match=r"answers\.jsonl:1: text is of the wrong kind"):
+        read_rows(folder / ANSWERS)

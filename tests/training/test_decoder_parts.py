@@ -18,9 +18,9 @@ from training.distill import rate_at, value_logits
 from training.fused_lora import fused
 from training.lora import adapter_weights, with_adapter
 from training.losses import masked_cross_entropy, soft_label_kl
-from training.options import DistillOptions
+from training.options import AdapterOptions, DistillOptions
 
-OPTIONS = DistillOptions(rank=4, alpha=8, precision="float32")
+OPTIONS = AdapterOptions(rank=4, alpha=8, precision="float32")
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,16 @@ def test_a_label_distribution_becomes_weighted_examples(tmp_path: Path, base_dir
     task = load_task(tmp_path)
     row = replace(order_row(0), answer={"label": "a"}, labels={"a": 0.6, "b": 0.2, "c": 0.001})
     assert targets_of(task, row) == [(["a"], pytest.approx(0.75)), (["b"], pytest.approx(0.25))]
+
+
+def test_a_distribution_over_many_labels_keeps_its_likeliest_ones(tmp_path: Path, base_dir: Path) -> None:
+    labels = [f"label{number}" for number in range(150)]
+    (tmp_path / "task.toml").write_text(
+        f'version = 1\nname = "k"\nkind = "classify"\ninstruction = "Which?"\nlabels = {labels}\n'
+        f'[student]\nbase = "{base_dir}"\n'
+    )
+    row = replace(order_row(0), answer={"label": "label0"}, labels=dict.fromkeys(labels, 1 / 150))
+    assert [share for _, share in targets_of(load_task(tmp_path), row)] == pytest.approx([1 / 150] * 150)
 
 
 def test_batches_hold_every_example_once_and_stay_within_the_budget() -> None:

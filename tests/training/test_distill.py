@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,18 +16,21 @@ from decoder_fixtures import cli, order_row, write_base, write_rows, write_task_
 from safetensors.torch import load_file, save_file
 
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.errors import UsageError
+from appliance.errors import Interrupted, ResourceError, UsageError
 from appliance.models.manifest import read_manifest, verify_artifact
 from appliance.tasks.task import load_task
 from training import distill
 from training.base_model import BaseMismatch, base_hash, find_base, load_base
+from training.checkpoint import BrokenCheckpoint
 from training.commands.train import train
 from training.dataset import build_examples, collate
+from training.demo.course import call as demo_call
 from training.distill import value_logits
 from training.lora import load_adapter
+from training.losses import Diverged
 from training.merge import merge
 from training.metrics import Measurement
-from training.run_folder import finished_run, new_run, write_record
+from training.run_folder import finished_run, held, new_run, write_record
 
 CHOSEN = {"epochs": 3, "rate": 5e-3, "rank": 4, "batch_tokens": 512, "seed": 1}
 OPTIONS = [word for name, value in CHOSEN.items() for word in (f"--{name.replace('_', '-')}", str(value))]
@@ -148,6 +152,97 @@ def test_what_cannot_be_resumed_is_refused(folder: Path, base_dir: Path) -> None
     write_rows(folder / "dataset" / "train.jsonl", [order_row(number) for number in range(4)])
     with pytest.raises(UsageError, match=r"the training rows of .* had the hash"):
         train(load_task(folder), folder, run_dir, {})
+    config = json.loads((run_dir / "config.json").read_text())
+    (run_dir / "config.json").write_text(json.dumps({**config, "version": 1}))
+    with pytest.raises(UsageError, match="was begun by another version of Stillroom"):
+        train(load_task(folder), folder, run_dir, {})
+
+
+def call(*arguments: object) -> str:
+    """The command in this process; its errors come out as they are."""
+    return demo_call(*map(str, arguments))
+
+
+def test_a_run_killed_before_it_resolved_its_options_goes_on_with_those_that_were_typed(folder: Path) -> None:
+    run_dir = new_run(folder, {"epochs": 1, "rank": 2, "batch_tokens": 512})
+    record = json.loads(call("train", folder, "--resume", "--json"))
+    assert record["run"] == str(run_dir)
+    assert (record["options"]["epochs"], record["options"]["adapter"]["rank"]) == (1, 2)
+
+
+def test_a_refused_run_leaves_nothing_that_a_resumed_one_would_take_up(folder: Path) -> None:
+    unfinished = new_run(folder, CHOSEN)
+    with pytest.raises(UsageError, match=r"the learning rate 5\.0 is not between 0 and 1"):
+        call("train", folder, "--rate", "5")
+    write_rows(folder / "dataset" / "train.jsonl", [])
+    with pytest.raises(UsageError, match=r"dataset/train\.jsonl has no rows"):
+        call("train", folder)
+    assert list((folder / "runs").iterdir()) == [unfinished]
+
+
+def test_two_processes_do_not_train_the_same_run(folder: Path) -> None:
+    run_dir = new_run(folder, CHOSEN)
+    with held(run_dir), pytest.raises(ResourceError, match=f"the run {run_dir.name} is being trained by another"):
+        call("train", folder, "--resume")
+
+
+def test_an_interrupted_run_says_how_it_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(distill, "masked_cross_entropy", interrupted)
+    with pytest.raises(Interrupted) as ended:
+        call("train", folder, *OPTIONS)
+    assert ended.value.exit_code == 130
+    assert ended.value.hint == f"`stillroom train {folder} --resume` goes on with it"
+
+
+@pytest.mark.parametrize("place", ["in the base", "in the last step"])
+def test_a_run_whose_gradient_is_no_number_ends_there(
+    folder: Path, base_dir: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "in the base":
+        shutil.copytree(base_dir, tmp_path / "broken")
+        weights = load_file(str(base_dir / "model.safetensors"))
+        weights["model.layers.0.mlp.up_proj.weight"][0, 0] = float("inf")
+        save_file(weights, str(tmp_path / "broken" / "model.safetensors"), metadata={"format": "pt"})
+        text = (folder / "task.toml").read_text().replace(str(base_dir), str(tmp_path / "broken"))
+        (folder / "task.toml").write_text(text)
+    else:
+        real_loss = distill.masked_cross_entropy
+        monkeypatch.setattr(distill, "masked_cross_entropy", lambda *found: real_loss(*found) * float("inf"))
+    with pytest.raises(Diverged, match="the gradient of step 1 is not finite"):
+        run(folder)
+    with pytest.raises(UsageError, match="is not a finished run"):
+        merge(next((folder / "runs").iterdir()))
+
+
+def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(
+    folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails as on a full disk
+    run_dir = new_run(folder, CHOSEN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, largest[1]))
+        with pytest.raises(ResourceError, match=r"cannot write .*checkpoint\.safetensors"):
+            train(load_task(folder), folder, run_dir, CHOSEN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, largest)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(run_dir.glob("*.part"))
+    train(load_task(folder), folder, run_dir, {})
+    assert same_adapter(run_dir, finished_run(trained))
+    assert epochs(run_dir) == epochs(finished_run(trained))
+
+
+def test_a_damaged_checkpoint_is_named(folder: Path) -> None:
+    run_dir = new_run(folder)
+    train(load_task(folder), folder, run_dir, CHOSEN | {"epochs": 1})
+    path = run_dir / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(BrokenCheckpoint, match=f"the checkpoint of {run_dir.name} is damaged"):
+        train(load_task(folder), folder, run_dir, {})
 
 
 def test_a_time_budget_ends_the_run_within_an_epoch(folder: Path) -> None:
@@ -162,7 +257,7 @@ def test_training_ends_when_validation_no_longer_gains(folder: Path, monkeypatch
     monkeypatch.setattr(
         distill, "validate", lambda *_: {"validation_values": 0.5, "validation_loss": 1.0 + next(worse)}
     )
-    options = replace(distill.DistillOptions(), epochs=20, patience=2, learning_rate=1e-3, rank=4)
+    options = replace(distill.DistillOptions(), epochs=20, patience=2, learning_rate=1e-3)
     run_dir = new_run(folder)
     best = distill.distil(load_task(folder), folder, run_dir, options)
     assert best["epoch"] == 1
@@ -258,6 +353,12 @@ def test_another_dataset_or_adapter_is_another_identity(folder: Path) -> None:
     identities.add(merge(run(folder)).identity)
     assert len(identities) == 3
     assert merge(finished_run(folder)).identity in identities
+
+
+def test_a_student_names_the_teachers_of_the_rows_that_it_was_trained_on(folder: Path) -> None:
+    run_dir = run(folder, epochs=1)
+    write_rows(folder / "dataset" / "train.jsonl", [replace(order_row(0), teacher="teacher-2")])
+    assert merge(run_dir).lineage["teacher"] == "teacher-1"
 
 
 def test_an_unfinished_run_is_not_merged(folder: Path) -> None:

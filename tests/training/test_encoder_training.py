@@ -35,8 +35,9 @@ from training.encoder_model import (
     pad,
 )
 from training.encoder_rows import Examples, batches, class_labels, read_examples, target_distribution
+from training.options import AdapterOptions
 
-OPTIONS = EncoderOptions(epochs=8, rate=2e-2, rank=4, alpha=8, batch_rows=8)
+OPTIONS = EncoderOptions(epochs=8, rate=2e-2, batch_rows=8, adapter=AdapterOptions(rank=4, alpha=8))
 
 
 @pytest.fixture
@@ -55,7 +56,12 @@ def test_training_learns_the_labels_of_unseen_texts(folder: Path) -> None:
 def test_same_seed_gives_the_same_adapter_and_another_seed_another(folder: Path) -> None:
     short = replace(OPTIONS, epochs=1)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train_encoder(load_task(folder), folder, folder / "runs" / name, replace(short, seed=seed))
+        train_encoder(
+            load_task(folder),
+            folder,
+            folder / "runs" / name,
+            replace(short, adapter=AdapterOptions(rank=4, alpha=8, seed=seed)),
+        )
     one, same, other = (
         load_file(str(folder / "runs" / name / "adapter" / "adapter_model.safetensors")) for name in "abc"
     )
@@ -201,7 +207,7 @@ def test_validation_accuracy_of_a_balanced_run_is_that_of_its_saved_weights(fold
 
 
 def test_an_interrupted_run_is_repeated_with_the_options_it_began_with(folder: Path) -> None:
-    began = replace(OPTIONS, epochs=2, seed=3)
+    began = replace(OPTIONS, epochs=2, adapter=AdapterOptions(rank=4, alpha=8, seed=3))
     train_encoder(load_task(folder), folder, folder / "runs" / "whole", began)
     cut = folder / "runs" / "cut"
     cut.mkdir()
@@ -215,7 +221,12 @@ def test_an_interrupted_run_is_repeated_with_the_options_it_began_with(folder: P
 
 def test_bfloat16_learns_what_float32_learns(folder: Path) -> None:
     reached = [
-        train_encoder(load_task(folder), folder, folder / "runs" / name, replace(OPTIONS, precision=name))
+        train_encoder(
+            load_task(folder),
+            folder,
+            folder / "runs" / name,
+            replace(OPTIONS, adapter=AdapterOptions(rank=4, alpha=8, precision=name)),
+        )
         for name in ("float32", "bfloat16")
     ]
     # Eight significant bits: the same course, not the same numbers.

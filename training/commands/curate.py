@@ -3,10 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from appliance.errors import NotAllGood
 from appliance.text import printable
+
+if TYPE_CHECKING:
+    from training.curate.pipeline import CurationReport
 
 SHOWN_REASONS = 3
 
@@ -19,7 +24,7 @@ SHOWN_REASONS = 3
 def command(task_folder: Path, validation: float, test_share: float, as_json: bool) -> None:
     """Filter TASK_FOLDER/teacher/answers.jsonl and split it into dataset/.
 
-    Rejected rows are kept there with their reasons.
+    Rejected rows are kept there with their reasons; the exit code is 3 where none is left to train on.
     """
     from appliance.tasks.task import load_task
     from training.curate.pipeline import curate
@@ -27,7 +32,16 @@ def command(task_folder: Path, validation: float, test_share: float, as_json: bo
     report = curate(load_task(task_folder), task_folder, validation, test_share)
     if as_json:
         click.echo(json.dumps(asdict(report), ensure_ascii=False))
-        return
+    else:
+        _tell(report, task_folder)
+    if not report.train:
+        rejected = f"the reasons are in {task_folder / 'dataset' / 'rejected.jsonl'}"
+        raise NotAllGood(
+            f"none of {report.rows} rows is left to train on", rejected if report.rejected else "collect answers first"
+        )
+
+
+def _tell(report: "CurationReport", task_folder: Path) -> None:
     splits = f"{report.train} train, {report.validation} validation, {report.test} test"
     click.echo(f"{report.rows} rows: {splits}, {report.rejected} rejected")
     for found in report.filters:

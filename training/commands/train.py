@@ -1,25 +1,29 @@
 """`stillroom train`: a dataset to an adapter."""
 
 import json
+import shutil
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from appliance.errors import UsageError
+from appliance.errors import Interrupted, ResourceError, UsageError
 from appliance.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from appliance.tasks.task import Task
 
 Rate = float | Literal["auto", "default"]
 
 ENCODER_OPTIONS = frozenset({"epochs", "rate", "rank", "balance", "seed"})
+ADAPTER_OPTIONS = frozenset({"rank", "seed"})
+METRICS = "metrics.jsonl"
 
 
 def _rate(context: click.Context, parameter: click.Parameter, value: str | None) -> Rate | None:
@@ -39,6 +43,12 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option("--rank", type=click.IntRange(min=1), help="Rank of the adapter.")
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens of a step.")
 @click.option(
+    "--absent-share",
+    type=click.FloatRange(0, 1),
+    help="Decoder: share of the rows that an epoch shows with values taken out of document and answer, so that the"
+    " student learns to leave fields empty; 0.35 where it is not given.",
+)
+@click.option(
     "--balance",
     type=click.FloatRange(0, 2),
     help="Encoder: how far to take the labels' shares in the answers out; 1 where documents spread evenly over labels.",
@@ -53,6 +63,7 @@ def command(
     rate: Rate | None,
     rank: int | None,
     batch_tokens: int | None,
+    absent_share: float | None,
     balance: float | None,
     seed: int | None,
     resume: bool,
@@ -60,15 +71,16 @@ def command(
 ) -> None:
     """Distil the student of TASK_FOLDER from its dataset/ into a new folder under runs/."""
     from appliance.tasks.task import load_task
-    from training.run_folder import last_unfinished, new_run, write_record
+    from training.run_folder import held, last_unfinished, new_run, read_chosen, write_record
 
-    task = load_task(task_folder)
+    load_task(task_folder)
     given = {
         "epochs": epochs,
         "seconds": seconds,
         "rate": rate,
         "rank": rank,
         "batch_tokens": batch_tokens,
+        "absent_share": absent_share,
         "balance": balance,
         "seed": seed,
     }
@@ -76,14 +88,32 @@ def command(
     if resume and chosen:
         option = next(iter(chosen)).replace("_", "-")
         raise UsageError(f"--{option} cannot be given with --resume", "a resumed run keeps the options it began with")
-    run_dir = last_unfinished(task_folder) if resume else new_run(task_folder)
+    run_dir = last_unfinished(task_folder) if resume else new_run(task_folder, chosen)
     began = time.monotonic()
-    best = train(load_task(run_dir) if resume else task, task_folder, run_dir, chosen)
-    record = write_record(run_dir, best, time.monotonic() - began)
+    with held(run_dir), _ended_well(task_folder, run_dir):
+        best = train(load_task(run_dir), task_folder, run_dir, read_chosen(run_dir))
+        record = write_record(run_dir, best, time.monotonic() - began)
     if as_json:
         click.echo(json.dumps({"run": str(run_dir), **record}))
     else:
         click.echo(str(run_dir))
+
+
+@contextmanager
+def _ended_well(task_folder: Path, run_dir: Path) -> "Iterator[None]":
+    """Takes away a run that was refused before it began, which --resume would take for one to go on with."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        hint = f"`stillroom train {printable(str(task_folder))} --resume` goes on with it"
+        raise Interrupted(f"the run {run_dir.name} is interrupted", hint) from error
+    except ResourceError as error:
+        hint = f"{error.hint}; then `stillroom train {printable(str(task_folder))} --resume` goes on"
+        raise ResourceError(error.message, hint) from error
+    except UsageError:
+        if not (run_dir / METRICS).exists():
+            shutil.rmtree(run_dir)
+        raise
 
 
 def train(task: "Task", task_folder: Path, run_dir: Path, chosen: "Mapping[str, object]") -> "dict[str, float | int]":
@@ -95,6 +125,11 @@ def train(task: "Task", task_folder: Path, run_dir: Path, chosen: "Mapping[str, 
     Raises:
         UsageError: An option is not one of this family's.
     """
+    from training.options import AdapterOptions, DistillOptions
+
+    shared = {name: value for name, value in chosen.items() if name in ADAPTER_OPTIONS}
+    others = {name: value for name, value in chosen.items() if name not in ADAPTER_OPTIONS}
+    adapter = AdapterOptions(**shared)  # type: ignore[arg-type]
     if task.student.family == "encoder":
         from training.encoder import EncoderOptions, train_encoder
 
@@ -102,15 +137,15 @@ def train(task: "Task", task_folder: Path, run_dir: Path, chosen: "Mapping[str, 
         if unknown or isinstance(chosen.get("rate"), str):
             what = f"no --{unknown[0].replace('_', '-')}" if unknown else "a number as --rate"
             raise UsageError(f"an encoder student takes {what}", "leave it out for the default")
-        options = replace(EncoderOptions(), **chosen)  # type: ignore[arg-type]
-        return train_encoder(task, task_folder, run_dir, options, _show)
+        encoder = replace(EncoderOptions(adapter=adapter), **others)  # type: ignore[arg-type]
+        return train_encoder(task, task_folder, run_dir, encoder, _show)
     if "balance" in chosen:
         raise UsageError("a decoder student takes no --balance", "leave it out")
     from training.distill import distil
-    from training.options import DistillOptions
 
-    settings = {"learning_rate" if name == "rate" else name: value for name, value in chosen.items()}
-    return distil(task, task_folder, run_dir, replace(DistillOptions(), **settings), _show)  # type: ignore[arg-type]
+    settings = {"learning_rate" if name == "rate" else name: value for name, value in others.items()}
+    options = replace(DistillOptions(adapter=adapter), **settings)  # type: ignore[arg-type]
+    return distil(task, task_folder, run_dir, options, _show)
 
 
 def _show(measurement: "Mapping[str, float | int]") -> None:

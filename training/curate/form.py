@@ -20,25 +20,38 @@ def wrong_form(task: "Task", rows: Sequence["Row"]) -> Findings:
         reasons = [f"form: {problem}" for problem in answer_problems(task, row.answer)]
         if not row.text.strip():
             reasons.append("form: the document has no text")
-        unknown = [label for label in row.labels or {} if task.labels and label not in task.labels]
-        reasons += [f"form: {label!r} is not a label of the task" for label in unknown]
+        reasons += _wrong_labels(task, row)
         if reasons:
             found[number] = reasons
     return found
 
 
+def _wrong_labels(task: "Task", row: "Row") -> list[str]:
+    """What is wrong with a row's label shares; the label for none of these is one of the task's."""
+    if row.labels is None:
+        return []
+    if not task.labels:
+        return ["form: shares of labels are given, and the task has none"]
+    (asked,) = task.asked
+    return [f"form: {label!r} is not a label of the task" for label in row.labels if label not in asked.values]
+
+
 def duplicates(task: "Task", rows: Sequence["Row"]) -> Findings:
     """Rows with the same text: all of them where the answers disagree, all but the first where they agree.
 
-    Which of two contradicting answers is right cannot be known here, and both together teach a coin toss.
+    Which of two contradicting answers is right cannot be known here, and both together teach a coin toss. A person's
+    answer stands above a teacher's to the same text.
     """
     same_text: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         same_text.setdefault(" ".join(row.text.split()), []).append(number)
     found: Findings = {}
     for numbers in same_text.values():
-        if len(numbers) == 1:
-            continue
+        persons = [number for number in numbers if rows[number].source == "person"]
+        if persons:
+            taught = set(numbers) - set(persons)
+            found |= {number: ["duplicate: a person answered this text"] for number in sorted(taught)}
+            numbers = persons
         first = rows[numbers[0]]
         differing = [
             name for name in _names(task) if any(rows[n].answer.get(name) != first.answer.get(name) for n in numbers)

@@ -72,7 +72,7 @@ def curate(task: "Task", task_folder: Path, validation: float = 0.15, test: floa
     Raises:
         UsageError: There are no answers, or the shares leave nothing to train on.
     """
-    if min(validation, test) < 0 or validation + test >= 1:
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise UsageError(f"validation {validation} and test {test} leave nothing to train on", "try 0.15 and 0.15")
     answers_path = task_folder / ANSWERS
     if not answers_path.is_file():

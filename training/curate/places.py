@@ -118,7 +118,7 @@ def _count(statistics: Statistics, places: Places, sign: int) -> None:
 
 
 def misplaced(task: "Task", rows: Sequence["Row"]) -> Findings:
-    """Rows with a value in another field's place, or with a null where the field's label is printed."""
+    """A teacher's rows with a value in another field's place, or with a null where the field's label is printed."""
     names = [asked.name for asked in task.asked if asked.evidence == "literal"]
     if len(names) < 2:
         return {}
@@ -133,7 +133,8 @@ def misplaced(task: "Task", rows: Sequence["Row"]) -> Findings:
         _count(statistics, places, 1)
         # A teacher slips in one field, or swaps two. Where more seem misplaced the page is laid out in another way, in
         # columns perhaps; to drop such pages would leave a student that never saw one.
-        if 0 < len(reasons) <= MOST_SLIPS:
+        # And a person has looked at the page.
+        if 0 < len(reasons) <= MOST_SLIPS and row.source == "teacher":
             found[number] = reasons
     return found
 

@@ -104,13 +104,60 @@ def test_rows_default_to_the_tasks_held_out_ones_and_a_broken_artifact_is_refuse
         ("{}\n", "rows.jsonl:1: a row needs text and answer"),
         ('{"text": "x", "answer": {}}\n{"text"\n', "rows.jsonl:2: not JSON"),
         ('{"text": "x", "answer": {}, "teacher_answer": 3}\n', "rows.jsonl:1: teacher_answer is not an object"),
+        ('{"text": "x", "answer": {"total": {"sum": 5}}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
+        ('{"text": "x", "answer": {"total": true}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
+        ('{"text": "half \\ud800", "answer": {}}\n', "rows.jsonl:1: it holds half of a surrogate pair"),
     ],
-    ids=["empty", "no row", "broken", "teacher"],
+    ids=["empty", "no row", "broken", "teacher", "nested", "truth value", "surrogate"],
 )
 def test_rows_that_are_none_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_labelled(tmp_path / "rows.jsonl")
+
+
+def test_rows_with_a_mark_before_them_and_numbers_are_read(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "x", "answer": {"total": 5.5, "number": null}}\n')
+    (row,) = read_labelled(tmp_path / "rows.jsonl")
+    assert row.gold == {"total": "5.5", "number": None}
+
+
+@pytest.mark.parametrize("content", [None, b'{"text": "\xe4", "answer": {}}\n'], ids=["missing", "not UTF-8"])
+def test_rows_that_cannot_be_read_are_named(bench: Bench, content: bytes | None) -> None:
+    rows = bench.root / "dataset" / "test.jsonl"
+    if content is not None:
+        rows.parent.mkdir()
+        rows.write_bytes(content)
+    refused = bench.call("gate", str(bench.task_path), str(bench.artifact_dir))
+    assert refused.returncode == 2
+    assert "test.jsonl" in refused.stderr
+    assert "unforeseen" not in refused.stderr
+
+
+def test_a_row_with_a_misspelt_field_is_refused_before_anything_is_answered(bench: Bench) -> None:
+    rows = bench.root / "rows.jsonl"
+    labelled(rows, 3, 0)
+    rows.write_text(rows.read_text() + '{"document": "d.txt", "text": "x", "answer": {"totl": "1.00"}}\n')
+    code, stdout, stderr = gate(bench, rows, "--json")
+    assert (code, stdout) == (2, "")
+    assert "the labelled row of d.txt names the field totl" in stderr
+    assert "did you mean total?" in stderr
+    assert read_manifest(bench.artifact_dir).verdict is None
+
+
+def test_training_rows_do_not_judge(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 6, 0)
+    (bench.root / "dataset").mkdir()
+    lines = rows.read_text().upper().replace("\\N", "\\n").replace('"TEXT"', '"text"').split("\n")
+    taught = bench.root / "dataset" / "train.jsonl"
+    taught.write_text("\n".join(lines[:4]).replace("NULL", "null") + "\n")
+    _, stdout, stderr = gate(bench, rows, "--json")
+    assert json.loads(stdout)["documents"] == 2
+    assert "4 training rows left out of 6 rows" in stderr
+    taught.write_text("\n".join(lines).replace("NULL", "null"))
+    code, _, stderr = gate(bench, rows, "--json")
+    assert code == 2
+    assert "all 6 labelled rows are training rows" in stderr
 
 
 def test_a_model_of_another_task_is_refused(bench: Bench) -> None:

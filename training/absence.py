@@ -1,0 +1,93 @@
+"""Documents from which values were taken out: they teach a student to leave a field empty.
+
+Most documents of a task say most of its fields, so a teacher's answers hold few empty ones, and in a loss per token an
+empty line weighs one token while a value weighs six. A student taught by these alone learns that there always is a
+value, and takes the nearest thing that looks like one. Here the lines that print a value are cut out of the document
+and the value out of the answer. What is then right needs no teacher: a literal value that is not printed is null.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from appliance.tasks.values import find
+from training.dataset import TokenExample, build_examples
+
+if TYPE_CHECKING:
+    from appliance.tasks.prompt import PromptForm
+    from appliance.tasks.task import Field, Task
+    from training.rows import Row
+
+MOST_TAKEN = 3
+"""Values that are taken out of one document at most; how many is drawn evenly from one on."""
+
+
+@dataclass(frozen=True)
+class EmptiedRows:
+    """Rows with values taken out, drawn anew for each epoch."""
+
+    task: "Task"
+    rows: Sequence["Row"]
+    form: "PromptForm"
+    encode: Callable[[str, bool], list[int]]
+
+    def example(self, number: int, rng: random.Random) -> TokenExample | None:
+        """The row of this number with some values taken out, never longer than it was; None where none can be."""
+        row = without_some(self.task, self.rows[number], rng)
+        return build_examples(self.task, [row], self.form, self.encode)[0] if row else None
+
+
+def without_some(task: "Task", row: "Row", rng: random.Random) -> "Row | None":
+    """The row without one to `MOST_TAKEN` of its values; None where no value can be taken out."""
+    names = [field.name for field in task.asked if is_removable(field) and row.answer.get(field.name)]
+    rng.shuffle(names)
+    wanted, taken = rng.randint(1, MOST_TAKEN), 0
+    for name in names:
+        cut = without_value(task, row, name)
+        if cut is not None:
+            row, taken = cut, taken + 1
+        if taken == wanted:
+            break
+    return row if taken else None
+
+
+def is_removable(field: "Field") -> bool:
+    """Whether null follows where the field's value is not printed."""
+    return field.evidence == "literal" and not field.required
+
+
+def without_value(task: "Task", row: "Row", name: str) -> "Row | None":
+    """The row with every line that prints the value of this field cut out, and null as its answer.
+
+    A value that has a line of its own stands below its label, as a rule, so the line above goes with it where it says
+    nothing of another field.
+
+    Returns:
+        None where the value stands on no line as a whole, or shares its lines with the value of another field.
+    """
+    value = row.answer.get(name)
+    if not isinstance(value, str):
+        return None
+    lines = row.text.split("\n")
+    printing = {number for number, line in enumerate(lines) if find(value, line) is not None}
+    alone = {number for number in printing if number and len(lines[number].split()) == len(value.split())}
+    above = {number - 1 for number in alone if not any(char.isdigit() for char in lines[number - 1])}
+    others = [part for other in _literal(task) if other != name for part in _parts(row.answer.get(other))]
+    for cut in (printing | above, printing):
+        kept = "\n".join(line for number, line in enumerate(lines) if number not in cut)
+        gone = "\n".join(lines[number] for number in sorted(cut))
+        shared = any(find(part, gone) is not None or find(part, kept) is None for part in others)
+        if cut and kept.strip() and find(value, kept) is None and not shared:
+            return replace(row, text=kept, answer={**row.answer, name: None})
+    return None
+
+
+def _literal(task: "Task") -> list[str]:
+    return [field.name for field in task.asked if field.evidence == "literal"]
+
+
+def _parts(value: object) -> list[str]:
+    """A value's entries: those of a list, or itself."""
+    parts = value if isinstance(value, list) else [value]
+    return [part for part in parts if isinstance(part, str) and part.strip()]
