@@ -55,8 +55,10 @@ class Child:
         """
         ours, theirs = socket.socketpair()
         with theirs:
+            arguments = [json.dumps(sys.path), target, str(theirs.fileno()), str(os.getpid())]
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), target, str(theirs.fileno()), str(os.getpid())],
+                # -P: never a module of the folder that somebody happened to stand in, which may be the documents'.
+                [sys.executable, "-P", "-c", _START, *arguments],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

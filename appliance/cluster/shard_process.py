@@ -55,12 +55,21 @@ class ShardProcess:
 
     def run(self, arguments: list[str]) -> ShardEnd:
         """Runs `stillroom` with these arguments and an empty home of its own; waits for its end."""
+        try:
+            return self._run(arguments)
+        except OSError as error:
+            where = self._state_dir or tempfile.gettempdir()
+            message = f"the state of a shard cannot be kept in {where}: {error.strerror}"
+            return ShardEnd(4, 0, 0, message, "name another folder with `--state`", platform.node())
+
+    def _run(self, arguments: list[str]) -> ShardEnd:
         with tempfile.TemporaryDirectory(prefix="stillroom-shard-", dir=self._state_dir) as home:
             with self._lock:
                 if self._stopped:
                     return ShardEnd(130, 0, 0, "stopped before it began", "", platform.node())
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", _START, json.dumps(sys.path), *arguments],
+                    # -P: never a module of the folder that somebody happened to stand in.
+                    [sys.executable, "-P", "-c", _START, json.dumps(sys.path), *arguments],
                     env={**os.environ, HOME_VARIABLE: home, THREADS_VARIABLE: str(self._threads)},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,

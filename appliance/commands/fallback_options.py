@@ -28,8 +28,13 @@ class FallbackOptions:
     caps: Caps = field(default_factory=Caps)
 
 
-def chosen_fallback(settings: Settings, request: BatchRequest, asked: FallbackOptions) -> FallbackRequest | None:
+def chosen_fallback(
+    settings: Settings, request: BatchRequest, asked: FallbackOptions, dry: bool = False
+) -> FallbackRequest | None:
     """The fallback of the job; for `auto` the curve is printed on stderr and the threshold chosen.
+
+    Args:
+        dry: Nothing may be sent, so `auto` chooses nothing: labelled rows would go to the frontier.
 
     Raises:
         UsageError: The options say something that cannot be meant.
@@ -45,6 +50,9 @@ def chosen_fallback(settings: Settings, request: BatchRequest, asked: FallbackOp
             f"nothing says when {asked.name} is asked",
             "add `--threshold 0.8`, or `--threshold auto` with labelled rows",
         )
+    if asked.threshold == AUTO and dry:
+        click.echo("no threshold was chosen: auto asks the frontier, and a dry run sends nothing", err=True)
+        return FallbackRequest(asked.name, 0.0, asked.caps)
     if asked.threshold == AUTO:
         return FallbackRequest(asked.name, _auto(settings, request, asked), asked.caps)
     try:

@@ -53,14 +53,32 @@ def resume_command(job: str, detach: bool, as_json: bool) -> None:
 
 @click.command("retry")
 @click.argument("job")
+@click.option(
+    "--cap-documents", type=click.IntRange(min=0), help="From now on at most so many documents leave in a run."
+)
+@click.option("--cap-tokens", type=click.IntRange(min=0), help="From now on at most so many tokens are used in a run.")
+@click.option("--cap-money", type=click.FloatRange(min=0), help="From now on at most so much is spent in a run.")
 @_DETACH
 @_JSON
-def retry_command(job: str, detach: bool, as_json: bool) -> None:
-    """Run the failed and quarantined documents of a job again; their former rows are kept as superseded."""
+def retry_command(
+    job: str,
+    cap_documents: int | None,
+    cap_tokens: int | None,
+    cap_money: float | None,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Run documents of a job again that have no answer, or no answer from the fallback.
+
+    That is those that failed or were quarantined, and those with the route review whose fallback did not answer: a cap
+    kept them back, or it failed. Their former rows are kept as superseded. Answers that do not fit the task are not
+    asked again, as the same model says the same.
+    """
     from appliance.jobs.control import retry_failed
+    from appliance.routing.policy import Caps
 
     settings = _settings()
-    count = retry_failed(settings, job)
+    count = retry_failed(settings, job, Caps(cap_documents, cap_tokens, cap_money))
     sys.stderr.write(f"{human_count(count, 'document')} to be tried again\n")
     _resume(settings, job, detach, as_json)
 

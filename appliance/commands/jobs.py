@@ -17,8 +17,9 @@ from appliance.commands.job_control import (
     retry_command,
 )
 from appliance.commands.merge import merge_command
+from appliance.commands.paths import NamedPath
 from appliance.errors import UsageError
-from appliance.jobs.batch import export_rows
+from appliance.jobs.batch import export_rows, refuse_among_documents
 from appliance.jobs.job import JobConfig, job_dir, read_config
 from appliance.jobs.ledger import DocumentEntry, JobSummary, LedgerReader, list_jobs, open_readonly
 from appliance.jobs.outputs import OutputFormat
@@ -66,27 +67,34 @@ def show_command(job: str, failed: bool, document: str | None, as_json: bool) ->
         if document is not None:
             _show_document(reader, document, as_json)
             return
-        summary = reader.summary()
+        summary, for_review = reader.summary(), reader.for_review()
         failures = _failures(reader) if failed else []
     if as_json:
-        print(json.dumps({**asdict(summary), "config": asdict(config), "failures": failures}))
+        values = {**asdict(summary), "for_review": for_review}
+        print(json.dumps({**values, "config": asdict(config), "failures": failures}))
         return
-    for name, value in _facts(summary, config).items():
+    for name, value in _facts(summary, config, for_review).items():
         print(f"{name + ':':11} {printable(value)}")
     for failure in failures:
         print(f"{failure['error']}  {printable(failure['document'])}  {printable(failure['message'])}")
 
 
-def _facts(summary: JobSummary, config: JobConfig) -> dict[str, str]:
+def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str, str]:
     waiting = f", {summary.waiting} still being written" if summary.waiting else ""
-    return {
+    review = f", {for_review} of them for review" if for_review else ""
+    facts = {
         "job": summary.id, "name": summary.name, "state": f"{summary.state} {summary.message}".strip(),
-        "documents": f"{summary.total} ({summary.done} done, {summary.failed} failed,"
+        "documents": f"{summary.total} ({summary.done} done{review}, {summary.failed} failed,"
         f" {summary.quarantined} of them quarantined{waiting})",
         "speed": f"{summary.documents_per_second:.1f} documents/s in the latest run",
         "model": f"{config.model_name} {config.model[:16]}" + (" (no gate found it READY)" if config.unsafe else ""),
         "folder": config.documents_dir, "out": config.out_dir,
     }  # fmt: skip
+    if (fallback := config.fallback) is not None:
+        caps = {"documents": fallback.cap_documents, "tokens": fallback.cap_tokens, "money": fallback.cap_money}
+        capped = ", ".join(f"{most:g} {name}" for name, most in caps.items() if most)
+        facts["fallback"] = f"{fallback.name} below {fallback.threshold:g}" + (f", at most {capped}" if capped else "")
+    return facts
 
 
 def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
@@ -107,7 +115,7 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
 
 @command.command("export")
 @click.argument("job")
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder for the rows.")
+@click.option("--out", "out_dir", type=NamedPath(path_type=Path), required=True, help="Folder for the rows.")
 @click.option(
     "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl"
 )
@@ -115,6 +123,7 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
 def export_command(job: str, out_dir: Path, output_format: str, as_json: bool) -> None:
     """Write the rows that a job has so far."""
     directory = job_dir(_settings(), job)
+    refuse_among_documents("output", out_dir, read_config(directory).documents_dir)
     path = export_rows(directory, out_dir, OutputFormat(output_format))
     _done(as_json, {"job": directory.name, "output": str(path)}, f"rows: {printable(str(path))}")
 

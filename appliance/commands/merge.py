@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from appliance.commands.paths import NamedPath
 from appliance.errors import NotAllGood
 from appliance.jobs.job import job_dir
 from appliance.jobs.merging import MergeRefused, merge_jobs, problem_values
@@ -20,7 +21,7 @@ _SHOWN_PROBLEMS = 20
 
 @click.command("merge")
 @click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder for the merged rows.")
+@click.option("--out", "out_dir", type=NamedPath(path_type=Path), required=True, help="Folder for the merged rows.")
 @click.option(
     "--format", "formats", type=click.Choice([choice.value for choice in OutputFormat]), multiple=True,
     default=["jsonl"], show_default=True, help="How rows are written; may be given several times.",

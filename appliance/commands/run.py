@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
+from appliance.commands.paths import NamedPath
 from appliance.commands.progress import ProgressLine
 from appliance.errors import NotAllGood, UsageError
 from appliance.jobs.batch import BatchOutcome, BatchRequest, Report, run_request
@@ -25,9 +26,9 @@ _MOST_WORKERS = 64
 
 
 @click.command("run")
-@click.argument("task", type=click.Path(path_type=Path))
-@click.argument("documents", type=click.Path(path_type=Path))
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), help="Folder for the rows.")
+@click.argument("task", type=NamedPath(path_type=Path))
+@click.argument("documents", type=NamedPath(path_type=Path))
+@click.option("--out", "out_dir", type=NamedPath(path_type=Path), help="Folder for the rows.")
 @click.option("--model", help="Identity, name or artifact folder of the model; default is the active one of the task.")
 @click.option(
     "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl",
@@ -103,7 +104,7 @@ def command(
     )
     require_format(request.output_format)
     asked = FallbackOptions(fallback, threshold, labelled_path, budget, Caps(cap_documents, cap_tokens, cap_money))
-    request = replace(request, fallback=chosen_fallback(settings, request, asked))
+    request = replace(request, fallback=chosen_fallback(settings, request, asked, dry_run is not None))
     _start(settings, request, dry_run, detach, as_json)
 
 
@@ -202,6 +203,8 @@ def _as_json(outcome: BatchOutcome) -> dict[str, object]:
     return {
         **summary,
         "new_documents": outcome.new_documents,
+        "for_review": outcome.for_review,
+        "kept_back": outcome.kept_back,
         "seconds": round(outcome.seconds, 3),
         "output": str(outcome.output_path),
     }
@@ -217,6 +220,11 @@ def _tell(outcome: BatchOutcome) -> None:
             f"{summary.done} of {summary.total} documents done, {summary.failed} failed,"
             f" {outcome.new_documents} of them in this run ({outcome.seconds:.1f} s{speed})"
         ]
+    if outcome.for_review:
+        lines.append(f"{human_count(outcome.for_review, 'document')} for a person to look at: route review in the rows")
+    if outcome.kept_back:
+        again = f"`stillroom jobs retry {summary.id}` asks it again"
+        lines.append(f"the fallback did not answer {outcome.kept_back} of them: {again}")
     lines += [f"rows: {printable(str(outcome.output_path))}", f"job: {summary.id}"]
     # The rows are there: a full disk under the messages makes the run no failure.
     with contextlib.suppress(OSError):

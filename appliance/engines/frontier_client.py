@@ -10,6 +10,7 @@ import math
 import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import openai
@@ -54,6 +55,24 @@ class _Measured(httpx2.SyncByteStream):
         self._stream.close()
 
 
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    """A context that trusts this file, or where it is empty the system's certificates; None trusts nobody.
+
+    It is not the library's default one, which also follows SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
+    elif ca_file is not None:
+        paths = ssl.get_default_verify_paths()
+        cafile, capath = Path(paths.openssl_cafile), Path(paths.openssl_capath)
+        found = (str(cafile) if cafile.is_file() else None, str(capath) if capath.is_dir() else None)
+        if found == (None, None):
+            raise FileNotFoundError(f"this system has no certificates in {cafile} and {capath}")
+        context.load_verify_locations(*found)
+    return context
+
+
 class _Transport(httpx2.BaseTransport):
     """Sends what it may, where it may."""
 
@@ -64,11 +83,7 @@ class _Transport(httpx2.BaseTransport):
         try:
             # Reading the system's certificates takes a while; a context without any trusts nobody.
             is_https = endpoint.url.startswith("https:") or endpoint.proxy.startswith("https:")
-            trusted = (
-                ssl.create_default_context(cafile=endpoint.ca_file or None)
-                if is_https
-                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            )
+            trusted = _trusting(endpoint.ca_file if is_https else None)
             self._inner = httpx2.HTTPTransport(
                 verify=trusted,
                 trust_env=False,

@@ -99,6 +99,8 @@ class Prices:
     output: float = 0.0
     """Of reasoning tokens too."""
     currency: str = "USD"
+    known: bool = True
+    """Whether the configuration says what tokens cost; without, money counts as none."""
 
     def money(self, usage: Usage) -> float:
         """What the tokens cost, in the currency."""
@@ -226,7 +228,8 @@ def _prices(table: Table) -> Prices:
         raise table.wrong(missing, "is missing", f"add {missing} = 0 if it costs nothing; per million tokens")
     price_in, price_out = given["input_price"] or 0.0, given["output_price"] or 0.0
     cached = given["cached_price"]
-    return Prices(price_in, price_in if cached is None else cached, price_out, table.text("currency", "USD"))
+    known = given["input_price"] is not None
+    return Prices(price_in, price_in if cached is None else cached, price_out, table.text("currency", "USD"), known)
 
 
 def _price(table: Table, key: str) -> float | None:

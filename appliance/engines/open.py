@@ -1,9 +1,11 @@
 """Opens the engine that an artifact needs."""
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance.engines.engine import Engine
+from appliance.engines.windows import WindowedEngine, can_window
 from appliance.errors import ApplianceError
 from appliance.tasks.task import Task
 
@@ -24,8 +26,11 @@ def can_open(family: str, artifact_format: str) -> bool:
     return (family, artifact_format) in _ENGINES
 
 
-def open_engine(artifact_dir: Path, task: Task, threads: int) -> Engine:
+def open_engine(artifact_dir: Path, task: Task, threads: int, working: Callable[[], None] = lambda: None) -> Engine:
     """The engine for the artifact, with its model loaded.
+
+    Args:
+        working: Called now and then while one document takes long.
 
     Raises:
         ApplianceError: No engine runs this kind of artifact, or the model cannot be loaded.
@@ -43,4 +48,5 @@ def open_engine(artifact_dir: Path, task: Task, threads: int) -> Engine:
     engine_class = getattr(importlib.import_module(module), name)
     slots = {"slots": LLAMA_SLOTS} if manifest.format == "gguf" else {}
     engine: Engine = engine_class(artifact_dir, task, threads, **slots)
-    return engine
+    # An encoder cuts long texts itself, by tokens.
+    return WindowedEngine(engine, task, working) if can_window(task) and manifest.family != "encoder" else engine

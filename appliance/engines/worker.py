@@ -1,14 +1,14 @@
 """The child process that holds the engine: requests in, results out, as plain data over a socket.
 
 To the child: one `open` message, then `request` messages. From the child: `ready` or `refused`, then `taken` when
-the engine takes a document and `result` when it is answered. The supervisor learns from `taken` which documents
-were in work when an engine dies.
+the engine takes a document, `working` while it works long on one, and `result` when it is answered. The supervisor
+learns from `taken` which documents were in work when an engine dies.
 """
 
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,7 +36,7 @@ def serve_engine(connection: Connection) -> None:
     """Runs in the child: opens the engine, then answers until the supervisor closes its end."""
     opening = child.receive(connection)
     try:
-        engine = _open(opening)
+        engine = _open(opening, lambda: child.send(connection, {"working": True}))
     except ApplianceError as error:
         child.send(connection, {"refused": error.message, "hint": error.hint, "exit_code": error.exit_code})
         return
@@ -64,12 +64,12 @@ def _take_messages(connection: Connection, arrived: "queue.Queue[child.Message]"
         os._exit(0)
 
 
-def _open(opening: child.Message) -> Engine:
+def _open(opening: child.Message, working: Callable[[], None]) -> Engine:
     from appliance.engines.open import open_engine
     from appliance.tasks.task import load_task
 
     task = load_task(Path(opening["task_path"]))
-    return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]))
+    return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]), working)
 
 
 def _requests(connection: Connection, arrived: "queue.Queue[child.Message]", first: child.Message) -> Iterator[Request]:

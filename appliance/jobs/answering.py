@@ -1,6 +1,7 @@
 """The engine's child as the supervisor sees it: what it was sent, what it has in work, and whom its death concerns."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,6 +15,11 @@ from appliance.jobs.ledger_writer import PendingDocument
 
 SENT_AHEAD = 16
 """Documents that the engine has or finds in its pipe; twice the slots keep it busy while rows are written."""
+_MOST_SENT_AHEAD = 256
+"""Of an engine that answers so many in a second: an encoder computes texts of like length together, and finds more of
+them among many."""
+_MOST_SENT_CHARACTERS = 4_000_000
+"""What was sent is in memory twice."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,25 @@ class EngineDeath:
 class AnsweringEngine:
     """Starts the child when there is something to ask, and again after it died."""
 
-    def __init__(self, start: Callable[[], child.Child], model: str, silence_seconds: float) -> None:
+    def __init__(
+        self,
+        start: Callable[[], child.Child],
+        model: str,
+        silence_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._start = start
         self._model = model
         self._silence_seconds = silence_seconds
+        self._clock = clock
         self._child: child.Child | None = None
         self._heard = 0.0
         self._sent: dict[str, DocumentText] = {}
         self._taken: set[str] = set()
+        self._sent_characters = 0
+        self._answered: deque[tuple[float, int]] = deque()
+        """When the latest answers came, and how many characters their documents have."""
+        self._answered_characters = 0
         self.ready = False
 
     @property
@@ -58,24 +75,41 @@ class AnsweringEngine:
 
     @property
     def room(self) -> bool:
-        """Whether it takes another document; a suspect of an earlier death is answered alone."""
-        return len(self._sent) < SENT_AHEAD and not any(text.document.kills for text in self._sent.values())
+        """Whether it takes another document; a suspect of an earlier death is answered alone.
+
+        As many are on their way as it answers in a second, so that it never waits for the next ones, and whoever stops
+        the run does not wait long for it.
+        """
+        if self._sent and next(iter(self._sent.values())).document.kills:
+            return False
+        if len(self._sent) < SENT_AHEAD:
+            return True
+        self._forget_former()
+        most_characters = min(self._answered_characters, _MOST_SENT_CHARACTERS)
+        return len(self._sent) < len(self._answered) and self._sent_characters < most_characters
+
+    def _forget_former(self) -> None:
+        """Leaves of the latest answers those of the last second."""
+        since = self._clock() - 1.0
+        while self._answered and (self._answered[0][0] < since or len(self._answered) > _MOST_SENT_AHEAD):
+            self._answered_characters -= self._answered.popleft()[1]
 
     @property
     def overdue(self) -> bool:
         """Whether it said nothing for so long that it must hang."""
-        return self.connection is not None and time.monotonic() - self._heard > self._silence_seconds
+        return self.connection is not None and self._clock() - self._heard > self._silence_seconds
 
     def send(self, text: DocumentText) -> None:
         """Hands over a document; if the child is dying, `receive` tells of it after what it still said."""
         if self._child is None:
             self._child = self._start()
             self.ready = False
-            self._heard = time.monotonic()
+            self._heard = self._clock()
         if not self._sent and self.ready:
-            self._heard = time.monotonic()
+            self._heard = self._clock()
         key = str(text.document.id)
         self._sent[key] = text
+        self._sent_characters += len(text.reply.text)
         try:
             self._child.send({"key": key, "text": text.reply.text})
         except child.ChildDied:
@@ -88,7 +122,7 @@ class AnsweringEngine:
             ApplianceError: The engine cannot be opened, or holds another model.
         """
         assert self._child is not None
-        self._heard = time.monotonic()
+        self._heard = self._clock()
         try:
             message = self._child.receive()
             if "refused" in message:
@@ -99,10 +133,12 @@ class AnsweringEngine:
                 self._is_ready(str(message["ready"]))
             elif "taken" in message:
                 self._taken.add(str(message["taken"]))
-            else:
+            elif "result" in message:
                 result = result_from_message(message)
                 self._taken.discard(result.key)
-                return self._sent.pop(result.key), result
+                text = self._sent.pop(result.key)
+                self._is_answered(len(text.reply.text))
+                return text, result
             return None
         except child.ChildDied as death:
             return self._death(death.reason())
@@ -116,6 +152,12 @@ class AnsweringEngine:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+    def _is_answered(self, characters: int) -> None:
+        self._sent_characters -= characters
+        self._answered.append((self._heard, characters))
+        self._answered_characters += characters
+        self._forget_former()
 
     def _is_ready(self, identity: str) -> None:
         if identity != self._model:
@@ -131,4 +173,5 @@ class AnsweringEngine:
         untouched = [text for key, text in self._sent.items() if key not in self._taken]
         self._sent.clear()
         self._taken.clear()
+        self._sent_characters = 0
         return EngineDeath(reason, in_work, untouched)

@@ -1,18 +1,17 @@
 """One command's worth of a job: choose the model, list the folder, run what has no row yet, write the rows out."""
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.documents.folder import document_name
 from appliance.documents.sandbox import ReaderLimits
-from appliance.errors import ApplianceError, Interrupted, ResourceError, UsageError
+from appliance.errors import ApplianceError, Interrupted, UsageError
+from appliance.jobs.engine_lock import engine_lock
 from appliance.jobs.fallback import fallback_config, open_fallback
 from appliance.jobs.intake import take_in
 from appliance.jobs.job import (
@@ -39,10 +38,8 @@ from appliance.models.manifest import Manifest, read_manifest, verify_artifact
 from appliance.models.store import Store
 from appliance.routing.policy import Caps
 from appliance.settings import Settings
-from appliance.tasks.task import Task, load_task, task_hash
+from appliance.tasks.task import Long, Task, TaskKind, load_task, task_hash
 from appliance.text import human_count
-
-_ENGINE_WAIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,10 @@ class BatchOutcome:
     new_documents: int
     """Documents that got their row in this run."""
     seconds: float
+    for_review: int = 0
+    """Documents whose answer a person must look at."""
+    kept_back: int = 0
+    """Those of them that the fallback did not answer; `retry` asks it again."""
 
 
 def choose_model(settings: Settings, task: Task, model: str | None) -> tuple[Path, Manifest]:
@@ -145,6 +146,11 @@ def plan(settings: Settings, request: BatchRequest) -> Plan:
         ApplianceError: The task, the model or the folder is not as it must be.
     """
     task = load_task(request.task_path)
+    _refuse_parts_of_texts(task)
+    if not request.settle_seconds >= 0:
+        raise UsageError(
+            f"a file cannot settle for {request.settle_seconds:g} s", "use a number from 0, as in --settle 2"
+        )
     if not request.documents_dir.is_dir():
         raise UsageError(f"no folder of documents at {request.documents_dir}", "name a folder that holds the documents")
     documents_dir = _storable(request.documents_dir.resolve())
@@ -170,6 +176,14 @@ def plan(settings: Settings, request: BatchRequest) -> Plan:
     return Plan(config, task, path.read_bytes())
 
 
+def _refuse_parts_of_texts(task: Task) -> None:
+    if task.kind is TaskKind.GENERATE and task.input.long is not Long.REFUSE:
+        raise UsageError(
+            f"task {task.name} wants long documents read in parts, and texts that are generated cannot be made one",
+            'say `long = "refuse"` under [input] and distil again for the changed task',
+        )
+
+
 def refuse_own_files_as_documents(settings: Settings, config: JobConfig) -> None:
     """Checks that neither rows nor the state of jobs become documents of the next run.
 
@@ -177,14 +191,22 @@ def refuse_own_files_as_documents(settings: Settings, config: JobConfig) -> None
         UsageError: The output folder or the home folder lies in the folder of documents.
     """
     for name, directory in (("output", Path(config.out_dir)), ("home", settings.home_dir)):
-        path = directory.resolve()
-        hidden = path.is_relative_to(config.documents_dir) and any(
-            part.startswith(".") for part in path.relative_to(config.documents_dir).parts
+        refuse_among_documents(name, directory, config.documents_dir)
+
+
+def refuse_among_documents(name: str, directory: Path, documents_dir: str) -> None:
+    """Checks that what is written into the folder does not become a document of the next run.
+
+    Raises:
+        UsageError: It lies in the folder of documents, and is not hidden there.
+    """
+    path = directory.resolve()
+    if not path.is_relative_to(documents_dir):
+        return
+    if not any(part.startswith(".") for part in path.relative_to(documents_dir).parts):
+        raise UsageError(
+            f"the {name} folder {directory} lies in the folder of documents", "name a folder outside of it"
         )
-        if path.is_relative_to(config.documents_dir) and not hidden:
-            raise UsageError(
-                f"the {name} folder {directory} lies in the folder of documents", "name a folder outside of it"
-            )
 
 
 def run_request(settings: Settings, request: BatchRequest, report: Callable[[Report], None]) -> BatchOutcome:
@@ -236,6 +258,8 @@ def _run_held(settings: Settings, lock: JobLock, config: JobConfig, report: Call
             work = Work(config, task, task_path(directory), ledger)
             new_documents, output_path = _run_in_ledger(settings, work, stop, report)
         summary = ledger.reader.summary()
+        for_review = ledger.reader.for_review()
+        kept_back = ledger.reader.kept_back() if config.fallback is not None else 0
     except BaseException as error:
         with contextlib.suppress(ApplianceError):  # The first error is the one to show.
             ledger.close()
@@ -249,7 +273,8 @@ def _run_held(settings: Settings, lock: JobLock, config: JobConfig, report: Call
             f"{summary.state} with {finished} of {summary.total} documents finished",
             f"`stillroom jobs resume {config.id}` goes on where it stopped",
         )
-    return BatchOutcome(summary, output_path, new_documents, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return BatchOutcome(summary, output_path, new_documents, seconds, for_review, kept_back)
 
 
 def open_ledger(directory: Path | None, config: JobConfig, task: Task) -> Ledger:
@@ -266,8 +291,8 @@ def job_name(config: JobConfig, task: Task) -> str:
 def export_rows(directory: Path, out_dir: Path, output_format: OutputFormat) -> Path:
     """Writes the rows that the job has so far; gives the file's path."""
     task = load_task(task_path(directory))
-    with open_readonly(directory) as reader:
-        return write_rows(reader.rows(), task.asked, out_dir, output_format)
+    with open_readonly(directory) as reader, contextlib.closing(reader.rows()) as rows:
+        return write_rows(rows, task.asked, out_dir, output_format)
 
 
 def _run_in_ledger(
@@ -278,11 +303,12 @@ def _run_in_ledger(
     new_documents = 0
     ledger.begin_run(State.QUEUED, process_mark(os.getpid()))
     try:
-        listed = take_in(work.config, ledger, stop)
-        if ledger.pending(b"", 1) and not stop.gently:
+        listing = take_in(work.config, ledger, stop)
+        work = replace(work, last=listing.last)
+        if ledger.pending(b"", 1, work.last) and not stop.gently:
             with engine_lock(settings, stop) as taken:
                 new_documents = _run_supervisor(settings, work, stop, report) if taken else 0
-        if stop.gently and (not listed or ledger.pending(b"", 1)):
+        if stop.gently and (not listing.complete or ledger.pending(b"", 1, work.last)):
             ledger.end_run(stop.state)
             return new_documents, None
         # Only when the rows are out the job is done: a kill before that leaves one that resumes.
@@ -294,15 +320,25 @@ def _run_in_ledger(
     except BaseException:
         _end(ledger, State.INTERRUPTED, "the program ended unexpectedly")
         raise
-    waiting = ledger.reader.summary().waiting
-    ledger.end_run(State.DONE, f"{human_count(waiting, 'file')} still being written" if waiting else "")
+    ledger.end_run(State.DONE, _left(ledger, work))
     return new_documents, output_path
+
+
+def _left(ledger: Ledger, work: Work) -> str:
+    """What the run was not to do, or could not yet."""
+    left = []
+    if waiting := ledger.reader.summary().waiting:
+        left.append(f"{human_count(waiting, 'file')} still being written")
+    if beyond := ledger.beyond(work.last):
+        left.append(f"{human_count(beyond, 'document')} beyond the first {work.config.limit:,} left out")
+    return "; ".join(left)
 
 
 def _run_supervisor(settings: Settings, work: Work, stop: Stop, report: Callable[[Report], None]) -> int:
     """Answers what has no row yet; gives how many documents got theirs."""
     work.ledger.begin_run(State.RUNNING, process_mark(os.getpid()))
     total, before = work.ledger.counts()
+    total -= work.ledger.beyond(work.last)
     if work.config.fallback is not None:
         fallback = open_fallback(settings, work.config.fallback, work.task, work.config.id)
         work = replace(work, fallback=fallback)
@@ -316,28 +352,6 @@ def _end(ledger: Ledger, state: State, message: str) -> None:
     """Notes how a failing run ended; if even that cannot be written, the first error is the one to show."""
     with contextlib.suppress(ApplianceError):
         ledger.end_run(state, message)
-
-
-@contextmanager
-def engine_lock(settings: Settings, stop: Stop) -> Iterator[bool]:
-    """One engine at a time on a machine: later jobs wait here and show as queued; False where one was stopped."""
-    path = settings.home_dir / "engine.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ResourceError(f"cannot open {path}: {error.strerror}", "check the rights and the free space") from error
-    try:
-        taken = False
-        while not taken and not stop.gently:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                taken = True
-            except BlockingIOError:
-                time.sleep(_ENGINE_WAIT_SECONDS)
-                stop.look()
-        yield taken
-    finally:
-        os.close(descriptor)
 
 
 def _storable(path: Path) -> Path:

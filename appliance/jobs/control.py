@@ -7,14 +7,17 @@ job that does not run the lock is taken for a moment. Nothing here ever writes i
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from appliance.errors import ApplianceError, ResourceError
+from appliance.errors import ApplianceError, ResourceError, UsageError
 from appliance.jobs.batch import BatchRequest, open_ledger, plan, refuse_own_files_as_documents
 from appliance.jobs.detached import refuse_running, start_and_wait
+from appliance.jobs.fallback import capped, check_same
 from appliance.jobs.job import (
     LEDGER_NAME,
     REMOVED_PREFIX,
+    JobConfig,
     finish_removals,
     job_dir,
     job_file,
@@ -27,9 +30,9 @@ from appliance.jobs.job import (
 from appliance.jobs.ledger import open_readonly
 from appliance.jobs.locks import Purpose, clear_request, lock_holder, request_stop, take_lock
 from appliance.jobs.states import State
+from appliance.routing.policy import Caps
 from appliance.settings import Settings
 from appliance.tasks.task import load_task
-from appliance.text import human_count
 
 _LOOK_SECONDS = 0.05
 
@@ -51,22 +54,39 @@ def cancel_job(settings: Settings, identifier: str, wait_seconds: float = 10.0) 
     return _stop(settings, identifier, State.CANCELLED, wait_seconds)
 
 
-def retry_failed(settings: Settings, identifier: str) -> int:
-    """Makes failed and quarantined documents pending again, for the next `resume`; gives how many.
+def retry_failed(settings: Settings, identifier: str, caps: Caps | None = None) -> int:
+    """Makes documents pending again, for the next `resume`: failed, quarantined, and those kept from the fallback.
+
+    Args:
+        caps: Those that are given replace the job's own, for this and later runs.
+
+    Returns:
+        How many documents.
 
     Raises:
         ResourceError: The job is running.
+        UsageError: Caps are given and the job has no fallback, or its fallback would not be asked any more.
     """
     directory = job_dir(settings, identifier)
     with take_lock(directory, Purpose.CHANGE):
-        config = read_config(directory)
-        ledger = open_ledger(directory, config, load_task(task_path(directory)))
+        config, task = read_config(directory), load_task(task_path(directory))
+        if caps is not None and caps.given:
+            config = _with_caps(config, caps)
+        ledger = open_ledger(directory, config, task)
         try:
-            if count := ledger.retry_failed():
-                ledger.end_run(State.PAUSED, f"{human_count(count, 'document')} to be tried again")
+            if config.fallback is not None and ledger.reader.kept_back():
+                # Before the rows go: a fallback that is refused would leave their documents without any.
+                check_same(settings, config.fallback, task)
+            write_job(directory, config, task_path(directory).read_bytes())
+            return ledger.retry(kept_back=config.fallback is not None)
         finally:
             ledger.close()
-    return count
+
+
+def _with_caps(config: JobConfig, caps: Caps) -> JobConfig:
+    if config.fallback is None:
+        raise UsageError(f"job {config.id} has no fallback that could be capped", "leave the caps out")
+    return replace(config, fallback=capped(config.fallback, caps))
 
 
 def start_detached(settings: Settings, request: BatchRequest) -> str:

@@ -58,7 +58,9 @@ class Fallback:
         """What has come back."""
         for result in self._lane.arrived():
             found = self._outside.pop(result.key)
-            yield found.text, merge(self._task, found.request, found.local, result)
+            merged = merge(self._task, found.request, found.local, result)
+            places = {name: start for name, start in found.local.found_from.items() if name not in merged.escalated}
+            yield found.text, replace(merged, result=replace(merged.result, found_from=places))
 
     def stop_taking(self) -> None:
         """Begins no further document: what is under way still comes back."""
@@ -139,8 +141,22 @@ def fallback_config(
     frontier = load_frontier(settings, name)
     policy = load_policy(settings)
     check_allowed(policy, task, frontier)
-    most = caps or Caps()
-    return FallbackConfig(
-        name, threshold, frontier_identity(frontier, task), policy.sha256, most.documents or 0, most.tokens or 0,
-        most.money or 0.0,
-    )  # fmt: skip
+    identity = frontier_identity(frontier, task)
+    return capped(FallbackConfig(name, threshold, identity, policy.sha256), caps or Caps())
+
+
+def capped(config: FallbackConfig, caps: Caps) -> FallbackConfig:
+    """The fallback with these caps where they are given.
+
+    Raises:
+        UsageError: A cap lets nothing leave.
+    """
+    for cap in (caps.documents, caps.tokens, caps.money):
+        if cap is not None and not cap > 0:
+            raise UsageError(f"a cap of {cap:g} lets no document leave", "leave the fallback out, or name a larger cap")
+    return replace(
+        config,
+        cap_documents=config.cap_documents if caps.documents is None else caps.documents,
+        cap_tokens=config.cap_tokens if caps.tokens is None else caps.tokens,
+        cap_money=config.cap_money if caps.money is None else caps.money,
+    )

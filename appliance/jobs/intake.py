@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -15,23 +16,36 @@ from appliance.jobs.stopping import Stop
 _BATCH = 500
 
 
-def take_in(config: JobConfig, ledger: Ledger, stop: Stop) -> bool:
-    """Brings the ledger up to what the folder holds now; False where it was stopped before the end."""
+@dataclass(frozen=True)
+class Listing:
+    """What a run is about."""
+
+    complete: bool
+    """False where it was stopped before the end of the folder."""
+    last: bytes | None = None
+    """Path of the last document of a limited run: later ones, which an earlier run may have listed, are not its own."""
+
+
+def take_in(config: JobConfig, ledger: Ledger, stop: Stop) -> Listing:
+    """Brings the ledger up to what the folder holds now."""
     folder = Path(config.documents_dir)
     for document in ledger.waiting():
         if document_facts(folder, document.path) is not None or not ledger.forget(document):
             ledger.requeue(document)
     found = chosen_documents(config)
+    last = b"" if config.limit else None
     while batch := list(islice(found, _BATCH)):
         if stop.gently:
-            return False
+            return Listing(complete=False)
+        if config.limit:
+            last = batch[-1].path
         for changed in ledger.add_documents(batch):
             if _has_other_bytes(folder, changed):
                 ledger.supersede(changed)
             else:
                 ledger.keep(changed)
         stop.look()
-    return True
+    return Listing(complete=True, last=last)
 
 
 def chosen_documents(config: JobConfig) -> Iterator[FoundDocument]:

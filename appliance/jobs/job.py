@@ -1,5 +1,6 @@
 """A job: what is asked of which folder with which model, and the folder that holds its state."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -166,8 +167,11 @@ def _entries(config: JobConfig | FallbackConfig) -> list[str]:
         if isinstance(value, str):
             # JSON's string rules are TOML's, but for DEL.
             lines.append(f"{described.name} = " + json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f"))
-        elif isinstance(value, int | float):
+        elif isinstance(value, bool):
             lines.append(f"{described.name} = {json.dumps(value)}")
+        elif isinstance(value, int | float):
+            # Not JSON's spelling: it writes `Infinity`, which TOML cannot read.
+            lines.append(f"{described.name} = {value!r}")
     return lines
 
 
@@ -209,15 +213,22 @@ def write_whole(path: Path, data: bytes) -> None:
     """Writes a file that appears whole or not at all, and stays after a power cut."""
     beside = path.with_name(f".{path.name}.part")
     try:
-        with open(beside, "wb") as file:
+        with open(beside, "wb", opener=no_link) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
         sync_directory(path.parent)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        # A disk that has become read-only refuses even this.
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise ResourceError(f"cannot write {path}: {error.strerror}", "check the free space and the rights") from error
+
+
+def no_link(path: str, flags: int) -> int:
+    """Opens a file, but none that a link leads to: a folder of rows may be one that others can write, too."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def sync_directory(directory: Path) -> None:
@@ -232,7 +243,8 @@ def sync_directory(directory: Path) -> None:
 def process_mark(pid: int) -> str:
     """Names one process for good: pid, start time and boot, as pids are used again; empty if it is gone."""
     try:
-        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        # A program's name in there may be any bytes.
+        facts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
         if facts[0] in "ZX":  # It ended, and its parent has not noticed yet.
             return ""
         start = facts[19]

@@ -17,7 +17,7 @@ The writing side is `ledger_writer.py`.
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,12 @@ from appliance.jobs.states import State
 from appliance.settings import Settings
 
 LEDGER_VERSION = 2
+_FOR_REVIEW = """FROM rows JOIN documents ON documents.id = rows.document
+    WHERE rows.superseded = 0 AND rows.error IS NOT NULL AND documents.state = 'done'"""
+"""An answer with an error beside it: a person must look."""
+KEPT_BACK = f"""SELECT rows.document {_FOR_REVIEW} AND json_extract(rows.row, '$.route') = 'review'
+    AND coalesce(json_array_length(rows.row, '$.escalated'), 0) = 0"""
+"""In a job with a fallback: documents whose fallback gave no answer, because of a cap or because it failed."""
 
 
 class NotBegun(ApplianceError):
@@ -150,20 +156,35 @@ class LedgerReader:
         ).fetchone()
         return DocumentEntry(identifier, path, document_name(path), State(state), size_bytes, error)
 
-    def rows(self) -> Iterator[Row]:
-        """Present rows in path order."""
-        found = self._connection.execute(
-            "SELECT row FROM documents JOIN rows ON rows.document = documents.id AND rows.superseded = 0 ORDER BY path"
-        )
-        return (row_from_json(text) for (text,) in found)
+    def rows(self) -> Generator[Row]:
+        """Present rows in path order; close it where it is not read to its end, or the ledger stays in use."""
+        with contextlib.closing(self.finished_documents()) as documents:
+            yield from (found.row for found in documents)
 
-    def finished_documents(self) -> Iterator[FinishedDocument]:
-        """Documents with a row, in path order."""
+    def finished_documents(self) -> Generator[FinishedDocument]:
+        """Documents with a row, in path order; close it as `rows`."""
         found = self._connection.execute(
             "SELECT path, sha256, row FROM documents JOIN rows ON rows.document = documents.id AND rows.superseded = 0"
             " ORDER BY path"
         )
-        return (FinishedDocument(path, sha256, row_from_json(text)) for path, sha256, text in found)
+        with contextlib.closing(found):
+            for path, sha256, text in found:
+                yield FinishedDocument(path, sha256, row_from_json(text))
+
+    def written_rows(self) -> int:
+        """How many rows were ever written, superseded ones among them."""
+        (count,) = self._connection.execute("SELECT count(*) FROM rows").fetchone()
+        return int(count)
+
+    def for_review(self) -> int:
+        """How many documents have an answer that a person must look at. Reads all rows."""
+        (count,) = self._connection.execute(f"SELECT count(*) {_FOR_REVIEW}").fetchone()
+        return int(count)
+
+    def kept_back(self) -> int:
+        """How many of those are so because the fallback did not answer; only of a job with a fallback."""
+        (count,) = self._connection.execute(f"SELECT count(*) FROM ({KEPT_BACK})").fetchone()
+        return int(count)
 
     def damage(self) -> str | None:
         """What SQLite finds wrong in the file; None where it is sound. Reads all of it."""

@@ -17,9 +17,10 @@ from pathlib import Path
 from appliance.documents.folder import FoundDocument, document_name
 from appliance.errors import ApplianceError, ResourceError
 from appliance.jobs.job import LEDGER_NAME
-from appliance.jobs.ledger import LEDGER_VERSION, LedgerReader, database_error
+from appliance.jobs.ledger import KEPT_BACK, LEDGER_VERSION, LedgerReader, database_error
 from appliance.jobs.rows import Row
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
+from appliance.text import human_count
 
 _SCHEMA = """
 CREATE TABLE job (
@@ -210,16 +211,25 @@ class Ledger:
             self._set_facts(changed.id, changed.found)
             self._event("changed", changed.id, "the file changed; its row is superseded")
 
-    def retry_failed(self) -> int:
-        """Queues failed and quarantined documents again; gives how many."""
+    def retry(self, kept_back: bool = False) -> int:
+        """Queues failed and quarantined documents again; gives how many.
+
+        Args:
+            kept_back: Also those whose fallback did not answer, so that only the local answer is in the row.
+        """
         with self._transaction():
             found = self._connection.execute(
                 "SELECT id FROM documents WHERE state IN (?, ?)", (State.FAILED, State.QUARANTINED)
             ).fetchall()
+            if kept_back:
+                found += self._connection.execute(KEPT_BACK).fetchall()
             for (document,) in found:
                 self._queue_again(document)
             if found:
-                self._event("retry", None, f"{len(found)} documents without an answer are tried again")
+                # Together with the rows: a job that is done has them all.
+                told = f"{human_count(len(found), 'document')} to be tried again"
+                self._connection.execute("UPDATE job SET state = ?, message = ?", (State.PAUSED, told))
+                self._event("retry", None, told)
         return len(found)
 
     def waiting(self) -> list[PendingDocument]:
@@ -249,12 +259,22 @@ class Ledger:
         total, finished = self._connection.execute("SELECT total, done + failed + quarantined FROM job").fetchone()
         return int(total), int(finished)
 
-    def pending(self, after: bytes, limit: int) -> list[PendingDocument]:
-        """Documents without a row whose path comes after this one, in path order."""
+    def pending(self, after: bytes, limit: int, last: bytes | None = None) -> list[PendingDocument]:
+        """Documents without a row whose path comes after this one, in path order; up to the last one that is wanted."""
+        bound, values = ("", ()) if last is None else (" AND path <= ?", (last,))
         found = self._connection.execute(
-            _PENDING + "state = ? AND path > ? ORDER BY path LIMIT ?", (State.QUEUED, after, limit)
+            f"{_PENDING}state = ? AND path > ?{bound} ORDER BY path LIMIT ?", (State.QUEUED, after, *values, limit)
         )
         return [PendingDocument(*values) for values in found]
+
+    def beyond(self, last: bytes | None) -> int:
+        """How many documents without a row come after the last one that is wanted; none where all are."""
+        if last is None:
+            return 0
+        found = self._connection.execute(
+            "SELECT count(*) FROM documents WHERE state = ? AND path > ?", (State.QUEUED, last)
+        )
+        return int(found.fetchone()[0])
 
     def record(self, outcomes: Sequence[Outcome], documents_per_second: float = 0.0) -> None:
         """Writes rows, texts, final states and counters of documents in one transaction."""

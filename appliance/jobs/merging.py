@@ -18,6 +18,7 @@ from pathlib import Path
 from appliance.documents.folder import document_name, hash_descriptor, open_document, walk
 from appliance.documents.problems import DocumentError
 from appliance.errors import ApplianceError, UsageError
+from appliance.jobs.batch import refuse_among_documents
 from appliance.jobs.job import JobConfig, read_config, task_path, write_whole
 from appliance.jobs.ledger import FinishedDocument, JobSummary, LedgerReader, open_readonly
 from appliance.jobs.outputs import OutputFormat, write_rows
@@ -159,6 +160,7 @@ def merge_jobs(
         folder = documents_dir or Path(first.config.documents_dir)
         if not folder.is_dir():
             raise UsageError(f"no folder of documents at {folder}", "say where it is here with `--documents DIR`")
+        refuse_among_documents("output", out_dir, str(folder.resolve()))
         _check_documents(ledgers, folder, first.config.limit, findings)
         findings.refuse()
         asked = load_task(task_path(first.directory)).asked
@@ -193,6 +195,11 @@ def _open_ledgers(directories: Sequence[Path], opened: contextlib.ExitStack, fin
             continue
         if damage is not None:
             findings.add(ProblemKind.DAMAGED_SHARD, shard, f"the ledger in {directory} is damaged: {damage}")
+            continue
+        if (of_job := reader.summary().id) != config.id:
+            # A kill between the copies of the two files leaves this where another job had used the folder before.
+            detail = f"the ledger in {directory} is that of job {of_job}, job.toml there is that of {config.id}"
+            findings.add(ProblemKind.DAMAGED_SHARD, shard, detail)
             continue
         ledgers[shard] = _Ledger(directory, config, shard, reader)
     return [ledgers[shard] for shard in sorted(ledgers, key=lambda shard: (shard.count, shard.number))]

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from appliance.errors import ResourceError
 from appliance.extras import require_extra
-from appliance.jobs.rows import Row
+from appliance.jobs.rows import Row, column_name
 from appliance.jobs.whole_files import part_of
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field
@@ -19,6 +19,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 """The last four are the wide forms of the first four, which some spreadsheets take for them."""
 _AMOUNT = re.compile(r"[+-][0-9]+(?:[.,' ][0-9]+)*(?: ?[%\u20ac$\u00a3]| ?[A-Z]{3})?")
 """What begins with a sign and still can be no formula: a number, with a currency or a percent sign after it."""
+
+_CSV_AFTER_FIELDS = ("route", "error", "error_message", "model", "unsafe", "sha256", "escalated")
 
 
 class OutputFormat(StrEnum):
@@ -84,21 +86,15 @@ def _json_lines(rows: Iterable[Row]) -> Iterator[str]:
 def _csv_lines(rows: Iterable[Row], field_names: list[str]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
-    confidences = [f"{name} confidence" for name in field_names]
-    writer.writerow(
-        ["document", *field_names, *confidences, "route", "error", "error_message", "model", "unsafe", "sha256"]
-    )
+    columns = [column_name(name) for name in field_names]
+    confidences = [f"{column} confidence" for column in columns]
+    writer.writerow(["document", *columns, *confidences, *_CSV_AFTER_FIELDS])
     for row in rows:
         cells = [row.document, *(_cell((row.fields or {}).get(name)) for name in field_names)]
         cells += [f"{row.confidence[name]:.4f}" if name in row.confidence else "" for name in field_names]
-        cells += [
-            row.route,
-            row.error or "",
-            row.error_message,
-            row.model,
-            "yes" if row.unsafe else "no",
-            row.sha256 or "",
-        ]
+        unsafe = "yes" if row.unsafe else "no"
+        cells += [row.route, row.error or "", row.error_message, row.model, unsafe, row.sha256 or ""]
+        cells.append(_cell(row.escalated))
         writer.writerow([neutral_cell(cell) for cell in cells])
         yield buffer.getvalue()
         buffer.seek(0)

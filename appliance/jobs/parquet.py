@@ -4,15 +4,10 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
 
-from appliance.jobs.rows import Row
+from appliance.jobs.rows import ROW_COLUMNS, Row, column_name
 from appliance.tasks.task import Field, FieldType
 
 _GROUP = 10_000
-_PLAIN = (
-    "document", "sha256", "route", "model", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens",
-    "seconds", "error", "error_message", "version",
-)  # fmt: skip
-"""Columns that are a row's own attributes; the fields' columns stand after `model`."""
 _BEFORE_FIELDS = 4
 
 
@@ -40,23 +35,19 @@ def _schema(asked: Sequence[Field]) -> Any:
     kinds = {
         "unsafe": pyarrow.bool_(), "prompt_tokens": pyarrow.int64(), "completion_tokens": pyarrow.int64(),
         "reasoning_tokens": pyarrow.int64(), "seconds": pyarrow.float64(), "version": pyarrow.int32(),
+        "escalated": pyarrow.list_(pyarrow.string()),
     }  # fmt: skip
-    columns = [(name, kinds.get(name, pyarrow.string())) for name in _PLAIN]
+    columns = [(name, kinds.get(name, pyarrow.string())) for name in ROW_COLUMNS]
     fields = []
     for field in asked:
-        name = column_name(field)
+        name = column_name(field.name)
         kind = pyarrow.list_(pyarrow.string()) if field.type is FieldType.LIST else pyarrow.string()
         fields += [(name, kind), (f"{name} confidence", pyarrow.float64()), (f"{name} evidence", pyarrow.int64())]
     return pyarrow.schema([*columns[:_BEFORE_FIELDS], *fields, *columns[_BEFORE_FIELDS:]])
 
 
-def column_name(field: Field) -> str:
-    """The column of a field's values."""
-    return f"field {field.name}" if field.name in _PLAIN else field.name
-
-
 def _values(row: Row, asked: Sequence[Field]) -> list[object]:
-    plain: list[object] = [getattr(row, name) for name in _PLAIN]
+    plain: list[object] = [getattr(row, name) for name in ROW_COLUMNS]
     found: list[object] = []
     for field in asked:
         value = (row.fields or {}).get(field.name)

@@ -14,6 +14,7 @@ from appliance.documents.problems import DocumentError
 from appliance.documents.sandbox import ReaderLimits
 from appliance.errors import ResourceError, UsageError
 from appliance.jobs.batch import BatchRequest, open_ledger, plan
+from appliance.jobs.engine_lock import open_engine_lock
 from appliance.jobs.intake import chosen_documents
 from appliance.jobs.rows import Row
 from appliance.jobs.runner import RunLimits, Supervisor, Work
@@ -134,7 +135,7 @@ def _type_of(folder: Path, document: FoundDocument) -> str:
 @contextmanager
 def _free_engine(settings: Settings) -> Iterator[None]:
     """Holds the machine's engine if no job has it: a person who waits for three rows does not want to queue."""
-    descriptor = os.open(settings.home_dir / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_engine_lock(settings)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from appliance.tasks.task import Field, FieldType, Task, answer_problems, load_t
 REVIEW_NAME = "review.db"
 REVIEW_VERSION = 1
 _WAIT_SECONDS = 10.0
+_LOCK_SECONDS = 60.0
+_LOOK_SECONDS = 0.02
 _COLUMNS = "document, sha256, field, original, correction, user, time"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS corrections (
@@ -64,7 +67,7 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
 
     Args:
         directory: The job's folder.
-        document: Path of the document as the rows spell it.
+        document: Path of the document, or as the rows spell it; kept as they do.
         value: None says that the document holds no such value.
 
     Raises:
@@ -74,7 +77,7 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
     task = load_task(task_path(directory))
     asked = _asked(task, field)
     with open_readonly(directory) as reader:
-        row = _row(reader, document)
+        document, row = _row(reader, document)
     cleaned = _cleaned(asked, value)
     if cleaned is not None and (problems := answer_problems(_only(task, asked), {field: cleaned})):
         raise UsageError(f"{document}: {problems[0]}", _values_hint(asked))
@@ -96,6 +99,8 @@ def read_corrections(directory: Path, document: str | None = None) -> list[Corre
     where, values = ("WHERE document = ?", (document,)) if document is not None else ("", ())
     try:
         with _reading(path) as connection:
+            if _version(connection, path) == 0:
+                return []  # the first correction was cut short: by a kill, or because the disk was full
             found = connection.execute(f"SELECT {_COLUMNS} FROM corrections {where} ORDER BY id", values).fetchall()
         return [
             Correction(name, sha256, field, json.loads(original), json.loads(correction), user, moment)
@@ -142,14 +147,14 @@ def corrected_records(directory: Path) -> Iterator[dict[str, object]]:
 def parse_value(asked_type: FieldType, text: str) -> Value:
     """What a person typed, as a value; nothing is null.
 
-    Entries of a list are parted by `;`, and a semicolon within one is typed as `\\;`.
+    Entries of a list are parted by `;`; a semicolon within one is typed as `\\;`, a backslash before one as `\\\\`.
     """
     if asked_type is not FieldType.LIST:
         return text.strip() or None
     entries, entry, escaped = [], "", False
     for char in text:
         if escaped:
-            entry += char if char == ";" else "\\" + char
+            entry += char if char in ";\\" else "\\" + char
             escaped = False
         elif char == "\\":
             escaped = True
@@ -165,7 +170,7 @@ def parse_value(asked_type: FieldType, text: str) -> Value:
 def typed_value(value: Value) -> str:
     """The inverse of `parse_value`."""
     if isinstance(value, list):
-        return "; ".join(entry.replace(";", "\\;") for entry in value)
+        return "; ".join(re.sub(r"[\\;]", r"\\\g<0>", entry) for entry in value)
     return value or ""
 
 
@@ -196,14 +201,15 @@ def _cleaned(asked: Field, value: Value) -> Value:
     return (value or "").strip() or None
 
 
-def _row(reader: LedgerReader, document: str) -> Row:
+def _row(reader: LedgerReader, document: str) -> tuple[str, Row]:
+    """The document's name as the rows spell it, and its row."""
     entry = reader.document(document)
     if entry is None:
         raise UsageError(f"the job has no document {document}", "name it as the rows spell it")
     row = reader.row(entry.id)
     if row is None:
-        raise UsageError(f"{document} has no row yet", "correct it when the job has answered it")
-    return row
+        raise UsageError(f"{entry.name} has no row yet", "correct it when the job has answered it")
+    return entry.name, row
 
 
 def _json(value: Value) -> str:
@@ -212,11 +218,22 @@ def _json(value: Value) -> str:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
+    mode = "mode=ro"
+    if not os.access(path.parent, os.W_OK) and not _has_log(path):
+        # On a disk that cannot be written SQLite opens a WAL database only where it is told that nobody changes it.
+        mode += "&immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_WAIT_SECONDS)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def _has_log(path: Path) -> bool:
+    try:
+        return os.stat(f"{path}-wal").st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -228,7 +245,7 @@ def _writing(directory: Path) -> Iterator[sqlite3.Connection]:
     except OSError as error:
         raise ResourceError(f"cannot write in {directory}: {error.strerror}", "check its owner") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _take(lock, directory)
         connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
         path.chmod(0o600)
         try:
@@ -249,10 +266,30 @@ def _writing(directory: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
+    if _version(connection, path) == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {REVIEW_VERSION}; COMMIT")
-    elif version != REVIEW_VERSION:
+
+
+def _take(lock: int, directory: Path) -> None:
+    """Waits for the lock of the corrections, but not without end: a process that was stopped may hold it."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ResourceError(
+                    f"another process holds the corrections of job {directory.name}", "try again in a moment"
+                ) from None
+        time.sleep(_LOOK_SECONDS)
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the database; 0 before anything is in it."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, REVIEW_VERSION):
         raise ApplianceError(
             f"{path} has version {version}, this program knows {REVIEW_VERSION}", "use the program that wrote it"
         )
+    return int(version)

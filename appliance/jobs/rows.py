@@ -1,12 +1,17 @@
 """The row: what one document came to. Its JSON Schema is published as `docs/row.schema.json`."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from appliance.tasks.linecode import Answer
 
 ROW_VERSION = 1
+ROW_COLUMNS = (
+    "document", "sha256", "route", "model", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens",
+    "seconds", "error", "error_message", "escalated", "version",
+)  # fmt: skip
+"""A row's own attributes, which are columns of their own in a table; Parquet has the fields' columns after `model`."""
 
 
 class Route(StrEnum):
@@ -51,7 +56,8 @@ class Row:
 
     def to_json(self) -> str:
         """The row as one line of JSON, keys in the order of this class."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        # Not `asdict`, which copies all values: this is done twice for every document.
+        return json.dumps(vars(self), ensure_ascii=False, separators=(",", ":"))
 
 
 def row_from_json(text: str) -> Row:
@@ -60,39 +66,52 @@ def row_from_json(text: str) -> Row:
     return Row(**{**values, "route": Route(values["route"])})
 
 
+def column_name(field_name: str) -> str:
+    """The column of a field's values in CSV and Parquet; one that is called like a column of the row steps aside."""
+    return f"field {field_name}" if field_name in ROW_COLUMNS else field_name
+
+
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT_OR_NULL = {"type": ["string", "null"]}
+_SCHEMA_OF_ANSWER: dict[str, object] = {
+    "fields": {
+        "type": ["object", "null"],
+        "additionalProperties": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+        "description": "The answer; null where there is none",
+    },
+    "confidence": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
+    "evidence": {
+        "type": "object",
+        "additionalProperties": {"type": ["integer", "null"], "minimum": 0},
+        "description": "Offset of each value in the text, in characters; null where it is not there word for word",
+    },
+}
+_SCHEMA_OF_ENGINE: dict[str, object] = {
+    "unsafe": {"type": "boolean", "description": "The model was used although no gate found it READY"},
+    "prompt_tokens": _COUNT,
+    "completion_tokens": _COUNT,
+    "reasoning_tokens": _COUNT,
+    "seconds": {"type": "number", "minimum": 0, "description": "Time in the engine"},
+}
+
+
 def row_schema() -> dict[str, object]:
     """JSON Schema of a row."""
-    count = {"type": "integer", "minimum": 0}
-    text_or_null = {"type": ["string", "null"]}
     properties: dict[str, object] = {
         "document": {
             "type": "string",
             "description": "Path of the document in the folder; bytes that are not UTF-8 as \\xNN",
         },
         "sha256": {
-            **text_or_null,
+            **_TEXT_OR_NULL,
             "pattern": "^[0-9a-f]{64}$",
             "description": "Hash of the file; null where unreadable",
         },
         "route": {"enum": [route.value for route in Route], "description": "Who answered"},
         "model": {"type": "string", "description": "Model identity"},
-        "fields": {
-            "type": ["object", "null"],
-            "additionalProperties": {"type": ["string", "array", "null"], "items": {"type": "string"}},
-            "description": "The answer; null where there is none",
-        },
-        "confidence": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
-        "evidence": {
-            "type": "object",
-            "additionalProperties": {"type": ["integer", "null"], "minimum": 0},
-            "description": "Offset of each value in the text, in characters; null where it is not there word for word",
-        },
-        "unsafe": {"type": "boolean", "description": "The model was used although no gate found it READY"},
-        "prompt_tokens": count,
-        "completion_tokens": count,
-        "reasoning_tokens": count,
-        "seconds": {"type": "number", "minimum": 0, "description": "Time in the engine"},
-        "error": {**text_or_null, "description": "Error class; null where the document has an answer"},
+        **_SCHEMA_OF_ANSWER,
+        **_SCHEMA_OF_ENGINE,
+        "error": {**_TEXT_OR_NULL, "description": "Error class; null where the document has an answer"},
         "error_message": {"type": "string"},
         "escalated": {
             "type": "array",

@@ -25,7 +25,7 @@ from appliance.jobs.reader_pool import STILL_WRITTEN, ReaderPool, Rest, Settling
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.jobs.stopping import Stop
-from appliance.tasks.task import Task, answer_problems
+from appliance.tasks.task import Field, Task, answer_problems
 from appliance.tasks.values import evidence
 
 MAX_KILLS = 2
@@ -72,6 +72,8 @@ class Work:
     ledger: Ledger
     fallback: Fallback | None = None
     """Who is asked where the local model is not sure; the supervisor closes it."""
+    last: bytes | None = None
+    """Path of the last document to answer; None answers all that have no row."""
 
 
 class Supervisor:
@@ -90,7 +92,7 @@ class Supervisor:
             limits.engine_silence_seconds,
         )
         self._page: deque[PendingDocument] = deque()
-        self._after = b""
+        self._after, self._last = b"", work.last
         self._listed = False
         self._texts: deque[DocumentText] = deque()
         self._apart: deque[DocumentText] = deque()
@@ -193,7 +195,7 @@ class Supervisor:
 
     def _next_listed(self) -> PendingDocument | None:
         if not self._page and not self._listed:
-            self._page.extend(self._ledger.pending(self._after, _PAGE))
+            self._page.extend(self._ledger.pending(self._after, _PAGE, self._last))
             self._listed = len(self._page) < _PAGE
             if self._page:
                 self._after = self._page[-1].path
@@ -318,7 +320,7 @@ def answered_row(config: JobConfig, task: Task, text: DocumentText, result: Resu
     if answer is None:
         route, error = Route.FAILED, result.error or "no_answer"
     else:
-        found = {field.name: evidence(field, answer.get(field.name), text.reply.text) for field in task.asked}
+        found = {field.name: _place(field, result, text.reply.text) for field in task.asked}
         if problems := answer_problems(task, answer):
             route, error, message = Route.REVIEW, "invalid_answer", "; ".join(problems)
     return Row(
@@ -326,3 +328,11 @@ def answered_row(config: JobConfig, task: Task, text: DocumentText, result: Resu
         result.prompt_tokens, result.completion_tokens, result.reasoning_tokens,
         round(result.seconds, 6), error, message,
     )  # fmt: skip
+
+
+def _place(asked: Field, result: Result, text: str) -> int | None:
+    """Where the value stands: in the window that gave it, if the document was read in windows."""
+    value, start = (result.answer or {}).get(asked.name), result.found_from.get(asked.name, 0)
+    if start and (place := evidence(asked, value, text[start:])) is not None:
+        return start + place
+    return evidence(asked, value, text)

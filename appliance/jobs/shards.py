@@ -19,7 +19,7 @@ from pathlib import Path
 
 from appliance.documents.folder import FoundDocument
 from appliance.errors import ApplianceError, ResourceError, UsageError
-from appliance.jobs.job import LEDGER_NAME, JobConfig, config_text, sync_directory, task_path, write_whole
+from appliance.jobs.job import LEDGER_NAME, JobConfig, config_text, no_link, sync_directory, task_path, write_whole
 from appliance.jobs.ledger import database_error, open_readonly
 
 MAX_SHARDS = 500
@@ -120,7 +120,8 @@ def publish_shard(directory: Path, config: JobConfig) -> None:
             f"check the free space and the rights, then `stillroom jobs resume {config.id}`",
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def adopt_published(directory: Path, config: JobConfig) -> bool:
@@ -133,7 +134,7 @@ def adopt_published(directory: Path, config: JobConfig) -> bool:
     """
     published, ledger_path = Path(config.out_dir) / LEDGER_NAME, directory / LEDGER_NAME
     (directory / _PUBLISHED_PART).unlink(missing_ok=True)
-    if not published.is_file() or _finished(Path(config.out_dir), config.id) <= _finished(directory, config.id):
+    if not published.is_file() or _written(Path(config.out_dir), config.id) <= _written(directory, config.id):
         return False
     try:
         # The log belongs to the ledger that goes: beside another one it would damage it.
@@ -148,16 +149,18 @@ def adopt_published(directory: Path, config: JobConfig) -> bool:
     return True
 
 
-def _finished(directory: Path, identifier: str) -> int:
-    """Documents that have their row in the ledger there; -1 where there is no sound ledger of this job."""
+def _written(directory: Path, identifier: str) -> int:
+    """Rows that were ever written in the ledger there; -1 where there is no sound ledger of this job.
+
+    Superseded ones count: a ledger in which failed documents are to be tried again is no less far than before.
+    """
     if not (directory / LEDGER_NAME).is_file():
         return -1
     try:
         with open_readonly(directory) as reader:
-            summary = reader.summary()
-            if summary.id != identifier or reader.damage() is not None:
+            if reader.summary().id != identifier or reader.damage() is not None:
                 return -1
-            return summary.done + summary.failed
+            return reader.written_rows()
     except (ApplianceError, sqlite3.Error):
         return -1
 
@@ -188,7 +191,7 @@ def _copy_ledger(directory: Path, part: Path) -> None:
 def _copy_whole(source: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}.part")
     try:
-        with open(source, "rb") as reading, open(beside, "wb") as writing:
+        with open(source, "rb") as reading, open(beside, "wb", opener=no_link) as writing:
             os.fchmod(writing.fileno(), 0o600)
             shutil.copyfileobj(reading, writing, 1 << 20)
             writing.flush()
@@ -196,5 +199,6 @@ def _copy_whole(source: Path, target: Path) -> None:
         os.replace(beside, target)
         sync_directory(target.parent)
     except OSError:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise

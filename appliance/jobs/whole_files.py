@@ -1,5 +1,6 @@
 """Large files that appear whole: written beside the target, one process at a time, and renamed onto it."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from appliance.jobs.job import sync_directory
+from appliance.jobs.job import no_link, sync_directory
 
 
 @contextmanager
@@ -24,7 +25,8 @@ def part_of(target: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
             os.replace(beside, target)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # The first error is the one to show.
+                beside.unlink(missing_ok=True)
             raise
         sync_directory(target.parent)
 
@@ -38,7 +40,7 @@ def part_path(target: Path) -> Path:
 def _own(path: Path) -> Iterator[BinaryIO]:
     """The file, empty and locked for this process."""
     while True:
-        with open(path, "ab") as file:
+        with open(path, "ab", opener=no_link) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_at(file, path):  # The other process has put it in its place.
                 continue

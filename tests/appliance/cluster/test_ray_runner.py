@@ -56,6 +56,13 @@ def test_two_ray_nodes_write_the_rows_of_one_machine(bench: Bench, address: str)
     assert list(bench.root.rglob("*.part")) == []
 
 
+def test_node_without_the_folder_for_state_says_so(tmp_path: Path) -> None:
+    end = ShardProcess(str(tmp_path / "none"), threads=1).run(["run"])
+    assert end.exit_code == 4
+    assert f"cannot be kept in {tmp_path / 'none'}: No such file" in end.message
+    assert "--state" in end.hint
+
+
 def test_process_of_a_shard_keeps_its_state_apart_and_takes_it_away(bench: Bench, tmp_path: Path) -> None:
     bench.write_orders(3)
     state_dir = tmp_path / "disk of the node"

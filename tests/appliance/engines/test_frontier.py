@@ -168,6 +168,7 @@ def test_caller_that_leaves_ends_the_waits(bench: FrontierBench) -> None:
     bench.frontier.next_modes("ok", "429")
     answers = bench.open(classify_task()).answer([Request("a", "question 0"), Request("b", "question 1")])
     assert next(answers).key
+    assert bench.frontier.wait_for_requests(2, 60)
     answers.close()
     assert len(bench.frontier.requests) == 2
 

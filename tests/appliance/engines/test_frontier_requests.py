@@ -132,7 +132,9 @@ def test_identity_changes_with_all_that_changes_answers(bench: FrontierBench) ->
     assert frontier_identity(load_frontier(bench.settings, "recorded"), classify_task()) in identities
 
 
-def test_certificate_must_be_trusted_before_anything_is_sent(home_dir: Path, tmp_path: Path) -> None:
+def test_certificate_must_be_trusted_before_anything_is_sent(
+    home_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl makes the certificate, and is not here")
     key, certificate, both = tmp_path / "key", tmp_path / "certificate", tmp_path / "both"
@@ -148,10 +150,17 @@ def test_certificate_must_be_trusted_before_anything_is_sent(home_dir: Path, tmp
         (refused,) = bench.ask(classify_task(), "question 0")
         assert refused.error == "unreachable"
         assert "certificate" in refused.error_message.lower()
+        # A variable of the environment makes nobody trusted, and writes no keys of the connection.
+        key_log = tmp_path / "key-log"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("SSLKEYLOGFILE", str(key_log))
+        (refused,) = bench.ask(classify_task(), "question 0")
+        assert refused.error == "unreachable"
         assert not frontier.requests
         bench.configure(ca_file=str(certificate))
         (trusted,) = bench.ask(classify_task(), "question 0")
         assert trusted.answer == {"label": "cards"}
+        assert not key_log.exists()
         for engine in bench.engines:
             engine.close()
 

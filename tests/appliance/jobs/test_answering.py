@@ -8,7 +8,7 @@ from appliance import child
 from appliance.documents.sandbox import ReadReply
 from appliance.engines.engine import Result
 from appliance.errors import ApplianceError
-from appliance.jobs.answering import AnsweringEngine, DocumentText, EngineDeath
+from appliance.jobs.answering import SENT_AHEAD, AnsweringEngine, DocumentText, EngineDeath
 from appliance.jobs.ledger_writer import PendingDocument
 
 
@@ -33,6 +33,14 @@ def answer_and_exit(connection: Connection) -> None:
 def refuse(connection: Connection) -> None:
     """A child that cannot open its model."""
     child.send(connection, {"refused": "no room", "hint": "make some", "exit_code": 4})
+
+
+def answer_all(connection: Connection) -> None:
+    """A child that answers everything."""
+    child.send(connection, {"ready": "model"})
+    while True:
+        key = child.receive(connection)["key"]
+        child.send(connection, {"result": {"key": key, "answer": {}}})
 
 
 def engine(target: str, silence_seconds: float = 900.0, model: str = "model") -> AnsweringEngine:
@@ -98,3 +106,46 @@ def test_other_model_than_the_job_s_is_refused() -> None:
     with pytest.raises(ApplianceError, match="the engine holds model model, the job was made for another"):
         other.receive()
     other.close()
+
+
+def test_as_many_documents_are_sent_as_are_answered_in_a_second() -> None:
+    seconds = [0.0]
+    fast = AnsweringEngine(lambda: child.Child(f"{__name__}:answer_all"), "model", 900.0, lambda: seconds[0])
+    sent = 0
+
+    def fill(characters: int = 1) -> int:
+        """Sends while there is room; gives how many."""
+        nonlocal sent
+        before = sent
+        while fast.room:
+            sent += 1
+            fast.send(DocumentText(PendingDocument(sent, b"a", 0), ReadReply("a" * 64, "x" * characters)))
+        return sent - before
+
+    def empty() -> None:
+        while fast.in_flight:
+            fast.receive()
+
+    assert fill() == SENT_AHEAD
+    empty()
+    assert fill() == SENT_AHEAD, "as many were answered in the second that goes on"
+    empty()
+    assert fill() == 2 * SENT_AHEAD
+    empty()
+    assert fill(characters=1000) == SENT_AHEAD, "long ones are more work than the short ones that were answered"
+    empty()
+    assert fill(characters=1000) > SENT_AHEAD
+    empty()
+    seconds[0] = 5.0
+    assert fill() == SENT_AHEAD, "it has answered nothing lately"
+    fast.close()
+
+
+def test_suspect_is_alone_in_an_engine_however_fast() -> None:
+    fast = engine("answer_all")
+    fast.send(text(1, kills=1))
+    assert not fast.room
+    while fast.in_flight:
+        fast.receive()
+    assert fast.room
+    fast.close()

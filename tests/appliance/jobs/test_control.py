@@ -4,6 +4,8 @@ import json
 import os
 import select
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,7 @@ from appliance.jobs.control import (
 )
 from appliance.jobs.detached import log_path
 from appliance.jobs.job import REMOVED_PREFIX, process_mark
-from appliance.jobs.ledger import JobSummary, list_jobs, open_readonly
+from appliance.jobs.ledger import JobSummary, has_log, list_jobs, open_readonly
 from appliance.jobs.locks import (
     Holder,
     JobLock,
@@ -185,6 +187,18 @@ def test_request_names_one_holder_only(bench: Bench) -> None:
     assert lock_holder(directory_of(bench)) is None
 
 
+def test_process_whose_program_has_a_name_of_any_bytes_is_told_from_others() -> None:
+    """As every process that got the pid of a supervisor that died."""
+    code = "import ctypes, sys; ctypes.CDLL(None).prctl(15, b'a) \\xff', 0, 0, 0); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        mark = process_mark(process.pid)
+        process.kill()
+    assert mark.startswith(f"{process.pid} ")
+    assert process_mark(process.pid) == ""
+
+
 def test_retry_does_failed_and_quarantined_documents_again(bench: Bench) -> None:
     bench.write_orders(6)
     bench.write("0002.txt", KILL)
@@ -300,6 +314,7 @@ def test_job_is_done_only_when_its_rows_are_written(bench: Bench) -> None:
     with pytest.raises(ResourceError, match="cannot write"):
         run(bench)
     assert (the_job(bench).state, the_job(bench).done) == (State.FAILED, 2)
+    assert not has_log(directory_of(bench)), "rows that were not read to their end kept the ledger in use"
     bench.out_dir.unlink()
     outcome = run(bench)
     assert (outcome.summary.state, outcome.new_documents) == (State.DONE, 0)

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.engines.engine import Result
 from appliance.jobs.job import job_dirs, read_config
+from appliance.jobs.ledger import open_readonly
 from appliance.routing.cascade import escalation, fields_below, merge
 from benchmarks.recorded_frontier import RecordedFrontier
 from tests.appliance.batch_fixtures import Bench
@@ -79,10 +80,16 @@ def test_without_the_flag_nothing_leaves(bench: Bench, frontier: FrontierBench) 
     assert frontier.frontier.requests == []
 
 
-def test_a_dry_run_sends_nothing(bench: Bench, frontier: FrontierBench) -> None:
+@pytest.mark.parametrize("threshold", ["0.8", "auto"])
+def test_a_dry_run_sends_nothing(bench: Bench, frontier: FrontierBench, threshold: str) -> None:
     write_documents(bench, sure=0, unsure=2)
-    done = bench.run("--fallback", "recorded", "--threshold", "0.8", "--dry-run", "2")
+    labelled = bench.root / "labelled.jsonl"
+    answer = {"number": "1", "total": "1.99"}
+    labelled.write_text("".join(json.dumps({"text": UNSURE.format(n), "answer": answer}) + "\n" for n in range(60)))
+    options = ("--threshold", threshold, *(("--labelled", str(labelled)) if threshold == "auto" else ()))
+    done = bench.run("--fallback", "recorded", *options, "--dry-run", "2")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count(".txt\n") == 2
     assert frontier.frontier.requests == []
 
 
@@ -115,6 +122,37 @@ def test_a_cap_is_a_clear_end_with_local_answers_kept(bench: Bench, frontier: Fr
     assert len(frontier.frontier.requests) == 2
 
 
+def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierBench) -> None:
+    write_documents(bench, sure=2, unsure=4)
+    done = bench.run("--fallback", "recorded", "--threshold", "0.8", "--cap-documents", "1")
+    assert "3 documents for a person to look at" in done.stderr
+    assert "the fallback did not answer 3 of them: `stillroom jobs retry orders-" in done.stderr
+    retried = bench.call("jobs", "retry", "orders", "--cap-documents", "50", "--json")
+    assert retried.returncode == 0, retried.stderr
+    told = json.loads(retried.stdout)
+    assert (told["total"], told["done"], told["new_documents"], told["kept_back"]) == (6, 6, 3, 0)
+    assert [row["route"] for row in bench.rows()] == ["local"] * 2 + ["frontier"] * 4
+    assert len(frontier.frontier.requests) == 4, "what was answered is not paid for again"
+    assert "fallback:   recorded below 0.8, at most 50 documents" in bench.call("jobs", "show", "orders").stdout
+    with open_readonly(job_dirs(bench.settings)[0]) as reader:
+        former = [[row.error for row in reader.former_rows(entry.id)] for entry in reader.documents_page(None, 0, 9)]
+    assert sorted(former) == [[], [], [], ["cap_documents"], ["cap_documents"], ["cap_documents"]]
+
+
+def test_retry_under_another_policy_is_refused_and_keeps_the_local_answers(
+    bench: Bench, frontier: FrontierBench
+) -> None:
+    write_documents(bench, sure=0, unsure=2)
+    run(bench, "--cap-documents", "1")
+    before = bench.rows()
+    frontier.allow('tasks = ["orders"]')
+    refused = bench.call("jobs", "retry", "orders")
+    assert refused.returncode == 2
+    assert "the policy is not the one that the job was made with" in refused.stderr
+    assert bench.call("jobs", "export", "orders", "--out", str(bench.out_dir)).returncode == 0
+    assert bench.rows() == before
+
+
 @pytest.mark.slow
 def test_what_a_kill_interrupts_is_asked_again_and_ends_the_same(bench: Bench, frontier: FrontierBench) -> None:
     write_documents(bench, sure=5, unsure=3)
@@ -129,6 +167,25 @@ def test_what_a_kill_interrupts_is_asked_again_and_ends_the_same(bench: Bench, f
     rows = run(bench)
     assert [row["route"] for row in rows] == ["local"] * 5 + ["frontier"] * 3
     assert len({row["document"] for row in rows}) == 8
+
+
+@pytest.mark.slow
+def test_second_ctrl_c_does_not_wait_for_the_frontier(bench: Bench, frontier: FrontierBench) -> None:
+    write_documents(bench, sure=2, unsure=2)
+    frontier.frontier.behaviour.delay_seconds = 300.0
+    process = bench.start(*bench.run_arguments("--fallback", "recorded", "--threshold", "0.8"))
+    while len(frontier.frontier.requests) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    # Two signals at once may arrive as one.
+    assert process.stderr is not None
+    assert any("Ctrl-C again" in line for line in iter(process.stderr.readline, ""))
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    frontier.frontier.behaviour.delay_seconds = 0.0
+    assert [row["route"] for row in run(bench)] == ["local"] * 2 + ["frontier"] * 2
 
 
 @pytest.mark.slow
@@ -164,6 +221,8 @@ def test_a_job_is_not_resumed_under_another_policy(bench: Bench, frontier: Front
         (("--fallback", "recorded", "--threshold", "-1"), "no confidence"),
         (("--fallback", "recorded", "--threshold", "auto"), "auto needs labelled rows"),
         (("--fallback", "somebody", "--threshold", "0.5"), "no frontier is called somebody"),
+        (("--fallback", "recorded", "--threshold", "0.5", "--cap-documents", "0"), "a cap of 0 lets no document leave"),
+        (("--fallback", "recorded", "--threshold", "0.5", "--cap-money", "nan"), "a cap of nan lets no document leave"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(
@@ -212,6 +271,19 @@ def test_auto_chooses_on_labelled_rows_and_prints_the_curve(bench: Bench, fronti
     asked = len(frontier.frontier.requests)
     assert bench.run(*options).returncode == 0
     assert len(frontier.frontier.requests) == asked, "neither the labelled rows nor the documents are paid for twice"
+
+
+@pytest.mark.slow
+def test_auto_masks_fields_by_the_local_answer_as_a_run_does(bench: Bench, frontier: FrontierBench) -> None:
+    frontier.allow(text='[masking]\nfields = ["number"]')
+    frontier.frontier.behaviour.unknown = {"number": None, "total": "1.99"}
+    labelled = bench.root / "labelled.jsonl"
+    # With the wide blank before it only the model sees the number, not the masker by its label.
+    rows = [{"text": "\u00a0" + UNSURE.format(n), "answer": {"number": str(n), "total": "1.99"}} for n in range(60)]
+    labelled.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    write_documents(bench, sure=1, unsure=0)
+    bench.run("--fallback", "recorded", "--threshold", "auto", "--labelled", str(labelled))
+    assert len(frontier.records("sent")) == 60, "no row is withheld for a value that the local answer knows"
 
 
 @pytest.mark.slow

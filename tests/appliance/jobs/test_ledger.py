@@ -115,11 +115,29 @@ def test_failed_and_quarantined_documents_are_pending_again_after_retry(ledger: 
     ledger.record_kill([killer], "engine")
     finish(ledger, killer, State.QUARANTINED)
     assert counters(ledger) == (3, 1, 2, 1, 0)
-    assert ledger.retry_failed() == 2
+    ledger.end_run(State.DONE)
+    assert ledger.retry() == 2
+    assert ledger.reader.summary().state is State.PAUSED, "a job whose rows went is not done, whatever is killed next"
     assert counters(ledger) == (3, 1, 0, 0, 0)
     assert [(document.name, document.kills) for document in ledger.pending(b"", 9)] == [("b", 0), ("c", 0)]
     assert [row.error for row in ledger.reader.former_rows(failed.id)] == ["timeout"]
-    assert ledger.retry_failed() == 0
+    assert ledger.retry() == 0
+
+
+def test_retry_takes_answers_that_a_fallback_owes_only_where_it_is_told_to(ledger: Ledger) -> None:
+    ledger.add_documents([found(name) for name in ("capped", "answered", "unfit", "good")])
+    rows = {
+        "capped": Row("capped", "a" * 64, Route.REVIEW, "m", {"x": "1"}, error="cap_documents"),
+        "answered": Row("answered", "a" * 64, Route.FRONTIER, "m+f", {"x": "1"}, escalated=["x"]),
+        "unfit": Row("unfit", "a" * 64, Route.REVIEW, "m+f", {"x": "1"}, error="invalid_answer", escalated=["x"]),
+        "good": Row("good", "a" * 64, Route.LOCAL, "m", {"x": "1"}),
+    }
+    for document in ledger.pending(b"", 9):
+        ledger.record([Outcome(document, State.DONE, rows[document.name])])
+    assert (ledger.reader.for_review(), ledger.reader.kept_back()) == (2, 1)
+    assert ledger.retry() == 0
+    assert ledger.retry(kept_back=True) == 1
+    assert (pending_names(ledger), counters(ledger)) == (["capped"], (4, 3, 0, 0, 0))
 
 
 def test_waiting_document_is_counted_and_gets_its_turn_in_the_next_run(ledger: Ledger) -> None:

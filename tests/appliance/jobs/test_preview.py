@@ -90,3 +90,10 @@ def test_dry_run_prints_rows_only_to_stdout(bench: Bench) -> None:
     assert [json.loads(line)["document"] for line in done.stdout.splitlines()] == ["0000.txt", "0001.txt"]
     assert "dry run of 2 documents: nothing was kept" in done.stderr
     assert not (bench.home_dir / "jobs").exists()
+
+
+def test_dry_run_in_a_home_folder_that_cannot_be_written_says_so(bench: Bench) -> None:
+    bench.write_orders(1)
+    (bench.home_dir / "engine.lock").mkdir()
+    with pytest.raises(ResourceError, match=r"cannot open .*engine\.lock"):
+        dry_run(bench.settings, request(bench), 1)

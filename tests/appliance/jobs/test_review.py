@@ -1,8 +1,11 @@
 """Corrections by people: kept with what the model said, by many at once, and exported as rows to learn from."""
 
+import fcntl
 import json
 import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,6 +139,18 @@ def test_many_people_at_once_lose_nothing(ended: Bench) -> None:
         assert [kept.correction for kept in found if kept.user == f"person-{n}"] == [str(m) for m in range(25)]
 
 
+def test_correction_does_not_wait_without_end_for_a_process_that_stands_still(
+    ended: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.jobs.review._LOCK_SECONDS", 0.0)
+    directory = job_dir(ended)
+    with open(directory / ".review.lock", "wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ResourceError, match="another process holds the corrections"):
+            correct_field(directory, "0004.txt", "total", "1")
+    assert read_corrections(directory, "0004.txt") == []
+
+
 def test_failed_document_without_a_text_is_no_row_to_learn_from(ended: Bench) -> None:
     directory = job_dir(ended)
     assert correct_field(directory, "empty.txt", "total", "4").original is None
@@ -152,6 +167,8 @@ def test_broken_or_newer_database_is_refused_by_name(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(ApplianceError, match="has version 9, this program knows 1"):
         correct_field(job_dir(bench), "0000.txt", "total", "1")
+    with pytest.raises(ApplianceError, match="has version 9, this program knows 1"):
+        read_corrections(job_dir(bench))
     path.write_bytes(b"no database " * 100)
     with pytest.raises(ApplianceError, match="cannot be read"):
         read_corrections(job_dir(bench))
@@ -159,7 +176,47 @@ def test_broken_or_newer_database_is_refused_by_name(tmp_path: Path) -> None:
         correct_field(job_dir(bench), "0000.txt", "total", "1")
 
 
-@pytest.mark.parametrize("value", [["a; b", "c"], ["one"], ["back\\slash", "x"], None])
+def test_first_correction_that_was_cut_short_is_none_and_hinders_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.write_orders(1)
+    assert bench.run().returncode == 0
+    # A full disk and a kill leave this behind.
+    (job_dir(bench) / REVIEW_NAME).write_bytes(b"")
+    assert read_corrections(job_dir(bench)) == []
+    correct_field(job_dir(bench), "0000.txt", "total", "1")
+    assert [kept.correction for kept in read_corrections(job_dir(bench))] == ["1"]
+
+
+@pytest.mark.parametrize("named", ["bad-\\xff.txt", "bad-\udcff.txt"], ids=["as-shown", "as-bytes"])
+def test_correction_is_kept_under_the_name_that_the_rows_have(ended: Bench, named: str) -> None:
+    kept = correct_field(job_dir(ended), named, "total", "9.99")
+    assert kept.document == "bad-\\xff.txt"
+    assert read_corrections(job_dir(ended), "bad-\\xff.txt")[-1] == kept
+
+
+def test_corrections_are_read_on_a_disk_that_cannot_be_written(tmp_path: Path) -> None:
+    probe = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("this machine lets nobody mount in a namespace of their own")
+    bench = Bench(tmp_path)
+    bench.write_orders(1)
+    assert bench.run().returncode == 0
+    correct_field(job_dir(bench), "0000.txt", "total", "1")
+    for path in job_dir(bench).glob("*-shm"):
+        path.unlink()
+    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$2" -c "$3" "$1"'
+    reads = (
+        "import sys; from pathlib import Path; from appliance.jobs.review import read_corrections;"
+        "print([kept.correction for kept in read_corrections(Path(sys.argv[1]))])"
+    )
+    words = ["unshare", "-rm", "sh", "-c", script, "sh", str(job_dir(bench)), sys.executable, reads]
+    done = subprocess.run(words, capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}, check=False)
+    assert (done.stdout, done.stderr) == ("['1']\n", "")
+
+
+@pytest.mark.parametrize(
+    "value", [["a; b", "c"], ["one"], ["back\\slash", "x"], ["ends\\", "x"], ["a\\;b", "\\\\", ";"], None]
+)
 def test_typed_list_comes_back_as_it_was(value: list[str] | None) -> None:
     assert parse_value(FieldType.LIST, typed_value(value)) == value
 

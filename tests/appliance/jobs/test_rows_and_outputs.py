@@ -1,5 +1,6 @@
 """The published row, and cells that a spreadsheet must not run."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def test_parquet_holds_what_the_rows_hold(tmp_path: Path) -> None:
         "document", "sha256", "route", "model", "total", "total confidence", "total evidence", "items",
         "items confidence", "items evidence", "field document", "field document confidence",
         "field document evidence", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens", "seconds",
-        "error", "error_message", "version",
+        "error", "error_message", "escalated", "version",
     ]  # fmt: skip
     first, _, failed = table.to_pylist()
     assert (first["document"], first["route"], first["total"], first["items"], first["field document"]) == (
@@ -83,6 +84,30 @@ def test_parquet_holds_what_the_rows_hold(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (first["total confidence"], first["total evidence"], first["items evidence"]) == (0.25, 3, None)
     assert (failed["document"], failed["error"], failed["total"], failed["items"]) == ("z.txt", "empty", None, None)
+
+
+def escalated_rows() -> list[Row]:
+    """One row that the fallback answered in part, one that the local model answered alone."""
+    values: Answer = {"total": "7", "items": ["a"], "document": "invoice"}
+    outside = Row("a.txt", "0" * 64, Route.FRONTIER, "m+f", values, escalated=["items", "document"])
+    return [outside, Row("b.txt", "0" * 64, Route.LOCAL, "m", values)]
+
+
+def test_csv_says_which_fields_a_frontier_answered_and_no_column_has_the_name_of_another(tmp_path: Path) -> None:
+    with open(write_rows(escalated_rows(), ASKED, tmp_path, OutputFormat.CSV), newline="") as file:
+        header, outside, local = csv.reader(file)
+    assert header == [
+        "document", "total", "items", "field document", "total confidence", "items confidence",
+        "field document confidence", "route", "error", "error_message", "model", "unsafe", "sha256", "escalated",
+    ]  # fmt: skip
+    assert (outside[0], outside[3], outside[-1]) == ("a.txt", "invoice", "items; document")
+    assert (local[0], local[-1]) == ("b.txt", "")
+
+
+def test_parquet_says_which_fields_a_frontier_answered(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    table = parquet.read_table(write_rows(escalated_rows(), ASKED, tmp_path, OutputFormat.PARQUET))
+    assert table.column("escalated").to_pylist() == [["items", "document"], []]
 
 
 def test_parquet_of_many_rows_is_written_in_groups(tmp_path: Path) -> None:
@@ -132,6 +157,17 @@ def test_part_that_a_killed_export_left_is_used_again(tmp_path: Path) -> None:
     path = write_rows(some_rows(0), ASKED, tmp_path, OutputFormat.JSONL)
     assert path.read_text() == some_rows(0)[0].to_json() + "\n"
     assert not part.exists()
+
+
+def test_link_that_lies_where_rows_are_written_is_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("somebody's")
+    out_dir = tmp_path / "out"
+    out_dir.mkdir()
+    part_path(out_dir / "rows.jsonl").symlink_to(other)
+    with pytest.raises(ResourceError, match="cannot write"):
+        write_rows(some_rows(1), ASKED, out_dir, OutputFormat.JSONL)
+    assert other.read_text() == "somebody's"
 
 
 def test_two_exports_to_one_folder_take_turns(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from appliance.errors import ResourceError, UsageError
 from appliance.jobs.batch import BatchOutcome, BatchRequest, export_rows, run_job, run_request
+from appliance.jobs.control import retry_failed
 from appliance.jobs.job import job_dirs
 from appliance.jobs.ledger import open_readonly
 from appliance.jobs.merging import MergeOutcome, MergeRefused, merge_jobs
@@ -227,6 +228,11 @@ def test_damaged_ledger_is_told_and_names_its_shard(copy: Copy) -> None:
     assert copy.findings() == [("damaged_shard", "1/3", None)]
 
 
+def test_ledger_of_another_job_than_the_configuration_beside_it_is_told(copy: Copy) -> None:
+    copy.execute(2, "UPDATE job SET identifier = 'orders-former'")
+    assert copy.findings() == [("damaged_shard", "2/3", None)]
+
+
 def test_job_over_the_whole_folder_is_no_shard(finished: Bench, tmp_path: Path) -> None:
     (whole_dir,) = (path for path in job_dirs(finished.settings) if not _shard_of(path))
     with pytest.raises(UsageError, match="is no shard"):
@@ -281,6 +287,20 @@ def test_machine_that_is_behind_takes_what_another_published(bench: Bench, tmp_p
     shutil.rmtree(bench.settings.jobs_dir)
     behind_dir.rename(bench.settings.jobs_dir)
     assert run_shard(bench, "1/2").new_documents == 0
+
+
+def test_retry_of_a_shard_is_not_undone_by_what_it_has_published(bench: Bench) -> None:
+    bench.write_orders(4)
+    bench.write("long.txt", "word " * 1001)
+    run_shard(bench, "1/1")
+    (directory,) = job_dirs(bench.settings)
+    assert retry_failed(bench.settings, directory.name) == 1
+    outcome = run_job(bench.settings, directory, lambda report: None)
+    assert (outcome.new_documents, outcome.summary.done, outcome.summary.failed) == (1, 4, 1)
+    with open_readonly(directory) as reader:
+        entry = reader.document("long.txt")
+        assert entry is not None
+        assert len(reader.former_rows(entry.id)) == 1
 
 
 def test_published_ledger_of_another_job_is_replaced_and_not_adopted(bench: Bench) -> None:

@@ -1,0 +1,273 @@
+"""Documents that are longer than the model's context: read in windows, and the windows' answers made one.
+
+It stands between who asks and any engine. A document that the engine finds too long is cut at line ends into windows
+that fit; those of `long = "window"` overlap, so that what stands at an edge stands whole in one of them. Where the
+windows lie follows from the text and the model alone, so the same document always has the same answer.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from appliance.engines.engine import Engine, Request, Result
+from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.task import Field, FieldType, Long, Task, TaskKind
+from appliance.tasks.values import evidence
+
+TOO_LONG = "too_long"
+MOST_WINDOWS = 500
+"""Of one document: some million tokens, which take a small student an hour."""
+LEAST_CHARACTERS = 64
+"""A window that does not fit and is no longer than this is not cut again: it is the question that has no room."""
+_ANSWER_SHARE = 8
+"""One part in so many of the context is kept for the answer; where it needs more, its window is cut again."""
+_OVERLAP_SHARE = 4
+"""Neighbours share at most one part in so many of a window, and at least a quarter of that."""
+_WINDOW_KEY = "\0window"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a document, with what the engine said of it."""
+
+    start: int
+    end: int
+    result: Result
+
+
+@dataclass
+class _Reading:
+    """One document that is read in windows."""
+
+    request: Request
+    refused: Result
+    """What the engine said of the whole."""
+    waiting: int = 0
+    answered: list[Window] = field(default_factory=list)
+    failed: Result | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A window that the engine has, or will have."""
+
+    reading: _Reading
+    start: int
+    end: int
+
+
+def can_window(task: Task) -> bool:
+    """Whether answers to windows of a document can be made one: not where the answer is a text."""
+    return task.input.long is not Long.REFUSE and task.kind is not TaskKind.GENERATE
+
+
+class WindowedEngine:
+    """An engine to which no document is too long; others pass as they are."""
+
+    def __init__(self, engine: Engine, task: Task, working: Callable[[], None]) -> None:
+        """Takes the engine over.
+
+        Args:
+            working: Called after each window: a long document may keep an engine silent for an hour.
+        """
+        self.identity = engine.identity
+        self.context_length = engine.context_length
+        self._engine, self._task, self._working = engine, task, working
+        self._texts: dict[str, Request] = {}
+        """What the engine has of whole documents."""
+        self._asked: dict[str, _Asked] = {}
+        self._waiting: deque[str] = deque()
+        """Keys of windows that the engine has not taken yet."""
+        self._numbered = 0
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
+        """Answers each request exactly once, in any order."""
+        source = iter(requests)
+        while True:
+            for result in self._engine.answer(self._feed(source)):
+                if result.key in self._asked:
+                    yield from self._window_arrived(self._asked.pop(result.key), result)
+                else:
+                    yield from self._whole_arrived(self._texts.pop(result.key), result)
+            if not self._waiting:
+                return
+
+    def close(self) -> None:
+        """Frees the model's memory."""
+        self._engine.close()
+
+    def _feed(self, source: Iterator[Request]) -> Iterator[Request]:
+        """Windows before whole documents: a document that was begun is finished first."""
+        while True:
+            if self._waiting:
+                key = self._waiting.popleft()
+                asked = self._asked[key]
+                yield Request(key, asked.reading.request.text[asked.start : asked.end])
+                continue
+            request = next(source, None)
+            if request is None:
+                return
+            self._texts[request.key] = request
+            yield request
+
+    def _whole_arrived(self, request: Request, result: Result) -> Iterator[Result]:
+        if result.error != TOO_LONG:
+            yield result
+            return
+        if len(request.text) <= LEAST_CHARACTERS:
+            yield result
+            return
+        spans = self._spans(request.text, self._window_characters(len(request.text), result.prompt_tokens))
+        if len(spans) > MOST_WINDOWS:
+            yield _with_reason(result, f"{len(spans):,} windows would be needed, at most {MOST_WINDOWS} are read")
+            return
+        self._ask(_Reading(request, result), spans)
+
+    def _spans(self, text: str, size: int) -> list[tuple[int, int]]:
+        return cut(text, size, size // _OVERLAP_SHARE if self._task.input.long is Long.WINDOW else 0)
+
+    def _window_characters(self, characters: int, prompt_tokens: int) -> int:
+        """How long a window may be, by what the whole text took; less than the whole in any case."""
+        room = self.context_length - self.context_length // _ANSWER_SHARE
+        if self._task.input.max_tokens:
+            room = min(room, self._task.input.max_tokens)
+        fitting = characters * room // max(1, prompt_tokens)
+        return max(LEAST_CHARACTERS, min(fitting, characters * 2 // 3))
+
+    def _ask(self, reading: _Reading, spans: list[tuple[int, int]]) -> None:
+        for start, end in spans:
+            key = f"{_WINDOW_KEY} {self._numbered}"
+            self._numbered += 1
+            self._asked[key] = _Asked(reading, start, end)
+            self._waiting.append(key)
+        reading.waiting += len(spans)
+
+    def _window_arrived(self, asked: _Asked, result: Result) -> Iterator[Result]:
+        self._working()
+        reading, length = asked.reading, asked.end - asked.start
+        reading.waiting -= 1
+        if result.error == TOO_LONG and length > LEAST_CHARACTERS and reading.failed is None:
+            spans = self._spans(reading.request.text[asked.start : asked.end], length * 2 // 3)
+            self._ask(reading, [(asked.start + start, asked.start + end) for start, end in spans])
+        elif result.error is not None and reading.failed is None:
+            reading.failed = result
+            self._forget_waiting(reading)
+        reading.answered.append(Window(asked.start, asked.end, result))
+        if not reading.waiting:
+            yield self._joined(reading)
+
+    def _forget_waiting(self, reading: _Reading) -> None:
+        """A document with one window that has no answer has none; what the engine has still comes back."""
+        gone = [key for key in self._waiting if self._asked[key].reading is reading]
+        for key in gone:
+            self._waiting.remove(key)
+            del self._asked[key]
+        reading.waiting -= len(gone)
+
+    def _joined(self, reading: _Reading) -> Result:
+        windows = sorted(reading.answered, key=lambda window: (window.start, window.end))
+        answered = [window for window in windows if window.result.answer is not None]
+        if reading.failed is not None:
+            failed = _with_reason(reading.failed, "in one of its windows")
+            joined = replace(failed, answer=None, confidence={})
+        else:
+            joined = join(self._task, reading.request.text, answered)
+        spent = [reading.refused, *(window.result for window in windows)]
+        return replace(
+            joined,
+            key=reading.request.key,
+            raw="\n".join(
+                f"[window {number} of {len(answered)}]\n{window.result.raw}"
+                for number, window in enumerate(answered, 1)
+            ),
+            # What was found too long was only counted, not computed.
+            prompt_tokens=sum(result.prompt_tokens for result in spent if result.error != TOO_LONG),
+            completion_tokens=sum(result.completion_tokens for result in spent),
+            seconds=sum(result.seconds for result in spent),
+        )
+
+
+def _with_reason(result: Result, reason: str) -> Result:
+    return replace(result, error_message="; ".join(part for part in (result.error_message, reason) if part))
+
+
+def cut(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
+    """Parts of the text as (start, end), in order, that cover it; at line ends where there are some, else at blanks.
+
+    Args:
+        size: Characters of a part at most.
+        overlap: Characters that two neighbours share at most; they share at least a quarter of it.
+    """
+    spans, start = [], 0
+    while len(text) - start > size:
+        end = _edge(text, start + max(1, size - size // 4), start + size)
+        spans.append((start, end))
+        start = max(_edge(text, end - overlap, end - overlap // 4), start + 1) if overlap else end
+    return [*spans, (start, len(text))]
+
+
+def _edge(text: str, least: int, most: int) -> int:
+    """The last place between the two at which a line or a word ends."""
+    for mark in ("\n", " "):
+        found = text.rfind(mark, max(0, least - 1), most)
+        if found >= 0:
+            return found + 1
+    # Some scripts have no blanks; there at least no number is cut in two.
+    place = most
+    while place > least and text[place - 1].isdigit() and text[place : place + 1].isdigit():
+        place -= 1
+    return place
+
+
+def join(task: Task, text: str, windows: list[Window]) -> Result:
+    """One answer of the windows' answers, in the order of the text; the key is left to the caller.
+
+    A label is the one with the most confidence over the whole length. A field takes the value that stands in its
+    window with the highest confidence, of equal ones the first; without any it is null, as sure as the least sure
+    window. With `long = "split"` a list has the entries of all parts, each once.
+    """
+    if task.kind is TaskKind.CLASSIFY:
+        return _most_voted(task.asked[0], windows)
+    answer: Answer = {}
+    confidence: dict[str, float] = {}
+    found_from: dict[str, int] = {}
+    for asked in task.asked:
+        told = [(window, (window.result.answer or {}).get(asked.name)) for window in windows]
+        valued = [(window, value) for window, value in told if value]
+        if task.input.long is Long.SPLIT and asked.type is FieldType.LIST and valued:
+            answer[asked.name] = _entries(value for _, value in valued)
+            chosen = [window for window, _ in valued]
+        elif valued:
+            window, answer[asked.name] = max(valued, key=lambda pair: _rank(asked, text, *pair))
+            found_from[asked.name] = window.start
+            chosen = [window]
+        else:
+            answer[asked.name], chosen = None, windows
+        known = [sure for window in chosen if (sure := window.result.confidence.get(asked.name)) is not None]
+        if known:
+            confidence[asked.name] = min(known)
+    return Result("", answer, confidence, found_from=found_from)
+
+
+def _rank(asked: Field, text: str, window: Window, value: Value) -> tuple[bool, float]:
+    """What makes a value better; `max` takes the first of equal ones."""
+    stands = asked.evidence == "derived" or evidence(asked, value, text[window.start : window.end]) is not None
+    return stands, window.result.confidence.get(asked.name, 0.0)
+
+
+def _entries(values: Iterable[Value]) -> list[str]:
+    """The entries of all lists in order, each once."""
+    entries = (entry for value in values for entry in ([value] if isinstance(value, str) else value or []))
+    return list(dict.fromkeys(entries))
+
+
+def _most_voted(asked: Field, windows: list[Window]) -> Result:
+    """The label with the largest mean confidence, longer windows counting more; of equal ones the first."""
+    sums: dict[str, float] = {}
+    for window in windows:
+        label = str((window.result.answer or {})[asked.name])
+        sure = window.result.confidence.get(asked.name, 0.0)
+        sums[label] = sums.get(label, 0.0) + sure * (window.end - window.start)
+    best = max(sums, key=lambda label: sums[label])
+    whole = sum(window.end - window.start for window in windows)
+    return Result("", {asked.name: best}, {asked.name: sums[best] / whole})
