@@ -26,6 +26,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fixed_responses import ERRORS, OTHER_CONTENT, STATIC
+
 DATA_DIR = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "banking77_gpt4"
 MODELS = ("gpt4", "gpt4_nonrep", "gpt35")
 
@@ -224,11 +226,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, seen: Seen, mode: str) -> None:
         if (key := self.server.frontier.behaviour.key) and seen.headers.get("authorization") != f"Bearer {key}":
             mode = "401"
-        if mode in _ERRORS:
-            status, code, message = _ERRORS[mode]
+        if mode in ERRORS:
+            status, code, message = ERRORS[mode]
             self._json(status, {"error": {"message": message, "type": "error", "code": code, "param": None}})
-        elif mode in _STATIC:
-            status, body, kind, headers = _STATIC[mode]
+        elif mode in STATIC:
+            status, body, kind, headers = STATIC[mode]
             self._send(status, body, kind, **headers)
         elif mode in _BROKEN:
             _BROKEN[mode](self, seen)
@@ -295,24 +297,6 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, gzip.compress(self.whole(seen)), content_encoding="gzip")
 
 
-_ERRORS = {
-    "429": (429, "rate_limit_exceeded", "Rate limit reached"),
-    "429-quota": (429, "insufficient_quota", "You exceeded your current quota"),
-    "500": (500, None, "The server had an error"),
-    "401": (401, "invalid_api_key", "Incorrect API key provided"),
-    "404": (404, "model_not_found", "The model does not exist"),
-    "too-long": (400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"),
-    "filtered": (400, "content_filter", "The prompt was filtered"),
-    "error-body": (200, None, "The engine is overloaded"),
-}
-_STATIC: dict[str, tuple[int, bytes, str, dict[str, str]]] = {
-    "html": (200, b"<!DOCTYPE html><html><body>Sign in to the guest network</body></html>", "text/html", {}),
-    "503-html": (503, b"<html><body>503 Service Unavailable</body></html>", "text/html", {}),
-    "empty": (200, b"", "application/json", {}),
-    "redirect": (307, b"", "text/plain", {"location": "http://127.0.0.1:9/v1/chat/completions"}),
-    "huge": (200, b" " * 8_000_000, "application/json", {}),
-}
-"""Mode -> status, body, content type and headers."""
 _BROKEN = {
     "cut": _Handler.cut, "cut-body": _Handler.cut_body, "silent": _Handler.silent, "drip": _Handler.drip,
     "half-json": _Handler.half_json, "gzip": _Handler.gzip,
@@ -328,8 +312,8 @@ def completion(frontier: RecordedFrontier, seen: Seen, mode: str) -> dict[str, o
     reason = {"length": "length", "content-filter": "content_filter"}.get(mode, "stop")
     if mode == "refusal" or answer is None:
         message = {"role": "assistant", "content": None, "refusal": "I cannot help with that"}
-    elif mode in _OTHER_CONTENT:
-        message["content"] = _OTHER_CONTENT[mode]
+    elif mode in OTHER_CONTENT:
+        message["content"] = OTHER_CONTENT[mode]
     elif mode in ("length", "content-filter"):
         message["content"] = content[: len(content) // 2]
     values: dict[str, object] = {
@@ -344,16 +328,10 @@ def completion(frontier: RecordedFrontier, seen: Seen, mode: str) -> dict[str, o
     return {key: value for key, value in values.items() if key != left_out}
 
 
-_OTHER_CONTENT = {
-    "other-schema": '{"answer": 42}',
-    "other-label": '{"label": "no_such_label"}',
-    "not-json": "Sure! The label is card_arrival.",
-    "list": "[1, 2, 3]",
-}
 _IN_THE_ANSWER = (
-    "wrong-model", "no-model", "no-choices", "no-usage", "refusal", "length", "content-filter", *_OTHER_CONTENT,
+    "wrong-model", "no-model", "no-choices", "no-usage", "refusal", "length", "content-filter", *OTHER_CONTENT,
 )  # fmt: skip
-MODES = ("ok", *_ERRORS, *_STATIC, *_BROKEN, *_IN_THE_ANSWER)
+MODES = ("ok", *ERRORS, *STATIC, *_BROKEN, *_IN_THE_ANSWER)
 """What a request can meet."""
 
 

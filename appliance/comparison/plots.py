@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from appliance.comparison.figures import Figure
+from appliance.text import printable
 
 _WIDTH, _LABEL, _VALUE, _ROW, _TOP = 760, 180, 240, 26, 8
 _PLOT = _WIDTH - _LABEL - _VALUE
@@ -85,8 +86,8 @@ def _mark(mark: Mark, axis: Axis, y: float) -> str:
     low = axis.low if figure.low is None else figure.low
     high = axis.high if figure.high is None else figure.high
     parts = [
-        f'<text x="{_LABEL - 10}" y="{y + 4}" text-anchor="end">{escape(_cut(mark.label))}</text>',
-        f'<text class="figure" x="{_WIDTH - _VALUE + 10}" y="{y + 4}">{escape(mark.shown)}</text>',
+        f'<text x="{_LABEL - 10}" y="{y + 4}" text-anchor="end">{_text(_cut(mark.label))}</text>',
+        f'<text class="figure" x="{_WIDTH - _VALUE + 10}" y="{y + 4}">{_text(mark.shown)}</text>',
     ]
     if figure.low is not None or figure.high is not None:
         parts.append(
@@ -120,9 +121,14 @@ def stacked_bar(title: str, parts: Sequence[Part]) -> str:
         share = f"{100 * part.count / total:.1f} %" if total else "-"
         rows.append(
             f'<rect class="part {part.css_class}" x="{x}" y="{y - 11}" width="12" height="12"/>'
-            f'<text x="{x + 18}" y="{y}">{escape(part.label)}: {part.count:,} ({share})</text>'
+            f'<text x="{x + 18}" y="{y}">{_text(part.label)}: {part.count:,} ({share})</text>'
         )
     return _svg(title, _TOP + 50 + 20 * ((len(parts) + 1) // 2), "".join(drawn + rows))
+
+
+def _text(value: str) -> str:
+    """Names of models and fields come from outside, like all that a report says."""
+    return escape(printable(value))
 
 
 def _cut(text: str) -> str:
@@ -131,8 +137,8 @@ def _cut(text: str) -> str:
 
 def _svg(title: str, height: float, content: str) -> str:
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{content}</svg>"
+        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{_text(title)}">'
+        f"<title>{_text(title)}</title>{content}</svg>"
     )
 
 

@@ -18,13 +18,15 @@ _GROUP = 64
 """Texts in one transaction at most: one sync costs some milliseconds."""
 
 
-def read_texts(folder: Path, writer: AnswersWriter, stop: Stop, told: Callable[[int], None]) -> None:
+def read_texts(
+    folder: Path, writer: AnswersWriter, stop: Stop, told: Callable[[int], None], limits: ReaderLimits
+) -> None:
     """Reads every document that has not been read; one that cannot be read is noted with its problem.
 
     Args:
         told: Called with the number of documents read in this call, now and then.
     """
-    pool = ReaderPool(folder, READERS, ReaderLimits())
+    pool = ReaderPool(folder, READERS, limits)
     waiting = deque(PendingDocument(document, path, 0) for document, path in writer.unread())
     texts = _Texts(writer, told)
     try:

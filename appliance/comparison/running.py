@@ -14,9 +14,10 @@ from appliance.comparison.computing import differing_fields
 from appliance.comparison.folder import FRONTIER, TASK_NAME, ComparisonConfig, Side, held, read_comparison
 from appliance.comparison.local_side import LocalSide, Text
 from appliance.comparison.reading import read_texts
+from appliance.documents.sandbox import ReaderLimits
 from appliance.engines.engine import Result
 from appliance.errors import ApplianceError, Interrupted, NotAllGood
-from appliance.jobs.batch import engine_lock
+from appliance.jobs.engine_lock import engine_lock
 from appliance.jobs.job import process_mark
 from appliance.jobs.states import State
 from appliance.jobs.stopping import Stop, stopped_by_signals
@@ -108,6 +109,7 @@ def _work(run: _Run) -> list[str]:
     read_texts(
         Path(run.config.documents_dir), run.writer, run.stop,
         lambda done: run.report(Progress("reading", total - unread + done, total)),
+        ReaderLimits(policy=run.settings.sandbox),
     )  # fmt: skip
     for number, side in enumerate(run.config.sides):
         if run.stop.gently:

@@ -21,7 +21,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; 
 thead th { font-weight: 600; } tbody th { font-weight: 400; color: var(--soft); }
 th small { display: block; font-weight: 400; } td small { white-space: nowrap; }
 .documents { font-size: .85rem; } .documents td { overflow-wrap: anywhere; }
-.documents td:first-child { max-width: 12rem; }
+.documents td:first-child { max-width: 12rem; } .documents td:nth-child(2) { overflow-wrap: break-word; }
 .key { display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; margin-right: .4rem; }
 figure { margin: 1.1rem 0; } figcaption { margin-bottom: .2rem; }
 svg { width: 100%; height: auto; display: block; } svg text { font-size: 13px; fill: var(--ink); }

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from appliance.errors import ApplianceError, ResourceError, UsageError
 from appliance.models.manifest import ArtifactError, file_sha256, put_in_place, utc_now
@@ -29,6 +30,8 @@ ALLOWED = re.compile(
     r"|tokenizer_config|special_tokens_map|added_tokens)\.json|LICEN[CS]E([A-Za-z0-9_.-]*)|README\.md"
 )
 """Names of files that are fetched: no pickles, no code, no folders."""
+_PUBLIC_HUB = "https://huggingface.co"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SPARE_BYTES = 200_000_000
 TIMEOUT_SECONDS = 20.0
 """How long the hub's first answer may take."""
@@ -77,15 +80,24 @@ def verify_pulled(directory: Path) -> None:
             raise ArtifactError(f"{directory.name}: {name} has SHA-256 {found}, expected {sha256}", "pull it again")
 
 
-def pull(bases_dir: Path, repository: str, revision: str, endpoint: str | None = None) -> PulledModel:
+@dataclass(frozen=True)
+class Hub:
+    """Where a model is fetched from, and with which token."""
+
+    endpoint: str | None = None
+    """Address of the hub; by default the one that the hub's client is set to."""
+    token_env: str = ""
+    """Environment variable with a token for exactly this hub."""
+
+
+def pull(bases_dir: Path, repository: str, revision: str, hub: Hub | None = None) -> PulledModel:
     """Fetches one commit of a repository into `bases_dir`, beside its place, and renames it whole.
 
     Args:
         revision: The full commit hash; a branch could name other weights tomorrow.
-        endpoint: Address of the hub; by default the one that the hub's client is set to.
 
     Raises:
-        UsageError: The revision is no commit, or the repository has no safetensors.
+        UsageError: The revision is no commit, the repository has no safetensors, or the token is missing.
         ResourceError: The hub cannot be reached, or the disk has no room.
         ArtifactError: What arrived is not what the hub announced.
     """
@@ -96,7 +108,8 @@ def pull(bases_dir: Path, repository: str, revision: str, endpoint: str | None =
             f"revision {revision!r} is no full commit hash",
             "take the 40 hexadecimal digits from the repository's list of commits, so that the weights cannot change",
         )
-    files = [file for file in _listed(repository, revision, endpoint) if ALLOWED.fullmatch(file.path)]
+    source = _source(hub or Hub())
+    files = [file for file in _listed(repository, revision, source) if ALLOWED.fullmatch(file.path)]
     if not any(file.path.endswith(".safetensors") for file in files):
         raise UsageError(
             f"{repository} has no safetensors at {revision[:12]}",
@@ -105,7 +118,7 @@ def pull(bases_dir: Path, repository: str, revision: str, endpoint: str | None =
     beside = bases_dir / f".{folder_name(repository)}.part"
     _make_room(bases_dir, beside, repository, sum(file.size for file in files))
     try:
-        _fetch(repository, revision, endpoint, beside, [file.path for file in files])
+        _fetch(repository, revision, source, beside, [file.path for file in files])
         entries = {file.path: _check(beside / file.path, file) for file in files}
         shutil.rmtree(beside / ".cache", ignore_errors=True)
         origin = {
@@ -146,14 +159,46 @@ def _quieten() -> None:
         os.environ.setdefault(name, "1")
 
 
-def _listed(repository: str, revision: str, endpoint: str | None) -> list["RepoFile"]:
-    """The files at the top of the repository, with sizes and hashes."""
+@dataclass(frozen=True)
+class _Source:
+    """A hub's address, and what the client is told about the token."""
+
+    endpoint: str
+    token: str | bool | None
+    """None lets the client send the stored one, False none at all."""
+
+
+def _source(hub: Hub) -> _Source:
+    """The stored token was made for the public hub: no other address gets it, wherever that address comes from.
+
+    Raises:
+        UsageError: The variable holds no token, or the token would go out unencrypted.
+    """
     _quieten()
+    from huggingface_hub import constants
+
+    endpoint = (hub.endpoint or constants.ENDPOINT).strip().rstrip("/")
+    if not hub.token_env:
+        return _Source(endpoint, None if endpoint == _PUBLIC_HUB else False)
+    if not hub.token_env.isidentifier():
+        # Most probably the token itself: it must not be shown.
+        raise UsageError("--token-env is no name of a variable", "write the variable's name, not the token")
+    token = os.environ.get(hub.token_env, "").strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError(f"the environment variable {hub.token_env} holds no token", "set it, or leave --token-env out")
+    parts = urlsplit(endpoint)
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        raise UsageError(f"the token would go to {endpoint} unencrypted", "name the hub by an https address")
+    return _Source(endpoint, token)
+
+
+def _listed(repository: str, revision: str, source: _Source) -> list["RepoFile"]:
+    """The files at the top of the repository, with sizes and hashes."""
     from httpx2 import HTTPError  # what the hub's client speaks HTTP with
     from huggingface_hub import HfApi, RepoFile
 
     try:
-        api = HfApi(endpoint=endpoint)
+        api = HfApi(endpoint=source.endpoint, token=source.token)
         # The one question that the client does not repeat: a hub that is not there is found out at once.
         api.model_info(repository, revision=revision, timeout=TIMEOUT_SECONDS)
         found: Iterable[object] = api.list_repo_tree(repository, revision=revision)
@@ -162,14 +207,15 @@ def _listed(repository: str, revision: str, endpoint: str | None) -> list["RepoF
         raise _unreachable(repository, error) from error
 
 
-def _fetch(repository: str, revision: str, endpoint: str | None, directory: Path, names: list[str]) -> None:
+def _fetch(repository: str, revision: str, source: _Source, directory: Path, names: list[str]) -> None:
     from httpx2 import HTTPError
     from huggingface_hub import snapshot_download
 
     try:
         snapshot_download(
-            repository, revision=revision, endpoint=endpoint, local_dir=directory, allow_patterns=names, max_workers=2
-        )
+            repository, revision=revision, endpoint=source.endpoint, token=source.token, local_dir=directory,
+            allow_patterns=names, max_workers=2,
+        )  # fmt: skip
     except (HTTPError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             raise

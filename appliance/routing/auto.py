@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from appliance.engines.engine import Request, Result
+from appliance.engines.engine import Result
+from appliance.engines.frontier import FrontierRequest
 from appliance.errors import NotAllGood, ResourceError, UsageError
 from appliance.jobs.batch import choose_model
 from appliance.jobs.job import write_whole
 from appliance.models.manifest import verify_artifact
-from appliance.quality.gate import LabelledRow, answer_all, read_labelled
+from appliance.quality.gate import LabelledRow, answer_all, check_names, read_labelled
 from appliance.quality.metrics import Outcome, judge
 from appliance.routing.cascade import fields_below
 from appliance.routing.egress import EgressOptions, open_frontier
@@ -75,8 +76,14 @@ def choose_threshold(settings: Settings, request: AutoRequest, told: Callable[[i
             f"{len(rows)} labelled rows cannot tell one threshold from another",
             f"label at least {LEAST_ROWS} documents, or give `--threshold` a number",
         )
+    check_names(request.task, rows)
     local = _local_answers(settings, request, rows, told)
-    remote, currency = _remote_answers(settings, request, rows)
+    asked = [
+        # The local answer knows values of fields that the policy masks, as in a run.
+        FrontierRequest(str(number), row.text, known=mine.answer or {})
+        for number, (row, mine) in enumerate(zip(rows, local, strict=True))
+    ]
+    remote, currency = _remote_answers(settings, request, asked)
     units = list(_units(request.task, rows, local, remote))
     curve = make_curve(units, [result.money or 0.0 for result in remote], currency)
     chosen = Chosen(choose(curve, request.most_money_per_1000), curve, tuple(sorted({row.source for row in rows})))
@@ -100,14 +107,16 @@ def _local_answers(
         engine.close()
 
 
-def _remote_answers(settings: Settings, request: AutoRequest, rows: Sequence[LabelledRow]) -> tuple[list[Result], str]:
-    """The frontier's results in the order of the rows, and the currency of its prices."""
+def _remote_answers(
+    settings: Settings, request: AutoRequest, asked: Sequence[FrontierRequest]
+) -> tuple[list[Result], str]:
+    """The frontier's results in the order of the requests, and the currency of its prices."""
     from appliance.engines.frontier_config import load_frontier
 
     directory = _directory(settings, request)
     engine = open_frontier(settings, request.task, request.fallback, request.options)
     found = dict(_kept(directory / _ANSWERS_NAME))
-    missing = [Request(str(number), row.text) for number, row in enumerate(rows) if str(number) not in found]
+    missing = [wanted for wanted in asked if wanted.key not in found]
     try:
         with open(directory / _ANSWERS_NAME, "a", encoding="utf-8") as kept:
             # A kill may have cut the last line short: it must not run into the next one.
@@ -125,11 +134,11 @@ def _remote_answers(settings: Settings, request: AutoRequest, rows: Sequence[Lab
         engine.close()
     if engine.ended is not None:
         raise NotAllGood(
-            f"the fallback answered {len(found)} of {len(rows)} labelled rows: {engine.ended[1]}",
+            f"the fallback answered {len(found)} of {len(asked)} labelled rows: {engine.ended[1]}",
             "the same command asks for the rest",
         )
     currency = load_frontier(settings, request.fallback).prices.currency
-    return [found[str(number)] for number in range(len(rows))], currency
+    return [found[wanted.key] for wanted in asked], currency
 
 
 def _kept(path: Path) -> Iterator[tuple[str, Result]]:

@@ -20,6 +20,8 @@ from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task, answer_problems
 
 FALLBACK_PROBLEM = "fallback_failed"
+_PATIENCE_SECONDS = 1.0
+"""How long the end waits for requests under way: who stops a run at once does not wait for a frontier."""
 _NOT_WORTH_ASKING = frozenset({"engine_died"})
 """Local failures after which a document stays here: it killed an engine, and nothing says that it is harmless."""
 
@@ -149,12 +151,14 @@ class FallbackLane:
             yield said
 
     def close(self) -> None:
-        """Ends the engine; what is under way is recorded as it ends."""
+        """Ends the engine; what is under way and does not end in a moment is left to itself, as after a kill."""
         self._stopping.set()
         self._waiting.put(None)
         self._engine.close()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_PATIENCE_SECONDS if self._outside else None)
+            if self._thread.is_alive():
+                return
         self._heard.close()
         self._bell.close()
 

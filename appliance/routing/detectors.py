@@ -13,6 +13,8 @@ from itertools import pairwise
 
 from appliance.routing.national_ids import national_ids
 
+LONG_NUMBER = "number"
+"""Kind of what is found by its many digits alone."""
 _DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d")
 
 
@@ -21,7 +23,7 @@ class Finding:
     """A place in the text that must not leave."""
 
     kind: str
-    """Name of the detector, or `field`."""
+    """Name of the detector, `number`, or `field`."""
     start: int
     end: int
 
@@ -86,24 +88,33 @@ def _mails(text: str) -> Iterator[tuple[int, int]]:
 _GAP = r"[ \t./()-]{0,3}"
 _EXTENSION = r"(?:[ ]?(?:x|ext\.?)[ ]?\d{1,6})?"
 _DATE = r"\d?([./-])\d{1,2}\1(?:\d{4}|\d{2})\b"
-_NO_MONEY = r"(?![\w,]|[.,]\d|[ \t]?(?:[€$£]|EUR|USD|PLN|kr|z))"
+_NO_MONEY = r"(?!\w|[.,]\d|[ \t]?(?:[€$£]|EUR|USD|PLN|kr|z))"
 """What follows a number that is a sum of money."""
+_BEGINS = r"(?<!\w)(?<!\d[.,])"
+"""Not in the middle of a word or of a number; a comma alone may stand before it, as in a table."""
 _PHONES = (
     # International.
-    re.compile(rf"(?<![\w.,+])\(?(?:\+|00)[ \t(]{{0,2}}[1-9](?:{_GAP}\d){{6,14}}(?!\d){_EXTENSION}"),
+    re.compile(rf"{_BEGINS}(?<!\+)\(?(?:\+|00)[ \t(]{{0,2}}[1-9](?:{_GAP}\d){{6,14}}(?!\d){_EXTENSION}"),
     # National with the trunk prefix.
-    re.compile(rf"(?<![\w.,+-])\(?0(?!{_DATE}|[.,]\d\d?(?!\d))(?:{_GAP}\d){{7,12}}(?![\w,])"),
+    re.compile(rf"{_BEGINS}(?<![+-])\(?0(?!{_DATE}|[.,]\d\d?(?!\d))(?:{_GAP}\d){{7,12}}(?!\w|,\d)"),
     # A prefix in brackets.
-    re.compile(rf"(?<![\w.,])\(\d{{1,4}}\)(?:{_GAP}\d){{5,10}}(?![\w,])"),
+    re.compile(rf"{_BEGINS}\(\d{{1,4}}\)(?:{_GAP}\d){{5,10}}(?!\w|,\d)"),
     # North America.
     re.compile(
-        rf"(?<![\w.-])(?:\+?1[ .-]?)?(?:\([2-9]\d{{2}}\)[ .-]?|[2-9]\d{{2}}[ .-])\d{{3}}[ .-]\d{{4}}{_EXTENSION}(?!\w)"
+        rf"{_BEGINS}(?<!-)(?:\+?1[ .-]?)?(?:\([2-9]\d{{2}}\)[ .-]?|[2-9]\d{{2}}[ .-])\d{{3}}[ .-]\d{{4}}"
+        rf"{_EXTENSION}(?!\w)"
     ),
     # Groups without a prefix, as in Denmark, Norway, Poland, Spain, Greece and Hungary; not two years.
     re.compile(
-        r"(?<![\w.,/-])(?!(?:19|20)\d{2} (?:19|20)\d{2})(?:\d{2}(?:[ -]\d{2}){3}|\d{4} \d{4}|\d{3} \d{2} \d{3}"
+        rf"{_BEGINS}(?<![/-])(?!(?:19|20)\d{{2}} (?:19|20)\d{{2}})"
+        r"(?:\d{2}(?:[ -]\d{2}){3}|\d{4} \d{4}|\d{3} \d{2} \d{3}"
         r"|\d{2} \d{3} \d{2} \d{2}|\d{3} \d{7}|(?:2[1-9]|69)\d{2} \d{3} \d{3}|\d{2}/\d{3}[ -]\d{3,4}"
         rf"|[5-9]\d{{2}}([ -])\d{{3}}\1\d{{3}}){_NO_MONEY}"
+    ),
+    # Bare digits of the length of a subscriber's number; not a day such as 20261125.
+    re.compile(
+        rf"{_BEGINS}(?<!\d[/-])(?<![€$£])(?<![€$£] )(?<!EUR )(?<!USD )"
+        rf"(?!(?:19|20)\d{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d))(?:[2-9]\d{{7,10}}|1[2-9]\d{{9}}){_NO_MONEY}"
     ),
 )
 _LABELLED_PHONE = re.compile(
@@ -214,6 +225,32 @@ def luhn_is_good(digits: str) -> bool:
     return total % 10 == 0
 
 
+_WRITTEN_TOGETHER = re.compile(r"(?<!\w)\w+(?:[./-]\w+)*")
+_IN_GROUPS = re.compile(rf"(?<!\w)(?<!\d[.,/-])\d{{2,}}(?: \d{{2,}}){{1,3}}(?! ?\d){_NO_MONEY}")
+"""Longer rows of groups are columns of a table."""
+_DAY = r"(?:\d{4}([./-])\d{1,2}\N\d{1,2}|\d{1,2}([./-])\d{1,2}\M(?:\d{4}|\d{2})|(?:19|20)\d{6})"
+_DAYS = re.compile(
+    _DAY.replace("N", "1").replace("M", "2") + rf"(?:T[\d.]+Z?|-{_DAY.replace('N', '3').replace('M', '4')})?"
+)
+_SUM = re.compile(r"\d+(?:\.\d{3})*|\d+\.\d{1,2}")
+
+
+def _long_numbers(text: str, digits: int) -> Iterator[tuple[int, int]]:
+    """Whatever holds so many digits, with the letters that are written to it; not days and sums of money."""
+    for pattern in (_WRITTEN_TOGETHER, _IN_GROUPS):
+        for found in pattern.finditer(text):
+            value = found.group()
+            if sum(map(str.isdigit, value)) >= digits and not _DAYS.fullmatch(value) and not _is_sum(text, found):
+                yield found.span()
+
+
+def _is_sum(text: str, found: re.Match[str]) -> bool:
+    """Whether it is a number with a decimal part, in it or behind it."""
+    decimals = re.compile(r",\d{1,2}(?!\d)").match(text, found.end())
+    value = found.group()
+    return bool(_SUM.fullmatch(value)) and (decimals is not None or value[-3:-2] == "." or value[-2:-1] == ".")
+
+
 DETECTORS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {
     "mail": _mails,
     "iban": _ibans,
@@ -224,8 +261,12 @@ DETECTORS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {
 """Name -> places in a plain text."""
 
 
-def findings(text: str, detectors: tuple[str, ...]) -> list[Finding]:
-    """What these detectors find, in the order of the text; places that overlap are joined."""
+def findings(text: str, detectors: tuple[str, ...], digits: int = 0) -> list[Finding]:
+    """What these detectors find, in the order of the text; places that overlap are joined.
+
+    Args:
+        digits: Numbers of so many digits or more are found whatever they are; 0 finds none for that.
+    """
     shadow = shadow_of(text)
     found = [
         Finding(name, *shadow.place(start, end))
@@ -233,6 +274,8 @@ def findings(text: str, detectors: tuple[str, ...]) -> list[Finding]:
         for start, end in DETECTORS[name](shadow.text)
         if end > start
     ]
+    if digits:
+        found += [Finding(LONG_NUMBER, *shadow.place(*place)) for place in _long_numbers(shadow.text, digits)]
     return joined(found)
 
 

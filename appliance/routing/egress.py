@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from appliance.engines.engine import Request
 from appliance.engines.frontier import Cleared, FrontierEngine, FrontierRequest, Withheld, request_body
 from appliance.engines.frontier_config import FrontierConfig, Usage, load_frontier, read_key
+from appliance.errors import UsageError
 from appliance.routing.budget import Account, DayAccount, Spend
 from appliance.routing.egress_log import Appended, EgressLog, Record, egress_dir
 from appliance.routing.masking import Masker, installation_key
@@ -57,6 +58,7 @@ def open_frontier(settings: Settings, task: Task, name: str, options: EgressOpti
         )
     config, policy = checked(settings, task, name, options.system_dir)
     config = _with_effort(config, options.effort)
+    check_prices(config, options.caps)
     key = read_key(config.endpoint, os.environ)
     gate = EgressGate(settings, policy, config, task, options)
     gate.key = key
@@ -72,7 +74,21 @@ def checked(settings: Settings, task: Task, name: str, system_dir: Path = SYSTEM
     config = load_frontier(settings, name)
     policy = load_policy(settings, system_dir)
     check_allowed(policy, task, config)
+    check_prices(config, policy.run_caps, policy.day_caps)
     return config, policy
+
+
+def check_prices(config: FrontierConfig, *caps: Caps) -> None:
+    """Checks that a cap on money is one: it caps nothing where nobody knows what tokens cost.
+
+    Raises:
+        UsageError: Money is capped, and the frontier has no prices.
+    """
+    if not config.prices.known and any(given.money is not None for given in caps):
+        raise UsageError(
+            f"money is capped, and frontier {config.name} has no prices; nothing leaves",
+            "add input_price and output_price, per million tokens; 0 if they cost nothing",
+        )
 
 
 def _with_effort(config: FrontierConfig, effort: str) -> FrontierConfig:

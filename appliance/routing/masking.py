@@ -16,17 +16,21 @@ from pathlib import Path
 
 from appliance.engines.frontier import Cleared, Withheld
 from appliance.errors import ResourceError
-from appliance.routing.detectors import DETECTORS, Finding, findings, joined
+from appliance.routing.detectors import DETECTORS, LONG_NUMBER, Finding, findings, joined
 from appliance.routing.policy import Masking, masked_fields
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Task
 from appliance.tasks.values import find
 
 KEY_BYTES = 32
-_LABELS = {"mail": "MAIL", "iban": "IBAN", "card": "CARD", "national_id": "ID", "phone": "PHONE", "field": "FIELD"}
+_LABELS = {
+    "mail": "MAIL", "iban": "IBAN", "card": "CARD", "national_id": "ID", "phone": "PHONE", LONG_NUMBER: "DIGITS",
+    "field": "FIELD",
+}  # fmt: skip
 _CODE_LETTERS = 10
 _PLACEHOLDER_LIKE = re.compile(rf"mask\W?_?(?:{'|'.join(_LABELS.values())})\W?_?[a-z]{{3}}", re.IGNORECASE)
 """Placeholders, and what a careless model makes of them."""
+_WORD = re.compile(r"[A-Za-z0-9_]+")
 _LEAST_PART = 4
 """Letters of a word of a masked value that is masked where it stands alone, as a family name does."""
 
@@ -53,7 +57,8 @@ class Masker:
         """
         if _PLACEHOLDER_LIKE.search(text):
             raise Withheld("placeholder_collision", "the document holds words like the placeholders of masking")
-        found = joined([*findings(text, self._masking.detectors), *self._fields_in(text, known)])
+        masking = self._masking
+        found = joined([*findings(text, masking.detectors, masking.digits), *self._fields_in(text, known)])
         parts: list[str] = []
         restored_by: dict[str, str] = {}
         at = 0
@@ -65,7 +70,7 @@ class Masker:
             parts += [text[at : finding.start], _space(text, finding.start - 1), placeholder, _space(text, finding.end)]
             at = finding.end
         masked = "".join([*parts, text[at:]])
-        if left := findings(masked, self._masking.detectors):
+        if left := findings(masked, masking.detectors, masking.digits):
             raise Withheld("masking_failed", f"a {left[0].kind.replace('_', ' ')} is still found after masking")
         return Cleared(masked, restored_by, dict(Counter(finding.kind for finding in found)))
 
@@ -134,8 +139,8 @@ def _restored(name: str, value: Value, restored_by: Mapping[str, str]) -> Value:
         return [str(_restored(name, text, restored_by)) for text in value]
     if value is None:
         return None
-    for placeholder, original in restored_by.items():
-        value = value.replace(placeholder, original)
+    # Only whole words: one with a letter more stands for nothing.
+    value = _WORD.sub(lambda word: restored_by.get(word.group(), word.group()), value)
     if _PLACEHOLDER_LIKE.search(value):
         raise Withheld("unrestorable", f"the answer's {name} holds a placeholder that stands for nothing here")
     return value
@@ -183,4 +188,4 @@ def _make_key(path: Path) -> None:
         os.unlink(beside)
 
 
-assert set(_LABELS) == {*DETECTORS, "field"}
+assert set(_LABELS) == {*DETECTORS, LONG_NUMBER, "field"}

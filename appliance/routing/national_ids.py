@@ -224,18 +224,22 @@ NATIONAL_IDS = (
     NationalId("DE tax id", r"\d{11}|\d{2}([ /])\d{3}\1\d{3}\1\d{3}", _german_tax),
     NationalId("DK CPR", r"\d{6}-\d{4}", _danish),
     NationalId("EE and LT personal code", r"\d{11}", _baltic),
-    NationalId("ES DNI and NIE", r"(?:\d{8}|\d{2}\.\d{3}\.\d{3}|[XYZ][ -]?\d{7})[ -]?[A-Z]", _spanish),
+    NationalId("ES DNI and NIE", r"(?:\d{8}|\d{2}\.\d{3}\.\d{3}|[XYZ][ -]?\d{7})(?:-?[A-Z]| (?-i:[A-Z]))", _spanish),
     NationalId("FI personal code", r"\d{6}[-+A-FU-Y]\d{3}[0-9A-Y]", _finnish),
     NationalId("FR NIR", r"[1-478] ?\d{2} ?\d{2} ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}", _french),
     NationalId(
         "GB insurance number", r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]", _british_insurance
+    ),
+    # Temporary and sample ones, which no rule covers but the form.
+    NationalId(
+        "GB insurance number by form", r"[A-Z]{2} ?\d{6} ?[A-DFMPT]|[A-Z]{2}(?: \d{2}){3} [FMPT]", lambda _: True
     ),
     NationalId("GB NHS number", r"\d{10}|\d{3}([ -])\d{3}\1\d{4}", _british_health),
     NationalId("GR AMKA", r"\d{11}", _greek),
     NationalId("HR OIB", r"\d{11}", _mod_11_10),
     NationalId("HU personal number", r"\d{11}|\d[ -]\d{6}[ -]\d{4}", _hungarian_person),
     NationalId("HU TAJ", _THREES, _hungarian),
-    NationalId("IE PPS", r"\d{7} ?[A-W][A-IW]?", _irish),
+    NationalId("IE PPS", r"\d{7}(?:[A-W][A-IW]?| (?-i:[A-W][A-IW]?))", _irish),
     NationalId(
         "IT codice fiscale", r"[A-Z]{6}[ ]?[\dL-V]{2}[A-EHLMPRST][\dL-V]{2}[ ]?[A-Z][\dL-V]{3}[ ]?[A-Z]", _italian
     ),

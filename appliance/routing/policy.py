@@ -22,6 +22,8 @@ POLICY_NAME = "egress.toml"
 SYSTEM_DIR = Path("/etc/stillroom")
 POLICY_VERSION = 1
 _LARGEST_BYTES = 1_000_000
+_LEAST_DIGITS = 4
+"""Fewer would mask quantities and years, and leave nothing to answer from."""
 _KEYS = ("version", "enabled", "data_classes", "hosts", "tasks", "keep_bodies", "masking", "caps")
 _CAP_KEYS = ("documents", "tokens", "money")
 
@@ -49,6 +51,8 @@ class Masking:
     """What is taken out of a text before it leaves."""
 
     detectors: tuple[str, ...] = tuple(DETECTORS)
+    digits: int = 9
+    """Numbers of so many digits are masked whatever they are, because ids have nine and more; 0 masks none for that."""
     fields: tuple[str, ...] = ()
     """Fields whose values are masked wherever they stand in the text; `FIELD` of every task, or `TASK.FIELD`."""
     send_unfound: bool = False
@@ -75,12 +79,24 @@ class Policy:
 
 
 def policy_path(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Path | None:
-    """The policy file that holds: the machine's before the home folder's; None where there is none."""
+    """The policy file that holds: the machine's before the home folder's; None where there is none.
+
+    Raises:
+        EgressRefused: Nobody can tell whether there is one.
+    """
     for directory in (system_dir, settings.home_dir):
         path = directory / "policy" / POLICY_NAME
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise EgressRefused(
+                f"cannot see whether there is a policy {path}: {error.strerror}; nothing leaves",
+                f"an administrator lets this user look into {path.parent}",
+            ) from error
         # Whatever stands there counts, even a link to nothing: it is never passed over for a laxer one.
-        if os.path.lexists(path):
-            return path
+        return path
     return None
 
 
@@ -98,6 +114,7 @@ def load_policy(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Policy:
             f"an administrator writes {settings.home_dir / 'policy' / POLICY_NAME} or one below {SYSTEM_DIR}",
         )
     data = _read(path)
+    _check_folders(path)
     try:
         values = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -120,6 +137,23 @@ def _read(path: Path) -> bytes:
                 f"others can change the policy {path} (mode {mode:04o}); nothing leaves", f"chmod 600 {path}"
             )
         return file.read()
+
+
+def _check_folders(path: Path) -> None:
+    """Whoever can write a folder on the way to the policy can put another one in its place, or take it away."""
+    for place in {path.absolute(), Path(os.path.realpath(path))}:
+        for folder in (place.parent, place.parent.parent):
+            try:
+                found = os.stat(folder)
+            except OSError as error:
+                raise UsageError(f"cannot read the policy {path}: {error.strerror}; nothing leaves") from error
+            shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+            if shared or found.st_uid not in (0, os.geteuid()):
+                raise EgressRefused(
+                    f"others can change the folder {folder} of the policy (mode {stat.S_IMODE(found.st_mode):04o});"
+                    " nothing leaves",
+                    f"its owner must be root or this user: chmod go-w {folder}",
+                )
 
 
 def _policy(path: Path, sha256: str, table: Table) -> Policy:
@@ -156,10 +190,15 @@ def _known(table: Table, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _masking(table: Table) -> Masking:
-    table.refuse_unknown(("detectors", "fields", "unfound"))
+    table.refuse_unknown(("detectors", "digits", "fields", "unfound"))
     detectors = _known(table, "detectors", tuple(DETECTORS)) if "detectors" in table.values else tuple(DETECTORS)
     unfound = table.choice("unfound", ("refuse", "send"), "refuse")
-    return Masking(detectors, table.texts("fields"), unfound == "send")
+    digits = table.integer("digits", Masking.digits, least=0)
+    if 0 < digits < _LEAST_DIGITS:
+        raise table.wrong(
+            "digits", f"is {digits}", f"write at least {_LEAST_DIGITS}, or 0 to mask no number for its length"
+        )
+    return Masking(detectors, digits, table.texts("fields"), unfound == "send")
 
 
 def _caps(table: Table) -> Caps:

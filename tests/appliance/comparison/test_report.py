@@ -126,5 +126,14 @@ def test_a_span_leaves_room_but_stays_within_its_bounds() -> None:
     assert (low, high) == (pytest.approx(0.788), 1.0)
 
 
+def test_hostile_names_of_models_and_fields_are_words_in_plots() -> None:
+    name = "\x1b[31m<b>\u202e"
+    drawn = dot_plot(name, [Mark(name, Figure(0.5, 0.4, 0.6, 9), name)], Axis(0.0, 1.0, word=str))
+    drawn += stacked_bar(name, [Part(name, 1, "both")])
+    assert "<b>" not in drawn
+    assert "\x1b" not in drawn
+    assert "\u202e" not in drawn
+
+
 def test_an_empty_bar_is_drawn_without_a_share() -> None:
     assert "both right: 0 (-)" in stacked_bar("t", [Part("both right", 0, "both")])

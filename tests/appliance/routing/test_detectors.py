@@ -28,6 +28,9 @@ NATIONAL = [
     pytest.param("131052-308T", id="FI"),
     pytest.param("2 55 08 14 168 025 38", id="FR"),
     pytest.param("AB 12 34 56 C", id="GB NINO"),
+    pytest.param("ZZ 156238 T", id="GB temporary"),
+    pytest.param("ZZ 48 32 06 T", id="GB temporary in groups"),
+    pytest.param("QQ123456C", id="GB sample"),
     pytest.param("943 476 5919", id="GB NHS"),
     pytest.param("01013099997", id="GR"),
     pytest.param("33392005961", id="HR"),
@@ -61,9 +64,8 @@ def test_national_id_is_found(number: str) -> None:
     [
         "85.07.30-033.29", "756.9217.0769.86", "86095742718", "37605030298", "12345678A", "131052-308U",
         "2 55 08 14 168 025 39", "33392005962", "1234567A", "RSSMRA85T10A562T", "44051401358", "219-00-9999",
-        "QQ123456C",
         "000-12-3456", "666-12-3456", "900-12-3456", "219-09-0000", "BG 12 34 56 C", "Order 12345", "2026-11-25",
-        "1,234,567.89", "12345678901234567890",
+        "1,234,567.89", "12345678901234567890", "0001234 of", "12345678 z",
     ],
 )  # fmt: skip
 def test_number_with_a_wrong_checksum_is_left(number: str) -> None:
@@ -130,10 +132,21 @@ def test_plain_words_are_no_mail_address(text: str) -> None:
     ["+49 30 1234567", "+44 (0)20 7946 0958", "0049-30-1234567", "030 12345678", "(030) 12 34 56 78", "06 12 34 56 78",
      "(212) 555-0142", "212-555-0142", "(996)529-1370x2858", "001-827-798-3580x696", "(+358) 962913702",
      "(351) 922 225 418", "4351 8999", "22 54 18 94", "421 85 182", "22 541 89 42", "6976 848 787", "58/733 5773",
-     "06-6/589 4301", "08-86 97 12", "+1 212.555.0142", "612 345 678", "0151-23456789"],
+     "06-6/589 4301", "08-86 97 12", "+1 212.555.0142", "612 345 678", "0151-23456789", "91100457", "2240682034",
+     "4074569436", "14074569436", "35138358096", "914953493"],
 )  # fmt: skip
 def test_phone_number_is_found(phone: str) -> None:
     assert found(f"Call {phone} or write", "phone") == [("phone", phone)]
+
+
+@pytest.mark.parametrize("phone", ["030 12345678", "(030) 12 34 56 78", "22 54 18 94", "91100457", "+49 30 1234567"])
+@pytest.mark.parametrize("sentence", ["Call {}, or write", "Smith,{},London", "({})", "Call {}."])
+def test_phone_number_is_found_beside_commas_and_brackets(phone: str, sentence: str) -> None:
+    text = sentence.format(phone)
+    start = text.index(phone)
+    (place,) = findings(text, ("phone",))
+    assert place.start <= start
+    assert place.end >= start + len(phone)
 
 
 def test_short_number_is_found_behind_its_label() -> None:
@@ -145,7 +158,7 @@ def test_short_number_is_found_behind_its_label() -> None:
     ["on 25.11.2026 at 08:30", "2026-11-25 10:00", "08.11.2026 14:30", "total 1.234.567,89 EUR", "612 345 678,00",
      "612 345 678 EUR", "invoice 20261125", "0.00", "lines 10 20 30", "version 1.2.3.4",
      "0.00 0.00 0.00 0.00", "1.00 L 1.00 10.00 15.00%",
-     "2019 2020", "from 1998 2003 on"],
+     "2019 2020", "from 1998 2003 on", "91100457,50", "91100457 EUR", "EUR 91100457", "1,234,567.89", "20261125"],
 )  # fmt: skip
 def test_dates_and_sums_are_no_phone_numbers(text: str) -> None:
     assert found(text, "phone") == []
@@ -174,5 +187,35 @@ def test_overlapping_places_are_joined() -> None:
 
 def test_long_text_takes_no_long_time() -> None:
     # Each of these made a careless pattern try again at every place.
-    for piece in ("1 ", "a.", "DE1 ", "0-", "+1(", "at ", "x@", "12 34-"):
-        findings(piece * 3_000, ALL)
+    for piece in ("1 ", "a.", "DE1 ", "0-", "+1(", "at ", "x@", "12 34-", "1", "12 ", "1,", "a1-", "20.1"):
+        findings(piece * 3_000, ALL, 9)
+
+
+def numbers(text: str, digits: int = 9) -> list[tuple[str, str]]:
+    return [(finding.kind, text[finding.start : finding.end]) for finding in findings(text, (), digits)]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["919-40-4516", "239113020210", "175030378810", "919 40 4516", "86095742718", "INV2026000123", "INV/2023/03/0008",
+     "12.345.678.9", "\u0664\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661"],
+)  # fmt: skip
+def test_long_number_is_found_whole_whatever_it_is(number: str) -> None:
+    assert numbers(f"Reference {number}, see above") == [("number", number)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12345678", "on 25.11.2026 08:30", "2026-11-25", "2026-11-25T10:00", "01.05.14-31.05.14",
+     "01.05.2014-31.05.2014", "123456789.00", "123.456.789,00", "123456789,00 EUR", "1,234,567,890.00",
+     "123 456 789 EUR", "1 278.61 40.39 319.00", "10 20 30 40 50 60", "1.00 10.00 15.00"],
+)  # fmt: skip
+def test_days_sums_and_columns_are_no_long_numbers(text: str) -> None:
+    assert numbers(text) == []
+
+
+def test_least_length_is_the_policys_and_the_better_name_holds() -> None:
+    assert numbers("order 123456", 6) == [("number", "123456")]
+    assert numbers("order 123456", 0) == []
+    kinds = [finding.kind for finding in findings("4111111111111111 and 86095742719", ALL, 9)]
+    assert kinds == ["card", "national_id"]

@@ -113,6 +113,18 @@ def test_cap_on_money_is_never_broken(bench: FrontierBench) -> None:
     assert errors.count(None) == len(bench.records("sent"))
 
 
+@pytest.mark.parametrize("scope", ["run", "day", "the command"])
+def test_cap_on_money_wants_prices(bench: FrontierBench, scope: str) -> None:
+    path = bench.home_dir / "config.toml"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "_price" not in line))
+    money = {"run": "[caps.run]\nmoney = 5", "day": "", "the command": ""}[scope]
+    bench.allow(text=money, day="money = 5" if scope == "day" else "documents = 1000")
+    with pytest.raises(UsageError, match="has no prices; nothing leaves"):
+        bench.open(classify_task(), caps=Caps(money=5.0 if scope == "the command" else None))
+    bench.configure(input_price=0, output_price=0)
+    bench.open(classify_task(), caps=Caps(money=5.0))
+
+
 def test_cap_of_the_command_holds_besides(bench: FrontierBench) -> None:
     engine = bench.open(classify_task(), caps=Caps(documents=1))
     errors = [result.error for result in engine.answer(Request(text, text) for text in QUESTIONS[:3])]

@@ -139,6 +139,26 @@ def test_placeholder_that_lost_its_end_is_not_restored_by_guessing() -> None:
         made.restore(masked.restored_by, {"customer_name": placeholder[:-1]})
 
 
+@pytest.mark.parametrize("around", ["{}K", "x{}", "{}7", "{0}{0}"])
+def test_placeholder_that_grew_is_not_restored_in_part(around: str) -> None:
+    made = masker()
+    (placeholder,) = (restored_by := made.mask("write to a@example.com", {}).restored_by)
+    with pytest.raises(Withheld) as raised:
+        made.restore(restored_by, {"customer_name": around.format(placeholder)})
+    assert raised.value.name == "unrestorable"
+
+
+def test_long_numbers_are_masked_unless_the_policy_says_otherwise() -> None:
+    text = "Invoice RE-2026/0001234 of 25.11.2026, sum 1.234.567,89, order 919-40-4516"
+    masked = masker().mask(text, {})
+    assert masked.masked == {"number": 2}
+    assert "0001234" not in masked.text
+    assert "25.11.2026, sum 1.234.567,89" in masked.text
+    number = masked.text.split()[1]
+    assert masker().restore(masked.restored_by, {"number": number}) == {"number": "RE-2026/0001234"}
+    assert masker(Masking(digits=0)).mask(text, {}).text == text
+
+
 def test_value_that_masking_leaves_findable_withholds_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     def second_look(text: str):  # type: ignore[no-untyped-def]
         if "MASK_" in text:
@@ -151,14 +171,14 @@ def test_value_that_masking_leaves_findable_withholds_the_document(monkeypatch: 
 
 
 def test_placeholder_never_grows_into_a_word() -> None:
-    masked = masker(Masking(detectors=("card",))).mask("x4111111111111111y and 4111111111111111", {})
+    masked = masker(Masking(detectors=("card",), digits=0)).mask("x4111111111111111y and 4111111111111111", {})
     assert masked.text.startswith("x4111")
-    masked = masker(Masking(detectors=("iban",))).mask("_DE89370400440532013000_", {})
+    masked = masker(Masking(detectors=("iban",), digits=0)).mask("_DE89370400440532013000_", {})
     assert masked.text.split()[1] in masked.restored_by
 
 
 def test_without_detectors_nothing_is_masked() -> None:
-    assert masker(Masking(detectors=())).mask(TEXT, {}).text == TEXT
+    assert masker(Masking(detectors=(), digits=0)).mask(TEXT, {}).text == TEXT
 
 
 def test_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ keep_bodies = false
 
 [masking]
 detectors = ["mail", "iban"]
+digits = 7
 fields = ["orders.customer_name"]
 unfound = "send"
 
@@ -60,7 +61,7 @@ def test_policy_says_what_the_file_says(bench: FrontierBench) -> None:
     assert (policy.enabled, policy.keep_bodies, policy.tasks) == (True, False, ("bank",))
     assert policy.data_classes == ("public", "internal")
     assert policy.hosts == ("api.example.com", "127.0.0.1:8900")
-    assert policy.masking.detectors == ("mail", "iban")
+    assert (policy.masking.detectors, policy.masking.digits) == (("mail", "iban"), 7)
     assert (policy.masking.fields, policy.masking.send_unfound) == (("orders.customer_name",), True)
     assert (policy.run_caps.documents, policy.run_caps.tokens, policy.run_caps.money) == (10, 20_000, None)
     assert (policy.day_caps.documents, policy.day_caps.money) == (None, 5.0)
@@ -72,6 +73,7 @@ def test_what_is_not_said_is_the_strictest(bench: FrontierBench) -> None:
     assert not policy.enabled
     assert (policy.data_classes, policy.hosts) == ((), ())
     assert policy.masking.detectors == tuple(DETECTORS)
+    assert policy.masking.digits == 9
     assert not policy.masking.send_unfound
     assert policy.keep_bodies
 
@@ -83,6 +85,47 @@ def test_policy_of_the_machine_holds_before_that_of_the_home_folder(bench: Front
     path.unlink()
     path.symlink_to(bench.home_dir / "nowhere")
     with pytest.raises(UsageError, match="cannot read the policy"):
+        load_policy(bench.settings, bench.system_dir)
+
+
+def test_policy_that_cannot_be_looked_for_is_not_passed_over_for_a_laxer_one(bench: FrontierBench) -> None:
+    write(bench, GOOD)
+    path = write(bench, "version = 1\nenabled = false\n", system=True)
+    settings = bench.settings
+    path.parent.chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            # Root may look everywhere.
+            os.seteuid(65534)
+        with pytest.raises(EgressRefused, match="cannot see whether there is a policy"):
+            load_policy(settings, bench.system_dir)
+    finally:
+        os.seteuid(user)
+        path.parent.chmod(0o700)
+    assert not load_policy(bench.settings, bench.system_dir).enabled
+
+
+def test_policy_in_a_folder_that_others_can_write_is_refused(bench: FrontierBench) -> None:
+    path = write(bench, GOOD)
+    for folder in (path.parent, path.parent.parent):
+        folder.chmod(0o777)
+        with pytest.raises(EgressRefused, match="others can change the folder") as raised:
+            load_policy(bench.settings, bench.system_dir)
+        assert str(folder) in raised.value.message
+        folder.chmod(0o755)
+    assert load_policy(bench.settings, bench.system_dir).enabled
+
+
+def test_policy_may_be_a_link_but_not_into_a_folder_of_others(bench: FrontierBench) -> None:
+    path = write(bench, GOOD)
+    elsewhere = bench.home_dir / "managed" / "v7" / "egress.toml"
+    elsewhere.parent.mkdir(parents=True)
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    assert load_policy(bench.settings, bench.system_dir).enabled
+    elsewhere.parent.chmod(0o775)
+    with pytest.raises(EgressRefused, match="others can change the folder"):
         load_policy(bench.settings, bench.system_dir)
 
 
@@ -99,6 +142,8 @@ def test_policy_of_the_machine_holds_before_that_of_the_home_folder(bench: Front
         ("[caps.day]", "[caps.dya]", "unknown key `caps.dya`", "`day`?"),
         ("version = 1", "version = 2", "is 2, this program knows 1", ""),
         ("enabled = true", 'enabled = "yes"', "not true or false", "enabled = "),
+        ("digits = 7", "digits = 2", "is 2", "at least 4"),
+        ("digits = 7", "digits = -1", "not a whole number", "digits = "),
         ("documents = 10", "documents = -1", "not a whole number", "documents = "),
         ("money = 5", 'money = "5"', "not a number", "money = "),
         ("money = 5", "money = true", "not a number", "money = "),
