@@ -12,7 +12,10 @@ _LIST = "`stillroom jobs list` and `stillroom models list` tell the same as text
 
 
 @click.command("tui")
-@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII characters only.")
+@click.option(
+    "--ascii", "ascii_only", is_flag=True,
+    help="Draw with ASCII characters only; happens by itself where the locale is not UTF-8.",
+)  # fmt: skip
 @click.option(
     "--mouse", is_flag=True, help="Listen to the mouse; a line that breaks then leaves the terminal listening."
 )
@@ -26,7 +29,7 @@ def command(ascii_only: bool, mouse: bool) -> None:
     # The screens import Textual, which the other verbs must not wait for.
     from tui.app import StillroomApp
 
-    app = StillroomApp(settings, ascii_only)
+    app = StillroomApp(settings, ascii_only or not _takes_unicode())
     app.run(mouse=mouse)
     if app.failure is not None:
         raise app.failure
@@ -36,6 +39,12 @@ def command(ascii_only: bool, mouse: bool) -> None:
     if comparing := app.looked.comparing:
         told = "1 comparison goes on" if comparing == 1 else f"{comparing} comparisons go on"
         sys.stderr.write(f"{told}: `stillroom comparisons list` shows how far\n")
+
+
+def _takes_unicode() -> bool:
+    """Whether the locale lets Textual write more than ASCII; it writes to stderr."""
+    encoding = sys.__stderr__.encoding if sys.__stderr__ else ""
+    return encoding.lower().replace("-", "").startswith("utf")
 
 
 def check_terminal(environ: dict[str, str]) -> None:

@@ -4,13 +4,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance.jobs.ledger import DocumentEntry, JobSummary, open_readonly
+from appliance.jobs.ledger import DocumentEntry, JobSummary
 from appliance.jobs.states import State
 from appliance.text import human_size
 from tui.cells import BAD, Cell, Line, state_cell
+from tui.watching import open_job
 
 PAGE_DOCUMENTS = 100
 _KEPT_PAGES = 30
+
+FindDocument = Callable[[], DocumentEntry | None]
+"""Reads a document of a list; blocks, so call it in a thread."""
 
 
 class DocumentPages:
@@ -64,7 +68,8 @@ def count_in(job: JobSummary, state: State | None) -> int:
         State.DONE: job.done,
         State.FAILED: job.failed - job.quarantined,
         State.QUARANTINED: job.quarantined,
-        State.QUEUED: job.total - job.done - job.failed,
+        State.QUEUED: job.total - job.done - job.failed - job.waiting,
+        State.PAUSED: job.waiting,
     }
     return max(0, counts[state])
 
@@ -76,14 +81,20 @@ def pages_of(rows: range) -> list[int]:
 
 def read_page(directory: Path, state: State | None, page: int) -> list[DocumentEntry]:
     """Reads one page; blocks, so call it in a thread."""
-    with open_readonly(directory) as reader:
+    with open_job(directory) as reader:
         return reader.documents_page(state, page * PAGE_DOCUMENTS, PAGE_DOCUMENTS)
+
+
+def read_document(directory: Path, state: State | None, position: int) -> DocumentEntry | None:
+    """Reads one document of a list; None where the list has become shorter. Blocks, so call it in a thread."""
+    with open_job(directory) as reader:
+        return next(iter(reader.documents_page(state, position, 1)), None)
 
 
 def find_path(directory: Path, state: State | None, count: int, path: bytes) -> int:
     """The first document at or after a path, by halving: a few reads however many documents there are."""
     low, high = 0, count
-    with open_readonly(directory) as reader:
+    with open_job(directory) as reader:
         while low < high:
             middle = (low + high) // 2
             entries = reader.documents_page(state, middle, 1)

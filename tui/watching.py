@@ -4,15 +4,18 @@ A ledger is read again only when its file changed since the last look, or while 
 stays open between two looks, so the writer always finds its ledger as if nobody watched.
 """
 
+import contextlib
 import os
 import sqlite3
-from dataclasses import dataclass, field
+import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.errors import ApplianceError
-from appliance.jobs.job import LEDGER_NAME, job_dirs
-from appliance.jobs.ledger import JobSummary, open_readonly
+from appliance.jobs.index import JobIndex, is_quiet, ledger_signature
+from appliance.jobs.job import job_dirs
+from appliance.jobs.ledger import JobSummary, LedgerReader, NotBegun, open_readonly
 from appliance.jobs.states import State
 from appliance.models.manifest import MANIFEST_NAME
 from appliance.models.store import ACTIVE_NAME, InstalledModel, Store
@@ -49,24 +52,43 @@ class InstalledModels:
 
 
 class JobWatch:
-    """The summaries of all jobs as of the last look."""
+    """The summaries of all jobs as of the last look; the first one takes from the job index what that knows."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._known: dict[str, tuple[Signature, JobSummary]] = {}
+        self._known: dict[str, tuple[list[int] | None, JobSummary]] = {}
+        """Folder -> the state of its ledger's files (None where that must not be relied on), and what they said."""
+        self._indexed = False
 
     def look(self) -> list[JobSummary]:
         """All jobs, the one that started last first; blocks for a moment, so call it in a thread."""
-        found = {}
+        index = None if self._indexed else JobIndex(self._settings)
+        found, now = {}, time.time()
         for directory in job_dirs(self._settings):
-            signature = file_signature(directory / LEDGER_NAME, directory / (LEDGER_NAME + "-wal"))
+            signature = ledger_signature(os.fspath(directory))
             known = self._known.get(directory.name)
-            if known is None or known[0] != signature or known[1].state in AT_WORK:
-                known = (signature, read_summary(directory))
+            if known is None or signature is None or known[0] != signature or known[1].state in AT_WORK:
+                summary = _summary_of(directory, signature, index)
+                known = (signature if signature and is_quiet(signature, now) else None, summary)
             found[directory.name] = known
-        self._known = found
+        if index is not None:
+            index.save()
+        self._known, self._indexed = found, True
         summaries = [summary for _, summary in found.values()]
         return sorted(summaries, key=lambda summary: (-(summary.started or 0.0), summary.id))
+
+
+def _summary_of(directory: Path, signature: list[int] | None, index: JobIndex | None) -> JobSummary:
+    """What the index knows of a job, else what its ledger says."""
+    if index is None or signature is None:
+        return read_summary(directory)
+    if (counters := index.get(directory.name, signature)) is not None:
+        with contextlib.suppress(TypeError, ValueError):
+            return JobSummary(**{**counters, "state": State(counters["state"])})
+    summary = read_summary(directory)
+    if is_readable(summary) and summary.state not in AT_WORK:
+        index.put(directory.name, signature, asdict(summary))
+    return summary
 
 
 class ModelWatch:
@@ -115,19 +137,36 @@ class ComparisonWatch:
         return self._known
 
 
+def open_job(directory: Path) -> LedgerReader:
+    """Opens the ledger of a job that was there when its screen was opened.
+
+    Raises:
+        ApplianceError: The job was removed since, or its ledger cannot be read.
+    """
+    if not directory.is_dir():
+        raise ApplianceError(f"job {directory.name} was removed", "Esc goes back")
+    return open_readonly(directory)
+
+
 def read_summary(directory: Path) -> JobSummary:
     """The job's counters; a job without a readable ledger shows as failed, with the reason as its message."""
     try:
         with open_readonly(directory) as reader:
             return reader.summary()
     except READING_ERRORS as error:
+        state = State.INTERRUPTED if isinstance(error, NotBegun) else State.FAILED
         message = problem_of(error).message
-        return JobSummary(directory.name, directory.name, "", "", State.FAILED, message, 0, 0, 0, 0, None, None, 0.0)
+        return JobSummary(directory.name, directory.name, "", "", state, message, 0, 0, 0, 0, None, None, 0.0)
 
 
 def is_readable(job: JobSummary) -> bool:
     """Whether the numbers are the ledger's; False where they stand for a ledger that cannot be read."""
     return bool(job.task)
+
+
+def has_not_begun(job: JobSummary) -> bool:
+    """Whether the process that made the job ended before it had made its ledger."""
+    return not is_readable(job) and job.state is State.INTERRUPTED
 
 
 def file_signature(*paths: Path) -> Signature:

@@ -4,14 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from appliance.comparison.preparing import CompareRequest, prepare_comparison
 from appliance.comparison.running import run_comparison
 from appliance.comparison.view import list_comparisons, open_comparison
+from appliance.comparison.wording import seconds
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice
 from tests.tui.scenes import Scene
 from tests.tui.watching import SIZES, SMALL, Watcher, watching
+from tui.widgets.lines import Lines
 from tui.widgets.textpane import TextPane
 
 FIRST, SECOND = "aa11" * 16, "bb22" * 16
@@ -59,6 +62,22 @@ async def test_totals_stand_with_interval_and_sample_size(compared: Scene, size:
         assert "same answer 61.5 % (35.5 to 82.3), n 13; 5 differ" in words
         assert f"$ stillroom comparisons show {identifier(compared)}" in watcher.text
         assert watcher.fills
+
+
+@pytest.mark.parametrize("size", [(60, 24), (80, 24), (100, 30)], ids=["60", "80", "100"])
+async def test_no_interval_is_cut_however_narrow_the_terminal(compared: Scene, size: tuple[int, int]) -> None:
+    async with watching(compared, size, tab="3") as watcher:
+        await watcher.until("orders-a")
+        await watcher.press("enter")
+        await watcher.until("latency p50")
+        shown = watcher.app.screen.query_one(Lines)
+        assert max(sum(cell_len(cell.text) for cell in line) for line in shown.lines[3:14]) <= size[0] - 2
+        with open_comparison(compared.settings, identifier(compared)) as view:
+            sides = view.figures().sides
+        words = ["".join(cell.text for cell in line) for line in shown.lines]
+        for side in sides:
+            assert any(seconds(side.latency_p50) in line for line in words)
+            assert any(seconds(side.latency_p95) in line for line in words)
 
 
 async def test_judgements_are_kept_and_change_the_verdict(compared: Scene) -> None:
@@ -114,16 +133,17 @@ async def test_form_starts_a_comparison_in_a_process_of_its_own(scene: Scene, mo
         assert "No comparisons yet" in watcher.text
         await watcher.press("n")
         await watcher.until("Type the folder with the documents")
-        await watcher.press(*"work-letters/letters")
+        await watcher.paste("work-letters/letters")
         await watcher.until("6 documents")
         await watcher.press("enter", "enter", "right")
         await watcher.press("enter", *["backspace"] * 3, "4", "enter")
         await watcher.until("--sample 4 --detach")
-        await watcher.press(*"nothing.jsonl", "enter")
+        await watcher.paste("nothing.jsonl")
+        await watcher.press("enter")
         await watcher.until("A and B are the same model")
         await watcher.press("up", "up", "left", "down", "down")
         await watcher.until("Still missing: there is no file nothing.jsonl")
-        await watcher.press(*["backspace"] * 13)
+        await watcher.press("ctrl+u")
         await watcher.until(lambda: "Still missing" not in watcher.text)
         await watcher.press("enter")
         await watcher.until("4 documents drawn at random will be answered by both")
@@ -151,7 +171,8 @@ async def test_frontier_as_second_side_shows_what_leaves_and_needs_the_typed_wor
     async with watching(scene, tab="3") as watcher:
         await watcher.press("n")
         await watcher.until("Type the folder with the documents")
-        await watcher.press(*"work-letters/letters", "enter", "enter", "right")
+        await watcher.paste("work-letters/letters")
+        await watcher.press("enter", "enter", "right")
         await watcher.until("frontier big: documents leave this machine")
         assert "--frontier big" in " ".join(watcher.text.split())
         await watcher.press("enter", "enter", "enter")
@@ -174,7 +195,8 @@ async def test_interrupted_comparison_shows_its_reason_and_is_resumed(scene: Sce
     async with watching(scene, tab="3") as watcher:
         await watcher.until("interrupted  orders")
         await watcher.press("enter")
-        await watcher.until("0 of 3 read")
+        await watcher.until("0 of 3 documents read")
+        assert "`r` in the list of comparisons goes on." in watcher.text
         await watcher.press("enter")
         assert "not every side has answered yet" in watcher.text
         await watcher.press("escape", "r")

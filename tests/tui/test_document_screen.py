@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance.documents.folder import FoundDocument
+from appliance.jobs.ledger_writer import Outcome
 from appliance.jobs.review import correct_field, in_force, read_corrections
+from appliance.jobs.rows import Route, Row
+from appliance.jobs.states import State
 from tests.tui.conftest import ESCAPES
 from tests.tui.scenes import Folder, Scene
 from tests.tui.watching import LARGE, SIZES, Watcher, watching
@@ -137,6 +141,38 @@ async def test_brackets_go_to_the_neighbours_and_say_where_there_is_none(read_sc
             await watcher.press("right_square_bracket")
             await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
         assert watcher.lines[-1].strip() == "there is no further document in this list"
+
+
+async def test_text_that_is_too_long_says_at_its_end_how_much_is_left_out(scene: Scene) -> None:
+    _, ledger = scene.write_ledger("orders-0123456789")
+    ledger.add_documents([FoundDocument(b"one-line.txt", 100, 1)])
+    (document,) = ledger.pending(b"", 1)
+    row = Row(document.name, "a" * 64, Route.LOCAL, "ab" * 32, {"number": "1"})
+    ledger.record([Outcome(document, State.DONE, row, "word " * 2_000_000)])
+    ledger.close()
+    async with watching(scene) as watcher:
+        await watcher.open("archive")
+        await watcher.open("one-line.txt")
+        assert "Tab Text" in watcher.text
+        await watcher.press("tab", "G")
+        assert "Tab Fields" in watcher.text
+        assert "... 9,800,000 characters more" in watcher.text
+        assert watcher.fills
+
+
+async def test_value_with_characters_that_cannot_be_shown_is_not_corrected_by_accident(read_scene: Scene) -> None:
+    async with watching(read_scene) as watcher:
+        await open_document(watcher, "escapes.txt")
+        await watcher.press("e", *"9", "enter")
+        assert "stands for a character that cannot be shown" in watcher.text
+        assert read_corrections(job_dir(read_scene), "escapes.txt") == []
+
+
+async def test_confidence_of_a_corrected_value_is_not_shown(read_scene: Scene) -> None:
+    correct_field(job_dir(read_scene), "0003.txt", "number", "A-1", "mara")
+    async with watching(read_scene) as watcher:
+        await open_document(watcher, "0003.txt")
+        assert "number: A-1   corrected by mara" in watcher.text
 
 
 def test_spans_follow_blanks_case_and_entries_of_a_list() -> None:

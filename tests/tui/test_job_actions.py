@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from appliance.jobs.ledger import list_jobs
 from appliance.jobs.states import State
 from tests.tui.scenes import HOLD, TOO_LONG, Folder, Scene
 from tests.tui.watching import Watcher, watching
+from tui.widgets.bar import Bar
 
 IDENTITY = "ab12" * 16
 
@@ -32,10 +37,23 @@ def job_id(scene: Scene) -> str:
     return directory.name
 
 
+@contextmanager
+def at_work(folder: Folder, *options: str) -> "Iterator[subprocess.Popen[str]]":
+    """The job of a folder in a process of its own, which holds the document that holds the engine."""
+    job = folder.start(*folder.run_arguments(*options))
+    folder.wait_until_held()
+    try:
+        yield job
+    finally:
+        if job.poll() is None:
+            job.kill()
+        job.communicate(timeout=60)
+
+
 async def fill_form(watcher: Watcher, path: str) -> None:
     await watcher.press("n")
     await watcher.until("Type the folder with the documents")
-    await watcher.press(*path)
+    await watcher.paste(path)
 
 
 async def test_form_counts_the_folder_shows_three_answers_and_starts_the_job(scene: Scene, letters: Folder) -> None:
@@ -50,8 +68,8 @@ async def test_form_counts_the_folder_shows_three_answers_and_starts_the_job(sce
         assert "1 other" in watcher.text
         assert "every row will say `unsafe`" in watcher.text
         assert "work-letters/letters-rows" in watcher.text
-        command = " ".join(" ".join(watcher.text.split("$ ")[1].split()).split())
-        assert "work-letters/letters --out work-letters/letters-rows --model orders-a --detach" in command
+        folder = letters.documents_dir
+        assert watcher.command.endswith(f" {folder} --out {folder}-rows --model orders-a --detach")
         await watcher.press("enter", "enter", "enter", "enter")
         await watcher.until("A dry run of 3 documents; nothing of it is kept.")
         assert job_dirs(scene.settings) == []
@@ -69,10 +87,12 @@ async def test_form_counts_the_folder_shows_three_answers_and_starts_the_job(sce
 async def test_form_says_what_is_missing_and_starts_nothing(scene: Scene, letters: Folder) -> None:
     async with watching(scene) as watcher:
         await fill_form(watcher, "nowhere")
-        await watcher.until("no folder of documents at nowhere")
+        await watcher.until("no folder of documents at")
         await watcher.press("enter", "enter", "enter", "backspace", "0", "enter")
-        assert watcher.lines[-1].strip() == "no folder of documents at nowhere"
-        await watcher.press("up", "up", "up", *["backspace"] * 7, *"work-letters/letters")
+        said = watcher.app.screen.query_one("#keys", Bar).text.replace("\n", "")
+        assert said == f"no folder of documents at {scene.root}/nowhere"
+        await watcher.press("up", "up", "up", *["backspace"] * 7)
+        await watcher.paste("work-letters/letters")
         await watcher.until("0 documents")
         assert "workers is a number from 1 to 64" in watcher.text
         await watcher.press("down", "down", "down", "backspace", "2", "enter")
@@ -83,34 +103,47 @@ async def test_form_says_what_is_missing_and_starts_nothing(scene: Scene, letter
 
 
 async def test_job_is_paused_resumed_and_goes_to_its_end(scene: Scene, letters: Folder) -> None:
-    letters.write_orders(30)
-    letters.write("0010.txt", HOLD)
-    job = letters.start(*letters.run_arguments())
-    letters.wait_until_held()
+    letters.write_orders(120)
+    letters.write("0000.txt", HOLD)
+    # With one reader the document that holds the engine is the first in it.
+    with at_work(letters, "--workers", "1") as job:
+        await pause_and_resume(scene, letters, job)
+    assert [(found.state, found.done) for found in list_jobs(scene.settings)] == [(State.DONE, 120)]
+
+
+async def pause_and_resume(scene: Scene, letters: Folder, job: "subprocess.Popen[str]") -> None:
     async with watching(scene) as watcher:
         await watcher.until("running      orders letters")
         await watcher.press("r")
         assert "it is at work already" in watcher.text
         await watcher.press("D")
         assert "X cancels it first" in watcher.text
+        request_path = scene.settings.jobs_dir / job_id(scene) / "stop-request"
+        # The job stands still until it was asked, and goes on only when it knows.
+        os.kill(job.pid, signal.SIGSTOP)
         await watcher.press("p")
+        await watcher.until(request_path.exists)
+        os.kill(job.pid, signal.SIGCONT)
+        await watcher.until(lambda: not request_path.exists())
         letters.release()
         await watcher.until("paused       orders letters")
         job.communicate(timeout=60)
         await watcher.until(f"stillroom jobs resume {job_id(scene)}")
-        letters.write("0010.txt", "number: 7\n")
+        letters.write("0000.txt", "number: 7\n")
         await watcher.press("p")
         assert "only a job at work can be paused" in watcher.text
         await watcher.press("r")
         await watcher.until("done         orders letters")
-    assert [(found.state, found.done) for found in list_jobs(scene.settings)] == [(State.DONE, 30)]
 
 
 async def test_job_is_cancelled_only_after_y(scene: Scene, letters: Folder) -> None:
     letters.write_orders(30)
     letters.write("0010.txt", HOLD)
-    job = letters.start(*letters.run_arguments())
-    letters.wait_until_held()
+    with at_work(letters):
+        await cancel_it(scene)
+
+
+async def cancel_it(scene: Scene) -> None:
     async with watching(scene) as watcher:
         await watcher.until("running      orders letters")
         await watcher.press("X", "enter")
@@ -122,7 +155,6 @@ async def test_job_is_cancelled_only_after_y(scene: Scene, letters: Folder) -> N
         await watcher.until("cancelled    orders letters")
         await watcher.press("X")
         assert "there is nothing to cancel" in watcher.text
-    job.communicate(timeout=60)
 
 
 async def test_failed_documents_are_tried_again_and_a_job_is_deleted_after_y(scene: Scene, letters: Folder) -> None:

@@ -1,11 +1,16 @@
 """One job, its documents, and one document."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from appliance.documents.folder import FoundDocument
+from appliance.jobs.job import FallbackConfig, read_config, write_job
 from appliance.jobs.ledger_writer import Outcome
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
+from tests.appliance.batch_fixtures import TASK
 from tests.tui.scenes import Scene
 from tests.tui.watching import LARGE, SIZES, SMALL, Watcher, watching
 from tui.widgets.textpane import TextPane
@@ -40,6 +45,8 @@ async def test_f_goes_round_the_states_and_says_where_there_is_none(lived_in: Sc
         assert "No document of this job is queued: f shows those in another state." in watcher.text
         await watcher.press("enter")
         assert watcher.lines[-1].strip() == "no document is in this list"
+        await watcher.press("f")
+        assert "No document of this job is paused: f shows those in another state." in watcher.text
         await watcher.press("f")
         await watcher.until("all documents: 1 of 33")
 
@@ -143,8 +150,26 @@ async def test_removed_job_says_so(scene: Scene) -> None:
             path.unlink()
         directory.rmdir()
         await watcher.until("This job was removed: Esc goes back.")
+        for key in ("enter", "f", "slash", "p", "r", "t", "X", "D", "i"):
+            await watcher.press(key)
+            assert watcher.lines[-1].strip() == "this job was removed: Esc goes back"
         await watcher.press("escape")
         assert "No jobs yet" in watcher.text
+
+
+async def test_document_of_a_removed_job_says_so(scene: Scene) -> None:
+    directory, ledger = scene.write_ledger("orders-0123456789")
+    ledger.add_documents(FoundDocument(name, 100, 1) for name in (b"a.txt", b"b.txt"))
+    ledger.close()
+    async with watching(scene, LARGE) as watcher:
+        await watcher.open("archive")
+        await watcher.open("a.txt")
+        shutil.rmtree(directory)
+        await watcher.press("right_square_bracket")
+        await watcher.until("was removed")
+        assert "jobs correct" not in watcher.command
+        await watcher.press("e")
+        assert "the document cannot be read" in watcher.text
 
 
 async def test_five_thousand_documents_scroll_and_both_pages_in_sight_follow_the_ledger(scene: Scene) -> None:
@@ -188,6 +213,85 @@ async def test_long_line_and_marks_without_width_are_wrapped_and_shown(scene: Sc
         count = pane.last_position + pane.size.height
         assert watcher.lines[-1].rstrip().endswith(f"lines {pane.last_position + 1:,}-{count:,} of {count:,}")
         assert watcher.fills
+
+
+async def test_next_document_is_the_next_one_even_where_its_page_was_not_read_yet(scene: Scene) -> None:
+    _, ledger = scene.write_ledger("orders-0123456789")
+    ledger.add_documents(FoundDocument(f"{number:05}.txt".encode(), 100, 1) for number in range(300))
+    ledger.close()
+    async with watching(scene) as watcher:
+        await watcher.open("archive")
+        await _go_to(watcher, "00099.txt")
+        await watcher.press("k")
+        await watcher.press("enter")
+        await watcher.until(lambda: watcher.lines[2].startswith(" 00098.txt"))
+        for number in range(99, 103):
+            await watcher.press("right_square_bracket")
+            await watcher.until(lambda number=number: watcher.lines[2].startswith(f" {number:05}.txt"))
+        await watcher.press("escape")
+        await watcher.until("all documents: 103 of 300")
+
+
+async def test_documents_that_are_still_written_are_paused_and_not_queued(scene: Scene) -> None:
+    _, ledger = scene.write_ledger("orders-0123456789")
+    ledger.add_documents(FoundDocument(f"{number}.txt".encode(), 100, 1) for number in range(3))
+    ledger.record_waiting(ledger.pending(b"", 1)[0], "the file is still being written")
+    ledger.close()
+    async with watching(scene) as watcher:
+        await watcher.open("archive")
+        assert "the file is still being written; the next run reads it" in watcher.text
+        await watcher.press("f", "f", "f", "f")
+        await watcher.until("queued documents: 1 of 2")
+        await watcher.press("f")
+        await watcher.until("paused documents: 1 of 1")
+        await watcher.until(">paused       0.txt")
+
+
+async def test_job_that_has_not_begun_is_no_broken_one_and_can_be_begun(scene: Scene) -> None:
+    directory, ledger = scene.write_ledger("orders-0123456789")
+    ledger.close()
+    for path in directory.glob("job.db*"):
+        path.unlink()
+    async with watching(scene) as watcher:
+        assert "interrupted  orders-0123456789" in watcher.text
+        assert watcher.command == "stillroom jobs resume orders-0123456789"
+        await watcher.press("p")
+        assert watcher.lines[-1].strip() == "it has not begun: r begins it, D deletes it"
+        await watcher.open("orders-0123456789")
+        assert "It has not begun, and nothing of it is lost: r begins it." in watcher.text
+
+
+async def test_open_document_shows_its_answer_when_the_job_has_come_to_it(scene: Scene) -> None:
+    _, ledger = scene.write_ledger("orders-0123456789")
+    ledger.add_documents([FoundDocument(b"a.txt", 100, 1)])
+    async with watching(scene) as watcher:
+        await watcher.open("archive")
+        await watcher.open("a.txt")
+        assert "no answer yet" in watcher.text
+        (document,) = ledger.pending(b"", 1)
+        row = Row(document.name, "a" * 64, Route.LOCAL, "ab" * 32, {"number": "INV-7"})
+        ledger.record([Outcome(document, State.DONE, row, "number: INV-7")])
+        await watcher.until("number: INV-7")
+        assert watcher.lines[2].split()[:2] == ["a.txt", "done"]
+    ledger.close()
+
+
+async def test_job_with_a_fallback_says_what_leaves_and_can_retry_what_was_kept_back(scene: Scene) -> None:
+    directory, ledger = scene.write_ledger("orders-0123456789")
+    ledger.end_run(State.DONE)
+    ledger.close()
+    fallback = FallbackConfig("big", 0.8, "cd" * 32, "ef" * 32, cap_documents=20)
+    write_job(directory, replace(read_config(directory), fallback=fallback), TASK.encode())
+    async with watching(scene, LARGE) as watcher:
+        await watcher.press("t")
+        assert "no document of this job failed" in watcher.text
+        await watcher.open("archive")
+        await watcher.press("t")
+        await watcher.until("No document failed.")
+        assert "may leave for the frontier big." in watcher.text
+        await watcher.press("escape", "i")
+        await watcher.until("frontier big   fields whose confidence is below 0.8 leave this machine")
+        assert "20 documents in one run" in watcher.text
 
 
 async def _go_to(watcher: Watcher, path: str) -> None:

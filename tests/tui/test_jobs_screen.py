@@ -1,9 +1,15 @@
 """The list of jobs, and what the frame of every screen does: tabs, filter, help, keys that say why they do nothing."""
 
+import json
+import os
+
 import pytest
 
+from appliance.jobs.ledger import list_jobs
+from appliance.jobs.states import State
 from tests.tui.scenes import Scene
 from tests.tui.watching import LARGE, SIZES, SMALL, watching
+from tui.watching import JobWatch
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -38,6 +44,35 @@ async def test_damaged_ledger_shows_as_failed_without_numbers_and_with_a_way_out
         assert chosen.split() == [">failed", "orders-cut-0123456789", "-", "-", "-", "-"]
         assert "is damaged: file is not a database" in watcher.text
         assert "$ stillroom jobs remove orders-cut-0123456789" in watcher.text
+
+
+def test_first_look_takes_from_the_index_what_has_not_changed(scene: Scene) -> None:
+    path = scene.settings.jobs_dir / "orders-0000000001" / "job.db"
+    for number in (1, 2):
+        _, ledger = scene.write_ledger(f"orders-000000000{number}")
+        ledger.end_run(State.DONE)
+        ledger.close()
+        os.utime(path.parent.with_name(f"orders-000000000{number}") / "job.db", (1_772_900_000, 1_772_900_000))
+    before = list_jobs(scene.settings)
+    # What is the same by name, size and time is not opened.
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    path.write_bytes(bytes(path.stat().st_size))
+    os.utime(path, ns=times)
+    watch = JobWatch(scene.settings)
+    assert sorted(job.id for job in watch.look()) == sorted(job.id for job in before)
+    assert {job.state for job in watch.look()} == {State.DONE}
+    os.utime(path, (1_772_900_001, 1_772_900_001))
+    assert [job.state for job in watch.look() if job.id.endswith("1")] == [State.FAILED]
+
+
+def test_look_makes_the_index_that_is_missing(scene: Scene) -> None:
+    directory, ledger = scene.write_ledger("orders-0000000001")
+    ledger.end_run(State.DONE)
+    ledger.close()
+    os.utime(directory / "job.db", (1_772_900_000, 1_772_900_000))
+    JobWatch(scene.settings).look()
+    values = json.loads((scene.settings.home_dir / "jobs.index.json").read_bytes())
+    assert list(values["jobs"]) == ["orders-0000000001"]
 
 
 async def test_filter_leaves_the_rows_that_hold_a_text(lived_in: Scene) -> None:
@@ -142,3 +177,47 @@ async def test_list_longer_than_the_screen_says_where_the_chosen_row_is(scene: S
         await watcher.press("G")
         assert watcher.lines[-1].rstrip().endswith("20 of 20")
         assert any(line.startswith(">interrupted") for line in watcher.lines)
+
+
+async def test_keys_do_nothing_while_the_terminal_is_too_small_to_show_what_they_do(scene: Scene) -> None:
+    _, ledger = scene.write_ledger("orders-0123456789")
+    ledger.close()
+    async with watching(scene) as watcher:
+        await watcher.press("D")
+        await watcher.until("This cannot be undone.")
+        await watcher.pilot.resize_terminal(40, 10)
+        await watcher.until("The screen has 40x10, this needs 60x12.")
+        await watcher.press("y")
+        await watcher.pilot.resize_terminal(*SMALL)
+        await watcher.until("y Delete")
+        assert [job.id for job in list_jobs(scene.settings)] == ["orders-0123456789"]
+        await watcher.press("y")
+        await watcher.until("was deleted.")
+    assert list_jobs(scene.settings) == []
+
+
+async def test_command_is_laid_out_anew_when_the_terminal_changes_its_size(scene: Scene) -> None:
+    scene.write_ledger("orders-0123456789-with-a-name-that-is-so-long-that-it-needs-more")[1].close()
+    async with watching(scene, (60, 24)) as watcher:
+        await watcher.press("D")
+        narrow = watcher.command
+        assert narrow not in watcher.text
+        await watcher.pilot.resize_terminal(*LARGE)
+        await watcher.until(f"$ {narrow}")
+
+
+async def test_keys_go_where_they_went_before_the_terminal_was_too_small(scene: Scene) -> None:
+    for number in (1, 2):
+        scene.write_ledger(f"orders-000000000{number}")[1].close()
+    async with watching(scene) as watcher:
+        for typed in ("", "slash"):
+            await watcher.press(*filter(None, [typed]))
+            focused = watcher.app.screen.focused
+            assert focused is not None
+            await watcher.pilot.resize_terminal(40, 10)
+            await watcher.until("The screen has 40x10")
+            await watcher.pilot.resize_terminal(*SMALL)
+            await watcher.until(lambda focused=focused: watcher.app.screen.focused is focused)
+            await watcher.press("j")
+        assert "filter `j` leaves" not in watcher.text
+        assert "Nothing here contains `j`" in watcher.text

@@ -137,7 +137,7 @@ async def test_import_checks_every_model_below_a_folder_and_copies_the_chosen_on
             assert any(line.startswith(f" {check}") for line in watcher.lines), watcher.text
         await watcher.press("up", "right")
         await watcher.until("READY on 240 documents")
-        assert "$ stillroom models add artifacts/orders-q8" in watcher.text
+        assert watcher.command == f"stillroom models add {tmp_path}/artifacts/orders-q8"
         await watcher.press("enter", "enter")
         await watcher.until("orders-q8 is installed.")
     assert [model.name for model in Store(scene.settings).list()] == ["orders-q8"]
@@ -157,5 +157,27 @@ async def test_import_of_a_damaged_model_is_refused_before_anything_is_copied(
         await watcher.press("enter")
         assert "this model cannot be brought in: see what is bad" in watcher.text
         await watcher.press("up", *["backspace"] * 9, *"nowhere")
-        await watcher.until("no folder at nowhere")
+        await watcher.until("no folder at")
+        assert watcher.command == f"stillroom models add {tmp_path}/nowhere"
     assert Store(scene.settings).list() == ()
+
+
+@pytest.mark.parametrize("keys", ["1 i", "2 n", "3 n"])
+async def test_home_folder_of_nobody_is_a_folder_that_is_not_there(scene: Scene, keys: str) -> None:
+    async with watching(scene) as watcher:
+        await watcher.press(*keys.split(), *"~no-such-user/x")
+        await watcher.until("no folder")
+        assert "~no-such-user/x" in watcher.command
+
+
+async def test_activating_the_first_model_of_a_task_promises_no_way_back(scene: Scene) -> None:
+    scene.add_model("orders", "abcdabcd" * 8)
+    async with watching(scene, tab="1") as watcher:
+        await watcher.press("a")
+        await watcher.until("type unsafe and Enter")
+        assert "the former one" not in " ".join(watcher.text.split())
+        await watcher.press("x", "enter")
+        assert "type unsafe to go on" in watcher.text
+        await watcher.press("backspace", *"unsafe", "enter")
+        await watcher.until("answers the task orders from now on")
+        assert "type unsafe to go on" not in watcher.text

@@ -41,7 +41,8 @@ def test_idle_program_sends_nothing(scene: Scene) -> None:
     scene.add_model("receipts-q8", "9f2c41d0" * 8)
     with program(scene) as started:
         started.see("No jobs yet")
-        started.read(1.0)
+        while started.read(1.0):
+            pass
         # Two looks at jobs and models fall into this time.
         assert started.read(2.5) == 0
         started.press("q")
@@ -102,12 +103,20 @@ def test_mouse_codes_are_sent_only_where_asked_for(scene: Scene, options: tuple[
         assert not started.display.modes & MOUSE_MODES
 
 
-def test_ascii_option_sends_ascii_only(lived_in: Scene) -> None:
-    with program(lived_in, "--ascii") as started:
+@pytest.mark.parametrize(
+    ("options", "environment"),
+    [(("--ascii",), {}), ((), {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})],
+    ids=["option", "locale"],
+)
+def test_ascii_option_and_a_locale_that_is_not_unicode_send_ascii_only(
+    lived_in: Scene, options: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    with program(lived_in, *options, **environment) as started:
         started.see("receipts-march")
         started.press("1")
         started.see("receipts-q8")
         assert bytes(started.raw).isascii()
+        assert re.search("fresh-[a-z-]+~", started.display.text)
 
 
 def test_hostile_names_and_texts_never_reach_the_terminal_raw(scene: Scene) -> None:

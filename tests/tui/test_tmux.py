@@ -25,11 +25,12 @@ class Tmux:
     """One tmux server of our own, with one pane of 80x24."""
 
     def __init__(self, socket_path: Path, home_dir: Path, work_dir: Path) -> None:
-        self._call = ["tmux", "-S", str(socket_path), "-f", os.devnull]
+        self._socket_path, self._starts = socket_path, 0
         self._home_dir, self._work_dir = home_dir, work_dir
 
     def start_program(self) -> int:
-        """Starts `stillroom tui` in a new pane; gives its process id."""
+        """Starts `stillroom tui` in a new server, as one that still ends takes no pane; gives its process id."""
+        self._starts += 1
         words = ["env", f"STILLROOM_HOME={self._home_dir}", f"PYTHONPATH={os.pathsep.join(sys.path)}"]
         program = [sys.executable, "-m", "appliance.cli", "tui"]
         size = ["-x", "80", "-y", "24", "-c", str(self._work_dir)]
@@ -54,10 +55,13 @@ class Tmux:
 
     def end(self) -> None:
         """Ends the server."""
-        subprocess.run([*self._call, "kill-server"], capture_output=True, check=False)
+        subprocess.run([*self._call(), "kill-server"], capture_output=True, check=False)
+
+    def _call(self) -> list[str]:
+        return ["tmux", "-S", f"{self._socket_path}{self._starts}", "-f", os.devnull]
 
     def _tmux(self, *words: str) -> str:
-        done = subprocess.run([*self._call, *words], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([*self._call(), *words], capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

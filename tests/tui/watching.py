@@ -1,14 +1,17 @@
 """The app under a pilot, and what its screen shows."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from textual import events
 from textual.pilot import Pilot
 
 from appliance.text import printable
 from tests.tui.scenes import Scene
 from tui.app import StillroomApp
+from tui.widgets.bar import Bar
 from tui.widgets.table import Table
 
 SMALL, LARGE = (80, 24), (120, 40)
@@ -44,9 +47,32 @@ class Watcher:
         """The whole screen."""
         return "\n".join(self.lines)
 
+    @property
+    def command(self) -> str:
+        """The command that the screen names, as one line."""
+        shown = self.app.screen.query_one("#facts", Bar).text.split("$ ", 1)[1]
+        return re.sub(r"\\\n *", "", shown)
+
     async def press(self, *keys: str) -> None:
         """Types."""
         await self.pilot.press(*keys)
+
+    async def paste(self, text: str) -> None:
+        """Pastes into the line that has the focus, as a terminal does."""
+        self.app.post_message(events.Paste(text))
+        await self.pilot.pause()
+
+    async def go(self, way: str) -> None:
+        """Leaves what is open, goes to the top of a tab, then on, each key when the one before it has worked."""
+        tab, *keys = way.split()
+        while len(self.app.screen_stack) > 1 or self.app.screen.query("Input"):
+            await self.press("escape")
+        for key in (tab, "g", *keys):
+            # `press` waits three times for an idle moment; once is enough where the work in threads is waited for too.
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+            await self.pilot.pause()
+            await self.until(lambda: all(worker.is_finished for worker in self.app.workers))
+        await self.pilot.pause()
 
     async def until(self, wanted: str | Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Returns when the screen shows a text, or something is so."""

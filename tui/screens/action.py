@@ -125,7 +125,7 @@ class ActionScreen(Frame):
         super().__init__()
         self.TAB = tab  # type: ignore[misc]  # the tab that it was opened from
         self._action = action
-        self._begun = self._over = False
+        self._begun = self._over = self._failed = False
         self._worker: Worker[None] | None = None
         if not action.at_once:
             self.KEYS = ((action.key, action.verb, action.title), *type(self).KEYS)  # type: ignore[misc]
@@ -151,7 +151,10 @@ class ActionScreen(Frame):
 
     def why_not(self) -> dict[str, str]:
         """What was begun cannot be begun again."""
-        return {self._action.key: "it is done already" if self._over else "it is being done"} if self._begun else {}
+        if not self._begun or self._action.at_once:
+            return {}
+        over = "it was not done: Esc goes back" if self._failed else "it is done already"
+        return {self._action.key: over if self._over else "it is being done"}
 
     def action_act(self, key: str) -> None:
         """Begins."""
@@ -168,6 +171,7 @@ class ActionScreen(Frame):
 
     def _begin(self) -> None:
         self._begun = True
+        self.stop_saying()
         self._show([[Cell("Working ...", BUSY)]])
         self.show_keys()
         self._worker = self.run_worker(self._work, thread=True, group="action")
@@ -193,6 +197,7 @@ class ActionScreen(Frame):
         """Shows how it ended."""
         self._over = True
         ended = message.ended
+        self._failed = isinstance(ended, Problem)
         self.stillroom.look()
         if isinstance(ended, Problem):
             hint: list[Line] = [[Cell(ended.hint)]] if ended.hint else []

@@ -1,16 +1,20 @@
 """One comparison: who is right more often, at what speed and price, each with interval and sample size."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+from rich.style import Style
 from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
 
 from appliance.jobs.states import State
-from tui.cells import BAD, FAINT, STRONG, Cell, Line, fit, state_cell
+from appliance.text import human_count
+from tui.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell
 from tui.screens.frame import Frame
-from tui.watching import READING_ERRORS, problem_of
+from tui.watching import AT_WORK, READING_ERRORS, problem_of
 from tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
@@ -18,9 +22,8 @@ if TYPE_CHECKING:
     from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
     from tui.app import Looked
 
-_LABEL_CELLS = 18
-_COUNT_CELLS = 8
-_GAP = 2
+_LABEL_CELLS = 16
+_GAP = 1
 
 
 class ComparisonScreen(Frame):
@@ -47,10 +50,15 @@ class ComparisonScreen(Frame):
         """The figures are here, or the reason why not."""
 
         def __init__(
-            self, seen: object, state: "ComparisonState | None", figures: "ComparisonFigures | None", problem: str = ""
+            self,
+            seen: object,
+            state: "ComparisonState | None" = None,
+            sides: Sequence[str] = (),
+            figures: "ComparisonFigures | None" = None,
+            problem: str = "",
         ) -> None:
             super().__init__()
-            self.seen, self.state, self.figures, self.problem = seen, state, figures, problem
+            self.seen, self.state, self.sides, self.figures, self.problem = seen, state, sides, figures, problem
 
     def __init__(self, identifier: str) -> None:
         super().__init__()
@@ -91,9 +99,10 @@ class ComparisonScreen(Frame):
                 # Figures cost a second for ten thousand documents: not while answers still come every moment.
                 due = seen != self._seen and (state.state is not State.RUNNING or self._last is None)
                 figures = view.figures() if due and all(state.answered) else None
-            self.post_message(self.Computed(seen, state, figures))
+                sides = view.sides
+            self.post_message(self.Computed(seen, state, sides, figures))
         except READING_ERRORS as error:
-            self.post_message(self.Computed(None, None, None, problem_of(error).message))
+            self.post_message(self.Computed(None, problem=problem_of(error).message))
 
     def on_comparison_screen_computed(self, message: "ComparisonScreen.Computed") -> None:
         """Shows the totals."""
@@ -102,7 +111,7 @@ class ComparisonScreen(Frame):
             return
         figures = message.figures or (self._last.figures if self._last else None)
         self._seen = message.seen
-        self._last = self.Computed(message.seen, message.state, figures, message.problem)
+        self._last = self.Computed(message.seen, message.state, message.sides, figures, message.problem)
         self._show()
 
     def _show(self) -> None:
@@ -112,9 +121,9 @@ class ComparisonScreen(Frame):
         if last.state is None:
             self.query_one(Lines).show([[Cell(last.problem, BAD)]])
         else:
-            lines = _state_lines(last.state)
+            lines = _state_lines(last.state, last.sides)
             if last.figures is not None:
-                lines += total_lines(last.figures, self._pair, max(60, self.app.size.width - 3))
+                lines += total_lines(last.figures, self._pair, max(40, self.app.size.width - 3))
             self.query_one(Lines).show(lines)
         self.show_keys()
 
@@ -148,18 +157,23 @@ class ComparisonScreen(Frame):
         if not self.refuses("Enter"):
             self.app.push_screen(DifferingScreen(self._comparison_id, self._pair + 1))
 
-    def on_lines_scrolled(self) -> None:
+    def on_scrolling_scrolled(self) -> None:
         """Shows which lines are in sight."""
         self.show_keys(self.query_one(Lines).place)
 
 
-def _state_lines(state: "ComparisonState") -> list[Line]:
-    lines: list[Line] = []
-    if state.state is not State.DONE:
-        answered = ", ".join(f"{count:,}" for count in state.answered)
-        about = f"   {state.read:,} of {state.documents:,} read, answered by the sides: {answered}"
-        lines += [[state_cell(state.state), Cell(about)], *([[Cell(state.message, BAD)]] if state.message else []), []]
-    return lines
+def _state_lines(state: "ComparisonState", sides: Sequence[str]) -> list[Line]:
+    """How far a comparison is that is not done."""
+    if state.state is State.DONE:
+        return []
+    lines: list[Line] = [[state_cell(state.state), Cell(f"   {state.read:,} of {state.documents:,} documents read")]]
+    for number, (name, count) in enumerate(zip(sides, state.answered, strict=True)):
+        lines.append(_row(f"{chr(ord('A') + number)} answered", f"{count:,}   {name}"))
+    if state.message:
+        lines.append([Cell(state.message, BAD)])
+    if state.state not in AT_WORK:
+        lines.append([Cell("`r` in the list of comparisons goes on.")])
+    return [*lines, []]
 
 
 def total_lines(figures: "ComparisonFigures", pair_number: int, width: int) -> list[Line]:
@@ -173,7 +187,8 @@ def total_lines(figures: "ComparisonFigures", pair_number: int, width: int) -> l
     lines += [[], *_agreement(pair)]
     right = pair.right
     if right.difference is not None:
-        basis = f"{right.difference.n:,} fields" if right.basis == "gold" else f"{right.judged:,} judged documents"
+        fields, judged = f"{right.difference.n:,} fields", human_count(right.judged, "judged document")
+        basis = fields if right.basis == "gold" else judged
         lines.append(_row("A minus B", f"{points(right.difference)}, {basis}"))
     if right.document_difference is not None:
         p = f", exact McNemar p {right.p:.2g}" if right.p is not None else ""
@@ -186,8 +201,8 @@ def total_lines(figures: "ComparisonFigures", pair_number: int, width: int) -> l
     return lines
 
 
-def _row(label: str, text: str) -> Line:
-    return [Cell(fit(label, _LABEL_CELLS) + " " * _GAP, FAINT), Cell(text)]
+def _row(label: str, text: str, style: Style = PLAIN) -> Line:
+    return [Cell(fit(label, _LABEL_CELLS) + " " * _GAP, FAINT), Cell(text, style)]
 
 
 def _agreement(pair: "PairFigures") -> list[Line]:
@@ -200,18 +215,49 @@ def _agreement(pair: "PairFigures") -> list[Line]:
     ]
 
 
+@dataclass(frozen=True)
+class Measure:
+    """One row of the table of both sides."""
+
+    label: str
+    texts: tuple[str, str]
+    count: str = ""
+    """The number that both rest on."""
+
+
 def _table(sides: "tuple[SideFigures, SideFigures]", width: int) -> list[Line]:
+    measures = [_answered(sides), *_measures(sides)]
+    count = max(cell_len(measure.count) for measure in measures)
+    column = (width - _LABEL_CELLS - count - 3 * _GAP) // 2
+    names = [fit(f"{letter} {side.name}", column).rstrip() for letter, side in zip("AB", sides, strict=True)]
+    lines: list[Line] = [_row("", fit(names[0], column + _GAP) + names[1], STRONG)]
+    for measure in measures:
+        first, second = measure.texts
+        if max(cell_len(first), cell_len(second)) <= column:
+            shown = fit(first, column + _GAP) + fit(second, column + _GAP)
+            lines.append([*_row(measure.label, shown), Cell(measure.count, FAINT)])
+            continue
+        # An interval is never cut: where both do not fit beside each other, the second one stands below.
+        lines.append([*_row(measure.label, fit(first, 2 * (column + _GAP))), Cell(measure.count, FAINT)])
+        room = width - _LABEL_CELLS - _GAP
+        lines.append(_row("", " " * max(0, min(column + _GAP, room - cell_len(second))) + second))
+    for side, letter in zip(sides, "AB", strict=True):
+        if side.failed:
+            reasons = ", ".join(f"{count:,} {name}" for name, count in side.failed.items())
+            lines.append(_row(f"{letter} failed", reasons))
+    return lines
+
+
+def _answered(sides: "tuple[SideFigures, SideFigures]") -> Measure:
+    first, second = (f"{side.answered:,} of {side.answered + sum(side.failed.values()):,}" for side in sides)
+    return Measure("answered", (first, second))
+
+
+def _measures(sides: "tuple[SideFigures, SideFigures]") -> list[Measure]:
+    """What was measured of at least one side."""
     from appliance.comparison.wording import cash, number, seconds, share
 
-    column = (width - _LABEL_CELLS - _COUNT_CELLS - 3 * _GAP) // 2
-    lines: list[Line] = [
-        _columns("", [f"{letter} {side.name}" for letter, side in zip("AB", sides, strict=True)], "", column)
-    ]
-    asked = [side.answered + sum(side.failed.values()) for side in sides]
-    answered = [f"{side.answered:,} of {total:,}" for side, total in zip(sides, asked, strict=True)]
-    lines.append(_columns("answered", answered, "", column))
-    money = {"A": sides[0].currency, "B": sides[1].currency}
-    measures: Sequence[tuple[str, Callable[[SideFigures], Figure | None], Callable[[Figure, str], str]]] = (
+    named: Sequence[tuple[str, Callable[[SideFigures], Figure | None], Callable[[Figure, str], str]]] = (
         ("fields right", lambda side: side.field_accuracy, lambda figure, _: share(figure)),
         ("documents right", lambda side: side.document_accuracy, lambda figure, _: share(figure)),
         ("documents/s", lambda side: side.documents_per_second, lambda figure, _: number(figure)),
@@ -222,21 +268,14 @@ def _table(sides: "tuple[SideFigures, SideFigures]", width: int) -> list[Line]:
         ("reasoning tokens", lambda side: side.reasoning_tokens, lambda figure, _: number(figure)),
         ("money per 1,000", lambda side: side.money_per_1000, cash),
     )
-    for label, figure_of, words in measures:
+    measures = []
+    for label, figure_of, words in named:
         figures = [figure_of(side) for side in sides]
         if any(figure is not None for figure in figures):
-            texts = [words(f, money[m]) if f is not None else "-" for f, m in zip(figures, "AB", strict=True)]
+            first, second = (
+                words(figure, side.currency) if figure is not None else "-"
+                for figure, side in zip(figures, sides, strict=True)
+            )
             counts = [f"{figure.n:,}" for figure in figures if figure is not None]
-            lines.append(_columns(label, texts, "n " + "/".join(dict.fromkeys(counts)), column))
-    for side, letter in zip(sides, "AB", strict=True):
-        if side.failed:
-            reasons = ", ".join(f"{count:,} {name}" for name, count in side.failed.items())
-            lines.append(_row(f"{letter} failed", reasons))
-    return lines
-
-
-def _columns(label: str, texts: Sequence[str], count: str, width: int) -> Line:
-    style = STRONG if not label else None
-    cells = [Cell(fit(label, _LABEL_CELLS) + " " * _GAP, FAINT)]
-    cells += [Cell(fit(text, width) + " " * _GAP, *([style] if style else [])) for text in texts]
-    return [*cells, Cell(count, FAINT)]
+            measures.append(Measure(label, (first, second), "n " + "/".join(dict.fromkeys(counts))))
+    return measures

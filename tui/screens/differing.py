@@ -1,6 +1,5 @@
 """The documents that two models answer differently, one after the other: who is right?"""
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,21 +10,21 @@ from textual.widget import Widget
 
 from appliance.tasks.linecode import Value
 from appliance.tasks.values import find
-from appliance.text import human_count, printable
+from appliance.text import human_count
 from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, wrap_line
 from tui.evidence import evidence_spans
 from tui.screens.frame import Frame
 from tui.screens.start_job import shown_value
+from tui.shell import shell_words
 from tui.watching import READING_ERRORS, Problem, problem_of
 from tui.widgets.table import Column, ListedRows, Table
-from tui.widgets.textpane import TextPane
+from tui.widgets.textpane import MOST_CHARACTERS, TextPane
 
 if TYPE_CHECKING:
     from appliance.comparison.answers import ComparedDocument, SideAnswer
     from appliance.comparison.view import ComparisonView
     from appliance.quality.judgements import Choice, Judgement
 
-_MOST_CHARACTERS = 200_000
 _FACT_LINES = 3
 _PAGE = 200
 _CHOICES = {"a": "A", "b": "B", "o": "both", "n": "neither", "s": "skip"}
@@ -141,9 +140,9 @@ class DifferingScreen(Frame):
     class Read(Message):
         """A document was read, or could not be."""
 
-        def __init__(self, found: "Seen | None", problem: Problem | None = None) -> None:
+        def __init__(self, found: "Seen | None", problem: Problem | None = None, kept: str = "") -> None:
             super().__init__()
-            self.found, self.problem = found, problem
+            self.found, self.problem, self.kept = found, problem, kept
 
     def __init__(self, identifier: str, side: int) -> None:
         super().__init__()
@@ -165,47 +164,76 @@ class DifferingScreen(Frame):
         self.grow("facts", _FACT_LINES)
         self._read()
 
-    def _read(self, judged: "tuple[int, Choice] | None" = None) -> None:
+    def _read(self, judged: "tuple[ComparedDocument, Choice] | None" = None) -> None:
         if not self._busy:
             self._busy = True
             position = self._position
             self.run_worker(lambda: self._work(position, judged), thread=True, group="differing")
 
-    def _work(self, position: int, judged: "tuple[int, Choice] | None") -> None:
+    def _work(self, position: int, judged: "tuple[ComparedDocument, Choice] | None") -> None:
         from appliance.comparison.view import open_comparison
 
+        kept = ""
         try:
             with open_comparison(self.stillroom.settings, self._comparison_id) as view:
                 if judged is not None:
-                    view.store(judged[0], judged[1], self._side)
-                self.post_message(self.Read(look_at(view, self._side, position)))
+                    view.store(judged[0].id, judged[1], self._side)
+                    kept = f"kept: {judged[1].value} for {judged[0].name}"
+                self.post_message(self.Read(look_at(view, self._side, position), kept=kept))
         except READING_ERRORS as error:
             self.post_message(self.Read(None, problem_of(error)))
 
     def on_differing_screen_read(self, message: "DifferingScreen.Read") -> None:
         """Shows the document."""
         self._busy = False
-        if message.problem is not None:
-            self.say(": ".join(filter(None, (message.problem.message, message.problem.hint))))
+        if message.kept:
+            self.say(message.kept)
         if message.found is None:
+            self._show_problem(message.problem)
             return
         before, self._seen = self._seen, message.found
         seen = self._seen
         self._position = seen.position
-        head = wrap_line(seen.head(), max(20, self.app.size.width - 2))[:2]
-        self.grow("head", len(head))
-        self.bar("head").show(head)
+        self._show_head(seen)
         table = self.query_one(Table)
         keep = before is not None and before.document.id == seen.document.id
         table.show(
             ListedRows([seen.cells(name) for name in seen.names]), position=None if keep else seen.first_differing
         )
         if not keep:
-            text = seen.text
-            notice = "" if text is not None else "The comparison holds no text of this document."
-            self.query_one(TextPane).show((text or "")[:_MOST_CHARACTERS], notice)
+            self.query_one(TextPane).show_start(seen.text, "The comparison holds no text of this document.")
         self._mark()
-        self.show_keys(f"{seen.position + 1:,} of {seen.count:,}")
+        self._show_place()
+
+    def _show_head(self, seen: Seen) -> None:
+        head = wrap_line(seen.head(), max(20, self.app.size.width - 2))[:2]
+        self.grow("head", len(head))
+        self.bar("head").show(head)
+
+    def lay_out(self) -> None:
+        """Wraps what is known of the document and of the chosen field."""
+        if self._seen is not None:
+            self._show_head(self._seen)
+            self._mark()
+
+    def _show_problem(self, problem: Problem | None) -> None:
+        """Says it in passing where a document is in sight, else in its place."""
+        problem = problem or Problem("There is no document any more that they answer differently.")
+        if self._seen is not None:
+            self._position = self._seen.position
+            self.say(": ".join(filter(None, (problem.message, problem.hint))))
+        else:
+            self.query_one(Table).show(ListedRows(), [[Cell(problem.message, BAD)], [Cell(problem.hint)]])
+
+    def _show_place(self) -> None:
+        """Shows which document it is, and which lines of its text are in sight."""
+        if seen := self._seen:
+            places = (f"{seen.position + 1:,} of {seen.count:,}", self.query_one(TextPane).place)
+            self.show_keys("   ".join(filter(None, places)))
+
+    def on_scrolling_scrolled(self) -> None:
+        """Shows which lines are in sight."""
+        self._show_place()
 
     def on_table_moved(self) -> None:
         """Marks the values of the chosen field in the text."""
@@ -216,15 +244,16 @@ class DifferingScreen(Frame):
         if seen is None or not seen.names:
             return
         name = seen.names[min(self.query_one(Table).position, len(seen.names) - 1)]
-        text = (seen.text or "")[:_MOST_CHARACTERS]
+        text = (seen.text or "")[:MOST_CHARACTERS]
         spans = [span for value in (seen.value(0, name), seen.value(1, name)) for span in _spans(value, text)]
         self.query_one(TextPane).mark(spans)
         told = [Cell(f"{name}: ", STRONG), Cell("A ", FAINT), Cell(shown_value(seen.value(0, name)))]
         told += [Cell("   B ", FAINT), Cell(shown_value(seen.value(1, name)))]
         lines = wrap_line(told, max(20, self.app.size.width - 2))[: _FACT_LINES - 1]
-        words = shlex.join([self._comparison_id, printable(seen.document.name)])
-        side = f" --side {self._side}" if self._side > 1 else ""
-        self.tell([*lines, []][: _FACT_LINES - 1], f"stillroom comparisons judge {words} CHOICE{side}")
+        document = seen.document.name
+        words = [self._comparison_id, *(["--"] if document.startswith("-") else []), document, "CHOICE"]
+        side = f"--side {self._side} " if self._side > 1 else ""
+        self.tell([*lines, []][: _FACT_LINES - 1], f"stillroom comparisons judge {side}{shell_words(words)}")
 
     def why_not(self) -> dict[str, str]:
         """What cannot be done yet."""
@@ -238,10 +267,8 @@ class DifferingScreen(Frame):
 
         if self.refuses(key) or self._busy or self._seen is None:
             return
-        document = self._seen.document.id
         self._position = min(self._position + 1, self._seen.count - 1)
-        self.say(f"kept: {_CHOICES[key]} for {self._seen.document.name}")
-        self._read((document, Choice(_CHOICES[key])))
+        self._read((self._seen.document, Choice(_CHOICES[key])))
 
     def action_step(self, documents: int) -> None:
         """Goes to the document before or after this one."""
@@ -254,11 +281,17 @@ class DifferingScreen(Frame):
         self._position = wanted
         self._read()
 
+    def named_keys(self) -> list[tuple[str, str]]:
+        """Tab names the part to which the keys would go."""
+        in_text = self.query_one(TextPane).has_focus
+        return [(key, "Fields" if key == "Tab" and in_text else name) for key, name in super().named_keys()]
+
     def action_turn(self) -> None:
         """The keys go to the other part."""
         if not self.refuses("Tab"):
             table, pane = self.query_one(Table), self.query_one(TextPane)
-            (table if pane.has_focus else pane).focus()
+            self.set_focus(table if pane.has_focus else pane)
+            self.show_keys()
 
 
 def _spans(value: Value, text: str) -> list[tuple[int, int]]:

@@ -1,9 +1,9 @@
 """One document of a job: its fields beside its text, the evidence of the chosen field marked, and corrections."""
 
-import shlex
+import os
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,50 +13,32 @@ from textual.message import Message
 from textual.widget import Widget
 
 from appliance.jobs.job import task_path
-from appliance.jobs.ledger import DocumentEntry, open_readonly
-from appliance.jobs.review import Correction, correct_field, in_force, parse_value, read_corrections, typed_value
-from appliance.jobs.rows import Row
+from appliance.jobs.ledger import DocumentEntry
+from appliance.jobs.review import correct_field, in_force, parse_value, read_corrections, typed_value
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field, FieldType, load_task
-from appliance.text import human_duration, human_size, printable
-from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell, wrap_line
+from appliance.text import printable
+from tui.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
 from tui.evidence import evidence_spans
+from tui.paging import FindDocument
+from tui.screens.document_facts import Opened, at_most, field_cells, head_lines, how_sure
 from tui.screens.frame import Frame
 from tui.screens.start_job import shown_value
-from tui.watching import READING_ERRORS, Problem, problem_of
+from tui.shell import shell_words
+from tui.watching import READING_ERRORS, Problem, open_job, problem_of
 from tui.widgets.table import Column, ListedRows, Table
-from tui.widgets.textpane import TextPane
+from tui.widgets.textpane import MOST_CHARACTERS, TextPane
 
 if TYPE_CHECKING:
     from textual.widgets import Input
 
+    from tui.app import Looked
+
 COLUMNS = (Column("Field", 11), Column("Value"), Column("Sure", 4, right=True))
-_MOST_CHARACTERS = 200_000
 _NO_TEXT = "The job holds no text of this document."
 _NO_RAW = "The job holds no raw answer of this document."
-_HEAD_LINES = 3
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
 _FACT_LINES = 3
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Everything that is known of a document."""
-
-    entry: DocumentEntry
-    row: Row | None = None
-    text: str | None = None
-    raw: str | None = None
-    asked: tuple[Field, ...] = ()
-    corrected: dict[str, Correction] = field(default_factory=dict)
-    problem: Problem | None = None
-
-    def original(self, name: str) -> Value:
-        """What the model said."""
-        return (self.row.fields or {}).get(name) if self.row else None
-
-    def value(self, name: str) -> Value:
-        """What a person said, else what the model said."""
-        return self.corrected[name].correction if name in self.corrected else self.original(name)
 
 
 class DocumentScreen(Frame):
@@ -89,9 +71,9 @@ class DocumentScreen(Frame):
     class Read(Message):
         """The document was read."""
 
-        def __init__(self, opened: Opened) -> None:
+        def __init__(self, number: int, opened: Opened) -> None:
             super().__init__()
-            self.opened = opened
+            self.number, self.opened = number, opened
 
     class Kept(Message):
         """A correction was kept, or could not be."""
@@ -101,13 +83,17 @@ class DocumentScreen(Frame):
             self.problem = problem
 
     def __init__(
-        self, directory: Path, entry: DocumentEntry, neighbour: Callable[[int], DocumentEntry | None] | None = None
+        self, directory: Path, entry: DocumentEntry, neighbour: Callable[[int], FindDocument | None] | None = None
     ) -> None:
         super().__init__()
         self._directory = directory
         self._opened = Opened(entry)
         self._neighbour = neighbour
         self._raw = self._read_once = False
+        self._job_got = (-1, -1)
+        """How many documents of the job had an answer, and how many failed, when this one was read last."""
+        self._reading = 0
+        """Number of the latest reading: what a former one brings is out of date."""
 
     def body(self) -> Widget:
         """Fields beside text."""
@@ -120,30 +106,42 @@ class DocumentScreen(Frame):
         self.grow("facts", _FACT_LINES)
         self._start_reading()
 
-    def _start_reading(self) -> None:
-        entry = self._opened.entry
-        self.run_worker(lambda: self._read(entry), thread=True, exclusive=True, group="read")
+    def take(self, looked: "Looked") -> None:
+        """Reads a document that had no answer yet again when the job has got on."""
+        job = next((job for job in looked.jobs if job.id == self._directory.name), None)
+        waits = self._read_once and self._opened.row is None and not self._opened.problem
+        if job is None or not waits or self.query("Input") or (job.done, job.failed) == self._job_got:
+            return
+        self._job_got = (job.done, job.failed)
+        self._start_reading()
 
-    def _read(self, entry: DocumentEntry) -> None:
+    def _start_reading(self, find: FindDocument | None = None) -> None:
+        """Reads the present document, or the one that `find` gives, in a thread."""
+        self._reading += 1
+        number, entry = self._reading, self._opened.entry
+        self.run_worker(lambda: self._read(number, entry, find), thread=True, exclusive=True, group="read")
+
+    def _read(self, number: int, entry: DocumentEntry, find: FindDocument | None) -> None:
         try:
-            with open_readonly(self._directory) as reader:
+            entry = (find() if find else None) or entry
+            with open_job(self._directory) as reader:
+                entry = reader.document(os.fsdecode(entry.path)) or entry
                 row, text, raw = reader.row(entry.id), reader.text(entry.id), reader.raw_answer(entry.id)
             corrected = in_force(read_corrections(self._directory, entry.name), row.sha256 if row else None)
             asked = load_task(task_path(self._directory)).asked
             opened = Opened(entry, row, text, raw, asked, corrected)
         except READING_ERRORS as error:
             opened = Opened(entry, problem=problem_of(error))
-        self.post_message(self.Read(opened))
+        self.post_message(self.Read(number, opened))
 
     def on_document_screen_read(self, message: "DocumentScreen.Read") -> None:
         """Shows the document."""
+        if message.number != self._reading:
+            return
         before, self._opened = self._opened, message.opened
         opened = self._opened
-        width = max(20, self.app.size.width - 2)
-        head = _head(opened, width)
-        self.grow("head", len(head))
-        self.bar("head").show(head)
-        rows = ListedRows([_field_cells(opened, asked) for asked in opened.asked])
+        self._show_head()
+        rows = ListedRows([field_cells(opened, asked) for asked in opened.asked])
         notice: list[Line] = (
             [[Cell(opened.problem.message, BAD)], [Cell(opened.problem.hint)]] if opened.problem else []
         )
@@ -153,14 +151,25 @@ class DocumentScreen(Frame):
         self._read_once = True
         self._mark()
 
+    def _show_head(self) -> None:
+        lines = head_lines(self._opened, max(20, self.app.size.width - 2))
+        self.grow("head", len(lines))
+        self.bar("head").show(lines)
+
+    def lay_out(self) -> None:
+        """Wraps what is known of the document and of the chosen field."""
+        if self._read_once and not self.query("Input"):
+            self._show_head()
+            self._mark()
+
     def _show_text(self) -> None:
         opened, pane = self._opened, self.query_one(TextPane)
-        text = opened.raw if self._raw else opened.text
-        if text is None:
-            pane.show("", _NO_RAW if self._raw else _NO_TEXT)
-            return
-        left = len(text) - _MOST_CHARACTERS
-        pane.show(text[:_MOST_CHARACTERS], f"... {left:,} characters more" if left > 0 else "")
+        if opened.problem is not None:
+            pane.show("")
+        elif self._raw:
+            pane.show_start(opened.raw, _NO_RAW)
+        else:
+            pane.show_start(opened.text, _NO_TEXT)
 
     def _chosen(self) -> Field | None:
         position = self.query_one(Table).position
@@ -172,30 +181,35 @@ class DocumentScreen(Frame):
 
     def _mark(self) -> None:
         opened, asked = self._opened, self._chosen()
-        if asked is None or not self._read_once:
+        if not self._read_once:
+            return
+        if asked is None:
+            self.tell([[], []], shell_words(["stillroom", "jobs", "show", self._directory.name]))
             return
         spans = []
         if not self._raw and opened.text is not None and opened.row is not None:
             place = opened.row.evidence.get(asked.name)
-            spans = evidence_spans(opened.original(asked.name), place, opened.text[:_MOST_CHARACTERS])
+            spans = evidence_spans(opened.original(asked.name), place, opened.text[:MOST_CHARACTERS])
         self.query_one(TextPane).mark(spans)
         self._facts(asked, bool(spans))
 
     def _facts(self, asked: Field, marked: bool) -> None:
         opened = self._opened
         told = [Cell(f"{asked.name}: ", STRONG), Cell(shown_value(opened.value(asked.name)))]
-        told.append(Cell("   " + _surely(opened, asked.name, marked), FAINT))
+        if sure := how_sure(opened, asked.name, marked):
+            told.append(Cell("   " + sure, FAINT))
         if kept := opened.corrected.get(asked.name):
             stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
             told.append(
                 Cell(f"   corrected by {kept.user} {stamp}, the model said {shown_value(kept.original)}", DOUBTFUL)
             )
         lines = wrap_line(told, max(20, self.app.size.width - 2))
-        self.tell([*_at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(asked, "VALUE"))
+        self.tell([*at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(asked, "VALUE"))
 
     def _command(self, asked: Field, value: str) -> str:
-        words = [self._directory.name, self._opened.entry.name, asked.name]
-        return f"stillroom jobs correct {shlex.join(map(printable, words))} {value}"
+        name = self._opened.entry.name
+        words = [self._directory.name, *(["--"] if name.startswith("-") else []), name, asked.name]
+        return f"stillroom jobs correct {shell_words(words)} {value}"
 
     def why_not(self) -> dict[str, str]:
         """What cannot be done with this document."""
@@ -212,12 +226,17 @@ class DocumentScreen(Frame):
             reasons |= dict.fromkeys("[]", "this document was opened alone")
         return reasons
 
+    def named_keys(self) -> list[tuple[str, str]]:
+        """Tab names the part to which the keys would go."""
+        in_text = self.query_one(TextPane).has_focus
+        return [(key, "Fields" if key == "Tab" and in_text else name) for key, name in super().named_keys()]
+
     def action_turn(self) -> None:
         """The keys go to the other side."""
         if self.query("Input") or self.refuses("Tab"):
             return
         table, pane = self.query_one(Table), self.query_one(TextPane)
-        (table if pane.has_focus else pane).focus()
+        self.set_focus(table if pane.has_focus else pane)
         self.show_keys()
 
     def action_raw(self) -> None:
@@ -233,12 +252,13 @@ class DocumentScreen(Frame):
         if self.refuses("[" if documents < 0 else "]"):
             return
         assert self._neighbour is not None  # refused above
-        entry = self._neighbour(documents)
-        if entry is None:
+        find = self._neighbour(documents)
+        if find is None:
             self.say("there is no further document in this list")
             return
-        self._opened, self._raw, self._read_once = Opened(entry), False, False
-        self._start_reading()
+        # The keys must not act on the document that is still in sight.
+        self._opened, self._raw, self._read_once = Opened(self._opened.entry), False, False
+        self._start_reading(find)
 
     def on_table_opened(self, _message: Table.Opened) -> None:
         """Enter corrects too."""
@@ -251,8 +271,7 @@ class DocumentScreen(Frame):
             return
         hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(asked.values)}
         hint = hints.get(asked.type, "empty: no such value")
-        # What a terminal would act on cannot be typed either, so it is not offered to be kept.
-        await self.ask(f"{asked.name} ({hint})", printable(typed_value(self._opened.value(asked.name))))
+        await self.ask(f"{asked.name} ({hint})", _line_to_type(self._opened.value(asked.name)))
         self.tell([[Cell(f"{asked.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
                   self._command(asked, "VALUE"))  # fmt: skip
 
@@ -260,8 +279,14 @@ class DocumentScreen(Frame):
         """Keeps the correction in a thread; a value left as it was is none."""
         await self.stop_asking()
         asked = self._chosen()
-        if asked is None or message.value == printable(typed_value(self._opened.value(asked.name))):
+        if asked is None or message.value == _line_to_type(self._opened.value(asked.name)):
             self._mark()
+            return
+        if _REPLACED in message.value:
+            self._mark()
+            self.say(
+                f"not kept: {_REPLACED} stands for a character that cannot be shown; type what is right without it"
+            )
             return
         value = parse_value(asked.type, message.value)
         name = self._opened.entry.name
@@ -290,60 +315,11 @@ class DocumentScreen(Frame):
         else:
             self.app.pop_screen()
 
-    def on_text_pane_scrolled(self) -> None:
+    def on_scrolling_scrolled(self) -> None:
         """Shows which lines are in sight."""
         self.show_keys(self.query_one(TextPane).place)
 
 
-def _head(opened: Opened, width: int) -> list[list[Cell]]:
-    """What is known of the document as a whole; however long its name is, the reason of a failure has its place."""
-    row, facts = opened.row, _head_facts(opened)
-    about = wrap_line([Cell(opened.entry.name, STRONG), *facts], width)
-    room = _HEAD_LINES - 1 if row is not None and row.error else _HEAD_LINES
-    if len(about) > room:
-        name = Cell(fit(opened.entry.name, width, cut_start=True), STRONG)
-        about = [[name], *_at_most(wrap_line(facts[1:], width), room - 1)]
-    if row is None or not row.error:
-        return about
-    reason = f"{row.error}: {row.error_message}" if row.error_message else row.error
-    return [*about, *_at_most(wrap_line([Cell(reason, BAD)], width), _HEAD_LINES - len(about))]
-
-
-def _at_most(lines: list[list[Cell]], count: int) -> list[list[Cell]]:
-    """So many of the lines; an ellipsis tells that there are more."""
-    return lines if len(lines) <= count else [*lines[: count - 1], [*lines[count - 1], Cell("…")]]
-
-
-def _head_facts(opened: Opened) -> list[Cell]:
-    entry, row = opened.entry, opened.row
-    facts = [Cell("   "), state_cell(entry.state), Cell(f"   {human_size(entry.size_bytes)}", FAINT)]
-    if row is not None:
-        facts.append(Cell(f"   {row.route.value}", FAINT))
-        tokens = f"{row.prompt_tokens:,} tokens in, {row.completion_tokens:,} out"
-        tokens += f", {row.reasoning_tokens:,} reasoning" if row.reasoning_tokens else ""
-        facts.append(Cell(f"   {tokens}, {human_duration(row.seconds)}", FAINT))
-        if row.unsafe:
-            facts.append(Cell("   unsafe", DOUBTFUL))
-    return facts
-
-
-def _field_cells(opened: Opened, asked: Field) -> Line:
-    value, corrected = opened.value(asked.name), asked.name in opened.corrected
-    surely = opened.row.confidence.get(asked.name) if opened.row else None
-    return (
-        Cell(asked.name),
-        Cell(("* " if corrected else "") + shown_value(value), DOUBTFUL if corrected else PLAIN),
-        Cell("-" if surely is None or corrected else f"{surely:.2f}"),
-    )
-
-
-def _surely(opened: Opened, name: str, marked: bool) -> str:
-    row = opened.row
-    if row is None:
-        return "no answer yet"
-    parts = [f"confidence {row.confidence[name]:.2f}"] if name in row.confidence else []
-    if opened.original(name) is not None and name not in opened.corrected:
-        place = row.evidence.get(name)
-        beyond = f"at {place:,}, beyond the text that is shown" if place is not None and not marked else ""
-        parts.append("marked in the text" if marked else beyond or "not in the text word for word")
-    return ", ".join(parts)
+def _line_to_type(value: Value) -> str:
+    """A value on one line; what a terminal would act on is replaced, as it cannot be typed either."""
+    return printable(re.sub(r"\s+", " ", typed_value(value)))

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from textual import events
 from textual.binding import Binding
@@ -17,6 +16,7 @@ from textual.widgets import Input
 from appliance.text import printable
 from tui.cells import Cell, Line
 from tui.screens.frame import Frame
+from tui.shell import typed_path
 from tui.widgets.bar import Bar, key_lines
 from tui.widgets.choice import Choice, Option
 from tui.widgets.lines import Lines
@@ -50,6 +50,8 @@ class FormScreen(Frame):
         Binding("pageup", "scroll(-1)", show=False),
         Binding("pagedown", "scroll(1)", show=False),
     ]
+    FINDINGS_INDENT = 13
+    """Where what belongs to a label goes on, in cells."""
     GO_ON = "Go on"
     """What Enter does on the last value."""
     _settling: Timer | None = None
@@ -72,7 +74,7 @@ class FormScreen(Frame):
         """The rows above the findings."""
         rows = [self._row(entry) for entry in self.entries()]
         self._order = [entry.name for entry in self.entries()]
-        findings = Lines(id="findings", indent=10)
+        findings = Lines(id="findings", indent=self.FINDINGS_INDENT)
         findings.can_focus = False
         return Vertical(Vertical(*rows, id="form"), findings)
 
@@ -126,7 +128,8 @@ class FormScreen(Frame):
     def show_keys(self, place: str | None = None) -> None:
         """What Enter, the arrows and Esc do."""
         if self._said is None:
-            keys = (("Enter", self.GO_ON), ("Up Down", "Field"), ("Esc", "Back"))
+            # `?` may be part of what is typed.
+            keys = (("Enter", self.GO_ON), ("Up Down", "Field"), ("Esc", "Back"), ("F1", "Help"))
             self._show_at_bottom(key_lines(keys, self.app.size.width, self.why_not()))
 
     def action_scroll(self, pages: int) -> None:
@@ -188,7 +191,7 @@ def _complete(value: str) -> str | None:
     head, _, start = value.rpartition("/")
     if not value.startswith(("/", "~", ".")) or not start:
         return None
-    folder = Path(head or "/").expanduser()
+    folder = typed_path(head or "/")
     best = ""
     try:
         with os.scandir(folder) as entries:

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from appliance.text import human_count
 from tui.cells import DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
+from tui.shell import command_lines
 from tui.widgets.bar import Bar, has_room, key_lines, tabs
 
 if TYPE_CHECKING:
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 12
 SAY_SECONDS = 4.0
+_SAY_CHARACTERS = 60
+_SAID_LINES = 3
 TABS = ("Models", "Jobs", "Compare")
 """In the order of their number keys; `tui.app.SCREENS` holds the first screen of each."""
 GLOBAL_KEYS = (("?", "Help"), ("q", "Quit"))
-_COMMAND_LINES = 3
+_COMMAND_MARGIN = 3
+_COMMAND_PART = 3
+"""Facts and command take at most this part of the screen: a third of it."""
 NOTHING_TO_OPEN = "there is nothing to open"
 
 
@@ -39,12 +44,15 @@ class Frame(Screen[None]):
     """What Enter and Esc do while something is typed."""
     AUTO_FOCUS = "Table, Lines"
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
-        Binding("question_mark", "help", show=False),
+        Binding("question_mark,f1", "help", show=False),
         Binding("escape", "back", show=False),
         Binding("R,upper_r", "look", show=False),
     ]
 
+    _had_focus: Widget | None = None
     _said: Timer | None = None
+    _saying: Sequence[Line] = ()
+    _told: tuple[Sequence[Line], str] | None = None
     _place = ""
     _tall_at = 0
     """The width at which the keys took a line more to leave room for the place; 0 while they do not."""
@@ -80,15 +88,33 @@ class Frame(Screen[None]):
     def on_resize(self) -> None:
         """On a terminal that is too small, says so instead of drawing a muddle."""
         width, height = self.app.size
-        self.set_class(width < LEAST_WIDTH or height < LEAST_HEIGHT, "-too-small")
+        too_small = width < LEAST_WIDTH or height < LEAST_HEIGHT
+        if too_small and not self.has_class("-too-small"):
+            self._had_focus = self.focused
+        elif not too_small and self.has_class("-too-small"):
+            # What is out of sight loses the focus, and does not get it back by itself.
+            self.call_after_refresh(self._focus_again)
+        self.set_class(too_small, "-too-small")
         says = f"The screen has {width}x{height}, this needs {LEAST_WIDTH}x{LEAST_HEIGHT}."
         others = "Make it larger, or `stillroom jobs list`."
         self.bar("too-small").show([[Cell(says)], [Cell(others)], [Cell("q quits.")]])
+        self.lay_out()
         self.show_keys()
 
+    def _focus_again(self) -> None:
+        """The keys go where they went before the terminal was too small."""
+        if self.focused is None and self._had_focus is not None and self._had_focus.is_attached:
+            self.set_focus(self._had_focus)
+
+    def lay_out(self) -> None:
+        """Wraps for the present width what was wrapped for another one."""
+        if self._told is not None:
+            self.tell(*self._told)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A key that comes before the screen stands does nothing."""
-        return bool(self.query("#too-small")) and super().check_action(action, parameters)
+        """A key that comes before the screen stands, or whose effect could not be seen, does nothing."""
+        stands = bool(self.query("#too-small")) and not self.has_class("-too-small")
+        return stands and super().check_action(action, parameters)
 
     def bar(self, name: str) -> Bar:
         """One of the frame's bars."""
@@ -121,15 +147,20 @@ class Frame(Screen[None]):
         """Shows what the keys do, and at the right which part of something longer is in sight."""
         self._place = self._place if place is None else place
         if self._said is not None:
+            self._show_said()
             return
         if self.query("Input"):
             self._show_at_bottom(key_lines(self.ASKING_KEYS, self.app.size.width))
             return
         self._show_at_bottom(self._all_keys(), self._place)
 
+    def named_keys(self) -> list[tuple[str, str]]:
+        """The keys that the line of keys names, with what they do now."""
+        return [(key, name) for key, name, _ in self.KEYS if name]
+
     def _all_keys(self) -> list[Line]:
         """What the keys do, with room for the place at the end of the last line."""
-        names, width, idle = [(key, name) for key, name, _ in self.KEYS if name], self.app.size.width, self.why_not()
+        names, width, idle = self.named_keys(), self.app.size.width, self.why_not()
         lines = key_lines([*names, *GLOBAL_KEYS], width, idle)
         # Once taller, as long as there is a place: its width changes while one scrolls, and the screen must not jump.
         tall = bool(self._place) and (self._tall_at == width or not has_room(lines[-1], self._place, width))
@@ -149,8 +180,18 @@ class Frame(Screen[None]):
     def say(self, text: str) -> None:
         """Says something in place of the keys, for a moment."""
         self.stop_saying()
-        self._show_at_bottom(wrap_line([Cell(text, DOUBTFUL)], max(20, self.app.size.width - 2))[:2])
-        self._said = self.set_timer(SAY_SECONDS, self.stop_saying)
+        lines = wrap_line([Cell(text, DOUBTFUL)], max(20, self.app.size.width - 2))
+        if len(lines) > _SAID_LINES:
+            lines = [*lines[: _SAID_LINES - 1], [*lines[_SAID_LINES - 1], Cell("…", DOUBTFUL)]]
+        self._saying = lines
+        # What takes longer to read stays longer.
+        self._said = self.set_timer(SAY_SECONDS * max(1.0, len(text) / _SAY_CHARACTERS), self.stop_saying)
+        self._show_said()
+
+    def _show_said(self) -> None:
+        lines = self._saying
+        has_place = bool(self._place) and has_room(lines[-1], self._place, self.app.size.width)
+        self._show_at_bottom(lines, self._place if has_place else "")
 
     def stop_saying(self) -> None:
         """Shows the keys again."""
@@ -164,14 +205,19 @@ class Frame(Screen[None]):
         self.refuses("Enter")
 
     def tell(self, facts: Sequence[Line], command: str) -> None:
-        """Shows facts about the chosen row and the command that says the same."""
-        self.bar("facts").show([*facts, [Cell("$ ", FAINT), Cell(command, STRONG)]])
+        """Shows facts about the chosen row and the command that says the same, on as many lines as it needs."""
+        self._told = (facts, command)
+        room = max(1, self.app.size.height // _COMMAND_PART - len(facts))
+        first, *further = command_lines(command, max(20, self.app.size.width - _COMMAND_MARGIN))
+        if len(further) >= room:
+            further = [*further[: room - 1], "… the window is too small for the whole command"]
+        lines = [*facts, [Cell("$ ", FAINT), Cell(first, STRONG)], *([Cell(line, STRONG)] for line in further)]
+        self.grow("facts", len(lines))
+        self.bar("facts").show(lines, flush_from=len(facts) + 1)
 
     def command_is(self, command: str) -> None:
-        """Shows the command that does the same as this screen, on as many lines as it needs, at most three."""
-        lines = wrap_line([Cell("$ ", FAINT), Cell(command, STRONG)], max(20, self.app.size.width - 2), 2)
-        self.grow("facts", min(len(lines), _COMMAND_LINES))
-        self.bar("facts").show(lines[:_COMMAND_LINES])
+        """Shows the command that does the same as this screen."""
+        self.tell((), command)
 
     async def action_help(self) -> None:
         """Explains this screen."""

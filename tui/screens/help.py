@@ -11,7 +11,7 @@ _EVERYWHERE = (
     ("1 2 3", "models, jobs, compare; the key of the present tab goes to its list"),
     ("Esc", "back"),
     ("R", "look again now; it is done once a second anyway"),
-    ("?", "this help"),
+    ("? F1", "this help; F1 also while something is typed"),
     ("q Ctrl+C", "quit; jobs go on, they never run in here"),
 )
 
@@ -42,7 +42,7 @@ class HelpScreen(Frame):
         self.bar("facts").add_class("-hidden")
         self.query_one(Lines).show(lines)
 
-    def on_lines_scrolled(self) -> None:
+    def on_scrolling_scrolled(self) -> None:
         """Shows which lines are in sight."""
         self.show_keys(self.query_one(Lines).place)
 

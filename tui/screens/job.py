@@ -8,16 +8,25 @@ from textual.message import Message
 from textual.widget import Widget
 
 from appliance.jobs.job import JobConfig, read_config
-from appliance.jobs.ledger import DocumentEntry, JobSummary, open_readonly
+from appliance.jobs.ledger import DocumentEntry, JobSummary
+from appliance.jobs.reader_pool import STILL_WRITTEN
 from appliance.jobs.states import State
 from appliance.text import human_count
 from tui.cells import BAD, FAINT, Cell, Line, wrap_line
-from tui.paging import DocumentPages, find_path, pages_of, read_page
+from tui.paging import DocumentPages, FindDocument, find_path, pages_of, read_document, read_page
 from tui.screens import job_actions
 from tui.screens.job_actions import JOB_KEYS, JobKeys
 from tui.screens.job_head import head_lines
 from tui.screens.jobs import next_command
-from tui.watching import AT_WORK, READING_ERRORS, is_readable, problem_of
+from tui.watching import (
+    AT_WORK,
+    READING_ERRORS,
+    Problem,
+    has_not_begun,
+    is_readable,
+    open_job,
+    problem_of,
+)
 from tui.widgets.table import Column, Table
 
 if TYPE_CHECKING:
@@ -31,7 +40,7 @@ COLUMNS = (
     Column("Size", 7, right=True),
     Column("Reason", 14),
 )
-FILTERS = (None, State.FAILED, State.QUARANTINED, State.DONE, State.QUEUED)
+FILTERS = (None, State.FAILED, State.QUARANTINED, State.DONE, State.QUEUED, State.PAUSED)
 _FACT_LINES = 2
 
 
@@ -49,8 +58,9 @@ class JobScreen(JobKeys):
     TAB = "Jobs"
     HELP_LINES = (
         "One job: its counters, and its documents in path order.",
-        "f shows all documents, then only the failed, quarantined, done, queued ones. A quarantined document"
-        " killed its reader or the engine twice and is not tried again.",
+        "f shows all documents, then only the failed, quarantined, done, queued, paused ones. A quarantined document"
+        " killed its reader or the engine twice and is not tried again. A paused one was still being written when the"
+        " job came to it: r takes it up when the job has ended.",
         "/ goes to the first document whose path is the typed one or comes after it.",
     )
     KEYS = (
@@ -93,6 +103,7 @@ class JobScreen(JobKeys):
         """Pages to be read, in this order."""
         self._reason = Reason(0, "")
         self._problem = ""
+        self._removed = False
 
     def body(self) -> Widget:
         """The documents."""
@@ -113,10 +124,9 @@ class JobScreen(JobKeys):
         place = next((n for n, job in enumerate(looked.jobs) if job.id == self._job_id), None)
         if place is None:
             if looked.seconds:
-                gone = looked.jobs_problem.message if looked.jobs_problem else "This job was removed: Esc goes back."
-                self._show_head([[Cell(gone, BAD)]])
+                self._show_gone(looked.jobs_problem)
             return
-        job = looked.jobs[place]
+        job, self._removed = looked.jobs[place], False
         model_name = self._config.model_name if self._config else ""
         self._show_head(head_lines(job, looked.paces[place], model_name, self.app.size.width - 2))
         news = self._job is None or _counters(job) != _counters(self._job)
@@ -131,13 +141,30 @@ class JobScreen(JobKeys):
             for page in pages_of(table.rows_in_sight):
                 self._wanted(page)
 
+    def _show_gone(self, problem: Problem | None) -> None:
+        """Says that jobs cannot be looked at now, or that this one was removed."""
+        self._show_head([[Cell(problem.message if problem else "This job was removed: Esc goes back.", BAD)]])
+        if problem is None and not self._removed:
+            self._removed, self._job = True, None
+            self._pages = DocumentPages(None, self._wanted)
+            self.query_one(Table).show(self._pages)
+            self.tell([[], []], "stillroom jobs list")
+
+    def lay_out(self) -> None:
+        """Wraps the head and the reason of the chosen document."""
+        self.take(self.stillroom.looked)
+        self._facts()
+
     def _show_head(self, lines: list[Line]) -> None:
         self.bar("head").show(lines)
         self.grow("head", len(lines))
 
     def why_not(self) -> dict[str, str]:
         """What cannot be done with the job, with one that cannot be read, and with no documents."""
-        return job_actions.why_not(self._job) | self._why_no_document()
+        if self._removed:
+            return dict.fromkeys(("Enter", *"f/prtXDi"), "this job was removed: Esc goes back")
+        has_fallback = self._config is not None and self._config.fallback is not None
+        return job_actions.why_not(self._job, has_fallback) | self._why_no_document()
 
     def chosen_job(self) -> JobSummary | None:
         """The job of this screen."""
@@ -145,7 +172,8 @@ class JobScreen(JobKeys):
 
     def _why_no_document(self) -> dict[str, str]:
         if self._job is None or not is_readable(self._job):
-            unreadable = "the documents of this job cannot be read"
+            begun = self._job is None or not has_not_begun(self._job)
+            unreadable = "the documents of this job cannot be read" if begun else "it has not begun: r begins it"
             return {"Enter": unreadable, "f": unreadable, "/": unreadable}
         if not len(self._pages):
             none = "no document is in this list"
@@ -153,6 +181,8 @@ class JobScreen(JobKeys):
         return {}
 
     def _notice(self, job: JobSummary) -> list[Line]:
+        if has_not_begun(job):
+            return [[Cell("It has not begun, and nothing of it is lost: r begins it.")]]
         if not is_readable(job):
             return [[Cell(f"Its documents cannot be shown; `{next_command(job)}` takes it away.")]]
         if self._pages.state is not None:
@@ -204,7 +234,7 @@ class JobScreen(JobKeys):
 
     def _read_reason(self, pages: DocumentPages, entry: DocumentEntry) -> None:
         try:
-            with open_readonly(self._directory) as reader:
+            with open_job(self._directory) as reader:
                 row = reader.row(entry.id)
         except READING_ERRORS:
             return  # the same ledger is read every second, and that says what is wrong
@@ -227,6 +257,8 @@ class JobScreen(JobKeys):
         told = [Cell(f"{shown}: {place}", FAINT)]
         if self._problem:
             told.append(Cell("   " + self._problem, BAD))
+        elif entry and entry.state is State.PAUSED:
+            told.append(Cell(f"   {STILL_WRITTEN}", FAINT))
         elif entry and entry.error:
             reason = self._reason.text if self._reason.document == entry.id else ""
             told.append(Cell(f"   {entry.error}: {reason}" if reason else f"   {entry.error}", BAD))
@@ -244,14 +276,15 @@ class JobScreen(JobKeys):
         if entry := self._pages.entry(message.index):
             self.app.push_screen(DocumentScreen(self._directory, entry, self._neighbour))
 
-    def _neighbour(self, documents: int) -> DocumentEntry | None:
-        """Chooses the document so many rows on and gives it; None at the ends and where it is not read yet."""
-        table = self.query_one(Table)
+    def _neighbour(self, documents: int) -> FindDocument | None:
+        """Chooses the document so many rows on and gives what reads it, in a thread; None at the ends."""
+        table, directory, state = self.query_one(Table), self._directory, self._pages.state
         position = table.position + documents
         if not 0 <= position < len(self._pages):
             return None
         table.move_to(position)
-        return self._pages.entry(position)
+        known = self._pages.entry(position)
+        return lambda: known or read_document(directory, state, position)
 
     def action_state(self) -> None:
         """Shows the documents in the next state of the round."""
@@ -267,7 +300,8 @@ class JobScreen(JobKeys):
         """Opens the job's configuration and events."""
         from tui.screens.job_info import JobInfoScreen
 
-        self.app.push_screen(JobInfoScreen(self._directory))
+        if not self.refuses("i"):
+            self.app.push_screen(JobInfoScreen(self._directory))
 
     async def action_go_to(self) -> None:
         """Asks for a path."""
@@ -298,4 +332,4 @@ class JobScreen(JobKeys):
 
 
 def _counters(job: JobSummary) -> tuple[object, ...]:
-    return (job.state, job.total, job.done, job.failed, job.quarantined)
+    return (job.state, job.total, job.done, job.failed, job.quarantined, job.waiting)

@@ -6,14 +6,15 @@ from textual.binding import Binding
 from textual.message import Message
 
 from appliance.jobs.control import cancel_job, pause_job, remove_job, resume_detached, retry_failed
+from appliance.jobs.job import read_config
 from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
 from appliance.settings import Settings
 from appliance.text import human_count
-from tui.cells import STRONG, Cell, Line
+from tui.cells import DOUBTFUL, STRONG, Cell, Line
 from tui.screens.action import Action, ActionScreen, Done, Progress
 from tui.screens.frame import Frame
-from tui.watching import AT_WORK, READING_ERRORS, is_readable, problem_of
+from tui.watching import AT_WORK, READING_ERRORS, has_not_begun, is_readable, problem_of
 
 JOB_KEYS = (
     ("p", "Pause", "stop after the documents that are in work; r goes on"),
@@ -31,10 +32,16 @@ JOB_BINDINGS = (
 )
 
 
-def why_not(job: JobSummary | None) -> dict[str, str]:
-    """The keys that can do nothing with this job now, each with the reason."""
+def why_not(job: JobSummary | None, has_fallback: bool = False) -> dict[str, str]:
+    """The keys that can do nothing with this job now, each with the reason.
+
+    Args:
+        has_fallback: It may have kept documents back, which are tried again as failed ones are.
+    """
     if job is None:
         return dict.fromkeys("prtXD", "there is no job: n makes one")
+    if has_not_begun(job):
+        return dict.fromkeys("ptX", "it has not begun: r begins it, D deletes it")
     if not is_readable(job):
         return dict.fromkeys("prtX", "the ledger of this job cannot be read: D deletes it")
     reasons: dict[str, str] = {}
@@ -43,7 +50,7 @@ def why_not(job: JobSummary | None) -> dict[str, str]:
         reasons["t"] = "it is at work: p pauses it first"
     else:
         reasons["p"] = f"it is {job.state}: only a job at work can be paused"
-    if not job.failed:
+    if not job.failed and not has_fallback:
         reasons["t"] = "no document of this job failed"
     if job.state in (State.DONE, State.CANCELLED, State.FAILED):
         reasons["X"] = f"it is {job.state}: there is nothing to cancel"
@@ -139,11 +146,25 @@ def retry(settings: Settings, job: JobSummary) -> Action:
         resume_detached(settings, job.id)
         return Done([[Cell(f"{human_count(count, 'document')} will be tried again; the job goes on.")]])
 
+    tried = f"{human_count(job.failed, 'document')} without an answer will be tried again, quarantined ones too."
     lines: list[Line] = [
-        [Cell(f"{human_count(job.failed, 'document')} without an answer will be tried again, quarantined ones too.")],
+        [Cell(tried if job.failed else "No document failed.")],
         [Cell("Documents that are done keep their rows. The former reasons are kept as well.")],
+        *_sent_again(settings, job),
     ]
     return Action(f"Retry {job.name}", lines, f"stillroom jobs retry {job.id} --detach", "Retry", act)
+
+
+def _sent_again(settings: Settings, job: JobSummary) -> list[Line]:
+    """What a retry sends, where the job has a fallback."""
+    try:
+        fallback = read_config(settings.jobs_dir / job.id).fallback
+    except READING_ERRORS:
+        return []
+    if fallback is None:
+        return []
+    told = f"Documents that the fallback kept back are tried again too, and may leave for the frontier {fallback.name}."
+    return [[], [Cell(told, DOUBTFUL)]]
 
 
 def cancel(settings: Settings, job: JobSummary) -> Action:

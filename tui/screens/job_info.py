@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from appliance.jobs.job import read_config
-from appliance.jobs.ledger import open_readonly
+from appliance.jobs.job import FallbackConfig, read_config
+from appliance.text import human_count
 from tui.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, state_cell
 from tui.pace import speed_text
 from tui.screens.reading import ReadingScreen, commands, fact, heading
-from tui.watching import READING_ERRORS, problem_of
+from tui.watching import READING_ERRORS, open_job, problem_of
 
 _EVENTS = 100
 
@@ -60,11 +60,27 @@ def _configured(directory: Path) -> list[Line]:
         fact("documents", config.documents_dir, f" (the first {config.limit:,})" if config.limit else ""),
         fact("rows", f"{config.out_dir}, as {config.output_format}"),
         fact("texts", "kept in the job" if config.keep_text == "all" else "not kept"),
+        *([fact("shard", f"{config.shard} of the folder")] if config.shard else []),
+        *(_fallback(config.fallback) if config.fallback else []),
+    ]
+
+
+def _fallback(fallback: FallbackConfig) -> list[Line]:
+    """Which documents leave this machine, and the bounds of one run."""
+    caps = [
+        *([human_count(fallback.cap_documents, "document")] if fallback.cap_documents else []),
+        *([human_count(fallback.cap_tokens, "token")] if fallback.cap_tokens else []),
+        *([f"{fallback.cap_money:g} of money"] if fallback.cap_money else []),
+    ]
+    below = f"fields whose confidence is below {fallback.threshold:g} leave this machine"
+    return [
+        fact("fallback", Cell(f"frontier {fallback.name}", STRONG), Cell(f"   {below}", DOUBTFUL)),
+        fact("caps", f"{', '.join(caps)} in one run" if caps else "none but those of the policy"),
     ]
 
 
 def _happened(directory: Path) -> list[Line]:
-    with open_readonly(directory) as reader:
+    with open_job(directory) as reader:
         job, events = reader.summary(), reader.events(_EVENTS)
     lines: list[Line] = [
         fact("state", state_cell(job.state), f"   {job.message}" if job.message else ""),

@@ -14,7 +14,7 @@ from tui.pace import Pace, left_text, speed_text
 from tui.screens import job_actions
 from tui.screens.job_actions import JOB_KEYS, JobKeys
 from tui.screens.listing import Listing
-from tui.watching import is_readable
+from tui.watching import has_not_begun, is_readable
 from tui.widgets.table import Column, ListedRows, Table
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def job_times(job: JobSummary, pace: Pace) -> str:
 
 def next_command(job: JobSummary) -> str:
     """The command that shows the same, or what to do about a job that stands still."""
-    if not is_readable(job):
+    if not is_readable(job) and not has_not_begun(job):
         return f"stillroom jobs remove {job.id}"
     if job.state in (State.INTERRUPTED, State.PAUSED):
         return f"stillroom jobs resume {job.id}"

@@ -10,6 +10,7 @@ from appliance.text import human_count, human_size
 from tui.cells import BAD, FAINT, GOOD, STRONG, Cell, Line
 from tui.screens.models import checked_row, verdict_cell
 from tui.screens.reading import ReadingScreen, commands, fact, heading
+from tui.shell import shell_word
 from tui.watching import READING_ERRORS, Problem, problem_of
 
 _LINEAGE = ("teacher", "data_hash", "base", "base_hash", "run", "adapter_hash", "merge_method")
@@ -119,14 +120,15 @@ def _basis(verdict: Verdict) -> str:
 
 def _commands(model: InstalledModel) -> list[Line]:
     manifest: Manifest = model.manifest
+    name = shell_word(model.name)
     acting = (
-        ("roll back", f"stillroom models roll-back {manifest.task_name}")
+        ("roll back", f"stillroom models roll-back {shell_word(manifest.task_name)}")
         if model.active
-        else ("activate", f"stillroom models activate {model.name}")
+        else ("activate", f"stillroom models activate {name}" + ("" if manifest.ready else " --unsafe"))
     )
     return commands(
-        ("show", f"stillroom models show {model.name}"),
-        ("verify", f"stillroom models verify {model.name}"),
+        ("show", f"stillroom models show {name}"),
+        ("verify", f"stillroom models verify {name}"),
         acting,
-        ("run", f"stillroom run TASK DOCUMENTS --out DIR --model {model.name}"),
+        ("run", f"stillroom run TASK DOCUMENTS --out DIR --model {name}"),
     )

@@ -1,12 +1,11 @@
 """What can be done with an installed model, as actions that say beforehand what they do."""
 
-import shlex
-
 from appliance.models.store import InstalledModel, Store
 from appliance.settings import Settings
 from appliance.text import human_count, human_size
 from tui.cells import DOUBTFUL, STRONG, Cell, Line
 from tui.screens.action import Action, Done, Progress
+from tui.shell import shell_word
 
 UNSAFE_WORD = "unsafe"
 
@@ -21,7 +20,7 @@ def verify(settings: Settings, model: InstalledModel) -> Action:
 
     return Action(
         f"Verify {model.name}", [[Cell(f"Reads {files}, {size}, and compares each with the hash in the manifest.")]],
-        f"stillroom models verify {shlex.quote(model.name)}", "Verify", act, model.manifest.size_bytes, at_once=True,
+        f"stillroom models verify {shell_word(model.name)}", "Verify", act, model.manifest.size_bytes, at_once=True,
     )  # fmt: skip
 
 
@@ -29,9 +28,10 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
     """Makes the model the one that answers its task; what no gate found READY needs a typed word."""
     manifest = model.manifest
     now = f"Now it is {current}." if current else "Now no model answers this task by itself."
+    back = " `b` in the list of models goes back to the former one." if current else ""
     lines: list[Line] = [
         [Cell(f"{model.name} will answer the task {manifest.task_name} where no other model is named. {now}")],
-        [Cell("Its files are verified first. `b` in the list of models goes back to the former one.")],
+        [Cell("Its files are verified first." + back)],
     ]
     safe = manifest.ready
     if not safe:
@@ -47,7 +47,7 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
         Store(settings).activate(model.name, not safe, progress)
         return Done([[Cell(f"{model.name} answers the task {manifest.task_name} from now on.")]])
 
-    command = f"stillroom models activate {shlex.quote(model.name)}" + ("" if safe else " --unsafe")
+    command = f"stillroom models activate {shell_word(model.name)}" + ("" if safe else " --unsafe")
     return Action(
         f"Activate {model.name}", lines, command, "Activate", act, manifest.size_bytes, "" if safe else UNSAFE_WORD
     )
@@ -67,7 +67,7 @@ def roll_back(settings: Settings, task_name: str, current: str, former: str) -> 
     return Action(
         f"Roll back the task {task_name}",
         lines,
-        f"stillroom models roll-back {shlex.quote(task_name)}",
+        f"stillroom models roll-back {shell_word(task_name)}",
         "Roll back",
         act,
     )
@@ -86,5 +86,5 @@ def delete(settings: Settings, model: InstalledModel) -> Action:
         [Cell(f"The files in {model.directory} ({size}) are deleted.")],
         [Cell("Rows that the model has written stay. A model that is active or that a job uses is not deleted.")],
     ]
-    command = f"stillroom models delete {shlex.quote(model.name)} --yes"
+    command = f"stillroom models delete {shell_word(model.name)} --yes"
     return Action(f"Delete {model.name}", lines, command, "Delete", act, key="y")

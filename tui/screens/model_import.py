@@ -1,6 +1,5 @@
 """Bring a model in: where it is, what was checked of it, then the copy."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from appliance.settings import Settings
 from tui.cells import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Cell, Line
 from tui.screens.action import Action, ActionScreen, Done, Progress, Stopped
 from tui.screens.form import Entry, FormScreen
+from tui.shell import shell_words, typed_path
 from tui.watching import READING_ERRORS, Problem, problem_of
 from tui.widgets.choice import Option
 
@@ -27,6 +27,7 @@ class ImportScreen(FormScreen):
     """Checks a model and copies it into the store."""
 
     TAB = "Models"
+    FINDINGS_INDENT = 14
     GO_ON = "Next; on the last row: bring it in"
     KEYS = (("Enter", "Bring in", "the next row; on the last one: copy the checked model into the store"),)
     HELP_LINES = (
@@ -90,7 +91,7 @@ class ImportScreen(FormScreen):
         """Looks for models in the folder and checks the chosen one in a thread."""
         folder, name = self.value("folder"), self.value("name")
         chosen = self.value("model") if self._found else ""
-        self._tell_command(chosen or folder or "FOLDER", name)
+        self._tell_command(str(typed_path(chosen or folder)) if folder else "FOLDER", name)
         if not folder:
             self.find([[Cell("Type the folder of a model, or one above it, such as /media/usb.", FAINT)]])
             return
@@ -102,7 +103,7 @@ class ImportScreen(FormScreen):
             self._worker.cancel()
         self.find([[Cell("Checking: every file is read and compared with its hash ...", FAINT)]])
         settings, found = self.stillroom.settings, self._found
-        place = Path(chosen or folder).expanduser()
+        place = typed_path(chosen or folder)
         self._worker = self.run_worker(
             lambda: self._check(settings, place, found, name or None), thread=True, exclusive=True, group="check"
         )
@@ -144,7 +145,7 @@ class ImportScreen(FormScreen):
         self.find(check_lines(checked))
 
     def _tell_command(self, place: str, name: str) -> None:
-        self.command_is(f"stillroom models add {shlex.quote(place)}" + (f" --name {shlex.quote(name)}" if name else ""))
+        self.command_is(shell_words(["stillroom", "models", "add", place, *(["--name", name] if name else [])]))
 
     def go_on(self) -> None:
         """Copies the model into the store."""
@@ -180,7 +181,7 @@ def add(settings: Settings, directory: Path, manifest: Manifest, name: str | Non
         following = "`a` in the list of models makes it the one that answers its task."
         return Done([[Cell(f"{model.name} is installed. {told}{following}")]])
 
-    command = f"stillroom models add {shlex.quote(str(directory))}" + (f" --name {shlex.quote(name)}" if name else "")
+    command = shell_words(["stillroom", "models", "add", str(directory), *(["--name", name] if name else [])])
     lines: list[Line] = [[Cell(f"Copies {directory} into {settings.models_dir}.")]]
     total_bytes = manifest.size_bytes * _PASSES
     return Action(f"Bring in {name or manifest.name}", lines, command, "Bring in", act, total_bytes, at_once=True)

@@ -13,6 +13,7 @@ from tui.cells import BAD, DOUBTFUL, GOOD, PLAIN, STRONG, Cell, Line
 from tui.screens import model_actions
 from tui.screens.action import Action, ActionScreen
 from tui.screens.listing import Listing
+from tui.shell import shell_word
 from tui.widgets.table import Column, ListedRows, Table
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def checked_row(model: InstalledModel) -> ModelRow:
         raise TypeError("a manifest holds text in these places")
     return ModelRow(
         model.name, cells, ([Cell(model.name, STRONG), Cell(active)], [Cell(about)]),
-        f"stillroom models show {model.name}",
+        f"stillroom models show {shell_word(model.name)}",
         (model.name, manifest.task_name, form, manifest.family, verdict.text, "active" if model.active else ""),
         model,
     )  # fmt: skip

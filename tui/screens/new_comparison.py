@@ -1,8 +1,6 @@
 """A form for a comparison: two models, or a model and a frontier, on a folder or a sample of it."""
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from appliance.engines.frontier_config import FrontierConfig, frontier_names, load_frontier
 from appliance.errors import ApplianceError
@@ -15,6 +13,7 @@ from tui.screens.form import Entry
 from tui.screens.models import verdict_cell
 from tui.screens.reading import fact
 from tui.screens.task_form import TaskForm
+from tui.shell import shell_words, typed_path
 from tui.widgets.choice import Option
 
 DEFAULT_SAMPLE = 200
@@ -66,13 +65,18 @@ class NewComparisonScreen(TaskForm):
         first, second = self.value("first"), self.value("second")
         if not first or not second:
             return "no installed model answers this task: i in the list of models imports one"
-        if first == second:
+        if first == second or self._identity("first") == self._identity("second"):
             return "A and B are the same model: choose another one for B"
         sample = self.value("sample")
         if not (sample.isascii() and sample.isdecimal()):
             return "sample is a number of documents; 0 takes all"
         gold = self.value("gold")
-        return f"there is no file {gold}" if gold and not Path(gold).expanduser().is_file() else ""
+        return f"there is no file {gold}" if gold and not typed_path(gold).is_file() else ""
+
+    def _identity(self, name: str) -> str:
+        """What makes the model of a row this one; two names may stand for the same model."""
+        model = self.model(name)
+        return model.manifest.identity if model else self.value(name)
 
     def further_facts(self) -> list[Line]:
         """The sides, and what a frontier means."""
@@ -93,11 +97,11 @@ class NewComparisonScreen(TaskForm):
         task = self.task_words(model)
         models = self.value("first") or "A"
         models += "" if frontier else f",{self.value('second') or 'B'}"
-        words = ["stillroom", "compare", task, self.value("folder") or "DOCUMENTS", "--models", models]
+        words = ["stillroom", "compare", task, self.path_word("folder", "DOCUMENTS"), "--models", models]
         words += ["--frontier", frontier] if frontier else []
         words += ["--sample", self.value("sample")] if self.value("sample") not in ("", "0") else []
-        words += ["--gold", self.value("gold")] if self.value("gold") else []
-        return shlex.join([*words, "--detach"])
+        words += ["--gold", str(typed_path(self.value("gold")))] if self.value("gold") else []
+        return shell_words([*words, "--detach"])
 
     def go_on(self) -> None:
         """Says what will happen; a frontier asks for a typed word."""
@@ -107,7 +111,7 @@ class NewComparisonScreen(TaskForm):
         request = CompareRequest(
             self.task_path(self.model("first")), self.folder(),
             (self.value("first"),) if frontier else (self.value("first"), self.value("second")),
-            (frontier,) if frontier else (), int(self.value("sample")), Path(gold).expanduser() if gold else None,
+            (frontier,) if frontier else (), int(self.value("sample")), typed_path(gold) if gold else None,
         )  # fmt: skip
         settings = self.stillroom.settings
 

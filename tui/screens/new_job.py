@@ -1,8 +1,6 @@
 """A form for a job: which task, which folder, which model; then what the model answers for three documents."""
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from appliance.jobs.batch import BatchRequest
 from appliance.jobs.job import DEFAULT_WORKERS
@@ -14,6 +12,7 @@ from tui.screens.form import Entry
 from tui.screens.models import verdict_cell
 from tui.screens.reading import fact
 from tui.screens.task_form import TaskForm
+from tui.shell import shell_words, typed_path
 from tui.watching import READING_ERRORS, problem_of
 from tui.widgets.choice import Option
 
@@ -91,10 +90,11 @@ class NewJobScreen(TaskForm):
         """`stillroom run` with the same words."""
         model = self.model("model")
         task = self.task_words(model)
-        words = ["stillroom", "run", task, self.value("folder") or "DOCUMENTS", "--out", self.value("out") or "DIR"]
+        words = ["stillroom", "run", task, self.path_word("folder", "DOCUMENTS")]
+        words += ["--out", self.path_word("out", "DIR")]
         words += ["--model", model.name] if model else []
         words += ["--workers", self.value("workers")] if self.value("workers") != str(DEFAULT_WORKERS) else []
-        return shlex.join([*words, "--detach"])
+        return shell_words([*words, "--detach"])
 
     def go_on(self) -> None:
         """Tries three documents."""
@@ -102,7 +102,7 @@ class NewJobScreen(TaskForm):
 
         model = self.model("model")
         request = BatchRequest(
-            self.task_path(model), self.folder(), Path(self.value("out")).expanduser(),
+            self.task_path(model), self.folder(), typed_path(self.value("out")),
             model.name if model else None, workers=int(self.value("workers")),
         )  # fmt: skip
         try:

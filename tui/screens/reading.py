@@ -51,7 +51,7 @@ class ReadingScreen(Frame):
         """Shows it."""
         self.query_one(Lines).show(message.lines)
 
-    def on_lines_scrolled(self) -> None:
+    def on_scrolling_scrolled(self) -> None:
         """Shows which lines are in sight."""
         self.show_keys(self.query_one(Lines).place)
 

@@ -14,13 +14,14 @@ from appliance.jobs.rows import Row
 from appliance.jobs.stopping import Stop
 from appliance.tasks.linecode import Value
 from appliance.text import human_count, human_duration
-from tui.cells import BAD, BUSY, DOUBTFUL, FAINT, STRONG, Cell, Line
+from tui.cells import BAD, BUSY, DOUBTFUL, FAINT, STRONG, Cell, Line, fit
 from tui.screens.frame import Frame
-from tui.screens.reading import fact
+from tui.screens.reading import LABEL_CELLS, fact
 from tui.watching import READING_ERRORS, problem_of
 from tui.widgets.lines import Lines
 
 TRIED_DOCUMENTS = 3
+_MOST_LABEL_CELLS = 24
 
 
 class StartJobScreen(Frame):
@@ -125,7 +126,7 @@ class StartJobScreen(Frame):
         # By the app, as this screen is one of those that go.
         self.app.call_later(self.stillroom.show_in_tab, "jobs", JobScreen(message.job_id))
 
-    def on_lines_scrolled(self) -> None:
+    def on_scrolling_scrolled(self) -> None:
         """Shows which lines are in sight."""
         self.show_keys(self.query_one(Lines).place)
 
@@ -135,6 +136,8 @@ _NOT_TRIED = Cell("No document was tried. Enter starts the job all the same; it 
 
 def tried_lines(rows: Sequence[Row]) -> list[Line]:
     """The answers of a dry run."""
+    width = max((len(name) for row in rows for name in row.fields or {}), default=0)
+    width = max(LABEL_CELLS, min(width, _MOST_LABEL_CELLS))
     lines: list[Line] = [[Cell(f"A dry run of {human_count(len(rows), 'document')}; nothing of it is kept.", STRONG)]]
     for row in rows:
         lines += [[], [Cell(row.document, STRONG), Cell(f"   {human_duration(row.seconds)} in the engine", FAINT)]]
@@ -142,7 +145,8 @@ def tried_lines(rows: Sequence[Row]) -> list[Line]:
             lines.append(fact("reason", Cell(f"{row.error}: {row.error_message}".rstrip(": "), BAD)))
         for name, value in (row.fields or {}).items():
             surely = f"   confidence {row.confidence[name]:.2f}" if name in row.confidence else ""
-            lines.append(fact(name, shown_value(value), Cell(surely, FAINT)))
+            label = fit(name, width) + " "
+            lines.append([Cell(label, FAINT), Cell(shown_value(value)), Cell(surely, FAINT)])
     return lines
 
 

@@ -13,6 +13,7 @@ from appliance.text import human_count, human_size
 from tui.cells import BAD, DOUBTFUL, FAINT, Cell, Line
 from tui.screens.form import Entry, FormScreen
 from tui.screens.reading import fact
+from tui.shell import typed_path
 from tui.watching import READING_ERRORS, Problem, problem_of
 from tui.widgets.choice import Option
 
@@ -115,7 +116,7 @@ class TaskForm(FormScreen):
 
     def _count(self, folder: str) -> None:
         try:
-            message = self.Counted(folder, count_documents(Path(folder).expanduser()))
+            message = self.Counted(folder, count_documents(typed_path(folder)))
         except READING_ERRORS as error:
             message = self.Counted(folder, None, problem_of(error))
         self.post_message(message)
@@ -134,7 +135,7 @@ class TaskForm(FormScreen):
         """The typed task file, or the one that the model brings."""
         if self.value("task") and model is not None:
             return model.directory / TASK_FILE
-        return Path(self.value("file")).expanduser()
+        return typed_path(self.value("file"))
 
     def task_words(self, model: InstalledModel | None) -> str:
         """The task file as the command names it."""
@@ -142,7 +143,11 @@ class TaskForm(FormScreen):
 
     def folder(self) -> Path:
         """The folder of documents."""
-        return Path(self.value("folder")).expanduser()
+        return typed_path(self.value("folder"))
+
+    def path_word(self, name: str, missing: str) -> str:
+        """A typed path as the command names it, or what stands for it while it is missing."""
+        return str(typed_path(self.value(name))) if self.value(name) else missing
 
     def why_not(self) -> dict[str, str]:
         """What is still missing, on the last row."""

@@ -20,11 +20,16 @@ class Bar(Widget):
         super().__init__(id=id)
         self._lines: Sequence[Line] = ()
         self._right = ""
+        self._flush_from: int | None = None
 
-    def show(self, lines: Sequence[Line], right: str = "") -> None:
-        """Shows these lines."""
-        if (lines, right) != (self._lines, self._right):
-            self._lines, self._right = lines, right
+    def show(self, lines: Sequence[Line], right: str = "", flush_from: int | None = None) -> None:
+        """Shows these lines.
+
+        Args:
+            flush_from: The lines from this one on begin at the very edge, as what is copied of them must.
+        """
+        if (lines, right, flush_from) != (self._lines, self._right, self._flush_from):
+            self._lines, self._right, self._flush_from = lines, right, flush_from
             self.refresh()
 
     @property
@@ -35,14 +40,16 @@ class Bar(Widget):
     def render_line(self, y: int) -> Strip:
         """One of the lines."""
         width = self.size.width
-        line = [Cell(" "), *(self._lines[y] if y < len(self._lines) else ())]
+        margin = Cell("" if self._flush_from is not None and y >= self._flush_from else " ")
+        line = [margin, *(self._lines[y] if y < len(self._lines) else ())]
         if self._right and y == max(0, len(self._lines) - 1):
             used = sum(cell_len(cell.text) for cell in line)
             room = width - used - 1
             if room >= _LEAST_RIGHT:
                 line.append(Cell(fit(self._right, room, right=True)))
-        if sum(cell_len(cell.text) for cell in line) > width:
-            line = [Cell(fit("".join(cell.text for cell in line), width), line[-1].style)]
+        text = "".join(cell.text for cell in line).rstrip()
+        if cell_len(text) > width:
+            line = [Cell(fit(text, width), line[-1].style)]
         return strip_of(line, width)
 
 

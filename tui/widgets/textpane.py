@@ -3,24 +3,21 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from textual import events
-from textual.message import Message
 from textual.strip import Strip
 
 from appliance.text import printable
 from tui.cells import CURSOR, FAINT, PLAIN, Cell, strip_of, wrap
-from tui.widgets.moving import Moving
+from tui.widgets.scrolling import Scrolling
 
 Span = tuple[int, int]
 """Start and end in the text, in characters."""
 _TAB_CELLS = 4
+MOST_CHARACTERS = 200_000
+"""Of a text, what is shown of it."""
 
 
-class TextPane(Moving):
+class TextPane(Scrolling):
     """Scrolls through a text; the offsets of its marks are those of the text itself."""
-
-    class Scrolled(Message):
-        """Other lines came into sight."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -30,25 +27,11 @@ class TextPane(Moving):
         self._starts: list[int] = []
         self._pieces: list[tuple[str, list[int] | None]] = []
         """What a line of the screen shows; the places of its characters in the text where they are not in a row."""
-        self._top = 0
 
     @property
-    def position(self) -> int:
-        """The first line in sight."""
-        return self._top
-
-    @property
-    def last_position(self) -> int:
-        """The first line in sight when the end is."""
-        return max(0, len(self._pieces) - self.size.height)
-
-    @property
-    def place(self) -> str:
-        """Which lines are in sight; empty where all are."""
-        count = len(self._pieces)
-        if count <= self.size.height:
-            return ""
-        return f"lines {self._top + 1:,}-{min(count, self._top + self.size.height):,} of {count:,}"
+    def line_count(self) -> int:
+        """How many lines of the screen the text takes, with what is said below it."""
+        return len(self._pieces) + bool(self._notice)
 
     @property
     def marked(self) -> list[str]:
@@ -62,7 +45,13 @@ class TextPane(Moving):
             notice: What to say below the text.
         """
         self._text, self._notice, self._spans, self._top = text, notice, (), 0
-        self._wrap()
+        self.lay_out()
+
+    def show_start(self, text: str | None, missing: str) -> None:
+        """Shows as much of a text as can be wrapped at once, and says below it what is left out or `missing`."""
+        left = len(text or "") - MOST_CHARACTERS
+        below = f"... {left:,} characters more" if left > 0 else "" if text is not None else missing
+        self.show((text or "")[:MOST_CHARACTERS], below)
 
     def mark(self, spans: Sequence[Span]) -> None:
         """Marks these stretches, and brings the first of them into sight."""
@@ -73,24 +62,15 @@ class TextPane(Moving):
                 self.move_to(line - self.size.height // 3)
         self.refresh()
 
-    def move_to(self, position: int) -> None:
-        """Brings a line to the top."""
-        top = max(0, min(position, self.last_position))
-        if top != self._top:
-            self._top = top
-            self.refresh()
-            self.post_message(self.Scrolled())
-
-    def on_resize(self, _event: events.Resize) -> None:
-        """Wraps for the new width."""
-        self._wrap()
+    def on_resize(self) -> None:
+        """Wraps for the new width; what is marked stays in sight."""
+        super().on_resize()
         self.mark(self._spans)
 
-    def _wrap(self) -> None:
+    def wrap(self) -> None:
+        """Wraps line for line and notes where each of them begins in the text."""
         width = max(10, self.size.width - 2)
         self._starts, self._pieces = [], []
-        if not self.size.width:
-            return
         start = 0
         for line in self._text.split("\n"):
             shown, places = _expanded(line.removesuffix("\r"))
@@ -102,17 +82,11 @@ class TextPane(Moving):
                 self._pieces.append((piece, inside))
                 at += len(piece)
             start += len(line) + 1
-        self._top = max(0, min(self._top, self.last_position))
-        self.refresh()
-        self.post_message(self.Scrolled())
 
-    def render_line(self, y: int) -> Strip:
-        """One line of the text, with what is marked in it reversed."""
-        index = self._top + y
-        if index == len(self._pieces) and self._notice:
+    def line_strip(self, index: int) -> Strip:
+        """One line of the text, with what is marked in it reversed; after the last one what is said below it."""
+        if index == len(self._pieces):
             return strip_of([Cell(" "), Cell(self._notice, FAINT)], self.size.width)
-        if index >= len(self._pieces):
-            return Strip.blank(self.size.width)
         piece, places = self._pieces[index]
         first = self._starts[index]
         cells, begun, was = [Cell(" ")], 0, False

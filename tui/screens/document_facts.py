@@ -1,0 +1,94 @@
+"""What is known of a document of a job, in words: the lines above its fields, a field as a row, how sure it is."""
+
+from dataclasses import dataclass, field
+
+from appliance.jobs.ledger import DocumentEntry
+from appliance.jobs.review import Correction
+from appliance.jobs.rows import Row
+from appliance.tasks.linecode import Value
+from appliance.tasks.task import Field
+from appliance.text import human_duration, human_size
+from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell, wrap_line
+from tui.screens.start_job import shown_value
+from tui.watching import Problem
+
+_HEAD_LINES = 3
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Everything that is known of a document."""
+
+    entry: DocumentEntry
+    row: Row | None = None
+    text: str | None = None
+    raw: str | None = None
+    asked: tuple[Field, ...] = ()
+    corrected: dict[str, Correction] = field(default_factory=dict)
+    problem: Problem | None = None
+
+    def original(self, name: str) -> Value:
+        """What the model said."""
+        return (self.row.fields or {}).get(name) if self.row else None
+
+    def value(self, name: str) -> Value:
+        """What a person said, else what the model said."""
+        return self.corrected[name].correction if name in self.corrected else self.original(name)
+
+
+def head_lines(opened: Opened, width: int) -> list[list[Cell]]:
+    """What is known of the document as a whole; however long its name is, the reason of a failure has its place."""
+    row, facts = opened.row, _head_facts(opened)
+    about = wrap_line([Cell(opened.entry.name, STRONG), *facts], width)
+    room = _HEAD_LINES - 1 if row is not None and row.error else _HEAD_LINES
+    if len(about) > room:
+        name = Cell(fit(opened.entry.name, width, cut_start=True), STRONG)
+        about = [[name], *at_most(wrap_line(facts[1:], width), room - 1)]
+    if row is None or not row.error:
+        return about
+    reason = f"{row.error}: {row.error_message}" if row.error_message else row.error
+    return [*about, *at_most(wrap_line([Cell(reason, BAD)], width), _HEAD_LINES - len(about))]
+
+
+def at_most(lines: list[list[Cell]], count: int) -> list[list[Cell]]:
+    """So many of the lines; an ellipsis tells that there are more."""
+    return lines if len(lines) <= count else [*lines[: count - 1], [*lines[count - 1], Cell("…")]]
+
+
+def _head_facts(opened: Opened) -> list[Cell]:
+    entry, row = opened.entry, opened.row
+    facts = [Cell("   "), state_cell(entry.state), Cell(f"   {human_size(entry.size_bytes)}", FAINT)]
+    if row is not None:
+        facts.append(Cell(f"   {row.route.value}", FAINT))
+        tokens = f"{row.prompt_tokens:,} tokens in, {row.completion_tokens:,} out"
+        tokens += f", {row.reasoning_tokens:,} reasoning" if row.reasoning_tokens else ""
+        facts.append(Cell(f"   {tokens}, {human_duration(row.seconds)}", FAINT))
+        if row.unsafe:
+            facts.append(Cell("   unsafe", DOUBTFUL))
+    return facts
+
+
+def field_cells(opened: Opened, asked: Field) -> Line:
+    """A field as a row of the table."""
+    value, corrected = opened.value(asked.name), asked.name in opened.corrected
+    surely = opened.row.confidence.get(asked.name) if opened.row else None
+    return (
+        Cell(asked.name),
+        Cell(("* " if corrected else "") + shown_value(value), DOUBTFUL if corrected else PLAIN),
+        Cell("-" if surely is None or corrected else f"{surely:.2f}"),
+    )
+
+
+def how_sure(opened: Opened, name: str, marked: bool) -> str:
+    """How sure the model is of what it said, and where the text says it; nothing of what a person corrected."""
+    row = opened.row
+    if row is None:
+        return "no answer yet"
+    if name in opened.corrected:
+        return ""
+    parts = [f"confidence {row.confidence[name]:.2f}"] if name in row.confidence else []
+    if opened.original(name) is not None:
+        place = row.evidence.get(name)
+        beyond = f"at {place:,}, beyond the text that is shown" if place is not None and not marked else ""
+        parts.append("marked in the text" if marked else beyond or "not in the text word for word")
+    return ", ".join(parts)
