@@ -11,15 +11,15 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
 
+from noop_fixtures import TASK, noop_manifest
 from packaging.requirements import Requirement
 
-from appliance.models.manifest import READY, Manifest, Verdict, write_artifact
-from appliance.tasks.task import load_task, task_hash
+from appliance.models.manifest import READY, Verdict, write_artifact
 
 ROOT_DIR = Path(__file__).parents[1]
 PACKAGES = ("appliance", "training", "export", "tui")
@@ -29,21 +29,12 @@ HEAVY = (
     "textual", "tokenizers",
 )  # fmt: skip
 """What the no-op engine and the readers of text do without."""
+BUILT_APART = ("llama-cpp-python",)
+"""What is compiled for a bundle, and cannot be taken from an environment that is for one processor."""
+FOR_CARDS = ("libonnxruntime_providers_cuda.so", "libonnxruntime_providers_tensorrt.so")
+"""Nine tenths of ONNX Runtime, which only graphics cards use."""
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 EPOCH = "1760000000"
-TASK = """version = 1
-name = "orders"
-kind = "extract"
-instruction = "Read the order"
-
-[[fields]]
-name = "number"
-type = "text"
-
-[[fields]]
-name = "total"
-type = "text"
-"""
 
 
 @dataclass(frozen=True)
@@ -64,14 +55,14 @@ def make_key(folder: Path, name: str = "release") -> Path:
     return path
 
 
-def light_requirements() -> dict[str, str]:
-    """The project's dependencies without those that only engines and screens need: name -> requirement line."""
+def requirements(left_out: Iterable[str] = HEAVY) -> dict[str, str]:
+    """The project's dependencies, by default without what only engines and screens need: name -> requirement line."""
     lines = tomllib.loads((ROOT_DIR / "pyproject.toml").read_text())["project"]["dependencies"]
     named = {re.split(r"[^a-z0-9-]", line, maxsplit=1)[0]: line for line in lines}
-    return {name: line for name, line in named.items() if name not in HEAVY}
+    return {name: line for name, line in named.items() if name not in left_out}
 
 
-def make_checkout(folder: Path, version: str) -> Path:
+def make_checkout(folder: Path, version: str, left_out: Iterable[str] = HEAVY) -> Path:
     """A copy of the packages as another version that requires less; without the demo's base, which takes long."""
     for name in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__", "base", "*.pt")
@@ -80,7 +71,7 @@ def make_checkout(folder: Path, version: str) -> Path:
         shutil.copyfile(ROOT_DIR / name, folder / name)
     text = (ROOT_DIR / "pyproject.toml").read_text()
     text = re.sub(r'^version = ".*"$', f'version = "{version}"', text, count=1, flags=re.MULTILINE)
-    listed = "".join(f'    "{line}",\n' for line in light_requirements().values())
+    listed = "".join(f'    "{line}",\n' for line in requirements(left_out).values())
     text = re.sub(r"^dependencies = \[\n.*?^\]", f"dependencies = [\n{listed}]", text, count=1, flags=re.M | re.S)
     (folder / "pyproject.toml").write_text(text)
     return folder
@@ -99,12 +90,12 @@ def closure(names: Iterable[str]) -> set[str]:
     return found
 
 
-def make_locks(folder: Path, cache_dir: Path) -> Path:
-    """Locks for the light dependencies and pip, with wheels that are packed anew from what is installed here."""
+def make_locks(folder: Path, cache_dir: Path, left_out: Iterable[str] = HEAVY) -> Path:
+    """Locks for the dependencies and pip, with wheels that are packed anew from what is installed here."""
     folder.mkdir()
     wheels_dir = cache_dir / f"wheels-py{PYTHON}"
     wheels_dir.mkdir(parents=True, exist_ok=True)
-    packed = {name: repack(name, wheels_dir) for name in sorted({*closure(light_requirements()), "pip"})}
+    packed = {name: repack(name, wheels_dir) for name in sorted({*closure(requirements(left_out)), "pip"})}
     lines = [f"{name}=={version} --hash=sha256:{sha256}\n" for name, (version, sha256) in sorted(packed.items())]
     (folder / f"wheels-py{PYTHON}.txt").write_text("".join(lines))
     build = f"pip=={packed.pop('pip')[0]}\n"
@@ -122,7 +113,7 @@ def repack(name: str, wheels_dir: Path) -> tuple[str, str]:
     record = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for file in sorted(found.files or [], key=str):
-            if ".." in file.parts or file.name in left_out or file.suffix == ".pyc":
+            if ".." in file.parts or file.name in (*left_out, *FOR_CARDS) or file.suffix == ".pyc":
                 continue
             archive.writestr(zipfile.ZipInfo(str(file)), Path(str(file.locate())).read_bytes())
             record.append(f"{file},,\n")
@@ -136,12 +127,9 @@ def make_model(folder: Path, verdict: str = READY) -> str:
     folder.mkdir()
     task_path = folder / "task.toml"
     task_path.write_text(TASK)
-    task = load_task(task_path)
-    manifest = Manifest(
-        identity="ab" * 32, name="orders-noop", family="noop", format="noop", task_name=task.name,
-        task_hash=task_hash(task), licence="Apache-2.0", verdict=Verdict(verdict),
-        created="2026-01-01T00:00:00Z",
-    )  # fmt: skip
+    manifest = replace(
+        noop_manifest(task_path), licence="Apache-2.0", verdict=Verdict(verdict), created="2026-01-01T00:00:00Z"
+    )
     write_artifact(folder / "orders-noop", manifest, {"task.toml": task_path})
     (folder / "golden").mkdir()
     for number in range(3):

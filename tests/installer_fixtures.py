@@ -93,3 +93,16 @@ class Place:
         log_path.touch()
         variables = {**self.variables, "HOOK": hook, "HOOK_LOG": str(log_path), "HOOK_ON": "-", **when}
         return Place(self.root, self.shell, hooks_dir, variables)
+
+
+def check_works(place: Place, versions: tuple[str, ...]) -> None:
+    """One whole release answers: program, facts and record are of one version, and the model is whole."""
+    version = place.version()
+    assert version in versions
+    release_dir = place.prefix / "releases" / place.current
+    assert f"version={version}\n" in (release_dir / "BUNDLE").read_text()
+    assert f"version={version}\n" in (release_dir / "RELEASE").read_text()
+    site_dir = next(release_dir.glob("venv/lib/python3.*/site-packages"))
+    assert [path.name for path in site_dir.glob("stillroom-*.dist-info")] == [f"stillroom-{version}.dist-info"]
+    verified = place.stillroom("models", "verify")
+    assert verified.returncode == 0, verified.stderr

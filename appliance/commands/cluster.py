@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from appliance.commands.paths import NamedPath
 from appliance.errors import Interrupted, NotAllGood, UsageError
 from appliance.jobs.batch import BatchRequest, plan
 from appliance.jobs.merging import MergeOutcome
@@ -22,9 +23,9 @@ def command() -> None:
 
 
 @command.command("run")
-@click.argument("task", type=click.Path(path_type=Path))
-@click.argument("documents", type=click.Path(path_type=Path))
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder for the rows, shared.")
+@click.argument("task", type=NamedPath(path_type=Path))
+@click.argument("documents", type=NamedPath(path_type=Path))
+@click.option("--out", "out_dir", type=NamedPath(path_type=Path), required=True, help="Folder for the rows, shared.")
 @click.option(
     "--shards", type=click.IntRange(1, MAX_SHARDS), required=True, help="Parts of the folder; several a node."
 )

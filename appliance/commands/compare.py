@@ -122,7 +122,7 @@ def _show_leaving(settings: Settings, request: "CompareRequest") -> None:
     task, paths = load_task(request.task_path), [found.path for found in chosen_documents(request)]
     for named in request.frontiers:
         name, _, effort = named.partition(":")
-        show_leaving(settings, task, name, read_each(request.documents_dir.absolute(), paths), effort)
+        show_leaving(settings, task, name, read_each(settings, request.documents_dir.absolute(), paths), effort)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -119,7 +119,9 @@ def preview_command(task: Path, documents: Path, frontier: str, limit: int) -> N
     from appliance.commands.leaving import read_each, show_leaving
     from appliance.tasks.task import load_task
 
-    show_leaving(_settings(), load_task(task), frontier, islice(read_each(*_named(documents)), limit or None))
+    settings = _settings()
+    folder, paths = _named(documents)
+    show_leaving(settings, load_task(task), frontier, read_each(settings, folder, islice(paths, limit or None)))
 
 
 def _named(documents: Path) -> "tuple[Path, Iterable[bytes]]":
@@ -158,12 +160,13 @@ def _state_lines(state: "EgressState") -> list[str]:
         lines.append(f"hint: {state.hint}")
     if policy := state.policy:
         masking = policy.masking
+        masked = [*masking.detectors, *([f"numbers of {masking.digits} digits and more"] if masking.digits else [])]
         lines += [
             f"policy: {policy.path}",
             f"data classes: {', '.join(policy.data_classes) or 'none'}",
             f"hosts: {', '.join(policy.hosts) or 'none'}",
             f"tasks: {', '.join(policy.tasks) or 'all of these data classes'}",
-            f"masked: {', '.join((*masking.detectors, *masking.fields)) or 'nothing'}",
+            f"masked: {', '.join((*masked, *masking.fields)) or 'nothing'}",
             f"caps of a run: {caps_line(policy.run_caps)}",
             f"caps of a day: {caps_line(policy.day_caps)}",
         ]

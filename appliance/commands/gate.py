@@ -33,18 +33,22 @@ def command(task_folder: Path, model: str, rows_path: Path | None, as_json: bool
     """Judge MODEL (artifact folder, name or identity) on labelled rows of TASK (a task file or folder).
 
     The verdict is READY, NOT READY or NEED n MORE, and goes into the artifact's manifest. The exit code is 3 where it
-    is not READY.
+    is not READY. Rows whose text is in dataset/train.jsonl of the task folder are left out.
     """
     from appliance.jobs.batch import choose_model
     from appliance.models.manifest import verify_artifact
-    from appliance.quality.gate import read_labelled, write_verdict
+    from appliance.quality.gate import check_names, read_labelled, without_taught, write_verdict
     from appliance.tasks.task import load_task
 
     settings = load_settings(dict(os.environ))
     task = load_task(task_folder)
     folder = task_folder if task_folder.is_dir() else task_folder.parent
     rows_path = rows_path or folder / "dataset" / "test.jsonl"
-    rows = read_labelled(rows_path)
+    given = read_labelled(rows_path)
+    check_names(task, given)  # before the engine spends time on them
+    rows = without_taught(given, folder / "dataset" / "train.jsonl")
+    if len(rows) < len(given):
+        click.echo(f"{human_count(len(given) - len(rows), 'training row')} left out of {len(given)} rows", err=True)
     artifact_dir, _ = choose_model(settings, task, model)
     manifest = verify_artifact(artifact_dir)
     found = _judge(task, rows, artifact_dir, settings.threads)

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from appliance.documents.folder import document_name
-from appliance.documents.problems import DocumentError
-from appliance.documents.sandbox import Reader, ReaderLimits, ReadReply
+from appliance.documents.sandbox import ReaderLimits, ReadReply, read_files
 from appliance.engines.engine import Request
 from appliance.engines.frontier import Withheld
 from appliance.errors import NotAllGood
@@ -49,20 +48,10 @@ def show_leaving(
         raise NotAllGood(f"{human_count(staying, 'document')} would stay on this machine")
 
 
-def read_each(folder: Path, paths: Iterable[bytes]) -> Iterator[tuple[str, ReadReply]]:
+def read_each(settings: Settings, folder: Path, paths: Iterable[bytes]) -> Iterator[tuple[str, ReadReply]]:
     """The name and text of each of these files of a folder, through the confined reader."""
-    reader = Reader(ReaderLimits())
-    try:
-        for path in paths:
-            try:
-                reader.start(folder, path)
-                assert reader.connection is not None
-                reader.connection.poll(reader.limits.longest_wait_seconds)
-                yield document_name(path), reader.finish()
-            except DocumentError as error:
-                yield document_name(path), ReadReply(None, problem=error.problem, message=error.message)
-    finally:
-        reader.close()
+    for path, reply in read_files(folder, paths, ReaderLimits(policy=settings.sandbox), readers=1):
+        yield document_name(path), reply
 
 
 def print_bytes(data: bytes) -> None:

@@ -180,16 +180,17 @@ def delete_command(model: str, yes: bool, as_json: bool) -> None:
 @command.command("pull")
 @click.argument("repository")
 @click.option("--revision", required=True, help="Full commit hash.")
-@click.option("--endpoint", help="Address of the hub.")
+@click.option("--endpoint", help="Address of the hub; the stored token goes to the public hub only.")
+@click.option("--token-env", default="", help="Environment variable with a token for this hub.")
 @_JSON
-def pull_command(repository: str, revision: str, endpoint: str | None, as_json: bool) -> None:
+def pull_command(repository: str, revision: str, endpoint: str | None, token_env: str, as_json: bool) -> None:
     """Fetch a base model from a model hub over the network: one commit, safetensors only.
 
     A task file then names REPOSITORY as `student.base`.
     """
-    from appliance.models.hub import pull
+    from appliance.models.hub import Hub, pull
 
-    pulled = pull(_settings().bases_dir, repository, revision, endpoint)
+    pulled = pull(_settings().bases_dir, repository, revision, Hub(endpoint, token_env))
     if as_json:
         print(json.dumps({**asdict(pulled), "directory": str(pulled.directory)}))
     else:

@@ -21,10 +21,9 @@ def command(out_path: Path | None, preview: bool, yes: bool, as_json: bool) -> N
 
     It holds no text and no names of documents, folders, tasks or models.
     """
-    from appliance.diagnosis.support import BUNDLE_NAME, collect, write_bundle
-    from appliance.settings import load_settings
+    from appliance.diagnosis.support import BUNDLE_NAME, collect, settings_to_describe, write_bundle
 
-    files = collect(load_settings(dict(os.environ)))
+    files = collect(settings_to_describe(dict(os.environ)))
     if preview:
         _show(files, as_json)
         return

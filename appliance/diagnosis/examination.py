@@ -17,16 +17,23 @@ def examine(quick: bool = False) -> Iterator[Check]:
         quick: Compare sizes of model files rather than hashes.
     """
     home = home_dir(os.environ)
-    yield from _each(program.check_interpreter, program.check_libraries, program.check_sqlite)
-    yield from _each(program.check_processor, machine.check_gpu, machine.check_memory)
-    yield from _each(lambda: state.check_home(home), lambda: state.check_disk(home))
+    yield from _each(
+        {
+            "interpreter": program.check_interpreter, "libraries": program.check_libraries,
+            "sqlite": program.check_sqlite, "processor": program.check_processor, "gpu": machine.check_gpu,
+            "memory": machine.check_memory, "home": lambda: state.check_home(home),
+            "disk": lambda: state.check_disk(home),
+        }
+    )  # fmt: skip
     settings, problem = _settings(home)
     if problem is not None:
         yield problem
     policy = settings.sandbox if settings else SandboxPolicy.REQUIRED
-    yield from _each(lambda: machine.check_sandbox(policy))
+    yield from _each({"sandbox": lambda: machine.check_sandbox(policy)})
     if settings is not None:
-        yield from _each(lambda: state.check_models(settings, quick), lambda: state.check_egress(settings))
+        yield from _each(
+            {"models": lambda: state.check_models(settings, quick), "egress": lambda: state.check_egress(settings)}
+        )
 
 
 def _settings(home: Path) -> tuple[Settings | None, Check | None]:
@@ -36,10 +43,11 @@ def _settings(home: Path) -> tuple[Settings | None, Check | None]:
         return None, Check("configuration", CheckState.FAIL, error.message, error.hint or f"look at {home}")
 
 
-def _each(*looks: Callable[[], Check]) -> Iterator[Check]:
-    for look in looks:
+def _each(looks: dict[str, Callable[[], Check]]) -> Iterator[Check]:
+    for name, look in looks.items():
         try:
             yield look()
+        except ApplianceError as error:
+            yield Check(name, CheckState.FAIL, error.message, error.hint or "send a `stillroom support-bundle`")
         except Exception as error:  # The doctor is for machines on which anything may be wrong.
-            name = getattr(look, "__name__", "check").removeprefix("check_")
             yield Check(name, CheckState.FAIL, f"{type(error).__name__}: {error}", "send a `stillroom support-bundle`")

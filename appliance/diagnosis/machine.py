@@ -15,6 +15,7 @@ _LEAST_MEMORY_BYTES = 2_000_000_000
 _NVIDIA_DIR = Path("/proc/driver/nvidia/gpus")
 _SMI = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free,driver_version", "--format=csv,noheader,nounits")
 _SMI_SECONDS = 20
+_PROC_SELF = Path("/proc/self")
 
 
 def check_memory() -> Check:
@@ -85,10 +86,10 @@ def check_sandbox(policy: SandboxPolicy) -> Check:
     try:
         report = probe_sandbox()
     except (ChildDied, OSError) as error:
-        return Check(
-            "sandbox", CheckState.FAIL, f"no reader process can be started: {error}",
-            "check the free memory and the limit of processes (`ulimit -u`)",
-        )  # fmt: skip
+        advice = "check the free memory and the limit of processes (`ulimit -u`)"
+        if not _PROC_SELF.exists():
+            advice = "mount /proc: readers measure their memory there"
+        return Check("sandbox", CheckState.FAIL, f"no reader process can be started: {error}", advice)
     return judge_sandbox(report, policy)
 
 

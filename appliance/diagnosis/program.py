@@ -129,7 +129,8 @@ def check_processor(cpu_info_path: Path = _CPU_INFO_PATH) -> Check:
     # A library for another processor dies on its first instruction, so it is asked in a process of its own.
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _BUILD_PROGRAM], capture_output=True, timeout=_LIBRARY_SECONDS, check=False
+            # -P: never a module of the folder that somebody happened to stand in.
+            [sys.executable, "-P", "-c", _BUILD_PROGRAM], capture_output=True, timeout=_LIBRARY_SECONDS, check=False
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return _does_not_start(f"no answer in {_LIBRARY_SECONDS} s")
@@ -153,6 +154,11 @@ def compare_processor(build: str, flags: frozenset[str]) -> Check:
         flags: The processor's features as Linux names them.
     """
     compiled = {name for name, value in re.findall(r"(\w+) = (\w+)", build) if value != "0"} & set(_CPU_FLAGS)
+    if not flags:
+        return Check(
+            "processor", CheckState.WARN, "llama.cpp starts, but what this processor can do is not known",
+            "check that /proc is mounted",
+        )  # fmt: skip
     missing = sorted(name for name in compiled if _CPU_FLAGS[name] not in flags)
     if missing:
         return Check(

@@ -75,7 +75,7 @@ def _foreign(home: Path) -> list[str]:
 
 def check_disk(home: Path) -> Check:
     """Room for files, and whether the ledger's locks hold on this file system."""
-    place = next(path for path in (home, *home.parents) if path.exists())
+    place = next(path for path in (home, *home.parents) if os.path.exists(path))
     facts = os.statvfs(place)
     free_bytes = facts.f_bavail * facts.f_frsize
     kind = file_system(place, Path("/proc/self/mountinfo"))

@@ -11,11 +11,15 @@ import json
 import os
 import platform
 import re
+import shutil
 import sqlite3
+import sys
 import tarfile
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 
 from appliance.diagnosis.check import Check
@@ -28,7 +32,7 @@ from appliance.errors import ApplianceError, ResourceError, UsageError
 from appliance.jobs.job import JobConfig, job_dirs, read_config
 from appliance.jobs.ledger import JobSummary, connect, open_readonly
 from appliance.models.store import InstalledModel, Store
-from appliance.settings import Settings
+from appliance.settings import Settings, home_dir, load_settings
 
 LEFT_OUT = "[left out]"
 BUNDLE_NAME = "stillroom-support"
@@ -41,7 +45,7 @@ _SHOWN_CONFIG = frozenset(
 _SHOWN_FALLBACK = frozenset("threshold model policy cap_documents cap_tokens cap_money".split())
 _SHOWN_CHECKS = frozenset("interpreter libraries sqlite processor gpu memory sandbox".split())
 """Checks whose findings name nothing that a person chose, but for paths."""
-_PATH = re.compile(r"(?<![\w.])/[^\s,;:()]+")
+_PATH = re.compile(r"'/[^']*'|\"/[^\"]*\"|(?<![\w.])/[^\s,;:()]+")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ABOUT = """\
 Support bundle of Stillroom, made by `stillroom support-bundle`.
@@ -52,21 +56,40 @@ Look through the files before you pass them on: they are all plain text.
 """
 
 
+def settings_to_describe(environ: dict[str, str]) -> Settings:
+    """The settings, or the defaults where they cannot be read: a bundle is wanted most where something is broken."""
+    try:
+        return load_settings(environ)
+    except ApplianceError:
+        home = home_dir(environ)
+        threads = len(os.sched_getaffinity(0))
+        return Settings(home, home / "models", home / "bases", home / "jobs", home / "stillroom.log", threads)
+
+
 def collect(settings: Settings) -> dict[str, bytes]:
-    """The files of a bundle, by name."""
-    parts: dict[str, object] = {
-        "doctor.json": [_check(check) for check in examine(quick=True)],
-        "machine.json": _machine(settings),
-        "versions.json": {str(found.name): found.version for found in importlib.metadata.distributions()},
-        "configuration.json": _configuration(settings),
-        "models.json": _models(settings),
+    """The files of a bundle, by name; a part that cannot be had says with which class of error."""
+    looks: dict[str, Callable[[], object]] = {
+        "doctor.json": lambda: [_check(check) for check in examine(quick=True)],
+        "machine.json": lambda: _machine(settings),
+        "versions.json": lambda: {str(found.name): found.version for found in importlib.metadata.distributions()},
+        "configuration.json": lambda: _configuration(settings),
+        "models.json": lambda: _models(settings),
     }
     files = {"README.txt": _ABOUT.encode()}
-    files |= {name: json.dumps(part, indent=2, sort_keys=True).encode() + b"\n" for name, part in parts.items()}
-    jobs = [json.dumps(_job(settings, path), sort_keys=True) for path in _latest(job_dirs(settings))]
-    files["jobs.jsonl"] = "".join(f"{job}\n" for job in jobs).encode()
+    for name, look in looks.items():
+        files[name] = json.dumps(_tried(look), indent=2, sort_keys=True).encode() + b"\n"
+    jobs = _tried(lambda: [_tried(partial(_job, path)) for path in _latest(job_dirs(settings))])
+    lines = jobs if isinstance(jobs, list) else [jobs]
+    files["jobs.jsonl"] = "".join(f"{json.dumps(job, sort_keys=True)}\n" for job in lines).encode()
     files["log.txt"] = "".join(f"{line}\n" for line in redacted_log(_log_lines(settings.log_path))).encode()
     return files
+
+
+def _tried(look: Callable[[], object]) -> object:
+    try:
+        return look()
+    except Exception as error:  # This is for machines on which anything may be wrong.
+        return {"error": type(error).__name__}
 
 
 def write_bundle(path: Path, files: dict[str, bytes]) -> None:
@@ -104,20 +127,22 @@ def _check(check: Check) -> dict[str, str]:
 
 
 def without_paths(text: str) -> str:
-    """The text with every absolute path left out."""
+    """The text with every absolute path left out, also those of this program that have blanks in them."""
+    for known in sorted({sys.executable, sys.prefix, sys.base_prefix, os.path.expanduser("~")}, key=len, reverse=True):
+        if len(known) > 1:
+            text = text.replace(known, "/known")
     return _PATH.sub("[path]", text)
 
 
 def _machine(settings: Settings) -> dict[str, object]:
-    disk = os.statvfs(settings.home_dir)
     return {
         "system": platform.system(), "kernel": platform.release(), "machine": platform.machine(),
         "libc": " ".join(platform.libc_ver()), "python": platform.python_version(),
         "processors": os.cpu_count(), "usable_processors": len(os.sched_getaffinity(0)),
         "processor_flags": " ".join(sorted(cpu_flags())),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        "disk_free_bytes": disk.f_bavail * disk.f_frsize,
-        "file_system": file_system(settings.home_dir, Path("/proc/self/mountinfo")),
+        "disk_free_bytes": _tried(lambda: shutil.disk_usage(settings.home_dir).free),
+        "file_system": _tried(lambda: file_system(settings.home_dir, Path("/proc/self/mountinfo"))),
         "root": os.geteuid() == 0,
     }  # fmt: skip
 
@@ -162,7 +187,7 @@ def _latest(directories: list[Path]) -> list[Path]:
     return sorted(directories, key=changed, reverse=True)[:_MOST_JOBS]
 
 
-def _job(settings: Settings, directory: Path) -> dict[str, object]:
+def _job(directory: Path) -> dict[str, object]:
     # The id begins with the task's name; what follows is a hash.
     described: dict[str, object] = {"job": _hex(directory.name.rpartition("-")[2]) or LEFT_OUT}
     try:
@@ -184,12 +209,19 @@ def _job(settings: Settings, directory: Path) -> dict[str, object]:
 
 def _job_config(config: JobConfig) -> dict[str, object]:
     shown: dict[str, object] = {
-        described.name: getattr(config, described.name) if described.name in _SHOWN_CONFIG else LEFT_OUT
+        described.name: _setting(getattr(config, described.name)) if described.name in _SHOWN_CONFIG else LEFT_OUT
         for described in fields(JobConfig)
     }
     fallback = config.fallback
-    shown["fallback"] = {name: getattr(fallback, name) for name in sorted(_SHOWN_FALLBACK)} if fallback else None
+    shown["fallback"] = {name: _setting(getattr(fallback, name)) for name in _SHOWN_FALLBACK} if fallback else None
     return shown
+
+
+def _setting(value: object) -> object:
+    """A number, a hash, a word of this program's or a shard; of a file that somebody changed it may be anything."""
+    if not isinstance(value, str):
+        return value
+    return value if re.fullmatch(r"[0-9a-f]{8,64}|[1-9][0-9]*/[1-9][0-9]*", value) else _word(value)
 
 
 def _counters(summary: JobSummary) -> dict[str, object]:

@@ -1,10 +1,13 @@
 """What an artifact says about itself: identity, lineage, the size and hash of every file, measurements, verdict."""
 
+import ctypes
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -16,6 +19,8 @@ MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
 READY = "READY"
 _BLOCK_BYTES = 1 << 20
+_MOST_MANIFEST_BYTES = 16_000_000
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 IDENTITY_KEYS = ("base_hash", "adapter_hash", "data_hash", "merge_method")
 """Keys of the lineage that go into the model identity."""
 
@@ -124,18 +129,21 @@ def file_sha256(path: Path, told: Told | None = None) -> str:
 
 
 def write_artifact(
-    directory: Path, manifest: Manifest, files: Mapping[str, Path], told: Told | None = None
+    directory: Path, manifest: Manifest, files: Mapping[str, Path], told: Told | None = None, exact: bool = False
 ) -> Manifest:
     """Writes an artifact folder beside its place and renames it whole; a former folder there is replaced.
 
     Args:
         manifest: Its `files` are filled in from the copies, and `created` where it is empty.
         files: Name in the artifact -> file to copy.
+        exact: The copies must be the files that the manifest names; they are read once more before they take their
+            place.
 
     Returns:
         The manifest as written.
 
     Raises:
+        ArtifactError: The copies are not what the manifest names; nothing was replaced.
         ResourceError: The disk is full or not writable.
     """
     beside = directory.with_name(f".{directory.name}.part")
@@ -145,6 +153,8 @@ def write_artifact(
         entries = {name: _copy(source, beside / _checked(name, manifest.name), told) for name, source in files.items()}
         whole = replace(manifest, files=entries, created=manifest.created or utc_now())
         _write_synced(beside / MANIFEST_NAME, _manifest_text(whole))
+        if exact and verify_artifact(beside, told).files != manifest.files:
+            raise ArtifactError(f"the files of {manifest.name} changed while they were copied", "copy them again")
         put_in_place(beside, directory)
     except OSError as error:
         raise ResourceError(
@@ -156,15 +166,37 @@ def write_artifact(
 
 
 def put_in_place(beside: Path, directory: Path) -> None:
-    """Renames a complete folder to its place; what was there goes after the new one stands."""
+    """Renames a complete folder to its place; at each moment the former one or the new one is there.
+
+    Where the file system cannot exchange two names at once, there is none for a moment.
+    """
     sync_directory(beside)
     former = directory.with_name(f".{directory.name}.former")
     shutil.rmtree(former, ignore_errors=True)
-    if directory.exists():
+    if not os.path.lexists(directory):
+        os.rename(beside, directory)
+    elif exchange_names(beside, directory):
+        former = beside
+    else:
         os.rename(directory, former)
-    os.rename(beside, directory)
+        os.rename(beside, directory)
     sync_directory(directory.parent)
+    if former.is_symlink() or former.is_file():
+        former.unlink()
     shutil.rmtree(former, ignore_errors=True)
+
+
+def exchange_names(first: Path, second: Path) -> bool:
+    """Gives two folders each other's name in one step; says whether that could be done."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        return False
+    if libc.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number), str(second))
 
 
 def sync_directory(directory: Path) -> None:
@@ -198,7 +230,7 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST_NAME
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(_read_bounded(path))
     except FileNotFoundError as error:
         raise UsageError(
             f"{directory} holds no {MANIFEST_NAME}, so it is no model", "name a folder of `stillroom export`"
@@ -215,6 +247,17 @@ def read_manifest(directory: Path) -> Manifest:
         return _manifest(values)
     except (TypeError, AttributeError) as error:
         raise ArtifactError(f"{path} is no manifest: {error}", "export the model again") from error
+
+
+def _read_bounded(path: Path) -> str:
+    """The text of a plain file of moderate size: on a medium of others there may be anything under this name."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError("it is no plain file")
+        if facts.st_size > _MOST_MANIFEST_BYTES:
+            raise ValueError(f"it has {facts.st_size} bytes")
+        return file.read(_MOST_MANIFEST_BYTES).decode("utf-8")
 
 
 def _manifest(values: dict[str, JSON]) -> Manifest:

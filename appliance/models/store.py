@@ -47,7 +47,7 @@ class InstalledModel:
 
 def check_name(name: str) -> None:
     """Refuses what is no name for a model in the store."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
+    if name == ACTIVE_NAME or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
         raise UsageError(f"{name!r} is no name for a model", "use up to 100 letters, digits, _ . + and -")
 
 
@@ -60,11 +60,9 @@ class Store:
 
     def list(self) -> tuple[InstalledModel, ...]:
         """All models whose manifest can be read, by name."""
-        if not self._models_dir.is_dir():
-            return ()
         current = self._read_active()
         models = []
-        for directory in sorted(self._models_dir.iterdir()):
+        for directory in self._folders():
             if directory.name.startswith(".") or not (directory / MANIFEST_NAME).is_file():
                 continue
             try:
@@ -77,11 +75,20 @@ class Store:
 
     def broken(self) -> tuple[str, ...]:
         """Names of folders whose manifest cannot be read."""
-        if not self._models_dir.is_dir():
-            return ()
         good = {model.name for model in self.list()}
-        names = (path.name for path in self._models_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
+        names = (path.name for path in self._folders() if path.is_dir() and not path.name.startswith("."))
         return tuple(sorted(name for name in names if name not in good))
+
+    def _folders(self) -> tuple[Path, ...]:
+        """What lies in the store, in order of names."""
+        try:
+            return tuple(sorted(self._models_dir.iterdir()))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError as error:
+            raise ResourceError(
+                f"cannot look into {self._models_dir}: {error.strerror}", "check its owner and rights"
+            ) from error
 
     def get(self, name: str) -> InstalledModel:
         """The model with this name, or with an identity that begins so.
@@ -123,13 +130,8 @@ class Store:
             directory = self._models_dir / name
             self._check_name(directory, manifest)
             self._check_space(manifest)
-            write_artifact(directory, manifest, {entry: source_dir / entry for entry in manifest.files}, told)
-            try:
-                if verify_artifact(directory, told).files != manifest.files:
-                    raise ApplianceError(f"{source_dir} changed while it was copied", "add the model again")
-            except BaseException:
-                shutil.rmtree(directory)
-                raise
+            files = {entry: source_dir / entry for entry in manifest.files}
+            write_artifact(directory, manifest, files, told, exact=True)
         return self.get(name)
 
     def verify(self, name: str, told: Told | None = None) -> InstalledModel:
@@ -253,9 +255,20 @@ class Store:
             raise ResourceError(f"cannot write in {self._models_dir}: {error.strerror}", "check its owner") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._clear_away()
             yield
         finally:
             os.close(descriptor)
+
+    def _clear_away(self) -> None:
+        """Removes what a change that was killed left; nobody else changes anything now."""
+        for former in self._models_dir.glob(".*.former"):
+            name = former.name.removeprefix(".").removesuffix(".former")
+            if not os.path.lexists(self._models_dir / name):
+                os.rename(former, self._models_dir / name)
+        for pattern in (".*.former", ".*.part", ".*.deleted"):
+            for left in self._models_dir.glob(pattern):
+                shutil.rmtree(left, ignore_errors=True)
 
     def _read_active(self) -> dict[str, tuple[str, ...]]:
         """Task name -> the active model and the ones before it, latest first."""
@@ -267,7 +280,9 @@ class Store:
             return {str(task): tuple(map(str, names)) for task, names in values["tasks"].items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            raise ResourceError(f"cannot read {path}: {error.strerror}", "check its owner and rights") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ApplianceError(
                 f"{path} cannot be read: {error}", "take it away and activate the models again"
             ) from error

@@ -24,7 +24,7 @@ umask 022
 me=stillroom
 here=$(cd "$(dirname "$0")" && pwd -P)
 prefix='' state='' python='' key='' checked='' unsigned='' older='' again='' dry='' action=install data='' yes=''
-release='' locked='' number=0
+release='' locked='' stage='' number=0
 
 say() { printf '%s\n' "$1" >&2; }
 step() { number=$((number + 1)); say "step $number of 7: $1"; }
@@ -80,6 +80,9 @@ places() {
         [ -n "$prefix" ] || { [ -n "$root" ] && prefix=/opt/$me; } || prefix=${HOME:?}/.local/opt/$me
     fi
     prefix=$(absolute "$prefix")
+    # Without links: by this path is found what runs from a release.
+    prefix=$(readlink -m "$prefix")
+    prefix=$(absolute "$prefix")
     current=$(readlink "$prefix/current" 2>/dev/null || true)
     current=${current#releases/}
     installed=$prefix/releases/$current/RELEASE
@@ -89,16 +92,20 @@ places() {
     state=$(absolute "$state")
 }
 
+locked_by() { fail "another installation works in $prefix (process $1)" "wait for its end" 4; }
+
 # One installer at a time; the lock of one that was killed is taken over.
 lock() {
     mkdir -p "$prefix/releases" 2>/dev/null || fail "cannot write in $prefix" "name a folder of your own with --prefix" 4
     if ! ln -s "$$" "$prefix/.lock" 2>/dev/null; then
         [ -w "$prefix" ] || fail "cannot write in $prefix" "name a folder of your own with --prefix" 4
         holder=$(readlink "$prefix/.lock" || true)
-        if [ -n "$holder" ] && kill -0 "$holder" 2>/dev/null; then
-            fail "another installation works in $prefix (process $holder)" "wait for its end" 4
-        fi
-        rm -f "$prefix/.lock"
+        if [ -n "$holder" ] && { kill -0 "$holder" 2>/dev/null || [ -d "/proc/$holder" ]; }; then locked_by "$holder"; fi
+        # Whoever moves the link of a dead one has it; what was moved may be of one who was faster.
+        mv "$prefix/.lock" "$prefix/.lock.$$" 2>/dev/null || true
+        moved=$(readlink "$prefix/.lock.$$" || true)
+        rm -f "$prefix/.lock.$$"
+        [ -z "$moved" ] || [ "$moved" = "$holder" ] || { ln -s "$moved" "$prefix/.lock" || true; locked_by "$moved"; }
         ln -s "$$" "$prefix/.lock" 2>/dev/null || fail "cannot lock $prefix; the disk may be full" "try again" 4
     fi
     locked=yes
@@ -117,7 +124,6 @@ leave() {
 }
 
 # --- what the bundle needs and what this machine has ---------------------------------------------------------------
-
 bundle_values() {
     version=$(value "$1/BUNDLE" version)
     order=$(value "$1/BUNDLE" order)
@@ -186,8 +192,11 @@ check_version() {
 }
 
 # --- installing ----------------------------------------------------------------------------------------------------
-
-verify() { sh "$here/verify.sh" "$@" ${key:+--key "$key"} ${checked:+--signature-checked} ${unsigned:+--allow-unsigned}; }
+# The copy of the verifier is used as soon as there is one: the medium may go.
+verify() {
+    set -- "$@" ${key:+--key "$key"} ${checked:+--signature-checked} ${unsigned:+--allow-unsigned}
+    sh "${stage:-$here}/verify.sh" "$@"
+}
 
 copied() {
     [ -f "$here/$1" ] && [ ! -L "$here/$1" ] ||
@@ -218,6 +227,7 @@ install_bundle() {
     sweep
     step "check the signature"
     mkdir "$stage"
+    copied verify.sh
     copied SHA256SUMS
     [ ! -f "$here/SHA256SUMS.sig" ] || copied SHA256SUMS.sig
     verify --signature "$stage"
@@ -269,7 +279,8 @@ write_programs() {
 export STILLROOM_HOME HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1
 exec "$release/venv/bin/python" -I -X utf8 -m appliance.cli "\$@"
 END
-    chmod 755 "$release/bin/stillroom" "$release/install.sh"
+    # A medium such as FAT keeps no rights.
+    chmod 755 "$release/bin/stillroom" "$release/install.sh" "$release/verify.sh" "$release/systemd/units.sh"
 }
 
 switch_over() {
@@ -321,7 +332,8 @@ in_use() { grep -l -a -F "$prefix/releases/$1/venv/bin/python" /proc/[0-9]*/cmdl
 sweep() {
     former=''
     [ -z "$current" ] || former=$(value "$prefix/releases/$current/RELEASE" previous)
-    rm -rf "$prefix/releases/.stage" "$prefix/releases/.gone" "$prefix/current.new" "$prefix/bin/.stillroom"
+    rm -rf "$prefix/releases/.stage" "$prefix/releases/.gone" "$prefix/current.new" "$prefix/bin/.stillroom" \
+        "$prefix"/.lock.[0-9]*
     for folder in "$prefix"/releases/*; do
         name=${folder##*/}
         [ -d "$folder" ] && [ "$name" != "$current" ] || continue
@@ -336,7 +348,6 @@ sweep() {
 }
 
 # --- going back and going away -------------------------------------------------------------------------------------
-
 roll_back() {
     [ -n "$current" ] || fail "nothing is installed in $prefix" "name the place with --prefix" 2
     former=$(value "$installed" previous)
@@ -385,8 +396,5 @@ options "$@"
 places
 trap leave EXIT
 trap 'say interrupted; exit 130' HUP INT TERM
-case $action in
-install) install_bundle ;;
-rollback) roll_back ;;
-uninstall) uninstall ;;
-esac
+# On one line: from here on nothing more is read of this file, whose medium may go.
+case $action in install) install_bundle ;; rollback) roll_back ;; uninstall) uninstall ;; esac; exit

@@ -65,6 +65,11 @@ absolute input "$input"
 absolute output "$output"
 absolute state "$state"
 absolute prefix "$prefix"
+# Walls stand around places, not around links to them.
+input=$(readlink -m "$input") output=$(readlink -m "$output") state=$(readlink -m "$state")
+absolute input "$input"
+absolute output "$output"
+absolute state "$state"
 case $output/ in "$input"/*) fail "the output $output lies in the input folder" "rows would be read as documents" ;; esac
 [ -e "$task" ] || fail "there is no task at $task" "tasks of the bundle are in $prefix/current/tasks"
 [ -d "$input" ] || fail "there is no folder $input" "make it, and let the user $user read it"
@@ -74,13 +79,22 @@ done
 
 target=multi-user.target home=yes devices='@SYSTEM@PrivateDevices=yes' bound='/@BINDS@/d' nojit=yes
 if [ -n "$own" ]; then target=default.target; fi
-# Homes are out of sight, but for what the run needs.
-for path in "$prefix" "$state" "$input" "$output" "$task"; do
-    case $path/ in /home/* | /root/* | /run/user/*) home=tmpfs ;; esac
+# The release's Python may lie elsewhere, in a home for example.
+python=$(sed -n 's|^home *= *\(/.*\)/bin$|\1|p' "$release/venv/pyvenv.cfg" 2>/dev/null | head -n 1)
+# Homes and temporary files are out of sight, but for what the run needs.
+needed="$prefix $input $task" binds=''
+for path in "$prefix" "$state" "$input" "$output" "$task" $python; do
+    case $path/ in
+    /home/* | /root/* | /run/user/*) home=tmpfs ;;
+    /tmp/* | /var/tmp/*) ;;
+    *) continue ;;
+    esac
+    binds=yes
+    if [ "$path" = "$python" ]; then needed="$needed $python"; fi
 done
-if [ "$home" = tmpfs ]; then
+if [ -n "$binds" ]; then
     bound="s|@BINDS@|@SYSTEM@BindPaths=$state $output\\
-@SYSTEM@BindReadOnlyPaths=$prefix $input $task|"
+@SYSTEM@BindReadOnlyPaths=$needed|"
 fi
 if [ -n "$gpu" ]; then
     # The driver compiles kernels in memory.

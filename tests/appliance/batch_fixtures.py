@@ -7,23 +7,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.models.manifest import Manifest, write_artifact
+from appliance.models.manifest import write_artifact
 from appliance.settings import Settings, load_settings
-from appliance.tasks.task import load_task, task_hash
+from tests.noop_fixtures import TASK, noop_manifest
 
-TASK = """version = 1
-name = "orders"
-kind = "extract"
-instruction = "Read the order"
-
-[[fields]]
-name = "number"
-type = "text"
-
-[[fields]]
-name = "total"
-type = "text"
-"""
+__all__ = ("TASK", "Bench")
 
 
 @dataclass
@@ -47,16 +35,8 @@ class Bench:
         }
         behaviour_path = self.root / "noop.json"
         behaviour_path.write_text(json.dumps(behaviour))
-        task = load_task(self.task_path)
-        manifest = Manifest(
-            identity="ab" * 32,
-            name="orders-noop",
-            family="noop",
-            format="noop",
-            task_name=task.name,
-            task_hash=task_hash(task),
-        )
-        write_artifact(self.artifact_dir, manifest, {"task.toml": self.task_path, "noop.json": behaviour_path})
+        files = {"task.toml": self.task_path, "noop.json": behaviour_path}
+        write_artifact(self.artifact_dir, noop_manifest(self.task_path), files)
 
     @property
     def home_dir(self) -> Path:

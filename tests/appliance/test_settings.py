@@ -59,3 +59,11 @@ def test_wrong_configuration_is_named_by_file_and_key(home_dir: Path, text: str,
         load_settings({"STILLROOM_HOME": str(home_dir)})
     assert str(home_dir / "config.toml") in caught.value.message
     assert message in caught.value.message
+
+
+def test_user_without_a_home_folder_is_told_to_name_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # What it gives where the system knows no such user.
+    with pytest.raises(UsageError, match="no home folder"):
+        load_settings({})
+    assert list(tmp_path.iterdir()) == []

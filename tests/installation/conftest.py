@@ -34,6 +34,18 @@ def tools_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def students(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny student that knows eight orders, as GGUF and as ONNX."""
+    from decoder_fixtures import write_merged_run
+
+    from export.targets import export_all
+
+    run_dir = write_merged_run(tmp_path_factory.mktemp("students"))
+    export_all(run_dir / "merged", ["gguf-q8_0", "onnx-int8"])
+    return run_dir / "export"
+
+
+@pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path | str]:
     """What the bundler needs: a key, locks with wheels, a model."""
     folder = tmp_path_factory.mktemp("workshop")

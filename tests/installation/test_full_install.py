@@ -8,34 +8,35 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle_fixtures import Bundle, bundler, make_key, unpack
-from decoder_fixtures import order, write_merged_run
+from bundle_fixtures import BUILT_APART, Bundle, bundler, make_bundle, make_checkout, make_key, make_locks, unpack
+from decoder_fixtures import order
 from installer_fixtures import Place
 
 ROOT_DIR = Path(__file__).parents[2]
 CACHE_DIR = ROOT_DIR / "build" / "bundle"
-FORMATS = ("gguf-q8_0", "onnx-int8")
+ONNX = "onnx-int8"
+FORMATS = ("gguf-q8_0", ONNX)
 
 pytestmark = pytest.mark.slow
 
 
+def golden_folder(root: Path) -> Path:
+    """The documents that the student knows."""
+    for number in range(32, 40):
+        (root / f"order-{number}.txt").write_text(order(number)[0])
+    return root
+
+
 @pytest.fixture(scope="module")
-def full_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def full_bundle(tmp_path_factory: pytest.TempPathFactory, students: Path) -> Bundle:
     """Everything that `make bundle` makes, with a tiny student as GGUF and as ONNX."""
     if not list((CACHE_DIR / "x86-64-v3").glob("llama_cpp_python-*.whl")):
         pytest.skip("the portable llama-cpp-python wheel is not built: `make llama-wheel`")
     if not (CACHE_DIR / f"wheels-py3.{sys.version_info.minor}").is_dir():
         pytest.skip("the wheels of the runtime are not fetched: `make bundle`")
-    from export.targets import export_all
-
     root = tmp_path_factory.mktemp("full")
-    run_dir = write_merged_run(root / "task")
-    export_all(run_dir / "merged", list(FORMATS))
-    documents_dir = root / "task" / "golden"
-    documents_dir.mkdir()
-    for number in range(32, 40):
-        (documents_dir / f"order-{number}.txt").write_text(order(number)[0])
-    models = [part for name in FORMATS for part in ("--model", run_dir / "export" / name)]
+    documents_dir = golden_folder(tmp_path_factory.mktemp("golden"))
+    models = [part for name in FORMATS for part in ("--model", f"{students / name}={documents_dir}")]
     done = bundler("--out", root, "--cache", CACHE_DIR, "--key", make_key(root), *models)
     assert done.returncode == 0, done.stderr
     tar_path = Path(done.stdout.strip())
@@ -60,16 +61,41 @@ def server(
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_runs_a_folder_offline_with_each_engine(server: Place, tmp_path: Path, name: str) -> None:
-    (tmp_path / "documents").mkdir()
-    for number in range(32, 40):
-        (tmp_path / "documents" / f"{number}.txt").write_text(order(number)[0])
-    model = next(entry.name for entry in (server.state / "models").iterdir() if entry.name.endswith(name))
-    task = server.prefix / "current" / "tasks" / "orders"
-    done = server.stillroom("run", str(task), str(tmp_path / "documents"), "--out", str(tmp_path), "--model", model)
+    assert order_numbers_right(server, tmp_path, name) >= 7
+
+
+def test_runs_a_folder_with_the_libraries_of_this_environment(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, students: Path, shell: tuple[str, ...], tools_dir: Path
+) -> None:
+    """Needs neither a compiled wheel nor a package index: the whole runtime but llama.cpp, packed anew."""
+    root = tmp_path_factory.mktemp("repacked")
+    workshop: dict[str, Path | str] = {
+        "root": root, "--key": make_key(root), "--locks": make_locks(root / "locks", root / "cache", BUILT_APART),
+        "--cache": root / "cache", "--model": f"{students / ONNX}={golden_folder(tmp_path_factory.mktemp('golden'))}",
+    }  # fmt: skip
+    make_checkout(root / "checkout-0.1.0", "0.1.0", BUILT_APART)
+    bundle = make_bundle(workshop, "0.1.0")
+    place = Place(tmp_path, shell, tools_dir, {"HOME": str(tmp_path / "home")})
+    done = place.install(bundle)
     assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
-    right = sum(row["fields"]["order_number"] == order(int(row["document"][:2]))[1]["order_number"] for row in rows)
-    assert (len(rows), right >= 7) == (8, True)
+    assert done.stderr.count("golden documents as recorded") == 1
+    assert order_numbers_right(place, tmp_path, ONNX) == 8
+    doctor = json.loads(place.stillroom("doctor", "--json").stdout)
+    assert {check["name"]: check["state"] for check in doctor["checks"]}["libraries"] == "ok"
+
+
+def order_numbers_right(place: Place, folder: Path, name: str) -> int:
+    """Runs eight orders with the installed model of this format; gives how many answers are right."""
+    (folder / "documents").mkdir()
+    golden_folder(folder / "documents")
+    model = next(entry.name for entry in (place.state / "models").iterdir() if entry.name.endswith(name))
+    task = place.prefix / "current" / "tasks" / "orders"
+    done = place.stillroom("run", str(task), str(folder / "documents"), "--out", str(folder), "--model", model)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    numbers = [(row["fields"]["order_number"], order(int(row["document"][6:8]))[1]["order_number"]) for row in rows]
+    assert len(numbers) == 8
+    return sum(answered == right for answered, right in numbers)
 
 
 def test_installed_llama_library_is_the_portable_one(server: Place) -> None:

@@ -7,22 +7,9 @@ from pathlib import Path
 
 import pytest
 from bundle_fixtures import Bundle
-from installer_fixtures import NEW, OLD, Finished, Place
+from installer_fixtures import NEW, OLD, Finished, Place, check_works
 
 KILL = "kill -9 0"
-
-
-def check_works(place: Place, versions: tuple[str, ...]) -> None:
-    """One whole release answers: program, facts and record are of one version, and the model is whole."""
-    version = place.version()
-    assert version in versions
-    release_dir = place.prefix / "releases" / place.current
-    assert f"version={version}\n" in (release_dir / "BUNDLE").read_text()
-    assert f"version={version}\n" in (release_dir / "RELEASE").read_text()
-    site_dir = next(release_dir.glob("venv/lib/python3.*/site-packages"))
-    assert [path.name for path in site_dir.glob("stillroom-*.dist-info")] == [f"stillroom-{version}.dist-info"]
-    verified = place.stillroom("models", "verify")
-    assert verified.returncode == 0, verified.stderr
 
 
 @pytest.mark.parametrize(
@@ -64,6 +51,19 @@ def test_medium_removed_midway_stops_before_anything_changes(
     assert "is the medium still there" in done.stderr
     assert installed.releases == [installed.current]
     check_works(installed, (OLD,))
+
+
+def test_medium_may_go_once_it_is_copied(installed: Place, new_bundle: Bundle, tmp_path: Path) -> None:
+    medium = tmp_path / "medium"
+    shutil.copytree(new_bundle.directory, medium)
+    last = (medium / "SHA256SUMS").read_text().splitlines()[-1][66:]
+    hook = f'{shutil.which("cp")} "$@"; rm -rf {medium}; exit 0'
+    hooked = installed.hooked(hook, HOOK_ON=f"cp*{last}", HOOK_COUNTED=f"cp .*{last}", HOOK_NUMBER="1")
+    bundle = Bundle(new_bundle.tar_path, medium, new_bundle.key_path)
+    done = hooked.install(bundle)
+    assert not medium.exists()
+    assert done.returncode == 0, done.stderr
+    check_works(installed, (NEW,))
 
 
 def test_too_little_space_is_said_in_numbers_before_anything_is_copied(place: Place, new_bundle: Bundle) -> None:

@@ -141,6 +141,45 @@ def test_homes_are_hidden_but_for_what_the_run_needs(site: Site) -> None:
     assert service["BindReadOnlyPaths"] == [f"{site.prefix} {home_dir} {site.root}/task.toml"]
 
 
+def test_python_in_a_home_stays_in_sight(site: Site) -> None:
+    config_path = site.prefix / "current" / "venv" / "pyvenv.cfg"
+    config_path.parent.mkdir()
+    config_path.write_text("home = /home/ann/python/bin\nversion = 3.11.7\n")
+    assert site.render().returncode == 0
+    service = settings(site.unit("service"))
+    assert service["ProtectHome"] == ["tmpfs"]
+    bound = service["BindReadOnlyPaths"][0].split()
+    assert bound == [str(site.prefix), f"{site.root}/in", f"{site.root}/task.toml", "/home/ann/python"]
+
+
+def test_folders_below_tmp_are_bound_into_the_private_one(site: Site) -> None:
+    if not str(site.root).startswith(("/tmp/", "/var/tmp/")):
+        pytest.skip("the folder of this test does not lie below /tmp")
+    assert site.render().returncode == 0
+    service = settings(site.unit("service"))
+    assert service["PrivateTmp"] == ["yes"]
+    assert service["ProtectHome"] == ["yes"]
+    assert service["BindPaths"] == [f"{site.root}/state {site.root}/rows"]
+
+
+def test_units_name_where_links_lead(site: Site) -> None:
+    """A wall is built around a place: behind a link into a home it would stand in the wrong one."""
+    (site.root / "disk").mkdir()
+    (site.root / "link").symlink_to("disk")
+    assert site.render("--output", str(site.root / "link")).returncode == 0
+    service = settings(site.unit("service"))
+    assert service["ReadWritePaths"] == [f"{site.root}/state {site.root}/disk"]
+    assert f"{site.root}/link" not in site.unit("service")
+
+
+def test_output_that_a_link_leads_into_the_input_is_refused(site: Site) -> None:
+    (site.root / "in" / "rows").mkdir()
+    (site.root / "link").symlink_to("in/rows")
+    done = site.render("--output", str(site.root / "link"))
+    assert done.returncode == 2
+    assert "lies in the input folder" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -88,6 +88,21 @@ def test_changed_bundle_is_refused(place: Place, bundle: Bundle, change: Callabl
     assert not place.state.exists()
 
 
+def test_one_flipped_bit_is_found_in_a_file_of_every_kind(place: Place, bundle: Bundle) -> None:
+    names = [line[66:] for line in (bundle.directory / "SHA256SUMS").read_text().splitlines()]
+    kinds = {(name.rpartition("/")[0].partition("/")[0], Path(name).suffix): name for name in names}
+    assert len(kinds) > 12
+    for name in kinds.values():
+        flip(bundle.directory / name)
+        done = place.run(bundle.directory / "verify.sh", "--files")
+        # Of a script that checks itself nothing more can be asked than that it does not say that all is well.
+        if name != "verify.sh":
+            assert f"files differ from the signed list: {name}: FAILED" in done.stderr
+        assert done.returncode != 0, name
+        flip(bundle.directory / name)
+    assert place.run(bundle.directory / "verify.sh", "--files").returncode == 0
+
+
 def test_another_key_is_refused(place: Place, bundle: Bundle, tmp_path: Path) -> None:
     stranger = make_key(tmp_path, "stranger")
     done = place.install(Bundle(bundle.tar_path, bundle.directory, Path(f"{stranger}.pub")))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -157,3 +158,44 @@ def test_support_bundle_is_shown_before_it_is_written(home_dir: Path, tmp_path: 
     assert [found.name for found in tmp_path.iterdir()] == ["support.tar.gz"]
     nowhere = stillroom("support-bundle", "--out", tmp_path / "missing" / "a.tar.gz", "--yes")
     assert nowhere.returncode == 4
+
+
+def test_support_bundle_is_made_where_the_configuration_is_broken(home_dir: Path, tmp_path: Path) -> None:
+    """It is what a person is asked for when something is broken."""
+    home_dir.chmod(0o700)
+    (home_dir / "config.toml").write_text("sandbox = 'quuxley'\n")
+    (home_dir / "jobs").write_text("no folder")
+    (home_dir / "models").mkdir()
+    (home_dir / "models" / "active.json").write_text("{")
+    shown = stillroom("support-bundle", "--preview", "--json")
+    assert shown.returncode == 0, shown.stderr
+    files = json.loads(shown.stdout)
+    checks = {check["name"]: check["state"] for check in json.loads(files["doctor.json"])}
+    assert checks["configuration"] == "fail"
+    assert json.loads(files["models.json"]) == {"error": "ApplianceError"}
+    assert "quuxley" not in shown.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter namespaces and be another user")
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
+def test_doctor_and_support_bundle_work_without_proc(home_dir: Path) -> None:
+    home_dir.chmod(0o700)
+    script = 'umount -l /proc || exit 77; exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", script, "sh", sys.executable, "-m", "appliance.cli"]
+    done = subprocess.run([*command, "doctor", "--json"], capture_output=True, text=True, check=False)
+    if done.returncode == 77 or "unshare:" in done.stderr:
+        pytest.skip("this machine lets nobody take /proc away")
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert {name for name in checks if checks[name]["state"] == "fail"} == {"sandbox"}
+    for name in ("processor", "memory", "sandbox"):
+        assert "/proc" in checks[name]["advice"], checks[name]
+    preview = subprocess.run([*command, "support-bundle", "--preview"], capture_output=True, text=True, check=False)
+    assert preview.returncode == 0, preview.stderr
+
+
+def test_doctor_names_a_home_that_cannot_be_reached(tmp_path: Path) -> None:
+    """A path through a file cannot be followed, by root neither."""
+    (tmp_path / "file").write_text("")
+    done = stillroom("doctor", "--json", STILLROOM_HOME=str(tmp_path / "file" / "home"))
+    checks = {check["name"]: check["state"] for check in json.loads(done.stdout)["checks"]}
+    assert {name for name, state in checks.items() if state == "fail"} == {"home", "configuration"}

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from appliance.jobs.job import JobConfig, open_job_dir
+from appliance.jobs.job import FallbackConfig, JobConfig, open_job_dir, read_config
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.states import State
 from tests.appliance.batch_fixtures import TASK, Bench
@@ -54,6 +54,36 @@ def test_rows_may_not_become_documents(bench: Bench) -> None:
     assert len((hidden_dir / "rows.jsonl").read_text().splitlines()) == 1
 
 
+def test_exported_and_merged_rows_may_not_become_documents(bench: Bench) -> None:
+    bench.write_orders(2)
+    job = str(told(bench.run("--shard", "1/1", "--json"))["job"])
+    names = sorted(os.listdir(bench.documents_dir))
+    for verb, words in (("export", [job]), ("merge", [str(bench.out_dir / "shard-1-of-1")])):
+        done = bench.call("jobs", verb, *words, "--out", str(bench.documents_dir / "rows"))
+        assert done.returncode == 2
+        assert "lies in the folder of documents" in done.stderr
+    assert sorted(os.listdir(bench.documents_dir)) == names
+
+
+@pytest.mark.parametrize("empty", ["documents", "out"])
+def test_folder_whose_name_is_empty_is_not_the_current_one(bench: Bench, empty: str) -> None:
+    """What a script hands over whose variable is not set."""
+    documents, out = ("", "rows") if empty == "documents" else (str(bench.documents_dir), "")
+    done = bench.call("run", str(bench.task_path), documents, "--out", out, "--model", str(bench.artifact_dir))
+    assert done.returncode == 2
+    assert "the name is empty" in done.stderr
+    assert list_jobs(bench.settings) == []
+
+
+def test_number_that_is_none_is_refused_before_it_is_written_down(bench: Bench) -> None:
+    bench.write_orders(1)
+    told(bench.run("--json"))
+    done = bench.run("--settle", "nan")
+    assert done.returncode == 2
+    assert "cannot settle for nan s" in done.stderr
+    assert told(bench.call("jobs", "show", "orders", "--json"))["done"] == 1
+
+
 def test_run_without_a_place_for_the_rows_is_a_usage_error(bench: Bench) -> None:
     done = bench.call("run", str(bench.task_path), str(bench.documents_dir), "--model", str(bench.artifact_dir))
     assert done.returncode == 2
@@ -64,7 +94,8 @@ def test_terminal_that_goes_away_stops_the_run_gently(bench: Bench) -> None:
     bench.write("0000.txt", HOLD)
     for number in range(1, 100):
         bench.write(f"{number:04}.txt")
-    process = bench.start(*bench.run_arguments())
+    # With one reader the document that holds the engine is the first in it.
+    process = bench.start(*bench.run_arguments("--workers", "1"))
     bench.wait_until_held()
     os.kill(process.pid, signal.SIGHUP)
     bench.release()
@@ -91,6 +122,18 @@ def test_run_under_nohup_outlives_the_terminal(bench: Bench) -> None:
     assert len(bench.rows()) == 2
 
 
+def test_run_without_standard_streams_writes_its_rows(bench: Bench) -> None:
+    """As a scheduler may start it; nothing that is opened later may become standard error."""
+    bench.write_orders(2)
+    code = "import os, sys; from appliance.cli import main; code = main(); print(os.readlink('/proc/self/fd/2')); "
+    words = ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", sys.executable, "-c", code + "sys.exit(code)"]
+    done = subprocess.run([*words, *bench.run_arguments()], env=bench.environment, check=False, timeout=120)
+    assert done.returncode == 0
+    assert len(bench.rows()) == 2
+    (job,) = list_jobs(bench.settings)
+    assert job.state is State.DONE
+
+
 def test_job_that_never_began_is_interrupted_and_resumes(bench: Bench) -> None:
     bench.write_orders(1)
     told(bench.run("--json"))
@@ -100,6 +143,15 @@ def test_job_that_never_began_is_interrupted_and_resumes(bench: Bench) -> None:
     (job,) = list_jobs(bench.settings)
     assert (job.state, job.message) == (State.INTERRUPTED, f"job {directory.name} has not begun")
     assert told(bench.call("jobs", "resume", "orders", "--json"))["done"] == 1
+
+
+def test_configuration_is_read_as_it_was_written(bench: Bench) -> None:
+    fallback = FallbackConfig("f", float("inf"), "m", "p", cap_tokens=10**15, cap_money=1e-7)
+    config = JobConfig(
+        "orders-1", "h", '/d "quoted" \\ \x7f\n', "/m", "m", "n", True, "all", "/o", "jsonl", 0, settle_seconds=1e16,
+        fallback=fallback,
+    )  # fmt: skip
+    assert read_config(open_job_dir(bench.settings, config, TASK.encode())) == config
 
 
 @pytest.mark.parametrize("missing", ["job", "document"])

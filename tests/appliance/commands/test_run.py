@@ -152,6 +152,20 @@ def test_limit_takes_the_first_documents(bench: Bench) -> None:
     assert [row["document"] for row in bench.rows()] == ["0000.txt", "0001.txt"]
 
 
+def test_limit_holds_for_documents_that_an_earlier_run_has_listed(bench: Bench) -> None:
+    bench.write_orders(30)
+    bench.write("0000.txt", "HOLD THE ENGINE\nnumber: 1\n")
+    process = bench.start(*bench.run_arguments("--workers", "1"))
+    bench.wait_until_held()
+    process.kill()
+    process.communicate()
+    bench.write("0000.txt")
+    told = json.loads(bench.run("--limit", "2", "--json").stdout)
+    assert (told["state"], told["total"], told["done"], told["new_documents"]) == ("done", 30, 2, 2)
+    assert told["message"] == "28 documents beyond the first 2 left out"
+    assert [row["document"] for row in bench.rows()] == ["0000.txt", "0001.txt"]
+
+
 def test_jobs_list_show_export_and_remove(bench: Bench) -> None:
     bench.write_orders(3)
     bench.run()

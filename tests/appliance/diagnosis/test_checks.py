@@ -45,6 +45,11 @@ def test_build_for_a_larger_processor_fails_and_names_what_is_missing() -> None:
     assert check.found == "llama.cpp uses AVX512, AVX512_VNNI, which this processor does not have"
 
 
+def test_processor_that_is_not_known_is_not_called_too_small() -> None:
+    check = program.compare_processor(BUILD, frozenset())
+    assert (check.state, check.advice) == (CheckState.WARN, "check that /proc is mounted")
+
+
 def test_build_without_vectors_is_named_slow() -> None:
     check = program.compare_processor("CPU : SSE3 = 1 | AVX2 = 0 | ", FLAGS)
     assert (check.state, check.found) == (

@@ -1,6 +1,7 @@
 """What of a log may leave the house: forms that are known, never the words in them."""
 
 import sqlite3
+import sys
 import traceback
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from appliance.child import ChildDied
 from appliance.diagnosis.redaction import redacted_detail, redacted_log
+from appliance.diagnosis.support import without_paths
 from appliance.models.manifest import read_manifest
 
 SECRET = "Mrs Edelgard Quux, born 12 May 1961"
@@ -81,3 +83,10 @@ def test_detail_of_an_event_keeps_signals_only() -> None:
     assert redacted_detail(f"reader: the parser of {SECRET} was killed by SIGSEGV") == "SIGSEGV"
     assert redacted_detail(ChildDied(1).reason()) == "exit status 1"
     assert redacted_detail(SECRET) == ""
+
+
+def test_paths_with_blanks_of_this_program_and_quoted_ones_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/home/Jane Doe/venv/bin/python")
+    monkeypatch.setenv("HOME", "/home/Jane Doe")
+    text = "Python 3.11 (/home/Jane Doe/venv/bin/python); PermissionError: '/media/Jane Doe/x'; /home/Jane Doe/y, 2/3"
+    assert without_paths(text) == "Python 3.11 ([path]); PermissionError: [path]; [path], 2/3"

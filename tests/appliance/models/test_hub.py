@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.models.hub import Hub as HubChoice
 from appliance.models.hub import find_pulled, pull, verify_pulled
 from appliance.models.manifest import ArtifactError, file_sha256
 from tests.appliance.model_fixtures import file_size_limit, flip_byte, names_in
@@ -42,6 +46,8 @@ class Hub:
     served: dict[str, bytes] = field(default_factory=dict)
     """What is sent instead of the announced content."""
     requests: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    """Authorization headers that arrived; empty for a request without one."""
     endpoint: str = ""
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
@@ -83,6 +89,7 @@ def hub() -> Iterator[Hub]:
         def reply(self, with_body: bool) -> None:
             path = self.path.partition("?")[0]
             partner.requests.append(f"{self.command} {path}")
+            partner.tokens.add(self.headers.get("authorization", ""))
             status, body, headers = partner.answer(path)
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
@@ -107,13 +114,13 @@ def hub() -> Iterator[Hub]:
 def refused(hub: Hub, bases_dir: Path, kind: type[ApplianceError]) -> ApplianceError:
     """The error of a pull, which must leave nothing behind."""
     with pytest.raises(kind) as caught:
-        pull(bases_dir, REPOSITORY, COMMIT, hub.endpoint)
+        pull(bases_dir, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
     assert names_in(bases_dir) == []
     return caught.value
 
 
 def test_pulled_model_has_the_allowed_files_and_their_hashes(hub: Hub, tmp_path: Path) -> None:
-    pulled = pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    pulled = pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
     assert pulled.directory == tmp_path / "owner--model"
     assert names_in(tmp_path) == [
         "owner--model",
@@ -129,15 +136,50 @@ def test_pulled_model_has_the_allowed_files_and_their_hashes(hub: Hub, tmp_path:
 
 
 def test_pickles_code_and_folders_are_not_even_asked_for(hub: Hub, tmp_path: Path) -> None:
-    pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
     fetched = {request.rpartition("/")[2] for request in hub.requests if "/resolve/" in request}
     assert fetched == set(GOOD_FILES)
     assert not [request for request in hub.requests if "/onnx/" in request]
 
 
+def test_stored_token_is_not_sent_to_another_hub(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_stored")
+    pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
+    assert hub.tokens == {""}
+
+
+def test_stored_token_is_not_sent_to_a_hub_of_the_environment(hub: Hub, tmp_path: Path) -> None:
+    # In a process of its own: the client reads HF_ENDPOINT once, when it is imported.
+    command = [sys.executable, "-m", "appliance.cli", "models", "pull", REPOSITORY, "--revision", COMMIT]
+    ours = {"STILLROOM_HOME": str(tmp_path), "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "hf_stored"}
+    done = subprocess.run(command, env={**os.environ, **ours}, capture_output=True, text=True, check=False)
+    assert (done.returncode, hub.tokens) == (0, {""}), done.stderr
+
+
+def test_token_of_a_named_variable_is_sent(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_stored")
+    monkeypatch.setenv("OUR_HUB", "secret")
+    pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint, "OUR_HUB"))
+    assert hub.tokens == {"Bearer secret"}
+
+
+def test_token_that_is_missing_mistaken_or_unencrypted_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OUR_HUB", raising=False)
+    with pytest.raises(UsageError, match="OUR_HUB holds no token"):
+        pull(tmp_path, REPOSITORY, COMMIT, HubChoice("https://hub.invalid", "OUR_HUB"))
+    with pytest.raises(UsageError, match="no name of a variable") as caught:
+        pull(tmp_path, REPOSITORY, COMMIT, HubChoice("https://hub.invalid", "hf-secret"))
+    assert "hf-secret" not in caught.value.message + caught.value.hint
+    monkeypatch.setenv("OUR_HUB", "secret")
+    with pytest.raises(UsageError, match=r"to http://hub\.invalid unencrypted"):
+        pull(tmp_path, REPOSITORY, COMMIT, HubChoice("http://hub.invalid", "OUR_HUB"))
+
+
 def test_pulled_model_is_found_without_a_network(hub: Hub, tmp_path: Path) -> None:
     assert find_pulled(tmp_path, REPOSITORY) is None
-    pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
     hub.requests.clear()
     assert find_pulled(tmp_path, REPOSITORY) == tmp_path / "owner--model"
     assert find_pulled(tmp_path, "owner/other") is None
@@ -146,9 +188,9 @@ def test_pulled_model_is_found_without_a_network(hub: Hub, tmp_path: Path) -> No
 
 
 def test_pulling_again_replaces_the_folder(hub: Hub, tmp_path: Path) -> None:
-    directory = pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint).directory
+    directory = pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint)).directory
     (directory / "stray").write_bytes(b"x")
-    pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+    pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
     assert not (directory / "stray").exists()
 
 
@@ -163,10 +205,10 @@ def test_file_that_is_not_the_announced_one_is_refused(hub: Hub, tmp_path: Path,
 
 
 def test_refused_pull_leaves_the_former_model(hub: Hub, tmp_path: Path) -> None:
-    directory = pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint).directory
+    directory = pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint)).directory
     hub.served["model.safetensors"] = b"x" * 7000
     with pytest.raises(ArtifactError):
-        pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint)
+        pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
     verify_pulled(directory)
     assert [path.name for path in tmp_path.iterdir()] == ["owner--model"]
 
@@ -180,14 +222,14 @@ def test_repository_without_safetensors_is_refused(hub: Hub, tmp_path: Path) -> 
 
 def test_repository_that_is_not_there_is_named(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"cannot fetch owner/none: .*404"):
-        pull(tmp_path, "owner/none", COMMIT, hub.endpoint)
+        pull(tmp_path, "owner/none", COMMIT, HubChoice(hub.endpoint))
 
 
 def test_hub_that_is_not_there_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ResourceError) as caught:
-        pull(tmp_path, REPOSITORY, COMMIT, f"http://127.0.0.1:{port}")
+        pull(tmp_path, REPOSITORY, COMMIT, HubChoice(f"http://127.0.0.1:{port}"))
     assert caught.value.message.startswith(f"cannot fetch {REPOSITORY}: ")
     assert "check name, revision and network" in caught.value.hint
 
@@ -202,18 +244,18 @@ def test_full_disk_is_called_that_and_leaves_nothing(hub: Hub, tmp_path: Path) -
 @pytest.mark.parametrize("revision", ["main", COMMIT[:12], COMMIT.upper(), COMMIT + "0", "refs/pr/1"])
 def test_revision_must_be_a_full_commit(tmp_path: Path, revision: str) -> None:
     with pytest.raises(UsageError, match="is no full commit hash"):
-        pull(tmp_path, REPOSITORY, revision, "http://127.0.0.1:9")
+        pull(tmp_path, REPOSITORY, revision, HubChoice("http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b/c", "/etc", "a b", "-x", "a/..", "a\x1b/b"])
 def test_name_that_is_no_repository_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is no name of a repository"):
-        pull(tmp_path, name, COMMIT, "http://127.0.0.1:9")
+        pull(tmp_path, name, COMMIT, HubChoice("http://127.0.0.1:9"))
     assert find_pulled(tmp_path, name) is None
 
 
 def test_damage_after_the_pull_is_found(hub: Hub, tmp_path: Path) -> None:
-    directory = pull(tmp_path, REPOSITORY, COMMIT, hub.endpoint).directory
+    directory = pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint)).directory
     expected = file_sha256(directory / "model.safetensors")
     flip_byte(directory / "model.safetensors")
     found = file_sha256(directory / "model.safetensors")

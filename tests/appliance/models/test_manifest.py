@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import pytest
 from appliance.errors import ResourceError, UsageError
 from appliance.models.manifest import (
     IDENTITY_KEYS,
+    MANIFEST_NAME,
     ArtifactError,
     FileEntry,
     Manifest,
+    exchange_names,
     file_sha256,
     model_identity,
     put_in_place,
@@ -238,3 +242,50 @@ def test_folder_is_put_in_place_of_another(tmp_path: Path) -> None:
         (tmp_path / name / name).write_bytes(b"")
     put_in_place(tmp_path / "new", tmp_path / "old")
     assert names_in(tmp_path) == ["old", "old/new"]
+
+
+def test_reader_finds_a_folder_at_every_moment_while_it_is_replaced(tmp_path: Path) -> None:
+    """The former order of two renames had a moment without any; this looks as often as it can."""
+    place = tmp_path / "place"
+    for name in ("place", "next"):
+        (tmp_path / name).mkdir()
+    if not exchange_names(place, tmp_path / "next"):
+        pytest.skip("this file system cannot exchange two names")
+    program = "import os, sys\nprint('ready', flush=True)\nwhile os.path.isdir(sys.argv[1]): pass\n"
+    watcher = subprocess.Popen([sys.executable, "-c", program, str(place)], stdout=subprocess.PIPE, text=True)
+    assert watcher.stdout is not None
+    try:
+        assert watcher.stdout.readline() == "ready\n"
+        for _ in range(300):
+            put_in_place(tmp_path / "next", place)
+            (tmp_path / "next").mkdir()
+        assert watcher.poll() is None
+    finally:
+        watcher.kill()
+        watcher.communicate()
+
+
+def test_folder_takes_the_place_of_a_link_and_leaves_what_it_named(tmp_path: Path) -> None:
+    for name in ("elsewhere", "next"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    (tmp_path / "place").symlink_to("elsewhere")
+    put_in_place(tmp_path / "next", tmp_path / "place")
+    assert (tmp_path / "place" / "file").read_text() == "next"
+    assert (tmp_path / "elsewhere" / "file").read_text() == "elsewhere"
+    assert names_in(tmp_path) == ["elsewhere", "elsewhere/file", "place", "place/file"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "huge"])
+def test_manifest_that_is_no_plain_file_of_moderate_size_is_not_read(artifact_dir: Path, kind: str) -> None:
+    path = artifact_dir / MANIFEST_NAME
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    with pytest.raises(ArtifactError, match="cannot be read: it"):
+        read_manifest(artifact_dir)

@@ -288,3 +288,39 @@ def test_two_processes_add_at_once(store: Store, home_dir: Path, tmp_path: Path)
     for name in ("other", "same"):
         store.verify(name)
     assert not [name for name in names_in(home_dir) if name.endswith((".part", ".former"))]
+
+
+def test_name_of_the_list_of_active_models_is_no_name_for_a_model(store: Store, tmp_path: Path) -> None:
+    """A manifest can ask for any name, also for that of the file that it would replace."""
+    install(store, tmp_path, "a")
+    store.activate("a")
+    with pytest.raises(UsageError, match="no name for a model"):
+        store.add(make_artifact(tmp_path / "active.json", content=b"other"))
+    assert active(store) == "a"
+
+
+def test_source_that_changes_while_it_is_copied_leaves_the_installed_model(store: Store, tmp_path: Path) -> None:
+    artifact_dir = make_artifact(tmp_path / "a")
+    installed = store.add(artifact_dir)
+    told = []
+
+    def change(size_bytes: int) -> None:
+        # The first reading of both files was well; a medium that fails gives other bytes in the second.
+        told.append(size_bytes)
+        if len(told) == 2:
+            flip_byte(artifact_dir / "model.gguf")
+
+    with pytest.raises(ArtifactError, match="changed while they were copied"):
+        store.add(artifact_dir, told=change)
+    assert store.verify("a").manifest == installed.manifest
+
+
+def test_what_a_killed_change_left_goes_with_the_next_one(store: Store, settings: Settings, tmp_path: Path) -> None:
+    install(store, tmp_path, "a")
+    for left in (".b.part", ".c.deleted", ".a.former"):
+        shutil.copytree(settings.models_dir / "a", settings.models_dir / left)
+    # Killed between two renames, where the file system cannot exchange names: the former one is all there is.
+    (settings.models_dir / "a").rename(settings.models_dir / ".d.former")
+    install(store, tmp_path, "e")
+    assert sorted(path.name for path in settings.models_dir.iterdir()) == [".lock", "a", "d", "e"]
+    assert store.verify("d").manifest.name == "a"
