@@ -92,6 +92,7 @@ def stillroom() -> None:
 
 def main() -> int:
     """Runs the command line and gives the exit code; every error becomes a message and a hint on stderr."""
+    _open_standard_streams()
     code = _run()
     try:
         if sys.stdout is not None:
@@ -102,6 +103,21 @@ def main() -> int:
         if not isinstance(error, BrokenPipeError):
             return _tell(f"cannot write the output: {error.strerror}", "check where stdout goes", 4)
     return code
+
+
+def _open_standard_streams() -> None:
+    """Gives a process that was started without them streams into nothing.
+
+    Otherwise the next file that is opened would be standard error, and a library's warning would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The lowest number that is free: this one.
+    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _run() -> int:

@@ -57,6 +57,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         ResourceError: The home folder cannot be made.
     """
     home = home_dir(environ)
+    if "~" in home.parts:
+        raise UsageError("this user has no home folder", f"set {HOME_VARIABLE} to a folder of its own")
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
