@@ -106,7 +106,11 @@ lock() {
         moved=$(readlink "$prefix/.lock.$$" || true)
         rm -f "$prefix/.lock.$$"
         [ -z "$moved" ] || [ "$moved" = "$holder" ] || { ln -s "$moved" "$prefix/.lock" || true; locked_by "$moved"; }
-        ln -s "$$" "$prefix/.lock" 2>/dev/null || fail "cannot lock $prefix; the disk may be full" "try again" 4
+        if ! ln -s "$$" "$prefix/.lock" 2>/dev/null; then
+            holder=$(readlink "$prefix/.lock" || true)
+            [ -z "$holder" ] || locked_by "$holder"  # it found the place free before this one did
+            fail "cannot lock $prefix; the disk may be full" "try again" 4
+        fi
     fi
     locked=yes
 }
