@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -158,9 +157,7 @@ def test_what_a_kill_interrupts_is_asked_again_and_ends_the_same(bench: Bench, f
     write_documents(bench, sure=5, unsure=3)
     frontier.frontier.behaviour.delay_seconds = 60.0
     process = bench.start(*bench.run_arguments("--fallback", "recorded", "--threshold", "0.8"))
-    while not frontier.frontier.requests:
-        assert process.poll() is None
-        time.sleep(0.01)
+    assert frontier.frontier.wait_for_requests(1, 60)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     frontier.frontier.behaviour.delay_seconds = 0.0
@@ -174,9 +171,7 @@ def test_second_ctrl_c_does_not_wait_for_the_frontier(bench: Bench, frontier: Fr
     write_documents(bench, sure=2, unsure=2)
     frontier.frontier.behaviour.delay_seconds = 300.0
     process = bench.start(*bench.run_arguments("--fallback", "recorded", "--threshold", "0.8"))
-    while len(frontier.frontier.requests) < 2:
-        assert process.poll() is None
-        time.sleep(0.01)
+    assert frontier.frontier.wait_for_requests(2, 60)
     os.kill(process.pid, signal.SIGINT)
     # Two signals at once may arrive as one.
     assert process.stderr is not None
