@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import click
 
-from appliance.errors import ApplianceError
-from appliance.extras import missing_extra
-from appliance.text import printable
+from appliance.ground.errors import ApplianceError
+from appliance.ground.extras import missing_extra
+from appliance.ground.text import printable
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _crash(error: BaseException) -> int:
     """An error nobody foresaw: its traceback goes to the log file, and the message says where that is."""
     import traceback
 
-    from appliance.settings import home_dir
+    from appliance.ground.settings import home_dir
 
     log_path = home_dir(os.environ) / "stillroom.log"
     summary = traceback.format_exception_only(error)[-1].strip()

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import ApplianceError, ResourceError
+from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.quality.calibration import expected_calibration_error
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +49,7 @@ FLOORS = (
 
 
 @dataclass(frozen=True)
-class Question:
+class PromptSpec:
     """One question with what GPT-4 and what people say it is about."""
 
     id: str
@@ -67,7 +67,7 @@ class Setting:
     quick: bool
 
 
-def read_questions(data_dir: Path) -> list[Question]:
+def read_questions(data_dir: Path) -> list[PromptSpec]:
     """The questions.
 
     Raises:
@@ -77,7 +77,7 @@ def read_questions(data_dir: Path) -> list[Question]:
     if not path.is_file():
         raise ResourceError(f"{path} is not there", "name the folder that holds labels.jsonl with --data")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Question(row["id"], row["text"], row["gold"], row["gpt4"]) for row in rows]
+    return [PromptSpec(row["id"], row["text"], row["gold"], row["gpt4"]) for row in rows]
 
 
 def even_text(text: str) -> str:
@@ -86,16 +86,16 @@ def even_text(text: str) -> str:
 
 
 def split(
-    questions: Sequence[Question], seed: int, test_rows: int = TEST_ROWS
-) -> tuple[list[Question], list[Question]]:
+    questions: Sequence[PromptSpec], seed: int, test_rows: int = TEST_ROWS
+) -> tuple[list[PromptSpec], list[PromptSpec]]:
     """Questions to train on and to test on; those with the same words stay on one side."""
-    groups: dict[str, list[Question]] = {}
+    groups: dict[str, list[PromptSpec]] = {}
     for question in questions:
         groups.setdefault(even_text(question.text), []).append(question)
     order = list(groups.values())
     random.Random(seed).shuffle(order)
-    train: list[Question] = []
-    test: list[Question] = []
+    train: list[PromptSpec] = []
+    test: list[PromptSpec] = []
     for group in order:
         (test if len(test) + len(group) <= test_rows else train).extend(group)
     return train, test
@@ -126,7 +126,7 @@ def write_task(home_dir: Path, task_dir: Path, labels: Sequence[str]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def distil(work_dir: Path, train: Sequence[Question], labels: Sequence[str], seed: int, setting: Setting) -> Path:
+def distil(work_dir: Path, train: Sequence[PromptSpec], labels: Sequence[str], seed: int, setting: Setting) -> Path:
     """From recorded answers to an artifact; returns its folder."""
     home_dir, task_dir, recorded = work_dir / "home", work_dir / "banking77", work_dir / "recorded.jsonl"
     write_task(home_dir, task_dir, labels)
@@ -147,7 +147,7 @@ def distil(work_dir: Path, train: Sequence[Question], labels: Sequence[str], see
     return Path(artifacts[0]["directory"])
 
 
-def run_folder(work_dir: Path, artifact_dir: Path, test: Sequence[Question]) -> tuple[list[dict[str, object]], float]:
+def run_folder(work_dir: Path, artifact_dir: Path, test: Sequence[PromptSpec]) -> tuple[list[dict[str, object]], float]:
     """Rows of the test questions as text files, in the order of the questions, and documents per second."""
     documents_dir = work_dir / "documents"
     documents_dir.mkdir()
@@ -164,7 +164,7 @@ def run_folder(work_dir: Path, artifact_dir: Path, test: Sequence[Question]) -> 
     return ordered, float(str(summary["documents_per_second"]))
 
 
-def score(test: Sequence[Question], labels: Sequence[str], confidence: Sequence[float]) -> dict[str, float]:
+def score(test: Sequence[PromptSpec], labels: Sequence[str], confidence: Sequence[float]) -> dict[str, float]:
     """The figures of one seed, all but the speed."""
     right = [label == question.gold for label, question in zip(labels, test, strict=True)]
     surest = sorted(range(len(test)), key=lambda row: -confidence[row])[: round(COVERAGE * len(test))]
@@ -178,7 +178,7 @@ def score(test: Sequence[Question], labels: Sequence[str], confidence: Sequence[
     }
 
 
-def one_seed(questions: Sequence[Question], seed: int, setting: Setting, work_dir: Path) -> dict[str, float]:
+def one_seed(questions: Sequence[PromptSpec], seed: int, setting: Setting, work_dir: Path) -> dict[str, float]:
     """The whole way once."""
     began = time.monotonic()
     train, test = split(questions, seed)

@@ -24,13 +24,13 @@ import torch
 from transformers import PreTrainedModel
 
 from appliance.engines.tokenizer import FileTokenizer
+from appliance.ground.text import percent_interval
 from appliance.quality.metrics import Judged, Outcome, judge
 from appliance.quality.statistics import clustered_wilson, wilson
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.prompt import render_example
 from appliance.tasks.task import TASK_VERSION, Comparator, Evidence, Field, Task, TaskKind, load_task
 from appliance.tasks.values import same
-from appliance.text import percent_interval
 from training.base_model import base_hash, load_base
 from training.demo.curriculum import MAX_TOKENS, draw_question
 from training.demo.documents import GeneratedDocument, draw_document
@@ -178,7 +178,7 @@ def fitting(cases: Iterator[Case], count: int, tokenizer: FileTokenizer) -> Part
     chosen: list[Case] = []
     left_out = 0
     for case in cases:
-        values = [case.gold.get(field.name) for field in case.task.asked]
+        values = [case.gold.get(field.name) for field in case.task.output_fields]
         example = render_example(case.task.question(), case.text, values, tokenizer.form, tokenizer.encode)
         if len(example.input_ids) > MAX_TOKENS:
             left_out += 1
@@ -281,7 +281,7 @@ def by_field(cases: Sequence[Case], judged: Sequence[Judged]) -> dict[str, dict[
     """How many of each field are right, of how many, for parts that ask all documents the same."""
     table: dict[str, dict[str, int]] = {}
     for case, document in zip(cases, judged, strict=True):
-        for field in case.task.asked:
+        for field in case.task.output_fields:
             row = table.setdefault(field.phrase or field.name, {"right": 0, "asked": 0, "absent": 0, "invented": 0})
             row["asked"] += 1
             row["right"] += document.outcomes[field.name] is Outcome.CORRECT
@@ -295,7 +295,7 @@ def copyable(cases: Sequence[Case]) -> Share | None:
     found, sizes = [], []
     for case in cases:
         runs = list(runs_of(case.text))
-        wanted = [(field, case.gold[field.name]) for field in case.task.asked if case.gold.get(field.name)]
+        wanted = [(field, case.gold[field.name]) for field in case.task.output_fields if case.gold.get(field.name)]
         found.append(sum(any(same(field, value, run) for run in runs) for field, value in wanted))
         sizes.append(len(wanted))
     return share(found, sizes)

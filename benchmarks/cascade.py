@@ -23,13 +23,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.routing.thresholds import Unit, choose, least_for_fallback_accuracy, make_curve
 from benchmarks.banking77 import (
     BALANCE,
     DATA_DIR,
     TEST_ROWS,
-    Question,
+    PromptSpec,
     Setting,
     distil,
     hardware,
@@ -59,7 +59,7 @@ class Answered:
     confidence: float
 
 
-def one_split(questions: Sequence[Question], seed: int, cache_dir: Path, quick: bool) -> dict[str, float]:
+def one_split(questions: Sequence[PromptSpec], seed: int, cache_dir: Path, quick: bool) -> dict[str, float]:
     """Trains or remembers the student of a split, and measures the cascade on both halves of its 1,000 questions."""
     _, test = split(questions, seed)
     answers = student_answers(questions, seed, cache_dir, quick)
@@ -77,14 +77,14 @@ def one_split(questions: Sequence[Question], seed: int, cache_dir: Path, quick: 
     return {name: statistics.fmean(half[name] for half in found) for name in found[0]}
 
 
-def unit(number: int, question: Question, answer: Answered) -> Unit:
+def unit(number: int, question: PromptSpec, answer: Answered) -> Unit:
     """What the cascade decides on; where the frontier gave no label, the local answer stays."""
     local_right = answer.label == question.gold
     remote_right = local_right if question.teacher is None else question.teacher == question.gold
     return Unit(number, answer.confidence, local_right, remote_right)
 
 
-def figures(calibration: Sequence[Unit], test: Sequence[Unit], questions: Sequence[Question]) -> dict[str, float]:
+def figures(calibration: Sequence[Unit], test: Sequence[Unit], questions: Sequence[PromptSpec]) -> dict[str, float]:
     """Figures of one half, with thresholds that were chosen on the other one."""
     curve = make_curve(calibration, [0.0] * len(calibration), "USD")
     student = statistics.fmean(unit.local_right for unit in test)
@@ -126,7 +126,7 @@ def least_share(units: Sequence[Unit], accuracy: float) -> float:
     return 1.0
 
 
-def student_answers(questions: Sequence[Question], seed: int, cache_dir: Path, quick: bool) -> list[Answered]:
+def student_answers(questions: Sequence[PromptSpec], seed: int, cache_dir: Path, quick: bool) -> list[Answered]:
     """The student's answers to the split's 1,000 questions, from the cache where an earlier run has left them."""
     path = cache_dir / f"split-{seed}.json"
     if path.is_file():
@@ -143,7 +143,7 @@ def student_answers(questions: Sequence[Question], seed: int, cache_dir: Path, q
     return answers
 
 
-def _answered(question: Question, row: dict[str, object]) -> Answered:
+def _answered(question: PromptSpec, row: dict[str, object]) -> Answered:
     fields, confidence = row["fields"], row["confidence"]
     assert isinstance(fields, dict)
     assert isinstance(confidence, dict)
@@ -151,7 +151,7 @@ def _answered(question: Question, row: dict[str, object]) -> Answered:
 
 
 def through_the_product(
-    questions: Sequence[Question], seed: int, cache_dir: Path, threshold: float
+    questions: Sequence[PromptSpec], seed: int, cache_dir: Path, threshold: float
 ) -> dict[str, float]:
     """Runs the split's 1,000 documents with a fallback on loopback, and compares the rows with what was computed.
 

@@ -21,11 +21,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
+from appliance.ground.settings import Settings, load_settings
 from appliance.jobs.batch import BatchRequest, Report, run_request
 from appliance.jobs.ledger import list_jobs
 from appliance.models.manifest import Manifest, write_artifact
-from appliance.settings import Settings, load_settings
 from appliance.tasks.task import load_task, task_hash
 
 LIMIT_MS = 2.0

@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance.errors import ResourceError
-from appliance.extras import require_extra
+from appliance.ground.errors import ResourceError
+from appliance.ground.extras import require_extra
 from appliance.routing.detectors import findings
 from appliance.routing.policy import Masking
 

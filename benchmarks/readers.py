@@ -28,7 +28,7 @@ from pathlib import Path
 
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sandbox import Reader, ReaderLimits
-from appliance.errors import ApplianceError, ResourceError
+from appliance.ground.errors import ApplianceError, ResourceError
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_DIR = ROOT.parent / "shared" / "data"

@@ -1,6 +1,6 @@
 """What every export must be: the merged model in another form."""
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 
 class ExportDisagrees(ApplianceError):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.text import human_size
 from appliance.models.manifest import (
     JSON,
     MANIFEST_NAME,
@@ -18,7 +19,6 @@ from appliance.models.manifest import (
 )
 from appliance.tasks.table import nearest
 from appliance.tasks.task import TASK_FILE
-from appliance.text import human_size
 
 MERGED = "merged"
 EXPORTS = "export"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -44,8 +44,8 @@ def find_base(name: str) -> Path:
 
 
 def _pulled(name: str) -> Path:
+    from appliance.ground.settings import load_settings
     from appliance.models.hub import find_pulled, verify_pulled
-    from appliance.settings import load_settings
 
     directory = find_pulled(load_settings(dict(os.environ)).bases_dir, name)
     if directory is None:

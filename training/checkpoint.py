@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from training.writing import save_tensors
 
 if TYPE_CHECKING:

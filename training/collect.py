@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.documents.sandbox import ReaderLimits, ReadReply, read_files
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.tasks.linecode import Answer
 from training.records import KNOWN_KEYS, Record, read_records
 from training.rows import Row, read_rows, row_line, text_hash, write_lines
@@ -59,7 +59,7 @@ def collect_recorded(
     rows = read_rows(answers_path) if answers_path.is_file() else []
     known = {content_key(row) for row in rows}
     done = Collected()
-    records = list(read_records(recorded, [asked.name for asked in task.asked]))
+    records = list(read_records(recorded, [asked.name for asked in task.output_fields]))
     found = _read_all([record for _, record in records], documents or Documents())
     for number, record in records:
         try:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from appliance.tasks.linecode import Value
-from appliance.tasks.prompt import PromptForm, render_example
+from appliance.tasks.prompt import PromptTemplate, render_example
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
@@ -55,11 +55,11 @@ def targets_of(task: "Task", row: "Row") -> list[tuple[list[Value], float]]:
         kept = {label: share for label, share in row.labels.items() if share >= least}
         total = sum(kept.values())
         return [([label], share / total) for label, share in sorted(kept.items())]
-    return [([row.answer.get(field.name) for field in task.asked], 1.0)]
+    return [([row.answer.get(field.name) for field in task.output_fields], 1.0)]
 
 
 def build_examples(
-    task: "Task", rows: Sequence["Row"], form: PromptForm, encode: Callable[[str, bool], list[int]]
+    task: "Task", rows: Sequence["Row"], form: PromptTemplate, encode: Callable[[str, bool], list[int]]
 ) -> list[TokenExample]:
     """Every row's examples, in the order of the rows."""
     question = task.question()

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from appliance.errors import UsageError
-from training.absence import EmptiedRows, is_removable
+from appliance.ground.errors import UsageError
 from training.base_model import base_hash, find_base, load_base
 from training.checkpoint import Checkpoint, restore, save
 from training.dataset import Batch, TokenExample, batch_plan, batches, build_examples, collate, fitting
+from training.field_dropout import EmptiedRows, is_removable
 from training.fused_lora import fused
 from training.lora import adapter_weights, save_adapter, with_adapter
 from training.losses import IGNORED, check_finite, masked_cross_entropy
@@ -48,7 +48,7 @@ LOWEST_RATE = 0.02
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What a run learns from."""
 
     train: list[TokenExample]
@@ -63,7 +63,7 @@ class Material:
     """Who answered the training rows."""
 
 
-def read_material(task: "Task", task_folder: Path, base_dir: Path, max_tokens: int) -> Material:
+def read_training_data(task: "Task", task_folder: Path, base_dir: Path, max_tokens: int) -> TrainingData:
     """The task's dataset as token ids.
 
     Raises:
@@ -84,11 +84,11 @@ def read_material(task: "Task", task_folder: Path, base_dir: Path, max_tokens: i
         )
     left_out = sum(len(built[name]) - len(kept[name]) for name in built)
     emptied = None
-    if any(is_removable(field) for field in task.asked):  # then every row is one example
+    if any(is_removable(field) for field in task.output_fields):  # then every row is one example
         pairs = zip(rows["train"], built["train"], strict=True)
         fit_in = [row for row, example in pairs if len(example.input_ids) <= max_tokens]
         emptied = EmptiedRows(task, fit_in, tokenizer.form, tokenizer.encode)
-    return Material(
+    return TrainingData(
         kept["train"],
         kept["validation"],
         data_hash(rows["train"]),
@@ -175,13 +175,13 @@ def better(found: Mapping[str, float | int], best: Mapping[str, float | int]) ->
     return [sign * found.get(key, 0) for key, sign in order] < [sign * best.get(key, 0) for key, sign in order]
 
 
-def epoch_batches(material: Material, options: DistillOptions, epoch: int) -> list[list[int]]:
+def epoch_batches(material: TrainingData, options: DistillOptions, epoch: int) -> list[list[int]]:
     """The batches of an epoch; they depend on seed and epoch only, so a resumed run sees the same."""
     generator = np.random.default_rng([options.adapter.seed, epoch])
     return batch_plan([len(example.input_ids) for example in material.train], options.batch_tokens, generator)
 
 
-def epoch_examples(material: Material, options: DistillOptions, epoch: int) -> list[TokenExample]:
+def epoch_examples(material: TrainingData, options: DistillOptions, epoch: int) -> list[TokenExample]:
     """What an epoch shows of each row: the row, or the row with some values taken out; by seed and epoch only."""
     shown = list(material.train)
     for number in range(len(shown)) if material.emptied else ():
@@ -192,7 +192,11 @@ def epoch_examples(material: Material, options: DistillOptions, epoch: int) -> l
 
 
 def fit(
-    model: "PeftModel", material: Material, options: DistillOptions, run_dir: Path | None = None, log: Log | None = None
+    model: "PeftModel",
+    material: TrainingData,
+    options: DistillOptions,
+    run_dir: Path | None = None,
+    log: Log | None = None,
 ) -> Measurement:
     """Trains in place and leaves the weights of the best epoch; resumes where `run_dir` has a checkpoint.
 
@@ -247,7 +251,7 @@ def fit(
     return state.best
 
 
-def search_rate(base_dir: Path, material: Material, options: DistillOptions) -> float:
+def search_rate(base_dir: Path, material: TrainingData, options: DistillOptions) -> float:
     """The best of three rates after a few epochs on some of the rows, by validation."""
     model = load_base(base_dir)
     rates = searched_rates(sum(weights.numel() for weights in model.parameters()))
@@ -263,7 +267,7 @@ def search_rate(base_dir: Path, material: Material, options: DistillOptions) -> 
     return best_rate
 
 
-def resolve(base_dir: Path, material: Material, options: DistillOptions, weights: int) -> DistillOptions:
+def resolve(base_dir: Path, material: TrainingData, options: DistillOptions, weights: int) -> DistillOptions:
     """Options with every `auto` and `default` replaced."""
     precision = resolve_precision(options.adapter.precision, "decoder")
     options = replace(options, adapter=replace(options.adapter, precision=precision))
@@ -303,7 +307,7 @@ def distil(
     model = load_base(base_dir)
     context_length = int(model.config.max_position_embeddings)
     max_tokens = min(task.student.max_tokens or context_length, context_length)
-    material = read_material(task, task_folder, base_dir, max_tokens)
+    material = read_training_data(task, task_folder, base_dir, max_tokens)
     base_digest = base_hash(base_dir)
     config_path = run_dir / "config.json"
     if config_path.is_file():

@@ -14,7 +14,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from training.base_model import BaseMismatch
 from training.encoder_model import (
     EncoderBase,

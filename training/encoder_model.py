@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import BertModel, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
 from training.base_model import BaseMismatch
 
 HEAD_FORM = "mean-normalized-linear"

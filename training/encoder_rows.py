@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from training.rows import Row, read_rows
 
 BUCKET_BATCHES = 8

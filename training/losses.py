@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 IGNORED = -100
 """Marks positions without loss."""

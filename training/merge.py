@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
 from training.base_model import base_hash, find_base, load_base
 from training.lora import load_adapter
 from training.run_folder import read_record

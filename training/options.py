@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Family = Literal["decoder", "encoder"]
@@ -64,7 +64,7 @@ class DistillOptions:
     seconds: float | None = None
     """Time budget; the rate falls with whichever runs out first, time or epochs. None means no limit."""
     absent_share: float = 0.35
-    """Share of the rows that an epoch shows with values taken out of document and answer (`training/absence.py`)."""
+    """Share of the rows that an epoch shows with values taken out (`training/field_dropout.py`)."""
     batch_tokens: int = 2048
     """Tokens of a step, padding included; small, because small data wants many steps."""
     warm_up: float = 0.06

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from training.rows import read_json_lines
 
 Record = dict[str, object]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.tasks.linecode import Answer
 from training.writing import sync, writing
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
 from training.rows import write_lines
 from training.writing import writing
 

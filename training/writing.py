@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -25,9 +25,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.signal import Signal
 
+from appliance.ground.settings import Settings
+from appliance.ground.text import printable
 from appliance.jobs.ledger import JobSummary
-from appliance.settings import Settings
-from appliance.text import printable
 from tui.pace import Pace, PaceMeter
 from tui.screens.comparisons import ComparisonsScreen
 from tui.screens.jobs import JobsScreen
@@ -54,7 +54,7 @@ _ASCII_TWINS = {"…": "~", "\N{REPLACEMENT CHARACTER}": "?", "\N{NO-BREAK SPACE
 
 
 @dataclass(frozen=True)
-class Looked:
+class Snapshot:
     """What the latest look saw."""
 
     jobs: tuple[JobSummary, ...] = ()
@@ -122,9 +122,9 @@ class StillroomApp(App[None]):
     class LookDone(Message):
         """A look ended."""
 
-        def __init__(self, looked: Looked) -> None:
+        def __init__(self, snapshot: Snapshot) -> None:
             super().__init__()
-            self.looked = looked
+            self.snapshot = snapshot
 
     def __init__(self, settings: Settings, ascii_only: bool = False) -> None:
         # The filters for colour are chosen once, in here.
@@ -132,8 +132,8 @@ class StillroomApp(App[None]):
         self.theme = "ansi-dark"
         self.animation_level = "none"
         self.settings = settings
-        self.looked = Looked()
-        self.looked_signal: Signal[Looked] = Signal(self, "looked")
+        self.snapshot = Snapshot()
+        self.snapshot_signal: Signal[Snapshot] = Signal(self, "looked")
         self.failure: Exception | None = None
         self._neutral = Neutral(ascii_only)
         self._job_watch, self._model_watch = JobWatch(settings), ModelWatch(settings)
@@ -164,29 +164,29 @@ class StillroomApp(App[None]):
 
     def _look(self) -> None:
         # Each of the three can be looked at even where the others cannot.
-        looked = Looked(seconds=time.monotonic())
+        snapshot = Snapshot(seconds=time.monotonic())
         try:
-            looked = replace(looked, jobs=tuple(self._job_watch.look()))
+            snapshot = replace(snapshot, jobs=tuple(self._job_watch.look()))
         except READING_ERRORS as error:
-            looked = replace(looked, jobs_problem=problem_of(error))
+            snapshot = replace(snapshot, jobs_problem=problem_of(error))
         try:
-            looked = replace(looked, models=self._model_watch.look())
+            snapshot = replace(snapshot, models=self._model_watch.look())
         except READING_ERRORS as error:
-            looked = replace(looked, models_problem=problem_of(error))
+            snapshot = replace(snapshot, models_problem=problem_of(error))
         try:
-            looked = replace(looked, comparisons=self._comparison_watch.look())
+            snapshot = replace(snapshot, comparisons=self._comparison_watch.look())
         except READING_ERRORS as error:
-            looked = replace(looked, comparisons_problem=problem_of(error))
-        self.post_message(self.LookDone(looked))
+            snapshot = replace(snapshot, comparisons_problem=problem_of(error))
+        self.post_message(self.LookDone(snapshot))
 
     def on_stillroom_app_look_done(self, message: "StillroomApp.LookDone") -> None:
         """Works out how fast jobs are and tells the screens."""
-        looked = message.looked
-        self._meters = {job.id: self._meters.get(job.id) or PaceMeter() for job in looked.jobs}
-        paces = tuple(self._meters[job.id].look(job, looked.seconds) for job in looked.jobs)
-        self.looked = replace(looked, paces=paces)
+        snapshot = message.snapshot
+        self._meters = {job.id: self._meters.get(job.id) or PaceMeter() for job in snapshot.jobs}
+        paces = tuple(self._meters[job.id].look(job, snapshot.seconds) for job in snapshot.jobs)
+        self.snapshot = replace(snapshot, paces=paces)
         self._looking = False
-        self.looked_signal.publish(self.looked)
+        self.snapshot_signal.publish(self.snapshot)
 
     async def action_tab(self, mode: str) -> None:
         """Shows the screens of a tab as they were left; the key of the present tab goes back to its first screen."""

@@ -11,8 +11,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from appliance.ground.text import printable
 from appliance.jobs.states import State
-from appliance.text import printable
 
 PLAIN = Style()
 STRONG = Style(bold=True)

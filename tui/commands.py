@@ -5,8 +5,8 @@ import sys
 
 import click
 
-from appliance.errors import ResourceError
-from appliance.settings import load_settings
+from appliance.ground.errors import ResourceError
+from appliance.ground.settings import load_settings
 
 _LIST = "`stillroom jobs list` and `stillroom models list` tell the same as text"
 
@@ -33,10 +33,10 @@ def command(ascii_only: bool, mouse: bool) -> None:
     app.run(mouse=mouse)
     if app.failure is not None:
         raise app.failure
-    if at_work := app.looked.at_work:
+    if at_work := app.snapshot.at_work:
         told = "1 job goes on" if at_work == 1 else f"{at_work} jobs go on"
         sys.stderr.write(f"{told}: `stillroom jobs list` shows how far\n")
-    if comparing := app.looked.comparing:
+    if comparing := app.snapshot.comparing:
         told = "1 comparison goes on" if comparing == 1 else f"{comparing} comparisons go on"
         sys.stderr.write(f"{told}: `stillroom comparisons list` shows how far\n")
 

@@ -4,9 +4,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from appliance.ground.text import human_size
 from appliance.jobs.ledger import DocumentEntry, JobSummary
 from appliance.jobs.states import State
-from appliance.text import human_size
 from tui.cells import BAD, Cell, Line, state_cell
 from tui.watching import open_job
 

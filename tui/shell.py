@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from appliance.text import printable
+from appliance.ground.text import printable
 
 _WORD = re.compile(r"""(?:\$'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|\\.|[^\s'"\\])+""", re.DOTALL)
 _UNIT = re.compile(r"\\x[0-9a-f]{2}|\\.|.", re.DOTALL)

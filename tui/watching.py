@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
+from appliance.ground.settings import Settings
 from appliance.jobs.index import JobIndex, is_quiet, ledger_signature
 from appliance.jobs.job import job_dirs
 from appliance.jobs.ledger import JobSummary, LedgerReader, NotBegun, open_readonly
 from appliance.jobs.states import State
 from appliance.models.manifest import MANIFEST_NAME
 from appliance.models.store import ACTIVE_NAME, InstalledModel, Store
-from appliance.settings import Settings
 
 if TYPE_CHECKING:
     from appliance.comparison.view import ComparisonSummary

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.cluster.shard_process import ShardEnd, ShardProcess
-from appliance.errors import ApplianceError, ResourceError
-from appliance.extras import require_extra
+from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.extras import require_extra
 from appliance.jobs.shards import Shard
 from appliance.jobs.stopping import Stop, stopped_by_signals
 
@@ -90,7 +90,7 @@ def run_shards(request: ClusterRequest, report: Callable[[Shard, ShardEnd], None
             shards = deque(Shard(number, request.shards) for number in range(1, request.shards + 1))
             work = _Work(shards, _start_workers(request))
             try:
-                while (work.waiting or work.running) and not stop.gently:
+                while (work.waiting or work.running) and not stop.graceful:
                     _step(work, request, report)
             finally:
                 _stop_workers(work, report)

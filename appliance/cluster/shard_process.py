@@ -14,7 +14,7 @@ import tempfile
 import threading
 from dataclasses import dataclass
 
-from appliance.settings import HOME_VARIABLE, THREADS_VARIABLE
+from appliance.ground.settings import HOME_VARIABLE, THREADS_VARIABLE
 
 # The run ends gently when the worker that started it dies: nobody would wait for it any more.
 _START = (

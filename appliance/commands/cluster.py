@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from appliance.commands.paths import NamedPath
-from appliance.errors import Interrupted, NotAllGood, UsageError
+from appliance.ground.errors import Interrupted, NotAllGood, UsageError
+from appliance.ground.settings import load_settings
+from appliance.ground.text import human_count, printable
 from appliance.jobs.batch import BatchRequest, plan
 from appliance.jobs.merging import MergeOutcome
 from appliance.jobs.outputs import OutputFormat, require_format
 from appliance.jobs.shards import MAX_SHARDS
-from appliance.settings import load_settings
-from appliance.text import human_count, printable
 
 
 @click.group("cluster")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from appliance.comparison.folder import comparison_dir, read_comparison, remove_comparison
-from appliance.errors import NotAllGood, UsageError
+from appliance.ground.errors import NotAllGood, UsageError
+from appliance.ground.settings import Settings, load_settings
+from appliance.ground.text import printable
 from appliance.quality.judgements import Choice
 from appliance.routing.policy import Caps
-from appliance.settings import Settings, load_settings
-from appliance.text import printable
 
 if TYPE_CHECKING:
     from appliance.comparison.preparing import CompareRequest

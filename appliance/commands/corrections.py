@@ -6,11 +6,11 @@ import time
 
 import click
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import load_settings
+from appliance.ground.text import human_count, printable
 from appliance.jobs.job import job_dir
 from appliance.jobs.review import correct_field, corrected_records, read_corrections, typed_value
-from appliance.settings import load_settings
-from appliance.text import human_count, printable
 
 
 @click.command("correct")

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from appliance.errors import ResourceError
-from appliance.text import human_count, printable
+from appliance.ground.errors import ResourceError
+from appliance.ground.text import human_count, printable
 
 _WIDTH = 80
 _NAME_WIDTH = 13

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.errors import NotAllGood, UsageError
-from appliance.settings import Settings, load_settings
-from appliance.text import human_count, printable
+from appliance.ground.errors import NotAllGood, UsageError
+from appliance.ground.settings import Settings, load_settings
+from appliance.ground.text import human_count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings
 from appliance.jobs.batch import BatchRequest, FallbackRequest
 from appliance.routing.policy import Caps
-from appliance.settings import Settings
 from appliance.tasks.task import load_task
 
 AUTO = "auto"

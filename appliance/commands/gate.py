@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.errors import NotAllGood
-from appliance.settings import load_settings
-from appliance.text import human_count, printable
+from appliance.ground.errors import NotAllGood
+from appliance.ground.settings import load_settings
+from appliance.ground.text import human_count, printable
 
 if TYPE_CHECKING:
     from appliance.models.manifest import Manifest

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from appliance.ground.settings import Settings, load_settings
+from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
 from appliance.jobs.states import State
-from appliance.settings import Settings, load_settings
-from appliance.text import human_count
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 _DETACH = click.option("--detach", is_flag=True, help="Run in the background, whatever becomes of this terminal.")

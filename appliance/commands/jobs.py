@@ -18,15 +18,15 @@ from appliance.commands.job_control import (
 )
 from appliance.commands.merge import merge_command
 from appliance.commands.paths import NamedPath
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings, load_settings
+from appliance.ground.text import printable
 from appliance.jobs.batch import export_rows, refuse_among_documents
 from appliance.jobs.job import JobConfig, job_dir, read_config
 from appliance.jobs.ledger import DocumentEntry, JobSummary, LedgerReader, list_jobs, open_readonly
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.reader_pool import STILL_WRITTEN
 from appliance.jobs.states import State
-from appliance.settings import Settings, load_settings
-from appliance.text import printable
 
 _PAGE = 500
 

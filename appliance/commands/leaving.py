@@ -10,11 +10,11 @@ from appliance.documents.folder import document_name
 from appliance.documents.sandbox import ReaderLimits, ReadReply, read_files
 from appliance.engines.engine import Request
 from appliance.engines.frontier import Withheld
-from appliance.errors import NotAllGood
+from appliance.ground.errors import NotAllGood
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count, human_size, printable
 from appliance.routing.egress import checked, preview
-from appliance.settings import Settings
 from appliance.tasks.task import Task
-from appliance.text import human_count, human_size, printable
 
 
 def show_leaving(

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from appliance.commands.paths import NamedPath
-from appliance.errors import NotAllGood
+from appliance.ground.errors import NotAllGood
+from appliance.ground.settings import Settings, load_settings
+from appliance.ground.text import human_count, printable
 from appliance.jobs.job import job_dir
 from appliance.jobs.merging import MergeRefused, merge_jobs, problem_values
 from appliance.jobs.outputs import OutputFormat
-from appliance.settings import Settings, load_settings
-from appliance.text import human_count, printable
 
 _SHOWN_PROBLEMS = 20
 

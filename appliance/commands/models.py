@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
+from appliance.ground.settings import Settings, load_settings
+from appliance.ground.text import human_count, human_size, printable
 from appliance.models.manifest import ArtifactError
 from appliance.models.store import InstalledModel, Store
-from appliance.settings import Settings, load_settings
-from appliance.text import human_count, human_size, printable
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per model.")
 

@@ -13,14 +13,14 @@ import click
 from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
 from appliance.commands.paths import NamedPath
 from appliance.commands.progress import ProgressLine
-from appliance.errors import NotAllGood, UsageError
+from appliance.ground.errors import NotAllGood, UsageError
+from appliance.ground.settings import Settings, load_settings
+from appliance.ground.text import human_count, printable
 from appliance.jobs.batch import BatchOutcome, BatchRequest, Report, run_request
 from appliance.jobs.job import DEFAULT_SETTLE_SECONDS, DEFAULT_WORKERS
 from appliance.jobs.outputs import OutputFormat, require_format
 from appliance.jobs.rows import Row
 from appliance.routing.policy import Caps
-from appliance.settings import Settings, load_settings
-from appliance.text import human_count, printable
 
 _MOST_WORKERS = 64
 
@@ -178,7 +178,7 @@ def _dry_run(settings: Settings, request: BatchRequest, documents: int, as_json:
         rows = dry_run(settings, request, documents, stop)
     for row in rows:
         print(row.to_json() if as_json else _row_text(row))
-    if stop.gently:
+    if stop.graceful:
         raise KeyboardInterrupt
     sys.stderr.write(f"dry run of {human_count(len(rows), 'document')}: nothing was kept\n")
     failed = sum(row.fields is None for row in rows)
@@ -204,7 +204,7 @@ def _as_json(outcome: BatchOutcome) -> dict[str, object]:
         **summary,
         "new_documents": outcome.new_documents,
         "for_review": outcome.for_review,
-        "kept_back": outcome.kept_back,
+        "fallback_unanswered": outcome.fallback_unanswered,
         "seconds": round(outcome.seconds, 3),
         "output": str(outcome.output_path),
     }
@@ -222,9 +222,9 @@ def _tell(outcome: BatchOutcome) -> None:
         ]
     if outcome.for_review:
         lines.append(f"{human_count(outcome.for_review, 'document')} for a person to look at: route review in the rows")
-    if outcome.kept_back:
+    if outcome.fallback_unanswered:
         again = f"`stillroom jobs retry {summary.id}` asks it again"
-        lines.append(f"the fallback did not answer {outcome.kept_back} of them: {again}")
+        lines.append(f"the fallback did not answer {outcome.fallback_unanswered} of them: {again}")
     lines += [f"rows: {printable(str(outcome.output_path))}", f"job: {summary.id}"]
     # The rows are there: a full disk under the messages makes the run no failure.
     with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from appliance.text import human_size, printable
+from appliance.ground.text import human_size, printable
 
 
 @click.command("support-bundle")

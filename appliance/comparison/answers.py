@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.comparison.folder import ANSWERS_NAME
-from appliance.errors import ApplianceError, ResourceError
-from appliance.jobs.job import process_mark
+from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.jobs.job import process_identity
 from appliance.jobs.states import State
 from appliance.tasks.linecode import Answer
 
@@ -199,7 +199,7 @@ def _by_document(rows: Iterable[Sequence[object]]) -> Iterator[tuple[int, dict[i
 
 def _alive(supervisor: str) -> bool:
     pid = supervisor.partition(" ")[0]
-    return pid.isdigit() and process_mark(int(pid)) == supervisor
+    return pid.isdigit() and process_identity(int(pid)) == supervisor
 
 
 def open_answers(directory: Path, sides: int) -> AnswersReader:

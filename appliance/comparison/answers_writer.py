@@ -17,7 +17,7 @@ from appliance.comparison.folder import ANSWERS_NAME
 from appliance.comparison.local_side import Text
 from appliance.documents.sandbox import ReadReply
 from appliance.engines.engine import Result
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
 from appliance.jobs.states import State
 from appliance.tasks.linecode import Answer
 

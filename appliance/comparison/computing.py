@@ -32,14 +32,14 @@ def differing_fields(task: "Task", first: Answer | None, second: Answer | None) 
     """Compares two answers field by field, by the comparators of the task; a missing answer differs in all fields."""
     from appliance.tasks.values import same
 
-    names = tuple(field.name for field in task.asked)
+    names = tuple(field.name for field in task.output_fields)
     if first is None and second is None:
         return NEITHER, ()
     if first is None or second is None:
         return DIFFER, names
     found = tuple(
         field.name
-        for field in task.asked
+        for field in task.output_fields
         if not same(field, first.get(field.name) or None, second.get(field.name) or None)
     )
     return (DIFFER, found) if found else (AGREE, ())
@@ -136,7 +136,7 @@ def pair_figures(
     states = Counter(state for state, _ in compared)
     golden = [document for document, _, _ in both if document.gold is not None]
     judged = [_judged_by_gold(task, golden, which) for which in (0, number)]
-    names = [field.name for field in task.asked]
+    names = [field.name for field in task.output_fields]
     same_fields = [0 if state == NEITHER else len(names) - len(fields) for state, fields in compared]
     if golden:
         right = _right_by_gold(judged[0], judged[1], margin)

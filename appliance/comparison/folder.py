@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.settings import Settings
 from appliance.jobs.job import write_whole
-from appliance.settings import Settings
 
 COMPARISON_VERSION = 1
 CONFIG_NAME = "comparison.json"

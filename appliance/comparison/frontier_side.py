@@ -7,8 +7,8 @@ from appliance.comparison.folder import Side
 from appliance.comparison.local_side import Text
 from appliance.engines.engine import Request, Result
 from appliance.engines.frontier_config import FrontierConfig, load_frontier
+from appliance.ground.settings import Settings
 from appliance.routing.egress import EgressOptions, open_frontier
-from appliance.settings import Settings
 from appliance.tasks.task import Task
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from appliance.documents.sandbox import ReadReply
 from appliance.engines.engine import Result
 from appliance.engines.worker import start_engine
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.jobs.answering import AnsweringEngine, DocumentText, EngineDeath
 from appliance.jobs.ledger_writer import PendingDocument
 from appliance.jobs.stopping import Stop
 
-MAX_KILLS = 2
+MAX_CRASHES = 2
 _STARTS_WITHOUT_DOCUMENT = 3
 _SILENCE_SECONDS = 900.0
 """An engine that says nothing for so long hangs; loading a large model from a slow disk takes minutes."""
@@ -27,7 +27,7 @@ class Text:
 
     id: int
     text: str
-    kills: int
+    crash_count: int
     """How many engines of this side died with it in work."""
 
 
@@ -59,7 +59,7 @@ class LocalSide:
             lambda: start_engine(self.artifact_dir, self.task_path, self.threads), self.identity, _SILENCE_SECONDS
         )
         try:
-            while not self.stop.at_once:
+            while not self.stop.immediate:
                 self._feed(engine, texts)
                 if not engine.in_flight:
                     return
@@ -82,13 +82,13 @@ class LocalSide:
             engine.close()
 
     def _feed(self, engine: AnsweringEngine, texts: Iterator[Text]) -> None:
-        while engine.room and not self.stop.gently:
+        while engine.room and not self.stop.graceful:
             text = self._next(texts)
             if text is None:
                 if self._apart and not engine.in_flight:
                     engine.send(self._apart.popleft())
                 return
-            if text.document.kills:
+            if text.document.crash_count:
                 self._apart.append(text)
             else:
                 engine.send(text)
@@ -99,7 +99,7 @@ class LocalSide:
         text = next(texts, None)
         if text is None:
             return None
-        return DocumentText(PendingDocument(text.id, b"", text.kills), ReadReply(None, text.text))
+        return DocumentText(PendingDocument(text.id, b"", text.crash_count), ReadReply(None, text.text))
 
     def _engine_died(self, death: EngineDeath) -> Iterator[Result]:
         """Documents in work are suspects and go apart; those still in the pipe are as before."""
@@ -110,12 +110,12 @@ class LocalSide:
                 "check the free memory, and the model with `stillroom models verify`",
             )
         for text in death.untouched:
-            (self._apart if text.document.kills else self._waiting).append(text)
+            (self._apart if text.document.crash_count else self._waiting).append(text)
         for text in death.in_work:
             self.record_kill(text.document.id)
-            kills = text.document.kills + 1
-            if kills < MAX_KILLS:
-                self._apart.append(replace(text, document=replace(text.document, kills=kills)))
+            crash_count = text.document.crash_count + 1
+            if crash_count < MAX_CRASHES:
+                self._apart.append(replace(text, document=replace(text.document, crash_count=crash_count)))
                 continue
-            message = f"the engine died {kills} times with this document in work: {death.reason}"
+            message = f"the engine died {crash_count} times with this document in work: {death.reason}"
             yield Result(str(text.document.id), None, error="engine_died", error_message=message)

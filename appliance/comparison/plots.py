@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from appliance.comparison.figures import Figure
-from appliance.text import printable
+from appliance.ground.text import printable
 
 _WIDTH, _LABEL, _VALUE, _ROW, _TOP = 760, 180, 240, 26, 8
 _PLOT = _WIDTH - _LABEL - _VALUE

@@ -23,10 +23,10 @@ from appliance.comparison.folder import (
     read_comparison,
 )
 from appliance.documents.folder import FoundDocument, walk
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings
 from appliance.jobs.batch import choose_model
 from appliance.models.manifest import utc_now, verify_artifact
-from appliance.settings import Settings
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import TASK_FILE, answer_problems, load_task, task_hash
 
@@ -220,7 +220,7 @@ def _gold_row(line: str, where: str, task: "Task") -> tuple[str, Answer]:
             f"{where}: a row needs document and answer", 'write {"document": "a.txt", "answer": {...}} on each line'
         )
     answer: Answer = row["answer"]
-    known = {field.name for field in task.asked}
+    known = {field.name for field in task.output_fields}
     if unknown := sorted(set(answer) - known):
         raise UsageError(f"{where}: {unknown[0]} is not a field of the task", f"known: {', '.join(sorted(known))}")
     # A value that is missing is right where the document has none, whatever the task requires of answers.

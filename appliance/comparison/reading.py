@@ -30,15 +30,15 @@ def read_texts(
     waiting = deque(PendingDocument(document, path, 0) for document, path in writer.unread())
     texts = _Texts(writer, told)
     try:
-        while pool.reading or (waiting and not stop.gently):
-            while waiting and pool.has_room and not stop.gently:
+        while pool.reading or (waiting and not stop.graceful):
+            while waiting and pool.has_room and not stop.graceful:
                 document = waiting.popleft()
                 try:
                     pool.start(document)
                 except DocumentError as error:
                     texts.add(document, ReadReply(None, problem=error.problem, message=error.message))
             for document, reply in pool.arrived(list(wait(pool.connections, timeout=_WAIT_SECONDS))):
-                if reply.problem is Problem.READER_DIED and not document.kills:
+                if reply.problem is Problem.READER_DIED and not document.crash_count:
                     waiting.appendleft(PendingDocument(document.id, document.path, 1))
                 else:
                     texts.add(document, reply)

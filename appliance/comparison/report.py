@@ -17,11 +17,11 @@ from appliance.comparison.plots import SIDE_CLASSES, Axis, Mark, Part, dot_plot,
 from appliance.comparison.style import STYLE
 from appliance.comparison.view import ComparisonView
 from appliance.comparison.wording import cash, number, points, seconds, share, small_duration
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
+from appliance.ground.text import printable
 from appliance.jobs.job import write_whole
 from appliance.quality.judgements import Judgement
 from appliance.tasks.linecode import Value
-from appliance.text import printable
 
 SHOWN_DOCUMENTS = 200
 _VALUE_LETTERS = 300

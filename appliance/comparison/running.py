@@ -16,13 +16,13 @@ from appliance.comparison.local_side import LocalSide, Text
 from appliance.comparison.reading import read_texts
 from appliance.documents.sandbox import ReaderLimits
 from appliance.engines.engine import Result
-from appliance.errors import ApplianceError, Interrupted, NotAllGood
+from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood
+from appliance.ground.settings import Settings
 from appliance.jobs.engine_lock import engine_lock
-from appliance.jobs.job import process_mark
+from appliance.jobs.job import process_identity
 from appliance.jobs.states import State
 from appliance.jobs.stopping import Stop, stopped_by_signals
 from appliance.routing.policy import Caps
-from appliance.settings import Settings
 from appliance.tasks.task import Task, load_task
 
 _GROUP = 64
@@ -60,11 +60,11 @@ def run_comparison(settings: Settings, directory: Path, report: Report, caps: Ca
         task = load_task(directory / TASK_NAME)
         writer = AnswersWriter(directory)
         try:
-            writer.begin(State.RUNNING, process_mark(os.getpid()))
+            writer.begin(State.RUNNING, process_identity(os.getpid()))
             ended = _work(_Run(settings, directory, config, task, writer, stop, report, caps or Caps(), []))
             if ended:
                 raise NotAllGood(f"not all documents were sent: {'; '.join(ended)}", "the same command sends the rest")
-            if stop.gently:
+            if stop.graceful:
                 raise Interrupted("the comparison was stopped", "the same command goes on where it stopped")
             writer.end(State.DONE)
         except (Interrupted, NotAllGood) as error:
@@ -112,12 +112,12 @@ def _work(run: _Run) -> list[str]:
         ReaderLimits(policy=run.settings.sandbox),
     )  # fmt: skip
     for number, side in enumerate(run.config.sides):
-        if run.stop.gently:
+        if run.stop.graceful:
             break
         _answer_side(run, number, side)
     for number in range(1, len(run.config.sides)):
         _record_pairs(run, number)
-    if run.config.keep_text == "none" and not run.stop.gently and not run.ended:
+    if run.config.keep_text == "none" and not run.stop.graceful and not run.ended:
         run.writer.forget_texts()
     return run.ended
 
@@ -161,7 +161,7 @@ def _locally(run: _Run, number: int, texts: Iterator[Text], clock: "_Clock") -> 
 
 
 def _until_stopped(texts: Iterator[Text], stop: Stop) -> Iterator[Text]:
-    return takewhile(lambda _: not stop.gently, texts)
+    return takewhile(lambda _: not stop.graceful, texts)
 
 
 class _Clock:

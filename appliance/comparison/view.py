@@ -25,10 +25,10 @@ from appliance.comparison.folder import (
     read_comparison,
 )
 from appliance.comparison.preparing import CompareRequest, prepare_comparison
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.settings import HOME_VARIABLE, Settings
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice, Judgement, add_judgement, judgements, newest
-from appliance.settings import HOME_VARIABLE, Settings
 from appliance.tasks.task import Task, load_task
 
 LOG_NAME = "run.log"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from appliance.comparison.figures import ComparisonFigures, FieldFigures, Figure, PairFigures, SideFigures
-from appliance.text import human_count, human_duration, printable
+from appliance.ground.text import human_count, human_duration, printable
 
 NAME_CELLS = 20
 _SHOWN_FIELDS = 8

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from appliance.diagnosis import machine, program, state
 from appliance.diagnosis.check import Check, CheckState
-from appliance.errors import ApplianceError
-from appliance.settings import SandboxPolicy, Settings, home_dir, load_settings
+from appliance.ground.errors import ApplianceError
+from appliance.ground.settings import SandboxPolicy, Settings, home_dir, load_settings
 
 
 def examine(quick: bool = False) -> Iterator[Check]:

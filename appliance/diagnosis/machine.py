@@ -4,12 +4,12 @@ import os
 import subprocess
 from pathlib import Path
 
-from appliance.child import ChildDied
 from appliance.diagnosis.check import Check, CheckState, ok
 from appliance.documents.parser_probe import ALLOWED_KINDS, DENIED_KINDS
 from appliance.documents.sandbox import SandboxReport, probe_sandbox
-from appliance.settings import SandboxPolicy
-from appliance.text import human_size
+from appliance.ground.child import ChildDied
+from appliance.ground.settings import SandboxPolicy
+from appliance.ground.text import human_size
 
 _LEAST_MEMORY_BYTES = 2_000_000_000
 _NVIDIA_DIR = Path("/proc/driver/nvidia/gpus")

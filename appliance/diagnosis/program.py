@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from appliance.child import ChildDied
 from appliance.diagnosis.check import Check, CheckState, ok
+from appliance.ground.child import ChildDied
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_SQLITE = (3, 35, 0)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.diagnosis.check import Check, CheckState, ok
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.settings import HOME_VARIABLE, Settings
+from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import verify_artifact
 from appliance.models.store import InstalledModel, Store
 from appliance.routing.egress_log import egress_dir
 from appliance.routing.egress_reading import verify
 from appliance.routing.policy import SYSTEM_DIR, load_policy, policy_path
-from appliance.settings import HOME_VARIABLE, Settings
-from appliance.text import human_count, human_size
 
 _LEAST_FREE_BYTES = 200_000_000
 _LITTLE_FREE_BYTES = 2_000_000_000
@@ -128,8 +128,8 @@ def check_models(settings: Settings, quick: bool) -> Check:
         found = f"{len(problems)} of {human_count(len(models) + len(broken), 'model')} damaged: {'; '.join(problems)}"
         return Check("models", CheckState.FAIL, found, "add these models again with `stillroom models add`")
     active = [model for model in models if model.active]
-    looked = "every file is there with its size" if quick else "every file has its SHA-256"
-    found = f"{human_count(len(models), 'model')}, {looked}; {len(active)} active"
+    snapshot = "every file is there with its size" if quick else "every file has its SHA-256"
+    found = f"{human_count(len(models), 'model')}, {snapshot}; {len(active)} active"
     if unsafe := [model.name for model in active if not model.manifest.ready]:
         return Check(
             "models", CheckState.WARN, f"{found}; active without a READY verdict: {', '.join(unsafe)}",

@@ -28,11 +28,11 @@ from appliance.diagnosis.program import cpu_flags
 from appliance.diagnosis.redaction import redacted_detail, redacted_log
 from appliance.diagnosis.state import egress_state, file_system
 from appliance.engines.frontier_config import frontier_names
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.settings import Settings, home_dir, load_settings
 from appliance.jobs.job import JobConfig, job_dirs, read_config
 from appliance.jobs.ledger import JobSummary, connect, open_readonly
 from appliance.models.store import InstalledModel, Store
-from appliance.settings import Settings, home_dir, load_settings
 
 LEFT_OUT = "[left out]"
 BUNDLE_NAME = "stillroom-support"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.documents.problems import DocumentError, Problem
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 
 _HASH_CHUNK_BYTES = 1 << 20
 

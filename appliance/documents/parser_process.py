@@ -19,7 +19,7 @@ from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.reading import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE, ReadText, read_as
 from appliance.documents.seccomp import libc
 from appliance.documents.sniffing import document_type
-from appliance.settings import SandboxPolicy
+from appliance.ground.settings import SandboxPolicy
 
 READ_ANY, READ_PLAIN, LEVEL, PROBE = b"A", b"P", b"L", b"?"
 """Requests: read whatever it is; read only what code in Python alone can; state the level; try to break out."""

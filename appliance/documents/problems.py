@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 
 class Problem(StrEnum):

@@ -23,7 +23,6 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
-from appliance import child
 from appliance.documents.confinement import (
     ParserLimits,
     level_from_values,
@@ -47,7 +46,8 @@ from appliance.documents.parser_process import (
 from appliance.documents.preloading import preload_readers, preload_text_recognition
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.reading import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE
-from appliance.settings import SandboxPolicy
+from appliance.ground import child
+from appliance.ground.settings import SandboxPolicy
 
 _LEVEL_TRIES = 3
 """Parsers that may die before they say how they are confined."""

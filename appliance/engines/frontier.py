@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from appliance.engines.engine import Request, Result
 from appliance.engines.frontier_config import FrontierConfig, Usage
 from appliance.engines.frontier_reply import FrontierFailure, read_answer, read_reply
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.tasks.chat import CHAT_VERSION, chat_messages, chat_schema
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task, task_hash
@@ -39,7 +39,7 @@ class FrontierRequest(Request):
 
     known: Answer = field(default_factory=dict)
     """The local answer: where to find the values of fields that the policy masks."""
-    asked: tuple[str, ...] = ()
+    field_names: tuple[str, ...] = ()
     """Fields to ask for; all where it is empty."""
 
 
@@ -97,15 +97,15 @@ class Gate(Protocol):
 
 def request_body(config: FrontierConfig, task: Task, request: Request, cleared: Cleared) -> bytes:
     """The bytes of the request: nothing but these leaves, the key apart."""
-    asked = request.asked if isinstance(request, FrontierRequest) else ()
+    field_names = request.field_names if isinstance(request, FrontierRequest) else ()
     choice = config.choice
     values: dict[str, object] = {
         "model": choice.model,
-        "messages": chat_messages(task, cleared.text, asked, bool(cleared.restored_by)),
+        "messages": chat_messages(task, cleared.text, field_names, bool(cleared.restored_by)),
         choice.token_parameter: choice.max_answer_tokens,
     }
     if choice.structured == "json_schema":
-        schema = {"name": task.name, "strict": True, "schema": chat_schema(task, asked)}
+        schema = {"name": task.name, "strict": True, "schema": chat_schema(task, field_names)}
         values["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif choice.structured == "json_object":
         values["response_format"] = {"type": "json_object"}
@@ -279,12 +279,12 @@ class FrontierEngine:
         client = self._open_client()
         request = under_way.request
         record = self._gate.release(request.key, cleared, body, self._ceiling(body))
-        asked = request.asked if isinstance(request, FrontierRequest) else ()
+        field_names = request.field_names if isinstance(request, FrontierRequest) else ()
         outcome, usage = "interrupted", None
         try:
             reply = read_reply(self._config, client.send(body))
             usage = reply.usage
-            answer = self._gate.restore(cleared, read_answer(self._task, asked, self._config.choice, reply))
+            answer = self._gate.restore(cleared, read_answer(self._task, field_names, self._config.choice, reply))
             outcome = "answered"
         except FrontierFailure as failure:
             outcome, usage = failure.name, Usage() if failure.unpaid else failure.usage

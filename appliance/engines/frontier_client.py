@@ -17,8 +17,8 @@ import openai
 
 from appliance.engines.frontier_config import FrontierConfig
 from appliance.engines.frontier_reply import FrontierFailure
-from appliance.errors import UsageError
-from appliance.text import printable
+from appliance.ground.errors import UsageError
+from appliance.ground.text import printable
 
 _PATH = "/chat/completions"
 SENT_HEADERS = ("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
-from appliance.errors import UsageError
-from appliance.settings import CONFIG_NAME, Settings
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import CONFIG_NAME, Settings
 from appliance.tasks.table import Table, nearest
 
 Structured = Literal["json_schema", "json_object", "none"]

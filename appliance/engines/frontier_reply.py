@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.engines.frontier_config import FrontierConfig, ModelChoice, Usage
+from appliance.ground.text import printable
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Field, FieldType, Task
-from appliance.text import printable
 
 _DATED = re.compile(r"[-:@]\d{4}(?:-?\d{2}){0,2}(?:-preview)?|[-:@]\d{3,8}")
 """What may follow a model's name for the dated version that answers for it: `-2024-08-06`, `-0613`, `@20240806`."""
@@ -139,7 +139,7 @@ def _count(value: object) -> int | None:
     return value if good and isinstance(value, int) else None
 
 
-def read_answer(task: Task, asked: Sequence[str], choice: ModelChoice, reply: Reply) -> Answer:
+def read_answer(task: Task, field_names: Sequence[str], choice: ModelChoice, reply: Reply) -> Answer:
     """The answer as the task wants it.
 
     Raises:
@@ -152,7 +152,7 @@ def read_answer(task: Task, asked: Sequence[str], choice: ModelChoice, reply: Re
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FrontierFailure("broken_answer", f"the answer is no JSON: {_shown(text)}", reply.usage) from error
-    fields = [field for field in task.asked if not asked or field.name in asked]
+    fields = [field for field in task.output_fields if not field_names or field.name in field_names]
     if not isinstance(values, dict) or set(values) != {field.name for field in fields}:
         raise FrontierFailure("wrong_schema", f"the answer has another form: {_shown(text)}", reply.usage)
     answer: Answer = {}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.linecode import Answer, Value, decode_value, encode_value, unescape
-from appliance.tasks.prompt import PromptForm, head_segments, join_ids
+from appliance.tasks.prompt import PromptTemplate, head_segments, join_ids
 from appliance.tasks.task import Field, FieldType, Task
 from appliance.tasks.values import find
 
@@ -82,7 +82,7 @@ def _parts(before: str, first: str) -> bool:
 class LineDecoder:
     """Writes one document's answer: the engine feeds the tokens that it returns and asks with the next logits."""
 
-    def __init__(self, task: Task, form: PromptForm, tokenizer: FileTokenizer, document_ids: Sequence[int]) -> None:
+    def __init__(self, task: Task, form: PromptTemplate, tokenizer: FileTokenizer, document_ids: Sequence[int]) -> None:
         self._grammar = _grammar(task, form, tokenizer)
         pieces, line_end = tokenizer.token_bytes, self._grammar.line_end
         document = b"".join(b"\n" if token == line_end else pieces[token] for token in document_ids)
@@ -119,13 +119,13 @@ class LineDecoder:
 
     def choose(self, logits: Logits) -> int:
         """The likeliest token that the grammar allows; logits are (vocab_size,)."""
-        asked, written = self._grammar.fields[len(self._written) - 1], self._written[-1]
+        field, written = self._grammar.fields[len(self._written) - 1], self._written[-1]
         scores = np.asarray(logits[: len(self._grammar.banned)], dtype=np.float64)
         if self._node is not None:
             token, log_probability = self._choose_branch(scores, self._node)
         else:
             scores = np.where(self._grammar.banned, -np.inf, scores)
-            token, log_probability = self._choose_free(scores, asked, written)
+            token, log_probability = self._choose_free(scores, field, written)
         written.log_probability += log_probability
         self._take(token)
         return token
@@ -143,23 +143,23 @@ class LineDecoder:
         best = int(np.argmax(scores[tokens]))
         return tokens[best], float(scores[tokens[best]]) - _log_sum(scores[tokens])
 
-    def _choose_free(self, scores: NDArray[np.float64], asked: Field, written: _Written) -> tuple[int, float]:
+    def _choose_free(self, scores: NDArray[np.float64], field: Field, written: _Written) -> tuple[int, float]:
         total, refused = _log_sum(scores), 0.0
         for token in _by_likelihood(scores):
             share = math.exp(float(scores[token]) - total)
-            if self._allowed(token, asked, written):
+            if self._allowed(token, field, written):
                 # The likelier tokens that cannot stand here are no rivals: the rest shares their probability.
                 return token, min(0.0, math.log(max(share, 1e-300) / max(1.0 - refused, 1e-12)))
             refused += share
         written.given_up = True
         return self._grammar.line_end, math.log(1e-12)
 
-    def _allowed(self, token: int, asked: Field, written: _Written) -> bool:
-        if asked.evidence == "derived":
+    def _allowed(self, token: int, field: Field, written: _Written) -> bool:
+        if field.evidence == "derived":
             return True
-        with_digits = asked.type in _WITH_DIGITS
+        with_digits = field.type in _WITH_DIGITS
         spans = self._spans[not with_digits]
-        *complete, last = _items(written.text, asked.type)
+        *complete, last = _items(written.text, field.type)
         if token == self._grammar.line_end:
             has_form = not with_digits or any(character.isdigit() for character in last)
             return not last.strip() or (has_form and spans.holds(last))
@@ -167,7 +167,7 @@ class LineDecoder:
         if piece == b" " and written.text.endswith(b" "):
             return False  # blanks count as one, so nothing would ever end a row of them
         try:
-            *complete_then, last = _items(written.text + piece, asked.type)
+            *complete_then, last = _items(written.text + piece, field.type)
         except UnicodeDecodeError:
             return False
         finished = complete_then[len(complete) :]
@@ -175,19 +175,21 @@ class LineDecoder:
 
     def _values(self) -> list[Value]:
         values: list[Value] = []
-        for asked, written in zip(self._grammar.fields, self._written, strict=False):
+        for output_field, written in zip(self._grammar.fields, self._written, strict=False):
             line = written.text.decode("utf-8", errors="replace")
-            values.append(None if written.given_up else decode_value(line, asked.type is FieldType.LIST))
+            values.append(None if written.given_up else decode_value(line, output_field.type is FieldType.LIST))
         return values
 
     def answer(self) -> Answer:
         """The values of all fields written so far."""
-        return {asked.name: value for asked, value in zip(self._grammar.fields, self._values(), strict=False)}
+        return {
+            output_field.name: value for output_field, value in zip(self._grammar.fields, self._values(), strict=False)
+        }
 
     def confidence(self) -> dict[str, float]:
         """Per field the probability of the value among those that could stand there, 0 to 1."""
         pairs = zip(self._grammar.fields, self._written, strict=False)
-        return {asked.name: math.exp(max(written.log_probability, -700.0)) for asked, written in pairs}
+        return {output_field.name: math.exp(max(written.log_probability, -700.0)) for output_field, written in pairs}
 
     def raw(self) -> str:
         """What the model wrote, in line code."""
@@ -234,26 +236,26 @@ class _Grammar:
 
 
 @lru_cache(maxsize=8)
-def _grammar(task: Task, form: PromptForm, tokenizer: FileTokenizer) -> _Grammar:
-    question, fields = task.question(), task.asked
+def _grammar(task: Task, form: PromptTemplate, tokenizer: FileTokenizer) -> _Grammar:
+    question, fields = task.question(), task.output_fields
     heads = [join_ids(head_segments(question, form, index), tokenizer.encode) for index in range(len(fields))]
     line_end = tokenizer.encode(form.line, True)[-1]
     pieces = tokenizer.token_bytes
     banned = np.array([not piece or b"\n" in piece or b"\r" in piece for piece in pieces])
     banned[line_end] = False
-    trees = [_tree(asked, tokenizer, line_end) for asked in fields]
+    trees = [_tree(field, tokenizer, line_end) for field in fields]
     return _Grammar(fields, heads, trees, line_end, pieces, banned)
 
 
-def _tree(asked: Field, tokenizer: FileTokenizer, line_end: int) -> Tree | None:
+def _tree(field: Field, tokenizer: FileTokenizer, line_end: int) -> Tree | None:
     """The values of an enum as a tree of token ids, each ended by the line end; None where values are open."""
-    if asked.type is not FieldType.ENUM:
+    if field.type is not FieldType.ENUM:
         return None
     root: Tree = {}
-    for value in asked.values:
+    for value in field.values:
         node = root
         for token in (*tokenizer.encode(" " + encode_value(value), False), line_end):
             node = node.setdefault(token, {})
-    if not asked.required:
+    if not field.required:
         root[line_end] = {}
     return root

@@ -16,7 +16,7 @@ from appliance.engines.engine import Request, Result
 from appliance.engines.lines import LineDecoder
 from appliance.engines.onnx_session import open_session
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_session import open_session
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.quality.calibration import read_calibration, softmax
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 _PARTS = {
     "model": {7: "graph", 20: "training", 25: "function"},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from appliance.engines.engine import Engine
 from appliance.engines.windows import WindowedEngine, can_window
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.tasks.task import Task
 
 LLAMA_SLOTS = 8

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from appliance.engines.engine import Engine, Request, Result
 from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.task import Field, FieldType, Long, Task, TaskKind
+from appliance.tasks.task import Field, FieldType, LongDocumentPolicy, Task, TaskKind
 from appliance.tasks.values import evidence
 
 TOO_LONG = "too_long"
@@ -48,7 +48,7 @@ class _Reading:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _PendingWindow:
     """A window that the engine has, or will have."""
 
     reading: _Reading
@@ -58,7 +58,7 @@ class _Asked:
 
 def can_window(task: Task) -> bool:
     """Whether answers to windows of a document can be made one: not where the answer is a text."""
-    return task.input.long is not Long.REFUSE and task.kind is not TaskKind.GENERATE
+    return task.input.long is not LongDocumentPolicy.REFUSE and task.kind is not TaskKind.GENERATE
 
 
 class WindowedEngine:
@@ -75,7 +75,7 @@ class WindowedEngine:
         self._engine, self._task, self._working = engine, task, working
         self._texts: dict[str, Request] = {}
         """What the engine has of whole documents."""
-        self._asked: dict[str, _Asked] = {}
+        self._pending: dict[str, _PendingWindow] = {}
         self._waiting: deque[str] = deque()
         """Keys of windows that the engine has not taken yet."""
         self._numbered = 0
@@ -85,8 +85,8 @@ class WindowedEngine:
         source = iter(requests)
         while True:
             for result in self._engine.answer(self._feed(source)):
-                if result.key in self._asked:
-                    yield from self._window_arrived(self._asked.pop(result.key), result)
+                if result.key in self._pending:
+                    yield from self._window_arrived(self._pending.pop(result.key), result)
                 else:
                     yield from self._whole_arrived(self._texts.pop(result.key), result)
             if not self._waiting:
@@ -101,8 +101,8 @@ class WindowedEngine:
         while True:
             if self._waiting:
                 key = self._waiting.popleft()
-                asked = self._asked[key]
-                yield Request(key, asked.reading.request.text[asked.start : asked.end])
+                window = self._pending[key]
+                yield Request(key, window.reading.request.text[window.start : window.end])
                 continue
             request = next(source, None)
             if request is None:
@@ -124,7 +124,7 @@ class WindowedEngine:
         self._ask(_Reading(request, result), spans)
 
     def _spans(self, text: str, size: int) -> list[tuple[int, int]]:
-        return cut(text, size, size // _OVERLAP_SHARE if self._task.input.long is Long.WINDOW else 0)
+        return cut(text, size, size // _OVERLAP_SHARE if self._task.input.long is LongDocumentPolicy.WINDOW else 0)
 
     def _window_characters(self, characters: int, prompt_tokens: int) -> int:
         """How long a window may be, by what the whole text took; less than the whole in any case."""
@@ -138,30 +138,30 @@ class WindowedEngine:
         for start, end in spans:
             key = f"{_WINDOW_KEY} {self._numbered}"
             self._numbered += 1
-            self._asked[key] = _Asked(reading, start, end)
+            self._pending[key] = _PendingWindow(reading, start, end)
             self._waiting.append(key)
         reading.waiting += len(spans)
 
-    def _window_arrived(self, asked: _Asked, result: Result) -> Iterator[Result]:
+    def _window_arrived(self, window: _PendingWindow, result: Result) -> Iterator[Result]:
         self._working()
-        reading, length = asked.reading, asked.end - asked.start
+        reading, length = window.reading, window.end - window.start
         reading.waiting -= 1
         if result.error == TOO_LONG and length > LEAST_CHARACTERS and reading.failed is None:
-            spans = self._spans(reading.request.text[asked.start : asked.end], length * 2 // 3)
-            self._ask(reading, [(asked.start + start, asked.start + end) for start, end in spans])
+            spans = self._spans(reading.request.text[window.start : window.end], length * 2 // 3)
+            self._ask(reading, [(window.start + start, window.start + end) for start, end in spans])
         elif result.error is not None and reading.failed is None:
             reading.failed = result
             self._forget_waiting(reading)
-        reading.answered.append(Window(asked.start, asked.end, result))
+        reading.answered.append(Window(window.start, window.end, result))
         if not reading.waiting:
             yield self._joined(reading)
 
     def _forget_waiting(self, reading: _Reading) -> None:
         """A document with one window that has no answer has none; what the engine has still comes back."""
-        gone = [key for key in self._waiting if self._asked[key].reading is reading]
+        gone = [key for key in self._waiting if self._pending[key].reading is reading]
         for key in gone:
             self._waiting.remove(key)
-            del self._asked[key]
+            del self._pending[key]
         reading.waiting -= len(gone)
 
     def _joined(self, reading: _Reading) -> Result:
@@ -227,32 +227,32 @@ def join(task: Task, text: str, windows: list[Window]) -> Result:
     window. With `long = "split"` a list has the entries of all parts, each once.
     """
     if task.kind is TaskKind.CLASSIFY:
-        return _most_voted(task.asked[0], windows)
+        return _most_voted(task.output_fields[0], windows)
     answer: Answer = {}
     confidence: dict[str, float] = {}
     found_from: dict[str, int] = {}
-    for asked in task.asked:
-        told = [(window, (window.result.answer or {}).get(asked.name)) for window in windows]
+    for field_ in task.output_fields:
+        told = [(window, (window.result.answer or {}).get(field_.name)) for window in windows]
         valued = [(window, value) for window, value in told if value]
-        if task.input.long is Long.SPLIT and asked.type is FieldType.LIST and valued:
-            answer[asked.name] = _entries(value for _, value in valued)
+        if task.input.long is LongDocumentPolicy.SPLIT and field_.type is FieldType.LIST and valued:
+            answer[field_.name] = _entries(value for _, value in valued)
             chosen = [window for window, _ in valued]
         elif valued:
-            window, answer[asked.name] = max(valued, key=lambda pair: _rank(asked, text, *pair))
-            found_from[asked.name] = window.start
+            window, answer[field_.name] = max(valued, key=lambda pair: _rank(field_, text, *pair))
+            found_from[field_.name] = window.start
             chosen = [window]
         else:
-            answer[asked.name], chosen = None, windows
-        known = [sure for window in chosen if (sure := window.result.confidence.get(asked.name)) is not None]
+            answer[field_.name], chosen = None, windows
+        known = [sure for window in chosen if (sure := window.result.confidence.get(field_.name)) is not None]
         if known:
-            confidence[asked.name] = min(known)
+            confidence[field_.name] = min(known)
     return Result("", answer, confidence, found_from=found_from)
 
 
-def _rank(asked: Field, text: str, window: Window, value: Value) -> tuple[bool, float]:
+def _rank(field_: Field, text: str, window: Window, value: Value) -> tuple[bool, float]:
     """What makes a value better; `max` takes the first of equal ones."""
-    stands = asked.evidence == "derived" or evidence(asked, value, text[window.start : window.end]) is not None
-    return stands, window.result.confidence.get(asked.name, 0.0)
+    stands = field_.evidence == "derived" or evidence(field_, value, text[window.start : window.end]) is not None
+    return stands, window.result.confidence.get(field_.name, 0.0)
 
 
 def _entries(values: Iterable[Value]) -> list[str]:
@@ -261,13 +261,13 @@ def _entries(values: Iterable[Value]) -> list[str]:
     return list(dict.fromkeys(entries))
 
 
-def _most_voted(asked: Field, windows: list[Window]) -> Result:
+def _most_voted(field_: Field, windows: list[Window]) -> Result:
     """The label with the largest mean confidence, longer windows counting more; of equal ones the first."""
     sums: dict[str, float] = {}
     for window in windows:
-        label = str((window.result.answer or {})[asked.name])
-        sure = window.result.confidence.get(asked.name, 0.0)
+        label = str((window.result.answer or {})[field_.name])
+        sure = window.result.confidence.get(field_.name, 0.0)
         sums[label] = sums.get(label, 0.0) + sure * (window.end - window.start)
     best = max(sums, key=lambda label: sums[label])
     whole = sum(window.end - window.start for window in windows)
-    return Result("", {asked.name: best}, {asked.name: sums[best] / whole})
+    return Result("", {field_.name: best}, {field_.name: sums[best] / whole})

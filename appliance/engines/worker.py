@@ -13,9 +13,9 @@ from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from appliance import child
 from appliance.engines.engine import Engine, Request, Result
-from appliance.errors import ApplianceError
+from appliance.ground import child
+from appliance.ground.errors import ApplianceError
 
 TARGET = "appliance.engines.worker:serve_engine"
 

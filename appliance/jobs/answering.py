@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from appliance import child
 from appliance.documents.sandbox import ReadReply
 from appliance.engines.engine import Result
 from appliance.engines.worker import result_from_message
-from appliance.errors import ApplianceError
+from appliance.ground import child
+from appliance.ground.errors import ApplianceError
 from appliance.jobs.ledger_writer import PendingDocument
 
 SENT_AHEAD = 16
@@ -80,7 +80,7 @@ class AnsweringEngine:
         As many are on their way as it answers in a second, so that it never waits for the next ones, and whoever stops
         the run does not wait long for it.
         """
-        if self._sent and next(iter(self._sent.values())).document.kills:
+        if self._sent and next(iter(self._sent.values())).document.crash_count:
             return False
         if len(self._sent) < SENT_AHEAD:
             return True

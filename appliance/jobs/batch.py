@@ -10,7 +10,9 @@ from pathlib import Path
 
 from appliance.documents.folder import document_name
 from appliance.documents.sandbox import ReaderLimits
-from appliance.errors import ApplianceError, Interrupted, UsageError
+from appliance.ground.errors import ApplianceError, Interrupted, UsageError
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.jobs.engine_lock import engine_lock
 from appliance.jobs.fallback import fallback_config, open_fallback
 from appliance.jobs.intake import take_in
@@ -21,7 +23,7 @@ from appliance.jobs.job import (
     finish_removals,
     job_folder,
     job_id,
-    process_mark,
+    process_identity,
     read_config,
     task_path,
     write_job,
@@ -37,9 +39,7 @@ from appliance.jobs.stopping import Stop, stopped_by_signals
 from appliance.models.manifest import Manifest, read_manifest, verify_artifact
 from appliance.models.store import Store
 from appliance.routing.policy import Caps
-from appliance.settings import Settings
-from appliance.tasks.task import Long, Task, TaskKind, load_task, task_hash
-from appliance.text import human_count
+from appliance.tasks.task import LongDocumentPolicy, Task, TaskKind, load_task, task_hash
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class BatchOutcome:
     seconds: float
     for_review: int = 0
     """Documents whose answer a person must look at."""
-    kept_back: int = 0
+    fallback_unanswered: int = 0
     """Those of them that the fallback did not answer; `retry` asks it again."""
 
 
@@ -177,7 +177,7 @@ def plan(settings: Settings, request: BatchRequest) -> Plan:
 
 
 def _refuse_parts_of_texts(task: Task) -> None:
-    if task.kind is TaskKind.GENERATE and task.input.long is not Long.REFUSE:
+    if task.kind is TaskKind.GENERATE and task.input.long is not LongDocumentPolicy.REFUSE:
         raise UsageError(
             f"task {task.name} wants long documents read in parts, and texts that are generated cannot be made one",
             'say `long = "refuse"` under [input] and distil again for the changed task',
@@ -259,7 +259,7 @@ def _run_held(settings: Settings, lock: JobLock, config: JobConfig, report: Call
             new_documents, output_path = _run_in_ledger(settings, work, stop, report)
         summary = ledger.reader.summary()
         for_review = ledger.reader.for_review()
-        kept_back = ledger.reader.kept_back() if config.fallback is not None else 0
+        fallback_unanswered = ledger.reader.fallback_unanswered() if config.fallback is not None else 0
     except BaseException as error:
         with contextlib.suppress(ApplianceError):  # The first error is the one to show.
             ledger.close()
@@ -274,7 +274,7 @@ def _run_held(settings: Settings, lock: JobLock, config: JobConfig, report: Call
             f"`stillroom jobs resume {config.id}` goes on where it stopped",
         )
     seconds = time.monotonic() - started
-    return BatchOutcome(summary, output_path, new_documents, seconds, for_review, kept_back)
+    return BatchOutcome(summary, output_path, new_documents, seconds, for_review, fallback_unanswered)
 
 
 def open_ledger(directory: Path | None, config: JobConfig, task: Task) -> Ledger:
@@ -292,7 +292,7 @@ def export_rows(directory: Path, out_dir: Path, output_format: OutputFormat) -> 
     """Writes the rows that the job has so far; gives the file's path."""
     task = load_task(task_path(directory))
     with open_readonly(directory) as reader, contextlib.closing(reader.rows()) as rows:
-        return write_rows(rows, task.asked, out_dir, output_format)
+        return write_rows(rows, task.output_fields, out_dir, output_format)
 
 
 def _run_in_ledger(
@@ -301,14 +301,14 @@ def _run_in_ledger(
     """How many documents got their row, and where all rows are; None where the run was stopped before."""
     ledger = work.ledger
     new_documents = 0
-    ledger.begin_run(State.QUEUED, process_mark(os.getpid()))
+    ledger.begin_run(State.QUEUED, process_identity(os.getpid()))
     try:
         listing = take_in(work.config, ledger, stop)
         work = replace(work, last=listing.last)
-        if ledger.pending(b"", 1, work.last) and not stop.gently:
+        if ledger.pending(b"", 1, work.last) and not stop.graceful:
             with engine_lock(settings, stop) as taken:
                 new_documents = _run_supervisor(settings, work, stop, report) if taken else 0
-        if stop.gently and (not listing.complete or ledger.pending(b"", 1, work.last)):
+        if stop.graceful and (not listing.complete or ledger.pending(b"", 1, work.last)):
             ledger.end_run(stop.state)
             return new_documents, None
         # Only when the rows are out the job is done: a kill before that leaves one that resumes.
@@ -336,7 +336,7 @@ def _left(ledger: Ledger, work: Work) -> str:
 
 def _run_supervisor(settings: Settings, work: Work, stop: Stop, report: Callable[[Report], None]) -> int:
     """Answers what has no row yet; gives how many documents got theirs."""
-    work.ledger.begin_run(State.RUNNING, process_mark(os.getpid()))
+    work.ledger.begin_run(State.RUNNING, process_identity(os.getpid()))
     total, before = work.ledger.counts()
     total -= work.ledger.beyond(work.last)
     if work.config.fallback is not None:
@@ -344,7 +344,7 @@ def _run_supervisor(settings: Settings, work: Work, stop: Stop, report: Callable
         work = replace(work, fallback=fallback)
     limits = RunLimits(settings.threads, reader_limits=ReaderLimits(policy=settings.sandbox))
     supervisor = Supervisor(work, limits, stop)
-    supervisor.run(lambda progress: report(Report(total, before, progress, stop.gently)))
+    supervisor.run(lambda progress: report(Report(total, before, progress, stop.graceful)))
     return supervisor.finished
 
 

@@ -10,7 +10,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.settings import Settings
 from appliance.jobs.batch import BatchRequest, open_ledger, plan, refuse_own_files_as_documents
 from appliance.jobs.detached import refuse_running, start_and_wait
 from appliance.jobs.fallback import capped, check_same
@@ -31,7 +32,6 @@ from appliance.jobs.ledger import open_readonly
 from appliance.jobs.locks import Purpose, clear_request, lock_holder, request_stop, take_lock
 from appliance.jobs.states import State
 from appliance.routing.policy import Caps
-from appliance.settings import Settings
 from appliance.tasks.task import load_task
 
 _LOOK_SECONDS = 0.05
@@ -74,11 +74,11 @@ def retry_failed(settings: Settings, identifier: str, caps: Caps | None = None) 
             config = _with_caps(config, caps)
         ledger = open_ledger(directory, config, task)
         try:
-            if config.fallback is not None and ledger.reader.kept_back():
+            if config.fallback is not None and ledger.reader.fallback_unanswered():
                 # Before the rows go: a fallback that is refused would leave their documents without any.
                 check_same(settings, config.fallback, task)
             write_job(directory, config, task_path(directory).read_bytes())
-            return ledger.retry(kept_back=config.fallback is not None)
+            return ledger.retry(fallback_unanswered=config.fallback is not None)
         finally:
             ledger.close()
 

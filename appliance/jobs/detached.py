@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from appliance.errors import ApplianceError, ResourceError
-from appliance.jobs.job import process_mark
+from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.settings import HOME_VARIABLE, THREADS_VARIABLE, Settings
+from appliance.jobs.job import process_identity
 from appliance.jobs.ledger import open_readonly
 from appliance.jobs.locks import Purpose, lock_holder
 from appliance.jobs.states import State
-from appliance.settings import HOME_VARIABLE, THREADS_VARIABLE, Settings
 
 LOG_NAME = "run.log"
 _LOG_BYTES = 1 << 20
@@ -51,13 +51,13 @@ def start_and_wait(settings: Settings, directory: Path, arguments: list[str]) ->
     log = log_path(directory)
     told_before = _prepare_log(log)
     pid = _launch(settings, log, arguments)
-    mark = process_mark(pid)
+    mark = process_identity(pid)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         holder = lock_holder(directory)
         if holder is not None and holder.pid == pid:
             return
-        if not mark or process_mark(pid) != mark:
+        if not mark or process_identity(pid) != mark:
             _refuse_failed(directory, log, told_before)
             return
         time.sleep(_LOOK_SECONDS)

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
+from appliance.ground.settings import Settings
 from appliance.jobs.stopping import Stop
-from appliance.settings import Settings
 
 _WAIT_SECONDS = 0.2
 
@@ -19,7 +19,7 @@ def engine_lock(settings: Settings, stop: Stop) -> Iterator[bool]:
     descriptor = open_engine_lock(settings)
     try:
         taken = False
-        while not taken and not stop.gently:
+        while not taken and not stop.graceful:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 taken = True

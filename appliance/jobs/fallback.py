@@ -6,13 +6,13 @@ from multiprocessing.connection import Connection
 
 from appliance.engines.engine import Result
 from appliance.engines.frontier import FrontierRequest
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings
 from appliance.jobs.answering import DocumentText
 from appliance.jobs.job import FallbackConfig
 from appliance.jobs.rows import Route, Row
 from appliance.routing.cascade import FallbackLane, Merged, escalation, merge
 from appliance.routing.policy import Caps
-from appliance.settings import Settings
 from appliance.tasks.task import Task
 
 LANE_DOCUMENTS = 64

@@ -10,9 +10,9 @@ import os
 import time
 from typing import Any
 
+from appliance.ground.part_files import part_of
+from appliance.ground.settings import Settings
 from appliance.jobs.job import LEDGER_NAME
-from appliance.jobs.whole_files import part_of
-from appliance.settings import Settings
 
 INDEX_NAME = "jobs.index.json"
 _VERSION = 1

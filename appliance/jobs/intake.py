@@ -35,7 +35,7 @@ def take_in(config: JobConfig, ledger: Ledger, stop: Stop) -> Listing:
     found = chosen_documents(config)
     last = b"" if config.limit else None
     while batch := list(islice(found, _BATCH)):
-        if stop.gently:
+        if stop.graceful:
             return Listing(complete=False)
         if config.limit:
             last = batch[-1].path

@@ -10,8 +10,8 @@ import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
-from appliance.errors import ApplianceError, ResourceError, UsageError
-from appliance.settings import Settings
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.settings import Settings
 
 JOB_VERSION = 1
 DEFAULT_WORKERS = 2
@@ -240,7 +240,7 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def process_mark(pid: int) -> str:
+def process_identity(pid: int) -> str:
     """Names one process for good: pid, start time and boot, as pids are used again; empty if it is gone."""
     try:
         # A program's name in there may be any bytes.

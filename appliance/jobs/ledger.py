@@ -24,12 +24,12 @@ from types import TracebackType
 from typing import Any
 
 from appliance.documents.folder import document_name
-from appliance.errors import ApplianceError, ResourceError
+from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.settings import Settings
 from appliance.jobs.index import JobIndex, Signature, ledger_signature
-from appliance.jobs.job import LEDGER_NAME, job_dirs, process_mark
+from appliance.jobs.job import LEDGER_NAME, job_dirs, process_identity
 from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import State
-from appliance.settings import Settings
 
 LEDGER_VERSION = 2
 _FOR_REVIEW = """FROM rows JOIN documents ON documents.id = rows.document
@@ -181,7 +181,7 @@ class LedgerReader:
         (count,) = self._connection.execute(f"SELECT count(*) {_FOR_REVIEW}").fetchone()
         return int(count)
 
-    def kept_back(self) -> int:
+    def fallback_unanswered(self) -> int:
         """How many of those are so because the fallback did not answer; only of a job with a fallback."""
         (count,) = self._connection.execute(f"SELECT count(*) FROM ({KEPT_BACK})").fetchone()
         return int(count)
@@ -345,7 +345,7 @@ def _summary(values: dict[str, Any]) -> JobSummary:
 
 def _is_alive(supervisor: str) -> bool:
     pid = supervisor.partition(" ")[0]
-    return pid.isdigit() and process_mark(int(pid)) == supervisor
+    return pid.isdigit() and process_identity(int(pid)) == supervisor
 
 
 def database_error(directory: Path, error: sqlite3.Error) -> ApplianceError:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.documents.folder import FoundDocument, document_name
-from appliance.errors import ApplianceError, ResourceError
+from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.text import human_count
 from appliance.jobs.job import LEDGER_NAME
 from appliance.jobs.ledger import KEPT_BACK, LEDGER_VERSION, LedgerReader, database_error
 from appliance.jobs.rows import Row
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
-from appliance.text import human_count
 
 _SCHEMA = """
 CREATE TABLE job (
@@ -61,7 +61,7 @@ class PendingDocument:
 
     id: int
     path: bytes
-    kills: int
+    crash_count: int
     """How many children died with this document in work."""
     size_bytes: int = 0
     modified_ns: int = 0
@@ -211,7 +211,7 @@ class Ledger:
             self._set_facts(changed.id, changed.found)
             self._event("changed", changed.id, "the file changed; its row is superseded")
 
-    def retry(self, kept_back: bool = False) -> int:
+    def retry(self, fallback_unanswered: bool = False) -> int:
         """Queues failed and quarantined documents again; gives how many.
 
         Args:
@@ -221,7 +221,7 @@ class Ledger:
             found = self._connection.execute(
                 "SELECT id FROM documents WHERE state IN (?, ?)", (State.FAILED, State.QUARANTINED)
             ).fetchall()
-            if kept_back:
+            if fallback_unanswered:
                 found += self._connection.execute(KEPT_BACK).fetchall()
             for (document,) in found:
                 self._queue_again(document)

@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 
-from appliance.errors import ResourceError, UsageError
-from appliance.jobs.job import process_mark, write_whole
+from appliance.ground.errors import ResourceError, UsageError
+from appliance.jobs.job import process_identity, write_whole
 from appliance.jobs.states import State
 
 _LOCK_NAME = "lock"
@@ -83,7 +83,7 @@ def take_lock(directory: Path, purpose: Purpose) -> JobLock:
         UsageError: The job was removed.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    mark = process_mark(os.getpid())
+    mark = process_identity(os.getpid())
     while True:
         descriptor = _open(directory)
         try:
@@ -121,7 +121,7 @@ def lock_holder(directory: Path) -> Holder | None:
     try:
         values = json.loads((directory / _LOCK_NAME).read_bytes())
         holder = Holder(Purpose(values["purpose"]), str(values["mark"]), str(values["token"]))
-        return holder if process_mark(holder.pid) == holder.mark else None
+        return holder if process_identity(holder.pid) == holder.mark else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from appliance.documents.folder import document_name, hash_descriptor, open_document, walk
 from appliance.documents.problems import DocumentError
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
 from appliance.jobs.batch import refuse_among_documents
 from appliance.jobs.job import JobConfig, read_config, task_path, write_whole
 from appliance.jobs.ledger import FinishedDocument, JobSummary, LedgerReader, open_readonly
@@ -163,8 +163,8 @@ def merge_jobs(
         refuse_among_documents("output", out_dir, str(folder.resolve()))
         _check_documents(ledgers, folder, first.config.limit, findings)
         findings.refuse()
-        asked = load_task(task_path(first.directory)).asked
-        paths = tuple(write_rows(_rows(ledgers), asked, out_dir, choice) for choice in dict.fromkeys(formats))
+        output_fields = load_task(task_path(first.directory)).output_fields
+        paths = tuple(write_rows(_rows(ledgers), output_fields, out_dir, choice) for choice in dict.fromkeys(formats))
         summaries = [ledger.reader.summary() for ledger in ledgers]
         documents = sum(summary.total for summary in summaries)
         failed = sum(summary.failed for summary in summaries)

@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from appliance.errors import ResourceError
-from appliance.extras import require_extra
+from appliance.ground.errors import ResourceError
+from appliance.ground.extras import require_extra
+from appliance.ground.part_files import part_of
 from appliance.jobs.rows import Row, column_name
-from appliance.jobs.whole_files import part_of
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field
 
@@ -41,7 +41,7 @@ def require_format(output_format: OutputFormat) -> None:
         require_extra("parquet")
 
 
-def write_rows(rows: Iterable[Row], asked: Sequence[Field], out_dir: Path, output_format: OutputFormat) -> Path:
+def write_rows(rows: Iterable[Row], output_fields: Sequence[Field], out_dir: Path, output_format: OutputFormat) -> Path:
     """Writes `rows.jsonl`, `rows.csv` or `rows.parquet` into the folder; gives its path.
 
     Raises:
@@ -52,7 +52,7 @@ def write_rows(rows: Iterable[Row], asked: Sequence[Field], out_dir: Path, outpu
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         with part_of(target) as file:
-            _write(rows, asked, file, output_format)
+            _write(rows, output_fields, file, output_format)
     except OSError as error:
         raise ResourceError(
             f"cannot write {target}: {error.strerror or error}",
@@ -68,13 +68,13 @@ def neutral_cell(text: str) -> str:
     return text
 
 
-def _write(rows: Iterable[Row], asked: Sequence[Field], file: BinaryIO, output_format: OutputFormat) -> None:
+def _write(rows: Iterable[Row], output_fields: Sequence[Field], file: BinaryIO, output_format: OutputFormat) -> None:
     if output_format is OutputFormat.PARQUET:
         from appliance.jobs.parquet import write_parquet
 
-        write_parquet(rows, asked, file)
+        write_parquet(rows, output_fields, file)
         return
-    names = [field.name for field in asked]
+    names = [field.name for field in output_fields]
     lines = _csv_lines(rows, names) if output_format is OutputFormat.CSV else _json_lines(rows)
     file.writelines(line.encode() for line in lines)
 

@@ -11,7 +11,7 @@ _GROUP = 10_000
 _BEFORE_FIELDS = 4
 
 
-def write_parquet(rows: Iterable[Row], asked: Sequence[Field], file: BinaryIO) -> None:
+def write_parquet(rows: Iterable[Row], output_fields: Sequence[Field], file: BinaryIO) -> None:
     """Writes the rows; values stay text as the model wrote them, as in the other formats.
 
     A field called `total` has the columns `total`, `total confidence` and `total evidence`. A field that is called like
@@ -20,16 +20,16 @@ def write_parquet(rows: Iterable[Row], asked: Sequence[Field], file: BinaryIO) -
     import pyarrow
     from pyarrow import parquet
 
-    schema = _schema(asked)
+    schema = _schema(output_fields)
     source = iter(rows)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while group := list(islice(source, _GROUP)):
-            columns = zip(*(_values(row, asked) for row in group), strict=True)
+            columns = zip(*(_values(row, output_fields) for row in group), strict=True)
             arrays = [pyarrow.array(column, type=kind) for column, kind in zip(columns, schema.types, strict=True)]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
-def _schema(asked: Sequence[Field]) -> Any:
+def _schema(output_fields: Sequence[Field]) -> Any:
     import pyarrow
 
     kinds = {
@@ -39,17 +39,17 @@ def _schema(asked: Sequence[Field]) -> Any:
     }  # fmt: skip
     columns = [(name, kinds.get(name, pyarrow.string())) for name in ROW_COLUMNS]
     fields = []
-    for field in asked:
+    for field in output_fields:
         name = column_name(field.name)
         kind = pyarrow.list_(pyarrow.string()) if field.type is FieldType.LIST else pyarrow.string()
         fields += [(name, kind), (f"{name} confidence", pyarrow.float64()), (f"{name} evidence", pyarrow.int64())]
     return pyarrow.schema([*columns[:_BEFORE_FIELDS], *fields, *columns[_BEFORE_FIELDS:]])
 
 
-def _values(row: Row, asked: Sequence[Field]) -> list[object]:
+def _values(row: Row, output_fields: Sequence[Field]) -> list[object]:
     plain: list[object] = [getattr(row, name) for name in ROW_COLUMNS]
     found: list[object] = []
-    for field in asked:
+    for field in output_fields:
         value = (row.fields or {}).get(field.name)
         if field.type is FieldType.LIST and isinstance(value, str):
             value = [value]

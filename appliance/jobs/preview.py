@@ -12,7 +12,8 @@ from pathlib import Path
 from appliance.documents.folder import FoundDocument, open_document, walk
 from appliance.documents.problems import DocumentError
 from appliance.documents.sandbox import ReaderLimits
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.settings import Settings
 from appliance.jobs.batch import BatchRequest, open_ledger, plan
 from appliance.jobs.engine_lock import open_engine_lock
 from appliance.jobs.intake import chosen_documents
@@ -20,7 +21,6 @@ from appliance.jobs.rows import Row
 from appliance.jobs.runner import RunLimits, Supervisor, Work
 from appliance.jobs.stopping import Stop
 from appliance.models.manifest import verify_artifact
-from appliance.settings import Settings
 
 UNKNOWN_TYPE = "other"
 _SAMPLE = 2000

@@ -7,10 +7,10 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from appliance.child import ChildDied
 from appliance.documents.folder import document_facts
 from appliance.documents.sandbox import Reader, ReaderLimits, ReadReply
-from appliance.errors import ResourceError
+from appliance.ground.child import ChildDied
+from appliance.ground.errors import ResourceError
 from appliance.jobs.ledger_writer import PendingDocument
 
 _YOUNG = 2000
@@ -72,7 +72,7 @@ class ReaderPool:
             reader.close()
 
 
-class Rest(StrEnum):
+class FileStability(StrEnum):
     """Whether a file is at rest."""
 
     SETTLED = "settled"
@@ -82,7 +82,7 @@ class Rest(StrEnum):
     """It is not as it was when the folder was listed: somebody is writing it."""
 
 
-class Settling:
+class StabilityTracker:
     """Files that changed a moment ago, until each has been looked at twice."""
 
     def __init__(self, folder: Path, settle_seconds: float) -> None:
@@ -99,17 +99,17 @@ class Settling:
         """Whether so many wait that no more should come: a fresh copy of a million files is young as a whole."""
         return len(self._young) >= _YOUNG
 
-    def look(self, document: PendingDocument, second: bool = False) -> Rest:
+    def look(self, document: PendingDocument, second: bool = False) -> FileStability:
         """Whether the file may be read now; a young one is kept for a second look."""
         if self.changed(document):
-            return Rest.CHANGED
+            return FileStability.CHANGED
         age_seconds = (time.time_ns() - document.modified_ns) / 1e9
         if second or document.path.endswith(b"/") or age_seconds >= self._settle_seconds:
-            return Rest.SETTLED
+            return FileStability.SETTLED
         # A time in the future says nothing about the age: then the second look is the whole time away.
         left = self._settle_seconds - max(0.0, age_seconds)
         self._young.append((time.monotonic() + left, document))
-        return Rest.YOUNG
+        return FileStability.YOUNG
 
     def changed(self, document: PendingDocument) -> bool:
         """Whether the file is not as it was when the folder was listed; one that is gone, or no file, is not."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import LedgerReader, open_readonly
 from appliance.jobs.rows import Row
@@ -55,7 +55,7 @@ class Correction:
 
 
 def current_user() -> str:
-    """Who this process belongs to, as the system says; the environment is not asked."""
+    """Who this process belongs to, as the system says; the environment is not output_field."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -75,12 +75,12 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
         ResourceError: The correction cannot be written.
     """
     task = load_task(task_path(directory))
-    asked = _asked(task, field)
+    output_field = _output_field(task, field)
     with open_readonly(directory) as reader:
         document, row = _row(reader, document)
-    cleaned = _cleaned(asked, value)
-    if cleaned is not None and (problems := answer_problems(_only(task, asked), {field: cleaned})):
-        raise UsageError(f"{document}: {problems[0]}", _values_hint(asked))
+    cleaned = _cleaned(output_field, value)
+    if cleaned is not None and (problems := answer_problems(_only(task, output_field), {field: cleaned})):
+        raise UsageError(f"{document}: {problems[0]}", _values_hint(output_field))
     original = (row.fields or {}).get(field)
     kept = Correction(document, row.sha256 or "", field, original, cleaned, user or current_user(), time.time())
     with _writing(directory) as connection:
@@ -127,7 +127,7 @@ def corrected_records(directory: Path) -> Iterator[dict[str, object]]:
     by_document: dict[str, list[Correction]] = {}
     for found in read_corrections(directory):
         by_document.setdefault(found.document, []).append(found)
-    names = [asked.name for asked in load_task(task_path(directory)).asked]
+    names = [each.name for each in load_task(task_path(directory)).output_fields]
     with open_readonly(directory) as reader:
         for document in sorted(by_document):
             entry = reader.document(document)
@@ -174,30 +174,30 @@ def typed_value(value: Value) -> str:
     return value or ""
 
 
-def _asked(task: Task, field: str) -> Field:
-    for asked in task.asked:
-        if asked.name == field:
-            return asked
+def _output_field(task: Task, field: str) -> Field:
+    for output_field in task.output_fields:
+        if output_field.name == field:
+            return output_field
     raise UsageError(
-        f"the task {task.name} has no field {field}", "its fields: " + ", ".join(a.name for a in task.asked)
+        f"the task {task.name} has no field {field}", "its fields: " + ", ".join(a.name for a in task.output_fields)
     )
 
 
-def _only(task: Task, asked: Field) -> Task:
+def _only(task: Task, output_field: Field) -> Task:
     """The task as if it asked for this field only, so that the others are not missed."""
-    return replace(task, fields=(asked,)) if task.fields else task
+    return replace(task, fields=(output_field,)) if task.fields else task
 
 
-def _values_hint(asked: Field) -> str:
-    return "its values: " + ", ".join(asked.values[:20]) if asked.values else ""
+def _values_hint(output_field: Field) -> str:
+    return "its values: " + ", ".join(output_field.values[:20]) if output_field.values else ""
 
 
-def _cleaned(asked: Field, value: Value) -> Value:
-    if asked.type is FieldType.LIST:
+def _cleaned(output_field: Field, value: Value) -> Value:
+    if output_field.type is FieldType.LIST:
         entries = [value] if isinstance(value, str) else value or []
         return [entry.strip() for entry in entries if entry.strip()] or None
     if isinstance(value, list):
-        raise UsageError(f"{asked.name} is no list", "give one value")
+        raise UsageError(f"{output_field.name} is no list", "give one value")
     return (value or "").strip() or None
 
 

@@ -16,19 +16,19 @@ from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sandbox import ReaderLimits, ReadReply
 from appliance.engines.engine import Result
 from appliance.engines.worker import start_engine
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.jobs.answering import AnsweringEngine, DocumentText, EngineDeath
 from appliance.jobs.fallback import Fallback, merged_row
 from appliance.jobs.job import JobConfig
 from appliance.jobs.ledger_writer import Ledger, Outcome, PendingDocument
-from appliance.jobs.reader_pool import STILL_WRITTEN, ReaderPool, Rest, Settling
+from appliance.jobs.reader_pool import STILL_WRITTEN, FileStability, ReaderPool, StabilityTracker
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.jobs.stopping import Stop
 from appliance.tasks.task import Field, Task, answer_problems
 from appliance.tasks.values import evidence
 
-MAX_KILLS = 2
+MAX_CRASHES = 2
 _READ_AHEAD = 32
 _READ_AHEAD_CHARACTERS = 8_000_000
 """Texts waiting for the engine, and texts waiting to be written; both bound the memory of the supervisor."""
@@ -85,7 +85,7 @@ class Supervisor:
         self._fallback = work.fallback
         folder = Path(work.config.documents_dir)
         self._pool = ReaderPool(folder, work.config.workers, limits.reader_limits)
-        self._settling = Settling(folder, work.config.settle_seconds)
+        self._settling = StabilityTracker(folder, work.config.settle_seconds)
         self._engine = AnsweringEngine(
             lambda: start_engine(Path(work.config.artifact_dir), work.task_path, limits.threads),
             work.config.model,
@@ -114,7 +114,7 @@ class Supervisor:
             ApplianceError: The engine cannot be opened, or the ledger cannot be written.
         """
         try:
-            while not self._stop.at_once and self._step():
+            while not self._stop.immediate and self._step():
                 waits = bool(self._engine.in_flight) and not self._engine.ready
                 report(Progress(self.finished, self.failed, waits, self.left))
                 self._stop.look()
@@ -127,7 +127,7 @@ class Supervisor:
 
     def _step(self) -> bool:
         """Hands out work, waits for what comes back; False when nothing is left."""
-        if not self._stop.gently:
+        if not self._stop.graceful:
             self._feed_readers()
             self._feed_engine()
         elif self._fallback is not None:
@@ -155,7 +155,7 @@ class Supervisor:
     def _nothing_in_flight(self) -> bool:
         """The feeders had nothing to hand out, or reading failed at once; whether there is more to come."""
         self._commit()
-        if self._stop.gently:
+        if self._stop.graceful:
             return False
         if self._texts or self._apart:
             return True
@@ -188,9 +188,9 @@ class Supervisor:
             if document is None:
                 return None
             rest = self._settling.look(document, second is not None)
-            if rest is Rest.SETTLED:
+            if rest is FileStability.SETTLED:
                 return document
-            if rest is Rest.CHANGED:
+            if rest is FileStability.CHANGED:
                 self._leave(document)
 
     def _next_listed(self) -> PendingDocument | None:
@@ -210,10 +210,10 @@ class Supervisor:
             self._leave(document)
         elif reply.problem is None:
             text = DocumentText(document, reply)
-            (self._apart if document.kills else self._texts).append(text)
+            (self._apart if document.crash_count else self._texts).append(text)
         elif reply.problem is Problem.READER_DIED:
             document = self._killed(document, f"reader: {reply.message}")
-            if document.kills < MAX_KILLS:
+            if document.crash_count < MAX_CRASHES:
                 self._page.appendleft(document)
             else:
                 self._fail(document, reply.sha256, State.QUARANTINED, reply.problem.value, reply.message)
@@ -222,7 +222,7 @@ class Supervisor:
 
     def _killed(self, document: PendingDocument, detail: str) -> PendingDocument:
         self._ledger.record_kill([document], detail)
-        return replace(document, kills=document.kills + 1)
+        return replace(document, crash_count=document.crash_count + 1)
 
     def _feed_engine(self) -> None:
         if self._fallback is not None and not self._fallback.room:
@@ -244,11 +244,11 @@ class Supervisor:
         self._refuse_broken_engine(death)
         self._commit()
         for text in death.untouched:
-            (self._apart if text.document.kills else self._texts).append(text)
+            (self._apart if text.document.crash_count else self._texts).append(text)
         for text in death.in_work:
             document = self._killed(text.document, f"engine: {death.reason}")
-            if document.kills >= MAX_KILLS:
-                message = f"the engine died {document.kills} times with this document in work: {death.reason}"
+            if document.crash_count >= MAX_CRASHES:
+                message = f"the engine died {document.crash_count} times with this document in work: {death.reason}"
                 self._fail(document, text.reply.sha256, State.QUARANTINED, "engine_died", message)
             else:
                 self._apart.append(DocumentText(document, text.reply))
@@ -282,7 +282,7 @@ class Supervisor:
         for text, merged in self._fallback.arrived():
             row = answered_row(self._config, self._task, text, merged.result)
             if self._config.fallback is not None:
-                row = merged_row(row, merged, self._config.fallback, len(self._task.asked))
+                row = merged_row(row, merged, self._config.fallback, len(self._task.output_fields))
             state = State.DONE if merged.result.answer is not None else State.FAILED
             self._finish(text.document, state, row, text.reply, merged.result.raw)
             self._commit()
@@ -320,7 +320,7 @@ def answered_row(config: JobConfig, task: Task, text: DocumentText, result: Resu
     if answer is None:
         route, error = Route.FAILED, result.error or "no_answer"
     else:
-        found = {field.name: _place(field, result, text.reply.text) for field in task.asked}
+        found = {field.name: _place(field, result, text.reply.text) for field in task.output_fields}
         if problems := answer_problems(task, answer):
             route, error, message = Route.REVIEW, "invalid_answer", "; ".join(problems)
     return Row(
@@ -330,9 +330,9 @@ def answered_row(config: JobConfig, task: Task, text: DocumentText, result: Resu
     )  # fmt: skip
 
 
-def _place(asked: Field, result: Result, text: str) -> int | None:
+def _place(output_field: Field, result: Result, text: str) -> int | None:
     """Where the value stands: in the window that gave it, if the document was read in windows."""
-    value, start = (result.answer or {}).get(asked.name), result.found_from.get(asked.name, 0)
-    if start and (place := evidence(asked, value, text[start:])) is not None:
+    value, start = (result.answer or {}).get(output_field.name), result.found_from.get(output_field.name, 0)
+    if start and (place := evidence(output_field, value, text[start:])) is not None:
         return start + place
-    return evidence(asked, value, text)
+    return evidence(output_field, value, text)

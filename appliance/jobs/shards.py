@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.documents.folder import FoundDocument
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.jobs.job import LEDGER_NAME, JobConfig, config_text, no_link, sync_directory, task_path, write_whole
 from appliance.jobs.ledger import database_error, open_readonly
 

@@ -17,16 +17,16 @@ class Stop:
     """What was asked for: finish what is in flight, or end at once; and the state that the job is left in."""
 
     def __init__(self, lock: JobLock | None = None) -> None:
-        self.gently = False
-        self.at_once = False
+        self.graceful = False
+        self.immediate = False
         self.state = State.INTERRUPTED
         self._lock = lock
         self._last_look = 0.0
 
     def ask(self) -> None:
         """The first time asks for a gentle end, the second time for one at once."""
-        self.at_once = self.gently
-        self.gently = True
+        self.immediate = self.graceful
+        self.graceful = True
 
     def look(self) -> None:
         """Sees whether another process asked to pause or cancel the job; cheap, made to be called often."""
@@ -39,8 +39,8 @@ class Stop:
             return
         clear_request(self._lock)
         self.state = wanted
-        self.gently = True
-        self.at_once = self.at_once or wanted is State.CANCELLED
+        self.graceful = True
+        self.immediate = self.immediate or wanted is State.CANCELLED
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from appliance.engines.open import can_open
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import MANIFEST_NAME, Manifest, Told, read_manifest, verify_artifact
 from appliance.models.store import SPARE_BYTES, check_name
-from appliance.settings import Settings
-from appliance.text import human_count, human_size
 
 MOST_FOUND = 50
 _MOST_LOOKED_AT = 2000

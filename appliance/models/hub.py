@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.text import human_size
 from appliance.models.manifest import ArtifactError, file_sha256, put_in_place, utc_now
-from appliance.text import human_size
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import ApplianceError, NotAllGood, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_size
 from appliance.models.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -21,9 +23,7 @@ from appliance.models.manifest import (
     verify_artifact,
     write_artifact,
 )
-from appliance.settings import Settings
 from appliance.tasks.table import nearest
-from appliance.text import human_size
 
 ACTIVE_NAME = "active.json"
 ACTIVE_VERSION = 1

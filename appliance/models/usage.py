@@ -3,12 +3,12 @@
 import sqlite3
 from typing import TYPE_CHECKING
 
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.jobs.job import job_dirs, read_config
 from appliance.jobs.ledger import open_readonly
 from appliance.jobs.states import State
-from appliance.settings import Settings
-from appliance.text import human_count
 
 if TYPE_CHECKING:
     from appliance.models.store import InstalledModel

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 Floats = NDArray[np.float64]
 

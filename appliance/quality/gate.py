@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 from appliance.engines.engine import Engine, Request, Result
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.models.manifest import JSON, Manifest, Verdict, file_sha256, rewrite_manifest, utc_now
 from appliance.quality.metrics import abstention, count, coverages, judge
 from appliance.quality.readiness import against_gold, against_teacher, worst
@@ -138,7 +138,7 @@ def check_names(task: "Task", rows: Sequence[LabelledRow]) -> None:
     Raises:
         UsageError: With the nearest field.
     """
-    known = [field.name for field in task.asked]
+    known = [field.name for field in task.output_fields]
     for row in rows:
         for name in (*row.gold, *(row.teacher or ())):
             if name not in known:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance.errors import ApplianceError, ResourceError
+from appliance.ground.errors import ApplianceError, ResourceError
 
 JUDGEMENTS_VERSION = 1
 _PATIENCE_SECONDS = 10.0

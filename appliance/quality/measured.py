@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TypeGuard
 
+from appliance.ground.text import human_count, percent_interval
 from appliance.models.manifest import JSON
-from appliance.text import human_count, percent_interval
 
 _SAMPLES = (
     ("field_accuracy", "fields", "field"),

@@ -85,10 +85,12 @@ def outcome(field: "Field", gold: object, answer: object) -> Outcome:
 def judge(task: "Task", document: str, gold: Answer, answer: Answer | None) -> Judged:
     """One document; one without an answer has nothing right, its absent fields neither."""
     if answer is None:
-        outcomes = {field.name: Outcome.OMITTED for field in task.asked}
+        outcomes = {field.name: Outcome.OMITTED for field in task.output_fields}
     else:
-        outcomes = {field.name: outcome(field, gold.get(field.name), answer.get(field.name)) for field in task.asked}
-    absent = frozenset(field.name for field in task.asked if not gold.get(field.name))
+        outcomes = {
+            field.name: outcome(field, gold.get(field.name), answer.get(field.name)) for field in task.output_fields
+        }
+    absent = frozenset(field.name for field in task.output_fields if not gold.get(field.name))
     return Judged(document, outcomes, absent, answer is None)
 
 
@@ -112,7 +114,7 @@ def count(judged: Iterable[Judged], field: str | None = None) -> Counts:
 
 def by_field(task: "Task", judged: Sequence[Judged]) -> dict[str, Counts]:
     """Counts of each field, worst first."""
-    table = {field.name: count(judged, field.name) for field in task.asked}
+    table = {field.name: count(judged, field.name) for field in task.output_fields}
     return dict(sorted(table.items(), key=lambda entry: entry[1].accuracy))
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from appliance.ground.text import percent_interval
 from appliance.quality.metrics import Abstention, Counts, Coverage, Judged, by_field, count, document_accuracy
 from appliance.quality.readiness import Readiness
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
-from appliance.text import percent_interval
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task

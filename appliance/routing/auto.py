@@ -12,7 +12,8 @@ from pathlib import Path
 
 from appliance.engines.engine import Result
 from appliance.engines.frontier import FrontierRequest
-from appliance.errors import NotAllGood, ResourceError, UsageError
+from appliance.ground.errors import NotAllGood, ResourceError, UsageError
+from appliance.ground.settings import Settings
 from appliance.jobs.batch import choose_model
 from appliance.jobs.job import write_whole
 from appliance.models.manifest import verify_artifact
@@ -21,7 +22,6 @@ from appliance.quality.metrics import Outcome, judge
 from appliance.routing.cascade import fields_below
 from appliance.routing.egress import EgressOptions, open_frontier
 from appliance.routing.thresholds import ALWAYS, LEAST, Curve, Point, Unit, choose, make_curve
-from appliance.settings import Settings
 from appliance.tasks.task import Task
 
 _ANSWERS_NAME = "answers.jsonl"
@@ -158,7 +158,7 @@ def _units(
 ) -> Iterator[Unit]:
     """Every field of every row, as the cascade would decide on it."""
     for number, (row, mine, other) in enumerate(zip(rows, local, remote, strict=True)):
-        sure = {field.name: mine.confidence.get(field.name, 0.0) for field in task.asked}
+        sure = {field.name: mine.confidence.get(field.name, 0.0) for field in task.output_fields}
         # What is wrong in form, or has no answer, goes out at every threshold.
         sure |= dict.fromkeys(fields_below(task, mine.answer, sure, LEAST), ALWAYS)
         here = judge(task, row.document, row.gold, mine.answer)

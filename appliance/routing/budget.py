@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
 from appliance.routing.egress_log import Record
 from appliance.routing.policy import Caps
 

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from appliance.engines.engine import Engine, Request, Result
 from appliance.engines.frontier import FrontierRequest
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task, answer_problems
 
@@ -31,7 +31,7 @@ def fields_below(task: Task, answer: Answer | None, confidence: Mapping[str, flo
 
     A field without a confidence counts as unsure.
     """
-    names = [field.name for field in task.asked]
+    names = [field.name for field in task.output_fields]
     if answer is None:
         return names
     wrong = {problem.partition(" ")[0] for problem in answer_problems(task, answer)}
@@ -45,8 +45,8 @@ def escalation(task: Task, text: str, local: Result, threshold: float) -> Fronti
     names = fields_below(task, local.answer, local.confidence, threshold)
     if not names:
         return None
-    asked = () if len(names) == len(task.asked) else tuple(names)
-    return FrontierRequest(local.key, text, known=local.answer or {}, asked=asked)
+    field_names = () if len(names) == len(task.output_fields) else tuple(names)
+    return FrontierRequest(local.key, text, known=local.answer or {}, field_names=field_names)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def merge(task: Task, request: FrontierRequest, local: Result, remote: Result) -
         if local.answer is None:
             return Merged(replace(kept, error_message=f"{local.error_message}; {message}".strip("; ")), ())
         return Merged(kept, (), remote.error or FALLBACK_PROBLEM, message)
-    names = request.asked or tuple(field.name for field in task.asked)
+    names = request.field_names or tuple(field.name for field in task.output_fields)
     answer: Answer = {**(local.answer or {}), **{name: remote.answer.get(name) for name in names}}
     sure = {name: share for name, share in local.confidence.items() if name not in names}
     merged = replace(remote, answer=answer, confidence=sure, seconds=seconds, error=None, error_message="")

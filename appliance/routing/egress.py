@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from appliance.engines.engine import Request
 from appliance.engines.frontier import Cleared, FrontierEngine, FrontierRequest, Withheld, request_body
 from appliance.engines.frontier_config import FrontierConfig, Usage, load_frontier, read_key
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings
 from appliance.routing.budget import Account, DayAccount, Spend
 from appliance.routing.egress_log import Appended, EgressLog, Record, egress_dir
 from appliance.routing.masking import Masker, installation_key
 from appliance.routing.policy import SYSTEM_DIR, Caps, EgressRefused, Policy, check_allowed, load_policy
-from appliance.settings import Settings
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task
 

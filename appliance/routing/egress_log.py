@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import ResourceError
-from appliance.settings import Settings
+from appliance.ground.errors import ResourceError
+from appliance.ground.settings import Settings
 
 FIRST_PREVIOUS = "0" * 64
 LOG_VERSION = 1

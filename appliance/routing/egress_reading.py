@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.routing.egress_log import FIRST_PREVIOUS, LOG_VERSION, Record, body_path, log_files, record_hash
 
 

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.engines.frontier_config import frontier_names, load_frontier, read_key
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
+from appliance.ground.settings import Settings
 from appliance.routing.budget import Account, DayAccount
 from appliance.routing.egress_log import egress_dir, log_files
 from appliance.routing.policy import SYSTEM_DIR, Caps, Policy, load_policy
-from appliance.settings import Settings
 
 
 @dataclass(frozen=True)

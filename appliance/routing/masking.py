@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from appliance.engines.frontier import Cleared, Withheld
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
 from appliance.routing.detectors import DETECTORS, LONG_NUMBER, Finding, findings, joined
 from appliance.routing.policy import Masking, masked_fields
 from appliance.tasks.linecode import Answer, Value
@@ -42,7 +42,9 @@ class Masker:
         self._masking, self._key = masking, key
         names = masked_fields(masking, task, policy_path)
         self._fields = {
-            field.name: field.phrase or field.name.replace("_", " ") for field in task.asked if field.name in names
+            field.name: field.phrase or field.name.replace("_", " ")
+            for field in task.output_fields
+            if field.name in names
         }
 
     def mask(self, text: str, known: Mapping[str, Value]) -> Cleared:

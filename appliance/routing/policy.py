@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.engines.frontier_config import FrontierConfig
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings
 from appliance.routing.detectors import DETECTORS
-from appliance.settings import Settings
 from appliance.tasks.table import Table, nearest
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import DATA_CLASSES
@@ -246,7 +246,7 @@ def masked_fields(masking: Masking, task: Task, path: Path) -> tuple[str, ...]:
         for name in masking.fields
         if name.partition(".")[0] == task.name or "." not in name
     ]
-    known = [field.name for field in task.asked]
+    known = [field.name for field in task.output_fields]
     for name in names:
         if name not in known:
             meant = nearest(name, known)

@@ -8,9 +8,9 @@ sends least away.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from appliance.ground.text import percent_interval
 from appliance.quality.paired import normal_mean, paired_shares
 from appliance.quality.statistics import Interval, clustered_wilson
-from appliance.text import percent_interval
 
 LEAST = 0.0
 """The threshold below which only answers that do not fit the task are."""

@@ -26,7 +26,7 @@ _DATA_RULE = (
 )
 
 
-def chat_messages(task: Task, text: str, asked: Sequence[str] = (), masks: bool = False) -> list[dict[str, str]]:
+def chat_messages(task: Task, text: str, field_names: Sequence[str] = (), masks: bool = False) -> list[dict[str, str]]:
     """System and user message for one document.
 
     Args:
@@ -34,12 +34,12 @@ def chat_messages(task: Task, text: str, asked: Sequence[str] = (), masks: bool 
         masks: Whether values in the text were replaced by placeholders.
     """
     return [
-        {"role": "system", "content": system_text(task, asked, masks)},
+        {"role": "system", "content": system_text(task, field_names, masks)},
         {"role": "user", "content": text},
     ]
 
 
-def system_text(task: Task, asked: Sequence[str] = (), masks: bool = False) -> str:
+def system_text(task: Task, field_names: Sequence[str] = (), masks: bool = False) -> str:
     """The task in words."""
     lines = [task.instruction, ""]
     if task.kind is TaskKind.CLASSIFY:
@@ -48,7 +48,7 @@ def system_text(task: Task, asked: Sequence[str] = (), masks: bool = False) -> s
         lines.append('Answer with one JSON object: {"text": "..."}.')
     else:
         lines.append("Answer with one JSON object that has exactly these keys:")
-        lines += [_field_line(field) for field in task.asked if not asked or field.name in asked]
+        lines += [_field_line(field) for field in task.output_fields if not field_names or field.name in field_names]
         lines += ["", "Copy values from the document as they are written there. Write null where it has no value."]
     lines += ["", _DATA_RULE]
     if masks:
@@ -57,7 +57,7 @@ def system_text(task: Task, asked: Sequence[str] = (), masks: bool = False) -> s
 
 
 def _label_lines(task: Task) -> list[str]:
-    (label,) = task.asked
+    (label,) = task.output_fields
     lines = ['Answer with one JSON object: {"label": "..."}. The label is exactly one of these:']
     lines += [f"- {value}" for value in label.values]
     if task.abstain:
@@ -74,12 +74,12 @@ def _field_line(field: Field) -> str:
     return line
 
 
-def chat_schema(task: Task, asked: Sequence[str] = ()) -> dict[str, object]:
+def chat_schema(task: Task, field_names: Sequence[str] = ()) -> dict[str, object]:
     """The task's answer schema in the narrower form that endpoints with strict schemas take."""
     schema = answer_schema(task)
     properties = schema["properties"]
     assert isinstance(properties, dict)
-    kept = {name: _strict(value) for name, value in properties.items() if not asked or name in asked}
+    kept = {name: _strict(value) for name, value in properties.items() if not field_names or name in field_names}
     return {"type": "object", "properties": kept, "required": list(kept), "additionalProperties": False}
 
 

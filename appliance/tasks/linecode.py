@@ -6,7 +6,7 @@ a value never holds a character that carries structure.
 
 from collections.abc import Sequence
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 Value = str | list[str] | None
 Answer = dict[str, Value]

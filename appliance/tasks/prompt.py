@@ -35,7 +35,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class PromptForm:
+class PromptTemplate:
     """The marks of one family of base models."""
 
     name: str
@@ -58,27 +58,29 @@ class PromptForm:
         return [self.end, "<|pad|>", self.user, self.document, self.line, self.answer, *fields]
 
 
-STILLROOM_FORM = PromptForm("stillroom-1", "<|user|>", "<|document|>", "<|line|>", "<|answer|>", "<|end|>", "<|{}|>")
+STILLROOM_FORM = PromptTemplate(
+    "stillroom-1", "<|user|>", "<|document|>", "<|line|>", "<|answer|>", "<|end|>", "<|{}|>"
+)
 """The form of base models trained here: each mark is one token."""
 
-PLAIN_FORM = PromptForm("plain-1", "", "\n\nDocument:", "\n", "\n\nAnswer:\n", "", "")
+PLAIN_FORM = PromptTemplate("plain-1", "", "\n\nDocument:", "\n", "\n\nAnswer:\n", "", "")
 """For base models without our marks: plain text; the line end is a newline and `end` is the model's own."""
 
 
-def form_of(has_token: Callable[[str], bool]) -> PromptForm:
+def form_of(has_token: Callable[[str], bool]) -> PromptTemplate:
     """The form that a vocabulary serves."""
     return STILLROOM_FORM if all(has_token(mark) for mark in STILLROOM_FORM.marks()) else PLAIN_FORM
 
 
 @dataclass(frozen=True)
-class Question:
+class PromptSpec:
     """What is asked of each document: an instruction and the phrases that name the fields."""
 
     instruction: str
     phrases: tuple[str, ...]
 
 
-def prefix_segments(question: Question, form: PromptForm) -> list[Segment]:
+def prefix_segments(question: PromptSpec, form: PromptTemplate) -> list[Segment]:
     """The part of the prompt that all documents of a task share."""
     segments = [Segment(form.user, True)]
     if question.instruction:
@@ -97,7 +99,7 @@ def document_lines(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def document_segments(text: str, form: PromptForm) -> list[Segment]:
+def document_segments(text: str, form: PromptTemplate) -> list[Segment]:
     """The document: each line starts with a blank, lines are separated by the line mark."""
     segments: list[Segment] = []
     for number, line in enumerate(document_lines(text)):
@@ -107,14 +109,14 @@ def document_segments(text: str, form: PromptForm) -> list[Segment]:
     return segments
 
 
-def head_segments(question: Question, form: PromptForm, index: int) -> list[Segment]:
+def head_segments(question: PromptSpec, form: PromptTemplate, index: int) -> list[Segment]:
     """What is forced before the value of the field with this index; the first head opens the answer."""
     segments = [Segment(form.answer, True)] if index == 0 else []
     segments += [form.field_mark(index), Segment(f" {question.phrases[index]}:", False)]
     return [segment for segment in segments if segment.text]
 
 
-def value_segments(value: Value, form: PromptForm) -> list[Segment]:
+def value_segments(value: Value, form: PromptTemplate) -> list[Segment]:
     """One value as the model writes it: a blank and the line-coded value, then the line end."""
     text = encode_value(value)
     return [*([Segment(" " + text, False)] if text else []), Segment(form.line, True)]
@@ -135,10 +137,10 @@ class Example:
 
 
 def render_example(
-    question: Question,
+    question: PromptSpec,
     document: str,
     values: Sequence[Value],
-    form: PromptForm,
+    form: PromptTemplate,
     encode: Callable[[str, bool], list[int]],
 ) -> Example:
     """Prompt and answer of one document, exactly as an engine would see and write them."""

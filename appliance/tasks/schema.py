@@ -9,16 +9,16 @@ def answer_schema(task: Task) -> dict[str, object]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": task.name,
         "type": "object",
-        "properties": {asked.name: _value_schema(asked) for asked in task.asked},
-        "required": [asked.name for asked in task.asked],
+        "properties": {field.name: _value_schema(field) for field in task.output_fields},
+        "required": [field.name for field in task.output_fields],
         "additionalProperties": False,
     }
 
 
-def _value_schema(asked: Field) -> dict[str, object]:
-    described: dict[str, object] = {"description": asked.phrase or asked.name.replace("_", " ")}
-    if asked.type is FieldType.ENUM:
-        return {**described, "enum": [*asked.values, *([] if asked.required else [None])]}
-    if asked.type is FieldType.LIST:
-        return {**described, "type": "array" if asked.required else ["array", "null"], "items": {"type": "string"}}
-    return {**described, "type": "string" if asked.required else ["string", "null"]}
+def _value_schema(field: Field) -> dict[str, object]:
+    described: dict[str, object] = {"description": field.phrase or field.name.replace("_", " ")}
+    if field.type is FieldType.ENUM:
+        return {**described, "enum": [*field.values, *([] if field.required else [None])]}
+    if field.type is FieldType.LIST:
+        return {**described, "type": "array" if field.required else ["array", "null"], "items": {"type": "string"}}
+    return {**described, "type": "string" if field.required else ["string", "null"]}

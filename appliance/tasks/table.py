@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 
 NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 NAME_RULE = "use up to 64 letters, digits, _ and -, and begin with a letter or _"

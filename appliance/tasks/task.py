@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.prompt import Question
+from appliance.tasks.prompt import PromptSpec
 
 TASK_VERSION = 1
 TASK_FILE = "task.toml"
@@ -52,7 +52,7 @@ class Comparator(StrEnum):
     LIST = "list"
 
 
-class Long(StrEnum):
+class LongDocumentPolicy(StrEnum):
     """What becomes of a document that is longer than the model's context."""
 
     WINDOW = "window"
@@ -88,7 +88,7 @@ class InputLimits:
 
     max_tokens: int = 0
     """Longest document in tokens; 0 leaves it to the model's context."""
-    long: Long = Long.REFUSE
+    long: LongDocumentPolicy = LongDocumentPolicy.REFUSE
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Task:
     student: Student = field(default_factory=Student)
 
     @property
-    def asked(self) -> tuple[Field, ...]:
+    def output_fields(self) -> tuple[Field, ...]:
         """What one answer holds: the fields; `label` for a classification, `text` for a generated text."""
         if self.kind is TaskKind.CLASSIFY:
             extra = (self.abstain,) if self.abstain and self.abstain not in self.labels else ()
@@ -147,9 +147,11 @@ class Task:
             return (Field("text", FieldType.TEXT, True, "derived"),)
         return self.fields
 
-    def question(self) -> Question:
+    def question(self) -> PromptSpec:
         """The question as the prompt form wants it."""
-        return Question(self.instruction, tuple(asked.phrase or asked.name.replace("_", " ") for asked in self.asked))
+        return PromptSpec(
+            self.instruction, tuple(each.phrase or each.name.replace("_", " ") for each in self.output_fields)
+        )
 
 
 def load_task(path: Path) -> Task:
@@ -165,7 +167,7 @@ def load_task(path: Path) -> Task:
 
 def task_hash(task: Task) -> str:
     """SHA-256 of what is asked; how answers are judged, who teaches and who learns are no part of it."""
-    fields = [asdict(asked) for asked in task.fields]
+    fields = [asdict(each) for each in task.fields]
     for described in fields:
         for key in MEASURING_KEYS:
             del described[key]
@@ -185,26 +187,26 @@ def task_hash(task: Task) -> str:
 
 def answer_problems(task: Task, answer: Answer) -> list[str]:
     """What is wrong with the form of an answer: one sentence for each problem, none for a good one."""
-    asked = {described.name: described for described in task.asked}
-    problems = [f"{name} is not a field of the task" for name in answer if name not in asked]
-    for name, described in asked.items():
+    known = {each.name: each for each in task.output_fields}
+    problems = [f"{name} is not a field of the task" for name in answer if name not in known]
+    for name, described in known.items():
         problem = _value_problem(described, answer.get(name))
         if problem:
             problems.append(f"{name} {problem}")
     return problems
 
 
-def _value_problem(asked: Field, value: Value) -> str | None:
+def _value_problem(output_field: Field, value: Value) -> str | None:
     if value is None or value == "" or value == []:
-        return "is required and has no value" if asked.required else None
-    if asked.type is FieldType.LIST:
+        return "is required and has no value" if output_field.required else None
+    if output_field.type is FieldType.LIST:
         good = isinstance(value, list) and all(isinstance(text, str) for text in value)
         return None if good else "is not a list of texts"
     if not isinstance(value, str):
         return "is not a text"
-    if asked.type is FieldType.ENUM and value not in asked.values:
+    if output_field.type is FieldType.ENUM and value not in output_field.values:
         return f"is {value[:40]!r}, which is none of its values"
-    if asked.type in _WITH_DIGITS and not any(char.isdigit() for char in value):
+    if output_field.type in _WITH_DIGITS and not any(char.isdigit() for char in value):
         return f"is {value[:40]!r}, which has no digit"
     return None
 

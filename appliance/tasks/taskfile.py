@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import cast
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.tasks.prompt import MAX_FIELDS
 from appliance.tasks.table import Table
 from appliance.tasks.task import (
@@ -14,7 +14,7 @@ from appliance.tasks.task import (
     Field,
     FieldType,
     InputLimits,
-    Long,
+    LongDocumentPolicy,
     Student,
     Targets,
     Task,
@@ -167,7 +167,10 @@ def _refuse_blanks(table: Table, key: str, words: tuple[str, ...]) -> None:
 
 def _input(table: Table) -> InputLimits:
     table.refuse_unknown(("max_tokens", "long"))
-    return InputLimits(table.integer("max_tokens", 0, least=1), Long(table.choice("long", list(Long), "refuse")))
+    return InputLimits(
+        table.integer("max_tokens", 0, least=1),
+        LongDocumentPolicy(table.choice("long", list(LongDocumentPolicy), "refuse")),
+    )
 
 
 def _targets(table: Table) -> Targets:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.text import human_duration, percent_interval
 from appliance.tasks.prompt import STILLROOM_FORM
-from appliance.text import human_duration, percent_interval
 from training.base_model import base_hash
 from training.merge import to_half
 

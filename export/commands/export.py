@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.text import human_size, printable
+from appliance.ground.text import human_size, printable
 
 if TYPE_CHECKING:
     from export.targets import Exported

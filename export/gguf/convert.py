@@ -14,7 +14,7 @@ import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
 from numpy.typing import NDArray
 
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
 from export.gguf.vocabulary import read_vocabulary, write_vocabulary
 
 if TYPE_CHECKING:

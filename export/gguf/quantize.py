@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from appliance.engines.llama.library import library, recent_errors
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 _FILE_TYPES = {"Q8_0": 7, "Q4_K_M": 15}
 """Scheme -> `llama_ftype`."""

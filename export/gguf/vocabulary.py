@@ -10,7 +10,7 @@ from typing import Any
 
 from gguf import GGUFWriter, TokenType
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 _DIGITS = ("Digits", True)
 _GPT2_CUT = ("ByteLevel", True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from export.onnx.graphs import (
     Metrics,
     graph_files,

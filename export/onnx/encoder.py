@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.quality.calibration import calibrate, write_calibration
 from appliance.quality.statistics import wilson
 from export.onnx.graphs import open_session, quantize, quiet_exporters, save_graph

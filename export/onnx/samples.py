@@ -48,7 +48,7 @@ def read_samples(task_folder: Path, merged_dir: Path, context_length: int) -> tu
 def sample_of(task: Task, row: dict[str, object], tokenizer: FileTokenizer) -> Sample:
     """One row of a dataset as the student sees it."""
     answer = row["answer"]
-    values = [answer.get(asked.name) for asked in task.asked] if isinstance(answer, dict) else []
+    values = [answer.get(asked.name) for asked in task.output_fields] if isinstance(answer, dict) else []
     example = render_example(task.question(), str(row["text"]), values, tokenizer.form, tokenizer.encode)
     return Sample(example.input_ids, example.is_value)
 

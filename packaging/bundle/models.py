@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wheelhouse import BundleError, file_sha256
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import Manifest, verify_artifact
 from appliance.tasks.task import load_task, task_hash
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.settings import Settings, load_settings
+from appliance.ground.text import printable
 from appliance.models.manifest import read_manifest
 from appliance.models.store import InstalledModel, Store
-from appliance.settings import Settings, load_settings
-from appliance.text import printable
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.ground.settings import Settings, load_settings
 from appliance.models.manifest import write_artifact
-from appliance.settings import Settings, load_settings
 from tests.noop_fixtures import TASK, noop_manifest
 
 __all__ = ("TASK", "Bench")

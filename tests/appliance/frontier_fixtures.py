@@ -8,9 +8,9 @@ from pathlib import Path
 
 from appliance.engines.engine import Request, Result
 from appliance.engines.frontier import FrontierEngine
+from appliance.ground.settings import Settings, load_settings
 from appliance.routing.egress import EgressOptions, open_frontier
 from appliance.routing.egress_reading import read_records
-from appliance.settings import Settings, load_settings
 from appliance.tasks.table import Table
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import task_from_table

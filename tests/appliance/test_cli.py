@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli import VERBS
-from appliance.extras import EXTRAS
+from appliance.ground.extras import EXTRAS
 from tests.appliance.model_fixtures import make_artifact
 
 ROOT_DIR = Path(__file__).parents[2]

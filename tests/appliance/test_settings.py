@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ResourceError, UsageError
-from appliance.settings import home_dir as resolve_home
-from appliance.settings import load_settings
+from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.settings import home_dir as resolve_home
+from appliance.ground.settings import load_settings
 
 
 def test_environment_comes_before_the_file_and_the_file_before_the_default(home_dir: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.text import human_count, human_duration, human_size, percent_interval, printable
+from appliance.ground.text import human_count, human_duration, human_size, percent_interval, printable
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def benchmark():  # type: ignore[no-untyped-def]
 
 def questions(benchmark, count: int):  # type: ignore[no-untyped-def]
     return [
-        benchmark.Question(f"q{number}", f"Question, number {number // 2}{'?' * (number % 2)}", "a", "b")
+        benchmark.PromptSpec(f"q{number}", f"Question, number {number // 2}{'?' * (number % 2)}", "a", "b")
         for number in range(count)
     ]
 
@@ -47,7 +47,7 @@ def test_another_seed_gives_another_split_and_the_same_seed_the_same(benchmark) 
 
 
 def test_figures_of_a_hand_computed_case(benchmark) -> None:  # type: ignore[no-untyped-def]
-    test = [benchmark.Question(str(number), "text", "a", "b" if number < 4 else "a") for number in range(10)]
+    test = [benchmark.PromptSpec(str(number), "text", "a", "b" if number < 4 else "a") for number in range(10)]
     labels = ["a"] * 6 + ["b"] * 2 + ["a"] * 2
     confidence = [0.9] * 7 + [0.1] * 3
     figures = benchmark.score(test, labels, confidence)

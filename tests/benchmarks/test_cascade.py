@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.routing.thresholds import Unit, choose, least_for_fallback_accuracy, make_curve
-from benchmarks.banking77 import Question
+from benchmarks.banking77 import PromptSpec
 from benchmarks.cascade import Answered, cascade_at, figures, least_share, unit
 
 UNITS = [
@@ -26,7 +26,7 @@ def test_least_share_sends_the_least_sure_first(accuracy: float, share: float) -
 
 
 def test_where_the_frontier_gave_no_label_the_local_answer_stays() -> None:
-    question = Question("1", "text", "card", None)
+    question = PromptSpec("1", "text", "card", None)
     assert unit(0, question, Answered("1", "card", 0.1)) == Unit(0, 0.1, True, True)
     assert unit(0, question, Answered("1", "loan", 0.1)) == Unit(0, 0.1, False, False)
 
@@ -63,7 +63,7 @@ def test_a_printed_curve_marks_what_was_chosen() -> None:
 def test_figures_of_a_half_use_only_the_other_half_for_the_threshold() -> None:
     calibration = [Unit(number, number / 100, number >= 40, number < 50) for number in range(100)]
     test = [Unit(number, number / 100, False, True) for number in range(100)]
-    questions = [Question(str(number), "text", "a", "a") for number in range(100)]
+    questions = [PromptSpec(str(number), "text", "a", "a") for number in range(100)]
     found = figures(calibration, test, questions)
     assert found["best_accuracy"] == pytest.approx(found["best_escalated_share"])
     assert 0.35 <= found["best_escalated_share"] <= 0.55

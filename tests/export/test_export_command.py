@@ -11,7 +11,7 @@ from encoder_fixtures import write_base as write_encoder_base
 from encoder_fixtures import write_task_folder as write_encoder_task
 
 from appliance.cli import stillroom
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.models.manifest import ArtifactError, model_identity, read_manifest, verify_artifact
 from export import targets
 from export.targets import TARGETS, choose_targets, export_all, find_merged

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.tasks.prompt import STILLROOM_FORM
 from export.gguf.checks import check_export
 from export.gguf.convert import ConversionError, convert, export_gguf, llama3_factors, pair_rows

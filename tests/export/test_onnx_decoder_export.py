@@ -11,7 +11,7 @@ import torch
 from decoder_fixtures import exported_run
 from numpy.typing import NDArray
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from export.onnx import decoder
 from export.onnx.decoder import (
     AGREEMENT_FLOOR,

@@ -11,7 +11,7 @@ from encoder_fixtures import LABELS, sentence, write_base, write_task_folder
 from appliance.engines import onnx_encoder
 from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
-from appliance.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError, UsageError
 from appliance.quality.calibration import read_calibration, softmax
 from appliance.tasks.task import Task, load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits

@@ -12,8 +12,8 @@ from decoder_fixtures import order
 from systemd_fixtures import SHARE, WAITING, SystemdMachine, why_no_systemd
 
 from appliance.documents.recognition import recognition_is_installed
+from appliance.ground.settings import load_settings
 from appliance.models.store import Store
-from appliance.settings import load_settings
 from training.demo.files import WRITERS
 
 ROOT_DIR = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from decoder_fixtures import TASK, cli, order_row, write_rows
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.tasks.task import Task, load_task
 from training.collect import ANSWERS
 from training.curate.near import jaccard, near_duplicates, word_pairs

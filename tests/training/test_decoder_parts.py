@@ -10,7 +10,7 @@ from decoder_fixtures import order_row, write_base, write_task_folder
 from torch.nn import functional
 
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.tasks.task import load_task
 from training.checkpoint import Checkpoint, restore, save
 from training.dataset import TokenExample, batch_plan, build_examples, collate, fitting, targets_of

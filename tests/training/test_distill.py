@@ -16,7 +16,7 @@ from decoder_fixtures import cli, order_row, write_base, write_rows, write_task_
 from safetensors.torch import load_file, save_file
 
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.errors import Interrupted, ResourceError, UsageError
+from appliance.ground.errors import Interrupted, ResourceError, UsageError
 from appliance.models.manifest import read_manifest, verify_artifact
 from appliance.tasks.task import load_task
 from training import distill

@@ -10,7 +10,7 @@ import torch
 from encoder_fixtures import LABELS, make_row, sentence, write_base, write_rows, write_task_folder
 from safetensors.torch import load_file, save_file
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.tasks.task import load_task
 from training.base_model import BaseMismatch
 from training.collect import collect_recorded

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
 from appliance.tasks.task import TaskKind, load_task
 from tests.appliance.model_fixtures import file_size_limit
 from training.commands.new import KINDS, write_task_folder

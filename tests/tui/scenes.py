@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.ground.settings import Settings, load_settings
 from appliance.jobs.job import JobConfig, open_job_dir
 from appliance.jobs.ledger_writer import Ledger
 from appliance.models.manifest import JSON, Manifest, Verdict, write_artifact
 from appliance.models.store import Store
-from appliance.settings import Settings, load_settings
 from appliance.tasks.task import load_task, task_hash
 from tests.appliance.batch_fixtures import TASK, Bench
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from appliance.text import printable
+from appliance.ground.text import printable
 from tui.shell import command_lines, shell_word, shell_words, typed_path
 
 WORDS = {

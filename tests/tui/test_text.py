@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 
 from appliance.cli import stillroom
+from appliance.ground.text import printable
 from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
-from appliance.text import printable
 from tui.cells import Cell, fit, strip_of, wrap, wrap_line
 from tui.pace import Pace, PaceMeter, left_text, rough_duration, speed_text
 from tui.paging import pages_of

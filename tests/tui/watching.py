@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from textual import events
 from textual.pilot import Pilot
 
-from appliance.text import printable
+from appliance.ground.text import printable
 from tests.tui.scenes import Scene
 from tui.app import StillroomApp
 from tui.widgets.bar import Bar
@@ -83,9 +83,9 @@ class Watcher:
 
     async def look(self) -> None:
         """Looks at jobs and models now, and waits until the screen shows them."""
-        before = self.app.looked.seconds
+        before = self.app.snapshot.seconds
         self.app.look()
-        await self.until(lambda: self.app.looked.seconds > before)
+        await self.until(lambda: self.app.snapshot.seconds > before)
         await self.pilot.pause()
 
     async def open(self, name: str) -> None:
@@ -110,7 +110,7 @@ async def watching(
     app = StillroomApp(scene.settings, ascii_only)
     async with app.run_test(size=size) as pilot:
         watcher = Watcher(app, pilot)
-        await watcher.until(lambda: app.looked.seconds > 0)
+        await watcher.until(lambda: app.snapshot.seconds > 0)
         if tab:
             await watcher.press(tab)
         await pilot.pause()

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from appliance.documents.sandbox import ReaderLimits
-from appliance.errors import NotAllGood
-from appliance.settings import load_settings
-from appliance.text import printable
+from appliance.ground.errors import NotAllGood
+from appliance.ground.settings import load_settings
+from appliance.ground.text import printable
 from training.collect import ANSWERS, Documents, collect_recorded
 
 SHOWN_PROBLEMS = 10

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.errors import NotAllGood
-from appliance.text import printable
+from appliance.ground.errors import NotAllGood
+from appliance.ground.text import printable
 
 if TYPE_CHECKING:
     from training.curate.pipeline import CurationReport

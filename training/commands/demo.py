@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.errors import NotAllGood
-from appliance.text import human_duration, percent_interval, printable
+from appliance.ground.errors import NotAllGood
+from appliance.ground.text import human_duration, percent_interval, printable
 
 if TYPE_CHECKING:
     from appliance.quality.statistics import Interval
@@ -36,7 +36,7 @@ def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
     Documents, truth and the teacher's answers come from a generator; 15 % of the answers carry planted mistakes. The
     documents that judge the student share no layout and no name with those that taught it.
     """
-    from appliance.extras import require_extra
+    from appliance.ground.extras import require_extra
 
     require_extra("train")
     from training.demo.course import FULL, QUICK, Course, open_folder
@@ -116,7 +116,7 @@ def _compare(
     course: "Course", run_dir: Path, artifacts: dict[str, Path], golds: "dict[str, Answer]", read: dict[str, str]
 ) -> "tuple[Score, dict[str, Interval]]":
     """The base's score, and the share of equal fields of each format with the adapter."""
-    from appliance.settings import load_settings
+    from appliance.ground.settings import load_settings
     from appliance.tasks.task import load_task
     from training.base_model import find_base
     from training.demo import agreement

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.text import printable
 from appliance.tasks.table import NAME_PATTERN, NAME_RULE
 from appliance.tasks.task import TASK_FILE
-from appliance.text import printable
 
 KINDS = ("extract", "classify")
 

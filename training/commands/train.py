@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from appliance.errors import Interrupted, ResourceError, UsageError
-from appliance.text import printable
+from appliance.ground.errors import Interrupted, ResourceError, UsageError
+from appliance.ground.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

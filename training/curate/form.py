@@ -32,7 +32,7 @@ def _wrong_labels(task: "Task", row: "Row") -> list[str]:
         return []
     if not task.labels:
         return ["form: shares of labels are given, and the task has none"]
-    (asked,) = task.asked
+    (asked,) = task.output_fields
     return [f"form: {label!r} is not a label of the task" for label in row.labels if label not in asked.values]
 
 
@@ -65,4 +65,4 @@ def duplicates(task: "Task", rows: Sequence["Row"]) -> Findings:
 
 
 def _names(task: "Task") -> list[str]:
-    return [field.name for field in task.asked]
+    return [field.name for field in task.output_fields]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from training.collect import ANSWERS
 from training.curate.form import Findings, duplicates, wrong_form
 from training.curate.places import misplaced

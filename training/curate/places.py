@@ -102,7 +102,7 @@ def _printed_labels(text: str) -> frozenset[Label]:
 def places_of(task: "Task", row: "Row") -> Places:
     """Where the row's literal values stand."""
     before: dict[str, list[list[Label]]] = {}
-    for asked in task.asked:
+    for asked in task.output_fields:
         value = row.answer.get(asked.name)
         if asked.evidence == "literal" and isinstance(value, str) and value.strip():
             before[asked.name] = [labels_before(row.text, offset) for offset in occurrences(row.text, value)]
@@ -119,7 +119,7 @@ def _count(statistics: Statistics, places: Places, sign: int) -> None:
 
 def misplaced(task: "Task", rows: Sequence["Row"]) -> Findings:
     """A teacher's rows with a value in another field's place, or with a null where the field's label is printed."""
-    names = [asked.name for asked in task.asked if asked.evidence == "literal"]
+    names = [asked.name for asked in task.output_fields if asked.evidence == "literal"]
     if len(names) < 2:
         return {}
     all_places = [places_of(task, row) for row in rows]

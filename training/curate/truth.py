@@ -14,7 +14,7 @@ def not_in_text(task: "Task", rows: Sequence["Row"]) -> Findings:
     """Rows with a value of a literal field that the text does not hold."""
     from appliance.tasks.values import evidence
 
-    literal = [field for field in task.asked if field.evidence == "literal"]
+    literal = [field for field in task.output_fields if field.evidence == "literal"]
     found: Findings = {}
     for number, row in enumerate(rows):
         reasons = []

@@ -15,9 +15,9 @@ from pathlib import Path
 import click
 
 from appliance.documents.sandbox import read_files
-from appliance.errors import ApplianceError, NotAllGood, UsageError
+from appliance.ground.errors import ApplianceError, NotAllGood, UsageError
+from appliance.ground.text import human_duration, printable
 from appliance.tasks.linecode import Answer
-from appliance.text import human_duration, printable
 from training.demo.files import write_documents
 from training.demo.utility import draw_bills, teacher_rows, truth_of
 

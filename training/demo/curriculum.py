@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from appliance.tasks.prompt import STILLROOM_FORM, Question, render_example
+from appliance.tasks.prompt import STILLROOM_FORM, PromptSpec, render_example
 from training.demo.documents import GeneratedDocument, draw_document
 
 MAX_TOKENS = 1000
@@ -45,10 +45,10 @@ def stage_at(tokens: float) -> Stage:
     return next(stage for stage in STAGES if tokens < stage.until_tokens)
 
 
-def draw_question(rng: random.Random, document: GeneratedDocument) -> Question:
+def draw_question(rng: random.Random, document: GeneratedDocument) -> PromptSpec:
     """What is asked of a document, with one of several instructions or none."""
     instruction = rng.choice(INSTRUCTIONS).format(genre=document.genre) if rng.random() < 0.6 else ""
-    return Question(instruction, tuple(asked.phrase for asked in document.asked))
+    return PromptSpec(instruction, tuple(asked.phrase for asked in document.asked))
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def share_of_documents(found: Score) -> float:
 
 def equal_fields(task: "Task", one: Sequence[Answer | None], other: Sequence[Answer | None]) -> Interval:
     """Share of fields with the same value in both, documents as clusters."""
-    names = [field.name for field in task.asked]
+    names = [field.name for field in task.output_fields]
     equal = []
     for first, second in zip(one, other, strict=True):
         left, right = first or {}, second or {}

@@ -11,8 +11,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker, get_current_worker
 
-from appliance.errors import ApplianceError
-from appliance.text import human_size
+from appliance.ground.errors import ApplianceError
+from appliance.ground.text import human_size
 from tui.cells import BAD, BUSY, DOUBTFUL, GOOD, STRONG, Cell, Line
 from tui.screens.frame import Frame
 from tui.watching import READING_ERRORS, Problem, problem_of
@@ -56,7 +56,7 @@ class Action:
     """A word that must be typed where the key alone would be too easy."""
     key: str = "Enter"
     """`Enter`, or another letter for what cannot be undone."""
-    at_once: bool = False
+    immediate: bool = False
     """Begin without asking: it changes nothing."""
 
 
@@ -127,7 +127,7 @@ class ActionScreen(Frame):
         self._action = action
         self._begun = self._over = self._failed = False
         self._worker: Worker[None] | None = None
-        if not action.at_once:
+        if not action.immediate:
             self.KEYS = ((action.key, action.verb, action.title), *type(self).KEYS)  # type: ignore[misc]
 
     def body(self) -> Widget:
@@ -139,7 +139,7 @@ class ActionScreen(Frame):
         super().on_mount()
         self._show([])
         self.command_is(self._action.command)
-        if self._action.at_once:
+        if self._action.immediate:
             self._begin()
         elif self._action.typed:
             self.call_later(self.ask, f"type {self._action.typed} and Enter; Esc goes back")
@@ -151,14 +151,14 @@ class ActionScreen(Frame):
 
     def why_not(self) -> dict[str, str]:
         """What was begun cannot be begun again."""
-        if not self._begun or self._action.at_once:
+        if not self._begun or self._action.immediate:
             return {}
         over = "it was not done: Esc goes back" if self._failed else "it is done already"
         return {self._action.key: over if self._over else "it is being done"}
 
     def action_act(self, key: str) -> None:
         """Begins."""
-        if key == self._action.key and not self._action.at_once and not self.refuses(key):
+        if key == self._action.key and not self._action.immediate and not self.refuses(key):
             self._begin()
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:

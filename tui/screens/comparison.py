@@ -10,8 +10,8 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
 
+from appliance.ground.text import human_count
 from appliance.jobs.states import State
-from appliance.text import human_count
 from tui.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell
 from tui.screens.frame import Frame
 from tui.watching import AT_WORK, READING_ERRORS, problem_of
@@ -20,7 +20,7 @@ from tui.widgets.lines import Lines
 if TYPE_CHECKING:
     from appliance.comparison.answers import ComparisonState
     from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
-    from tui.app import Looked
+    from tui.app import Snapshot
 
 _LABEL_CELLS = 16
 _GAP = 1
@@ -79,9 +79,9 @@ class ComparisonScreen(Frame):
         self.query_one(Lines).show([[Cell("Computing ...", FAINT)]])
         self._compute()
 
-    def take(self, looked: "Looked") -> None:
+    def take(self, snapshot: "Snapshot") -> None:
         """Computes anew where an answer or a judgement was added."""
-        if looked.seconds:
+        if snapshot.seconds:
             self._compute()
 
     def _compute(self) -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 from textual.widget import Widget
 
-from appliance.settings import Settings
-from appliance.text import human_count
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from tui.cells import BAD, STRONG, Cell, Line, state_cell
 from tui.screens.action import Action, ActionScreen, Done, Progress
 from tui.screens.listing import Listing
@@ -15,7 +15,7 @@ from tui.widgets.table import Column, ListedRows, Table
 
 if TYPE_CHECKING:
     from appliance.comparison.view import ComparisonSummary
-    from tui.app import Looked
+    from tui.app import Snapshot
 
 COLUMNS = (
     Column("State", 11),
@@ -60,14 +60,14 @@ class ComparisonsScreen(Listing):
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, looked: "Looked") -> None:
+    def take(self, snapshot: "Snapshot") -> None:
         """Shows the comparisons that pass the filter; the chosen one stays chosen."""
         self._shown = [
-            found for found in looked.comparisons if self.passes(found.task, *found.sides, found.state, found.id)
+            found for found in snapshot.comparisons if self.passes(found.task, *found.sides, found.state, found.id)
         ]
         position = next((n for n, found in enumerate(self._shown) if found.id == self._chosen_id), None)
         rows = ListedRows([comparison_cells(found) for found in self._shown])
-        notice = self.notice(looked.comparisons_problem, bool(looked.comparisons))
+        notice = self.notice(snapshot.comparisons_problem, bool(snapshot.comparisons))
         self.query_one(Table).show(rows, notice, position)
 
     def on_table_moved(self) -> None:

@@ -8,9 +8,9 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from appliance.ground.text import human_count
 from appliance.tasks.linecode import Value
 from appliance.tasks.values import find
-from appliance.text import human_count
 from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, wrap_line
 from tui.evidence import evidence_spans
 from tui.screens.frame import Frame
@@ -95,7 +95,7 @@ def look_at(view: "ComparisonView", side: int, position: int) -> Seen | None:
     if not found:
         return None
     document = found[0]
-    names = tuple(asked.name for asked in view.task.asked)
+    names = tuple(each.name for each in view.task.output_fields)
     said = judged[document.id].choice.value if document.id in judged else ""
     sides = (view.sides[0], view.sides[side])
     return Seen(position, count, document, side, sides, names, view.text(document.id), said, len(judged))

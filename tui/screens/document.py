@@ -12,12 +12,12 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widget import Widget
 
+from appliance.ground.text import printable
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.review import correct_field, in_force, parse_value, read_corrections, typed_value
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field, FieldType, load_task
-from appliance.text import printable
 from tui.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
 from tui.evidence import evidence_spans
 from tui.paging import FindDocument
@@ -32,7 +32,8 @@ from tui.widgets.textpane import MOST_CHARACTERS, TextPane
 if TYPE_CHECKING:
     from textual.widgets import Input
 
-    from tui.app import Looked
+    from tui.app import Snapshot
+
 
 COLUMNS = (Column("Field", 11), Column("Value"), Column("Sure", 4, right=True))
 _NO_TEXT = "The job holds no text of this document."
@@ -106,9 +107,9 @@ class DocumentScreen(Frame):
         self.grow("facts", _FACT_LINES)
         self._start_reading()
 
-    def take(self, looked: "Looked") -> None:
+    def take(self, snapshot: "Snapshot") -> None:
         """Reads a document that had no answer yet again when the job has got on."""
-        job = next((job for job in looked.jobs if job.id == self._directory.name), None)
+        job = next((job for job in snapshot.jobs if job.id == self._directory.name), None)
         waits = self._read_once and self._opened.row is None and not self._opened.problem
         if job is None or not waits or self.query("Input") or (job.done, job.failed) == self._job_got:
             return
@@ -128,8 +129,8 @@ class DocumentScreen(Frame):
                 entry = reader.document(os.fsdecode(entry.path)) or entry
                 row, text, raw = reader.row(entry.id), reader.text(entry.id), reader.raw_answer(entry.id)
             corrected = in_force(read_corrections(self._directory, entry.name), row.sha256 if row else None)
-            asked = load_task(task_path(self._directory)).asked
-            opened = Opened(entry, row, text, raw, asked, corrected)
+            field = load_task(task_path(self._directory)).output_fields
+            opened = Opened(entry, row, text, raw, field, corrected)
         except READING_ERRORS as error:
             opened = Opened(entry, problem=problem_of(error))
         self.post_message(self.Read(number, opened))
@@ -141,7 +142,7 @@ class DocumentScreen(Frame):
         before, self._opened = self._opened, message.opened
         opened = self._opened
         self._show_head()
-        rows = ListedRows([field_cells(opened, asked) for asked in opened.asked])
+        rows = ListedRows([field_cells(opened, field) for field in opened.output_fields])
         notice: list[Line] = (
             [[Cell(opened.problem.message, BAD)], [Cell(opened.problem.hint)]] if opened.problem else []
         )
@@ -173,48 +174,48 @@ class DocumentScreen(Frame):
 
     def _chosen(self) -> Field | None:
         position = self.query_one(Table).position
-        return self._opened.asked[position] if position < len(self._opened.asked) else None
+        return self._opened.output_fields[position] if position < len(self._opened.output_fields) else None
 
     def on_table_moved(self) -> None:
         """Marks the evidence of the chosen field."""
         self._mark()
 
     def _mark(self) -> None:
-        opened, asked = self._opened, self._chosen()
+        opened, field = self._opened, self._chosen()
         if not self._read_once:
             return
-        if asked is None:
+        if field is None:
             self.tell([[], []], shell_words(["stillroom", "jobs", "show", self._directory.name]))
             return
         spans = []
         if not self._raw and opened.text is not None and opened.row is not None:
-            place = opened.row.evidence.get(asked.name)
-            spans = evidence_spans(opened.original(asked.name), place, opened.text[:MOST_CHARACTERS])
+            place = opened.row.evidence.get(field.name)
+            spans = evidence_spans(opened.original(field.name), place, opened.text[:MOST_CHARACTERS])
         self.query_one(TextPane).mark(spans)
-        self._facts(asked, bool(spans))
+        self._facts(field, bool(spans))
 
-    def _facts(self, asked: Field, marked: bool) -> None:
+    def _facts(self, field: Field, marked: bool) -> None:
         opened = self._opened
-        told = [Cell(f"{asked.name}: ", STRONG), Cell(shown_value(opened.value(asked.name)))]
-        if sure := how_sure(opened, asked.name, marked):
+        told = [Cell(f"{field.name}: ", STRONG), Cell(shown_value(opened.value(field.name)))]
+        if sure := how_sure(opened, field.name, marked):
             told.append(Cell("   " + sure, FAINT))
-        if kept := opened.corrected.get(asked.name):
+        if kept := opened.corrected.get(field.name):
             stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
             told.append(
                 Cell(f"   corrected by {kept.user} {stamp}, the model said {shown_value(kept.original)}", DOUBTFUL)
             )
         lines = wrap_line(told, max(20, self.app.size.width - 2))
-        self.tell([*at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(asked, "VALUE"))
+        self.tell([*at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(field, "VALUE"))
 
-    def _command(self, asked: Field, value: str) -> str:
+    def _command(self, field: Field, value: str) -> str:
         name = self._opened.entry.name
-        words = [self._directory.name, *(["--"] if name.startswith("-") else []), name, asked.name]
+        words = [self._directory.name, *(["--"] if name.startswith("-") else []), name, field.name]
         return f"stillroom jobs correct {shell_words(words)} {value}"
 
     def why_not(self) -> dict[str, str]:
         """What cannot be done with this document."""
         opened, reasons = self._opened, {}
-        if opened.problem is not None or not opened.asked:
+        if opened.problem is not None or not opened.output_fields:
             reasons["e"] = "the document cannot be read" if opened.problem else "it is being read"
         elif opened.row is None:
             reasons["e"] = "it has no answer yet: it can be corrected when the job has come to it"
@@ -266,20 +267,20 @@ class DocumentScreen(Frame):
 
     async def action_correct(self) -> None:
         """Asks what the chosen field is."""
-        asked = self._chosen()
-        if self.refuses("e") or asked is None:
+        field = self._chosen()
+        if self.refuses("e") or field is None:
             return
-        hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(asked.values)}
-        hint = hints.get(asked.type, "empty: no such value")
-        await self.ask(f"{asked.name} ({hint})", _line_to_type(self._opened.value(asked.name)))
-        self.tell([[Cell(f"{asked.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
-                  self._command(asked, "VALUE"))  # fmt: skip
+        hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(field.values)}
+        hint = hints.get(field.type, "empty: no such value")
+        await self.ask(f"{field.name} ({hint})", _line_to_type(self._opened.value(field.name)))
+        self.tell([[Cell(f"{field.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
+                  self._command(field, "VALUE"))  # fmt: skip
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
         """Keeps the correction in a thread; a value left as it was is none."""
         await self.stop_asking()
-        asked = self._chosen()
-        if asked is None or message.value == _line_to_type(self._opened.value(asked.name)):
+        field = self._chosen()
+        if field is None or message.value == _line_to_type(self._opened.value(field.name)):
             self._mark()
             return
         if _REPLACED in message.value:
@@ -288,9 +289,9 @@ class DocumentScreen(Frame):
                 f"not kept: {_REPLACED} stands for a character that cannot be shown; type what is right without it"
             )
             return
-        value = parse_value(asked.type, message.value)
+        value = parse_value(field.type, message.value)
         name = self._opened.entry.name
-        self.run_worker(lambda: self._keep(name, asked.name, value), thread=True, group="keep")
+        self.run_worker(lambda: self._keep(name, field.name, value), thread=True, group="keep")
 
     def _keep(self, document: str, name: str, value: Value) -> None:
         try:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from appliance.ground.text import human_duration, human_size
 from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.review import Correction
 from appliance.jobs.rows import Row
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field
-from appliance.text import human_duration, human_size
 from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell, wrap_line
 from tui.screens.start_job import shown_value
 from tui.watching import Problem
@@ -23,7 +23,7 @@ class Opened:
     row: Row | None = None
     text: str | None = None
     raw: str | None = None
-    asked: tuple[Field, ...] = ()
+    output_fields: tuple[Field, ...] = ()
     corrected: dict[str, Correction] = field(default_factory=dict)
     problem: Problem | None = None
 
@@ -68,12 +68,12 @@ def _head_facts(opened: Opened) -> list[Cell]:
     return facts
 
 
-def field_cells(opened: Opened, asked: Field) -> Line:
+def field_cells(opened: Opened, field: Field) -> Line:
     """A field as a row of the table."""
-    value, corrected = opened.value(asked.name), asked.name in opened.corrected
-    surely = opened.row.confidence.get(asked.name) if opened.row else None
+    value, corrected = opened.value(field.name), field.name in opened.corrected
+    surely = opened.row.confidence.get(field.name) if opened.row else None
     return (
-        Cell(asked.name),
+        Cell(field.name),
         Cell(("* " if corrected else "") + shown_value(value), DOUBTFUL if corrected else PLAIN),
         Cell("-" if surely is None or corrected else f"{surely:.2f}"),
     )

@@ -13,7 +13,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input
 
-from appliance.text import printable
+from appliance.ground.text import printable
 from tui.cells import Cell, Line
 from tui.screens.frame import Frame
 from tui.shell import typed_path

@@ -9,7 +9,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
-from appliance.text import human_count
+from appliance.ground.text import human_count
 from tui.cells import DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
 from tui.shell import command_lines
 from tui.widgets.bar import Bar, has_room, key_lines, tabs
@@ -17,7 +17,7 @@ from tui.widgets.bar import Bar, has_room, key_lines, tabs
 if TYPE_CHECKING:
     from textual.widgets import Input
 
-    from tui.app import Looked, StillroomApp
+    from tui.app import Snapshot, StillroomApp
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 12
 SAY_SECONDS = 4.0
@@ -78,12 +78,12 @@ class Frame(Screen[None]):
     def on_mount(self) -> None:
         """Draws what does not depend on data, then listens."""
         self.show_keys()
-        self.stillroom.looked_signal.subscribe(self, self._take)
-        self._take(self.stillroom.looked)
+        self.stillroom.snapshot_signal.subscribe(self, self._take)
+        self._take(self.stillroom.snapshot)
 
     def on_screen_resume(self) -> None:
         """Shows what happened while another screen was in sight."""
-        self._take(self.stillroom.looked)
+        self._take(self.stillroom.snapshot)
 
     def on_resize(self) -> None:
         """On a terminal that is too small, says so instead of drawing a muddle."""
@@ -120,16 +120,16 @@ class Frame(Screen[None]):
         """One of the frame's bars."""
         return self.query_one(f"#{name}", Bar)
 
-    def _take(self, looked: "Looked") -> None:
+    def _take(self, snapshot: "Snapshot") -> None:
         if not self.is_mounted or not self.is_current:
             return
-        at_work = [human_count(looked.at_work, "job")] if looked.at_work else []
-        at_work += [human_count(looked.comparing, "comparison")] if looked.comparing else []
+        at_work = [human_count(snapshot.at_work, "job")] if snapshot.at_work else []
+        at_work += [human_count(snapshot.comparing, "comparison")] if snapshot.comparing else []
         self.bar("tabs").show([tabs(TABS, self.TAB)], " and ".join(at_work or ["no job"]) + " at work")
-        self.take(looked)
+        self.take(snapshot)
         self.show_keys()
 
-    def take(self, looked: "Looked") -> None:
+    def take(self, snapshot: "Snapshot") -> None:
         """Shows what the latest look saw."""
 
     def why_not(self) -> dict[str, str]:

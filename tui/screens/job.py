@@ -7,11 +7,11 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
 
+from appliance.ground.text import human_count
 from appliance.jobs.job import JobConfig, read_config
 from appliance.jobs.ledger import DocumentEntry, JobSummary
 from appliance.jobs.reader_pool import STILL_WRITTEN
 from appliance.jobs.states import State
-from appliance.text import human_count
 from tui.cells import BAD, FAINT, Cell, Line, wrap_line
 from tui.paging import DocumentPages, FindDocument, find_path, pages_of, read_document, read_page
 from tui.screens import job_actions
@@ -32,7 +32,8 @@ from tui.widgets.table import Column, Table
 if TYPE_CHECKING:
     from textual.widgets import Input
 
-    from tui.app import Looked
+    from tui.app import Snapshot
+
 
 COLUMNS = (
     Column("State", 11),
@@ -119,16 +120,16 @@ class JobScreen(JobKeys):
         self.bar("head").add_class("-shown")
         super().on_mount()
 
-    def take(self, looked: "Looked") -> None:
+    def take(self, snapshot: "Snapshot") -> None:
         """Shows the counters, and reads the documents in sight again if there is news."""
-        place = next((n for n, job in enumerate(looked.jobs) if job.id == self._job_id), None)
+        place = next((n for n, job in enumerate(snapshot.jobs) if job.id == self._job_id), None)
         if place is None:
-            if looked.seconds:
-                self._show_gone(looked.jobs_problem)
+            if snapshot.seconds:
+                self._show_gone(snapshot.jobs_problem)
             return
-        job, self._removed = looked.jobs[place], False
+        job, self._removed = snapshot.jobs[place], False
         model_name = self._config.model_name if self._config else ""
-        self._show_head(head_lines(job, looked.paces[place], model_name, self.app.size.width - 2))
+        self._show_head(head_lines(job, snapshot.paces[place], model_name, self.app.size.width - 2))
         news = self._job is None or _counters(job) != _counters(self._job)
         self._job = job
         if news:
@@ -152,7 +153,7 @@ class JobScreen(JobKeys):
 
     def lay_out(self) -> None:
         """Wraps the head and the reason of the chosen document."""
-        self.take(self.stillroom.looked)
+        self.take(self.stillroom.snapshot)
         self._facts()
 
     def _show_head(self, lines: list[Line]) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from textual.binding import Binding
 from textual.message import Message
 
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.jobs.control import cancel_job, pause_job, remove_job, resume_detached, retry_failed
 from appliance.jobs.job import read_config
 from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
-from appliance.settings import Settings
-from appliance.text import human_count
 from tui.cells import DOUBTFUL, STRONG, Cell, Line
 from tui.screens.action import Action, ActionScreen, Done, Progress
 from tui.screens.frame import Frame

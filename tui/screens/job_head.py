@@ -1,8 +1,8 @@
 """The lines above a job's documents: its state, how far it is, how fast, and why it stands where it stands."""
 
+from appliance.ground.text import human_duration
 from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
-from appliance.text import human_duration
 from tui.cells import BAD, FAINT, STRONG, Cell, Line, state_cell, wrap_line
 from tui.pace import Pace, left_text, speed_text
 from tui.watching import is_readable

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from appliance.ground.text import human_count
 from appliance.jobs.job import FallbackConfig, read_config
-from appliance.text import human_count
 from tui.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, state_cell
 from tui.pace import speed_text
 from tui.screens.reading import ReadingScreen, commands, fact, heading

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 from textual.widget import Widget
 
+from appliance.ground.text import human_count, human_duration
 from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
-from appliance.text import human_count, human_duration
 from tui.cells import BAD, PLAIN, STRONG, Cell, Line, state_cell
 from tui.pace import Pace, left_text, speed_text
 from tui.screens import job_actions
@@ -18,7 +18,8 @@ from tui.watching import has_not_begun, is_readable
 from tui.widgets.table import Column, ListedRows, Table
 
 if TYPE_CHECKING:
-    from tui.app import Looked
+    from tui.app import Snapshot
+
 
 COLUMNS = (
     Column("State", 11),
@@ -64,16 +65,16 @@ class JobsScreen(JobKeys, Listing):
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, looked: "Looked") -> None:
+    def take(self, snapshot: "Snapshot") -> None:
         """Shows the jobs that pass the filter; the chosen job stays chosen wherever it moves to."""
         self._shown = [
             (job, pace)
-            for job, pace in zip(looked.jobs, looked.paces, strict=True)
+            for job, pace in zip(snapshot.jobs, snapshot.paces, strict=True)
             if self.passes(job.name, job.state, job.id)
         ]
         position = next((n for n, (job, _) in enumerate(self._shown) if job.id == self._chosen_id), None)
         rows = ListedRows([job_cells(job, pace) for job, pace in self._shown])
-        self.query_one(Table).show(rows, self.notice(looked.jobs_problem, bool(looked.jobs)), position)
+        self.query_one(Table).show(rows, self.notice(snapshot.jobs_problem, bool(snapshot.jobs)), position)
 
     def on_table_moved(self) -> None:
         """Tells about the chosen job."""

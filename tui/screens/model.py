@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import MANIFEST_NAME, Manifest, Verdict, read_manifest
 from appliance.models.store import InstalledModel, Store
 from appliance.quality.measured import measured_lines
-from appliance.text import human_count, human_size
 from tui.cells import BAD, FAINT, GOOD, STRONG, Cell, Line
 from tui.screens.models import checked_row, verdict_cell
 from tui.screens.reading import ReadingScreen, commands, fact, heading

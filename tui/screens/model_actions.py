@@ -1,8 +1,8 @@
 """What can be done with an installed model, as actions that say beforehand what they do."""
 
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count, human_size
 from appliance.models.store import InstalledModel, Store
-from appliance.settings import Settings
-from appliance.text import human_count, human_size
 from tui.cells import DOUBTFUL, STRONG, Cell, Line
 from tui.screens.action import Action, Done, Progress
 from tui.shell import shell_word
@@ -20,7 +20,7 @@ def verify(settings: Settings, model: InstalledModel) -> Action:
 
     return Action(
         f"Verify {model.name}", [[Cell(f"Reads {files}, {size}, and compares each with the hash in the manifest.")]],
-        f"stillroom models verify {shell_word(model.name)}", "Verify", act, model.manifest.size_bytes, at_once=True,
+        f"stillroom models verify {shell_word(model.name)}", "Verify", act, model.manifest.size_bytes, immediate=True,
     )  # fmt: skip
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from textual.message import Message
 from textual.worker import Worker, get_current_worker
 
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
+from appliance.ground.settings import Settings
 from appliance.models.checking import ImportCheck, Level, check_import, find_artifacts, mounted_disks
 from appliance.models.manifest import Manifest
 from appliance.models.store import Store
-from appliance.settings import Settings
 from tui.cells import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Cell, Line
 from tui.screens.action import Action, ActionScreen, Done, Progress, Stopped
 from tui.screens.form import Entry, FormScreen
@@ -184,4 +184,4 @@ def add(settings: Settings, directory: Path, manifest: Manifest, name: str | Non
     command = shell_words(["stillroom", "models", "add", str(directory), *(["--name", name] if name else [])])
     lines: list[Line] = [[Cell(f"Copies {directory} into {settings.models_dir}.")]]
     total_bytes = manifest.size_bytes * _PASSES
-    return Action(f"Bring in {name or manifest.name}", lines, command, "Bring in", act, total_bytes, at_once=True)
+    return Action(f"Bring in {name or manifest.name}", lines, command, "Bring in", act, total_bytes, immediate=True)

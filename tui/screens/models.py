@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 from textual.widget import Widget
 
+from appliance.ground.text import human_size
 from appliance.models.manifest import READY, Manifest
 from appliance.models.store import InstalledModel
-from appliance.text import human_size
 from tui.cells import BAD, DOUBTFUL, GOOD, PLAIN, STRONG, Cell, Line
 from tui.screens import model_actions
 from tui.screens.action import Action, ActionScreen
@@ -17,7 +17,8 @@ from tui.shell import shell_word
 from tui.widgets.table import Column, ListedRows, Table
 
 if TYPE_CHECKING:
-    from tui.app import Looked
+    from tui.app import Snapshot
+
 
 COLUMNS = (
     Column("Model"),
@@ -85,13 +86,13 @@ class ModelsScreen(Listing):
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, looked: "Looked") -> None:
+    def take(self, snapshot: "Snapshot") -> None:
         """Shows the models that pass the filter; the chosen one stays chosen."""
-        everything = [*map(model_row, looked.models.models), *map(broken_row, looked.models.broken)]
+        everything = [*map(model_row, snapshot.models.models), *map(broken_row, snapshot.models.broken)]
         self._shown = [row for row in everything if self.passes(*row.words)]
         position = next((n for n, row in enumerate(self._shown) if row.name == self._chosen_name), None)
         rows = ListedRows([row.cells for row in self._shown])
-        self.query_one(Table).show(rows, self.notice(looked.models_problem, bool(everything)), position)
+        self.query_one(Table).show(rows, self.notice(snapshot.models_problem, bool(everything)), position)
 
     def on_table_moved(self) -> None:
         """Tells about the chosen model."""
@@ -119,7 +120,7 @@ class ModelsScreen(Listing):
             return reasons | dict.fromkeys("nvabD", "there is no model: i imports one")
         if row.model is None:
             return reasons | dict.fromkeys("nvabD", "its manifest cannot be read: Enter tells why")
-        task_name, models = row.model.manifest.task_name, self.stillroom.looked.models
+        task_name, models = row.model.manifest.task_name, self.stillroom.snapshot.models
         if row.model.active:
             reasons["a"] = f"it answers the task {task_name} already"
             reasons["D"] = f"it answers the task {task_name}: activate another one or roll back first"
@@ -156,14 +157,14 @@ class ModelsScreen(Listing):
     def action_activate(self) -> None:
         """Asks whether to activate the model."""
         if not self.refuses("a"):
-            model, models = self._chosen(), self.stillroom.looked.models
+            model, models = self._chosen(), self.stillroom.snapshot.models
             current = models.active(model.manifest.task_name)
             self._do(model_actions.activate(self.stillroom.settings, model, current))
 
     def action_roll_back(self) -> None:
         """Asks whether to go back to the former model of the task."""
         if not self.refuses("b"):
-            task_name, models = self._chosen().manifest.task_name, self.stillroom.looked.models
+            task_name, models = self._chosen().manifest.task_name, self.stillroom.snapshot.models
             current, former = models.active(task_name) or "-", models.former[task_name]
             self._do(model_actions.roll_back(self.stillroom.settings, task_name, current, former))
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from appliance.engines.frontier_config import FrontierConfig, frontier_names, load_frontier
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.models.store import InstalledModel
-from appliance.settings import Settings
-from appliance.text import human_count
 from tui.cells import BAD, DOUBTFUL, STRONG, Cell, Line
 from tui.screens.action import Action, ActionScreen, Done, Progress
 from tui.screens.form import Entry

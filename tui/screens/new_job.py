@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from appliance.ground.text import human_size
 from appliance.jobs.batch import BatchRequest
 from appliance.jobs.job import DEFAULT_WORKERS
 from appliance.models.store import InstalledModel
 from appliance.tasks.task import load_task
-from appliance.text import human_size
 from tui.cells import DOUBTFUL, Cell, Line
 from tui.screens.form import Entry
 from tui.screens.models import verdict_cell
@@ -82,7 +82,7 @@ class NewJobScreen(TaskForm):
             )  # fmt: skip
             if not manifest.ready:
                 lines.append(fact("", Cell("every row will say `unsafe`: no gate found the model READY", DOUBTFUL)))
-        if self.stillroom.looked.at_work:
+        if self.stillroom.snapshot.at_work:
             lines.append(fact("engine", "another job has it; this one will wait and show as `queued`"))
         return lines
 

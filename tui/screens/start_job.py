@@ -6,14 +6,14 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
 
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
+from appliance.ground.text import human_count, human_duration
 from appliance.jobs.batch import BatchRequest
 from appliance.jobs.control import start_detached
 from appliance.jobs.preview import dry_run
 from appliance.jobs.rows import Row
 from appliance.jobs.stopping import Stop
 from appliance.tasks.linecode import Value
-from appliance.text import human_count, human_duration
 from tui.cells import BAD, BUSY, DOUBTFUL, FAINT, STRONG, Cell, Line, fit
 from tui.screens.frame import Frame
 from tui.screens.reading import LABEL_CELLS, fact
@@ -73,7 +73,7 @@ class StartJobScreen(Frame):
 
     def on_unmount(self) -> None:
         """Ends a dry run that nobody waits for any more."""
-        self._stop.at_once = self._stop.gently = True
+        self._stop.immediate = self._stop.graceful = True
 
     def _try(self) -> None:
         try:

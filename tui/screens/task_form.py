@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from appliance.ground.text import human_count, human_size
 from appliance.jobs.preview import UNKNOWN_TYPE, FolderCount, count_documents
 from appliance.models.store import InstalledModel
 from appliance.tasks.task import TASK_FILE
-from appliance.text import human_count, human_size
 from tui.cells import BAD, DOUBTFUL, FAINT, Cell, Line
 from tui.screens.form import Entry, FormScreen
 from tui.screens.reading import fact
@@ -18,7 +18,8 @@ from tui.watching import READING_ERRORS, Problem, problem_of
 from tui.widgets.choice import Option
 
 if TYPE_CHECKING:
-    from tui.app import Looked
+    from tui.app import Snapshot
+
 
 _OTHER = Option("", "another task file")
 
@@ -80,10 +81,10 @@ class TaskForm(FormScreen):
         super().on_mount()
         self.query_one("#folder").focus()
 
-    def take(self, looked: "Looked") -> None:
+    def take(self, snapshot: "Snapshot") -> None:
         """Offers what is installed, once it is known."""
-        if not self._models and looked.models.models:
-            self._models = looked.models.models
+        if not self._models and snapshot.models.models:
+            self._models = snapshot.models.models
             wanted = next((m for m in self._models if m.name == self._wanted_model), None)
             names = dict.fromkeys(m.manifest.task_name for m in sorted(self._models, key=lambda m: not m.active))
             first = wanted.manifest.task_name if wanted else next(iter(names))

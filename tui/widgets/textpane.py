@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from appliance.text import printable
+from appliance.ground.text import printable
 from tui.cells import CURSOR, FAINT, PLAIN, Cell, strip_of, wrap
 from tui.widgets.scrolling import Scrolling
 

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from typing import Any
 
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
 
 KNOWN_VERSION = "0.3.36"
 """Of llama-cpp-python; its structures change between versions, and a wrong one corrupts memory."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.llama.library import library, recent_errors
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 
 BATCH_TOKENS = 2048
 """Tokens that one call may hold."""

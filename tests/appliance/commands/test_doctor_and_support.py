@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.ground.settings import load_settings
 from appliance.models.manifest import read_manifest, write_artifact
 from appliance.models.store import Store
-from appliance.settings import load_settings
 from appliance.tasks.task import load_task, task_hash
 from tests.appliance.batch_fixtures import TASK, Bench
 from tests.appliance.model_fixtures import flip_byte, make_artifact

@@ -10,7 +10,7 @@ import pytest
 from appliance.comparison.folder import comparison_dirs
 from appliance.comparison.preparing import CompareRequest
 from appliance.comparison.view import list_comparisons, open_comparison, start_comparison, store_judgement
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice
 from tests.appliance.comparison.conftest import Pair

@@ -110,14 +110,14 @@ def test_a_dry_run_prints_what_the_comparison_then_sends(pair: Pair, frontier: F
     pair.write_orders(4, misread=0)
     options = ("--models", str(pair.bench.artifact_dir), "--frontier", "recorded:high", "--sample", "2")
     arguments = ("compare", str(pair.bench.task_path), str(pair.bench.documents_dir), *options)
-    looked = pair.bench.call(*arguments, "--dry-run")
-    assert looked.returncode == 0, looked.stderr
-    assert "2 documents with" in looked.stderr
+    snapshot = pair.bench.call(*arguments, "--dry-run")
+    assert snapshot.returncode == 0, snapshot.stderr
+    assert "2 documents with" in snapshot.stderr
     assert not frontier.frontier.requests
     code, _, stderr = compare(pair, *options)
     assert code == 0, stderr
     sent = [json.dumps(seen.values, sort_keys=True) for seen in frontier.frontier.requests]
-    assert sorted(sent) == sorted(json.dumps(json.loads(line), sort_keys=True) for line in looked.stdout.splitlines())
+    assert sorted(sent) == sorted(json.dumps(json.loads(line), sort_keys=True) for line in snapshot.stdout.splitlines())
 
 
 def test_a_cap_ends_clearly_and_the_next_run_sends_only_the_rest(pair: Pair, frontier: FrontierBench) -> None:

@@ -10,8 +10,8 @@ from appliance.diagnosis.check import Check, CheckState, ok, worst
 from appliance.documents.confinement import SandboxLevel, Wall
 from appliance.documents.parser_probe import ALLOWED_KINDS, DENIED_KINDS
 from appliance.documents.sandbox import SandboxReport
+from appliance.ground.settings import SandboxPolicy, load_settings
 from appliance.models.store import Store
-from appliance.settings import SandboxPolicy, load_settings
 from tests.appliance.model_fixtures import flip_byte, make_artifact
 
 BUILD = (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.child import ChildDied
 from appliance.diagnosis.redaction import redacted_detail, redacted_log
 from appliance.diagnosis.support import without_paths
+from appliance.ground.child import ChildDied
 from appliance.models.manifest import read_manifest
 
 SECRET = "Mrs Edelgard Quux, born 12 May 1961"

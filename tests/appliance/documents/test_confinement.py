@@ -187,9 +187,9 @@ print(json.dumps([taken, tried(lambda: bytearray(options["memory_bytes"] + (64 <
     call(machine.numbers["prlimit64"], 0, resource.RLIMIT_AS, 1, 0)]))
 """
     )
-    taken, at_once, mapped, raised = printed(source, surroundings)  # type: ignore[misc]
+    taken, immediate, mapped, raised = printed(source, surroundings)  # type: ignore[misc]
     assert 200 <= taken <= 256
-    assert (at_once, mapped, raised) == ("MemoryError", "ENOMEM", "EPERM")
+    assert (immediate, mapped, raised) == ("MemoryError", "ENOMEM", "EPERM")
 
 
 @pytest.mark.parametrize("surroundings", USERS)

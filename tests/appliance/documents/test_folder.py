@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.documents.folder import walk
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 
 HOSTILE_NAMES = [
     b"a[",

@@ -17,7 +17,7 @@ import json, os, signal, sys
 sys.path[:] = json.loads(sys.argv[1])
 from appliance.documents import reader_process
 from appliance.documents.confinement import ParserLimits
-from appliance.settings import SandboxPolicy
+from appliance.ground.settings import SandboxPolicy
 
 
 class Parser(reader_process._Parser):
@@ -44,12 +44,14 @@ def read():
 """The reader process without its supervisor; the first parsers that it forks are killed at once."""
 
 
-def served(tmp_path: Path, source: str, kills: int = 0, policy: str = "required", data: bytes = b"Total 42") -> object:
+def served(
+    tmp_path: Path, source: str, crash_count: int = 0, policy: str = "required", data: bytes = b"Total 42"
+) -> object:
     """The JSON value that the source printed."""
     document = tmp_path / "document"
     document.write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-c", SERVE.format(kills=kills, document=str(document), policy=policy) + source,
+        [sys.executable, "-c", SERVE.format(crash_count=crash_count, document=str(document), policy=policy) + source,
          json.dumps(sys.path)],
         capture_output=True, text=True, check=False, timeout=PATIENT,
     )  # fmt: skip
@@ -59,12 +61,12 @@ def served(tmp_path: Path, source: str, kills: int = 0, policy: str = "required"
 
 def test_two_parsers_killed_before_they_say_how_they_are_confined_refuse_no_document(tmp_path: Path) -> None:
     source = "refusal = readers.refusal()\nprint(json.dumps([refusal, len(Parser.pids), read()]))"
-    assert served(tmp_path, source, kills=2) == ["", 3, "Total 42"]
+    assert served(tmp_path, source, crash_count=2) == ["", 3, "Total 42"]
 
 
 def test_parsers_that_always_die_unconfined_refuse_all_documents_and_are_not_tried_for_ever(tmp_path: Path) -> None:
     source = "print(json.dumps([readers.refusal(), len(Parser.pids)]))"
-    assert served(tmp_path, source, kills=100) == ["no parser could be confined", 3]
+    assert served(tmp_path, source, crash_count=100) == ["no parser could be confined", 3]
 
 
 def test_best_effort_asks_no_parser_how_it_is_confined(tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ def without(
 
 READ_ALL = """
 from appliance.documents.sandbox import Reader, ReaderLimits
-from appliance.errors import ApplianceError
-from appliance.settings import SandboxPolicy
+from appliance.ground.errors import ApplianceError
+from appliance.ground.settings import SandboxPolicy
 folder = Path({folder!r})
 reader = Reader(ReaderLimits(policy=SandboxPolicy({policy!r})))
 try:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from appliance.engines.frontier_config import Prices, Usage, frontier_names, load_frontier, read_key
-from appliance.errors import UsageError
-from appliance.settings import Settings, load_settings
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings, load_settings
 
 FULL = """threads = 2
 

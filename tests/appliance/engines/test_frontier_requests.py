@@ -25,7 +25,7 @@ def bench(home_dir: Path) -> Iterator[FrontierBench]:
 
 def test_asks_only_for_the_fields_that_are_uncertain(home_dir: Path) -> None:
     with frontier_bench(home_dir, {"the order": {"total": "9.00"}}) as bench:
-        (result,) = bench.ask(extract_task(), FrontierRequest("a", "the order", asked=("total",)))
+        (result,) = bench.ask(extract_task(), FrontierRequest("a", "the order", field_names=("total",)))
         sent = bench.frontier.requests[0].values
     assert result.answer == {"total": "9.00"}
     assert list(sent["response_format"]["json_schema"]["schema"]["properties"]) == ["total"]
@@ -169,7 +169,7 @@ def test_nothing_of_the_client_is_loaded_while_egress_is_off(home_dir: Path) -> 
     program = """
 import json, os, sys
 import appliance.commands.egress, appliance.routing.egress as egress, appliance.routing.egress_state as state
-from appliance.settings import load_settings
+from appliance.ground.settings import load_settings
 from tests.appliance.frontier_fixtures import classify_task
 settings = load_settings(os.environ)
 (settings.home_dir / "config.toml").write_text('[frontier.far]\\nurl = "https://far.example/v1"\\nmodel = "m"\\n')

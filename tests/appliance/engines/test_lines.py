@@ -39,7 +39,7 @@ def write(task: Task, tokenizer: FileTokenizer, wishes: Mapping[str, list[str]],
             return decoder
         scores = np.zeros(tokenizer.vocab_size, dtype=np.float32)
         value_ids = fed[len(_before(task, tokenizer, fed, index)) :]
-        for rank, wish in enumerate(wishes[task.asked[index].name]):
+        for rank, wish in enumerate(wishes[task.output_fields[index].name]):
             nothing = value_ids if not tokenizer.decode(value_ids).strip() else []
             wished = tokenizer.encode(" " + wish, False) if wish else list(nothing)
             wished.append(tokenizer.token_id(form.line))

@@ -15,7 +15,7 @@ from appliance.engines.llama.library import layout_problem, library
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.open import open_engine
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments, render_example
 from appliance.tasks.task import Task, load_task

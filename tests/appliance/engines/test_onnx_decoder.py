@@ -20,7 +20,7 @@ from appliance.engines.onnx_decoder import BATCH_TOKENS, Lane, OnnxDecoderEngine
 from appliance.engines.onnx_session import check_external_weights, open_session
 from appliance.engines.open import open_engine
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
 from appliance.tasks.task import Task, load_task
 

@@ -12,10 +12,10 @@ from decoder_fixtures import exported_run, order
 from appliance.engines.engine import Request, Result
 from appliance.engines.open import open_engine
 from appliance.engines.windows import LEAST_CHARACTERS, MOST_WINDOWS, Window, WindowedEngine, can_window, cut, join
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.jobs.batch import BatchRequest, plan
 from appliance.models.manifest import Manifest, write_artifact
-from appliance.tasks.task import InputLimits, Long, Task, load_task, task_hash
+from appliance.tasks.task import InputLimits, LongDocumentPolicy, Task, load_task, task_hash
 from appliance.tasks.values import find
 from tests.appliance.batch_fixtures import TASK, Bench
 
@@ -159,7 +159,7 @@ def task(bench: Bench) -> Task:
 
 def test_longest_document_of_the_task_bounds_a_window(task: Task) -> None:
     engine = Refusing(200)
-    result = read_by(engine, replace(task, input=InputLimits(200, Long.WINDOW)), FILLER * 100)
+    result = read_by(engine, replace(task, input=InputLimits(200, LongDocumentPolicy.WINDOW)), FILLER * 100)
     assert result.error is None
     assert max(engine.asked[1:]) <= 200
     assert len(engine.asked) < 20
@@ -196,7 +196,7 @@ def test_window_that_fails_fails_its_document_alone(task: Task) -> None:
 
 
 def test_document_without_bounds_is_refused_rather_than_read_for_days(task: Task) -> None:
-    result = read_by(Refusing(3), replace(task, input=InputLimits(3, Long.WINDOW)), FILLER * 9000)
+    result = read_by(Refusing(3), replace(task, input=InputLimits(3, LongDocumentPolicy.WINDOW)), FILLER * 9000)
     assert result.error == "too_long"
     assert f"at most {MOST_WINDOWS} are read" in result.error_message
 

@@ -4,10 +4,10 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from appliance import child
 from appliance.documents.sandbox import ReadReply
 from appliance.engines.engine import Result
-from appliance.errors import ApplianceError
+from appliance.ground import child
+from appliance.ground.errors import ApplianceError
 from appliance.jobs.answering import SENT_AHEAD, AnsweringEngine, DocumentText, EngineDeath
 from appliance.jobs.ledger_writer import PendingDocument
 
@@ -47,8 +47,8 @@ def engine(target: str, silence_seconds: float = 900.0, model: str = "model") ->
     return AnsweringEngine(lambda: child.Child(f"{__name__}:{target}"), model, silence_seconds)
 
 
-def text(number: int, kills: int = 0) -> DocumentText:
-    return DocumentText(PendingDocument(number, b"a", kills), ReadReply("a" * 64, "words"))
+def text(number: int, crash_count: int = 0) -> DocumentText:
+    return DocumentText(PendingDocument(number, b"a", crash_count), ReadReply("a" * 64, "words"))
 
 
 def test_engine_that_says_nothing_is_killed_and_only_what_it_took_is_suspect() -> None:
@@ -86,7 +86,7 @@ def test_what_an_engine_said_before_its_death_counts() -> None:
 def test_suspect_of_a_death_is_alone_with_the_engine() -> None:
     alone = engine("hang_with_the_first")
     assert alone.room
-    alone.send(text(1, kills=1))
+    alone.send(text(1, crash_count=1))
     assert not alone.room
     alone.close()
 
@@ -143,7 +143,7 @@ def test_as_many_documents_are_sent_as_are_answered_in_a_second() -> None:
 
 def test_suspect_is_alone_in_an_engine_however_fast() -> None:
     fast = engine("answer_all")
-    fast.send(text(1, kills=1))
+    fast.send(text(1, crash_count=1))
     assert not fast.room
     while fast.in_flight:
         fast.receive()

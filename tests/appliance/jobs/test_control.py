@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ApplianceError, Interrupted, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, Interrupted, ResourceError, UsageError
 from appliance.jobs.answering import SENT_AHEAD
 from appliance.jobs.batch import BatchOutcome, BatchRequest, run_job, run_request
 from appliance.jobs.control import (
@@ -24,7 +24,7 @@ from appliance.jobs.control import (
     start_detached,
 )
 from appliance.jobs.detached import log_path
-from appliance.jobs.job import REMOVED_PREFIX, process_mark
+from appliance.jobs.job import REMOVED_PREFIX, process_identity
 from appliance.jobs.ledger import JobSummary, has_log, list_jobs, open_readonly
 from appliance.jobs.locks import (
     Holder,
@@ -167,7 +167,7 @@ def test_interrupted_job_is_marked_without_running(bench: Bench) -> None:
 def test_request_to_stop_of_an_earlier_run_is_not_obeyed_by_a_later_one(bench: Bench) -> None:
     bench.write_orders(2)
     run(bench)
-    late = Holder(Purpose.RUN, process_mark(os.getpid()), "of the run before")
+    late = Holder(Purpose.RUN, process_identity(os.getpid()), "of the run before")
     request_stop(directory_of(bench), late, State.CANCELLED)
     bench.write("new.txt")
     assert run(bench).summary.state is State.DONE
@@ -193,10 +193,10 @@ def test_process_whose_program_has_a_name_of_any_bytes_is_told_from_others() -> 
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        mark = process_mark(process.pid)
+        mark = process_identity(process.pid)
         process.kill()
     assert mark.startswith(f"{process.pid} ")
-    assert process_mark(process.pid) == ""
+    assert process_identity(process.pid) == ""
 
 
 def test_retry_does_failed_and_quarantined_documents_again(bench: Bench) -> None:

@@ -129,7 +129,7 @@ def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierB
     retried = bench.call("jobs", "retry", "orders", "--cap-documents", "50", "--json")
     assert retried.returncode == 0, retried.stderr
     told = json.loads(retried.stdout)
-    assert (told["total"], told["done"], told["new_documents"], told["kept_back"]) == (6, 6, 3, 0)
+    assert (told["total"], told["done"], told["new_documents"], told["fallback_unanswered"]) == (6, 6, 3, 0)
     assert [row["route"] for row in bench.rows()] == ["local"] * 2 + ["frontier"] * 4
     assert len(frontier.frontier.requests) == 4, "what was answered is not paid for again"
     assert "fallback:   recorded below 0.8, at most 50 documents" in bench.call("jobs", "show", "orders").stdout
@@ -314,7 +314,7 @@ def test_a_document_that_killed_an_engine_is_not_sent_on() -> None:
     assert escalation(extract_task(), "text", Result("1", None, error="engine_died"), 0.9) is None
     request = escalation(extract_task(), "text", Result("1", None, error="too_long"), 0.9)
     assert request is not None
-    assert request.asked == ()
+    assert request.field_names == ()
 
 
 def test_merging_takes_only_what_was_asked() -> None:
@@ -322,7 +322,7 @@ def test_merging_takes_only_what_was_asked() -> None:
     local = Result("1", {"number": "7", "total": "1", "customer_name": "Ann", "parts": None}, {"number": 0.9})
     request = escalation(task, "text", local, 0.5)
     assert request is not None
-    assert request.asked == ("total", "customer_name", "parts")
+    assert request.field_names == ("total", "customer_name", "parts")
     merged = merge(task, request, local, Result("1", {"number": "8", "total": "2", "parts": ["a"]}))
     assert merged.result.answer == {"number": "7", "total": "2", "customer_name": None, "parts": ["a"]}
     assert merged.escalated == ("total", "customer_name", "parts")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from appliance.ground.settings import Settings, load_settings
 from appliance.jobs import ledger as ledger_module
 from appliance.jobs.index import INDEX_NAME, is_quiet, ledger_signature
 from appliance.jobs.job import JobConfig, open_job_dir
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.states import State
-from appliance.settings import Settings, load_settings
 from tests.appliance.model_fixtures import names_in
 
 

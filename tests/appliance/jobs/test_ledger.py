@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.documents.folder import FoundDocument
-from appliance.errors import ApplianceError, ResourceError
+from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.jobs.ledger import LEDGER_VERSION, open_readonly
 from appliance.jobs.ledger_writer import Ledger, Outcome, PendingDocument
 from appliance.jobs.rows import Route, Row
@@ -119,7 +119,7 @@ def test_failed_and_quarantined_documents_are_pending_again_after_retry(ledger: 
     assert ledger.retry() == 2
     assert ledger.reader.summary().state is State.PAUSED, "a job whose rows went is not done, whatever is killed next"
     assert counters(ledger) == (3, 1, 0, 0, 0)
-    assert [(document.name, document.kills) for document in ledger.pending(b"", 9)] == [("b", 0), ("c", 0)]
+    assert [(document.name, document.crash_count) for document in ledger.pending(b"", 9)] == [("b", 0), ("c", 0)]
     assert [row.error for row in ledger.reader.former_rows(failed.id)] == ["timeout"]
     assert ledger.retry() == 0
 
@@ -134,9 +134,9 @@ def test_retry_takes_answers_that_a_fallback_owes_only_where_it_is_told_to(ledge
     }
     for document in ledger.pending(b"", 9):
         ledger.record([Outcome(document, State.DONE, rows[document.name])])
-    assert (ledger.reader.for_review(), ledger.reader.kept_back()) == (2, 1)
+    assert (ledger.reader.for_review(), ledger.reader.fallback_unanswered()) == (2, 1)
     assert ledger.retry() == 0
-    assert ledger.retry(kept_back=True) == 1
+    assert ledger.retry(fallback_unanswered=True) == 1
     assert (pending_names(ledger), counters(ledger)) == (["capped"], (4, 3, 0, 0, 0))
 
 
@@ -229,7 +229,7 @@ mount -o remount,bind,ro "$1"
 exec "$2" -c '
 import sys
 from pathlib import Path
-from appliance.errors import ApplianceError
+from appliance.ground.errors import ApplianceError
 from appliance.jobs.ledger import open_readonly
 try:
     with open_readonly(Path(sys.argv[1])) as reader:

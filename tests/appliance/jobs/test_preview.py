@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
 from appliance.jobs import preview
 from appliance.jobs.batch import BatchRequest
 from appliance.jobs.preview import count_documents, dry_run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.jobs.review import (
     REVIEW_NAME,
     correct_field,

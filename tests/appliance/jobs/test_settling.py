@@ -10,7 +10,7 @@ import pytest
 from appliance.jobs import reader_pool
 from appliance.jobs.batch import BatchOutcome, BatchRequest, run_request
 from appliance.jobs.ledger_writer import PendingDocument
-from appliance.jobs.reader_pool import Rest, Settling
+from appliance.jobs.reader_pool import FileStability, StabilityTracker
 from appliance.jobs.states import State
 from tests.appliance.batch_fixtures import Bench
 
@@ -38,28 +38,28 @@ def document(tmp_path: Path) -> Path:
 
 def test_old_file_is_read_at_once(document: Path) -> None:
     set_age(document, 60)
-    settling = Settling(document.parent, 2.0)
-    assert settling.look(listed(document.parent, "a.txt")) is Rest.SETTLED
+    settling = StabilityTracker(document.parent, 2.0)
+    assert settling.look(listed(document.parent, "a.txt")) is FileStability.SETTLED
     assert len(settling) == 0
 
 
 def test_young_file_is_looked_at_again_when_it_is_old_enough(document: Path) -> None:
     set_age(document, HOUR - 10)
-    settling = Settling(document.parent, HOUR)
-    assert settling.look(listed(document.parent, "a.txt")) is Rest.YOUNG
+    settling = StabilityTracker(document.parent, HOUR)
+    assert settling.look(listed(document.parent, "a.txt")) is FileStability.YOUNG
     assert settling.due() is None
     assert 9 < settling.seconds_left() <= 10
 
 
 def test_young_file_that_did_not_change_is_read_after_the_second_look(document: Path) -> None:
-    settling = Settling(document.parent, 0.001)
+    settling = StabilityTracker(document.parent, 0.001)
     pending = listed(document.parent, "a.txt")
     set_age(document, -HOUR)  # A clock that jumped: the age says nothing.
     pending = listed(document.parent, "a.txt")
-    assert settling.look(pending) is Rest.YOUNG
+    assert settling.look(pending) is FileStability.YOUNG
     while (again := settling.due()) is None:
         os.sched_yield()
-    assert settling.look(again, second=True) is Rest.SETTLED
+    assert settling.look(again, second=True) is FileStability.SETTLED
 
 
 def test_file_that_grew_since_it_was_listed_is_still_being_written(document: Path) -> None:
@@ -67,20 +67,20 @@ def test_file_that_grew_since_it_was_listed_is_still_being_written(document: Pat
     pending = listed(document.parent, "a.txt")
     with open(document, "a") as file:
         file.write(" and more")
-    assert Settling(document.parent, 0.0).look(pending) is Rest.CHANGED
+    assert StabilityTracker(document.parent, 0.0).look(pending) is FileStability.CHANGED
 
 
 def test_file_of_the_same_size_with_another_time_is_still_being_written(document: Path) -> None:
     pending = listed(document.parent, "a.txt")
     set_age(document, 60)
-    assert Settling(document.parent, 0.0).look(pending, second=True) is Rest.CHANGED
+    assert StabilityTracker(document.parent, 0.0).look(pending, second=True) is FileStability.CHANGED
 
 
 def test_file_that_is_gone_is_left_to_the_reader_to_name(document: Path) -> None:
     set_age(document, 60)
     pending = listed(document.parent, "a.txt")
     document.unlink()
-    assert Settling(document.parent, 2.0).look(pending) is Rest.SETTLED
+    assert StabilityTracker(document.parent, 2.0).look(pending) is FileStability.SETTLED
 
 
 def test_many_young_files_do_not_all_wait_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

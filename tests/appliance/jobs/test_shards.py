@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
 from appliance.jobs.batch import BatchOutcome, BatchRequest, export_rows, run_job, run_request
 from appliance.jobs.control import retry_failed
 from appliance.jobs.job import job_dirs

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings, load_settings
 from appliance.jobs.job import JobConfig, open_job_dir
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.states import State
@@ -15,7 +16,6 @@ from appliance.models.manifest import ArtifactError, read_manifest, rewrite_mani
 from appliance.models.store import Store
 from appliance.models.usage import jobs_using
 from appliance.quality.measured import measured_lines
-from appliance.settings import Settings, load_settings
 from tests.appliance.model_fixtures import flip_byte, make_artifact
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.models.hub import Hub as HubChoice
 from appliance.models.hub import find_pulled, pull, verify_pulled
 from appliance.models.manifest import ArtifactError, file_sha256

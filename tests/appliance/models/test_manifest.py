@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ResourceError, UsageError
+from appliance.ground.errors import ResourceError, UsageError
 from appliance.models.manifest import (
     IDENTITY_KEYS,
     MANIFEST_NAME,

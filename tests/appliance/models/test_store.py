@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ApplianceError, NotAllGood, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
+from appliance.ground.settings import Settings, load_settings
 from appliance.models.manifest import ArtifactError, read_manifest, verify_artifact
 from appliance.models.store import KEPT_FORMER, Store
-from appliance.settings import Settings, load_settings
 from tests.appliance.model_fixtures import file_size_limit, flip_byte, make_artifact, names_in
 
 CALL = [sys.executable, "-m", "appliance.cli", "models"]

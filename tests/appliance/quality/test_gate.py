@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.engines.engine import Result
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.models.manifest import file_sha256, read_manifest, verify_artifact
 from appliance.quality.gate import LabelledRow, judge_results, read_labelled
 from appliance.quality.metrics import Outcome, judge

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ApplianceError, ResourceError
+from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.quality.judgements import Choice, add_judgement, current_user, disagreements, judgements, newest
 
 

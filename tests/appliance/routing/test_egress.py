@@ -10,7 +10,7 @@ import pytest
 
 from appliance.engines.engine import Request
 from appliance.engines.frontier import FrontierRequest, Withheld
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.routing.budget import Account, Spend
 from appliance.routing.egress import preview
 from appliance.routing.egress_reading import read_records, verify

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.engines.engine import Request
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
 from appliance.routing.egress_log import EgressLog, body_path, log_files, record_hash
 from appliance.routing.egress_reading import Filter, read_body, read_records, requests, verify
 from benchmarks.recorded_frontier import RecordedFrontier, Seen
@@ -304,7 +304,7 @@ import os, sys
 from pathlib import Path
 from appliance.engines.engine import Request
 from appliance.routing.egress import EgressOptions, open_frontier
-from appliance.settings import load_settings
+from appliance.ground.settings import load_settings
 from tests.appliance.frontier_fixtures import classify_task
 options = EgressOptions(allowed=True, run="killed", system_dir=Path({str(bench.system_dir)!r}))
 engine = open_frontier(load_settings(os.environ), classify_task(), "recorded", options)
@@ -334,7 +334,7 @@ import os, sys
 from pathlib import Path
 from appliance.engines.engine import Request
 from appliance.routing.egress import EgressOptions, open_frontier
-from appliance.settings import load_settings
+from appliance.ground.settings import load_settings
 from tests.appliance.frontier_fixtures import ANSWERS, classify_task
 options = EgressOptions(allowed=True, run="killed", system_dir=Path({str(bench.system_dir)!r}))
 engine = open_frontier(load_settings(os.environ), classify_task(), "recorded", options)

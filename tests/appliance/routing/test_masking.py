@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.engines.frontier import Withheld
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
 from appliance.routing.detectors import DETECTORS
 from appliance.routing.masking import KEY_BYTES, Masker, installation_key
 from appliance.routing.policy import EgressRefused, Masking
@@ -49,7 +49,7 @@ def test_answer_gets_its_values_back_and_evidence_is_of_the_original() -> None:
         "number": "A-17", "total": None, "customer_name": "Maria Schmidt",
         "parts": ["maria.schmidt@example.com", "to maria.schmidt@example.com now"],
     }  # fmt: skip
-    field = next(field for field in task.asked if field.name == "customer_name")
+    field = next(field for field in task.output_fields if field.name == "customer_name")
     assert evidence(field, restored["customer_name"], TEXT) == TEXT.index("Maria Schmidt")
 
 

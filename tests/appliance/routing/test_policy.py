@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT_DIR
 
 from appliance.engines.frontier_config import FRONTIER_KEYS, load_frontier
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.routing.detectors import DETECTORS
 from appliance.routing.egress import EgressOptions, open_frontier
 from appliance.routing.egress_state import egress_state

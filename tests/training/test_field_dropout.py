@@ -10,8 +10,8 @@ from decoder_fixtures import order_row, write_base, write_rows, write_task_folde
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.task import Field, FieldType, Task, load_task
 from appliance.tasks.values import find
-from training.absence import MOST_TAKEN, without_some, without_value
-from training.distill import epoch_examples, read_material
+from training.distill import epoch_examples, read_training_data
+from training.field_dropout import MOST_TAKEN, without_some, without_value
 from training.options import AdapterOptions, DistillOptions
 from training.rows import Row, text_hash
 
@@ -113,7 +113,7 @@ def test_some_values_go_from_text_and_answer_alike(task: Task) -> None:
 
 
 def test_an_emptied_example_is_never_longer_than_its_row(task: Task, folder: Path, base_dir: Path) -> None:
-    material = read_material(task, folder, base_dir, 256)
+    material = read_training_data(task, folder, base_dir, 256)
     assert material.emptied is not None
     for number, example in enumerate(material.train):
         emptied = material.emptied.example(number, random.Random(number))
@@ -122,7 +122,7 @@ def test_an_emptied_example_is_never_longer_than_its_row(task: Task, folder: Pat
 
 
 def test_an_epoch_shows_about_the_share_and_always_the_same_ones(task: Task, folder: Path, base_dir: Path) -> None:
-    material = read_material(task, folder, base_dir, 256)
+    material = read_training_data(task, folder, base_dir, 256)
     options = DistillOptions(absent_share=0.5, adapter=AdapterOptions(seed=3))
     first = epoch_examples(material, options, 1)
     shown = sum(ours != theirs for ours, theirs in zip(first, material.train, strict=True))
@@ -134,8 +134,8 @@ def test_an_epoch_shows_about_the_share_and_always_the_same_ones(task: Task, fol
 
 
 def test_rows_longer_than_the_context_shift_no_other_row(task: Task, folder: Path, base_dir: Path) -> None:
-    longest = max(len(example.input_ids) for example in read_material(task, folder, base_dir, 256).train)
-    material = read_material(task, folder, base_dir, longest - 1)
+    longest = max(len(example.input_ids) for example in read_training_data(task, folder, base_dir, 256).train)
+    material = read_training_data(task, folder, base_dir, longest - 1)
     assert material.left_out > 0
     assert material.emptied is not None
     assert len(material.emptied.rows) == len(material.train)
@@ -154,6 +154,6 @@ def test_a_classification_has_nothing_to_take_out(base_dir: Path, tmp_path: Path
     ]
     for name in ("train", "validation"):
         write_rows(folder / "dataset" / f"{name}.jsonl", rows)
-    material = read_material(load_task(folder), folder, base_dir, 256)
+    material = read_training_data(load_task(folder), folder, base_dir, 256)
     assert material.emptied is None
     assert epoch_examples(material, DistillOptions(absent_share=1.0), 0) == material.train

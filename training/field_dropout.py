@@ -15,7 +15,7 @@ from appliance.tasks.values import find
 from training.dataset import TokenExample, build_examples
 
 if TYPE_CHECKING:
-    from appliance.tasks.prompt import PromptForm
+    from appliance.tasks.prompt import PromptTemplate
     from appliance.tasks.task import Field, Task
     from training.rows import Row
 
@@ -29,7 +29,7 @@ class EmptiedRows:
 
     task: "Task"
     rows: Sequence["Row"]
-    form: "PromptForm"
+    form: "PromptTemplate"
     encode: Callable[[str, bool], list[int]]
 
     def example(self, number: int, rng: random.Random) -> TokenExample | None:
@@ -40,7 +40,7 @@ class EmptiedRows:
 
 def without_some(task: "Task", row: "Row", rng: random.Random) -> "Row | None":
     """The row without one to `MOST_TAKEN` of its values; None where no value can be taken out."""
-    names = [field.name for field in task.asked if is_removable(field) and row.answer.get(field.name)]
+    names = [field.name for field in task.output_fields if is_removable(field) and row.answer.get(field.name)]
     rng.shuffle(names)
     wanted, taken = rng.randint(1, MOST_TAKEN), 0
     for name in names:
@@ -84,7 +84,7 @@ def without_value(task: "Task", row: "Row", name: str) -> "Row | None":
 
 
 def _literal(task: "Task") -> list[str]:
-    return [field.name for field in task.asked if field.evidence == "literal"]
+    return [field.name for field in task.output_fields if field.evidence == "literal"]
 
 
 def _parts(value: object) -> list[str]:

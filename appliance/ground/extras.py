@@ -1,6 +1,6 @@
 """Libraries that an extra installs, and the error that names the extra where one of them is missing."""
 
-from appliance.errors import ResourceError
+from appliance.ground.errors import ResourceError
 
 EXTRAS = {
     "train": (
