@@ -35,8 +35,8 @@ def command(task_folder: Path, model: str, rows_path: Path | None, as_json: bool
     The verdict is READY, NOT READY or NEED n MORE, and goes into the artifact's manifest. The exit code is 3 where it
     is not READY. Rows whose text is in dataset/train.jsonl of the task folder are left out.
     """
-    from appliance.jobs.batch import choose_model
     from appliance.models.manifest import verify_artifact
+    from appliance.models.selection import choose_model
     from appliance.quality.gate import check_names, read_labelled, without_taught, write_verdict
     from appliance.tasks.task import load_task
 

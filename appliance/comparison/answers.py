@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appliance.comparison.folder import ANSWERS_NAME
 from appliance.ground.errors import ApplianceError, ResourceError
-from appliance.jobs.job import process_identity
+from appliance.ground.processes import process_identity
 from appliance.jobs.states import State
 from appliance.tasks.linecode import Answer
 

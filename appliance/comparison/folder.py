@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.files import write_file
 from appliance.ground.settings import Settings
-from appliance.jobs.job import write_whole
 
 COMPARISON_VERSION = 1
 CONFIG_NAME = "comparison.json"
@@ -129,8 +129,8 @@ def make_comparison_dir(settings: Settings, config: ComparisonConfig, task_text:
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ResourceError(f"cannot make {directory}: {error.strerror}", "check the free space and rights") from error
-    write_whole(directory / TASK_NAME, task_text)
-    write_whole(directory / CONFIG_NAME, (json.dumps(asdict(config), indent=2) + "\n").encode())
+    write_file(directory / TASK_NAME, task_text)
+    write_file(directory / CONFIG_NAME, (json.dumps(asdict(config), indent=2) + "\n").encode())
     return directory
 
 

@@ -25,8 +25,8 @@ from appliance.comparison.folder import (
 from appliance.documents.folder import FoundDocument, walk
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
-from appliance.jobs.batch import choose_model
 from appliance.models.manifest import utc_now, verify_artifact
+from appliance.models.selection import choose_model
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import TASK_FILE, answer_problems, load_task, task_hash
 

@@ -18,8 +18,8 @@ from appliance.comparison.style import STYLE
 from appliance.comparison.view import ComparisonView
 from appliance.comparison.wording import cash, number, points, seconds, share, small_duration
 from appliance.ground.errors import ResourceError
+from appliance.ground.files import write_file
 from appliance.ground.text import printable
-from appliance.jobs.job import write_whole
 from appliance.quality.judgements import Judgement
 from appliance.tasks.linecode import Value
 
@@ -38,7 +38,7 @@ def write_report(view: ComparisonView, found: ComparisonFigures, path: Path, val
     """
     if not path.absolute().parent.is_dir():
         raise ResourceError(f"cannot write {path}: its folder is not there", "make the folder first")
-    write_whole(path.absolute(), report_html(view, found, values).encode())
+    write_file(path.absolute(), report_html(view, found, values).encode())
 
 
 def report_html(view: ComparisonView, found: ComparisonFigures, values: bool = True) -> str:

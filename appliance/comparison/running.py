@@ -17,9 +17,9 @@ from appliance.comparison.reading import read_texts
 from appliance.documents.sandbox import ReaderLimits
 from appliance.engines.engine import Result
 from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood
+from appliance.ground.processes import process_identity
 from appliance.ground.settings import Settings
 from appliance.jobs.engine_lock import engine_lock
-from appliance.jobs.job import process_identity
 from appliance.jobs.states import State
 from appliance.jobs.stopping import Stop, stopped_by_signals
 from appliance.routing.policy import Caps

@@ -11,6 +11,7 @@ from pathlib import Path
 from appliance.documents.folder import document_name
 from appliance.documents.sandbox import ReaderLimits
 from appliance.ground.errors import ApplianceError, Interrupted, UsageError
+from appliance.ground.processes import process_identity
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.engine_lock import engine_lock
@@ -23,7 +24,6 @@ from appliance.jobs.job import (
     finish_removals,
     job_folder,
     job_id,
-    process_identity,
     read_config,
     task_path,
     write_job,
@@ -36,8 +36,8 @@ from appliance.jobs.runner import Progress, RunLimits, Supervisor, Work
 from appliance.jobs.shards import shard_out_dir, shared_shard
 from appliance.jobs.states import State
 from appliance.jobs.stopping import Stop, stopped_by_signals
-from appliance.models.manifest import Manifest, read_manifest, verify_artifact
-from appliance.models.store import Store
+from appliance.models.manifest import verify_artifact
+from appliance.models.selection import choose_model
 from appliance.routing.policy import Caps
 from appliance.tasks.task import LongDocumentPolicy, Task, TaskKind, load_task, task_hash
 
@@ -96,38 +96,6 @@ class BatchOutcome:
     """Documents whose answer a person must look at."""
     fallback_unanswered: int = 0
     """Those of them that the fallback did not answer; `retry` asks it again."""
-
-
-def choose_model(settings: Settings, task: Task, model: str | None) -> tuple[Path, Manifest]:
-    """The artifact folder that answers, with its manifest.
-
-    Raises:
-        UsageError: No such model, none is active, or the model was made for another task.
-    """
-    if model is None:
-        installed = Store(settings).active(task.name)
-        if installed is None:
-            raise UsageError(
-                f"no model is active for task {task.name}",
-                "name one with `--model`, or `stillroom models add` and `stillroom models activate` one",
-            )
-        directory = installed.directory
-    elif (Path(model) / "manifest.json").is_file():
-        directory = Path(model).absolute()
-    elif os.sep in model:
-        raise UsageError(
-            f"{model} holds no manifest.json, so it is no model", "name a folder that `stillroom export` wrote"
-        )
-    else:
-        directory = Store(settings).get(model).directory
-    manifest = read_manifest(directory)
-    if manifest.task_hash != task_hash(task):
-        raise UsageError(
-            f"model {manifest.name} was made for another version of a task: it answers {manifest.task_name}"
-            f" {manifest.task_hash[:12]}, asked is {task.name} {task_hash(task)[:12]}",
-            "use the task.toml in the model's folder, or distil again for the changed task",
-        )
-    return directory, manifest
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.files import sync_directory
 from appliance.ground.settings import Settings
 from appliance.jobs.batch import BatchRequest, open_ledger, plan, refuse_own_files_as_documents
 from appliance.jobs.detached import refuse_running, start_and_wait
@@ -24,7 +25,6 @@ from appliance.jobs.job import (
     job_file,
     job_folder,
     read_config,
-    sync_directory,
     task_path,
     write_job,
 )

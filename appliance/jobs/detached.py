@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.processes import process_identity
 from appliance.ground.settings import HOME_VARIABLE, THREADS_VARIABLE, Settings
-from appliance.jobs.job import process_identity
 from appliance.jobs.ledger import open_readonly
 from appliance.jobs.locks import Purpose, lock_holder
 from appliance.jobs.states import State

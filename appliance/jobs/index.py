@@ -10,7 +10,7 @@ import os
 import time
 from typing import Any
 
-from appliance.ground.part_files import part_of
+from appliance.ground.files import part_of
 from appliance.ground.settings import Settings
 from appliance.jobs.job import LEDGER_NAME
 

@@ -1,6 +1,5 @@
 """A job: what is asked of which folder with which model, and the folder that holds its state."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.files import write_file
 from appliance.ground.settings import Settings
 
 JOB_VERSION = 1
@@ -125,8 +125,8 @@ def job_folder(settings: Settings, config: JobConfig) -> Path:
 
 def write_job(directory: Path, config: JobConfig, task_text: bytes) -> None:
     """Writes what the job is about; only the holder of the job's lock may call this."""
-    write_whole(directory / _TASK_NAME, task_text)
-    write_whole(directory / _CONFIG_NAME, config_text(config).encode())
+    write_file(directory / _TASK_NAME, task_text)
+    write_file(directory / _CONFIG_NAME, config_text(config).encode())
 
 
 def open_job_dir(settings: Settings, config: JobConfig, task_text: bytes) -> Path:
@@ -207,48 +207,3 @@ def read_config(directory: Path) -> JobConfig:
             f"{path} has another fallback than a job: {error}", "use the program that made the job"
         ) from error
     return JobConfig(**{**values, "fallback": fallback})
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that appears whole or not at all, and stays after a power cut."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        with open(beside, "wb", opener=no_link) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        sync_directory(path.parent)
-    except OSError as error:
-        # A disk that has become read-only refuses even this.
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise ResourceError(f"cannot write {path}: {error.strerror}", "check the free space and the rights") from error
-
-
-def no_link(path: str, flags: int) -> int:
-    """Opens a file, but none that a link leads to: a folder of rows may be one that others can write, too."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes a rename in the folder durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def process_identity(pid: int) -> str:
-    """Names one process for good: pid, start time and boot, as pids are used again; empty if it is gone."""
-    try:
-        # A program's name in there may be any bytes.
-        facts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
-        if facts[0] in "ZX":  # It ended, and its parent has not noticed yet.
-            return ""
-        start = facts[19]
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except (OSError, IndexError):
-        return ""
-    return f"{pid} {start} {boot}"

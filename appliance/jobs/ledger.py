@@ -25,9 +25,10 @@ from typing import Any
 
 from appliance.documents.folder import document_name
 from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.processes import process_identity
 from appliance.ground.settings import Settings
 from appliance.jobs.index import JobIndex, Signature, ledger_signature
-from appliance.jobs.job import LEDGER_NAME, job_dirs, process_identity
+from appliance.jobs.job import LEDGER_NAME, job_dirs
 from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import State
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 
 from appliance.ground.errors import ResourceError, UsageError
-from appliance.jobs.job import process_identity, write_whole
+from appliance.ground.files import write_file
+from appliance.ground.processes import process_identity
 from appliance.jobs.states import State
 
 _LOCK_NAME = "lock"
@@ -128,7 +129,7 @@ def lock_holder(directory: Path) -> Holder | None:
 
 def request_stop(directory: Path, holder: Holder, wanted: State) -> None:
     """Asks the process that runs the job to stop and leave the job in this state."""
-    write_whole(directory / _REQUEST_NAME, json.dumps({"token": holder.token, "wanted": wanted}).encode())
+    write_file(directory / _REQUEST_NAME, json.dumps({"token": holder.token, "wanted": wanted}).encode())
 
 
 def requested_stop(lock: JobLock) -> State | None:

@@ -18,8 +18,9 @@ from pathlib import Path
 from appliance.documents.folder import document_name, hash_descriptor, open_document, walk
 from appliance.documents.problems import DocumentError
 from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.files import write_file
 from appliance.jobs.batch import refuse_among_documents
-from appliance.jobs.job import JobConfig, read_config, task_path, write_whole
+from appliance.jobs.job import JobConfig, read_config, task_path
 from appliance.jobs.ledger import FinishedDocument, JobSummary, LedgerReader, open_readonly
 from appliance.jobs.outputs import OutputFormat, write_rows
 from appliance.jobs.rows import Row
@@ -169,7 +170,7 @@ def merge_jobs(
         documents = sum(summary.total for summary in summaries)
         failed = sum(summary.failed for summary in summaries)
         outcome = MergeOutcome(len(ledgers), documents, failed, paths)
-        write_whole(out_dir / REPORT_NAME, _report(ledgers, summaries, outcome).encode())
+        write_file(out_dir / REPORT_NAME, _report(ledgers, summaries, outcome).encode())
         return outcome
 
 

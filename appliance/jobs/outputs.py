@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from appliance.ground.errors import ResourceError
 from appliance.ground.extras import require_extra
-from appliance.ground.part_files import part_of
+from appliance.ground.files import part_of
 from appliance.jobs.rows import Row, column_name
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field

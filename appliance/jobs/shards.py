@@ -19,7 +19,8 @@ from pathlib import Path
 
 from appliance.documents.folder import FoundDocument
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
-from appliance.jobs.job import LEDGER_NAME, JobConfig, config_text, no_link, sync_directory, task_path, write_whole
+from appliance.ground.files import open_no_link, sync_directory, write_file
+from appliance.jobs.job import LEDGER_NAME, JobConfig, config_text, task_path
 from appliance.jobs.ledger import database_error, open_readonly
 
 MAX_SHARDS = 500
@@ -110,8 +111,8 @@ def publish_shard(directory: Path, config: JobConfig) -> None:
     out_dir, part = Path(config.out_dir), directory / _PUBLISHED_PART
     try:
         out_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(out_dir / "task.toml", task_path(directory).read_bytes())
-        write_whole(out_dir / "job.toml", config_text(config).encode())
+        write_file(out_dir / "task.toml", task_path(directory).read_bytes())
+        write_file(out_dir / "job.toml", config_text(config).encode())
         _copy_ledger(directory, part)
         _copy_whole(part, out_dir / LEDGER_NAME)
     except OSError as error:
@@ -191,7 +192,7 @@ def _copy_ledger(directory: Path, part: Path) -> None:
 def _copy_whole(source: Path, target: Path) -> None:
     beside = target.with_name(f".{target.name}.part")
     try:
-        with open(source, "rb") as reading, open(beside, "wb", opener=no_link) as writing:
+        with open(source, "rb") as reading, open(beside, "wb", opener=open_no_link) as writing:
             os.fchmod(writing.fileno(), 0o600)
             shutil.copyfileobj(reading, writing, 1 << 20)
             writing.flush()

@@ -13,10 +13,10 @@ from pathlib import Path
 from appliance.engines.engine import Result
 from appliance.engines.frontier import FrontierRequest
 from appliance.ground.errors import NotAllGood, ResourceError, UsageError
+from appliance.ground.files import write_file
 from appliance.ground.settings import Settings
-from appliance.jobs.batch import choose_model
-from appliance.jobs.job import write_whole
 from appliance.models.manifest import verify_artifact
+from appliance.models.selection import choose_model
 from appliance.quality.gate import LabelledRow, answer_all, check_names, read_labelled
 from appliance.quality.metrics import Outcome, judge
 from appliance.routing.cascade import fields_below
@@ -89,7 +89,7 @@ def choose_threshold(settings: Settings, request: AutoRequest, told: Callable[[i
     chosen = Chosen(choose(curve, request.most_money_per_1000), curve, tuple(sorted({row.source for row in rows})))
     directory = _directory(settings, request)
     record = {"version": 1, "threshold": chosen.point.threshold, "labelled_by": chosen.labelled_by, **curve.record()}
-    write_whole(directory / _CURVE_NAME, (json.dumps(record, indent=2) + "\n").encode())
+    write_file(directory / _CURVE_NAME, (json.dumps(record, indent=2) + "\n").encode())
     return chosen
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ApplianceError, Interrupted, ResourceError, UsageError
+from appliance.ground.processes import process_identity
 from appliance.jobs.answering import SENT_AHEAD
 from appliance.jobs.batch import BatchOutcome, BatchRequest, run_job, run_request
 from appliance.jobs.control import (
@@ -24,7 +25,7 @@ from appliance.jobs.control import (
     start_detached,
 )
 from appliance.jobs.detached import log_path
-from appliance.jobs.job import REMOVED_PREFIX, process_identity
+from appliance.jobs.job import REMOVED_PREFIX
 from appliance.jobs.ledger import JobSummary, has_log, list_jobs, open_readonly
 from appliance.jobs.locks import (
     Holder,

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from appliance.ground.errors import ResourceError
-from appliance.ground.part_files import part_path
+from appliance.ground.files import part_path
 from appliance.jobs.outputs import OutputFormat, neutral_cell, write_rows
 from appliance.jobs.rows import Route, Row, row_from_json, row_schema, row_schema_text
 from appliance.tasks.linecode import Answer

@@ -1,4 +1,4 @@
-"""Large files that appear whole: written beside the target, one process at a time, and renamed onto it."""
+"""Files that appear whole or not at all: written beside the target, synced, and renamed onto it."""
 
 import contextlib
 import fcntl
@@ -8,7 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from appliance.jobs.job import no_link, sync_directory
+from appliance.ground.errors import ResourceError
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes a file that appears whole or not at all, and stays after a power cut."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with open(beside, "wb", opener=open_no_link) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        # A disk that has become read-only refuses even this.
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise ResourceError(f"cannot write {path}: {error.strerror}", "check the free space and the rights") from error
 
 
 @contextmanager
@@ -40,7 +57,7 @@ def part_path(target: Path) -> Path:
 def _own(path: Path) -> Iterator[BinaryIO]:
     """The file, empty and locked for this process."""
     while True:
-        with open(path, "ab", opener=no_link) as file:
+        with open(path, "ab", opener=open_no_link) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_at(file, path):  # The other process has put it in its place.
                 continue
@@ -54,3 +71,17 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
         return False
+
+
+def open_no_link(path: str, flags: int) -> int:
+    """Opens a file, but none that a link leads to: a folder of rows may be one that others can write, too."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes a rename in the folder durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,17 @@
+"""Names processes for good, so that a pid which is used again is not taken for the process that is gone."""
+
+from pathlib import Path
+
+
+def process_identity(pid: int) -> str:
+    """Names one process for good: pid, start time and boot, as pids are used again; empty if it is gone."""
+    try:
+        # A program's name in there may be any bytes.
+        facts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
+        if facts[0] in "ZX":  # It ended, and its parent has not noticed yet.
+            return ""
+        start = facts[19]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except (OSError, IndexError):
+        return ""
+    return f"{pid} {start} {boot}"
