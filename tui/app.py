@@ -9,77 +9,30 @@ import os
 import signal
 import sys
 import termios
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
-from textual.app import App
 from textual.binding import Binding
 from textual.color import Color
 from textual.filter import LineFilter
-from textual.message import Message
-from textual.screen import Screen
-from textual.signal import Signal
 
 from appliance.ground.settings import Settings
 from appliance.ground.text import printable
-from appliance.jobs.ledger import JobSummary
-from tui.pace import Pace, PaceMeter
+from tui.frames.frame import Frame
 from tui.screens.comparisons import ComparisonsScreen
 from tui.screens.jobs import JobsScreen
 from tui.screens.models import ModelsScreen
-from tui.watching import (
-    AT_WORK,
-    READING_ERRORS,
-    ComparisonWatch,
-    InstalledModels,
-    JobWatch,
-    ModelWatch,
-    Problem,
-    problem_of,
-)
+from tui.snapshot_app import SnapshotApp
 
-if TYPE_CHECKING:
-    from appliance.comparison.view import ComparisonSummary
-
-LOOK_SECONDS = 1.0
 SCREENS = {"models": ModelsScreen, "jobs": JobsScreen, "compare": ComparisonsScreen}
-"""In the order of their number keys."""
+"""The first screen of each tab, in the order of their number keys."""
 
 _ASCII_TWINS = {"…": "~", "\N{REPLACEMENT CHARACTER}": "?", "\N{NO-BREAK SPACE}": " "}
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What the latest look saw."""
-
-    jobs: tuple[JobSummary, ...] = ()
-    paces: tuple[Pace, ...] = ()
-    """One for each job."""
-    models: InstalledModels = field(default_factory=InstalledModels)
-    comparisons: "tuple[ComparisonSummary, ...]" = ()
-    jobs_problem: Problem | None = None
-    models_problem: Problem | None = None
-    comparisons_problem: Problem | None = None
-    seconds: float = 0.0
-    """On the clock of `time.monotonic`; 0 before the first look."""
-
-    @property
-    def at_work(self) -> int:
-        """How many jobs run or wait."""
-        return sum(job.state in AT_WORK for job in self.jobs)
-
-    @property
-    def comparing(self) -> int:
-        """How many comparisons run or wait."""
-        return sum(found.state in AT_WORK for found in self.comparisons)
-
-
-class Neutral(LineFilter):
+class PrintableFilter(LineFilter):
     """The last gate before the terminal: control characters never pass, and with `ascii_only` nothing but ASCII.
 
     Widgets neutralise what they show before they measure it; this holds even where one forgets to.
@@ -103,8 +56,8 @@ class Neutral(LineFilter):
         return Segment(text, segment.style, segment.control)
 
 
-class StillroomApp(App[None]):
-    """Holds the screens, and looks at jobs and models once a second for all of them."""
+class StillroomApp(SnapshotApp):
+    """The tabs with their screens, the keys that work everywhere, and a clean end on signals and errors."""
 
     CSS_PATH = "app.tcss"
     TITLE = "Stillroom"
@@ -117,76 +70,28 @@ class StillroomApp(App[None]):
         Binding("1", "tab('models')", show=False),
         Binding("2", "tab('jobs')", show=False),
         Binding("3", "tab('compare')", show=False),
+        Binding("question_mark,f1", "help", show=False),
     ]
 
-    class LookDone(Message):
-        """A look ended."""
-
-        def __init__(self, snapshot: Snapshot) -> None:
-            super().__init__()
-            self.snapshot = snapshot
-
     def __init__(self, settings: Settings, ascii_only: bool = False) -> None:
-        # The filters for colour are chosen once, in here.
-        super().__init__(ansi_color=True)
+        super().__init__(settings)
         self.theme = "ansi-dark"
         self.animation_level = "none"
-        self.settings = settings
-        self.snapshot = Snapshot()
-        self.snapshot_signal: Signal[Snapshot] = Signal(self, "looked")
         self.failure: Exception | None = None
-        self._neutral = Neutral(ascii_only)
-        self._job_watch, self._model_watch = JobWatch(settings), ModelWatch(settings)
-        self._comparison_watch = ComparisonWatch(settings)
-        self._meters: dict[str, PaceMeter] = {}
-        self._looking = False
+        self._printable_filter = PrintableFilter(ascii_only)
         for mode, screen in SCREENS.items():
             self.add_mode(mode, screen)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, then ours, as the last one."""
-        return [*super().get_line_filters(), self._neutral]
+        return [*super().get_line_filters(), self._printable_filter]
 
     def on_mount(self) -> None:
-        """Starts looking."""
+        """Ends in good order on the signals of a terminal that goes."""
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGHUP, signal.SIGTERM):
-                loop.add_signal_handler(number, self._told_to_end)
-        self.look()
-        self.set_interval(LOOK_SECONDS, self.look)
-
-    def look(self) -> None:
-        """Looks at jobs and models in a thread, unless that is still being done."""
-        if not self._looking:
-            self._looking = True
-            self.run_worker(self._look, thread=True, group="look")
-
-    def _look(self) -> None:
-        # Each of the three can be looked at even where the others cannot.
-        snapshot = Snapshot(seconds=time.monotonic())
-        try:
-            snapshot = replace(snapshot, jobs=tuple(self._job_watch.look()))
-        except READING_ERRORS as error:
-            snapshot = replace(snapshot, jobs_problem=problem_of(error))
-        try:
-            snapshot = replace(snapshot, models=self._model_watch.look())
-        except READING_ERRORS as error:
-            snapshot = replace(snapshot, models_problem=problem_of(error))
-        try:
-            snapshot = replace(snapshot, comparisons=self._comparison_watch.look())
-        except READING_ERRORS as error:
-            snapshot = replace(snapshot, comparisons_problem=problem_of(error))
-        self.post_message(self.LookDone(snapshot))
-
-    def on_stillroom_app_look_done(self, message: "StillroomApp.LookDone") -> None:
-        """Works out how fast jobs are and tells the screens."""
-        snapshot = message.snapshot
-        self._meters = {job.id: self._meters.get(job.id) or PaceMeter() for job in snapshot.jobs}
-        paces = tuple(self._meters[job.id].look(job, snapshot.seconds) for job in snapshot.jobs)
-        self.snapshot = replace(snapshot, paces=paces)
-        self._looking = False
-        self.snapshot_signal.publish(self.snapshot)
+                loop.add_signal_handler(number, self._end_on_signal)
 
     async def action_tab(self, mode: str) -> None:
         """Shows the screens of a tab as they were left; the key of the present tab goes back to its first screen."""
@@ -196,15 +101,15 @@ class StillroomApp(App[None]):
         while len(self.screen_stack) > 1:
             await self.pop_screen()
 
-    async def show_in_tab(self, mode: str, screen: Screen[None]) -> None:
-        """Leaves what is open in this tab, and shows a screen on top of the list of another one."""
-        while len(self.screen_stack) > 1:
-            await self.pop_screen()
-        if mode != self.current_mode:
-            await self.switch_mode(mode)
-            while len(self.screen_stack) > 1:
-                await self.pop_screen()
-        await self.push_screen(screen)
+    async def action_help(self) -> None:
+        """Explains the screen in sight; the same key closes the explanation."""
+        from tui.frames.help import HelpScreen
+
+        screen = self.screen
+        if isinstance(screen, HelpScreen):
+            await screen.action_back()
+        elif isinstance(screen, Frame) and screen.is_usable:
+            await self.push_screen(HelpScreen(screen))
 
     def on_app_focus(self, event: events.AppFocus) -> None:
         """Nothing changes on the screen when the terminal window gets the focus."""
@@ -214,8 +119,8 @@ class StillroomApp(App[None]):
         """Nothing changes on the screen when the terminal window loses the focus."""
         event.prevent_default()
 
-    def _told_to_end(self) -> None:
-        """Ends on a signal: in good order where there is still a terminal, at once where it has gone."""
+    def _end_on_signal(self) -> None:
+        """In good order where there is still a terminal, at once where it has gone."""
         try:
             termios.tcgetattr(sys.__stdin__ or 0)
         except (termios.error, ValueError):
@@ -224,7 +129,7 @@ class StillroomApp(App[None]):
         self.exit()
 
     def _handle_exception(self, error: Exception) -> None:
-        """Keeps an unforeseen error for the caller, who logs it; Textual would print a traceback on the terminal."""
+        """Keeps an unexpected error for the caller, who logs it; Textual would print a traceback on the terminal."""
         self.failure = self.failure or error
         super()._handle_exception(error)
 

@@ -33,11 +33,11 @@ def command(ascii_only: bool, mouse: bool) -> None:
     app.run(mouse=mouse)
     if app.failure is not None:
         raise app.failure
-    if at_work := app.snapshot.at_work:
-        told = "1 job goes on" if at_work == 1 else f"{at_work} jobs go on"
+    if active_jobs := app.snapshot.active_jobs:
+        told = "1 job goes on" if active_jobs == 1 else f"{active_jobs} jobs go on"
         sys.stderr.write(f"{told}: `stillroom jobs list` shows how far\n")
-    if comparing := app.snapshot.comparing:
-        told = "1 comparison goes on" if comparing == 1 else f"{comparing} comparisons go on"
+    if active_comparisons := app.snapshot.active_comparisons:
+        told = "1 comparison goes on" if active_comparisons == 1 else f"{active_comparisons} comparisons go on"
         sys.stderr.write(f"{told}: `stillroom comparisons list` shows how far\n")
 
 

@@ -13,9 +13,9 @@ from appliance.comparison.preparing import CompareRequest, prepare_comparison
 from appliance.comparison.running import run_comparison
 from appliance.jobs.review import read_corrections
 from appliance.models.store import Store
+from tests.tui.app_driver import LARGE, SMALL, watching
 from tests.tui.scenes import HOSTILE_NAMES, KILL, TOO_LONG, Scene
-from tests.tui.watching import LARGE, SMALL, watching
-from tui.widgets.lines import Lines
+from tui.widgets.line_view import LineView
 
 WAYS = {
     "models": ("1", "models show orders-fresh"),
@@ -111,7 +111,7 @@ async def test_commands_in_texts_are_ones_that_the_command_line_takes(furnished:
     async with watching(furnished, LARGE) as watcher:
         for way in ("1 enter", "1 j enter", "1 j j enter", "2 enter i"):
             await watcher.go(way)
-            lines = ["".join(cell.text for cell in line) for line in watcher.app.screen.query_one(Lines).lines]
+            lines = ["".join(cell.text for cell in line) for line in watcher.app.screen.query_one(LineView).lines]
             found = [re.search(r"(?<!`)stillroom [a-z].*(?<!`)$", line) for line in lines]
             commands = [match.group() for match in found if match]
             assert len(commands) >= 4, way

@@ -12,10 +12,10 @@ from appliance.comparison.view import list_comparisons, open_comparison
 from appliance.comparison.wording import seconds
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice
+from tests.tui.app_driver import SIZES, SMALL, Watcher, watching
 from tests.tui.scenes import Scene
-from tests.tui.watching import SIZES, SMALL, Watcher, watching
-from tui.widgets.lines import Lines
-from tui.widgets.textpane import TextPane
+from tui.widgets.line_view import LineView
+from tui.widgets.text_pane import TextPane
 
 FIRST, SECOND = "aa11" * 16, "bb22" * 16
 
@@ -70,7 +70,7 @@ async def test_no_interval_is_cut_however_narrow_the_terminal(compared: Scene, s
         await watcher.until("orders-a")
         await watcher.press("enter")
         await watcher.until("latency p50")
-        shown = watcher.app.screen.query_one(Lines)
+        shown = watcher.app.screen.query_one(LineView)
         assert max(sum(cell_len(cell.text) for cell in line) for line in shown.lines[3:14]) <= size[0] - 2
         with open_comparison(compared.settings, identifier(compared)) as view:
             sides = view.figures().sides

@@ -9,11 +9,11 @@ from appliance.jobs.ledger_writer import Outcome
 from appliance.jobs.review import correct_field, in_force, read_corrections
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
+from tests.tui.app_driver import LARGE, SIZES, Watcher, watching
 from tests.tui.conftest import ESCAPES
 from tests.tui.scenes import Folder, Scene
-from tests.tui.watching import LARGE, SIZES, Watcher, watching
-from tui.evidence import evidence_spans
-from tui.widgets.textpane import TextPane
+from tui.text.evidence_spans import evidence_spans
+from tui.widgets.text_pane import TextPane
 
 LETTER = "a letter\n" * 40 + "number: INV-0042\ntotal:\t12.50\n" + "the end\n" * 40
 

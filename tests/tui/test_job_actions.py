@@ -14,8 +14,8 @@ from appliance.jobs.control import cancel_job
 from appliance.jobs.job import job_dirs
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.states import State
+from tests.tui.app_driver import Watcher, watching
 from tests.tui.scenes import HOLD, TOO_LONG, Folder, Scene
-from tests.tui.watching import Watcher, watching
 from tui.widgets.bar import Bar
 
 IDENTITY = "ab12" * 16

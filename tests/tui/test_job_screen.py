@@ -11,9 +11,9 @@ from appliance.jobs.ledger_writer import Outcome
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from tests.appliance.batch_fixtures import TASK
+from tests.tui.app_driver import LARGE, SIZES, SMALL, Watcher, watching
 from tests.tui.scenes import Scene
-from tests.tui.watching import LARGE, SIZES, SMALL, Watcher, watching
-from tui.widgets.textpane import TextPane
+from tui.widgets.text_pane import TextPane
 
 
 @pytest.mark.parametrize("size", SIZES)

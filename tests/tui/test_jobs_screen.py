@@ -7,9 +7,9 @@ import pytest
 
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.states import State
+from tests.tui.app_driver import LARGE, SIZES, SMALL, watching
 from tests.tui.scenes import Scene
-from tests.tui.watching import LARGE, SIZES, SMALL, watching
-from tui.watching import JobWatch
+from tui.data.state_readers import JobReader
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -58,11 +58,11 @@ def test_first_look_takes_from_the_index_what_has_not_changed(scene: Scene) -> N
     times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
     path.write_bytes(bytes(path.stat().st_size))
     os.utime(path, ns=times)
-    watch = JobWatch(scene.settings)
-    assert sorted(job.id for job in watch.look()) == sorted(job.id for job in before)
-    assert {job.state for job in watch.look()} == {State.DONE}
+    reader = JobReader(scene.settings)
+    assert sorted(job.id for job in reader.read()) == sorted(job.id for job in before)
+    assert {job.state for job in reader.read()} == {State.DONE}
     os.utime(path, (1_772_900_001, 1_772_900_001))
-    assert [job.state for job in watch.look() if job.id.endswith("1")] == [State.FAILED]
+    assert [job.state for job in reader.read() if job.id.endswith("1")] == [State.FAILED]
 
 
 def test_look_makes_the_index_that_is_missing(scene: Scene) -> None:
@@ -70,7 +70,7 @@ def test_look_makes_the_index_that_is_missing(scene: Scene) -> None:
     ledger.end_run(State.DONE)
     ledger.close()
     os.utime(directory / "job.db", (1_772_900_000, 1_772_900_000))
-    JobWatch(scene.settings).look()
+    JobReader(scene.settings).read()
     values = json.loads((scene.settings.home_dir / "jobs.index.json").read_bytes())
     assert list(values["jobs"]) == ["orders-0000000001"]
 
@@ -102,7 +102,7 @@ async def test_keys_that_can_do_nothing_say_why(scene: Scene, tab: str) -> None:
 
 
 async def test_what_was_said_gives_way_to_the_keys(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.screens.frame.SAY_SECONDS", 0.01)
+    monkeypatch.setattr("tui.frames.frame.SAY_SECONDS", 0.01)
     async with watching(scene) as watcher:
         await watcher.press("enter")
         await watcher.until("q Quit")

@@ -9,10 +9,10 @@ from appliance.jobs.ledger_writer import Ledger, Outcome
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.models.store import Store
+from tests.tui.app_driver import watching
 from tests.tui.scenes import Scene
-from tests.tui.watching import watching
-from tui.screens.frame import Frame
-from tui.screens.help import HelpScreen
+from tui.frames.frame import Frame
+from tui.frames.help import HelpScreen
 from tui.widgets.bar import Bar
 
 NAMES = {"/": "slash", "[": "left_square_bracket", "]": "right_square_bracket"}

@@ -9,8 +9,8 @@ import pytest
 
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.states import State
+from tests.tui.app_driver import watching
 from tests.tui.scenes import HOLD, Folder, Scene
-from tests.tui.watching import watching
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from appliance.jobs.states import State
 from appliance.models.store import Store
+from tests.tui.app_driver import SIZES, Watcher, watching
 from tests.tui.scenes import Scene
-from tests.tui.watching import SIZES, Watcher, watching
 
 
 async def choose(watcher: Watcher, name: str) -> None:
@@ -126,7 +126,7 @@ async def test_import_checks_every_model_below_a_folder_and_copies_the_chosen_on
     for name in ("orders-a", "orders-q8"):
         Store(scene.settings).delete(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tui.screens.model_import.mounted_disks", list)
+    monkeypatch.setattr("tui.screens.import_model.mounted_disks", list)
     async with watching(scene, tab="1") as watcher:
         await watcher.press("i")
         await watcher.until("Type the folder of a model")
@@ -150,7 +150,7 @@ async def test_import_of_a_damaged_model_is_refused_before_anything_is_copied(
     Store(scene.settings).delete("orders-q8")
     (scene.root / "artifacts" / "orders-q8" / "model.gguf").write_bytes(b"x" * 1000)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tui.screens.model_import.mounted_disks", list)
+    monkeypatch.setattr("tui.screens.import_model.mounted_disks", list)
     async with watching(scene, tab="1") as watcher:
         await watcher.press("i", *"artifacts", "enter")
         await watcher.until("It cannot be brought in.")

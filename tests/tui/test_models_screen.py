@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from tests.tui.app_driver import LARGE, SIZES, SMALL, watching
 from tests.tui.scenes import Scene
-from tests.tui.watching import LARGE, SIZES, SMALL, watching
 
 
 @pytest.mark.parametrize("size", SIZES)

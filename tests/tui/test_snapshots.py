@@ -20,8 +20,8 @@ from appliance.jobs.ledger_writer import Ledger, Outcome
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.models.store import Store
+from tests.tui.app_driver import SIZES, Watcher, watching
 from tests.tui.scenes import Scene
-from tests.tui.watching import SIZES, Watcher, watching
 
 SNAPSHOTS_DIR = Path(__file__).parent / "snapshots"
 UPDATE = os.environ.get("UPDATE_SNAPSHOTS") == "1"
@@ -139,7 +139,7 @@ async def go(watcher: Watcher, keys: str) -> None:
     for key in keys.split():
         await watcher.press(key)
         await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
-        await watcher.look()
+        await watcher.refresh()
         await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
         await watcher.pilot.pause()
 
@@ -149,7 +149,7 @@ async def go(watcher: Watcher, keys: str) -> None:
 async def test_screen_looks_as_pinned(
     pinned: Scene, name: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.screens.frame.SAY_SECONDS", 0.01)
+    monkeypatch.setattr("tui.frames.frame.SAY_SECONDS", 0.01)
     async with watching(pinned, size) as watcher:
         await go(watcher, WAYS[name])
         assert watcher.fills

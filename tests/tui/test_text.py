@@ -11,9 +11,9 @@ from appliance.cli import stillroom
 from appliance.ground.text import printable
 from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
-from tui.cells import Cell, fit, strip_of, wrap, wrap_line
-from tui.pace import Pace, PaceMeter, left_text, rough_duration, speed_text
-from tui.paging import pages_of
+from tui.data.document_pages import pages_of
+from tui.data.job_speed import JobSpeed, SpeedMeter, rough_duration, speed_text, time_left_text
+from tui.text.cells import Cell, fit, strip_of, wrap, wrap_line
 
 TEXTS = {
     "plain": "a short name.txt",
@@ -73,40 +73,45 @@ def job(done: int, state: State = State.RUNNING, total: int = 1000, speed: float
 
 
 def test_time_left_is_shown_only_after_ten_documents() -> None:
-    meter = PaceMeter()
-    meter.look(job(0), 0.0)
-    assert meter.look(job(9), 1.0) == Pace(None, None)
-    assert meter.look(job(20), 2.0) == Pace(10.0, 98.0)
+    meter = SpeedMeter()
+    meter.update(job(0), 0.0)
+    assert meter.update(job(9), 1.0) == JobSpeed(None, None)
+    assert meter.update(job(20), 2.0) == JobSpeed(10.0, 98.0)
 
 
 def test_pace_follows_the_latest_minute() -> None:
-    meter = PaceMeter()
+    meter = SpeedMeter()
     for second in range(200):
-        meter.look(job(second * 20 if second < 100 else 2000 + (second - 100) * 2, total=10_000), float(second))
-    pace = meter.look(job(2200, total=10_000), 200.0)
-    assert pace.documents_per_second == pytest.approx(2.0, rel=0.2)
+        meter.update(job(second * 20 if second < 100 else 2000 + (second - 100) * 2, total=10_000), float(second))
+    speed = meter.update(job(2200, total=10_000), 200.0)
+    assert speed.documents_per_second == pytest.approx(2.0, rel=0.2)
 
 
 def test_job_without_news_is_stalled_after_a_time_that_depends_on_its_speed() -> None:
-    meter = PaceMeter()
+    meter = SpeedMeter()
     for second in range(10):
-        meter.look(job(second * 10), float(second))
-    assert meter.look(job(90), 30.0).stalled_seconds is None
-    pace = meter.look(job(90), 50.0)
-    assert pace.stalled_seconds == 41.0
-    assert left_text(pace) == "stalled"
+        meter.update(job(second * 10), float(second))
+    assert meter.update(job(90), 30.0).stalled_seconds is None
+    speed = meter.update(job(90), 50.0)
+    assert speed.stalled_seconds == 41.0
+    assert time_left_text(speed) == "stalled"
 
 
 def test_ended_job_shows_the_speed_of_its_latest_run_and_no_time_left() -> None:
-    assert PaceMeter().look(job(1000, State.DONE, speed=4.5), 0.0) == Pace(4.5, None)
-    assert PaceMeter().look(job(0, State.DONE), 0.0) == Pace(None, None)
+    assert SpeedMeter().update(job(1000, State.DONE, speed=4.5), 0.0) == JobSpeed(4.5, None)
+    assert SpeedMeter().update(job(0, State.DONE), 0.0) == JobSpeed(None, None)
 
 
 def test_estimates_are_no_finer_than_they_can_be() -> None:
     assert [rough_duration(seconds) for seconds in (1, 42, 700, 12_600, 345_600)] == [
         "~5 s", "~40 s", "~12 min", "~3.5 h", "~4 d",
     ]  # fmt: skip
-    assert [speed_text(speed) for speed in (None, 0.123, 2.34, 1234.5)] == ["-", "0.12", "2.3", "1,234"]
+    assert [speed_text(speed) for speed in (None, 0.123, 2.34, 1234.5)] == [
+        "-",
+        "0.12",
+        "2.3",
+        "1,234",
+    ]
 
 
 def test_every_command_that_a_screen_names_exists() -> None:

@@ -12,15 +12,16 @@ from textual.widget import Widget
 
 from appliance.ground.text import human_count
 from appliance.jobs.states import State
-from tui.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell
-from tui.screens.frame import Frame
-from tui.watching import AT_WORK, READING_ERRORS, problem_of
-from tui.widgets.lines import Lines
+from tui.data.problems import READING_ERRORS, problem_of
+from tui.data.snapshot import Snapshot
+from tui.data.state_readers import AT_WORK
+from tui.frames.frame import Frame
+from tui.text.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell
+from tui.widgets.line_view import LineView
 
 if TYPE_CHECKING:
     from appliance.comparison.answers import ComparisonState
     from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
-    from tui.app import Snapshot
 
 _LABEL_CELLS = 16
 _GAP = 1
@@ -70,16 +71,15 @@ class ComparisonScreen(Frame):
 
     def body(self) -> Widget:
         """The totals."""
-        return Lines(indent=_LABEL_CELLS + _GAP)
+        return LineView(indent=_LABEL_CELLS + _GAP)
 
     def on_mount(self) -> None:
         """Starts computing."""
-        super().on_mount()
         self.command_is(f"stillroom comparisons show {self._comparison_id}")
-        self.query_one(Lines).show([[Cell("Computing ...", FAINT)]])
+        self.query_one(LineView).show([[Cell("Computing ...", FAINT)]])
         self._compute()
 
-    def take(self, snapshot: "Snapshot") -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """Computes anew where an answer or a judgement was added."""
         if snapshot.seconds:
             self._compute()
@@ -119,17 +119,17 @@ class ComparisonScreen(Frame):
         if last is None:
             return
         if last.state is None:
-            self.query_one(Lines).show([[Cell(last.problem, BAD)]])
+            self.query_one(LineView).show([[Cell(last.problem, BAD)]])
         else:
             lines = _state_lines(last.state, last.sides)
             if last.figures is not None:
                 lines += total_lines(last.figures, self._pair, max(40, self.app.size.width - 3))
-            self.query_one(Lines).show(lines)
+            self.query_one(LineView).show(lines)
         self.show_keys()
 
-    def on_resize(self) -> None:
-        """Lays the totals out for the new width."""
-        super().on_resize()
+    def lay_out(self) -> None:
+        """Lays the totals out for the present width."""
+        super().lay_out()
         self._show()
 
     def why_not(self) -> dict[str, str]:
@@ -157,9 +157,9 @@ class ComparisonScreen(Frame):
         if not self.refuses("Enter"):
             self.app.push_screen(DifferingScreen(self._comparison_id, self._pair + 1))
 
-    def on_scrolling_scrolled(self) -> None:
+    def on_wrapped_scroll_scrolled(self) -> None:
         """Shows which lines are in sight."""
-        self.show_keys(self.query_one(Lines).place)
+        self.show_keys(self.query_one(LineView).place)
 
 
 def _state_lines(state: "ComparisonState", sides: Sequence[str]) -> list[Line]:

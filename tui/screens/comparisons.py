@@ -7,15 +7,15 @@ from textual.widget import Widget
 
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
-from tui.cells import BAD, STRONG, Cell, Line, state_cell
-from tui.screens.action import Action, ActionScreen, Done, Progress
-from tui.screens.listing import Listing
-from tui.watching import AT_WORK
+from tui.data.snapshot import Snapshot
+from tui.data.state_readers import AT_WORK
+from tui.frames.action import Action, ActionResult, ActionScreen, Progress
+from tui.frames.listing import Listing
+from tui.text.cells import BAD, STRONG, Cell, Line, state_cell
 from tui.widgets.table import Column, ListedRows, Table
 
 if TYPE_CHECKING:
     from appliance.comparison.view import ComparisonSummary
-    from tui.app import Snapshot
 
 COLUMNS = (
     Column("State", 11),
@@ -60,7 +60,7 @@ class ComparisonsScreen(Listing):
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, snapshot: "Snapshot") -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """Shows the comparisons that pass the filter; the chosen one stays chosen."""
         self._shown = [
             found for found in snapshot.comparisons if self.passes(found.task, *found.sides, found.state, found.id)
@@ -136,9 +136,9 @@ def resume(settings: Settings, found: "ComparisonSummary") -> Action:
     """Goes on in a process of its own."""
     from appliance.comparison.view import resume_comparison
 
-    def act(_progress: Progress) -> Done:
+    def act(_progress: Progress) -> ActionResult:
         resume_comparison(settings, found.id)
-        return Done([[Cell("It goes on.")]])
+        return ActionResult([[Cell("It goes on.")]])
 
     left = found.documents - found.answered
     lines: list[Line] = [
@@ -153,9 +153,9 @@ def delete(settings: Settings, found: "ComparisonSummary") -> Action:
     """Deletes it."""
     from appliance.comparison.folder import remove_comparison
 
-    def act(_progress: Progress) -> Done:
+    def act(_progress: Progress) -> ActionResult:
         remove_comparison(settings, found.id)
-        return Done([[Cell(f"The comparison {found.id} was deleted.")]])
+        return ActionResult([[Cell(f"The comparison {found.id} was deleted.")]])
 
     lines: list[Line] = [
         [Cell("This cannot be undone.", STRONG)],

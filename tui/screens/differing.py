@@ -11,14 +11,14 @@ from textual.widget import Widget
 from appliance.ground.text import human_count
 from appliance.tasks.linecode import Value
 from appliance.tasks.values import find
-from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, wrap_line
-from tui.evidence import evidence_spans
-from tui.screens.frame import Frame
-from tui.screens.start_job import shown_value
-from tui.shell import shell_words
-from tui.watching import READING_ERRORS, Problem, problem_of
+from tui.data.problems import READING_ERRORS, Problem, problem_of
+from tui.frames.frame import Frame
+from tui.rendering.facts import value_text
+from tui.text.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, wrap_line
+from tui.text.evidence_spans import evidence_spans
+from tui.text.shell_commands import shell_words
 from tui.widgets.table import Column, ListedRows, Table
-from tui.widgets.textpane import MOST_CHARACTERS, TextPane
+from tui.widgets.text_pane import MOST_CHARACTERS, TextPane
 
 if TYPE_CHECKING:
     from appliance.comparison.answers import ComparedDocument, SideAnswer
@@ -77,11 +77,11 @@ class Seen:
         """A field as a row of the table."""
         differs = name in self.document.differing
         style = DOUBTFUL if differs else PLAIN
-        gold = shown_value(self.document.gold.get(name)) if self.document.gold else "-"
+        gold = value_text(self.document.gold.get(name)) if self.document.gold else "-"
         return (
             Cell(("! " if differs else "  ") + name, style),
-            Cell(shown_value(self.value(0, name)), style),
-            Cell(shown_value(self.value(1, name)), style),
+            Cell(value_text(self.value(0, name)), style),
+            Cell(value_text(self.value(1, name)), style),
             Cell(gold),
         )
 
@@ -159,7 +159,6 @@ class DifferingScreen(Frame):
 
     def on_mount(self) -> None:
         """Starts reading."""
-        super().on_mount()
         self.bar("head").add_class("-shown")
         self.grow("facts", _FACT_LINES)
         self._read()
@@ -231,7 +230,7 @@ class DifferingScreen(Frame):
             places = (f"{seen.position + 1:,} of {seen.count:,}", self.query_one(TextPane).place)
             self.show_keys("   ".join(filter(None, places)))
 
-    def on_scrolling_scrolled(self) -> None:
+    def on_wrapped_scroll_scrolled(self) -> None:
         """Shows which lines are in sight."""
         self._show_place()
 
@@ -247,8 +246,8 @@ class DifferingScreen(Frame):
         text = (seen.text or "")[:MOST_CHARACTERS]
         spans = [span for value in (seen.value(0, name), seen.value(1, name)) for span in _spans(value, text)]
         self.query_one(TextPane).mark(spans)
-        told = [Cell(f"{name}: ", STRONG), Cell("A ", FAINT), Cell(shown_value(seen.value(0, name)))]
-        told += [Cell("   B ", FAINT), Cell(shown_value(seen.value(1, name)))]
+        told = [Cell(f"{name}: ", STRONG), Cell("A ", FAINT), Cell(value_text(seen.value(0, name)))]
+        told += [Cell("   B ", FAINT), Cell(value_text(seen.value(1, name)))]
         lines = wrap_line(told, max(20, self.app.size.width - 2))[: _FACT_LINES - 1]
         document = seen.document.name
         words = [self._comparison_id, *(["--"] if document.startswith("-") else []), document, "CHOICE"]

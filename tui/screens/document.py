@@ -18,21 +18,21 @@ from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.review import correct_field, in_force, parse_value, read_corrections, typed_value
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field, FieldType, load_task
-from tui.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
-from tui.evidence import evidence_spans
-from tui.paging import FindDocument
-from tui.screens.document_facts import Opened, at_most, field_cells, head_lines, how_sure
-from tui.screens.frame import Frame
-from tui.screens.start_job import shown_value
-from tui.shell import shell_words
-from tui.watching import READING_ERRORS, Problem, open_job, problem_of
+from tui.data.document_pages import FindDocument
+from tui.data.problems import READING_ERRORS, Problem, problem_of
+from tui.data.snapshot import Snapshot
+from tui.data.state_readers import open_job
+from tui.frames.frame import Frame
+from tui.rendering.document_lines import Opened, at_most, field_cells, head_lines, how_sure
+from tui.rendering.facts import value_text
+from tui.text.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
+from tui.text.evidence_spans import evidence_spans
+from tui.text.shell_commands import shell_words
 from tui.widgets.table import Column, ListedRows, Table
-from tui.widgets.textpane import MOST_CHARACTERS, TextPane
+from tui.widgets.text_pane import MOST_CHARACTERS, TextPane
 
 if TYPE_CHECKING:
     from textual.widgets import Input
-
-    from tui.app import Snapshot
 
 
 COLUMNS = (Column("Field", 11), Column("Value"), Column("Sure", 4, right=True))
@@ -102,12 +102,11 @@ class DocumentScreen(Frame):
 
     def on_mount(self) -> None:
         """Starts reading."""
-        super().on_mount()
         self.bar("head").add_class("-shown")
         self.grow("facts", _FACT_LINES)
         self._start_reading()
 
-    def take(self, snapshot: "Snapshot") -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """Reads a document that had no answer yet again when the job has got on."""
         job = next((job for job in snapshot.jobs if job.id == self._directory.name), None)
         waits = self._read_once and self._opened.row is None and not self._opened.problem
@@ -196,13 +195,13 @@ class DocumentScreen(Frame):
 
     def _facts(self, field: Field, marked: bool) -> None:
         opened = self._opened
-        told = [Cell(f"{field.name}: ", STRONG), Cell(shown_value(opened.value(field.name)))]
+        told = [Cell(f"{field.name}: ", STRONG), Cell(value_text(opened.value(field.name)))]
         if sure := how_sure(opened, field.name, marked):
             told.append(Cell("   " + sure, FAINT))
         if kept := opened.corrected.get(field.name):
             stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
             told.append(
-                Cell(f"   corrected by {kept.user} {stamp}, the model said {shown_value(kept.original)}", DOUBTFUL)
+                Cell(f"   corrected by {kept.user} {stamp}, the model said {value_text(kept.original)}", DOUBTFUL)
             )
         lines = wrap_line(told, max(20, self.app.size.width - 2))
         self.tell([*at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(field, "VALUE"))
@@ -316,7 +315,7 @@ class DocumentScreen(Frame):
         else:
             self.app.pop_screen()
 
-    def on_scrolling_scrolled(self) -> None:
+    def on_wrapped_scroll_scrolled(self) -> None:
         """Shows which lines are in sight."""
         self.show_keys(self.query_one(TextPane).place)
 

@@ -12,27 +12,18 @@ from appliance.jobs.job import JobConfig, read_config
 from appliance.jobs.ledger import DocumentEntry, JobSummary
 from appliance.jobs.reader_pool import STILL_WRITTEN
 from appliance.jobs.states import State
-from tui.cells import BAD, FAINT, Cell, Line, wrap_line
-from tui.paging import DocumentPages, FindDocument, find_path, pages_of, read_document, read_page
+from tui.data.document_pages import DocumentPages, FindDocument, find_path, pages_of, read_document, read_page
+from tui.data.problems import READING_ERRORS, Problem, problem_of
+from tui.data.snapshot import Snapshot
+from tui.data.state_readers import AT_WORK, has_not_begun, is_readable, open_job
+from tui.rendering.job_lines import head_lines, next_command
 from tui.screens import job_actions
 from tui.screens.job_actions import JOB_KEYS, JobKeys
-from tui.screens.job_head import head_lines
-from tui.screens.jobs import next_command
-from tui.watching import (
-    AT_WORK,
-    READING_ERRORS,
-    Problem,
-    has_not_begun,
-    is_readable,
-    open_job,
-    problem_of,
-)
+from tui.text.cells import BAD, FAINT, Cell, Line, wrap_line
 from tui.widgets.table import Column, Table
 
 if TYPE_CHECKING:
     from textual.widgets import Input
-
-    from tui.app import Snapshot
 
 
 COLUMNS = (
@@ -118,9 +109,8 @@ class JobScreen(JobKeys):
         except READING_ERRORS as error:
             self._problem = problem_of(error).message
         self.bar("head").add_class("-shown")
-        super().on_mount()
 
-    def take(self, snapshot: "Snapshot") -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """Shows the counters, and reads the documents in sight again if there is news."""
         place = next((n for n, job in enumerate(snapshot.jobs) if job.id == self._job_id), None)
         if place is None:
@@ -129,7 +119,7 @@ class JobScreen(JobKeys):
             return
         job, self._removed = snapshot.jobs[place], False
         model_name = self._config.model_name if self._config else ""
-        self._show_head(head_lines(job, snapshot.paces[place], model_name, self.app.size.width - 2))
+        self._show_head(head_lines(job, snapshot.speeds[place], model_name, self.app.size.width - 2))
         news = self._job is None or _counters(job) != _counters(self._job)
         self._job = job
         if news:

@@ -11,10 +11,11 @@ from appliance.jobs.control import cancel_job, pause_job, remove_job, resume_det
 from appliance.jobs.job import read_config
 from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
-from tui.cells import DOUBTFUL, STRONG, Cell, Line
-from tui.screens.action import Action, ActionScreen, Done, Progress
-from tui.screens.frame import Frame
-from tui.watching import AT_WORK, READING_ERRORS, has_not_begun, is_readable, problem_of
+from tui.data.problems import READING_ERRORS, problem_of
+from tui.data.state_readers import AT_WORK, has_not_begun, is_readable
+from tui.frames.action import Action, ActionResult, ActionScreen, Progress
+from tui.frames.frame import Frame
+from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
 
 JOB_KEYS = (
     ("p", "Pause", "stop after the documents that are in work; r goes on"),
@@ -90,7 +91,7 @@ class JobKeys(Frame):
     def on_job_keys_acted(self, message: "JobKeys.Acted") -> None:
         """Says how it went, with the command that does the same."""
         self.say(message.says)
-        self.stillroom.look()
+        self.stillroom.refresh_snapshot()
 
     def _job_for(self, key: str) -> JobSummary | None:
         return None if self.refuses(key) else self.chosen_job()
@@ -141,10 +142,10 @@ class JobKeys(Frame):
 def retry(settings: Settings, job: JobSummary) -> Action:
     """Tries the failed documents again."""
 
-    def act(_progress: Progress) -> Done:
+    def act(_progress: Progress) -> ActionResult:
         count = retry_failed(settings, job.id)
         resume_detached(settings, job.id)
-        return Done([[Cell(f"{human_count(count, 'document')} will be tried again; the job goes on.")]])
+        return ActionResult([[Cell(f"{human_count(count, 'document')} will be tried again; the job goes on.")]])
 
     tried = f"{human_count(job.failed, 'document')} without an answer will be tried again, quarantined ones too."
     lines: list[Line] = [
@@ -170,9 +171,9 @@ def _sent_again(settings: Settings, job: JobSummary) -> list[Line]:
 def cancel(settings: Settings, job: JobSummary) -> Action:
     """Stops the job."""
 
-    def act(_progress: Progress) -> Done:
+    def act(_progress: Progress) -> ActionResult:
         state = cancel_job(settings, job.id)
-        return Done([[Cell(f"The job is {state}.")]])
+        return ActionResult([[Cell(f"The job is {state}.")]])
 
     left = job.total - job.done - job.failed
     lines: list[Line] = [
@@ -185,9 +186,9 @@ def cancel(settings: Settings, job: JobSummary) -> Action:
 def delete(settings: Settings, job: JobSummary) -> Action:
     """Deletes the job."""
 
-    def act(_progress: Progress) -> Done:
+    def act(_progress: Progress) -> ActionResult:
         remove_job(settings, job.id)
-        return Done([[Cell(f"The job {job.id} was deleted.")]])
+        return ActionResult([[Cell(f"The job {job.id} was deleted.")]])
 
     lines: list[Line] = [
         [Cell("This cannot be undone.", STRONG)],

@@ -6,15 +6,17 @@ from pathlib import Path
 
 from appliance.ground.text import human_count
 from appliance.jobs.job import FallbackConfig, read_config
-from tui.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, state_cell
-from tui.pace import speed_text
-from tui.screens.reading import ReadingScreen, commands, fact, heading
-from tui.watching import READING_ERRORS, open_job, problem_of
+from tui.data.job_speed import speed_text
+from tui.data.problems import READING_ERRORS, problem_of
+from tui.data.state_readers import open_job
+from tui.frames.text_page import TextPage
+from tui.rendering.facts import commands, fact, heading
+from tui.text.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, state_cell
 
 _EVENTS = 100
 
 
-class JobInfoScreen(ReadingScreen):
+class JobInfoScreen(TextPage):
     """Configuration, events, commands."""
 
     TAB = "Jobs"

@@ -1,25 +1,17 @@
 """Jobs: what runs, what ran, how far it is and how it went."""
 
-import time
-from typing import TYPE_CHECKING
-
 from textual.binding import Binding
 from textual.widget import Widget
 
-from appliance.ground.text import human_count, human_duration
 from appliance.jobs.ledger import JobSummary
-from appliance.jobs.states import State
-from tui.cells import BAD, PLAIN, STRONG, Cell, Line, state_cell
-from tui.pace import Pace, left_text, speed_text
+from tui.data.job_speed import JobSpeed
+from tui.data.snapshot import Snapshot
+from tui.frames.listing import Listing
+from tui.rendering.job_lines import job_cells, job_times, next_command
 from tui.screens import job_actions
 from tui.screens.job_actions import JOB_KEYS, JobKeys
-from tui.screens.listing import Listing
-from tui.watching import has_not_begun, is_readable
+from tui.text.cells import BAD, STRONG, Cell
 from tui.widgets.table import Column, ListedRows, Table
-
-if TYPE_CHECKING:
-    from tui.app import Snapshot
-
 
 COLUMNS = (
     Column("State", 11),
@@ -58,22 +50,22 @@ class JobsScreen(JobKeys, Listing):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: list[tuple[JobSummary, Pace]] = []
+        self._shown: list[tuple[JobSummary, JobSpeed]] = []
         self._chosen_id = ""
 
     def body(self) -> Widget:
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, snapshot: "Snapshot") -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """Shows the jobs that pass the filter; the chosen job stays chosen wherever it moves to."""
         self._shown = [
-            (job, pace)
-            for job, pace in zip(snapshot.jobs, snapshot.paces, strict=True)
+            (job, speed)
+            for job, speed in zip(snapshot.jobs, snapshot.speeds, strict=True)
             if self.passes(job.name, job.state, job.id)
         ]
         position = next((n for n, (job, _) in enumerate(self._shown) if job.id == self._chosen_id), None)
-        rows = ListedRows([job_cells(job, pace) for job, pace in self._shown])
+        rows = ListedRows([job_cells(job, speed) for job, speed in self._shown])
         self.query_one(Table).show(rows, self.notice(snapshot.jobs_problem, bool(snapshot.jobs)), position)
 
     def on_table_moved(self) -> None:
@@ -81,9 +73,9 @@ class JobsScreen(JobKeys, Listing):
         if not self._shown:
             self.tell([[], []], "stillroom jobs list")
             return
-        job, pace = self._shown[self.query_one(Table).position]
+        job, speed = self._shown[self.query_one(Table).position]
         self._chosen_id = job.id
-        told = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, pace))]
+        told = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, speed))]
         self.tell([[Cell(job.name, STRONG)], told], next_command(job))
 
     def chosen_job(self) -> JobSummary | None:
@@ -106,42 +98,3 @@ class JobsScreen(JobKeys, Listing):
         from tui.screens.job import JobScreen
 
         self.app.push_screen(JobScreen(self._shown[message.index][0].id))
-
-
-def job_cells(job: JobSummary, pace: Pace) -> Line:
-    """A job as a row of the table."""
-    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started)) if job.started else "-"
-    known = is_readable(job)
-    return (
-        state_cell(job.state),
-        Cell(job.name),
-        Cell(f"{job.done:,}/{job.total:,}" if known else "-"),
-        Cell(f"{job.failed:,}" if known else "-", BAD if job.failed else PLAIN),
-        Cell(speed_text(pace.documents_per_second)),
-        Cell(left_text(pace)),
-        Cell(started),
-        Cell(job.model[:16] or "-"),
-    )
-
-
-def job_times(job: JobSummary, pace: Pace) -> str:
-    """When a job ran, and what is odd about its pace."""
-    if not job.started:
-        return "not started"
-    text = f"started {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.started))}"
-    if job.finished:
-        text += f", ended {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.finished))}"
-        if job.quarantined:
-            text += f", {human_count(job.quarantined, 'document')} quarantined"
-    if pace.stalled_seconds is not None:
-        text += f", no document finished for {human_duration(pace.stalled_seconds)}"
-    return text
-
-
-def next_command(job: JobSummary) -> str:
-    """The command that shows the same, or what to do about a job that stands still."""
-    if not is_readable(job) and not has_not_begun(job):
-        return f"stillroom jobs remove {job.id}"
-    if job.state in (State.INTERRUPTED, State.PAUSED):
-        return f"stillroom jobs resume {job.id}"
-    return f"stillroom jobs show {job.id}" + (" --failed" if job.failed else "")

@@ -3,9 +3,9 @@
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
 from appliance.models.store import InstalledModel, Store
-from tui.cells import DOUBTFUL, STRONG, Cell, Line
-from tui.screens.action import Action, Done, Progress
-from tui.shell import shell_word
+from tui.frames.action import Action, ActionResult, Progress
+from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
+from tui.text.shell_commands import shell_word
 
 UNSAFE_WORD = "unsafe"
 
@@ -14,9 +14,9 @@ def verify(settings: Settings, model: InstalledModel) -> Action:
     """Reads every file again and compares it with its hash."""
     files, size = human_count(len(model.manifest.files), "file"), human_size(model.manifest.size_bytes)
 
-    def act(progress: Progress) -> Done:
+    def act(progress: Progress) -> ActionResult:
         Store(settings).verify(model.name, progress)
-        return Done([[Cell(f"Every file is there and has the SHA-256 of the manifest ({files}, {size}).")]])
+        return ActionResult([[Cell(f"Every file is there and has the SHA-256 of the manifest ({files}, {size}).")]])
 
     return Action(
         f"Verify {model.name}", [[Cell(f"Reads {files}, {size}, and compares each with the hash in the manifest.")]],
@@ -43,9 +43,9 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
             [Cell("`stillroom gate` judges it on labelled rows; that is the way to take.")],
         ]
 
-    def act(progress: Progress) -> Done:
+    def act(progress: Progress) -> ActionResult:
         Store(settings).activate(model.name, not safe, progress)
-        return Done([[Cell(f"{model.name} answers the task {manifest.task_name} from now on.")]])
+        return ActionResult([[Cell(f"{model.name} answers the task {manifest.task_name} from now on.")]])
 
     command = f"stillroom models activate {shell_word(model.name)}" + ("" if safe else " --unsafe")
     return Action(
@@ -56,9 +56,9 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
 def roll_back(settings: Settings, task_name: str, current: str, former: str) -> Action:
     """Makes the former model of a task active again."""
 
-    def act(_progress: Progress) -> Done:
+    def act(_progress: Progress) -> ActionResult:
         model = Store(settings).roll_back(task_name)
-        return Done([[Cell(f"{model.name} answers the task {task_name} again.")]])
+        return ActionResult([[Cell(f"{model.name} answers the task {task_name} again.")]])
 
     lines: list[Line] = [
         [Cell(f"{former} will answer the task {task_name} again, in place of {current}.")],
@@ -76,9 +76,9 @@ def roll_back(settings: Settings, task_name: str, current: str, former: str) -> 
 def delete(settings: Settings, model: InstalledModel) -> Action:
     """Deletes the model for good."""
 
-    def act(_progress: Progress) -> Done:
+    def act(_progress: Progress) -> ActionResult:
         Store(settings).delete(model.name)
-        return Done([[Cell(f"{model.name} was deleted.")]])
+        return ActionResult([[Cell(f"{model.name} was deleted.")]])
 
     size = human_size(model.manifest.size_bytes)
     lines: list[Line] = [

@@ -1,24 +1,15 @@
 """Models: what is installed, what it was judged, which one answers each task."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from textual.binding import Binding
 from textual.widget import Widget
 
-from appliance.ground.text import human_size
-from appliance.models.manifest import READY, Manifest
 from appliance.models.store import InstalledModel
-from tui.cells import BAD, DOUBTFUL, GOOD, PLAIN, STRONG, Cell, Line
+from tui.data.snapshot import Snapshot
+from tui.frames.action import Action, ActionScreen
+from tui.frames.listing import Listing
+from tui.rendering.model_lines import ModelRow, broken_row, model_row
 from tui.screens import model_actions
-from tui.screens.action import Action, ActionScreen
-from tui.screens.listing import Listing
-from tui.shell import shell_word
 from tui.widgets.table import Column, ListedRows, Table
-
-if TYPE_CHECKING:
-    from tui.app import Snapshot
-
 
 COLUMNS = (
     Column("Model"),
@@ -30,20 +21,6 @@ COLUMNS = (
     Column("Task", 16, from_width=100),
     Column("Identity", 16, from_width=120),
 )
-
-
-@dataclass(frozen=True)
-class ModelRow:
-    """A model as it is shown."""
-
-    name: str
-    cells: Line
-    facts: tuple[Line, Line]
-    command: str
-    words: tuple[str, ...]
-    """What the filter looks in."""
-    model: InstalledModel | None = None
-    """None where its manifest cannot be read."""
 
 
 class ModelsScreen(Listing):
@@ -86,7 +63,7 @@ class ModelsScreen(Listing):
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, snapshot: "Snapshot") -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """Shows the models that pass the filter; the chosen one stays chosen."""
         everything = [*map(model_row, snapshot.models.models), *map(broken_row, snapshot.models.broken)]
         self._shown = [row for row in everything if self.passes(*row.words)]
@@ -138,7 +115,7 @@ class ModelsScreen(Listing):
 
     def action_import(self) -> None:
         """Asks where the model is."""
-        from tui.screens.model_import import ImportScreen
+        from tui.screens.import_model import ImportScreen
 
         self.app.push_screen(ImportScreen())
 
@@ -172,63 +149,3 @@ class ModelsScreen(Listing):
         """Asks whether to delete the model."""
         if not self.refuses("D"):
             self._do(model_actions.delete(self.stillroom.settings, self._chosen()))
-
-
-def model_row(model: InstalledModel) -> ModelRow:
-    """A model as a row of the table; one whose manifest holds other things than expected shows as broken."""
-    try:
-        return checked_row(model)
-    except (TypeError, ValueError, AttributeError):
-        return broken_row(model.name)
-
-
-def checked_row(model: InstalledModel) -> ModelRow:
-    """A model as a row of the table.
-
-    Raises:
-        TypeError, ValueError, AttributeError: Its manifest holds other things than expected.
-    """
-    manifest = model.manifest
-    form = f"{manifest.format} {manifest.quantization}".strip()
-    verdict = verdict_cell(manifest)
-    cells = (
-        Cell(("* " if model.active else "  ") + model.name, STRONG if model.active else PLAIN),
-        Cell(manifest.family),
-        Cell(form),
-        Cell(manifest.target or "any"),
-        Cell(human_size(manifest.size_bytes)),
-        verdict,
-        Cell(manifest.task_name),
-        Cell(manifest.identity[:16]),
-    )
-    active = f"   active: answers task {manifest.task_name}" if model.active else "   not active"
-    about = (
-        f"task {manifest.task_name}   identity {manifest.identity[:16]}   licence {manifest.licence or 'not stated'}"
-    )
-    if any(not isinstance(cell.text, str) for cell in cells):
-        raise TypeError("a manifest holds text in these places")
-    return ModelRow(
-        model.name, cells, ([Cell(model.name, STRONG), Cell(active)], [Cell(about)]),
-        f"stillroom models show {shell_word(model.name)}",
-        (model.name, manifest.task_name, form, manifest.family, verdict.text, "active" if model.active else ""),
-        model,
-    )  # fmt: skip
-
-
-def broken_row(name: str) -> ModelRow:
-    """A folder of the store whose manifest cannot be read."""
-    dash = Cell("-")
-    cells = (Cell("  " + name), dash, dash, dash, dash, Cell("broken", BAD), dash, dash)
-    told: tuple[Line, Line] = (
-        [Cell(name, STRONG), Cell("   broken: its manifest cannot be read", BAD)],
-        [Cell("Enter tells why and what to do.")],
-    )
-    return ModelRow(name, cells, told, "stillroom models list", (name, "broken"))
-
-
-def verdict_cell(manifest: Manifest) -> Cell:
-    """The verdict's words in its colour."""
-    if manifest.verdict is None:
-        return Cell("not judged", DOUBTFUL)
-    word = manifest.verdict.verdict
-    return Cell(word, GOOD if word == READY else BAD if word.startswith("NOT") else DOUBTFUL)

@@ -7,13 +7,13 @@ from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.models.store import InstalledModel
-from tui.cells import BAD, DOUBTFUL, STRONG, Cell, Line
-from tui.screens.action import Action, ActionScreen, Done, Progress
-from tui.screens.form import Entry
-from tui.screens.models import verdict_cell
-from tui.screens.reading import fact
-from tui.screens.task_form import TaskForm
-from tui.shell import shell_words, typed_path
+from tui.frames.action import Action, ActionResult, ActionScreen, Progress
+from tui.frames.form import Entry
+from tui.rendering.facts import fact
+from tui.rendering.model_lines import verdict_cell
+from tui.screens.task_rows import TaskForm
+from tui.text.cells import BAD, DOUBTFUL, STRONG, Cell, Line
+from tui.text.shell_commands import shell_words, typed_path
 from tui.widgets.choice import Option
 
 DEFAULT_SAMPLE = 200
@@ -115,13 +115,13 @@ class NewComparisonScreen(TaskForm):
         )  # fmt: skip
         settings = self.stillroom.settings
 
-        def act(progress: Progress) -> Done:
+        def act(progress: Progress) -> ActionResult:
             from appliance.comparison.view import start_comparison
             from tui.screens.comparison import ComparisonScreen
 
             progress.say("listing the documents and verifying the models")
             identifier = start_comparison(settings, request)
-            return Done((), lambda: ComparisonScreen(identifier))
+            return ActionResult((), lambda: ComparisonScreen(identifier))
 
         lines = self._what_happens(settings, frontier)
         title = f"Compare {self.value('first')} with {frontier or self.value('second')}"

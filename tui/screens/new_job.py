@@ -7,13 +7,13 @@ from appliance.jobs.batch import BatchRequest
 from appliance.jobs.job import DEFAULT_WORKERS
 from appliance.models.store import InstalledModel
 from appliance.tasks.task import load_task
-from tui.cells import DOUBTFUL, Cell, Line
-from tui.screens.form import Entry
-from tui.screens.models import verdict_cell
-from tui.screens.reading import fact
-from tui.screens.task_form import TaskForm
-from tui.shell import shell_words, typed_path
-from tui.watching import READING_ERRORS, problem_of
+from tui.data.problems import READING_ERRORS, problem_of
+from tui.frames.form import Entry
+from tui.rendering.facts import fact
+from tui.rendering.model_lines import verdict_cell
+from tui.screens.task_rows import TaskForm
+from tui.text.cells import DOUBTFUL, Cell, Line
+from tui.text.shell_commands import shell_words, typed_path
 from tui.widgets.choice import Option
 
 MOST_WORKERS = 64
@@ -82,7 +82,7 @@ class NewJobScreen(TaskForm):
             )  # fmt: skip
             if not manifest.ready:
                 lines.append(fact("", Cell("every row will say `unsafe`: no gate found the model READY", DOUBTFUL)))
-        if self.stillroom.snapshot.at_work:
+        if self.stillroom.snapshot.active_jobs:
             lines.append(fact("engine", "another job has it; this one will wait and show as `queued`"))
         return lines
 
@@ -98,7 +98,7 @@ class NewJobScreen(TaskForm):
 
     def go_on(self) -> None:
         """Tries three documents."""
-        from tui.screens.start_job import StartJobScreen
+        from tui.screens.job_preview import JobPreviewScreen
 
         model = self.model("model")
         request = BatchRequest(
@@ -110,4 +110,4 @@ class NewJobScreen(TaskForm):
         except READING_ERRORS as error:
             self.say(problem_of(error).message)
             return
-        self.app.push_screen(StartJobScreen(request, self.command()))
+        self.app.push_screen(JobPreviewScreen(request, self.command()))

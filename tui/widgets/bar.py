@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.cells import CURSOR, FAINT, PLAIN, STRONG, Cell, Line, fit, strip_of
+from tui.text.cells import CURSOR, FAINT, PLAIN, STRONG, Cell, Line, fit, strip_of
 
 _KEY_GAP = 2
 _LEAST_RIGHT = 10

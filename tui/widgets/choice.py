@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.cells import CURSOR, FAINT, PLAIN, Cell, fit, strip_of
+from tui.text.cells import CURSOR, FAINT, PLAIN, Cell, fit, strip_of
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.cells import CURSOR, FAINT, PLAIN, Cell, Line, fit, strip_of, wrap_line
-from tui.widgets.moving import Moving
+from tui.text.cells import CURSOR, FAINT, PLAIN, Cell, Line, fit, strip_of, wrap_line
+from tui.widgets.cursor_keys import CursorKeys
 
 _GAP = 2
 _NOT_LOADED = (Cell("..."),)
@@ -56,7 +56,7 @@ class ListedRows:
         return self._rows[index]
 
 
-class Table(Moving):
+class Table(CursorKeys):
     """Rows under a line of titles, with one row chosen."""
 
     BINDINGS = [Binding("enter", "open", show=False)]  # noqa: RUF012 - the form that Textual asks for

@@ -8,9 +8,9 @@ from appliance.jobs.review import Correction
 from appliance.jobs.rows import Row
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field
-from tui.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell, wrap_line
-from tui.screens.start_job import shown_value
-from tui.watching import Problem
+from tui.data.problems import Problem
+from tui.rendering.facts import value_text
+from tui.text.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell, wrap_line
 
 _HEAD_LINES = 3
 
@@ -74,7 +74,7 @@ def field_cells(opened: Opened, field: Field) -> Line:
     surely = opened.row.confidence.get(field.name) if opened.row else None
     return (
         Cell(field.name),
-        Cell(("* " if corrected else "") + shown_value(value), DOUBTFUL if corrected else PLAIN),
+        Cell(("* " if corrected else "") + value_text(value), DOUBTFUL if corrected else PLAIN),
         Cell("-" if surely is None or corrected else f"{surely:.2f}"),
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -10,16 +9,13 @@ from appliance.ground.text import human_count, human_size
 from appliance.jobs.preview import UNKNOWN_TYPE, FolderCount, count_documents
 from appliance.models.store import InstalledModel
 from appliance.tasks.task import TASK_FILE
-from tui.cells import BAD, DOUBTFUL, FAINT, Cell, Line
-from tui.screens.form import Entry, FormScreen
-from tui.screens.reading import fact
-from tui.shell import typed_path
-from tui.watching import READING_ERRORS, Problem, problem_of
+from tui.data.problems import READING_ERRORS, Problem, problem_of
+from tui.data.snapshot import Snapshot
+from tui.frames.form import Entry, FormScreen
+from tui.rendering.facts import fact
+from tui.text.cells import BAD, DOUBTFUL, FAINT, Cell, Line
+from tui.text.shell_commands import typed_path
 from tui.widgets.choice import Option
-
-if TYPE_CHECKING:
-    from tui.app import Snapshot
-
 
 _OTHER = Option("", "another task file")
 
@@ -78,10 +74,9 @@ class TaskForm(FormScreen):
 
     def on_mount(self) -> None:
         """Begins with the folder: the task is mostly the right one already."""
-        super().on_mount()
         self.query_one("#folder").focus()
 
-    def take(self, snapshot: "Snapshot") -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """Offers what is installed, once it is known."""
         if not self._models and snapshot.models.models:
             self._models = snapshot.models.models

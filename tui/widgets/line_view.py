@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from tui.cells import Cell, Line, strip_of, wrap_line
-from tui.widgets.scrolling import Scrolling
+from tui.text.cells import Cell, Line, strip_of, wrap_line
+from tui.widgets.wrapped_scroll import WrappedScroll
 
 
-class Lines(Scrolling):
+class LineView(WrappedScroll):
     """Scrolls through lines; those too long go on below, indented."""
 
     def __init__(self, id: str | None = None, indent: int = 2) -> None:

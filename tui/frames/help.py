@@ -2,10 +2,10 @@
 
 from textual.widget import Widget
 
-from tui.cells import STRONG, Cell
-from tui.screens.frame import Frame
-from tui.widgets.lines import Lines
-from tui.widgets.moving import MOVING_KEYS
+from tui.frames.frame import Frame
+from tui.text.cells import STRONG, Cell
+from tui.widgets.cursor_keys import CURSOR_KEYS
+from tui.widgets.line_view import LineView
 
 _EVERYWHERE = (
     ("1 2 3", "models, jobs, compare; the key of the present tab goes to its list"),
@@ -28,24 +28,19 @@ class HelpScreen(Frame):
 
     def body(self) -> Widget:
         """The text."""
-        return Lines(indent=14)
+        return LineView(indent=14)
 
     def on_mount(self) -> None:
         """Fills in the text."""
-        super().on_mount()
         screen = self._explained
         lines = [[Cell(line)] for line in screen.HELP_LINES]
         lines.append([])
         own = [(key, does) for key, _, does in screen.KEYS if does]
-        for key, does in [*own, *MOVING_KEYS, *_EVERYWHERE]:
+        for key, does in [*own, *CURSOR_KEYS, *_EVERYWHERE]:
             lines.append([Cell(f"{key:12}  ", STRONG), Cell(does)])
         self.bar("facts").add_class("-hidden")
-        self.query_one(Lines).show(lines)
+        self.query_one(LineView).show(lines)
 
-    def on_scrolling_scrolled(self) -> None:
+    def on_wrapped_scroll_scrolled(self) -> None:
         """Shows which lines are in sight."""
-        self.show_keys(self.query_one(Lines).place)
-
-    async def action_help(self) -> None:
-        """The same key closes it."""
-        await self.action_back()
+        self.show_keys(self.query_one(LineView).place)

@@ -1,4 +1,4 @@
-"""How fast a job is and how long it still takes, from what was seen of it; says nothing where it does not know."""
+"""How fast a job is and how long it still takes, measured from snapshots; None where that is not known."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ _WINDOW_DOCUMENTS = 100
 _WINDOW_SECONDS = 60.0
 _STALLED_SECONDS = 30.0
 _STALLED_DOCUMENTS = 10.0
-"""A job is stalled when this many documents should have come at the former speed and none came."""
+"""A job is stalled when this many documents should have come at the speed before and none came."""
 
 
 @dataclass(frozen=True)
-class Pace:
+class JobSpeed:
     """A job's present speed; None where too little is known."""
 
     documents_per_second: float | None
@@ -25,47 +25,49 @@ class Pace:
     """How long no document was finished, where that is too long for the job's speed."""
 
 
-class PaceMeter:
-    """Remembers how many documents a job had finished when; fed at each look at the job."""
+class SpeedMeter:
+    """Remembers how many documents a job had finished when; fed with each snapshot of the job."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
+        self._samples: deque[tuple[float, int]] = deque()
         self._last_gain = 0.0
 
-    def look(self, job: JobSummary, now: float) -> Pace:
-        """The pace after this look.
+    def update(self, job: JobSummary, now: float) -> JobSpeed:
+        """The speed as of this snapshot.
 
         Args:
             now: Seconds of a clock that only goes forward.
         """
         finished = job.done + job.failed
         if job.state is not State.RUNNING:
-            self._seen.clear()
-            return Pace(job.documents_per_second or None, None)
-        if not self._seen or finished < self._seen[-1][1]:
-            self._seen.clear()
+            self._samples.clear()
+            return JobSpeed(job.documents_per_second or None, None)
+        if not self._samples or finished < self._samples[-1][1]:
+            self._samples.clear()
             self._last_gain = now
-        elif finished > self._seen[-1][1]:
+        elif finished > self._samples[-1][1]:
             self._last_gain = now
-        self._seen.append((now, finished))
+        self._samples.append((now, finished))
         self._forget(now, finished)
         speed = self._speed(job, finished)
         quiet = now - self._last_gain
         if finished < job.total and quiet > max(_STALLED_SECONDS, _STALLED_DOCUMENTS / speed if speed else 0.0):
-            return Pace(speed, None, quiet)
-        return Pace(speed, (job.total - finished) / speed if speed else None)
+            return JobSpeed(speed, None, quiet)
+        return JobSpeed(speed, (job.total - finished) / speed if speed else None)
 
     def _forget(self, now: float, finished: int) -> None:
         """Keeps the latest minute, or the latest hundred documents where those took longer."""
-        seen = self._seen
-        while len(seen) > 2 and now - seen[1][0] > _WINDOW_SECONDS and finished - seen[1][1] >= _WINDOW_DOCUMENTS:
-            seen.popleft()
-        # One look a second: an hour of looks bounds the memory of a job that is very slow.
-        while len(seen) > 3600:
-            seen.popleft()
+        samples = self._samples
+        while (
+            len(samples) > 2 and now - samples[1][0] > _WINDOW_SECONDS and finished - samples[1][1] >= _WINDOW_DOCUMENTS
+        ):
+            samples.popleft()
+        # One a second: an hour of them bounds the memory of a job that is very slow.
+        while len(samples) > 3600:
+            samples.popleft()
 
     def _speed(self, job: JobSummary, finished: int) -> float | None:
-        (first, before), (last, _) = self._seen[0], self._seen[-1]
+        (first, before), (last, _) = self._samples[0], self._samples[-1]
         if finished - before >= LEAST_DOCUMENTS and last > first:
             return (finished - before) / (last - first)
         if finished >= LEAST_DOCUMENTS and job.documents_per_second > 0:
@@ -93,8 +95,8 @@ def speed_text(documents_per_second: float | None) -> str:
     return f"{documents_per_second:,.0f}"
 
 
-def left_text(pace: Pace) -> str:
+def time_left_text(speed: JobSpeed) -> str:
     """The time left, `stalled`, or a dash where nothing is known."""
-    if pace.stalled_seconds is not None:
+    if speed.stalled_seconds is not None:
         return "stalled"
-    return rough_duration(pace.seconds_left) if pace.seconds_left is not None else "-"
+    return rough_duration(speed.seconds_left) if speed.seconds_left is not None else "-"

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from textual.strip import Strip
 
 from appliance.ground.text import printable
-from tui.cells import CURSOR, FAINT, PLAIN, Cell, strip_of, wrap
-from tui.widgets.scrolling import Scrolling
+from tui.text.cells import CURSOR, FAINT, PLAIN, Cell, strip_of, wrap
+from tui.text.evidence_spans import Span
+from tui.widgets.wrapped_scroll import WrappedScroll
 
-Span = tuple[int, int]
-"""Start and end in the text, in characters."""
 _TAB_CELLS = 4
 MOST_CHARACTERS = 200_000
 """Of a text, what is shown of it."""
 
 
-class TextPane(Scrolling):
+class TextPane(WrappedScroll):
     """Scrolls through a text; the offsets of its marks are those of the text itself."""
 
     def __init__(self, id: str | None = None) -> None:
@@ -62,9 +61,9 @@ class TextPane(Scrolling):
                 self.move_to(line - self.size.height // 3)
         self.refresh()
 
-    def on_resize(self) -> None:
-        """Wraps for the new width; what is marked stays in sight."""
-        super().on_resize()
+    def lay_out(self) -> None:
+        """Wraps for the present width; what is marked stays in sight."""
+        super().lay_out()
         self.mark(self._spans)
 
     def wrap(self) -> None:

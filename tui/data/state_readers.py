@@ -1,12 +1,11 @@
-"""Looks at jobs and models, cheaply and without holding any of their files open.
+"""Readers of jobs, models and comparisons: cheap to call once a second, and no file stays open between two calls.
 
-A ledger is read again only when its file changed since the last look, or while its job is at work. No connection
-stays open between two looks, so the writer always finds its ledger as if nobody watched.
+A ledger is read again only when its file changed, or while its job is at work. No connection stays open, so the writer
+finds its ledger as if nobody watched.
 """
 
 import contextlib
 import os
-import sqlite3
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,20 +19,13 @@ from appliance.jobs.ledger import JobSummary, LedgerReader, NotBegun, open_reado
 from appliance.jobs.states import State
 from appliance.models.manifest import MANIFEST_NAME
 from appliance.models.store import ACTIVE_NAME, InstalledModel, Store
+from tui.data.problems import READING_ERRORS, problem_of
 
 if TYPE_CHECKING:
     from appliance.comparison.view import ComparisonSummary
 
 AT_WORK = (State.RUNNING, State.QUEUED)
 Signature = tuple[tuple[int, int, int], ...]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that could not be looked at."""
-
-    message: str
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,30 +43,30 @@ class InstalledModels:
         return next((m.name for m in self.models if m.active and m.manifest.task_name == task_name), None)
 
 
-class JobWatch:
-    """The summaries of all jobs as of the last look; the first one takes from the job index what that knows."""
+class JobReader:
+    """Summaries of all jobs; the first reading takes from the job index what that knows."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._known: dict[str, tuple[list[int] | None, JobSummary]] = {}
+        self._entries: dict[str, tuple[list[int] | None, JobSummary]] = {}
         """Folder -> the state of its ledger's files (None where that must not be relied on), and what they said."""
         self._indexed = False
 
-    def look(self) -> list[JobSummary]:
+    def read(self) -> list[JobSummary]:
         """All jobs, the one that started last first; blocks for a moment, so call it in a thread."""
         index = None if self._indexed else JobIndex(self._settings)
-        found, now = {}, time.time()
+        entries, now = {}, time.time()
         for directory in job_dirs(self._settings):
             signature = ledger_signature(os.fspath(directory))
-            known = self._known.get(directory.name)
-            if known is None or signature is None or known[0] != signature or known[1].state in AT_WORK:
+            entry = self._entries.get(directory.name)
+            if entry is None or signature is None or entry[0] != signature or entry[1].state in AT_WORK:
                 summary = _summary_of(directory, signature, index)
-                known = (signature if signature and is_quiet(signature, now) else None, summary)
-            found[directory.name] = known
+                entry = (signature if signature and is_quiet(signature, now) else None, summary)
+            entries[directory.name] = entry
         if index is not None:
             index.save()
-        self._known, self._indexed = found, True
-        summaries = [summary for _, summary in found.values()]
+        self._entries, self._indexed = entries, True
+        summaries = [summary for _, summary in entries.values()]
         return sorted(summaries, key=lambda summary: (-(summary.started or 0.0), summary.id))
 
 
@@ -91,15 +83,15 @@ def _summary_of(directory: Path, signature: list[int] | None, index: JobIndex | 
     return summary
 
 
-class ModelWatch:
-    """The models of the store as of the last look."""
+class ModelReader:
+    """The models of the store, read again when one of its files changed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._signature: Signature | None = None
-        self._known = InstalledModels()
+        self._models = InstalledModels()
 
-    def look(self) -> InstalledModels:
+    def read(self) -> InstalledModels:
         """All models; blocks for a moment, so call it in a thread."""
         models_dir = self._settings.models_dir
         manifests = sorted(models_dir.glob(f"*/{MANIFEST_NAME}")) if models_dir.is_dir() else []
@@ -109,32 +101,32 @@ class ModelWatch:
             models = store.list()
             tasks = sorted({model.manifest.task_name for model in models})
             former = {task: name for task in tasks if (name := store.former(task))}
-            self._known = InstalledModels(models, store.broken(), former)
+            self._models = InstalledModels(models, store.broken(), former)
             self._signature = signature
-        return self._known
+        return self._models
 
 
-class ComparisonWatch:
-    """The comparisons as of the last look."""
+class ComparisonReader:
+    """The comparisons, read again when one of their files changed or while one is at work."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._signature: Signature | None = None
-        self._known: tuple[ComparisonSummary, ...] = ()
+        self._comparisons: tuple[ComparisonSummary, ...] = ()
 
-    def look(self) -> "tuple[ComparisonSummary, ...]":
+    def read(self) -> "tuple[ComparisonSummary, ...]":
         """All comparisons, the newest first; blocks for a moment, so call it in a thread."""
         root = self._settings.home_dir / "comparisons"
         names = sorted(os.listdir(root)) if root.is_dir() else []
         paths = [root / name / file for name in names for file in ("answers.db", "answers.db-wal", "comparison.json")]
         signature = file_signature(*paths)
-        if signature != self._signature or any(known.state in AT_WORK for known in self._known):
+        if signature != self._signature or any(each.state in AT_WORK for each in self._comparisons):
             # Only who has comparisons pays for what they are computed with.
             from appliance.comparison.view import list_comparisons
 
-            self._known = tuple(list_comparisons(self._settings)) if names else ()
+            self._comparisons = tuple(list_comparisons(self._settings)) if names else ()
             self._signature = signature
-        return self._known
+        return self._comparisons
 
 
 def open_job(directory: Path) -> LedgerReader:
@@ -179,18 +171,3 @@ def file_signature(*paths: Path) -> Signature:
         except OSError:
             parts.append((0, 0, 0))
     return tuple(parts)
-
-
-def problem_of(error: Exception) -> Problem:
-    """What a person reads when something could not be looked at."""
-    if isinstance(error, ApplianceError):
-        return Problem(error.message, error.hint)
-    if isinstance(error, OSError):
-        return Problem(f"{error.filename or 'a file'}: {error.strerror}", "check the disk and the rights")
-    if isinstance(error, sqlite3.Error):
-        return Problem(f"the ledger cannot be read: {error}", "check the disk")
-    return Problem(f"stored data is not as expected: {type(error).__name__} {error}", "check the disk")
-
-
-READING_ERRORS = (ApplianceError, sqlite3.Error, OSError, ValueError, TypeError, KeyError, AttributeError)
-"""What reading a ledger, a manifest or a folder may raise; the last four where it holds other things than expected."""

@@ -4,7 +4,9 @@ import re
 
 from appliance.tasks.linecode import Value
 from appliance.tasks.values import find
-from tui.widgets.textpane import Span
+
+Span = tuple[int, int]
+"""Start and end in the text, in characters."""
 
 
 def evidence_spans(value: Value, place: int | None, text: str) -> list[Span]:

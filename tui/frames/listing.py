@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
 
-from tui.cells import BAD, FAINT, STRONG, Cell, Line
-from tui.screens.frame import NOTHING_TO_OPEN, Frame
-from tui.watching import Problem
+from tui.data.problems import Problem
+from tui.frames.frame import NOTHING_TO_OPEN, Frame
+from tui.text.cells import BAD, FAINT, STRONG, Cell, Line
 from tui.widgets.table import Table
 
 if TYPE_CHECKING:

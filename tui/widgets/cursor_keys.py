@@ -3,7 +3,7 @@
 from textual.binding import Binding
 from textual.widget import Widget
 
-MOVING_KEYS = (
+CURSOR_KEYS = (
     ("up k, down j", "one line up, down"),
     ("PgUp PgDn", "one page up, down"),
     ("g Home G End", "to the start, to the end"),
@@ -11,7 +11,7 @@ MOVING_KEYS = (
 """For the help."""
 
 
-class Moving(Widget, can_focus=True):
+class CursorKeys(Widget, can_focus=True):
     """A widget in which the keys move; what moves is up to the class."""
 
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for

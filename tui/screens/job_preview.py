@@ -13,18 +13,17 @@ from appliance.jobs.control import start_detached
 from appliance.jobs.preview import dry_run
 from appliance.jobs.rows import Row
 from appliance.jobs.stopping import Stop
-from appliance.tasks.linecode import Value
-from tui.cells import BAD, BUSY, DOUBTFUL, FAINT, STRONG, Cell, Line, fit
-from tui.screens.frame import Frame
-from tui.screens.reading import LABEL_CELLS, fact
-from tui.watching import READING_ERRORS, problem_of
-from tui.widgets.lines import Lines
+from tui.data.problems import READING_ERRORS, problem_of
+from tui.frames.frame import Frame
+from tui.rendering.facts import LABEL_CELLS, fact, value_text
+from tui.text.cells import BAD, BUSY, DOUBTFUL, FAINT, STRONG, Cell, Line, fit
+from tui.widgets.line_view import LineView
 
 TRIED_DOCUMENTS = 3
 _MOST_LABEL_CELLS = 24
 
 
-class StartJobScreen(Frame):
+class JobPreviewScreen(Frame):
     """The dry run of a job that has not begun."""
 
     TAB = "Jobs"
@@ -61,14 +60,13 @@ class StartJobScreen(Frame):
 
     def body(self) -> Widget:
         """The answers."""
-        return Lines(indent=13)
+        return LineView(indent=13)
 
     def on_mount(self) -> None:
         """Tries the documents in a thread."""
-        super().on_mount()
         self.command_is(self._command)
         told = f"Trying {human_count(TRIED_DOCUMENTS, 'document')}: loading the model, reading, answering ..."
-        self.query_one(Lines).show([[Cell(told, BUSY)]])
+        self.query_one(LineView).show([[Cell(told, BUSY)]])
         self.run_worker(self._try, thread=True, group="try")
 
     def on_unmount(self) -> None:
@@ -87,10 +85,10 @@ class StartJobScreen(Frame):
         else:
             self.post_message(self.Tried(tried_lines(rows), "" if rows else "the folder holds no documents"))
 
-    def on_start_job_screen_tried(self, message: "StartJobScreen.Tried") -> None:
+    def on_job_preview_screen_tried(self, message: "JobPreviewScreen.Tried") -> None:
         """Shows the answers."""
         self._refusal = message.refusal
-        self.query_one(Lines).show(message.lines)
+        self.query_one(LineView).show(message.lines)
         self.show_keys()
 
     def why_not(self) -> dict[str, str]:
@@ -101,7 +99,7 @@ class StartJobScreen(Frame):
         """Starts the job in a thread, as it waits until the job is in hand."""
         if not self.refuses("Enter"):
             self._refusal = "the job is being started"
-            self.query_one(Lines).show([[Cell("Starting the job in a process of its own ...", BUSY)]])
+            self.query_one(LineView).show([[Cell("Starting the job in a process of its own ...", BUSY)]])
             self.show_keys()
             self.run_worker(self._start, thread=True, group="start")
 
@@ -113,22 +111,22 @@ class StartJobScreen(Frame):
             message = self.Started("", [[Cell(problem.message, BAD)], [Cell(problem.hint)]])
         self.post_message(message)
 
-    def on_start_job_screen_started(self, message: "StartJobScreen.Started") -> None:
+    def on_job_preview_screen_started(self, message: "JobPreviewScreen.Started") -> None:
         """Opens the job."""
         if not message.job_id:
             self._refusal = "it could not be started: Esc goes back to the form"
-            self.query_one(Lines).show(message.lines)
+            self.query_one(LineView).show(message.lines)
             self.show_keys()
             return
         from tui.screens.job import JobScreen
 
-        self.stillroom.look()
+        self.stillroom.refresh_snapshot()
         # By the app, as this screen is one of those that go.
         self.app.call_later(self.stillroom.show_in_tab, "jobs", JobScreen(message.job_id))
 
-    def on_scrolling_scrolled(self) -> None:
+    def on_wrapped_scroll_scrolled(self) -> None:
         """Shows which lines are in sight."""
-        self.show_keys(self.query_one(Lines).place)
+        self.show_keys(self.query_one(LineView).place)
 
 
 _NOT_TRIED = Cell("No document was tried. Enter starts the job all the same; it waits for the engine.")
@@ -146,12 +144,5 @@ def tried_lines(rows: Sequence[Row]) -> list[Line]:
         for name, value in (row.fields or {}).items():
             surely = f"   confidence {row.confidence[name]:.2f}" if name in row.confidence else ""
             label = fit(name, width) + " "
-            lines.append([Cell(label, FAINT), Cell(shown_value(value)), Cell(surely, FAINT)])
+            lines.append([Cell(label, FAINT), Cell(value_text(value)), Cell(surely, FAINT)])
     return lines
-
-
-def shown_value(value: Value) -> str:
-    """A value on one line; a dash for none."""
-    if value is None:
-        return "-"
-    return "; ".join(value) if isinstance(value, list) else value

@@ -11,11 +11,11 @@ from appliance.ground.settings import Settings
 from appliance.models.checking import ImportCheck, Level, check_import, find_artifacts, mounted_disks
 from appliance.models.manifest import Manifest
 from appliance.models.store import Store
-from tui.cells import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Cell, Line
-from tui.screens.action import Action, ActionScreen, Done, Progress, Stopped
-from tui.screens.form import Entry, FormScreen
-from tui.shell import shell_words, typed_path
-from tui.watching import READING_ERRORS, Problem, problem_of
+from tui.data.problems import READING_ERRORS, Problem, problem_of
+from tui.frames.action import Action, ActionCancelled, ActionResult, ActionScreen, Progress
+from tui.frames.form import Entry, FormScreen
+from tui.text.cells import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Cell, Line
+from tui.text.shell_commands import shell_words, typed_path
 from tui.widgets.choice import Option
 
 _STYLES = {Level.OK: GOOD, Level.NOTE: DOUBTFUL, Level.BAD: BAD}
@@ -64,7 +64,6 @@ class ImportScreen(FormScreen):
 
     def on_mount(self) -> None:
         """Offers the disks that are there."""
-        super().on_mount()
         self.show_row("model", False)
         self.show_row("disk", bool(self._disks))
         self.query_one("#folder").focus()
@@ -113,13 +112,13 @@ class ImportScreen(FormScreen):
 
         def told(_read_bytes: int) -> None:
             if worker.is_cancelled:
-                raise Stopped
+                raise ActionCancelled
 
         try:
             found = found or find_artifacts(place)
             chosen = place if place in found else found[0]
             message = self.Checked(found, check_import(settings, chosen, name, told))
-        except Stopped:
+        except ActionCancelled:
             return
         except ApplianceError as error:
             message = self.Checked([], None, Problem(error.message, error.hint))
@@ -175,11 +174,11 @@ def check_lines(checked: ImportCheck) -> list[Line]:
 def add(settings: Settings, directory: Path, manifest: Manifest, name: str | None) -> Action:
     """Copies a checked model into the store."""
 
-    def act(progress: Progress) -> Done:
+    def act(progress: Progress) -> ActionResult:
         model = Store(settings).add(directory, name, progress)
         told = "Its files were read, copied, and compared with their hashes again. "
         following = "`a` in the list of models makes it the one that answers its task."
-        return Done([[Cell(f"{model.name} is installed. {told}{following}")]])
+        return ActionResult([[Cell(f"{model.name} is installed. {told}{following}")]])
 
     command = shell_words(["stillroom", "models", "add", str(directory), *(["--name", name] if name else [])])
     lines: list[Line] = [[Cell(f"Copies {directory} into {settings.models_dir}.")]]

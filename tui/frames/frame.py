@@ -10,14 +10,14 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from appliance.ground.text import human_count
-from tui.cells import DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
-from tui.shell import command_lines
+from tui.data.snapshot import Snapshot
+from tui.snapshot_app import SnapshotApp
+from tui.text.cells import DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
+from tui.text.shell_commands import command_lines
 from tui.widgets.bar import Bar, has_room, key_lines, tabs
 
 if TYPE_CHECKING:
     from textual.widgets import Input
-
-    from tui.app import Snapshot, StillroomApp
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 12
 SAY_SECONDS = 4.0
@@ -42,11 +42,10 @@ class Frame(Screen[None]):
     """Key, short name for the line of keys (empty: only in the help), what it does."""
     ASKING_KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """What Enter and Esc do while something is typed."""
-    AUTO_FOCUS = "Table, Lines"
+    AUTO_FOCUS = "Table, LineView"
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
-        Binding("question_mark,f1", "help", show=False),
         Binding("escape", "back", show=False),
-        Binding("R,upper_r", "look", show=False),
+        Binding("R,upper_r", "refresh_snapshot", show=False),
     ]
 
     _had_focus: Widget | None = None
@@ -58,9 +57,14 @@ class Frame(Screen[None]):
     """The width at which the keys took a line more to leave room for the place; 0 while they do not."""
 
     @property
-    def stillroom(self) -> "StillroomApp":
+    def stillroom(self) -> SnapshotApp:
         """The app, by its own type."""
-        return cast("StillroomApp", self.app)
+        return cast("SnapshotApp", self.app)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the screen stands, on a terminal that is large enough."""
+        return bool(self.query("#too-small")) and not self.has_class("-too-small")
 
     def body(self) -> Widget:
         """The widget that takes the middle of the screen."""
@@ -113,23 +117,22 @@ class Frame(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key that comes before the screen stands, or whose effect could not be seen, does nothing."""
-        stands = bool(self.query("#too-small")) and not self.has_class("-too-small")
-        return stands and super().check_action(action, parameters)
+        return self.is_usable and super().check_action(action, parameters)
 
     def bar(self, name: str) -> Bar:
         """One of the frame's bars."""
         return self.query_one(f"#{name}", Bar)
 
-    def _take(self, snapshot: "Snapshot") -> None:
+    def _take(self, snapshot: Snapshot) -> None:
         if not self.is_mounted or not self.is_current:
             return
-        at_work = [human_count(snapshot.at_work, "job")] if snapshot.at_work else []
-        at_work += [human_count(snapshot.comparing, "comparison")] if snapshot.comparing else []
-        self.bar("tabs").show([tabs(TABS, self.TAB)], " and ".join(at_work or ["no job"]) + " at work")
+        active_jobs = [human_count(snapshot.active_jobs, "job")] if snapshot.active_jobs else []
+        active_jobs += [human_count(snapshot.active_comparisons, "comparison")] if snapshot.active_comparisons else []
+        self.bar("tabs").show([tabs(TABS, self.TAB)], " and ".join(active_jobs or ["no job"]) + " at work")
         self.take(snapshot)
         self.show_keys()
 
-    def take(self, snapshot: "Snapshot") -> None:
+    def take(self, snapshot: Snapshot) -> None:
         """Shows what the latest look saw."""
 
     def why_not(self) -> dict[str, str]:
@@ -219,20 +222,14 @@ class Frame(Screen[None]):
         """Shows the command that does the same as this screen."""
         self.tell((), command)
 
-    async def action_help(self) -> None:
-        """Explains this screen."""
-        from tui.screens.help import HelpScreen
-
-        await self.app.push_screen(HelpScreen(self))
-
     async def action_back(self) -> None:
         """Goes back to the screen that opened this one."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
 
-    def action_look(self) -> None:
-        """Looks now."""
-        self.stillroom.look()
+    def action_refresh_snapshot(self) -> None:
+        """Reads the state now, not only at the next second."""
+        self.stillroom.refresh_snapshot()
 
     async def ask(self, label: str, value: str = "") -> "Input":
         """Opens a line to type in, above the keys."""
@@ -253,5 +250,5 @@ class Frame(Screen[None]):
         from textual.widgets import Input
 
         await self.query(Input).remove()
-        self.query("Table, Lines").first().focus()
+        self.query("Table, LineView").first().focus()
         self.show_keys()

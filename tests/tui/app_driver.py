@@ -81,10 +81,10 @@ class Watcher:
             assert time.monotonic() < limit, f"{wanted} is not on the screen:\n{self.text}"
             await self.pilot.pause(0.02)
 
-    async def look(self) -> None:
-        """Looks at jobs and models now, and waits until the screen shows them."""
+    async def refresh(self) -> None:
+        """Reads the state now, and waits until the screen shows it."""
         before = self.app.snapshot.seconds
-        self.app.look()
+        self.app.refresh_snapshot()
         await self.until(lambda: self.app.snapshot.seconds > before)
         await self.pilot.pause()
 

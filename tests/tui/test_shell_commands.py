@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from appliance.ground.text import printable
-from tui.shell import command_lines, shell_word, shell_words, typed_path
+from tui.text.shell_commands import command_lines, shell_word, shell_words, typed_path
 
 WORDS = {
     "plain": ["stillroom", "models", "add", "/media/usb/model"],

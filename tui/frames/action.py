@@ -13,10 +13,10 @@ from textual.worker import Worker, get_current_worker
 
 from appliance.ground.errors import ApplianceError
 from appliance.ground.text import human_size
-from tui.cells import BAD, BUSY, DOUBTFUL, GOOD, STRONG, Cell, Line
-from tui.screens.frame import Frame
-from tui.watching import READING_ERRORS, Problem, problem_of
-from tui.widgets.lines import Lines
+from tui.data.problems import READING_ERRORS, Problem, problem_of
+from tui.frames.frame import Frame
+from tui.text.cells import BAD, BUSY, DOUBTFUL, GOOD, STRONG, Cell, Line
+from tui.widgets.line_view import LineView
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _TELL_SECONDS = 0.5
 
 
-class Stopped(Exception):
+class ActionCancelled(Exception):
     """The work was stopped before its end."""
 
 
 @dataclass(frozen=True)
-class Done:
+class ActionResult:
     """How an action ended well."""
 
     lines: Sequence[Line]
@@ -48,7 +48,7 @@ class Action:
     """The command line that does the same."""
     verb: str
     """What the key is called, such as `Delete`."""
-    act: "Callable[[Progress], Done]"
+    act: "Callable[[Progress], ActionResult]"
     """Runs in a thread."""
     total_bytes: int = 0
     """How many bytes will be read; 0 where that says nothing."""
@@ -85,7 +85,7 @@ class Progress:
     def check(self) -> None:
         """Ends the work if the screen was left."""
         if self._worker.is_cancelled:
-            raise Stopped
+            raise ActionCancelled
 
 
 class ActionScreen(Frame):
@@ -117,7 +117,7 @@ class ActionScreen(Frame):
     class Ended(Message):
         """The work ended."""
 
-        def __init__(self, ended: Done | Problem) -> None:
+        def __init__(self, ended: ActionResult | Problem) -> None:
             super().__init__()
             self.ended = ended
 
@@ -132,11 +132,10 @@ class ActionScreen(Frame):
 
     def body(self) -> Widget:
         """What will happen, then what happened."""
-        return Lines(indent=13)
+        return LineView(indent=13)
 
     def on_mount(self) -> None:
         """Asks, or begins."""
-        super().on_mount()
         self._show([])
         self.command_is(self._action.command)
         if self._action.immediate:
@@ -177,10 +176,10 @@ class ActionScreen(Frame):
         self._worker = self.run_worker(self._work, thread=True, group="action")
 
     def _work(self) -> None:
-        ended: Done | Problem
+        ended: ActionResult | Problem
         try:
             ended = self._action.act(Progress(self, self._action.total_bytes))
-        except Stopped:
+        except ActionCancelled:
             ended = Problem("stopped: nothing was changed")
         except ApplianceError as error:
             ended = Problem(error.message, error.hint)
@@ -198,7 +197,7 @@ class ActionScreen(Frame):
         self._over = True
         ended = message.ended
         self._failed = isinstance(ended, Problem)
-        self.stillroom.look()
+        self.stillroom.refresh_snapshot()
         if isinstance(ended, Problem):
             hint: list[Line] = [[Cell(ended.hint)]] if ended.hint else []
             self._show([[Cell(ended.message, DOUBTFUL if ended.message.startswith("stopped") else BAD)], *hint])
@@ -212,7 +211,9 @@ class ActionScreen(Frame):
 
     def _show(self, lines: Sequence[Line]) -> None:
         action = self._action
-        self.query_one(Lines).show([[Cell(action.title, STRONG)], [], *action.lines, *([[]] if lines else []), *lines])
+        self.query_one(LineView).show(
+            [[Cell(action.title, STRONG)], [], *action.lines, *([[]] if lines else []), *lines]
+        )
 
     async def action_back(self) -> None:
         """Leaves; work that goes on is told to stop."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from appliance.ground.text import human_size
 from appliance.jobs.ledger import DocumentEntry, JobSummary
 from appliance.jobs.states import State
-from tui.cells import BAD, Cell, Line, state_cell
-from tui.watching import open_job
+from tui.data.state_readers import open_job
+from tui.text.cells import BAD, Cell, Line, state_cell
 
 PAGE_DOCUMENTS = 100
 _KEPT_PAGES = 30

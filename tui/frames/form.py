@@ -14,12 +14,12 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from appliance.ground.text import printable
-from tui.cells import Cell, Line
-from tui.screens.frame import Frame
-from tui.shell import typed_path
+from tui.frames.frame import Frame
+from tui.text.cells import Cell, Line
+from tui.text.shell_commands import typed_path
 from tui.widgets.bar import Bar, key_lines
 from tui.widgets.choice import Choice, Option
-from tui.widgets.lines import Lines
+from tui.widgets.line_view import LineView
 
 SETTLE_SECONDS = 0.3
 """What is typed is looked at when nothing was typed for so long."""
@@ -74,7 +74,7 @@ class FormScreen(Frame):
         """The rows above the findings."""
         rows = [self._row(entry) for entry in self.entries()]
         self._order = [entry.name for entry in self.entries()]
-        findings = Lines(id="findings", indent=self.FINDINGS_INDENT)
+        findings = LineView(id="findings", indent=self.FINDINGS_INDENT)
         findings.can_focus = False
         return Vertical(Vertical(*rows, id="form"), findings)
 
@@ -94,7 +94,6 @@ class FormScreen(Frame):
 
     def on_mount(self) -> None:
         """Shows the labels."""
-        super().on_mount()
         self._label()
         self.settled()
 
@@ -122,7 +121,7 @@ class FormScreen(Frame):
 
     def find(self, lines: Sequence[Line]) -> None:
         """Shows what the values come to."""
-        self.query_one("#findings", Lines).show(lines)
+        self.query_one("#findings", LineView).show(lines)
         self.show_keys()
 
     def show_keys(self, place: str | None = None) -> None:
@@ -134,7 +133,7 @@ class FormScreen(Frame):
 
     def action_scroll(self, pages: int) -> None:
         """Scrolls the findings."""
-        self.query_one("#findings", Lines).action_page(pages)
+        self.query_one("#findings", LineView).action_page(pages)
 
     def _label(self) -> None:
         focused = self.focused.id if self.focused else ""

@@ -3,10 +3,10 @@
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.widgets.moving import Moving
+from tui.widgets.cursor_keys import CursorKeys
 
 
-class Scrolling(Moving):
+class WrappedScroll(CursorKeys):
     """Keeps which line is the first in sight; what the lines are is up to the class."""
 
     class Scrolled(Message):

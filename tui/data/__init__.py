@@ -1,0 +1,1 @@
+"""What is read of jobs, models and comparisons; knows no widget."""

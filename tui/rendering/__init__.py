@@ -1,0 +1,1 @@
+"""Jobs, documents and models as lines of cells."""
