@@ -62,7 +62,7 @@ class VerbGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Names the nearest verb where there is none of this name."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            from appliance.tasks.table import nearest
+            from appliance.ground.spelling import nearest
 
             meant = nearest(args[0], VERBS)
             raise click.UsageError(f"no verb is called {args[0]}" + (f", did you mean {meant}?" if meant else ""), ctx)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.spelling import nearest
 from appliance.ground.text import human_size
 from appliance.models.manifest import (
     JSON,
@@ -17,7 +18,6 @@ from appliance.models.manifest import (
     verify_artifact,
     write_artifact,
 )
-from appliance.tasks.table import nearest
 from appliance.tasks.task import TASK_FILE
 
 MERGED = "merged"

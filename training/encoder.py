@@ -15,6 +15,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
 from appliance.ground.errors import UsageError
+from appliance.ground.files import disk_errors
 from training.base_model import BaseMismatch
 from training.encoder_model import (
     EncoderBase,
@@ -30,7 +31,7 @@ from training.encoder_rows import Examples, batches, class_labels, read_examples
 from training.losses import check_finite
 from training.options import RUN_VERSION, AdapterOptions, read_options, resolve_precision
 from training.rows import data_hash, read_rows, teachers, write_lines
-from training.writing import save_tensors, writing, writing_tensors
+from training.writing import save_tensors, tensor_disk_errors
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
@@ -180,7 +181,7 @@ def fit(
                 "validation_accuracy": round(agreement(model, validation), 6),
                 "seconds": round(time.monotonic() - began, 3),
             }
-            with writing(metrics_path):
+            with disk_errors(metrics_path):
                 metrics.write(json.dumps(measurement) + "\n")
                 metrics.flush()
             if log is not None:
@@ -264,7 +265,7 @@ def train_encoder(
 def save_adapter(model: PeftModel, base: EncoderBase, adapter_dir: Path) -> None:
     """Writes the adapter in peft's format, with the hash of the base that it belongs to."""
     # Without the explicit False peft asks the hub for the base's configuration.
-    with writing_tensors(adapter_dir):
+    with tensor_disk_errors(adapter_dir):
         model.save_pretrained(str(adapter_dir), save_embedding_layers=False)
         (adapter_dir / "base_hash").write_text(base.weights_sha256 + "\n", encoding="utf-8")
 

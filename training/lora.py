@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from appliance.ground.files import sync_file
 from training.base_model import BaseMismatch
-from training.writing import sync, writing_tensors
+from training.writing import tensor_disk_errors
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -43,7 +44,7 @@ def save_adapter(model: "PeftModel", base_digest: str, adapter_dir: Path) -> Non
     """Writes the adapter in peft's format with the hash of its base; the folder appears whole."""
     beside = adapter_dir.with_name(adapter_dir.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
-    with writing_tensors(adapter_dir):
+    with tensor_disk_errors(adapter_dir):
         # Without the explicit False peft asks the hub for the base's configuration.
         model.save_pretrained(str(beside), save_embedding_layers=False)
         (beside / "README.md").unlink(missing_ok=True)  # an empty model card that names this machine's paths
@@ -53,7 +54,7 @@ def save_adapter(model: "PeftModel", base_digest: str, adapter_dir: Path) -> Non
         config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (beside / HASH_FILE).write_text(base_digest + "\n", encoding="utf-8")
         for path in beside.iterdir():
-            sync(path)
+            sync_file(path)
         shutil.rmtree(adapter_dir, ignore_errors=True)
         beside.rename(adapter_dir)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.files import disk_errors
 from training.base_model import base_hash, find_base, load_base
 from training.lora import load_adapter
 from training.run_folder import read_record
-from training.writing import save_tensors, writing
+from training.writing import save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,7 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
     staging = run_dir / "merged.part"
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        with writing(run_dir / "merged"):
+        with disk_errors(run_dir / "merged"):
             staging.mkdir()
         if task.student.family == "encoder":
             from training.encoder import merge_encoder
@@ -53,7 +54,7 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
             lineage, form_name = merge_encoder(run_dir, staging), ""
         else:
             lineage, form_name = merge_decoder(run_dir, staging, base_dir), _form_name(staging)
-        with writing(run_dir / "merged"):
+        with disk_errors(run_dir / "merged"):
             shutil.copyfile(run_dir / "task.toml", staging / "task.toml")
         lineage |= {
             "adapter_hash": file_sha256(run_dir / "adapter" / "adapter_model.safetensors"),
@@ -108,7 +109,7 @@ def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
     settings = json.loads((base_dir / "config.json").read_text(encoding="utf-8"))
     settings.pop("torch_dtype", None)
     settings["dtype"] = dtype_name
-    with writing(merged_dir):
+    with disk_errors(merged_dir):
         (merged_dir / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
             if (base_dir / name).is_file():

@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.ground.files import disk_errors
 from training.checkpoint import Checkpoint
 from training.rows import write_lines
-from training.writing import writing
 
 Measurement = dict[str, float | int]
 
@@ -82,7 +82,7 @@ class Metrics:
     def write(self, measurement: Measurement) -> None:
         """One line."""
         if self._path:
-            with writing(self._path), self._path.open("a", encoding="utf-8") as file:
+            with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(measurement) + "\n")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.ground.errors import UsageError
+from appliance.ground.files import disk_errors, sync_file
 from appliance.tasks.linecode import Answer
-from training.writing import sync, writing
 
 Source = Literal["teacher", "person"]
 
@@ -106,12 +106,12 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         ResourceError: It cannot be written.
     """
     beside = path.with_name(path.name + ".part")
-    with writing(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with beside.open("w", encoding="utf-8", errors="surrogatepass") as file:
                 file.writelines(line + "\n" for line in lines)
-            sync(beside)
+            sync_file(beside)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)

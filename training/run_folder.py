@@ -1,8 +1,6 @@
 """Folders of training runs: `runs/<id>/` with the exact task, configuration, metrics, adapter and a record."""
 
-import fcntl
 import json
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,8 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.files import disk_errors, write_file
+from appliance.ground.locks import exclusive_lock
 from training.rows import write_lines
-from training.writing import writing
 
 RECORD = "record.json"
 CHOSEN = "chosen.json"
@@ -28,7 +27,7 @@ def new_run(task_folder: Path, chosen: Mapping[str, object] | None = None) -> Pa
     task_path = task_folder / "task.toml" if task_folder.is_dir() else task_folder
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     run_dir, number = task_path.parent / "runs" / stamp, 1
-    with writing(run_dir):
+    with disk_errors(run_dir):
         run_dir.parent.mkdir(exist_ok=True)
         while True:
             try:
@@ -38,8 +37,7 @@ def new_run(task_folder: Path, chosen: Mapping[str, object] | None = None) -> Pa
                 number += 1
                 run_dir = run_dir.with_name(f"{stamp}-{number}")
         write_lines(run_dir / CHOSEN, [json.dumps(dict(chosen or {}))])
-        shutil.copyfile(task_path, run_dir / "task.toml.part")
-        (run_dir / "task.toml.part").replace(run_dir / "task.toml")
+        write_file(run_dir / "task.toml", task_path.read_bytes())
     return run_dir
 
 
@@ -57,16 +55,11 @@ def held(run_dir: Path) -> Iterator[None]:
     Raises:
         ResourceError: Another process trains it.
     """
-    with writing(run_dir):
-        file = (run_dir / LOCK).open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ResourceError(
-                f"the run {run_dir.name} is being trained by another process",
-                "wait for it, or start a new run without --resume",
-            ) from error
+    busy = ResourceError(
+        f"the run {run_dir.name} is being trained by another process",
+        "wait for it, or start a new run without --resume",
+    )
+    with exclusive_lock(run_dir / LOCK, busy):
         yield
 
 

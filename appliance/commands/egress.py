@@ -155,7 +155,7 @@ def _request_line(sent: "Record", ended: "Record | None") -> str:
 def _state_lines(state: "EgressState") -> list[str]:
     from appliance.routing.egress_state import caps_line
 
-    lines = ["egress: " + ("on, for commands with the flag" if state.on else f"off: {state.reason}")]
+    lines = ["egress: on, for commands that ask for it"] if state.on else ["egress: off", f"reason: {state.reason}"]
     if not state.on and state.hint:
         lines.append(f"hint: {state.hint}")
     if policy := state.policy:

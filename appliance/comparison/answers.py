@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.comparison.folder import ANSWERS_NAME
-from appliance.ground.errors import ApplianceError, ResourceError
-from appliance.ground.processes import process_identity
+from appliance.ground.database import database_error, open_reader
+from appliance.ground.errors import ApplianceError
+from appliance.ground.processes import is_alive
 from appliance.jobs.states import State
 from appliance.tasks.linecode import Answer
 
@@ -82,7 +83,7 @@ class AnswersReader:
             "SELECT state, message, supervisor, started, finished FROM comparison"
         ).fetchone()
         shown = State(state)
-        if shown in (State.RUNNING, State.QUEUED) and not _alive(supervisor):
+        if shown in (State.RUNNING, State.QUEUED) and not is_alive(supervisor):
             shown = State.INTERRUPTED
         documents, read, unreadable = self._connection.execute(
             "SELECT count(*), coalesce(sum(read), 0), count(problem) FROM documents"
@@ -197,11 +198,6 @@ def _by_document(rows: Iterable[Sequence[object]]) -> Iterator[tuple[int, dict[i
         yield document, given
 
 
-def _alive(supervisor: str) -> bool:
-    pid = supervisor.partition(" ")[0]
-    return pid.isdigit() and process_identity(int(pid)) == supervisor
-
-
 def open_answers(directory: Path, sides: int) -> AnswersReader:
     """Opens the answers for reading.
 
@@ -209,34 +205,22 @@ def open_answers(directory: Path, sides: int) -> AnswersReader:
         ApplianceError: There are none, or the file is damaged.
     """
     path = directory / ANSWERS_NAME
-    # A cleanly closed WAL database on a read-only disk opens only as immutable.
-    modes = ("mode=ro",) if path.with_name(ANSWERS_NAME + "-wal").exists() else ("mode=ro", "mode=ro&immutable=1")
-    failure: sqlite3.Error | None = None
-    for mode in modes:
-        connection: sqlite3.Connection | None = None
-        try:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
-            (version,) = connection.execute("SELECT version FROM comparison").fetchone() or (None,)
-        except sqlite3.DatabaseError as error:
-            failure = error
-            if connection is not None:
-                connection.close()
-            continue
-        if version == ANSWERS_VERSION:
-            return AnswersReader(connection, sides)
-        connection.close()
-        raise ApplianceError(
-            f"the answers of {directory.name} have version {version}, this program knows {ANSWERS_VERSION}",
-            "use the program that made the comparison, or compare again",
-        )
-    raise database_error(directory.name, failure) from failure
+    try:
+        connection = open_reader(path, "SELECT version FROM comparison")
+    except sqlite3.DatabaseError as error:
+        raise answers_error(directory.name, error) from error
+    (version,) = connection.execute("SELECT version FROM comparison").fetchone() or (None,)
+    if version == ANSWERS_VERSION:
+        return AnswersReader(connection, sides)
+    connection.close()
+    raise ApplianceError(
+        f"the answers of {directory.name} have version {version}, this program knows {ANSWERS_VERSION}",
+        "use the program that made the comparison, or compare again",
+    )
 
 
-def database_error(name: str, error: sqlite3.Error | None) -> ApplianceError:
+def answers_error(comparison: str, error: sqlite3.Error) -> ApplianceError:
     """What an operator reads when SQLite refuses the answers."""
-    if isinstance(error, sqlite3.OperationalError):
-        return ResourceError(f"the answers of comparison {name} cannot be opened: {error}", "check the disk and rights")
-    return ApplianceError(
-        f"the answers of comparison {name} are damaged: {error}",
-        "`stillroom comparisons remove`, then compare again",
+    return database_error(
+        f"the file of answers of comparison {comparison}", error, "`stillroom comparisons remove`, then compare again"
     )

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.comparison.answers import ANSWERS_VERSION, database_error
+from appliance.comparison.answers import ANSWERS_VERSION, answers_error
 from appliance.comparison.folder import ANSWERS_NAME
 from appliance.comparison.local_side import Text
 from appliance.documents.sandbox import ReadReply
 from appliance.engines.engine import Result
+from appliance.ground.database import open_writer
 from appliance.ground.errors import ResourceError
 from appliance.jobs.states import State
 from appliance.tasks.linecode import Answer
@@ -58,12 +59,11 @@ class AnswersWriter:
 
     def __init__(self, directory: Path) -> None:
         path = directory / ANSWERS_NAME
-        self._connection = sqlite3.connect(path, isolation_level=None)
         try:
-            path.chmod(0o600)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA secure_delete = ON")
+            self._connection = open_writer(path, secure_delete=True)
+        except sqlite3.Error as error:
+            raise answers_error(directory.name, error) from error
+        try:
             if self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'comparison'").fetchone() is None:
                 # One transaction: a kill in here leaves an empty file that the next run fills.
                 self._connection.executescript(
@@ -72,7 +72,7 @@ class AnswersWriter:
                 )
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise database_error(directory.name, error) from error
+            raise answers_error(directory.name, error) from error
 
     def begin(self, state: State, supervisor: str) -> None:
         """Marks the comparison as in the hands of this process."""

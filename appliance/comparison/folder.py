@@ -8,10 +8,8 @@ judgements.db      what people said; made with the first judgement
 ```
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import write_file
+from appliance.ground.locks import exclusive_lock
 from appliance.ground.settings import Settings
 
 COMPARISON_VERSION = 1
@@ -165,18 +164,12 @@ def held(directory: Path) -> Iterator[None]:
     Raises:
         ResourceError: Another process runs it.
     """
-    descriptor = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ResourceError(
-                f"comparison {directory.name} is running in another process",
-                "wait for it; `stillroom comparisons show` tells how far it is",
-            ) from error
+    busy = ResourceError(
+        f"comparison {directory.name} is running in another process",
+        "wait for it; `stillroom comparisons show` tells how far it is",
+    )
+    with exclusive_lock(directory / _LOCK_NAME, busy):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def remove_comparison(settings: Settings, identifier: str) -> str:

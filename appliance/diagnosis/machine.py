@@ -8,6 +8,7 @@ from appliance.diagnosis.check import Check, CheckState, ok
 from appliance.documents.parser_probe import ALLOWED_KINDS, DENIED_KINDS
 from appliance.documents.sandbox import SandboxReport, probe_sandbox
 from appliance.ground.child import ChildDied
+from appliance.ground.memory import available_memory_bytes
 from appliance.ground.settings import SandboxPolicy
 from appliance.ground.text import human_size
 
@@ -19,8 +20,8 @@ _PROC_SELF = Path("/proc/self")
 
 
 def check_memory() -> Check:
-    """Memory that is free, within the limit of the control group."""
-    available = _available_bytes()
+    """Memory that is free, within the limits of the control groups."""
+    available = available_memory_bytes()
     if available is None:
         return Check("memory", CheckState.WARN, "the free memory is not known", "check that /proc is mounted")
     found = f"{human_size(available)} available"
@@ -28,36 +29,6 @@ def check_memory() -> Check:
         least = human_size(_LEAST_MEMORY_BYTES)
         return Check("memory", CheckState.WARN, found, f"give the machine {least} for one reader and a small model")
     return ok("memory", found)
-
-
-def _available_bytes() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None
-    available = kilobytes * 1024
-    for group in _control_groups():
-        try:
-            limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        except OSError:
-            continue
-        if limit.isdecimal():
-            available = min(available, int(limit) - int(used))
-    return max(0, available)
-
-
-def _control_groups() -> list[Path]:
-    """The folders of this process's control group and those around it (version 2)."""
-    try:
-        name = next(
-            line[3:].strip() for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")
-        )
-    except (OSError, StopIteration):
-        return []
-    root = Path("/sys/fs/cgroup")
-    group = root / name.lstrip("/")
-    return [path for path in (group, *group.parents) if path == root or root in path.parents]
 
 
 def check_gpu(nvidia_dir: Path = _NVIDIA_DIR) -> Check:

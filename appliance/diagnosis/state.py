@@ -3,18 +3,18 @@
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.diagnosis.check import Check, CheckState, ok
-from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import HOME_VARIABLE, Settings
 from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import verify_artifact
 from appliance.models.store import InstalledModel, Store
 from appliance.routing.egress_log import egress_dir
 from appliance.routing.egress_reading import verify
-from appliance.routing.policy import SYSTEM_DIR, load_policy, policy_path
+from appliance.routing.egress_state import policy_state
+from appliance.routing.policy import SYSTEM_DIR
 
 _LEAST_FREE_BYTES = 200_000_000
 _LITTLE_FREE_BYTES = 2_000_000_000
@@ -156,38 +156,21 @@ def _model_problem(model: InstalledModel, quick: bool) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class Egress:
-    """Whether anything may leave the machine."""
-
-    state: str
-    """`off`, `policy` or `broken`."""
-    detail: str
-
-
-def egress_state(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Egress:
-    """What the policy says; without one, nothing leaves."""
-    path = policy_path(settings, system_dir)
-    if path is None:
-        return Egress("off", "no policy, so nothing leaves this machine")
-    try:
-        policy = load_policy(settings, system_dir)
-    except UsageError as error:
-        return Egress("broken", error.message)
-    if not policy.enabled:
-        return Egress("off", f"the policy {path} is there and turned off")
-    classes, hosts = ", ".join(policy.data_classes) or "none", ", ".join(policy.hosts) or "none"
-    return Egress("policy", f"{path} lets data of class {classes} leave to {hosts}")
-
-
 def check_egress(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Check:
     """The finding for the state of egress: open is a decision, not a fault; a broken policy is one."""
-    egress = egress_state(settings, system_dir)
-    if egress.state == "broken":
-        return Check("egress", CheckState.FAIL, egress.detail, "correct the policy, or take it away to turn egress off")
+    policy = policy_state(settings, system_dir)
+    if policy.kind == "broken":
+        return Check("egress", CheckState.FAIL, policy.reason, policy.hint or "correct the policy, or remove it")
+    state = policy.reason
+    if policy.kind == "on" and policy.policy is not None:
+        classes, hosts = ", ".join(policy.policy.data_classes), ", ".join(policy.policy.hosts)
+        state = f"{policy.policy.path} lets data of class {classes} leave to {hosts}"
     record = verify(egress_dir(settings))
     if not record.good:
-        found = f"{egress.state}; the record of what left is damaged: {record.broken or 'bodies were changed or taken'}"
-        return Check("egress", CheckState.FAIL, found, "`stillroom egress verify` shows where; ask who changed it")
+        damage = record.broken or "kept requests were changed or removed"
+        return Check(
+            "egress", CheckState.FAIL, f"{state}; the record of what left is damaged: {damage}",
+            "`stillroom egress verify` shows where; ask who changed it",
+        )  # fmt: skip
     sent = f"; {human_count(record.requests, 'request')} on record" if record.requests else ""
-    return ok("egress", f"{egress.state}: {egress.detail}{sent}")
+    return ok("egress", f"{state}{sent}")

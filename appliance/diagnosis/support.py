@@ -4,7 +4,6 @@ Everything in it was chosen: values are numbers, hashes, states and words that t
 people gave (of jobs, models, tasks, fields, files, folders, hosts) are left out.
 """
 
-import contextlib
 import importlib.metadata
 import io
 import json
@@ -26,13 +25,15 @@ from appliance.diagnosis.check import Check
 from appliance.diagnosis.examination import examine
 from appliance.diagnosis.program import cpu_flags
 from appliance.diagnosis.redaction import redacted_detail, redacted_log
-from appliance.diagnosis.state import egress_state, file_system
+from appliance.diagnosis.state import file_system
 from appliance.engines.frontier_config import frontier_names
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.files import new_file
 from appliance.ground.settings import Settings, home_dir, load_settings
 from appliance.jobs.job import JobConfig, job_dirs, read_config
 from appliance.jobs.ledger import JobSummary, connect, open_readonly
 from appliance.models.store import InstalledModel, Store
+from appliance.routing.egress_state import policy_state
 
 LEFT_OUT = "[left out]"
 BUNDLE_NAME = "stillroom-support"
@@ -99,26 +100,18 @@ def write_bundle(path: Path, files: dict[str, bytes]) -> None:
         UsageError: There is a file of this name.
         ResourceError: The archive cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            with tarfile.open(fileobj=file, mode="w:gz") as archive:
-                for name, data in files.items():
-                    entry = tarfile.TarInfo(f"{BUNDLE_NAME}/{name}")
-                    entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
-                    archive.addfile(entry, io.BytesIO(data))
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(beside, path)
+        with new_file(path, private=True) as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for name, data in files.items():
+                entry = tarfile.TarInfo(f"{BUNDLE_NAME}/{name}")
+                entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
+                archive.addfile(entry, io.BytesIO(data))
     except FileExistsError as error:
         raise UsageError(f"{path} is there already", "name another file with `--out`") from error
     except OSError as error:
         raise ResourceError(
             f"cannot write {path}: {error.strerror or error}", "choose another place with `--out`"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
 
 
 def _check(check: Check) -> dict[str, str]:
@@ -154,7 +147,7 @@ def _configuration(settings: Settings) -> dict[str, object]:
         frontiers = None
     return {
         "threads": settings.threads, "sandbox": settings.sandbox, "frontiers": frontiers,
-        "egress": egress_state(settings).state,
+        "egress": policy_state(settings).kind,
     }  # fmt: skip
 
 

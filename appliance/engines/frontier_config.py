@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import CONFIG_NAME, Settings
-from appliance.tasks.table import Table, nearest
+from appliance.ground.spelling import nearest
+from appliance.tasks.table import Table
 
 Structured = Literal["json_schema", "json_object", "none"]
 EFFORT_OFF = "off"

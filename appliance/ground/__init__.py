@@ -1,1 +1,1 @@
-"""What every floor stands on: errors, text, files, locks, processes, settings."""
+"""What every floor stands on: errors, text, files, locks, databases, processes, memory, progress, settings."""

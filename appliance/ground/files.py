@@ -1,8 +1,12 @@
-"""Files that appear whole or not at all: written beside the target, synced, and renamed onto it."""
+"""Files and folders that appear whole or not at all: written beside the target, synced, and renamed onto it."""
 
 import contextlib
+import ctypes
+import errno
 import fcntl
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,41 +14,101 @@ from typing import BinaryIO
 
 from appliance.ground.errors import ResourceError
 
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_OPEN_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""A pipe of this name would otherwise wait for its reader."""
 
-def write_file(path: Path, data: bytes) -> None:
-    """Writes a file that appears whole or not at all, and stays after a power cut."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        with open(beside, "wb", opener=open_no_link) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        sync_directory(path.parent)
-    except OSError as error:
-        # A disk that has become read-only refuses even this.
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise ResourceError(f"cannot write {path}: {error.strerror}", "check the free space and the rights") from error
+
+def write_file(path: Path, data: bytes, private: bool = False) -> None:
+    """Writes a file that appears whole or not at all, and stays after a power cut.
+
+    Args:
+        private: Only its owner can read it.
+
+    Raises:
+        ResourceError: The disk is full, or the place cannot be written.
+    """
+    with disk_errors(path), part_of(path, private) as file:
+        file.write(data)
 
 
 @contextmanager
-def part_of(target: Path) -> Iterator[BinaryIO]:
+def disk_errors(path: Path, hint: str = "check the free space and the rights") -> Iterator[None]:
+    """Around the writing of a file or folder.
+
+    Raises:
+        ResourceError: The disk is full, or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"cannot write {path}: {error.strerror or error}", hint) from error
+
+
+@contextmanager
+def part_of(target: Path, private: bool = False) -> Iterator[BinaryIO]:
     """A file beside the target that takes its place when it is whole and on the disk.
 
-    Two processes that write the same target at once take turns; what a killed one left is used again.
+    Two writers of the same target take turns; what a killed one left is used again.
+
+    Args:
+        private: Only its owner can read it.
+
+    Raises:
+        OSError: The disk is full, or the place cannot be written; the target is as before.
     """
     beside = part_path(target)
-    with _own(beside) as file:
+    with _empty_and_locked(beside, private) as file:
         try:
             yield file
             file.flush()
             os.fsync(file.fileno())
             os.replace(beside, target)
         except BaseException:
-            with contextlib.suppress(OSError):  # The first error is the one to show.
+            with contextlib.suppress(OSError):  # The first error is the one to show; a read-only disk refuses this too.
                 beside.unlink(missing_ok=True)
             raise
+        sync_directory(target.parent)
+
+
+@contextmanager
+def part_for_library(target: Path) -> Iterator[Path]:
+    """The path beside the target that a library writes to; what it wrote takes the target's place, synced.
+
+    Raises:
+        OSError: As `part_of`.
+    """
+    beside = part_path(target)
+    try:
+        beside.unlink(missing_ok=True)
+        yield beside
+        sync_file(beside)
+        os.replace(beside, target)
+        sync_directory(target.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_file(target: Path, private: bool = False) -> Iterator[BinaryIO]:
+    """A file that appears whole under a name that nothing has yet.
+
+    Raises:
+        FileExistsError: There is something of this name, also if it came while this was written.
+        OSError: As `part_of`.
+    """
+    beside = part_path(target)
+    with _empty_and_locked(beside, private) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(beside, target)
+        finally:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
         sync_directory(target.parent)
 
 
@@ -54,34 +118,85 @@ def part_path(target: Path) -> Path:
 
 
 @contextmanager
-def _own(path: Path) -> Iterator[BinaryIO]:
-    """The file, empty and locked for this process."""
+def _empty_and_locked(path: Path, private: bool) -> Iterator[BinaryIO]:
     while True:
-        with open(path, "ab", opener=open_no_link) as file:
+        with open(path, "ab", opener=_open_private if private else open_no_link) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EEXIST, "something else has the name of the unfinished file", str(path))
             fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is_at(file, path):  # The other process has put it in its place.
+            if not is_at(file.fileno(), path):  # Another writer has put it in its place.
                 continue
+            if private:
+                os.fchmod(file.fileno(), 0o600)
             file.truncate(0)
             yield file
             return
 
 
-def _is_at(file: BinaryIO, path: Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is the one of this name, and not one that was removed or renamed."""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
     except FileNotFoundError:
         return False
 
 
 def open_no_link(path: str, flags: int) -> int:
     """Opens a file, but none that a link leads to: a folder of rows may be one that others can write, too."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.open(path, flags | _OPEN_FLAGS, 0o666)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | _OPEN_FLAGS, 0o600)
+
+
+def sync_file(path: Path) -> None:
+    """Waits until what a library wrote is on the disk."""
+    _sync(path, os.O_RDONLY)
 
 
 def sync_directory(directory: Path) -> None:
     """Makes a rename in the folder durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    _sync(directory, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def put_in_place(beside: Path, directory: Path) -> None:
+    """Renames a complete folder to its place; at each moment the former one or the new one is there.
+
+    Where the file system cannot exchange two names at once, there is none for a moment.
+    """
+    sync_directory(beside)
+    former = directory.with_name(f".{directory.name}.former")
+    shutil.rmtree(former, ignore_errors=True)
+    if not os.path.lexists(directory):
+        os.rename(beside, directory)
+    elif exchange_names(beside, directory):
+        former = beside
+    else:
+        os.rename(directory, former)
+        os.rename(beside, directory)
+    sync_directory(directory.parent)
+    if former.is_symlink() or former.is_file():
+        former.unlink()
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def exchange_names(first: Path, second: Path) -> bool:
+    """Gives two folders each other's name in one step; says whether that could be done."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        return False
+    if libc.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number), str(second))

@@ -15,3 +15,9 @@ def process_identity(pid: int) -> str:
     except (OSError, IndexError):
         return ""
     return f"{pid} {start} {boot}"
+
+
+def is_alive(identity: str) -> bool:
+    """Whether the process that was named so still runs."""
+    pid = identity.partition(" ")[0]
+    return pid.isdigit() and process_identity(int(pid)) == identity

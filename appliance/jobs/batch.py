@@ -28,7 +28,7 @@ from appliance.jobs.job import (
     task_path,
     write_job,
 )
-from appliance.jobs.ledger import JobSummary, database_error, open_readonly
+from appliance.jobs.ledger import JobSummary, ledger_error, open_readonly
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.locks import JobLock, Purpose, take_lock
 from appliance.jobs.outputs import OutputFormat, write_rows
@@ -232,7 +232,7 @@ def _run_held(settings: Settings, lock: JobLock, config: JobConfig, report: Call
         with contextlib.suppress(ApplianceError):  # The first error is the one to show.
             ledger.close()
         if isinstance(error, sqlite3.Error):
-            raise database_error(directory, error) from error
+            raise ledger_error(directory.name, error) from error
         raise
     ledger.close()
     if output_path is None:

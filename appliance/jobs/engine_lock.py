@@ -1,12 +1,11 @@
 """One engine at a time on a machine: a file of the home folder that whoever opens an engine locks."""
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from appliance.ground.errors import ResourceError
+from appliance.ground.locks import open_lock, try_lock
 from appliance.ground.settings import Settings
 from appliance.jobs.stopping import Stop
 
@@ -20,10 +19,8 @@ def engine_lock(settings: Settings, stop: Stop) -> Iterator[bool]:
     try:
         taken = False
         while not taken and not stop.graceful:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                taken = True
-            except BlockingIOError:
+            taken = try_lock(descriptor)
+            if not taken:
                 time.sleep(_WAIT_SECONDS)
                 stop.look()
         yield taken
@@ -37,8 +34,4 @@ def open_engine_lock(settings: Settings) -> int:
     Raises:
         ResourceError: The home folder cannot be written.
     """
-    path = settings.home_dir / "engine.lock"
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ResourceError(f"cannot open {path}: {error.strerror}", "check the rights and the free space") from error
+    return open_lock(settings.home_dir / "engine.lock")

@@ -24,8 +24,10 @@ from types import TracebackType
 from typing import Any
 
 from appliance.documents.folder import document_name
-from appliance.ground.errors import ApplianceError, ResourceError
-from appliance.ground.processes import process_identity
+from appliance.ground import database
+from appliance.ground.database import database_error, open_reader
+from appliance.ground.errors import ApplianceError
+from appliance.ground.processes import is_alive
 from appliance.ground.settings import Settings
 from appliance.jobs.index import JobIndex, Signature, ledger_signature
 from appliance.jobs.job import LEDGER_NAME, job_dirs
@@ -33,6 +35,7 @@ from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import State
 
 LEDGER_VERSION = 2
+_PROBE = "SELECT 1 FROM job"
 _FOR_REVIEW = """FROM rows JOIN documents ON documents.id = rows.document
     WHERE rows.superseded = 0 AND rows.error IS NOT NULL AND documents.state = 'done'"""
 """An answer with an error beside it: a person must look."""
@@ -235,17 +238,13 @@ def open_readonly(directory: Path) -> LedgerReader:
         ApplianceError: There is no ledger, or it is damaged.
     """
     try:
-        return LedgerReader(directory.name, connect(directory, "mode=ro"))
+        return LedgerReader(directory.name, open_reader(directory / LEDGER_NAME, _PROBE))
     except sqlite3.Error as error:
         if _has_not_begun(directory, error):
             raise NotBegun(
                 f"job {directory.name} has not begun", f"`stillroom jobs resume {directory.name}` begins it"
             ) from error
-        # On a disk that cannot be written SQLite opens a WAL database only where it is told that nobody changes it.
-        # Nothing is lost by that: a writer folds its log into the file when it ends.
-        if not isinstance(error, sqlite3.OperationalError) or os.access(directory, os.W_OK):
-            raise database_error(directory, error) from error
-        return _open_unchanging(directory)
+        raise ledger_error(directory.name, error) from error
 
 
 def connect(directory: Path, mode: str) -> sqlite3.Connection:
@@ -254,15 +253,7 @@ def connect(directory: Path, mode: str) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: There is no ledger, it is damaged, or it cannot be opened in this mode.
     """
-    path = directory / LEDGER_NAME
-    # A reader may be opened in one thread and used in another, one at a time.
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
-    try:
-        connection.execute("SELECT 1 FROM job").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    return database.connect(directory / LEDGER_NAME, mode, _PROBE)
 
 
 def _has_not_begun(directory: Path, error: sqlite3.Error) -> bool:
@@ -272,26 +263,6 @@ def _has_not_begun(directory: Path, error: sqlite3.Error) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        return False
-
-
-def _open_unchanging(directory: Path) -> LedgerReader:
-    if has_log(directory):
-        raise ResourceError(
-            f"job {directory.name} was not ended cleanly and lies on a disk that cannot be written",
-            "copy its folder to a disk that can be written, with all files that begin with job.db",
-        )
-    try:
-        return LedgerReader(directory.name, connect(directory, "mode=ro&immutable=1"))
-    except sqlite3.Error as error:
-        raise database_error(directory, error) from error
-
-
-def has_log(directory: Path) -> bool:
-    """Whether something of the ledger is still in its write-ahead log only."""
-    try:
-        return os.stat(f"{directory}/{LEDGER_NAME}-wal").st_size > 0
-    except FileNotFoundError:
         return False
 
 
@@ -335,7 +306,7 @@ def _read_once(directory: Path, signature: Signature | None) -> JobSummary:
 
 def _summary(values: dict[str, Any]) -> JobSummary:
     shown = State(values["state"])
-    if shown in (State.RUNNING, State.QUEUED) and not _is_alive(values["supervisor"]):
+    if shown in (State.RUNNING, State.QUEUED) and not is_alive(values["supervisor"]):
         shown = State.INTERRUPTED
     return JobSummary(
         values["identifier"], values["name"], values["task"], values["model"], shown, values["message"],
@@ -344,17 +315,6 @@ def _summary(values: dict[str, Any]) -> JobSummary:
     )  # fmt: skip
 
 
-def _is_alive(supervisor: str) -> bool:
-    pid = supervisor.partition(" ")[0]
-    return pid.isdigit() and process_identity(int(pid)) == supervisor
-
-
-def database_error(directory: Path, error: sqlite3.Error) -> ApplianceError:
-    """What an operator reads when SQLite refuses a ledger."""
-    if isinstance(error, sqlite3.OperationalError):
-        return ResourceError(
-            f"the ledger of job {directory.name} cannot be used: {error}", "check the disk and the rights"
-        )
-    return ApplianceError(
-        f"the ledger of job {directory.name} is damaged: {error}", "`stillroom jobs remove`, then run the job again"
-    )
+def ledger_error(job: str, error: sqlite3.Error) -> ApplianceError:
+    """What an operator reads when SQLite refuses the ledger of a job."""
+    return database_error(f"the ledger of job {job}", error, "`stillroom jobs remove`, then run the job again")

@@ -6,6 +6,7 @@ on the job's folder keeps it at one. After a write that failed nothing more is w
 failed sync cannot be believed the second time.
 """
 
+import contextlib
 import sqlite3
 import time
 from collections import Counter
@@ -15,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.documents.folder import FoundDocument, document_name
+from appliance.ground.database import open_writer
 from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.text import human_count
 from appliance.jobs.job import LEDGER_NAME
-from appliance.jobs.ledger import KEPT_BACK, LEDGER_VERSION, LedgerReader, database_error
+from appliance.jobs.ledger import KEPT_BACK, LEDGER_VERSION, LedgerReader, connect, ledger_error
 from appliance.jobs.rows import Row
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
 
@@ -109,21 +111,14 @@ class Ledger:
         self._broken = ""
         """What the first write that failed said."""
         try:
-            self._connection = sqlite3.connect(
-                directory / LEDGER_NAME if directory else ":memory:", isolation_level=None
-            )
+            self._connection = open_writer(directory / LEDGER_NAME if directory else None)
         except sqlite3.Error as error:
-            raise database_error(directory or Path(identifier), error) from error
+            raise ledger_error(identifier, error) from error
         try:
-            if directory:
-                (directory / LEDGER_NAME).chmod(0o600)
-                self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
             self._prepare(name, task, model)
         except sqlite3.Error as error:
             self._connection.close()
-            raise database_error(directory or Path(identifier), error) from error
+            raise ledger_error(identifier, error) from error
         except BaseException:
             self._connection.close()
             raise
@@ -326,25 +321,17 @@ class Ledger:
                 # The last connection would do this when it closes, but a reader may be there now.
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
-            raise database_error(Path(self._identifier), error) from error
+            raise ledger_error(self._identifier, error) from error
         finally:
             self._connection.close()
 
     def _close_as_it_is(self, directory: Path) -> None:
         """Closes without a checkpoint, which would move pages that the disk may have lost; recovery is for later."""
-        try:
-            guard = sqlite3.connect(f"{(directory / LEDGER_NAME).absolute().as_uri()}?mode=ro", uri=True)
-        except sqlite3.Error:
+        # A connection that has read counts as one that is still there; only the last one makes a checkpoint.
+        with contextlib.ExitStack() as guard:
+            with contextlib.suppress(sqlite3.Error):
+                guard.callback(connect(directory, "mode=ro").close)
             self._connection.close()
-            return
-        try:
-            # A connection that has read counts as one that is still there; only the last one makes a checkpoint.
-            guard.execute("SELECT 1 FROM job").fetchone()
-        except sqlite3.Error:
-            pass
-        finally:
-            self._connection.close()
-            guard.close()
 
     def _set_facts(self, document: int, found: FoundDocument) -> None:
         self._connection.execute(

@@ -5,7 +5,6 @@ comes too late is nobody's: a later run never obeys it.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -16,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from appliance.ground.errors import ResourceError, UsageError
-from appliance.ground.files import write_file
+from appliance.ground.files import is_at, write_file
+from appliance.ground.locks import try_lock
 from appliance.ground.processes import process_identity
 from appliance.jobs.states import State
 
@@ -87,19 +87,17 @@ def take_lock(directory: Path, purpose: Purpose) -> JobLock:
     mark = process_identity(os.getpid())
     while True:
         descriptor = _open(directory)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not try_lock(descriptor):
             os.close(descriptor)
             holder = lock_holder(directory)
             if (holder is not None and holder.purpose is Purpose.RUN) or time.monotonic() > deadline:
                 raise ResourceError(
                     f"job {directory.name} is running in another process",
                     f"wait for it, or `stillroom jobs pause {directory.name}`",
-                ) from error
+                )
             time.sleep(_LOOK_SECONDS)
             continue
-        if _is_file_of(descriptor, directory / _LOCK_NAME):
+        if is_at(descriptor, directory / _LOCK_NAME):
             token = secrets.token_hex(8)
             _sign(directory, descriptor, {"purpose": purpose, "mark": mark, "token": token})
             return JobLock(directory, descriptor, token)
@@ -160,10 +158,3 @@ def _open(directory: Path) -> int:
 
 def _cannot_lock(directory: Path, error: OSError) -> ResourceError:
     return ResourceError(f"cannot lock job {directory.name}: {error.strerror}", "check the rights and the free space")
-
-
-def _is_file_of(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
-        return False

@@ -1,6 +1,5 @@
 """What a person sees before a job starts: what the folder holds, and what the model answers for a few documents."""
 
-import fcntl
 import os
 import random
 import time
@@ -13,6 +12,7 @@ from appliance.documents.folder import FoundDocument, open_document, walk
 from appliance.documents.problems import DocumentError
 from appliance.documents.sandbox import ReaderLimits
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.locks import try_lock
 from appliance.ground.settings import Settings
 from appliance.jobs.batch import BatchRequest, open_ledger, plan
 from appliance.jobs.engine_lock import open_engine_lock
@@ -137,12 +137,10 @@ def _free_engine(settings: Settings) -> Iterator[None]:
     """Holds the machine's engine if no job has it: a person who waits for three rows does not want to queue."""
     descriptor = open_engine_lock(settings)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not try_lock(descriptor):
             raise ResourceError(
                 "a job has the engine of this machine", "try the dry run when it has ended or is paused"
-            ) from error
+            )
         yield
     finally:
         os.close(descriptor)

@@ -5,10 +5,7 @@ of people may correct at once: each change is one short transaction of a connect
 because SQLite before 3.51.3 can damage a WAL database that two connections write.
 """
 
-import fcntl
 import json
-import os
-import pwd
 import re
 import sqlite3
 import time
@@ -17,7 +14,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from appliance.ground.database import open_reader, open_writer
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.locks import exclusive_lock
+from appliance.ground.users import current_user
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import LedgerReader, open_readonly
 from appliance.jobs.rows import Row
@@ -26,9 +26,7 @@ from appliance.tasks.task import Field, FieldType, Task, answer_problems, load_t
 
 REVIEW_NAME = "review.db"
 REVIEW_VERSION = 1
-_WAIT_SECONDS = 10.0
 _LOCK_SECONDS = 60.0
-_LOOK_SECONDS = 0.02
 _COLUMNS = "document, sha256, field, original, correction, user, time"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS corrections (
@@ -52,14 +50,6 @@ class Correction:
     user: str
     time: float
     """Seconds since the epoch."""
-
-
-def current_user() -> str:
-    """Who this process belongs to, as the system says; the environment is not output_field."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
 
 
 def correct_field(directory: Path, document: str, field: str, value: Value, user: str | None = None) -> Correction:
@@ -218,71 +208,36 @@ def _json(value: Value) -> str:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    mode = "mode=ro"
-    if not os.access(path.parent, os.W_OK) and not _has_log(path):
-        # On a disk that cannot be written SQLite opens a WAL database only where it is told that nobody changes it.
-        mode += "&immutable=1"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_WAIT_SECONDS)
+    connection = open_reader(path, "PRAGMA user_version")
     try:
         yield connection
     finally:
         connection.close()
 
 
-def _has_log(path: Path) -> bool:
-    try:
-        return os.stat(f"{path}-wal").st_size > 0
-    except FileNotFoundError:
-        return False
-
-
 @contextmanager
 def _writing(directory: Path) -> Iterator[sqlite3.Connection]:
     """A transaction of the only connection that writes; another person waits some seconds."""
     path = directory / REVIEW_NAME
+    busy = ResourceError(f"another process holds the corrections of job {directory.name}", "try again in a moment")
     try:
-        lock = os.open(directory / ".review.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ResourceError(f"cannot write in {directory}: {error.strerror}", "check its owner") from error
-    try:
-        _take(lock, directory)
-        connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
-        path.chmod(0o600)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            _prepare(connection, path)
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
+        # Not without end: a process that was stopped may hold it.
+        with exclusive_lock(directory / ".review.lock", busy, _LOCK_SECONDS):
+            connection = open_writer(path)
+            try:
+                if _version(connection, path) == 0:
+                    connection.executescript(
+                        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {REVIEW_VERSION}; COMMIT"
+                    )
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
     except (sqlite3.Error, OSError) as error:
         raise ResourceError(
             f"the correction cannot be written to {path}: {error}", "check the free space and the rights"
         ) from error
-    finally:
-        os.close(lock)
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if _version(connection, path) == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {REVIEW_VERSION}; COMMIT")
-
-
-def _take(lock: int, directory: Path) -> None:
-    """Waits for the lock of the corrections, but not without end: a process that was stopped may hold it."""
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise ResourceError(
-                    f"another process holds the corrections of job {directory.name}", "try again in a moment"
-                ) from None
-        time.sleep(_LOOK_SECONDS)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

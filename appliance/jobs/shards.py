@@ -8,7 +8,6 @@ database on a network disk.
 
 import contextlib
 import hashlib
-import os
 import re
 import shutil
 import sqlite3
@@ -18,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.documents.folder import FoundDocument
+from appliance.ground.database import make_private, open_writer
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
-from appliance.ground.files import open_no_link, sync_directory, write_file
+from appliance.ground.files import part_of, write_file
 from appliance.jobs.job import LEDGER_NAME, JobConfig, config_text, task_path
-from appliance.jobs.ledger import database_error, open_readonly
+from appliance.jobs.ledger import connect, ledger_error, open_readonly
 
 MAX_SHARDS = 500
 """A merge holds the ledger of every shard open."""
@@ -169,16 +169,15 @@ def _written(directory: Path, identifier: str) -> int:
 def _copy_ledger(directory: Path, part: Path) -> None:
     """A compact copy of a closed or open ledger, as one file without a log and without documents' texts."""
     part.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
+        make_private(part)
         # Only reading: closing a writer would fold a log in that a failing disk made doubtful.
-        uri = f"{(directory / LEDGER_NAME).absolute().as_uri()}?mode=ro"
-        source = sqlite3.connect(uri, uri=True, isolation_level=None)
+        source = connect(directory, "mode=ro")
         try:
             source.execute("VACUUM INTO ?", (str(part),))
         finally:
             source.close()
-        copy = sqlite3.connect(part, isolation_level=None)
+        copy = open_writer(part, log=False)
         try:
             copy.execute("PRAGMA journal_mode = MEMORY")
             copy.execute("DELETE FROM texts")
@@ -186,20 +185,9 @@ def _copy_ledger(directory: Path, part: Path) -> None:
         finally:
             copy.close()
     except sqlite3.Error as error:
-        raise database_error(directory, error) from error
+        raise ledger_error(directory.name, error) from error
 
 
 def _copy_whole(source: Path, target: Path) -> None:
-    beside = target.with_name(f".{target.name}.part")
-    try:
-        with open(source, "rb") as reading, open(beside, "wb", opener=open_no_link) as writing:
-            os.fchmod(writing.fileno(), 0o600)
-            shutil.copyfileobj(reading, writing, 1 << 20)
-            writing.flush()
-            os.fsync(writing.fileno())
-        os.replace(beside, target)
-        sync_directory(target.parent)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise
+    with open(source, "rb") as reading, part_of(target, private=True) as writing:
+        shutil.copyfileobj(reading, writing, 1 << 20)

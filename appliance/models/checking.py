@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.engines.open import can_open
 from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.memory import available_memory_bytes
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import MANIFEST_NAME, Manifest, Told, read_manifest, verify_artifact
@@ -180,17 +181,6 @@ def _hashes(directory: Path, told: Told | None) -> Finding:
         return Finding("hash", Level.BAD, error.message, error.hint)
     files, size = human_count(len(manifest.files), "file"), human_size(manifest.size_bytes)
     return Finding("hash", Level.OK, f"{files}, {size}: every one has the SHA-256 of the manifest")
-
-
-def available_memory_bytes() -> int | None:
-    """Memory that a new process could take now, by the kernel's estimate; None where it says nothing."""
-    try:
-        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        return None
-    return None
 
 
 def mounted_disks() -> list[Path]:

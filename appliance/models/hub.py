@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.files import put_in_place
 from appliance.ground.text import human_size
-from appliance.models.manifest import ArtifactError, file_sha256, put_in_place, utc_now
+from appliance.models.manifest import ArtifactError, file_sha256, utc_now
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile

@@ -1,7 +1,5 @@
 """What an artifact says about itself: identity, lineage, the size and hash of every file, measurements, verdict."""
 
-import ctypes
-import errno
 import hashlib
 import json
 import os
@@ -14,13 +12,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.files import put_in_place, write_file
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
 READY = "READY"
 _BLOCK_BYTES = 1 << 20
 _MOST_MANIFEST_BYTES = 16_000_000
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 IDENTITY_KEYS = ("base_hash", "adapter_hash", "data_hash", "merge_method")
 """Keys of the lineage that go into the model identity."""
 
@@ -152,7 +150,7 @@ def write_artifact(
         beside.mkdir(parents=True)
         entries = {name: _copy(source, beside / _checked(name, manifest.name), told) for name, source in files.items()}
         whole = replace(manifest, files=entries, created=manifest.created or utc_now())
-        _write_synced(beside / MANIFEST_NAME, _manifest_text(whole))
+        write_file(beside / MANIFEST_NAME, _manifest_text(whole))
         if exact and verify_artifact(beside, told).files != manifest.files:
             raise ArtifactError(f"the files of {manifest.name} changed while they were copied", "copy them again")
         put_in_place(beside, directory)
@@ -165,61 +163,9 @@ def write_artifact(
     return whole
 
 
-def put_in_place(beside: Path, directory: Path) -> None:
-    """Renames a complete folder to its place; at each moment the former one or the new one is there.
-
-    Where the file system cannot exchange two names at once, there is none for a moment.
-    """
-    sync_directory(beside)
-    former = directory.with_name(f".{directory.name}.former")
-    shutil.rmtree(former, ignore_errors=True)
-    if not os.path.lexists(directory):
-        os.rename(beside, directory)
-    elif exchange_names(beside, directory):
-        former = beside
-    else:
-        os.rename(directory, former)
-        os.rename(beside, directory)
-    sync_directory(directory.parent)
-    if former.is_symlink() or former.is_file():
-        former.unlink()
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def exchange_names(first: Path, second: Path) -> bool:
-    """Gives two folders each other's name in one step; says whether that could be done."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "renameat2"):
-        return False
-    if libc.renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
-        return False
-    raise OSError(number, os.strerror(number), str(second))
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes renames in the folder durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def rewrite_manifest(directory: Path, manifest: Manifest) -> None:
     """Replaces the manifest of an artifact, as a gate does with its verdict; the files stay as they are."""
-    beside = directory / f".{MANIFEST_NAME}.part"
-    try:
-        _write_synced(beside, _manifest_text(manifest))
-        os.replace(beside, directory / MANIFEST_NAME)
-        sync_directory(directory)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ResourceError(
-            f"cannot write {directory / MANIFEST_NAME}: {error.strerror}", "check the free space and the rights"
-        ) from error
+    write_file(directory / MANIFEST_NAME, _manifest_text(manifest))
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -350,12 +296,5 @@ def _copy(source: Path, target: Path, told: Told | None) -> FileEntry:
     return FileEntry(size_bytes, digest.hexdigest())
 
 
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _manifest_text(manifest: Manifest) -> str:
-    return json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
+def _manifest_text(manifest: Manifest) -> bytes:
+    return (json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,6 +1,5 @@
 """Installed models: `models/<name>/` of the home folder, and which one answers each task."""
 
-import fcntl
 import json
 import os
 import re
@@ -11,19 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
+from appliance.ground.files import put_in_place, write_file
+from appliance.ground.locks import exclusive_lock
 from appliance.ground.settings import Settings
+from appliance.ground.spelling import nearest
 from appliance.ground.text import human_size
 from appliance.models.manifest import (
     MANIFEST_NAME,
     Manifest,
     Told,
-    put_in_place,
     read_manifest,
-    sync_directory,
     verify_artifact,
     write_artifact,
 )
-from appliance.tasks.table import nearest
 
 ACTIVE_NAME = "active.json"
 ACTIVE_VERSION = 1
@@ -250,15 +249,11 @@ class Store:
         """Holds the store for one change; another process waits."""
         try:
             self._models_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._models_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ResourceError(f"cannot write in {self._models_dir}: {error.strerror}", "check its owner") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with exclusive_lock(self._models_dir / ".lock"):
             self._clear_away()
             yield
-        finally:
-            os.close(descriptor)
 
     def _clear_away(self) -> None:
         """Removes what a change that was killed left; nobody else changes anything now."""
@@ -289,15 +284,5 @@ class Store:
 
     def _write_active(self, current: dict[str, tuple[str, ...]]) -> None:
         path = self._models_dir / ACTIVE_NAME
-        beside = path.with_name(f".{ACTIVE_NAME}.part")
         text = json.dumps({"version": ACTIVE_VERSION, "tasks": {t: n for t, n in current.items() if n}}, indent=2)
-        try:
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-            sync_directory(self._models_dir)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise ResourceError(f"cannot write {path}: {error.strerror}", "check the free space") from error
+        write_file(path, f"{text}\n".encode())

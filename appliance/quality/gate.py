@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from appliance.engines.engine import Engine, Request, Result
 from appliance.ground.errors import UsageError
+from appliance.ground.spelling import nearest
 from appliance.models.manifest import JSON, Manifest, Verdict, file_sha256, rewrite_manifest, utc_now
 from appliance.quality.metrics import abstention, count, coverages, judge
 from appliance.quality.readiness import against_gold, against_teacher, worst
 from appliance.quality.report import QualityReport, report
 from appliance.tasks.linecode import Answer
-from appliance.tasks.table import nearest
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task

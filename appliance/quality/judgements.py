@@ -5,8 +5,6 @@ rollback journal rather than a write-ahead log, which SQLite before 3.51.3 can d
 The newest judgement of a document counts; the earlier ones stay as its history.
 """
 
-import getpass
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,7 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.database import database_error, open_reader, open_writer
+from appliance.ground.errors import ApplianceError
+from appliance.ground.users import current_user
 
 JUDGEMENTS_VERSION = 1
 _PATIENCE_SECONDS = 10.0
@@ -55,14 +55,6 @@ class Judgement:
     user: str
     time: float
     """Seconds since the epoch."""
-
-
-def current_user() -> str:
-    """Who is working here: the login name, or the number of the user where there is no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def add_judgement(path: Path, side: int, document: int, choice: Choice, user: str | None = None) -> Judgement:
@@ -112,22 +104,13 @@ def disagreements(found: list[Judgement]) -> int:
 
 @contextmanager
 def _opened(path: Path, for_reading: bool = False) -> Iterator[sqlite3.Connection]:
-    mode = "ro" if for_reading else "rwc"
     connection: sqlite3.Connection | None = None
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE_SECONDS, isolation_level=None
-        )
-        if not for_reading:
-            path.chmod(0o600)
+        connection = open_reader(path, "PRAGMA user_version") if for_reading else open_writer(path, log=False)
         _check(path, connection, for_reading)
         yield connection
-    except sqlite3.OperationalError as error:
-        raise ResourceError(f"the judgements in {path} cannot be used: {error}", "check the disk and rights") from error
-    except sqlite3.DatabaseError as error:
-        raise ApplianceError(
-            f"the judgements in {path} are damaged: {error}", "move the file away to judge anew"
-        ) from error
+    except sqlite3.Error as error:
+        raise database_error(f"the file of judgements {path}", error, "move the file away to judge anew") from error
     finally:
         if connection is not None:
             connection.close()
@@ -137,7 +120,6 @@ def _check(path: Path, connection: sqlite3.Connection, for_reading: bool) -> Non
     """Makes the tables in a fresh file, and refuses another version."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0 and not for_reading:
-        connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(_SCHEMA)
         return
     if version != JUDGEMENTS_VERSION:
@@ -145,4 +127,3 @@ def _check(path: Path, connection: sqlite3.Connection, for_reading: bool) -> Non
             f"the judgements in {path} have version {version}, this program knows {JUDGEMENTS_VERSION}",
             "use the program that wrote them",
         )
-    connection.execute("PRAGMA synchronous = FULL")

@@ -6,11 +6,9 @@ the disk before the bytes that it describes leave. One process at a time appends
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError
+from appliance.ground.files import part_of, sync_directory, sync_file
+from appliance.ground.locks import locked
 from appliance.ground.settings import Settings
 
 FIRST_PREVIOUS = "0" * 64
@@ -90,14 +90,12 @@ class EgressLog:
         """
         if self._lock < 0:
             raise ResourceError("the record of what leaves is closed; nothing more leaves")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        try:
-            self._catch_up()
-            yield
-        except OSError as error:
-            raise _unwritable(self._directory, error) from error
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        with locked(self._lock):
+            try:
+                self._catch_up()
+                yield
+            except OSError as error:
+                raise _unwritable(self._directory, error) from error
 
     def append(self, values: Record) -> Appended:
         """Adds one record, under the lock; `make_durable` puts it on the disk.
@@ -127,11 +125,7 @@ class EgressLog:
             ResourceError: The disk failed. What it holds is not known any more, so this log appends nothing further.
         """
         try:
-            descriptor = os.open(appended.path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_file(appended.path)
         except OSError as error:
             self._failed = _unwritable(self._directory, error)
             raise self._failed from error
@@ -141,16 +135,10 @@ class EgressLog:
         path = body_path(self._directory, sha256)
         if path.exists():
             return False
-        beside = path.with_suffix(f".{os.getpid()}-{threading.get_native_id()}.tmp")
         try:
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            with part_of(path, private=True) as file:
                 file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-            _sync_dir(path.parent)
         except OSError as error:
-            beside.unlink(missing_ok=True)
             raise _unwritable(self._directory, error) from error
         return True
 
@@ -189,7 +177,7 @@ class EgressLog:
         finally:
             os.close(descriptor)
         if size == 0:
-            _sync_dir(path.parent)
+            sync_directory(path.parent)
         return size + len(line)
 
     def _catch_up(self) -> None:
@@ -263,14 +251,6 @@ def _last_line(path: Path) -> bytes:
             return b""
         start = _after_last_newline(descriptor, end - 1)
         return os.pread(descriptor, end - 1 - start, start)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_dir(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

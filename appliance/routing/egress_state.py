@@ -4,13 +4,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from appliance.engines.frontier_config import frontier_names, load_frontier, read_key
 from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
 from appliance.routing.budget import Account, DayAccount
 from appliance.routing.egress_log import egress_dir, log_files
-from appliance.routing.policy import SYSTEM_DIR, Caps, Policy, load_policy
+from appliance.routing.policy import SYSTEM_DIR, Caps, Policy, load_policy, policy_path
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,17 @@ class FrontierState:
     model: str = ""
     problem: str = ""
     """Why nothing can be sent to it; empty where something can."""
+
+
+@dataclass(frozen=True)
+class PolicyState:
+    """Whether the policy lets anything leave."""
+
+    kind: Literal["none", "off", "on", "broken"]
+    reason: str = ""
+    """Why nothing leaves; empty where it is on."""
+    hint: str = ""
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True)
@@ -58,19 +70,27 @@ class EgressState:
 
 
 def egress_state(settings: Settings, environ: Mapping[str, str], system_dir: Path = SYSTEM_DIR) -> EgressState:
-    """How things stand; problems of policy and configuration are told, not raised."""
-    policy, reason, hint = None, "", ""
+    """How things stand; problems of policy and configuration are part of it, not raised."""
+    state = policy_state(settings, system_dir)
+    frontiers = _frontiers(settings, environ, state.policy)
+    return EgressState(state.kind == "on", state.reason, state.hint, state.policy, frontiers, spent_today(settings))
+
+
+def policy_state(settings: Settings, system_dir: Path = SYSTEM_DIR) -> PolicyState:
+    """What the policy says of this machine; a broken one is a state, not an error."""
     try:
         policy = load_policy(settings, system_dir)
-        if not policy.enabled:
-            reason, hint = f"{policy.path} does not say enabled = true", "an administrator may change that"
-        elif not policy.data_classes or not policy.hosts:
-            reason = f"{policy.path} names no {'hosts' if policy.data_classes else 'data_classes'}"
-            hint = "an administrator may change that"
     except ApplianceError as error:
-        reason, hint = error.message, error.hint
-    frontiers = _frontiers(settings, environ, policy)
-    return EgressState(not reason, reason, hint, policy, frontiers, spent_today(settings))
+        kind: Literal["none", "broken"] = "broken" if policy_path(settings, system_dir) else "none"
+        return PolicyState(kind, error.message, error.hint)
+    reason = ""
+    if not policy.enabled:
+        reason = f"{policy.path} does not say enabled = true"
+    elif not policy.data_classes or not policy.hosts:
+        reason = f"{policy.path} names no {'hosts' if policy.data_classes else 'data_classes'}"
+    if reason:
+        return PolicyState("off", reason, "an administrator may change that", policy)
+    return PolicyState("on", policy=policy)
 
 
 def _frontiers(settings: Settings, environ: Mapping[str, str], policy: Policy | None) -> tuple[FrontierState, ...]:

@@ -4,6 +4,7 @@ A placeholder is a keyed hash of the value: the same value has the same placehol
 the key nobody finds the value by trying. Whatever is not certain withholds the document.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from appliance.engines.frontier import Cleared, Withheld
 from appliance.ground.errors import ResourceError
+from appliance.ground.files import new_file
 from appliance.routing.detectors import DETECTORS, LONG_NUMBER, Finding, findings, joined
 from appliance.routing.policy import Masking, masked_fields
 from appliance.tasks.linecode import Answer, Value
@@ -176,18 +178,9 @@ def installation_key(directory: Path) -> bytes:
 
 
 def _make_key(path: Path) -> None:
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+    # Where another process was first its key holds.
+    with contextlib.suppress(FileExistsError), new_file(path, private=True) as file:
         file.write(secrets.token_bytes(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(beside, path)
-    except FileExistsError:
-        # Another process was first: its key holds.
-        pass
-    finally:
-        os.unlink(beside)
 
 
 assert set(_LABELS) == {*DETECTORS, LONG_NUMBER, "field"}

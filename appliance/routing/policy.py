@@ -13,8 +13,9 @@ from pathlib import Path
 from appliance.engines.frontier_config import FrontierConfig
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
+from appliance.ground.spelling import nearest
 from appliance.routing.detectors import DETECTORS
-from appliance.tasks.table import Table, nearest
+from appliance.tasks.table import Table
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import DATA_CLASSES
 
@@ -110,7 +111,7 @@ def load_policy(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Policy:
     path = policy_path(settings, system_dir)
     if path is None:
         raise EgressRefused(
-            "egress is off: this machine has no policy that lets documents leave",
+            "nothing can leave this machine: it has no egress policy",
             f"an administrator writes {settings.home_dir / 'policy' / POLICY_NAME} or one below {SYSTEM_DIR}",
         )
     data = _read(path)

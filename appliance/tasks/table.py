@@ -1,20 +1,14 @@
 """Reads one TOML table by key, and says of a wrong entry where it is, what it is and what was probably meant."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.ground.errors import UsageError
+from appliance.ground.spelling import nearest
 
 NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 NAME_RULE = "use up to 64 letters, digits, _ and -, and begin with a letter or _"
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like this one, if any is like it."""
-    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
-    return found[0] if found else None
 
 
 def _listed(known: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from numpy.typing import NDArray
 
 from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.files import part_for_library
 from export.gguf.vocabulary import read_vocabulary, write_vocabulary
 
 if TYPE_CHECKING:
@@ -73,21 +73,18 @@ def export_gguf(merged_dir: Path, out_path: Path, scheme: str) -> Metrics:
     started = time.monotonic()
     out_path.parent.mkdir(parents=True, exist_ok=True)
     full_path = out_path.with_name(out_path.name + ".f16.part")
-    part_path = out_path.with_name(out_path.name + ".part")
     try:
-        parameters = convert(merged_dir, full_path)
-        full_bytes = full_path.stat().st_size
-        if scheme == "F16":
-            full_path.replace(part_path)
-            checks = check_export(merged_dir, part_path, part_path)
-        else:
-            quantize(full_path, part_path, scheme)
-            checks = check_export(merged_dir, full_path, part_path)
-        _sync(part_path)
-        part_path.replace(out_path)
+        with part_for_library(out_path) as quantized_path:
+            parameters = convert(merged_dir, full_path)
+            full_bytes = full_path.stat().st_size
+            if scheme == "F16":
+                full_path.replace(quantized_path)
+                checks = check_export(merged_dir, quantized_path, quantized_path)
+            else:
+                quantize(full_path, quantized_path, scheme)
+                checks = check_export(merged_dir, full_path, quantized_path)
     finally:
         full_path.unlink(missing_ok=True)
-        part_path.unlink(missing_ok=True)
     return {
         "quantization": scheme,
         "size_bytes": out_path.stat().st_size,
@@ -260,11 +257,3 @@ def _write_tensors(writer: GGUFWriter, tensors: Iterator[tuple[str, Array, GGMLQ
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     return count
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

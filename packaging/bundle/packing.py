@@ -1,12 +1,13 @@
 """List of files with hashes, signature over the list, and one tar whose bytes depend on its content only."""
 
-import os
 import re
 import subprocess
 import tarfile
 from pathlib import Path
 
 from wheelhouse import BundleError, file_sha256
+
+from appliance.ground.files import part_of
 
 LIST_NAME = "SHA256SUMS"
 SIGNATURE_NAME = f"{LIST_NAME}.sig"
@@ -61,10 +62,9 @@ def public_key(key_path: Path) -> str:
 
 def write_tar(bundle_dir: Path, tar_path: Path, epoch: int) -> None:
     """Packs the folder: names in order, no owner, one time, rights by kind; appears whole."""
-    beside = tar_path.with_name(f".{tar_path.name}.part")
     paths = sorted(bundle_dir.rglob("*"), key=lambda path: str(path.relative_to(bundle_dir)))
     try:
-        with tarfile.open(beside, "w", format=tarfile.GNU_FORMAT) as archive:
+        with part_of(tar_path) as tar, tarfile.open(fileobj=tar, mode="w", format=tarfile.GNU_FORMAT) as archive:
             for path in [bundle_dir, *paths]:
                 entry = tarfile.TarInfo(str(Path(bundle_dir.name) / path.relative_to(bundle_dir)))
                 entry.mtime = epoch
@@ -76,10 +76,5 @@ def write_tar(bundle_dir: Path, tar_path: Path, epoch: int) -> None:
                     entry.size = path.stat().st_size
                     with path.open("rb") as file:
                         archive.addfile(entry, file)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, tar_path)
     except OSError as error:
         raise BundleError(f"cannot write {tar_path}: {error.strerror}") from error
-    finally:
-        beside.unlink(missing_ok=True)

@@ -1,15 +1,14 @@
 """`stillroom new`: a task folder to start from."""
 
-import contextlib
 import json
-import os
 import re
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.errors import UsageError
+from appliance.ground.files import disk_errors, part_of
 from appliance.ground.text import printable
 from appliance.tasks.table import NAME_PATTERN, NAME_RULE
 from appliance.tasks.task import TASK_FILE
@@ -47,16 +46,8 @@ def write_task_folder(folder: Path, kind: str) -> Path:
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path} is there already", "name another folder, or take the file away")
     template = files("training").joinpath("templates", f"{kind}.toml").read_text("utf-8")
-    beside = folder / f".{TASK_FILE}.part"
-    try:
+    with disk_errors(path, "name a folder of your own"):
         folder.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(template.replace("NAME", name))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise ResourceError(f"cannot write {path}: {error.strerror}", "name a folder of your own") from error
+        with part_of(path) as file:
+            file.write(template.replace("NAME", name).encode())
     return path

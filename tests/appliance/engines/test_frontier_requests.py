@@ -188,6 +188,6 @@ print(json.dumps({"refused": refused, "loaded": sorted(set(sys.modules) & {"open
     )  # fmt: skip
     told = json.loads(done.stdout)
     assert "without the flag" in told["refused"][0]
-    assert "no policy" in told["refused"][1]
+    assert "no egress policy" in told["refused"][1]
     assert told["loaded"] == []
     assert not (home_dir / "egress").exists()

@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.files import exchange_names, put_in_place
 from appliance.models.manifest import (
     IDENTITY_KEYS,
     MANIFEST_NAME,
     ArtifactError,
     FileEntry,
     Manifest,
-    exchange_names,
     file_sha256,
     model_identity,
-    put_in_place,
     read_manifest,
     rewrite_manifest,
     verify_artifact,

@@ -239,7 +239,7 @@ def test_state_names_every_problem_and_raises_none(bench: FrontierBench) -> None
     assert "enabeld" in state.reason
     assert "NO_SUCH_VARIABLE_HERE" in state.frontiers[0].problem
     bench.policy_path.unlink()
-    assert "no policy" in egress_state(bench.settings, {}, bench.system_dir).reason
+    assert "no egress policy" in egress_state(bench.settings, {}, bench.system_dir).reason
 
 
 def test_account_holds_reservations_until_they_are_settled() -> None:

@@ -201,7 +201,7 @@ def test_policy_in_a_task_folder_is_no_policy(bench: FrontierBench, tmp_path: Pa
     task_dir = tmp_path / "task"
     (task_dir / name).mkdir(parents=True)
     (task_dir / name / "egress.toml").write_text((bench.home_dir / "kept.toml").read_text())
-    with pytest.raises(EgressRefused, match="no policy"):
+    with pytest.raises(EgressRefused, match="no egress policy"):
         bench.open(classify_task())
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import UsageError
+from appliance.ground.spelling import nearest
 from appliance.tasks.linecode import Answer
 from appliance.tasks.prompt import MAX_FIELDS
-from appliance.tasks.table import Table, nearest
+from appliance.tasks.table import Table
 from appliance.tasks.task import (
     Comparator,
     Field,

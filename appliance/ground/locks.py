@@ -1,0 +1,70 @@
+"""Locks between processes: a file that one process at a time holds, and that its death frees."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.ground.errors import ApplianceError, ResourceError
+
+_RETRY_SECONDS = 0.02
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor of the file to lock, which is made where it is missing.
+
+    Raises:
+        ResourceError: It cannot be opened.
+    """
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ResourceError(f"cannot open {path}: {error.strerror}", "check the rights and the free space") from error
+
+
+def try_lock(descriptor: int) -> bool:
+    """Takes the lock if nobody has it; it goes with the descriptor."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def exclusive_lock(path: Path, busy: ApplianceError | None = None, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Holds the file for this process.
+
+    Args:
+        busy: The error where another process has it; without one this waits as long as it takes.
+        wait_seconds: How long to wait before that error: a holder that only changes something takes milliseconds.
+
+    Raises:
+        ResourceError: The file cannot be opened.
+        ApplianceError: `busy`.
+    """
+    descriptor = open_lock(path)
+    try:
+        deadline = time.monotonic() + wait_seconds
+        if busy is None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        else:
+            while not try_lock(descriptor):
+                if time.monotonic() >= deadline:
+                    raise busy
+                time.sleep(_RETRY_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(descriptor: int) -> Iterator[None]:
+    """Holds the lock of a descriptor that stays open, waiting as long as it takes."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,16 @@
+"""Finds what a mistyped word was probably meant to be."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one, if any is like it."""
+    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message: `, did you mean train?`; empty where no known word is like this one."""
+    match = nearest(word, known)
+    return f", did you mean {match}?" if match else ""
