@@ -170,11 +170,13 @@ def roll_back_command(task: str, as_json: bool) -> None:
 @_JSON
 def delete_command(model: str, yes: bool, as_json: bool) -> None:
     """Delete a model that is not active and that no unfinished job uses."""
-    store = Store(_settings())
-    name = store.get(model).name
+    from appliance.jobs.model_use import remove_model
+
+    settings = _settings()
+    name = Store(settings).get(model).name
     if not yes:
         click.confirm(f"delete model {printable(name)}?", abort=True, err=True)
-    _tell(store.delete(name), "deleted", as_json)
+    _tell(remove_model(settings, name), "deleted", as_json)
 
 
 @command.command("pull")

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_session import open_session
 from appliance.ground.errors import ApplianceError
-from appliance.quality.calibration import read_calibration, softmax
+from appliance.models.calibration import read_calibration, softmax
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -96,7 +96,7 @@ class OnnxEncoderEngine:
         self.identity = read_identity(artifact_dir)
         self.context_length, self._window = read_lengths(settings)
         self._task = task
-        self._temperature = read_calibration(artifact_dir / "calibration.json").temperature
+        self._temperature = read_calibration(artifact_dir).temperature
         self._tokenizer = load_tokenizer(artifact_dir / "tokenizer.json")
         self._cls, self._sep = self._frame()
         self._session: InferenceSession | None = open_session(artifact_dir / "model.onnx", 1)

@@ -7,23 +7,19 @@ from pathlib import Path
 from appliance.engines.engine import Engine
 from appliance.engines.windows import WindowedEngine, can_window
 from appliance.ground.errors import ApplianceError
+from appliance.models.manifest import read_manifest
 from appliance.tasks.task import Task
 
 LLAMA_SLOTS = 8
 """Documents in flight in one llama context; more slots cost memory and gain little on few cores."""
 
-_ENGINES = {
+ENGINE_CLASSES = {
     ("decoder", "gguf"): "appliance.engines.llama.engine:LlamaEngine",
     ("decoder", "onnx"): "appliance.engines.onnx_decoder:OnnxDecoderEngine",
     ("encoder", "onnx"): "appliance.engines.onnx_encoder:OnnxEncoderEngine",
     ("noop", "noop"): "appliance.engines.noop:NoopEngine",
 }
 """(family, format) -> class; imported when it is needed, because each pulls its own library."""
-
-
-def can_open(family: str, artifact_format: str) -> bool:
-    """Whether an engine runs artifacts of this kind."""
-    return (family, artifact_format) in _ENGINES
 
 
 def open_engine(artifact_dir: Path, task: Task, threads: int, working: Callable[[], None] = lambda: None) -> Engine:
@@ -35,10 +31,8 @@ def open_engine(artifact_dir: Path, task: Task, threads: int, working: Callable[
     Raises:
         ApplianceError: No engine runs this kind of artifact, or the model cannot be loaded.
     """
-    from appliance.models.manifest import read_manifest
-
     manifest = read_manifest(artifact_dir)
-    target = _ENGINES.get((manifest.family, manifest.format))
+    target = ENGINE_CLASSES.get((manifest.family, manifest.format))
     if target is None:
         raise ApplianceError(
             f"no engine runs a {manifest.family} in format {manifest.format}",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance.engines.open import can_open
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.memory import available_memory_bytes
 from appliance.ground.settings import Settings
@@ -15,6 +14,8 @@ from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import MANIFEST_NAME, Manifest, Told, read_manifest, verify_artifact
 from appliance.models.store import SPARE_BYTES, check_name
 
+RUNNABLE = frozenset({("decoder", "gguf"), ("decoder", "onnx"), ("encoder", "onnx"), ("noop", "noop")})
+"""Family and format of the artifacts that an engine runs."""
 MOST_FOUND = 50
 _MOST_LOOKED_AT = 2000
 _DEPTH = 4
@@ -119,7 +120,7 @@ def check_import(settings: Settings, directory: Path, name: str | None = None, t
 
 def _format(manifest: Manifest) -> Finding:
     kind = f"{manifest.family} as {manifest.format} {manifest.quantization}".strip()
-    if can_open(manifest.family, manifest.format):
+    if (manifest.family, manifest.format) in RUNNABLE:
         return Finding("format", Level.OK, f"{kind}, for {manifest.target or 'any device'}")
     return Finding("format", Level.BAD, f"no engine runs a {kind}", "export it as GGUF or ONNX with `stillroom export`")
 

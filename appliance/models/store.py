@@ -194,22 +194,23 @@ class Store:
             self._write_active(current)
         return self.get(names[0])
 
-    def delete(self, name: str) -> InstalledModel:
-        """Deletes a model that is not active and that no unfinished job uses.
+    def remove(self, name: str) -> InstalledModel:
+        """Removes a model that is not active; whether a job still needs it is for `remove_model` of jobs to say.
 
         Raises:
-            UsageError: It is active, or a job uses it.
+            UsageError: It is active.
         """
-        from appliance.models.usage import why_not_deleted
-
         with self._changing():
             model = self.get(name)
-            if refusal := why_not_deleted(self._settings, model):
-                raise refusal
+            if model.active:
+                raise UsageError(
+                    f"model {model.name} answers the task {model.manifest.task_name}",
+                    "activate another model for this task, or roll back, before you remove it",
+                )
             self._forget(model.name)
             doomed = self._models_dir / f".{model.name}.deleted"
             shutil.rmtree(doomed, ignore_errors=True)
-            # First out of sight, so that a deletion that is cut short leaves no half model behind.
+            # First out of sight, so that a removal that is cut short leaves no half model behind.
             put_in_place(model.directory, doomed)
             shutil.rmtree(doomed)
         return model

@@ -1,36 +1,16 @@
 """Confidence that means what it says: temperature scaling, expected calibration error, reliability."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from appliance.ground.errors import ApplianceError
-
-Floats = NDArray[np.float64]
+from appliance.models.calibration import Calibration, softmax
 
 _GOLDEN = (5**0.5 - 1) / 2
 _LOG_RANGE = (np.log(0.05), np.log(20.0))
 """Where a temperature is looked for; a fit at either end says that confidence carries no information."""
-
-
-class CalibrationError(ApplianceError):
-    """A calibration file cannot be used."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What a model's logits are divided by, and on how many rows that was fitted."""
-
-    temperature: float
-    rows: int
-    ece_before: float
-    """Expected calibration error on the fitted rows at temperature 1."""
-    ece_after: float
-    """The same at `temperature`; optimistic, since they are the fitted rows."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +22,6 @@ class ReliabilityBin:
     rows: int
     confidence: float
     accuracy: float
-
-
-def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """Probabilities over the last axis."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    probabilities: Floats = scaled / scaled.sum(axis=-1, keepdims=True)
-    return probabilities
 
 
 def negative_log_likelihood(logits: ArrayLike, labels: ArrayLike, temperature: float = 1.0) -> float:
@@ -136,27 +108,3 @@ def calibrate(logits: ArrayLike, labels: ArrayLike) -> Calibration:
     correct = values.argmax(axis=1) == (target if target.ndim == 1 else target.argmax(axis=1))
     before, after = (expected_calibration_error(softmax(values, at).max(axis=1), correct) for at in (1.0, temperature))
     return Calibration(temperature, len(values), before, after)
-
-
-def write_calibration(calibration: Calibration, path: Path) -> None:
-    """Writes `calibration.json`."""
-    path.write_text(json.dumps({"version": 1, **asdict(calibration)}, indent=2) + "\n", encoding="utf-8")
-
-
-def read_calibration(path: Path) -> Calibration:
-    """Reads `calibration.json`.
-
-    Raises:
-        CalibrationError: The file is not one, or of another version.
-    """
-    try:
-        parts = json.loads(path.read_text(encoding="utf-8"))
-        version = parts.pop("version")
-        calibration = Calibration(**parts)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CalibrationError(f"{path.name} cannot be read: {error}", "export the model again") from error
-    if version != 1 or not calibration.temperature > 0:
-        raise CalibrationError(
-            f"{path.name} has version {version} and temperature {calibration.temperature}", "export the model again"
-        )
-    return calibration

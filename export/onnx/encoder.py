@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from appliance.ground.errors import UsageError
-from appliance.quality.calibration import calibrate, write_calibration
+from appliance.models.calibration import write_calibration
+from appliance.quality.calibration import calibrate
 from appliance.quality.statistics import wilson
 from export.onnx.graphs import open_session, quantize, quiet_exporters, save_graph
 from export.parity import ExportDisagrees
@@ -218,7 +219,7 @@ def export_encoder(
         if agree(expected, logits) < AGREEMENT_FLOOR:
             raise ExportDisagrees(f"fp32 agrees on {agree(expected, logits):.1%} of {len(expected)} texts", "")
     calibration = calibrate(logits, targets)
-    write_calibration(calibration, out_dir / "calibration.json")
+    write_calibration(calibration, out_dir)
     for name in ("config.json", "tokenizer.json"):
         (out_dir / name).write_bytes((merged_dir / name).read_bytes())
     return {

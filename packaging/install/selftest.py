@@ -97,7 +97,7 @@ def test_model(settings: Settings, model_dir: Path, release_dir: Path) -> Instal
             raise ApplianceError(f"{len(different)} of {len(golden.expected)} golden documents: {different[0]}")
     except ApplianceError as error:
         if new:
-            store.delete(model.name)
+            store.remove(model.name)
         raise ApplianceError(f"model {model.name}: {error.message}", error.hint) from error
     seconds = time.monotonic() - began
     tell(f"model {model.name}: {len(golden.expected)} golden documents as recorded, {seconds:.1f} s")

@@ -12,7 +12,7 @@ from appliance.engines import onnx_encoder
 from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
 from appliance.ground.errors import ApplianceError, UsageError
-from appliance.quality.calibration import read_calibration, softmax
+from appliance.models.calibration import read_calibration, softmax
 from appliance.tasks.task import Task, load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits
 from training.encoder import EncoderOptions, merge_encoder, train_encoder
@@ -70,7 +70,7 @@ def test_int8_names_the_labels_of_the_merged_weights(folder: Path) -> None:
 def test_calibration_belongs_to_the_quantized_logits(folder: Path) -> None:
     token_ids, targets = read_validation(folder, folder / "merged")
     logits = onnx_logits(folder / "int8" / "model.onnx", token_ids, len(LABELS))
-    calibration = read_calibration(folder / "int8" / "calibration.json")
+    calibration = read_calibration(folder / "int8")
     assert calibration.rows == len(targets)
     confidence = softmax(logits, calibration.temperature).max(1)
     accuracy = (logits.argmax(1) == targets.argmax(1)).mean()

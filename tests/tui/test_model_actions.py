@@ -124,7 +124,7 @@ async def test_import_checks_every_model_below_a_folder_and_copies_the_chosen_on
     scene.add_working_model("orders-a", "aa11" * 16)
     scene.add_model("orders-q8", "9f2c41d0" * 8, "READY")
     for name in ("orders-a", "orders-q8"):
-        Store(scene.settings).delete(name)
+        Store(scene.settings).remove(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tui.screens.import_model.mounted_disks", list)
     async with watching(scene, tab="1") as watcher:
@@ -147,7 +147,7 @@ async def test_import_of_a_damaged_model_is_refused_before_anything_is_copied(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scene.add_model("orders-q8", "9f2c41d0" * 8, "READY")
-    Store(scene.settings).delete("orders-q8")
+    Store(scene.settings).remove("orders-q8")
     (scene.root / "artifacts" / "orders-q8" / "model.gguf").write_bytes(b"x" * 1000)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tui.screens.import_model.mounted_disks", list)

@@ -89,7 +89,7 @@ def fill(scene: Scene) -> None:
     request = CompareRequest(task_path, folder.documents_dir, ("noop-a", "noop-b"))
     run_comparison(scene.settings, prepare_comparison(scene.settings, request), lambda _progress: None)
     for name in ("noop-a", "noop-b"):
-        Store(scene.settings).delete(name)
+        Store(scene.settings).remove(name)
 
 
 def add(ledger: Ledger, count: int, failed: int, pending: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
+from appliance.jobs.model_use import remove_model
 from appliance.models.store import InstalledModel, Store
 from tui.frames.action import Action, ActionResult, Progress
 from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
@@ -77,7 +78,7 @@ def delete(settings: Settings, model: InstalledModel) -> Action:
     """Deletes the model for good."""
 
     def act(_progress: Progress) -> ActionResult:
-        Store(settings).delete(model.name)
+        remove_model(settings, model.name)
         return ActionResult([[Cell(f"{model.name} was deleted.")]])
 
     size = human_size(model.manifest.size_bytes)

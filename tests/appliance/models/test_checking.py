@@ -1,4 +1,4 @@
-"""What is checked before a model is brought in, and which jobs keep one from being deleted."""
+"""What is checked before a model is brought in."""
 
 import json
 from dataclasses import replace
@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from appliance.engines.open import ENGINE_CLASSES
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings, load_settings
-from appliance.jobs.job import JobConfig, open_job_dir
-from appliance.jobs.ledger_writer import Ledger
-from appliance.jobs.states import State
-from appliance.models.checking import Level, check_import, find_artifacts
+from appliance.models.checking import RUNNABLE, Level, check_import, find_artifacts
 from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact
 from appliance.models.store import Store
-from appliance.models.usage import jobs_using
 from appliance.quality.measured import measured_lines
 from tests.appliance.model_fixtures import flip_byte, make_artifact
 
@@ -109,33 +106,6 @@ def test_disk_that_is_pulled_out_while_it_is_read_is_named(tmp_path: Path) -> No
         verify_artifact(directory, pull_out)
 
 
-@pytest.mark.parametrize(
-    ("state", "refused"), [(State.PAUSED, True), (State.QUEUED, True), (State.DONE, False), (State.CANCELLED, False)]
-)
-def test_model_of_an_unfinished_job_is_not_deleted(
-    settings: Settings, tmp_path: Path, state: State, refused: bool
-) -> None:
-    store = Store(settings)
-    model = store.add(make_artifact(tmp_path / "a"))
-    config = JobConfig(
-        "orders-0123456789", "ab" * 32, "/srv/documents", str(model.directory), model.manifest.identity, model.name,
-        False, "all", "/srv/rows", "jsonl", 0,
-    )  # fmt: skip
-    directory = open_job_dir(settings, config, (model.directory / "task.toml").read_bytes())
-    ledger = Ledger(directory, config.id, "orders", "orders", config.model)
-    if state is not State.QUEUED:
-        ledger.end_run(state)
-    ledger.close()
-    if refused:
-        with pytest.raises(UsageError, match="used by 1 unfinished job: orders-0123456789") as refusal:
-            store.delete("a")
-        assert "stillroom jobs cancel orders-0123456789" in refusal.value.hint
-        assert jobs_using(settings, "a") == ["orders-0123456789"]
-    else:
-        store.delete("a")
-    assert [left.name for left in store.list()] == (["a"] if refused else [])
-
-
 def test_former_model_is_the_one_that_roll_back_takes(settings: Settings, tmp_path: Path) -> None:
     store = Store(settings)
     for name in ("a", "b"):
@@ -164,3 +134,7 @@ def test_measurements_are_told_with_interval_and_sample() -> None:
 
 def test_measurements_of_another_form_are_told_as_they_are() -> None:
     assert measured_lines({"quality": "good", "losses": [0.1] * 20}) == [("quality", "good"), ("losses", "20 values")]
+
+
+def test_what_passes_the_format_check_has_an_engine() -> None:
+    assert set(ENGINE_CLASSES) == RUNNABLE

@@ -221,21 +221,21 @@ def test_number_of_former_models_is_limited(store: Store, settings: Settings, tm
     assert len(names) == KEPT_FORMER + 1
 
 
-def test_active_model_is_not_deleted(store: Store, tmp_path: Path) -> None:
+def test_active_model_is_not_removed(store: Store, tmp_path: Path) -> None:
     for name in ("a", "b"):
         install(store, tmp_path, name)
         store.activate(name)
     with pytest.raises(UsageError, match="model b answers the task orders"):
-        store.delete("b")
-    store.delete("a")
+        store.remove("b")
+    store.remove("a")
     assert [model.name for model in store.list()] == ["b"]
     with pytest.raises(UsageError, match="no earlier model"):
         store.roll_back("orders")
 
 
-def test_deletion_leaves_nothing_behind(store: Store, settings: Settings, tmp_path: Path) -> None:
+def test_removal_leaves_nothing_behind(store: Store, settings: Settings, tmp_path: Path) -> None:
     install(store, tmp_path, "a")
-    store.delete("a")
+    store.remove("a")
     assert names_in(settings.models_dir) == [".lock"]
 
 

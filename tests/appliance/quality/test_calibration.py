@@ -7,17 +7,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from appliance.quality.calibration import (
-    Calibration,
-    CalibrationError,
-    calibrate,
-    expected_calibration_error,
-    fit_temperature,
-    read_calibration,
-    reliability,
-    softmax,
-    write_calibration,
-)
+from appliance.models.calibration import Calibration, CalibrationError, read_calibration, softmax, write_calibration
+from appliance.quality.calibration import calibrate, expected_calibration_error, fit_temperature, reliability
 
 
 def overconfident_rows(rows: int = 4000, factor: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -70,8 +61,8 @@ def test_no_rows_leave_the_logits_as_they_are() -> None:
 
 def test_calibration_file_reads_back(tmp_path: Path) -> None:
     calibration = Calibration(1.7, 200, 0.11, 0.03)
-    write_calibration(calibration, tmp_path / "calibration.json")
-    assert read_calibration(tmp_path / "calibration.json") == calibration
+    write_calibration(calibration, tmp_path)
+    assert read_calibration(tmp_path) == calibration
 
 
 @pytest.mark.parametrize(
@@ -80,4 +71,4 @@ def test_calibration_file_reads_back(tmp_path: Path) -> None:
 def test_a_broken_calibration_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "calibration.json").write_text(text)
     with pytest.raises(CalibrationError, match=r"calibration\.json"):
-        read_calibration(tmp_path / "calibration.json")
+        read_calibration(tmp_path)

@@ -1,0 +1,64 @@
+"""`calibration.json` of an encoder's artifact: what its logits are divided by before they become probabilities."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from appliance.ground.errors import ApplianceError
+
+CALIBRATION_NAME = "calibration.json"
+CALIBRATION_VERSION = 1
+
+
+class CalibrationError(ApplianceError):
+    """A calibration file cannot be used."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A model's temperature, and on how many rows it was fitted."""
+
+    temperature: float
+    rows: int
+    ece_before: float
+    """Expected calibration error on the fitted rows at temperature 1."""
+    ece_after: float
+    """The same at `temperature`; optimistic, since they are the fitted rows."""
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Probabilities over the last axis, same shape as the logits, computed in float64."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    probabilities: NDArray[np.float64] = scaled / scaled.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def write_calibration(calibration: Calibration, artifact_dir: Path) -> None:
+    """Writes `calibration.json` into a folder that becomes an artifact."""
+    values = {"version": CALIBRATION_VERSION, **asdict(calibration)}
+    (artifact_dir / CALIBRATION_NAME).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def read_calibration(artifact_dir: Path) -> Calibration:
+    """Reads `calibration.json` of an artifact.
+
+    Raises:
+        CalibrationError: The file is missing, is none, or is of another version.
+    """
+    hint = "export the model again with `stillroom export`"
+    try:
+        values = json.loads((artifact_dir / CALIBRATION_NAME).read_text(encoding="utf-8"))
+        version = values.pop("version")
+        calibration = Calibration(**values)
+        usable = calibration.temperature > 0
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CalibrationError(f"{CALIBRATION_NAME} cannot be read: {error}", hint) from error
+    if version != CALIBRATION_VERSION or not usable:
+        raise CalibrationError(
+            f"{CALIBRATION_NAME} has version {version} and temperature {calibration.temperature}", hint
+        )
+    return calibration
