@@ -21,7 +21,7 @@ from tui.widgets.line_view import LineView
 if TYPE_CHECKING:
     from textual.widgets import Input
 
-_TELL_SECONDS = 0.5
+_REPORT_SECONDS = 0.5
 
 
 class ActionCancelled(Exception):
@@ -48,7 +48,7 @@ class Action:
     """The command line that does the same."""
     verb: str
     """What the key is called, such as `Delete`."""
-    act: "Callable[[Progress], ActionResult]"
+    act: "Callable[[ActionProgress], ActionResult]"
     """Runs in a thread."""
     total_bytes: int = 0
     """How many bytes will be read; 0 where that says nothing."""
@@ -60,27 +60,27 @@ class Action:
     """Begin without asking: it changes nothing."""
 
 
-class Progress:
-    """Takes what the work tells, passes it on twice a second, and ends the work when the screen is left."""
+class ActionProgress:
+    """The `on_progress` of an action: shown twice a second, and it ends the work when the screen is left."""
 
     def __init__(self, screen: "ActionScreen", total_bytes: int) -> None:
         self._screen, self._total_bytes = screen, total_bytes
         self._worker: Worker[object] = get_current_worker()
         self._read_bytes = 0
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
 
     def __call__(self, read_bytes: int) -> None:
         """So many more bytes were read."""
         self._read_bytes += read_bytes
         self.check()
-        if time.monotonic() - self._told > _TELL_SECONDS and self._total_bytes:
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported > _REPORT_SECONDS and self._total_bytes:
+            self._reported = time.monotonic()
             share = min(99, 100 * self._read_bytes // self._total_bytes)
-            self.say(f"{share} %, {human_size(self._read_bytes)} of {human_size(self._total_bytes)} read")
+            self.report(f"{share} %, {human_size(self._read_bytes)} of {human_size(self._total_bytes)} read")
 
-    def say(self, text: str) -> None:
-        """Says how far the work is."""
-        self._screen.post_message(ActionScreen.Told(text))
+    def report(self, text: str) -> None:
+        """Shows how far the work is."""
+        self._screen.post_message(ActionScreen.ProgressReported(text))
 
     def check(self) -> None:
         """Ends the work if the screen was left."""
@@ -103,7 +103,7 @@ class ActionScreen(Frame):
         Binding("y", "act('y')", show=False),
     ]
 
-    class Told(Message):
+    class ProgressReported(Message):
         """How far the work is."""
 
         def __init__(self, text: str) -> None:
@@ -112,14 +112,14 @@ class ActionScreen(Frame):
 
         def can_replace(self, message: Message) -> bool:
             """Only the latest counts."""
-            return isinstance(message, ActionScreen.Told)
+            return isinstance(message, ActionScreen.ProgressReported)
 
     class Ended(Message):
         """The work ended."""
 
-        def __init__(self, ended: ActionResult | Problem) -> None:
+        def __init__(self, outcome: ActionResult | Problem) -> None:
             super().__init__()
-            self.ended = ended
+            self.outcome = outcome
 
     def __init__(self, tab: str, action: Action) -> None:
         super().__init__()
@@ -176,18 +176,18 @@ class ActionScreen(Frame):
         self._worker = self.run_worker(self._work, thread=True, group="action")
 
     def _work(self) -> None:
-        ended: ActionResult | Problem
+        outcome: ActionResult | Problem
         try:
-            ended = self._action.act(Progress(self, self._action.total_bytes))
+            outcome = self._action.act(ActionProgress(self, self._action.total_bytes))
         except ActionCancelled:
-            ended = Problem("stopped: nothing was changed")
+            outcome = Problem("stopped: nothing was changed")
         except ApplianceError as error:
-            ended = Problem(error.message, error.hint)
+            outcome = Problem(error.message, error.hint)
         except READING_ERRORS as error:
-            ended = problem_of(error)
-        self.post_message(self.Ended(ended))
+            outcome = problem_of(error)
+        self.post_message(self.Ended(outcome))
 
-    def on_action_screen_told(self, message: "ActionScreen.Told") -> None:
+    def on_action_screen_progress_reported(self, message: "ActionScreen.ProgressReported") -> None:
         """Shows how far it is."""
         if not self._over:
             self._show([[Cell(f"Working: {message.text}", BUSY)]])
@@ -195,18 +195,18 @@ class ActionScreen(Frame):
     def on_action_screen_ended(self, message: "ActionScreen.Ended") -> None:
         """Shows how it ended."""
         self._over = True
-        ended = message.ended
-        self._failed = isinstance(ended, Problem)
+        outcome = message.outcome
+        self._failed = isinstance(outcome, Problem)
         self.stillroom.refresh_snapshot()
-        if isinstance(ended, Problem):
-            hint: list[Line] = [[Cell(ended.hint)]] if ended.hint else []
-            self._show([[Cell(ended.message, DOUBTFUL if ended.message.startswith("stopped") else BAD)], *hint])
-        elif ended.screen is not None and self.is_current:
+        if isinstance(outcome, Problem):
+            hint: list[Line] = [[Cell(outcome.hint)]] if outcome.hint else []
+            self._show([[Cell(outcome.message, DOUBTFUL if outcome.message.startswith("stopped") else BAD)], *hint])
+        elif outcome.screen is not None and self.is_current:
             # By the app, as this screen is one of those that go.
-            self.app.call_later(self.stillroom.show_in_tab, self.TAB.lower(), ended.screen())
+            self.app.call_later(self.stillroom.show_in_tab, self.TAB.lower(), outcome.screen())
             return
         else:
-            self._show([[Cell("Done.", GOOD)], *ended.lines])
+            self._show([[Cell("Done.", GOOD)], *outcome.lines])
         self.show_keys()
 
     def _show(self, lines: Sequence[Line]) -> None:

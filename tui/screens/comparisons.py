@@ -9,7 +9,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from tui.data.snapshot import Snapshot
 from tui.data.state_readers import AT_WORK
-from tui.frames.action import Action, ActionResult, ActionScreen, Progress
+from tui.frames.action import Action, ActionResult, ActionScreen, ActionProgress
 from tui.frames.listing import Listing
 from tui.text.cells import BAD, STRONG, Cell, Line, state_cell
 from tui.widgets.table import Column, ListedRows, Table
@@ -136,7 +136,7 @@ def resume(settings: Settings, found: "ComparisonSummary") -> Action:
     """Goes on in a process of its own."""
     from appliance.comparison.view import resume_comparison
 
-    def act(_progress: Progress) -> ActionResult:
+    def act(_on_progress: ActionProgress) -> ActionResult:
         resume_comparison(settings, found.id)
         return ActionResult([[Cell("It goes on.")]])
 
@@ -153,7 +153,7 @@ def delete(settings: Settings, found: "ComparisonSummary") -> Action:
     """Deletes it."""
     from appliance.comparison.folder import remove_comparison
 
-    def act(_progress: Progress) -> ActionResult:
+    def act(_on_progress: ActionProgress) -> ActionResult:
         remove_comparison(settings, found.id)
         return ActionResult([[Cell(f"The comparison {found.id} was deleted.")]])
 

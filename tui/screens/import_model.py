@@ -12,7 +12,7 @@ from appliance.models.checking import ImportCheck, Level, check_import, find_art
 from appliance.models.manifest import Manifest
 from appliance.models.store import Store
 from tui.data.problems import READING_ERRORS, Problem, problem_of
-from tui.frames.action import Action, ActionCancelled, ActionResult, ActionScreen, Progress
+from tui.frames.action import Action, ActionCancelled, ActionResult, ActionScreen, ActionProgress
 from tui.frames.form import Entry, FormScreen
 from tui.text.cells import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Cell, Line
 from tui.text.shell_commands import shell_words, typed_path
@@ -174,8 +174,8 @@ def check_lines(checked: ImportCheck) -> list[Line]:
 def add(settings: Settings, directory: Path, manifest: Manifest, name: str | None) -> Action:
     """Copies a checked model into the store."""
 
-    def act(progress: Progress) -> ActionResult:
-        model = Store(settings).add(directory, name, progress)
+    def act(on_progress: ActionProgress) -> ActionResult:
+        model = Store(settings).add(directory, name, on_progress)
         told = "Its files were read, copied, and compared with their hashes again. "
         following = "`a` in the list of models makes it the one that answers its task."
         return ActionResult([[Cell(f"{model.name} is installed. {told}{following}")]])

@@ -13,7 +13,7 @@ from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
 from tui.data.problems import READING_ERRORS, problem_of
 from tui.data.state_readers import AT_WORK, has_not_begun, is_readable
-from tui.frames.action import Action, ActionResult, ActionScreen, Progress
+from tui.frames.action import Action, ActionResult, ActionScreen, ActionProgress
 from tui.frames.frame import Frame
 from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
 
@@ -142,7 +142,7 @@ class JobKeys(Frame):
 def retry(settings: Settings, job: JobSummary) -> Action:
     """Tries the failed documents again."""
 
-    def act(_progress: Progress) -> ActionResult:
+    def act(_on_progress: ActionProgress) -> ActionResult:
         count = retry_failed(settings, job.id)
         resume_detached(settings, job.id)
         return ActionResult([[Cell(f"{human_count(count, 'document')} will be tried again; the job goes on.")]])
@@ -171,7 +171,7 @@ def _sent_again(settings: Settings, job: JobSummary) -> list[Line]:
 def cancel(settings: Settings, job: JobSummary) -> Action:
     """Stops the job."""
 
-    def act(_progress: Progress) -> ActionResult:
+    def act(_on_progress: ActionProgress) -> ActionResult:
         state = cancel_job(settings, job.id)
         return ActionResult([[Cell(f"The job is {state}.")]])
 
@@ -186,7 +186,7 @@ def cancel(settings: Settings, job: JobSummary) -> Action:
 def delete(settings: Settings, job: JobSummary) -> Action:
     """Deletes the job."""
 
-    def act(_progress: Progress) -> ActionResult:
+    def act(_on_progress: ActionProgress) -> ActionResult:
         remove_job(settings, job.id)
         return ActionResult([[Cell(f"The job {job.id} was deleted.")]])
 

@@ -4,7 +4,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
 from appliance.jobs.model_use import remove_model
 from appliance.models.store import InstalledModel, Store
-from tui.frames.action import Action, ActionResult, Progress
+from tui.frames.action import Action, ActionResult, ActionProgress
 from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
 from tui.text.shell_commands import shell_word
 
@@ -15,8 +15,8 @@ def verify(settings: Settings, model: InstalledModel) -> Action:
     """Reads every file again and compares it with its hash."""
     files, size = human_count(len(model.manifest.files), "file"), human_size(model.manifest.size_bytes)
 
-    def act(progress: Progress) -> ActionResult:
-        Store(settings).verify(model.name, progress)
+    def act(on_progress: ActionProgress) -> ActionResult:
+        Store(settings).verify(model.name, on_progress)
         return ActionResult([[Cell(f"Every file is there and has the SHA-256 of the manifest ({files}, {size}).")]])
 
     return Action(
@@ -44,8 +44,8 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
             [Cell("`stillroom gate` judges it on labelled rows; that is the way to take.")],
         ]
 
-    def act(progress: Progress) -> ActionResult:
-        Store(settings).activate(model.name, not safe, progress)
+    def act(on_progress: ActionProgress) -> ActionResult:
+        Store(settings).activate(model.name, not safe, on_progress)
         return ActionResult([[Cell(f"{model.name} answers the task {manifest.task_name} from now on.")]])
 
     command = f"stillroom models activate {shell_word(model.name)}" + ("" if safe else " --unsafe")
@@ -57,7 +57,7 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
 def roll_back(settings: Settings, task_name: str, current: str, former: str) -> Action:
     """Makes the former model of a task active again."""
 
-    def act(_progress: Progress) -> ActionResult:
+    def act(_on_progress: ActionProgress) -> ActionResult:
         model = Store(settings).roll_back(task_name)
         return ActionResult([[Cell(f"{model.name} answers the task {task_name} again.")]])
 
@@ -77,7 +77,7 @@ def roll_back(settings: Settings, task_name: str, current: str, former: str) -> 
 def delete(settings: Settings, model: InstalledModel) -> Action:
     """Deletes the model for good."""
 
-    def act(_progress: Progress) -> ActionResult:
+    def act(_on_progress: ActionProgress) -> ActionResult:
         remove_model(settings, model.name)
         return ActionResult([[Cell(f"{model.name} was deleted.")]])
 

@@ -7,7 +7,7 @@ from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.models.store import InstalledModel
-from tui.frames.action import Action, ActionResult, ActionScreen, Progress
+from tui.frames.action import Action, ActionResult, ActionScreen, ActionProgress
 from tui.frames.form import Entry
 from tui.rendering.facts import fact
 from tui.rendering.model_lines import verdict_cell
@@ -115,11 +115,11 @@ class NewComparisonScreen(TaskForm):
         )  # fmt: skip
         settings = self.stillroom.settings
 
-        def act(progress: Progress) -> ActionResult:
+        def act(on_progress: ActionProgress) -> ActionResult:
             from appliance.comparison.view import start_comparison
             from tui.screens.comparison import ComparisonScreen
 
-            progress.say("listing the documents and verifying the models")
+            on_progress.report("listing the documents and verifying the models")
             identifier = start_comparison(settings, request)
             return ActionResult((), lambda: ComparisonScreen(identifier))
 
