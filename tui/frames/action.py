@@ -166,11 +166,11 @@ class ActionScreen(Frame):
             await self.stop_asking()
             self._begin()
         else:
-            self.say(f"type {self._action.typed} to go on, Esc to go back")
+            self.show_message(f"type {self._action.typed} to go on, Esc to go back")
 
     def _begin(self) -> None:
         self._begun = True
-        self.stop_saying()
+        self.clear_message()
         self._show([[Cell("Working ...", BUSY)]])
         self.show_keys()
         self._worker = self.run_worker(self._work, thread=True, group="action")
@@ -219,6 +219,6 @@ class ActionScreen(Frame):
         """Leaves; work that goes on is told to stop."""
         if self._worker is not None and not self._over:
             self._worker.cancel()
-            self.say("stopping")
+            self.show_message("stopping")
             return
         await super().action_back()

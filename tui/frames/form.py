@@ -126,7 +126,7 @@ class FormScreen(Frame):
 
     def show_keys(self, place: str | None = None) -> None:
         """What Enter, the arrows and Esc do."""
-        if self._said is None:
+        if self._message_timer is None:
             # `?` may be part of what is typed.
             keys = (("Enter", self.GO_ON), ("Up Down", "Field"), ("Esc", "Back"), ("F1", "Help"))
             self._show_at_bottom(key_lines(keys, self.app.size.width, self.why_not()))

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from textual.widgets import Input
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 12
-SAY_SECONDS = 4.0
-_SAY_CHARACTERS = 60
-_SAID_LINES = 3
+MESSAGE_SECONDS = 4.0
+_MESSAGE_CHARACTERS = 60
+_MESSAGE_LINES = 3
 TABS = ("Models", "Jobs", "Compare")
 """In the order of their number keys; `tui.app.SCREENS` holds the first screen of each."""
 GLOBAL_KEYS = (("?", "Help"), ("q", "Quit"))
@@ -48,9 +48,9 @@ class Frame(Screen[None]):
         Binding("R,upper_r", "refresh_snapshot", show=False),
     ]
 
-    _had_focus: Widget | None = None
-    _said: Timer | None = None
-    _saying: Sequence[Line] = ()
+    _focus_before: Widget | None = None
+    _message_timer: Timer | None = None
+    _message_lines: Sequence[Line] = ()
     _told: tuple[Sequence[Line], str] | None = None
     _place = ""
     _tall_at = 0
@@ -94,7 +94,7 @@ class Frame(Screen[None]):
         width, height = self.app.size
         too_small = width < LEAST_WIDTH or height < LEAST_HEIGHT
         if too_small and not self.has_class("-too-small"):
-            self._had_focus = self.focused
+            self._focus_before = self.focused
         elif not too_small and self.has_class("-too-small"):
             # What is out of sight loses the focus, and does not get it back by itself.
             self.call_after_refresh(self._focus_again)
@@ -107,8 +107,8 @@ class Frame(Screen[None]):
 
     def _focus_again(self) -> None:
         """The keys go where they went before the terminal was too small."""
-        if self.focused is None and self._had_focus is not None and self._had_focus.is_attached:
-            self.set_focus(self._had_focus)
+        if self.focused is None and self._focus_before is not None and self._focus_before.is_attached:
+            self.set_focus(self._focus_before)
 
     def lay_out(self) -> None:
         """Wraps for the present width what was wrapped for another one."""
@@ -143,14 +143,14 @@ class Frame(Screen[None]):
         """Whether a key can do nothing now; if so, says why."""
         reason = self.why_not().get(key)
         if reason:
-            self.say(reason)
+            self.show_message(reason)
         return bool(reason)
 
     def show_keys(self, place: str | None = None) -> None:
         """Shows what the keys do, and at the right which part of something longer is in sight."""
         self._place = self._place if place is None else place
-        if self._said is not None:
-            self._show_said()
+        if self._message_timer is not None:
+            self._show_message_lines()
             return
         if self.query("Input"):
             self._show_at_bottom(key_lines(self.ASKING_KEYS, self.app.size.width))
@@ -180,27 +180,29 @@ class Frame(Screen[None]):
         if bar.styles.height is None or bar.styles.height.value != lines:
             bar.styles.height = lines
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Says something in place of the keys, for a moment."""
-        self.stop_saying()
+        self.clear_message()
         lines = wrap_line([Cell(text, DOUBTFUL)], max(20, self.app.size.width - 2))
-        if len(lines) > _SAID_LINES:
-            lines = [*lines[: _SAID_LINES - 1], [*lines[_SAID_LINES - 1], Cell("…", DOUBTFUL)]]
-        self._saying = lines
+        if len(lines) > _MESSAGE_LINES:
+            lines = [*lines[: _MESSAGE_LINES - 1], [*lines[_MESSAGE_LINES - 1], Cell("…", DOUBTFUL)]]
+        self._message_lines = lines
         # What takes longer to read stays longer.
-        self._said = self.set_timer(SAY_SECONDS * max(1.0, len(text) / _SAY_CHARACTERS), self.stop_saying)
-        self._show_said()
+        self._message_timer = self.set_timer(
+            MESSAGE_SECONDS * max(1.0, len(text) / _MESSAGE_CHARACTERS), self.clear_message
+        )
+        self._show_message_lines()
 
-    def _show_said(self) -> None:
-        lines = self._saying
+    def _show_message_lines(self) -> None:
+        lines = self._message_lines
         has_place = bool(self._place) and has_room(lines[-1], self._place, self.app.size.width)
         self._show_at_bottom(lines, self._place if has_place else "")
 
-    def stop_saying(self) -> None:
+    def clear_message(self) -> None:
         """Shows the keys again."""
-        if self._said is not None:
-            self._said.stop()
-            self._said = None
+        if self._message_timer is not None:
+            self._message_timer.stop()
+            self._message_timer = None
             self.show_keys()
 
     def on_table_nothing_to_open(self) -> None:

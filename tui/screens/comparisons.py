@@ -9,7 +9,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from tui.data.snapshot import Snapshot
 from tui.data.state_readers import AT_WORK
-from tui.frames.action import Action, ActionResult, ActionScreen, ActionProgress
+from tui.frames.action import Action, ActionProgress, ActionResult, ActionScreen
 from tui.frames.listing import Listing
 from tui.text.cells import BAD, STRONG, Cell, Line, state_cell
 from tui.widgets.table import Column, ListedRows, Table

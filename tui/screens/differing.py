@@ -186,7 +186,7 @@ class DifferingScreen(Frame):
         """Shows the document."""
         self._busy = False
         if message.kept:
-            self.say(message.kept)
+            self.show_message(message.kept)
         if message.found is None:
             self._show_problem(message.problem)
             return
@@ -220,7 +220,7 @@ class DifferingScreen(Frame):
         problem = problem or Problem("There is no document any more that they answer differently.")
         if self._seen is not None:
             self._position = self._seen.position
-            self.say(": ".join(filter(None, (problem.message, problem.hint))))
+            self.show_message(": ".join(filter(None, (problem.message, problem.hint))))
         else:
             self.query_one(Table).show(ListedRows(), [[Cell(problem.message, BAD)], [Cell(problem.hint)]])
 
@@ -275,7 +275,7 @@ class DifferingScreen(Frame):
             return
         wanted = self._position + documents
         if not 0 <= wanted < self._seen.count:
-            self.say("there is no further document that differs")
+            self.show_message("there is no further document that differs")
             return
         self._position = wanted
         self._read()

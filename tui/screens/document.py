@@ -245,7 +245,9 @@ class DocumentScreen(Frame):
             self._raw = not self._raw
             self._show_text()
             self._mark()
-            self.say("the raw answer of the model: r shows the text again" if self._raw else "the text of the document")
+            self.show_message(
+                "the raw answer of the model: r shows the text again" if self._raw else "the text of the document"
+            )
 
     def action_step(self, documents: int) -> None:
         """Goes to the document before or after this one."""
@@ -254,7 +256,7 @@ class DocumentScreen(Frame):
         assert self._neighbour is not None  # refused above
         find = self._neighbour(documents)
         if find is None:
-            self.say("there is no further document in this list")
+            self.show_message("there is no further document in this list")
             return
         # The keys must not act on the document that is still in sight.
         self._opened, self._raw, self._read_once = Opened(self._opened.entry), False, False
@@ -284,7 +286,7 @@ class DocumentScreen(Frame):
             return
         if _REPLACED in message.value:
             self._mark()
-            self.say(
+            self.show_message(
                 f"not kept: {_REPLACED} stands for a character that cannot be shown; type what is right without it"
             )
             return
@@ -302,9 +304,9 @@ class DocumentScreen(Frame):
     def on_document_screen_kept(self, message: "DocumentScreen.Kept") -> None:
         """Shows the correction, or why it is refused."""
         if message.problem is None:
-            self.say("kept; what the model said is kept beside it")
+            self.show_message("kept; what the model said is kept beside it")
         else:
-            self.say(": ".join(filter(None, (message.problem.message, message.problem.hint))))
+            self.show_message(": ".join(filter(None, (message.problem.message, message.problem.hint))))
         self._start_reading()
 
     async def action_back(self) -> None:

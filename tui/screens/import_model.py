@@ -12,7 +12,7 @@ from appliance.models.checking import ImportCheck, Level, check_import, find_art
 from appliance.models.manifest import Manifest
 from appliance.models.store import Store
 from tui.data.problems import READING_ERRORS, Problem, problem_of
-from tui.frames.action import Action, ActionCancelled, ActionResult, ActionScreen, ActionProgress
+from tui.frames.action import Action, ActionCancelled, ActionProgress, ActionResult, ActionScreen
 from tui.frames.form import Entry, FormScreen
 from tui.text.cells import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Cell, Line
 from tui.text.shell_commands import shell_words, typed_path

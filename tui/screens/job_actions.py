@@ -13,7 +13,7 @@ from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
 from tui.data.problems import READING_ERRORS, problem_of
 from tui.data.state_readers import AT_WORK, has_not_begun, is_readable
-from tui.frames.action import Action, ActionResult, ActionScreen, ActionProgress
+from tui.frames.action import Action, ActionProgress, ActionResult, ActionScreen
 from tui.frames.frame import Frame
 from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
 
@@ -76,7 +76,7 @@ class JobKeys(Frame):
 
     def _at_once(self, says: str, act: Callable[[], str]) -> None:
         """Does what can be undone by the next key: in a thread, without asking."""
-        self.say(says)
+        self.show_message(says)
 
         def work() -> None:
             try:
@@ -90,7 +90,7 @@ class JobKeys(Frame):
 
     def on_job_keys_acted(self, message: "JobKeys.Acted") -> None:
         """Says how it went, with the command that does the same."""
-        self.say(message.says)
+        self.show_message(message.says)
         self.stillroom.refresh_snapshot()
 
     def _job_for(self, key: str) -> JobSummary | None:

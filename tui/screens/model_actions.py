@@ -4,7 +4,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
 from appliance.jobs.model_use import remove_model
 from appliance.models.store import InstalledModel, Store
-from tui.frames.action import Action, ActionResult, ActionProgress
+from tui.frames.action import Action, ActionProgress, ActionResult
 from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
 from tui.text.shell_commands import shell_word
 

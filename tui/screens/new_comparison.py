@@ -7,7 +7,7 @@ from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.models.store import InstalledModel
-from tui.frames.action import Action, ActionResult, ActionScreen, ActionProgress
+from tui.frames.action import Action, ActionProgress, ActionResult, ActionScreen
 from tui.frames.form import Entry
 from tui.rendering.facts import fact
 from tui.rendering.model_lines import verdict_cell

@@ -108,6 +108,6 @@ class NewJobScreen(TaskForm):
         try:
             load_task(request.task_path)
         except READING_ERRORS as error:
-            self.say(problem_of(error).message)
+            self.show_message(problem_of(error).message)
             return
         self.app.push_screen(JobPreviewScreen(request, self.command()))
