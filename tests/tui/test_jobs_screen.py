@@ -102,7 +102,7 @@ async def test_keys_that_can_do_nothing_say_why(scene: Scene, tab: str) -> None:
 
 
 async def test_what_was_said_gives_way_to_the_keys(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.frames.frame.SAY_SECONDS", 0.01)
+    monkeypatch.setattr("tui.frames.frame.MESSAGE_SECONDS", 0.01)
     async with watching(scene) as watcher:
         await watcher.press("enter")
         await watcher.until("q Quit")

@@ -149,7 +149,7 @@ async def go(watcher: Watcher, keys: str) -> None:
 async def test_screen_looks_as_pinned(
     pinned: Scene, name: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.frames.frame.SAY_SECONDS", 0.01)
+    monkeypatch.setattr("tui.frames.frame.MESSAGE_SECONDS", 0.01)
     async with watching(pinned, size) as watcher:
         await go(watcher, WAYS[name])
         assert watcher.fills

@@ -137,7 +137,7 @@ class ActionScreen(Frame):
     def on_mount(self) -> None:
         """Asks, or begins."""
         self._show([])
-        self.command_is(self._action.command)
+        self.show_command(self._action.command)
         if self._action.immediate:
             self._begin()
         elif self._action.typed:

@@ -113,7 +113,7 @@ class Frame(Screen[None]):
     def lay_out(self) -> None:
         """Wraps for the present width what was wrapped for another one."""
         if self._told is not None:
-            self.tell(*self._told)
+            self.show_facts(*self._told)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key that comes before the screen stands, or whose effect could not be seen, does nothing."""
@@ -171,10 +171,10 @@ class Frame(Screen[None]):
         return [*key_lines(names, width, idle), *key_lines(GLOBAL_KEYS, width)] if tall else lines
 
     def _show_at_bottom(self, lines: Sequence[Line], right: str = "") -> None:
-        self.grow("keys", len(lines))
+        self.set_height("keys", len(lines))
         self.bar("keys").show(lines, right)
 
-    def grow(self, name: str, lines: int) -> None:
+    def set_height(self, name: str, lines: int) -> None:
         """Gives one of the frame's bars so many lines."""
         bar = self.bar(name)
         if bar.styles.height is None or bar.styles.height.value != lines:
@@ -209,7 +209,7 @@ class Frame(Screen[None]):
         """Says why nothing is opened."""
         self.refuses("Enter")
 
-    def tell(self, facts: Sequence[Line], command: str) -> None:
+    def show_facts(self, facts: Sequence[Line], command: str) -> None:
         """Shows facts about the chosen row and the command that says the same, on as many lines as it needs."""
         self._told = (facts, command)
         room = max(1, self.app.size.height // _COMMAND_PART - len(facts))
@@ -217,12 +217,12 @@ class Frame(Screen[None]):
         if len(further) >= room:
             further = [*further[: room - 1], "… the window is too small for the whole command"]
         lines = [*facts, [Cell("$ ", FAINT), Cell(first, STRONG)], *([Cell(line, STRONG)] for line in further)]
-        self.grow("facts", len(lines))
+        self.set_height("facts", len(lines))
         self.bar("facts").show(lines, flush_from=len(facts) + 1)
 
-    def command_is(self, command: str) -> None:
+    def show_command(self, command: str) -> None:
         """Shows the command that does the same as this screen."""
-        self.tell((), command)
+        self.show_facts((), command)
 
     async def action_back(self) -> None:
         """Goes back to the screen that opened this one."""

@@ -75,7 +75,7 @@ class ComparisonScreen(Frame):
 
     def on_mount(self) -> None:
         """Starts computing."""
-        self.command_is(f"stillroom comparisons show {self._comparison_id}")
+        self.show_command(f"stillroom comparisons show {self._comparison_id}")
         self.query_one(LineView).show([[Cell("Computing ...", FAINT)]])
         self._compute()
 

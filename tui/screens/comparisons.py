@@ -74,11 +74,11 @@ class ComparisonsScreen(Listing):
         """Tells about the chosen comparison."""
         found = self._chosen()
         if found is None:
-            self.tell([[], []], "stillroom comparisons list")
+            self.show_facts([[], []], "stillroom comparisons list")
             return
         self._chosen_id = found.id
         about = [Cell(found.message, BAD)] if found.message else [Cell(f"created {found.created or '-'}")]
-        self.tell([[Cell(" against ".join(found.sides) or found.id, STRONG)], about],
+        self.show_facts([[Cell(" against ".join(found.sides) or found.id, STRONG)], about],
                   f"stillroom comparisons show {found.id}")  # fmt: skip
 
     def _chosen(self) -> "ComparisonSummary | None":

@@ -160,7 +160,7 @@ class DifferingScreen(Frame):
     def on_mount(self) -> None:
         """Starts reading."""
         self.bar("head").add_class("-shown")
-        self.grow("facts", _FACT_LINES)
+        self.set_height("facts", _FACT_LINES)
         self._read()
 
     def _read(self, judged: "tuple[ComparedDocument, Choice] | None" = None) -> None:
@@ -206,7 +206,7 @@ class DifferingScreen(Frame):
 
     def _show_head(self, seen: Seen) -> None:
         head = wrap_line(seen.head(), max(20, self.app.size.width - 2))[:2]
-        self.grow("head", len(head))
+        self.set_height("head", len(head))
         self.bar("head").show(head)
 
     def lay_out(self) -> None:
@@ -252,7 +252,7 @@ class DifferingScreen(Frame):
         document = seen.document.name
         words = [self._comparison_id, *(["--"] if document.startswith("-") else []), document, "CHOICE"]
         side = f"--side {self._side} " if self._side > 1 else ""
-        self.tell([*lines, []][: _FACT_LINES - 1], f"stillroom comparisons judge {side}{shell_words(words)}")
+        self.show_facts([*lines, []][: _FACT_LINES - 1], f"stillroom comparisons judge {side}{shell_words(words)}")
 
     def why_not(self) -> dict[str, str]:
         """What cannot be done yet."""

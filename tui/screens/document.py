@@ -103,7 +103,7 @@ class DocumentScreen(Frame):
     def on_mount(self) -> None:
         """Starts reading."""
         self.bar("head").add_class("-shown")
-        self.grow("facts", _FACT_LINES)
+        self.set_height("facts", _FACT_LINES)
         self._start_reading()
 
     def take(self, snapshot: Snapshot) -> None:
@@ -153,7 +153,7 @@ class DocumentScreen(Frame):
 
     def _show_head(self) -> None:
         lines = head_lines(self._opened, max(20, self.app.size.width - 2))
-        self.grow("head", len(lines))
+        self.set_height("head", len(lines))
         self.bar("head").show(lines)
 
     def lay_out(self) -> None:
@@ -184,7 +184,7 @@ class DocumentScreen(Frame):
         if not self._read_once:
             return
         if field is None:
-            self.tell([[], []], shell_words(["stillroom", "jobs", "show", self._directory.name]))
+            self.show_facts([[], []], shell_words(["stillroom", "jobs", "show", self._directory.name]))
             return
         spans = []
         if not self._raw and opened.text is not None and opened.row is not None:
@@ -204,7 +204,7 @@ class DocumentScreen(Frame):
                 Cell(f"   corrected by {kept.user} {stamp}, the model said {value_text(kept.original)}", DOUBTFUL)
             )
         lines = wrap_line(told, max(20, self.app.size.width - 2))
-        self.tell([*at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(field, "VALUE"))
+        self.show_facts([*at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(field, "VALUE"))
 
     def _command(self, field: Field, value: str) -> str:
         name = self._opened.entry.name
@@ -274,7 +274,7 @@ class DocumentScreen(Frame):
         hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(field.values)}
         hint = hints.get(field.type, "empty: no such value")
         await self.ask(f"{field.name} ({hint})", _line_to_type(self._opened.value(field.name)))
-        self.tell([[Cell(f"{field.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
+        self.show_facts([[Cell(f"{field.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
                   self._command(field, "VALUE"))  # fmt: skip
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:

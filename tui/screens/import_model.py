@@ -144,7 +144,7 @@ class ImportScreen(FormScreen):
         self.find(check_lines(checked))
 
     def _tell_command(self, place: str, name: str) -> None:
-        self.command_is(shell_words(["stillroom", "models", "add", place, *(["--name", name] if name else [])]))
+        self.show_command(shell_words(["stillroom", "models", "add", place, *(["--name", name] if name else [])]))
 
     def go_on(self) -> None:
         """Copies the model into the store."""

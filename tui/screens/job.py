@@ -139,7 +139,7 @@ class JobScreen(JobKeys):
             self._removed, self._job = True, None
             self._pages = DocumentPages(None, self._wanted)
             self.query_one(Table).show(self._pages)
-            self.tell([[], []], "stillroom jobs list")
+            self.show_facts([[], []], "stillroom jobs list")
 
     def lay_out(self) -> None:
         """Wraps the head and the reason of the chosen document."""
@@ -148,7 +148,7 @@ class JobScreen(JobKeys):
 
     def _show_head(self, lines: list[Line]) -> None:
         self.bar("head").show(lines)
-        self.grow("head", len(lines))
+        self.set_height("head", len(lines))
 
     def why_not(self) -> dict[str, str]:
         """What cannot be done with the job, with one that cannot be read, and with no documents."""
@@ -258,7 +258,7 @@ class JobScreen(JobKeys):
         lines = wrap_line(told, max(20, self.size.width - 2))
         if len(lines) > _FACT_LINES:
             lines = [*lines[: _FACT_LINES - 1], [*lines[_FACT_LINES - 1], *lines[_FACT_LINES]]]
-        self.tell([*lines, [], []][:_FACT_LINES], next_command(job))
+        self.show_facts([*lines, [], []][:_FACT_LINES], next_command(job))
 
     def on_table_opened(self, message: Table.Opened) -> None:
         """Opens the document."""

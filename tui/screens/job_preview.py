@@ -64,7 +64,7 @@ class JobPreviewScreen(Frame):
 
     def on_mount(self) -> None:
         """Tries the documents in a thread."""
-        self.command_is(self._command)
+        self.show_command(self._command)
         told = f"Trying {human_count(TRIED_DOCUMENTS, 'document')}: loading the model, reading, answering ..."
         self.query_one(LineView).show([[Cell(told, BUSY)]])
         self.run_worker(self._try, thread=True, group="try")

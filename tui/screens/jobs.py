@@ -71,12 +71,12 @@ class JobsScreen(JobKeys, Listing):
     def on_table_moved(self) -> None:
         """Tells about the chosen job."""
         if not self._shown:
-            self.tell([[], []], "stillroom jobs list")
+            self.show_facts([[], []], "stillroom jobs list")
             return
         job, speed = self._shown[self.query_one(Table).position]
         self._chosen_id = job.id
         told = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, speed))]
-        self.tell([[Cell(job.name, STRONG)], told], next_command(job))
+        self.show_facts([[Cell(job.name, STRONG)], told], next_command(job))
 
     def chosen_job(self) -> JobSummary | None:
         """The job under the cursor."""

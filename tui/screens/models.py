@@ -77,9 +77,9 @@ class ModelsScreen(Listing):
         if position < len(self._shown):
             row = self._shown[position]
             self._chosen_name = row.name
-            self.tell(row.facts, row.command)
+            self.show_facts(row.facts, row.command)
         else:
-            self.tell([[], []], "stillroom models list")
+            self.show_facts([[], []], "stillroom models list")
 
     def on_table_opened(self, message: Table.Opened) -> None:
         """Opens the model, or tells why it cannot be."""

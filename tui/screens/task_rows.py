@@ -152,7 +152,7 @@ class TaskForm(FormScreen):
         return {"Enter": missing} if missing and focused == self._order[-1] else {}
 
     def _tell(self) -> None:
-        self.command_is(self.command())
+        self.show_command(self.command())
         missing = self.missing() if self._counted is not None else ""
         still: list[Line] = [[], [Cell(f"Still missing: {missing}", DOUBTFUL)]] if missing else []
         self.find([*self._folder_facts(), *self.further_facts(), *still])
