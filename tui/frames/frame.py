@@ -82,12 +82,12 @@ class Frame(Screen[None]):
     def on_mount(self) -> None:
         """Draws what does not depend on data, then listens."""
         self.show_keys()
-        self.stillroom.snapshot_signal.subscribe(self, self._take)
-        self._take(self.stillroom.snapshot)
+        self.stillroom.snapshot_signal.subscribe(self, self._receive_snapshot)
+        self._receive_snapshot(self.stillroom.snapshot)
 
     def on_screen_resume(self) -> None:
         """Shows what happened while another screen was in sight."""
-        self._take(self.stillroom.snapshot)
+        self._receive_snapshot(self.stillroom.snapshot)
 
     def on_resize(self) -> None:
         """On a terminal that is too small, says so instead of drawing a muddle."""
@@ -123,16 +123,16 @@ class Frame(Screen[None]):
         """One of the frame's bars."""
         return self.query_one(f"#{name}", Bar)
 
-    def _take(self, snapshot: Snapshot) -> None:
+    def _receive_snapshot(self, snapshot: Snapshot) -> None:
         if not self.is_mounted or not self.is_current:
             return
         active_jobs = [human_count(snapshot.active_jobs, "job")] if snapshot.active_jobs else []
         active_jobs += [human_count(snapshot.active_comparisons, "comparison")] if snapshot.active_comparisons else []
         self.bar("tabs").show([tabs(TABS, self.TAB)], " and ".join(active_jobs or ["no job"]) + " at work")
-        self.take(snapshot)
+        self.show_snapshot(snapshot)
         self.show_keys()
 
-    def take(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows what the latest look saw."""
 
     def why_not(self) -> dict[str, str]:

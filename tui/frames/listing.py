@@ -68,7 +68,7 @@ class Listing(Frame):
     def on_input_changed(self, message: "Input.Changed") -> None:
         """Filters while it is typed."""
         self.filter_text = message.value.strip()
-        self.take(self.stillroom.snapshot)
+        self.show_snapshot(self.stillroom.snapshot)
 
     async def on_input_submitted(self) -> None:
         """Keeps the filter."""
@@ -78,4 +78,4 @@ class Listing(Frame):
         """Takes the filter away."""
         await self.stop_asking()
         self.filter_text = ""
-        self.take(self.stillroom.snapshot)
+        self.show_snapshot(self.stillroom.snapshot)

@@ -79,7 +79,7 @@ class ComparisonScreen(Frame):
         self.query_one(LineView).show([[Cell("Computing ...", FAINT)]])
         self._compute()
 
-    def take(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Computes anew where an answer or a judgement was added."""
         if snapshot.seconds:
             self._compute()

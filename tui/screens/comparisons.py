@@ -60,7 +60,7 @@ class ComparisonsScreen(Listing):
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows the comparisons that pass the filter; the chosen one stays chosen."""
         self._shown = [
             found for found in snapshot.comparisons if self.passes(found.task, *found.sides, found.state, found.id)

@@ -106,7 +106,7 @@ class DocumentScreen(Frame):
         self.set_height("facts", _FACT_LINES)
         self._start_reading()
 
-    def take(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Reads a document that had no answer yet again when the job has got on."""
         job = next((job for job in snapshot.jobs if job.id == self._directory.name), None)
         waits = self._read_once and self._opened.row is None and not self._opened.problem

@@ -110,7 +110,7 @@ class JobScreen(JobKeys):
             self._problem = problem_of(error).message
         self.bar("head").add_class("-shown")
 
-    def take(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows the counters, and reads the documents in sight again if there is news."""
         place = next((n for n, job in enumerate(snapshot.jobs) if job.id == self._job_id), None)
         if place is None:
@@ -143,7 +143,7 @@ class JobScreen(JobKeys):
 
     def lay_out(self) -> None:
         """Wraps the head and the reason of the chosen document."""
-        self.take(self.stillroom.snapshot)
+        self.show_snapshot(self.stillroom.snapshot)
         self._facts()
 
     def _show_head(self, lines: list[Line]) -> None:

@@ -57,7 +57,7 @@ class JobsScreen(JobKeys, Listing):
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows the jobs that pass the filter; the chosen job stays chosen wherever it moves to."""
         self._shown = [
             (job, speed)

@@ -63,7 +63,7 @@ class ModelsScreen(Listing):
         """The table."""
         return Table(COLUMNS)
 
-    def take(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows the models that pass the filter; the chosen one stays chosen."""
         everything = [*map(model_row, snapshot.models.models), *map(broken_row, snapshot.models.broken)]
         self._shown = [row for row in everything if self.passes(*row.words)]

@@ -76,7 +76,7 @@ class TaskForm(FormScreen):
         """Begins with the folder: the task is mostly the right one already."""
         self.query_one("#folder").focus()
 
-    def take(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Offers what is installed, once it is known."""
         if not self._models and snapshot.models.models:
             self._models = snapshot.models.models
