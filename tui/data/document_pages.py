@@ -20,9 +20,9 @@ FindDocument = Callable[[], DocumentEntry | None]
 class DocumentPages:
     """Some pages of the documents in one state; asks for the others."""
 
-    def __init__(self, state: State | None, ask: Callable[[int], None]) -> None:
+    def __init__(self, state: State | None, open_input: Callable[[int], None]) -> None:
         self.state = state
-        self._ask = ask
+        self._ask = open_input
         self._count = 0
         self._pages: OrderedDict[int, list[DocumentEntry]] = OrderedDict()
 

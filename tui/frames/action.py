@@ -141,10 +141,10 @@ class ActionScreen(Frame):
         if self._action.immediate:
             self._begin()
         elif self._action.typed:
-            self.call_later(self.ask, f"type {self._action.typed} and Enter; Esc goes back")
+            self.call_later(self.open_input, f"type {self._action.typed} and Enter; Esc goes back")
 
     @property
-    def ASKING_KEYS(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override]  # noqa: N802
+    def INPUT_KEYS(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override]  # noqa: N802
         """What Enter and Esc do while the word is typed."""
         return (("Enter", self._action.verb), ("Esc", "Back"))
 
@@ -163,7 +163,7 @@ class ActionScreen(Frame):
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
         """Begins if the word is the right one."""
         if message.value.strip() == self._action.typed:
-            await self.stop_asking()
+            await self.close_input()
             self._begin()
         else:
             self.show_message(f"type {self._action.typed} to go on, Esc to go back")

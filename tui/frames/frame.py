@@ -40,7 +40,7 @@ class Frame(Screen[None]):
     """What this screen is for, for the help."""
     KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     """Key, short name for the line of keys (empty: only in the help), what it does."""
-    ASKING_KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
+    INPUT_KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
     """What Enter and Esc do while something is typed."""
     AUTO_FOCUS = "Table, LineView"
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
@@ -153,7 +153,7 @@ class Frame(Screen[None]):
             self._show_message_lines()
             return
         if self.query("Input"):
-            self._show_at_bottom(key_lines(self.ASKING_KEYS, self.app.size.width))
+            self._show_at_bottom(key_lines(self.INPUT_KEYS, self.app.size.width))
             return
         self._show_at_bottom(self._all_keys(), self._place)
 
@@ -233,7 +233,7 @@ class Frame(Screen[None]):
         """Reads the state now, not only at the next second."""
         self.stillroom.refresh_snapshot()
 
-    async def ask(self, label: str, value: str = "") -> "Input":
+    async def open_input(self, label: str, value: str = "") -> "Input":
         """Opens a line to type in, above the keys."""
         from textual.widgets import Input
 
@@ -247,7 +247,7 @@ class Frame(Screen[None]):
         self.show_keys()
         return line
 
-    async def stop_asking(self) -> None:
+    async def close_input(self) -> None:
         """Takes the line to type in away."""
         from textual.widgets import Input
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Listing(Frame):
     """Shows the rows that contain a text."""
 
-    ASKING_KEYS = (("Enter", "Keep the filter"), ("Esc", "Take it away"))
+    INPUT_KEYS = (("Enter", "Keep the filter"), ("Esc", "Take it away"))
     BINDINGS = [Binding("slash", "filter", show=False)]  # noqa: RUF012 - the form that Textual asks for
 
     NOTHING_YET: ClassVar[str] = ""
@@ -63,7 +63,7 @@ class Listing(Frame):
         """Asks for the text."""
         if self.refuses("/"):
             return
-        await self.ask("only what contains ... (Enter keeps, Esc takes away)", self.filter_text)
+        await self.open_input("only what contains ... (Enter keeps, Esc takes away)", self.filter_text)
 
     def on_input_changed(self, message: "Input.Changed") -> None:
         """Filters while it is typed."""
@@ -72,10 +72,10 @@ class Listing(Frame):
 
     async def on_input_submitted(self) -> None:
         """Keeps the filter."""
-        await self.stop_asking()
+        await self.close_input()
 
     async def action_back(self) -> None:
         """Takes the filter away."""
-        await self.stop_asking()
+        await self.close_input()
         self.filter_text = ""
         self.show_snapshot(self.stillroom.snapshot)

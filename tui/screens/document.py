@@ -60,7 +60,7 @@ class DocumentScreen(Frame):
         ("]", "Next", "the document after this one"),
         ("Esc", "Back", ""),
     )
-    ASKING_KEYS = (("Enter", "Keep the correction"), ("Esc", "Cancel"))
+    INPUT_KEYS = (("Enter", "Keep the correction"), ("Esc", "Cancel"))
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
         Binding("e", "correct", show=False),
         Binding("tab", "turn", show=False, priority=True),
@@ -273,13 +273,13 @@ class DocumentScreen(Frame):
             return
         hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(field.values)}
         hint = hints.get(field.type, "empty: no such value")
-        await self.ask(f"{field.name} ({hint})", _line_to_type(self._opened.value(field.name)))
+        await self.open_input(f"{field.name} ({hint})", _line_to_type(self._opened.value(field.name)))
         self.show_facts([[Cell(f"{field.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
                   self._command(field, "VALUE"))  # fmt: skip
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
         """Keeps the correction in a thread; a value left as it was is none."""
-        await self.stop_asking()
+        await self.close_input()
         field = self._chosen()
         if field is None or message.value == _line_to_type(self._opened.value(field.name)):
             self._mark()
@@ -312,7 +312,7 @@ class DocumentScreen(Frame):
     async def action_back(self) -> None:
         """Closes the line to type in if it is open, else the document."""
         if self.query("Input"):
-            await self.stop_asking()
+            await self.close_input()
             self._mark()
         else:
             self.app.pop_screen()

@@ -63,7 +63,7 @@ class JobScreen(JobKeys):
         ("i", "Info", "configuration, events, and commands for this job"),
         ("Esc", "Back", ""),
     )
-    ASKING_KEYS = (("Enter", "Go there"), ("Esc", "Cancel"))
+    INPUT_KEYS = (("Enter", "Go there"), ("Esc", "Cancel"))
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
         Binding("f", "state", show=False),
         Binding("slash", "go_to", show=False),
@@ -298,11 +298,11 @@ class JobScreen(JobKeys):
         """Asks for a path."""
         if self.refuses("/"):
             return
-        await self.ask("go to the path ... (Enter goes, Esc does not)")
+        await self.open_input("go to the path ... (Enter goes, Esc does not)")
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
         """Looks for the path in a thread."""
-        await self.stop_asking()
+        await self.close_input()
         path = message.value.strip().encode("utf-8", "surrogateescape")
         pages = self._pages
         if path and len(pages):
@@ -317,7 +317,7 @@ class JobScreen(JobKeys):
     async def action_back(self) -> None:
         """Closes the line to type in if it is open, else the job."""
         if self.query("Input"):
-            await self.stop_asking()
+            await self.close_input()
         else:
             self.app.pop_screen()
 
