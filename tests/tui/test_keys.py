@@ -104,7 +104,7 @@ async def test_keys_that_can_do_nothing_say_why_and_do_nothing_on_every_screen(h
             screen = watcher.app.screen
             assert isinstance(screen, Frame)
             named = {key for key, _, _ in screen.KEYS} | {"Enter"}
-            for key, reason in screen.why_not().items():
+            for key, reason in screen.disabled_keys().items():
                 assert key in named, state
                 await watcher.press(NAMES.get(key, key.lower() if len(key) > 1 else key))
                 assert watcher.app.screen is screen, (state, key)

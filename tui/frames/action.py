@@ -148,7 +148,7 @@ class ActionScreen(Frame):
         """What Enter and Esc do while the word is typed."""
         return (("Enter", self._action.verb), ("Esc", "Back"))
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What was begun cannot be begun again."""
         if not self._begun or self._action.immediate:
             return {}

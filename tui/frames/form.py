@@ -129,7 +129,7 @@ class FormScreen(Frame):
         if self._message_timer is None:
             # `?` may be part of what is typed.
             keys = (("Enter", self.GO_ON), ("Up Down", "Field"), ("Esc", "Back"), ("F1", "Help"))
-            self._show_at_bottom(key_lines(keys, self.app.size.width, self.why_not()))
+            self._show_at_bottom(key_lines(keys, self.app.size.width, self.disabled_keys()))
 
     def action_scroll(self, pages: int) -> None:
         """Scrolls the findings."""

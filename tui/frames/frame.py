@@ -135,13 +135,13 @@ class Frame(Screen[None]):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows what the latest look saw."""
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """The keys that can do nothing now, each with the reason."""
         return {}
 
     def refuses(self, key: str) -> bool:
         """Whether a key can do nothing now; if so, says why."""
-        reason = self.why_not().get(key)
+        reason = self.disabled_keys().get(key)
         if reason:
             self.show_message(reason)
         return bool(reason)
@@ -163,7 +163,7 @@ class Frame(Screen[None]):
 
     def _all_keys(self) -> list[Line]:
         """What the keys do, with room for the place at the end of the last line."""
-        names, width, idle = self.named_keys(), self.app.size.width, self.why_not()
+        names, width, idle = self.named_keys(), self.app.size.width, self.disabled_keys()
         lines = key_lines([*names, *GLOBAL_KEYS], width, idle)
         # Once taller, as long as there is a place: its width changes while one scrolls, and the screen must not jump.
         tall = bool(self._place) and (self._tall_at == width or not has_room(lines[-1], self._place, width))

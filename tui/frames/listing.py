@@ -47,7 +47,7 @@ class Listing(Frame):
         home = [Cell(f"{self.NOTHING_YET} in {self.stillroom.settings.home_dir}.", STRONG)]
         return (home, [], [Cell(self.NEXT_STEP)], [], [Cell(self.NEXT_COMMAND, STRONG)])
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """An empty list can neither be opened nor filtered."""
         if len(self.query_one(Table).source):
             return {}

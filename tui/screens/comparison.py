@@ -132,7 +132,7 @@ class ComparisonScreen(Frame):
         super().lay_out()
         self._show()
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What cannot be done yet."""
         figures = self._last.figures if self._last else None
         reasons = {}

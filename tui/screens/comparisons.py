@@ -85,9 +85,9 @@ class ComparisonsScreen(Listing):
         position = self.query_one(Table).position
         return self._shown[position] if position < len(self._shown) else None
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the chosen comparison."""
-        reasons, found = super().why_not(), self._chosen()
+        reasons, found = super().disabled_keys(), self._chosen()
         if found is None:
             return reasons | dict.fromkeys("rD", "there is no comparison: n makes one")
         if found.state in AT_WORK:

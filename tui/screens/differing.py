@@ -254,7 +254,7 @@ class DifferingScreen(Frame):
         side = f"--side {self._side} " if self._side > 1 else ""
         self.show_facts([*lines, []][: _FACT_LINES - 1], f"stillroom comparisons judge {side}{shell_words(words)}")
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What cannot be done yet."""
         if self._seen is None:
             return dict.fromkeys([*_CHOICES, "[", "]"], "the document is being read")

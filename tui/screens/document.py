@@ -211,7 +211,7 @@ class DocumentScreen(Frame):
         words = [self._directory.name, *(["--"] if name.startswith("-") else []), name, field.name]
         return f"stillroom jobs correct {shell_words(words)} {value}"
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with this document."""
         opened, reasons = self._opened, {}
         if opened.problem is not None or not opened.output_fields:

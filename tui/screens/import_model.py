@@ -68,7 +68,7 @@ class ImportScreen(FormScreen):
         self.show_row("disk", bool(self._disks))
         self.query_one("#folder").focus()
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """Only a model that passed is brought in."""
         focused = self.focused.id if self.focused else ""
         if focused != "name":

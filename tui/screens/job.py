@@ -150,18 +150,18 @@ class JobScreen(JobKeys):
         self.bar("head").show(lines)
         self.set_height("head", len(lines))
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the job, with one that cannot be read, and with no documents."""
         if self._removed:
             return dict.fromkeys(("Enter", *"f/prtXDi"), "this job was removed: Esc goes back")
         has_fallback = self._config is not None and self._config.fallback is not None
-        return job_actions.why_not(self._job, has_fallback) | self._why_no_document()
+        return job_actions.disabled_keys(self._job, has_fallback) | self._disabled_document_keys()
 
     def chosen_job(self) -> JobSummary | None:
         """The job of this screen."""
         return self._job
 
-    def _why_no_document(self) -> dict[str, str]:
+    def _disabled_document_keys(self) -> dict[str, str]:
         if self._job is None or not is_readable(self._job):
             begun = self._job is None or not has_not_begun(self._job)
             unreadable = "the documents of this job cannot be read" if begun else "it has not begun: r begins it"

@@ -33,7 +33,7 @@ JOB_BINDINGS = (
 )
 
 
-def why_not(job: JobSummary | None, has_fallback: bool = False) -> dict[str, str]:
+def disabled_keys(job: JobSummary | None, has_fallback: bool = False) -> dict[str, str]:
     """The keys that can do nothing with this job now, each with the reason.
 
     Args:

@@ -91,7 +91,7 @@ class JobPreviewScreen(Frame):
         self.query_one(LineView).show(message.lines)
         self.show_keys()
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """The job starts only after the dry run."""
         return {"Enter": self._refusal} if self._refusal else {}
 

@@ -83,9 +83,9 @@ class JobsScreen(JobKeys, Listing):
         position = self.query_one(Table).position
         return self._shown[position][0] if position < len(self._shown) else None
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the list, and with the chosen job."""
-        return super().why_not() | job_actions.why_not(self.chosen_job())
+        return super().disabled_keys() | job_actions.disabled_keys(self.chosen_job())
 
     def action_new_job(self) -> None:
         """Opens the form."""

@@ -88,9 +88,9 @@ class ModelsScreen(Listing):
         if message.index < len(self._shown):
             self.app.push_screen(ModelScreen(self._shown[message.index].name))
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the chosen model, and why."""
-        reasons = super().why_not()
+        reasons = super().disabled_keys()
         position = self.query_one(Table).position
         row = self._shown[position] if position < len(self._shown) else None
         if row is None:

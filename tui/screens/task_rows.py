@@ -145,7 +145,7 @@ class TaskForm(FormScreen):
         """A typed path as the command names it, or what stands for it while it is missing."""
         return str(typed_path(self.value(name))) if self.value(name) else missing
 
-    def why_not(self) -> dict[str, str]:
+    def disabled_keys(self) -> dict[str, str]:
         """What is still missing, on the last row."""
         focused = self.focused.id if self.focused else ""
         missing = self.missing()
