@@ -54,7 +54,7 @@ class ComparisonsScreen(Listing):
     def __init__(self) -> None:
         super().__init__()
         self._shown: list[ComparisonSummary] = []
-        self._chosen_id = ""
+        self._selected_id = ""
 
     def body(self) -> Widget:
         """The table."""
@@ -65,29 +65,29 @@ class ComparisonsScreen(Listing):
         self._shown = [
             found for found in snapshot.comparisons if self.passes(found.task, *found.sides, found.state, found.id)
         ]
-        position = next((n for n, found in enumerate(self._shown) if found.id == self._chosen_id), None)
+        position = next((n for n, found in enumerate(self._shown) if found.id == self._selected_id), None)
         rows = ListedRows([comparison_cells(found) for found in self._shown])
         notice = self.notice(snapshot.comparisons_problem, bool(snapshot.comparisons))
         self.query_one(Table).show(rows, notice, position)
 
     def on_table_moved(self) -> None:
         """Tells about the chosen comparison."""
-        found = self._chosen()
+        found = self._selected()
         if found is None:
             self.show_facts([[], []], "stillroom comparisons list")
             return
-        self._chosen_id = found.id
+        self._selected_id = found.id
         about = [Cell(found.message, BAD)] if found.message else [Cell(f"created {found.created or '-'}")]
         self.show_facts([[Cell(" against ".join(found.sides) or found.id, STRONG)], about],
                   f"stillroom comparisons show {found.id}")  # fmt: skip
 
-    def _chosen(self) -> "ComparisonSummary | None":
+    def _selected(self) -> "ComparisonSummary | None":
         position = self.query_one(Table).position
         return self._shown[position] if position < len(self._shown) else None
 
     def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the chosen comparison."""
-        reasons, found = super().disabled_keys(), self._chosen()
+        reasons, found = super().disabled_keys(), self._selected()
         if found is None:
             return reasons | dict.fromkeys("rD", "there is no comparison: n makes one")
         if found.state in AT_WORK:
@@ -110,13 +110,13 @@ class ComparisonsScreen(Listing):
 
     def action_resume(self) -> None:
         """Asks whether to go on."""
-        found = self._chosen()
+        found = self._selected()
         if not self.refuses("r") and found:
             self.app.push_screen(ActionScreen(self.TAB, resume(self.stillroom.settings, found)))
 
     def action_delete(self) -> None:
         """Asks whether to delete it."""
-        found = self._chosen()
+        found = self._selected()
         if not self.refuses("D") and found:
             self.app.push_screen(ActionScreen(self.TAB, delete(self.stillroom.settings, found)))
 

@@ -171,7 +171,7 @@ class DocumentScreen(Frame):
         else:
             pane.show_start(opened.text, _NO_TEXT)
 
-    def _chosen(self) -> Field | None:
+    def _selected(self) -> Field | None:
         position = self.query_one(Table).position
         return self._opened.output_fields[position] if position < len(self._opened.output_fields) else None
 
@@ -180,7 +180,7 @@ class DocumentScreen(Frame):
         self._mark()
 
     def _mark(self) -> None:
-        opened, field = self._opened, self._chosen()
+        opened, field = self._opened, self._selected()
         if not self._read_once:
             return
         if field is None:
@@ -268,7 +268,7 @@ class DocumentScreen(Frame):
 
     async def action_correct(self) -> None:
         """Asks what the chosen field is."""
-        field = self._chosen()
+        field = self._selected()
         if self.refuses("e") or field is None:
             return
         hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(field.values)}
@@ -280,7 +280,7 @@ class DocumentScreen(Frame):
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
         """Keeps the correction in a thread; a value left as it was is none."""
         await self.close_input()
-        field = self._chosen()
+        field = self._selected()
         if field is None or message.value == _line_to_type(self._opened.value(field.name)):
             self._mark()
             return

@@ -157,7 +157,7 @@ class JobScreen(JobKeys):
         has_fallback = self._config is not None and self._config.fallback is not None
         return job_actions.disabled_keys(self._job, has_fallback) | self._disabled_document_keys()
 
-    def chosen_job(self) -> JobSummary | None:
+    def selected_job(self) -> JobSummary | None:
         """The job of this screen."""
         return self._job
 
@@ -213,13 +213,13 @@ class JobScreen(JobKeys):
 
     def on_table_moved(self) -> None:
         """Tells about the chosen document."""
-        entry = self._chosen()
+        entry = self._selected()
         if entry and entry.error and self._reason.document != entry.id:
             pages = self._pages
             self.run_worker(lambda: self._read_reason(pages, entry), thread=True, exclusive=True, group="reason")
         self._facts()
 
-    def _chosen(self) -> DocumentEntry | None:
+    def _selected(self) -> DocumentEntry | None:
         position = self.query_one(Table).position
         return self._pages.entry(position) if position < len(self._pages) else None
 
@@ -240,7 +240,7 @@ class JobScreen(JobKeys):
             self.query_one(Table).move_to(message.position)
 
     def _facts(self) -> None:
-        job, entry, table = self._job, self._chosen(), self.query_one(Table)
+        job, entry, table = self._job, self._selected(), self.query_one(Table)
         if job is None:
             return
         shown = f"{self._pages.state or 'all'} documents"

@@ -70,7 +70,7 @@ class JobKeys(Frame):
             super().__init__()
             self.says = says
 
-    def chosen_job(self) -> JobSummary | None:
+    def selected_job(self) -> JobSummary | None:
         """The job that the keys act on."""
         raise NotImplementedError
 
@@ -94,7 +94,7 @@ class JobKeys(Frame):
         self.stillroom.refresh_snapshot()
 
     def _job_for(self, key: str) -> JobSummary | None:
-        return None if self.refuses(key) else self.chosen_job()
+        return None if self.refuses(key) else self.selected_job()
 
     def _ask(self, action: Action) -> None:
         self.app.push_screen(ActionScreen(self.TAB, action))

@@ -51,7 +51,7 @@ class JobsScreen(JobKeys, Listing):
     def __init__(self) -> None:
         super().__init__()
         self._shown: list[tuple[JobSummary, JobSpeed]] = []
-        self._chosen_id = ""
+        self._selected_id = ""
 
     def body(self) -> Widget:
         """The table."""
@@ -64,7 +64,7 @@ class JobsScreen(JobKeys, Listing):
             for job, speed in zip(snapshot.jobs, snapshot.speeds, strict=True)
             if self.passes(job.name, job.state, job.id)
         ]
-        position = next((n for n, (job, _) in enumerate(self._shown) if job.id == self._chosen_id), None)
+        position = next((n for n, (job, _) in enumerate(self._shown) if job.id == self._selected_id), None)
         rows = ListedRows([job_cells(job, speed) for job, speed in self._shown])
         self.query_one(Table).show(rows, self.notice(snapshot.jobs_problem, bool(snapshot.jobs)), position)
 
@@ -74,18 +74,18 @@ class JobsScreen(JobKeys, Listing):
             self.show_facts([[], []], "stillroom jobs list")
             return
         job, speed = self._shown[self.query_one(Table).position]
-        self._chosen_id = job.id
+        self._selected_id = job.id
         told = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, speed))]
         self.show_facts([[Cell(job.name, STRONG)], told], next_command(job))
 
-    def chosen_job(self) -> JobSummary | None:
+    def selected_job(self) -> JobSummary | None:
         """The job under the cursor."""
         position = self.query_one(Table).position
         return self._shown[position][0] if position < len(self._shown) else None
 
     def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the list, and with the chosen job."""
-        return super().disabled_keys() | job_actions.disabled_keys(self.chosen_job())
+        return super().disabled_keys() | job_actions.disabled_keys(self.selected_job())
 
     def action_new_job(self) -> None:
         """Opens the form."""

@@ -57,7 +57,7 @@ class ModelsScreen(Listing):
     def __init__(self) -> None:
         super().__init__()
         self._shown: list[ModelRow] = []
-        self._chosen_name = ""
+        self._selected_name = ""
 
     def body(self) -> Widget:
         """The table."""
@@ -67,7 +67,7 @@ class ModelsScreen(Listing):
         """Shows the models that pass the filter; the chosen one stays chosen."""
         everything = [*map(model_row, snapshot.models.models), *map(broken_row, snapshot.models.broken)]
         self._shown = [row for row in everything if self.passes(*row.words)]
-        position = next((n for n, row in enumerate(self._shown) if row.name == self._chosen_name), None)
+        position = next((n for n, row in enumerate(self._shown) if row.name == self._selected_name), None)
         rows = ListedRows([row.cells for row in self._shown])
         self.query_one(Table).show(rows, self.notice(snapshot.models_problem, bool(everything)), position)
 
@@ -76,7 +76,7 @@ class ModelsScreen(Listing):
         position = self.query_one(Table).position
         if position < len(self._shown):
             row = self._shown[position]
-            self._chosen_name = row.name
+            self._selected_name = row.name
             self.show_facts(row.facts, row.command)
         else:
             self.show_facts([[], []], "stillroom models list")
@@ -105,7 +105,7 @@ class ModelsScreen(Listing):
             reasons["b"] = f"no earlier model of the task {task_name} was active"
         return reasons
 
-    def _chosen(self) -> InstalledModel:
+    def _selected(self) -> InstalledModel:
         model = self._shown[self.query_one(Table).position].model
         assert model is not None  # `why_not` refuses the keys of broken ones
         return model
@@ -124,28 +124,28 @@ class ModelsScreen(Listing):
         from tui.screens.new_job import NewJobScreen
 
         if not self.refuses("n"):
-            self.app.push_screen(NewJobScreen(self._chosen().name))
+            self.app.push_screen(NewJobScreen(self._selected().name))
 
     def action_verify(self) -> None:
         """Verifies the model."""
         if not self.refuses("v"):
-            self._do(model_actions.verify(self.stillroom.settings, self._chosen()))
+            self._do(model_actions.verify(self.stillroom.settings, self._selected()))
 
     def action_activate(self) -> None:
         """Asks whether to activate the model."""
         if not self.refuses("a"):
-            model, models = self._chosen(), self.stillroom.snapshot.models
+            model, models = self._selected(), self.stillroom.snapshot.models
             current = models.active(model.manifest.task_name)
             self._do(model_actions.activate(self.stillroom.settings, model, current))
 
     def action_roll_back(self) -> None:
         """Asks whether to go back to the former model of the task."""
         if not self.refuses("b"):
-            task_name, models = self._chosen().manifest.task_name, self.stillroom.snapshot.models
+            task_name, models = self._selected().manifest.task_name, self.stillroom.snapshot.models
             current, former = models.active(task_name) or "-", models.former[task_name]
             self._do(model_actions.roll_back(self.stillroom.settings, task_name, current, former))
 
     def action_delete(self) -> None:
         """Asks whether to delete the model."""
         if not self.refuses("D"):
-            self._do(model_actions.delete(self.stillroom.settings, self._chosen()))
+            self._do(model_actions.delete(self.stillroom.settings, self._selected()))

@@ -38,19 +38,19 @@ class Choice(Widget, can_focus=True):
     def __init__(self, options: Sequence[Option], value: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self._options: Sequence[Option] = ()
-        self._chosen = 0
+        self._selected = 0
         self.offer(options, value)
 
     def offer(self, options: Sequence[Option], value: str = "") -> None:
         """Offers other values."""
         self._options = options
-        self._chosen = next((n for n, option in enumerate(options) if option.value == value), 0)
+        self._selected = next((n for n, option in enumerate(options) if option.value == value), 0)
         self.refresh()
 
     @property
     def value(self) -> str:
         """The chosen value; empty where there is none."""
-        return self._options[self._chosen].value if self._options else ""
+        return self._options[self._selected].value if self._options else ""
 
     @value.setter
     def value(self, value: str) -> None:
@@ -59,7 +59,7 @@ class Choice(Widget, can_focus=True):
     def action_turn(self, steps: int) -> None:
         """Chooses the next value, in a round."""
         if len(self._options) > 1:
-            self._chosen = (self._chosen + steps) % len(self._options)
+            self._selected = (self._selected + steps) % len(self._options)
             self.refresh()
             self.post_message(self.Changed(self))
 
@@ -76,7 +76,7 @@ class Choice(Widget, can_focus=True):
         if not self._options:
             return strip_of([Cell(" -", FAINT)], self.size.width)
         count = len(self._options)
-        label = fit(self._options[self._chosen].label, max(8, self.size.width - 16)).rstrip()
-        around = f"   < {self._chosen + 1} of {count} >" if count > 1 else ""
+        label = fit(self._options[self._selected].label, max(8, self.size.width - 16)).rstrip()
+        around = f"   < {self._selected + 1} of {count} >" if count > 1 else ""
         style = CURSOR if self.has_focus else PLAIN
         return strip_of([Cell(" "), Cell(label, style), Cell(around, FAINT)], self.size.width)
