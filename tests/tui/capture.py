@@ -25,7 +25,7 @@ def main() -> int:
         job = running.start(*running.run_arguments())
         running.wait_until_held()
         try:
-            show_snapshot(scene, target_dir)
+            take_screens(scene, target_dir)
         finally:
             running.release()
             job.communicate(timeout=60)
@@ -78,7 +78,7 @@ def at_work(scene: Scene) -> Folder:
     return folder
 
 
-def show_snapshot(scene: Scene, target_dir: Path) -> None:
+def take_screens(scene: Scene, target_dir: Path) -> None:
     """The screens, one after the other."""
     with Program("tui", environment={"STILLROOM_HOME": str(scene.home_dir)}) as program:
         program.see("running      orders april")

@@ -18,11 +18,11 @@ FindDocument = Callable[[], DocumentEntry | None]
 
 
 class DocumentPages:
-    """Some pages of the documents in one state; asks for the others."""
+    """Some pages of the documents in one state; requests the others."""
 
-    def __init__(self, state: State | None, open_input: Callable[[int], None]) -> None:
+    def __init__(self, state: State | None, request: Callable[[int], None]) -> None:
         self.state = state
-        self._ask = open_input
+        self._request = request
         self._count = 0
         self._pages: OrderedDict[int, list[DocumentEntry]] = OrderedDict()
 
@@ -50,7 +50,7 @@ class DocumentPages:
         page, place = divmod(index, PAGE_DOCUMENTS)
         entries = self._pages.get(page)
         if entries is None:
-            self._ask(page)
+            self._request(page)
             return None
         self._pages.move_to_end(page)
         return entries[place] if place < len(entries) else None

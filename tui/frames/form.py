@@ -1,4 +1,4 @@
-"""A screen with values to fill in; what they come to is shown below while they are typed."""
+"""The kind of screen with values to fill in; what they come to is shown below while they are typed."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tui.widgets.choice import Choice, Option
 from tui.widgets.line_view import LineView
 
 SETTLE_SECONDS = 0.3
-"""What is typed is looked at when nothing was typed for so long."""
+"""Typed values are examined when nothing was typed for so long."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +52,33 @@ class FormScreen(Frame):
     ]
     FINDINGS_INDENT = 13
     """Where what belongs to a label goes on, in cells."""
-    GO_ON = "Go on"
+    SUBMIT_NAME = "Continue"
     """What Enter does on the last value."""
-    _settling: Timer | None = None
+    _settle_timer: Timer | None = None
 
     def entries(self) -> Sequence[Entry]:
         """The values of the form."""
         raise NotImplementedError
 
-    def changed(self, name: str) -> None:
+    def value_changed(self, name: str) -> None:
         """Another value was typed or chosen; called at once, so it must be quick."""
 
-    def settled(self) -> None:
+    def values_settled(self) -> None:
         """Nothing was typed for a moment."""
 
-    def go_on(self) -> None:
-        """The person is done with the form."""
+    def submit(self) -> None:
+        """Enter was pressed on the last row, and nothing is missing."""
         raise NotImplementedError
+
+    def missing(self) -> str:
+        """What keeps Enter on the last row from going on; empty where nothing does."""
+        raise NotImplementedError
+
+    def disabled_keys(self) -> dict[str, str]:
+        """Enter, on the last row of a form that is not complete."""
+        focused = self.focused.id if self.focused else ""
+        missing = self.missing() if focused == self._order[-1] else ""
+        return {"Enter": missing} if missing else {}
 
     def body(self) -> Widget:
         """The rows above the findings."""
@@ -79,9 +89,9 @@ class FormScreen(Frame):
         return Vertical(Vertical(*rows, id="form"), findings)
 
     def _row(self, entry: Entry) -> Widget:
-        typed: Widget
+        field: Widget
         if entry.options is not None:
-            typed = Choice(entry.options, entry.value, id=entry.name)
+            field = Choice(entry.options, entry.value, id=entry.name)
         else:
             suggester = FolderSuggester() if entry.is_path else None
             line = Input(
@@ -89,13 +99,13 @@ class FormScreen(Frame):
                 id=entry.name,
             )  # fmt: skip
             line.cursor_blink = False
-            typed = line
-        return Horizontal(Bar(id=f"label-{entry.name}"), typed, classes="row", id=f"row-{entry.name}")
+            field = line
+        return Horizontal(Bar(id=f"label-{entry.name}"), field, classes="row", id=f"row-{entry.name}")
 
     def on_mount(self) -> None:
         """Shows the labels."""
         self._label()
-        self.settled()
+        self.values_settled()
 
     def value(self, name: str) -> str:
         """What is typed or chosen now."""
@@ -104,7 +114,7 @@ class FormScreen(Frame):
         return field.value.strip()
 
     def fill(self, name: str, value: str) -> None:
-        """Fills a value in without asking what it comes to."""
+        """Fills a value in; `value_changed` is not called."""
         field = self.query_one(f"#{name}")
         assert isinstance(field, Input | Choice)
         if field.value != value:
@@ -115,11 +125,11 @@ class FormScreen(Frame):
         """Offers other values of a choice."""
         self.query_one(f"#{name}", Choice).offer(options, value)
 
-    def show_row(self, name: str, shown: bool) -> None:
+    def show_row(self, name: str, visible: bool) -> None:
         """Shows or hides a row."""
-        self.query_one(f"#row-{name}").set_class(not shown, "-hidden")
+        self.query_one(f"#row-{name}").set_class(not visible, "-hidden")
 
-    def find(self, lines: Sequence[Line]) -> None:
+    def show_findings(self, lines: Sequence[Line]) -> None:
         """Shows what the values come to."""
         self.query_one("#findings", LineView).show(lines)
         self.show_keys()
@@ -128,7 +138,7 @@ class FormScreen(Frame):
         """What Enter, the arrows and Esc do."""
         if self._message_timer is None:
             # `?` may be part of what is typed.
-            keys = (("Enter", self.GO_ON), ("Up Down", "Field"), ("Esc", "Back"), ("F1", "Help"))
+            keys = (("Enter", self.SUBMIT_NAME), ("Up Down", "Field"), ("Esc", "Back"), ("F1", "Help"))
             self._show_at_bottom(key_lines(keys, self.app.size.width, self.disabled_keys()))
 
     def action_scroll(self, pages: int) -> None:
@@ -146,18 +156,18 @@ class FormScreen(Frame):
         self._label()
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """Takes note, and looks at it when nothing more is typed."""
-        self._news(message.input.id or "")
+        """Examines the value when nothing more is typed."""
+        self._note_change(message.input.id or "")
 
     def on_choice_changed(self, message: Choice.Changed) -> None:
-        """Takes note."""
-        self._news(message.choice.id or "")
+        """Examines the value when nothing more is chosen."""
+        self._note_change(message.choice.id or "")
 
-    def _news(self, name: str) -> None:
-        self.changed(name)
-        if self._settling is not None:
-            self._settling.stop()
-        self._settling = self.set_timer(SETTLE_SECONDS, self.settled)
+    def _note_change(self, name: str) -> None:
+        self.value_changed(name)
+        if self._settle_timer is not None:
+            self._settle_timer.stop()
+        self._settle_timer = self.set_timer(SETTLE_SECONDS, self.values_settled)
         self.show_keys()
 
     def action_next(self) -> None:
@@ -166,12 +176,12 @@ class FormScreen(Frame):
         At once, not by way of a message of the row: keys that come fast must not go to the row that was left.
         """
         name = self.focused.id if self.focused else None
-        shown = [other for other in self._order if not self.query_one(f"#row-{other}").has_class("-hidden")]
-        if name == shown[-1]:
+        visible = [other for other in self._order if not self.query_one(f"#row-{other}").has_class("-hidden")]
+        if name == visible[-1]:
             if not self.refuses("Enter"):
-                self.go_on()
+                self.submit()
         else:
-            following = shown[shown.index(name) + 1] if name in shown else shown[0]
+            following = visible[visible.index(name) + 1] if name in visible else visible[0]
             self.set_focus(self.query_one(f"#{following}"))
 
 

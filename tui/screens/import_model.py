@@ -28,7 +28,7 @@ class ImportScreen(FormScreen):
 
     TAB = "Models"
     FINDINGS_INDENT = 14
-    GO_ON = "Next; on the last row: bring it in"
+    SUBMIT_NAME = "Next; on the last row: bring it in"
     KEYS = (("Enter", "Bring in", "the next row; on the last one: copy the checked model into the store"),)
     HELP_LINES = (
         "Bring in a model from a folder or a USB disk. Type the folder, or one above it; the right arrow takes the"
@@ -40,17 +40,17 @@ class ImportScreen(FormScreen):
     class Checked(Message):
         """The check ended."""
 
-        def __init__(self, found: list[Path], checked: ImportCheck | None, problem: Problem | None = None) -> None:
+        def __init__(self, artifacts: list[Path], check: ImportCheck | None, problem: Problem | None = None) -> None:
             super().__init__()
-            self.found, self.checked, self.problem = found, checked, problem
+            self.artifacts, self.check, self.problem = artifacts, check, problem
 
     def __init__(self) -> None:
         super().__init__()
         self._disks = mounted_disks()
-        self._found: list[Path] = []
-        self._checked: ImportCheck | None = None
+        self._artifacts: list[Path] = []
+        self._last_check: ImportCheck | None = None
         self._worker: Worker[None] | None = None
-        self._asked = ("", "", "")
+        self._checked_values = ("", "", "")
 
     def entries(self) -> Sequence[Entry]:
         """Where it is, which one, what it is called."""
@@ -68,56 +68,53 @@ class ImportScreen(FormScreen):
         self.show_row("disk", bool(self._disks))
         self.query_one("#folder").focus()
 
-    def disabled_keys(self) -> dict[str, str]:
-        """Only a model that passed is brought in."""
-        focused = self.focused.id if self.focused else ""
-        if focused != "name":
-            return {}
-        if self._checked is None:
-            return {"Enter": "no model was checked yet"}
-        return {} if self._checked.good else {"Enter": "this model cannot be brought in: see what is bad"}
+    def missing(self) -> str:
+        """Only a model that passed every check is imported."""
+        if self._last_check is None:
+            return "no model was checked yet"
+        return "" if self._last_check.good else "this model cannot be imported: see what is bad"
 
-    def changed(self, name: str) -> None:
+    def value_changed(self, name: str) -> None:
         """What was checked no longer holds."""
         if name == "disk":
             self.fill("folder", self.value("disk"))
         if name in ("disk", "folder"):
-            self._found = []
+            self._artifacts = []
             self.show_row("model", False)
-        self._checked = None
+        self._last_check = None
 
-    def settled(self) -> None:
+    def values_settled(self) -> None:
         """Looks for models in the folder and checks the chosen one in a thread."""
         folder, name = self.value("folder"), self.value("name")
-        chosen = self.value("model") if self._found else ""
-        self._tell_command(str(typed_path(chosen or folder)) if folder else "FOLDER", name)
+        artifact = self.value("model") if self._artifacts else ""
+        self._show_command(str(typed_path(artifact or folder)) if folder else "FOLDER", name)
         if not folder:
-            self.find([[Cell("Type the folder of a model, or one above it, such as /media/usb.", FAINT)]])
+            self.show_findings([[Cell("Type the folder of a model, or one above it, such as /media/usb.", FAINT)]])
             return
-        if (folder, chosen, name) == self._asked and self._checked:
+        if (folder, artifact, name) == self._checked_values and self._last_check:
             return
-        self._asked = (folder, chosen, name)
-        self._checked = None
+        self._checked_values = (folder, artifact, name)
+        self._last_check = None
         if self._worker is not None:
             self._worker.cancel()
-        self.find([[Cell("Checking: every file is read and compared with its hash ...", FAINT)]])
-        settings, found = self.stillroom.settings, self._found
-        place = typed_path(chosen or folder)
+        self.show_findings([[Cell("Checking: every file is read and compared with its hash ...", FAINT)]])
+        settings, artifacts = self.stillroom.settings, self._artifacts
+        place = typed_path(artifact or folder)
         self._worker = self.run_worker(
-            lambda: self._check(settings, place, found, name or None), thread=True, exclusive=True, group="check"
+            lambda: self._read(settings, place, artifacts, name or None), thread=True, exclusive=True, group="check"
         )
 
-    def _check(self, settings: Settings, place: Path, found: list[Path], name: str | None) -> None:
+    def _read(self, settings: Settings, place: Path, artifacts: list[Path], name: str | None) -> None:
         worker = get_current_worker()
 
-        def told(_read_bytes: int) -> None:
+        def on_progress(_read_bytes: int) -> None:
             if worker.is_cancelled:
                 raise ActionCancelled
 
         try:
-            found = found or find_artifacts(place)
-            chosen = place if place in found else found[0]
-            message = self.Checked(found, check_import(settings, chosen, name, told))
+            artifacts = artifacts or find_artifacts(place)
+            directory = place if place in artifacts else artifacts[0]
+            message = self.Checked(artifacts, check_import(settings, directory, name, on_progress))
         except ActionCancelled:
             return
         except ApplianceError as error:
@@ -130,42 +127,42 @@ class ImportScreen(FormScreen):
     def on_import_screen_checked(self, message: "ImportScreen.Checked") -> None:
         """Shows what was found and how each check ended."""
         if message.problem is not None:
-            self.find([[Cell(message.problem.message, BAD)], [Cell(message.problem.hint)]])
+            self.show_findings([[Cell(message.problem.message, BAD)], [Cell(message.problem.hint)]])
             return
-        checked = message.checked
-        assert checked is not None
-        if message.found != self._found:
-            self._found = message.found
-            self.offer("model", [Option(str(path), path.name) for path in message.found], str(checked.directory))
-            self.show_row("model", len(message.found) > 1)
-        self._asked = (self.value("folder"), self.value("model"), self.value("name"))
-        self._checked = checked
-        self._tell_command(str(checked.directory), self.value("name"))
-        self.find(check_lines(checked))
+        check = message.check
+        assert check is not None
+        if message.artifacts != self._artifacts:
+            self._artifacts = message.artifacts
+            self.offer("model", [Option(str(path), path.name) for path in message.artifacts], str(check.directory))
+            self.show_row("model", len(message.artifacts) > 1)
+        self._checked_values = (self.value("folder"), self.value("model"), self.value("name"))
+        self._last_check = check
+        self._show_command(str(check.directory), self.value("name"))
+        self.show_findings(check_lines(check))
 
-    def _tell_command(self, place: str, name: str) -> None:
+    def _show_command(self, place: str, name: str) -> None:
         self.show_command(shell_words(["stillroom", "models", "add", place, *(["--name", name] if name else [])]))
 
-    def go_on(self) -> None:
+    def submit(self) -> None:
         """Copies the model into the store."""
-        assert self._checked is not None  # `why_not` refuses the key before
-        assert self._checked.manifest is not None
+        assert self._last_check is not None  # `why_not` refuses the key before
+        assert self._last_check.manifest is not None
         name = self.value("name") or None
-        action = add(self.stillroom.settings, self._checked.directory, self._checked.manifest, name)
+        action = add(self.stillroom.settings, self._last_check.directory, self._last_check.manifest, name)
         self.app.switch_screen(ActionScreen(self.TAB, action))
 
 
-def check_lines(checked: ImportCheck) -> list[Line]:
+def check_lines(check: ImportCheck) -> list[Line]:
     """The checks, one line each, and what they come to."""
     lines: list[Line] = []
-    for finding in checked.findings:
+    for finding in check.findings:
         style = _STYLES[finding.level]
         hint = f": {finding.hint}" if finding.hint and finding.level is not Level.OK else ""
         lines.append([Cell(f"{finding.check:8} ", FAINT), Cell(f"{finding.level.value:5}", style),
                       Cell(finding.message + hint)])  # fmt: skip
     ends = (
         Cell("Nothing stands against it: Enter on the last row brings it in.", STRONG)
-        if checked.good
+        if check.good
         else Cell("It cannot be brought in.", BAD)
     )
     return [*lines, [], [ends]]

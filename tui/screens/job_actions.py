@@ -96,7 +96,7 @@ class JobKeys(Frame):
     def _job_for(self, key: str) -> JobSummary | None:
         return None if self.refuses(key) else self.selected_job()
 
-    def _ask(self, action: Action) -> None:
+    def _open_action(self, action: Action) -> None:
         self.app.push_screen(ActionScreen(self.TAB, action))
 
     def action_pause(self) -> None:
@@ -126,17 +126,17 @@ class JobKeys(Frame):
     def action_retry(self) -> None:
         """Asks whether to try the failed documents again."""
         if job := self._job_for("t"):
-            self._ask(retry(self.stillroom.settings, job))
+            self._open_action(retry(self.stillroom.settings, job))
 
     def action_cancel(self) -> None:
         """Asks whether to cancel the job."""
         if job := self._job_for("X"):
-            self._ask(cancel(self.stillroom.settings, job))
+            self._open_action(cancel(self.stillroom.settings, job))
 
     def action_delete(self) -> None:
         """Asks whether to delete the job."""
         if job := self._job_for("D"):
-            self._ask(delete(self.stillroom.settings, job))
+            self._open_action(delete(self.stillroom.settings, job))
 
 
 def retry(settings: Settings, job: JobSummary) -> Action:

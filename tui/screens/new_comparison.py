@@ -7,11 +7,12 @@ from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.models.store import InstalledModel
+from tui.data.snapshot import Snapshot
 from tui.frames.action import Action, ActionProgress, ActionResult, ActionScreen
-from tui.frames.form import Entry
+from tui.frames.form import Entry, FormScreen
 from tui.rendering.facts import fact
 from tui.rendering.model_lines import verdict_cell
-from tui.screens.task_rows import TaskForm
+from tui.screens.task_rows import TaskRows
 from tui.text.cells import BAD, DOUBTFUL, STRONG, Cell, Line
 from tui.text.shell_commands import shell_words, typed_path
 from tui.widgets.choice import Option
@@ -21,11 +22,11 @@ SEND_WORD = "send"
 _FRONTIER = "frontier:"
 
 
-class NewComparisonScreen(TaskForm):
+class NewComparisonScreen(FormScreen):
     """What is compared."""
 
     TAB = "Compare"
-    GO_ON = "Next; on the last row: see what will happen"
+    SUBMIT_NAME = "Next; on the last row: see what will happen"
     KEYS = (("Enter", "Next", "the next row; on the last one: what will happen, before anything starts"),)
     HELP_LINES = (
         "A new comparison: A and B answer the same documents. B may be a frontier that `config.toml` names; then"
@@ -34,19 +35,41 @@ class NewComparisonScreen(TaskForm):
         " with document and answer; without it you can judge the documents that differ.",
     )
 
-    def further_entries(self) -> Sequence[Entry]:
-        """The rows below task and folder."""
+    def __init__(self) -> None:
+        super().__init__()
+        self._task_rows = TaskRows(self, self._offer_models, self._show)
+
+    def entries(self) -> Sequence[Entry]:
+        """The rows."""
         return (
+            *self._task_rows.entries(),
             Entry("first", "Model A", options=()),
             Entry("second", "Model B", options=()),
             Entry("sample", "Sample", str(DEFAULT_SAMPLE), hint="0 takes all documents"),
             Entry("gold", "Gold", is_path=True, hint="right answers, if there are some"),
         )
 
-    def offer_models(self, fitting: Sequence[InstalledModel], wanted: str = "") -> None:
+    def on_mount(self) -> None:
+        """Begins with the folder: the task is mostly the right one already."""
+        self.query_one("#folder").focus()
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Offers what is installed, once it is known."""
+        self._task_rows.show_models(snapshot.models.models)
+
+    def value_changed(self, name: str) -> None:
+        """Offers the models of the chosen task."""
+        self._task_rows.value_changed(name)
+
+    def values_settled(self) -> None:
+        """Counts the folder, and shows what is known so far."""
+        self._task_rows.count_folder()
+        self._show()
+
+    def _offer_models(self, fitting: Sequence[InstalledModel], preferred: str) -> None:
         """Offers the models that answer the task, and for B also the frontiers."""
         options = [Option(m.name, f"{m.name}   {'active' if m.active else 'not active'}") for m in fitting]
-        self.offer("first", options, wanted or (options[0].value if options else ""))
+        self.offer("first", options, preferred or (options[0].value if options else ""))
         try:
             names = frontier_names(self.stillroom.settings)
         except ApplianceError:
@@ -60,7 +83,7 @@ class NewComparisonScreen(TaskForm):
 
     def missing(self) -> str:
         """What is still missing."""
-        if missing := super().missing():
+        if missing := self._task_rows.missing():
             return missing
         first, second = self.value("first"), self.value("second")
         if not first or not second:
@@ -75,14 +98,19 @@ class NewComparisonScreen(TaskForm):
 
     def _identity(self, name: str) -> str:
         """What makes the model of a row this one; two names may stand for the same model."""
-        model = self.model(name)
+        model = self._task_rows.model(name)
         return model.manifest.identity if model else self.value(name)
 
-    def further_facts(self) -> list[Line]:
+    def _show(self) -> None:
+        rows = self._task_rows
+        self.show_command(self._command())
+        self.show_findings([*rows.facts(), *self._side_facts(), *rows.missing_lines(self.missing())])
+
+    def _side_facts(self) -> list[Line]:
         """The sides, and what a frontier means."""
         lines: list[Line] = []
         for letter, name in (("A", "first"), ("B", "second")):
-            if model := self.model(name):
+            if model := self._task_rows.model(name):
                 form = f"{model.manifest.format} {model.manifest.quantization}".strip()
                 lines.append(fact(f"model {letter}", verdict_cell(model.manifest), Cell(f"   {form}")))
         if name := self._frontier():
@@ -91,25 +119,24 @@ class NewComparisonScreen(TaskForm):
             lines.append(fact("gold", "none: nothing says who is right before you judge the documents that differ"))
         return lines
 
-    def command(self) -> str:
+    def _command(self) -> str:
         """`stillroom compare` with the same words."""
-        model, frontier = self.model("first"), self._frontier()
-        task = self.task_words(model)
+        model, frontier = self._task_rows.model("first"), self._frontier()
         models = self.value("first") or "A"
         models += "" if frontier else f",{self.value('second') or 'B'}"
-        words = ["stillroom", "compare", task, self.path_word("folder", "DOCUMENTS"), "--models", models]
+        words = ["stillroom", "compare", *self._task_rows.command_words(model), "--models", models]
         words += ["--frontier", frontier] if frontier else []
         words += ["--sample", self.value("sample")] if self.value("sample") not in ("", "0") else []
         words += ["--gold", str(typed_path(self.value("gold")))] if self.value("gold") else []
         return shell_words([*words, "--detach"])
 
-    def go_on(self) -> None:
+    def submit(self) -> None:
         """Says what will happen; a frontier asks for a typed word."""
         from appliance.comparison.preparing import CompareRequest
 
         frontier, gold = self._frontier(), self.value("gold")
         request = CompareRequest(
-            self.task_path(self.model("first")), self.folder(),
+            self._task_rows.task_path(self._task_rows.model("first")), self._task_rows.folder_path(),
             (self.value("first"),) if frontier else (self.value("first"), self.value("second")),
             (frontier,) if frontier else (), int(self.value("sample")), typed_path(gold) if gold else None,
         )  # fmt: skip
@@ -125,12 +152,12 @@ class NewComparisonScreen(TaskForm):
 
         lines = self._what_happens(settings, frontier)
         title = f"Compare {self.value('first')} with {frontier or self.value('second')}"
-        action = Action(title, lines, self.command(), "Start", act, typed=SEND_WORD if frontier else "")
+        action = Action(title, lines, self._command(), "Start", act, typed=SEND_WORD if frontier else "")
         self.app.push_screen(ActionScreen(self.TAB, action))
 
     def _what_happens(self, settings: Settings, frontier: str) -> list[Line]:
         sample = int(self.value("sample"))
-        counted = self._counted.count if self._counted else None
+        counted = self._task_rows.count
         count = min(sample, counted.documents) if counted and sample else counted.documents if counted else sample
         drawn = "drawn at random " if sample and counted and counted.documents > sample else ""
         lines: list[Line] = [

@@ -8,10 +8,11 @@ from appliance.jobs.job import DEFAULT_WORKERS
 from appliance.models.store import InstalledModel
 from appliance.tasks.task import load_task
 from tui.data.problems import READING_ERRORS, problem_of
-from tui.frames.form import Entry
+from tui.data.snapshot import Snapshot
+from tui.frames.form import Entry, FormScreen
 from tui.rendering.facts import fact
 from tui.rendering.model_lines import verdict_cell
-from tui.screens.task_rows import TaskForm
+from tui.screens.task_rows import TaskRows, path_word
 from tui.text.cells import DOUBTFUL, Cell, Line
 from tui.text.shell_commands import shell_words, typed_path
 from tui.widgets.choice import Option
@@ -20,11 +21,11 @@ MOST_WORKERS = 64
 _ACTIVE = Option("", "the one that is active for the task")
 
 
-class NewJobScreen(TaskForm):
+class NewJobScreen(FormScreen):
     """What a job is to do."""
 
     TAB = "Jobs"
-    GO_ON = "Next; on the last row: try 3 documents"
+    SUBMIT_NAME = "Next; on the last row: try 3 documents"
     KEYS = (("Enter", "Next", "the next row; on the last one: a dry run of three documents, before anything starts"),)
     HELP_LINES = (
         "A new job: a folder of documents, one task, one model. Left and right choose, the right arrow takes an offered"
@@ -35,35 +36,49 @@ class NewJobScreen(TaskForm):
     )
 
     def __init__(self, model_name: str = "") -> None:
-        super().__init__(model_name)
-        self._own_out = False
+        super().__init__()
+        self._task_rows = TaskRows(self, self._offer_models, self._show, model_name)
+        self._out_is_typed = False
         """Whether a person typed the output folder."""
 
-    def further_entries(self) -> Sequence[Entry]:
-        """The rows below task and folder."""
+    def entries(self) -> Sequence[Entry]:
+        """The rows."""
         return (
+            *self._task_rows.entries(),
             Entry("model", "Model", options=(_ACTIVE,)),
             Entry("out", "Output", is_path=True, hint="the folder for the rows"),
             Entry("workers", "Workers", str(DEFAULT_WORKERS), hint=f"1 to {MOST_WORKERS}"),
         )
 
-    def offer_models(self, fitting: Sequence[InstalledModel], wanted: str = "") -> None:
-        """Offers the models that answer the task."""
-        options = [Option(m.name, f"{m.name}   {'active' if m.active else 'not active'}") for m in fitting]
-        self.offer("model", options if self.value("task") else [_ACTIVE, *options], wanted)
+    def on_mount(self) -> None:
+        """Begins with the folder: the task is mostly the right one already."""
+        self.query_one("#folder").focus()
 
-    def changed(self, name: str) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Offers what is installed, once it is known."""
+        self._task_rows.show_models(snapshot.models.models)
+
+    def _offer_models(self, fitting: Sequence[InstalledModel], preferred: str) -> None:
+        options = [Option(m.name, f"{m.name}   {'active' if m.active else 'not active'}") for m in fitting]
+        self.offer("model", options if self.value("task") else [_ACTIVE, *options], preferred)
+
+    def value_changed(self, name: str) -> None:
         """Offers an output folder beside the documents until a person types another one."""
-        super().changed(name)
-        if name == "folder" and not self._own_out:
+        self._task_rows.value_changed(name)
+        if name == "folder" and not self._out_is_typed:
             folder = self.value("folder").rstrip("/")
             self.fill("out", f"{folder}-rows" if folder else "")
         elif name == "out":
-            self._own_out = bool(self.value("out"))
+            self._out_is_typed = bool(self.value("out"))
+
+    def values_settled(self) -> None:
+        """Counts the folder, and shows what is known so far."""
+        self._task_rows.count_folder()
+        self._show()
 
     def missing(self) -> str:
         """What is still missing."""
-        if missing := super().missing():
+        if missing := self._task_rows.missing():
             return missing
         if not self.value("out"):
             return "name a folder for the rows"
@@ -71,38 +86,40 @@ class NewJobScreen(TaskForm):
         good = workers.isascii() and workers.isdecimal() and 1 <= int(workers) <= MOST_WORKERS
         return "" if good else f"workers is a number from 1 to {MOST_WORKERS}"
 
-    def further_facts(self) -> list[Line]:
+    def _show(self) -> None:
+        rows = self._task_rows
+        self.show_command(self._command())
+        self.show_findings([*rows.facts(), *self._model_facts(), *rows.missing_lines(self.missing())])
+
+    def _model_facts(self) -> list[Line]:
         """The model with its verdict, and who has the engine."""
         lines: list[Line] = []
-        if model := self.model("model"):
+        if model := self._task_rows.model("model"):
             manifest = model.manifest
             form = f"{manifest.family}, {manifest.format} {manifest.quantization}".rstrip()
-            lines.append(
-                fact("model", verdict_cell(manifest), Cell(f"   {form}, {human_size(manifest.size_bytes)}"))
-            )  # fmt: skip
+            lines.append(fact("model", verdict_cell(manifest), Cell(f"   {form}, {human_size(manifest.size_bytes)}")))
             if not manifest.ready:
                 lines.append(fact("", Cell("every row will say `unsafe`: no gate found the model READY", DOUBTFUL)))
         if self.stillroom.snapshot.active_jobs:
             lines.append(fact("engine", "another job has it; this one will wait and show as `queued`"))
         return lines
 
-    def command(self) -> str:
+    def _command(self) -> str:
         """`stillroom run` with the same words."""
-        model = self.model("model")
-        task = self.task_words(model)
-        words = ["stillroom", "run", task, self.path_word("folder", "DOCUMENTS")]
-        words += ["--out", self.path_word("out", "DIR")]
+        model = self._task_rows.model("model")
+        words = ["stillroom", "run", *self._task_rows.command_words(model)]
+        words += ["--out", path_word(self.value("out"), "DIR")]
         words += ["--model", model.name] if model else []
         words += ["--workers", self.value("workers")] if self.value("workers") != str(DEFAULT_WORKERS) else []
         return shell_words([*words, "--detach"])
 
-    def go_on(self) -> None:
+    def submit(self) -> None:
         """Tries three documents."""
         from tui.screens.job_preview import JobPreviewScreen
 
-        model = self.model("model")
+        model = self._task_rows.model("model")
         request = BatchRequest(
-            self.task_path(model), self.folder(), typed_path(self.value("out")),
+            self._task_rows.task_path(model), self._task_rows.folder_path(), typed_path(self.value("out")),
             model.name if model else None, workers=int(self.value("workers")),
         )  # fmt: skip
         try:
@@ -110,4 +127,4 @@ class NewJobScreen(TaskForm):
         except READING_ERRORS as error:
             self.show_message(problem_of(error).message)
             return
-        self.app.push_screen(JobPreviewScreen(request, self.command()))
+        self.app.push_screen(JobPreviewScreen(request, self._command()))
