@@ -162,9 +162,9 @@ def _run(settings: Settings, directory: Path, shown: Shown, caps: Caps | None = 
 
 
 def _show(settings: Settings, identifier: str, shown: Shown) -> None:
+    from appliance.comparison.render_text import lines
     from appliance.comparison.tiers import tier_verdicts
     from appliance.comparison.view import open_comparison
-    from appliance.comparison.wording import lines
 
     with open_comparison(settings, identifier) as view:
         found = view.figures()

@@ -1,18 +1,19 @@
-"""Plots of a report as inline SVG: dots with whiskers on one axis, and stacked bars; every text in them is escaped."""
+"""Geometry of a report's plots: dots with whiskers on one axis, and stacked bars; `plots.svg.jinja` draws them."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from appliance.comparison.figures import Figure
-from appliance.ground.text import printable
 
 _WIDTH, _LABEL, _VALUE, _ROW, _TOP = 760, 180, 240, 26, 8
 _PLOT = _WIDTH - _LABEL - _VALUE
 _LABEL_LETTERS = 28
 SIDE_CLASSES = ("a", "b", "c", "d", "e", "f")
 """CSS classes of the sides, in their order; further ones begin again."""
+
+Drawing = dict[str, object]
+"""What a macro of `plots.svg.jinja` draws: texts, and coordinates that are rounded already."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Mark:
 
     label: str
     figure: Figure
-    shown: str
+    text: str
     """The figure in words, to the right of the plot."""
     css_class: str = "a"
 
@@ -32,8 +33,7 @@ class Axis:
 
     low: float
     high: float
-    word: Callable[[float], str]
-    """How a tick is written."""
+    format_tick: Callable[[float], str]
     logarithmic: bool = False
     zero: bool = False
     """Whether a line marks zero: no difference."""
@@ -61,85 +61,54 @@ class Axis:
         return [(first + number) * step for number in range(count)]
 
 
-def dot_plot(title: str, marks: Sequence[Mark], axis: Axis) -> str:
-    """Dots with their intervals, one row each."""
-    height = _TOP + _ROW * len(marks) + 24
+def dot_plot(title: str, marks: Sequence[Mark], axis: Axis) -> Drawing:
+    """Dots with their intervals, one row each; an open bound reaches the end of the axis."""
     bottom = _TOP + _ROW * len(marks)
-    parts = [_tick(axis, value, bottom) for value in axis.ticks()]
-    if axis.zero and axis.low <= 0 <= axis.high:
-        parts.append(f'<line class="zero" x1="{axis.at(0):.1f}" x2="{axis.at(0):.1f}" y1="{_TOP}" y2="{bottom}"/>')
-    for number, mark in enumerate(marks):
-        parts.append(_mark(mark, axis, _TOP + _ROW * number + _ROW / 2))
-    return _svg(title, height, "".join(parts))
-
-
-def _tick(axis: Axis, value: float, bottom: float) -> str:
-    x = axis.at(value)
-    return (
-        f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom}"/>'
-        f'<text class="tick" x="{x:.1f}" y="{bottom + 15}" text-anchor="middle">{escape(axis.word(value))}</text>'
-    )
-
-
-def _mark(mark: Mark, axis: Axis, y: float) -> str:
-    figure = mark.figure
-    low = axis.low if figure.low is None else figure.low
-    high = axis.high if figure.high is None else figure.high
-    parts = [
-        f'<text x="{_LABEL - 10}" y="{y + 4}" text-anchor="end">{_text(_cut(mark.label))}</text>',
-        f'<text class="figure" x="{_WIDTH - _VALUE + 10}" y="{y + 4}">{_text(mark.shown)}</text>',
-    ]
-    if figure.low is not None or figure.high is not None:
-        parts.append(
-            f'<line class="whisker {mark.css_class}" x1="{axis.at(low):.1f}" x2="{axis.at(high):.1f}" y1="{y}"'
-            f' y2="{y}"/>'
-        )
-    parts.append(f'<circle class="dot {mark.css_class}" cx="{axis.at(figure.value):.1f}" cy="{y}" r="5"/>')
-    return "".join(parts)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a stacked bar."""
-
-    label: str
-    count: int
-    css_class: str
-
-
-def stacked_bar(title: str, parts: Sequence[Part]) -> str:
-    """Counts as parts of one bar, with a legend below it."""
-    total = sum(part.count for part in parts)
-    drawn, x = [], 0.0
-    for part in parts:
-        width = _WIDTH * part.count / total if total else 0.0
-        drawn.append(f'<rect class="part {part.css_class}" x="{x:.1f}" y="{_TOP}" width="{width:.1f}" height="24"/>')
-        x += width
     rows = []
-    for number, part in enumerate(parts):
-        x, y = (number % 2) * _WIDTH / 2, _TOP + 46 + 20 * (number // 2)
-        share = f"{100 * part.count / total:.1f} %" if total else "-"
+    for number, mark in enumerate(marks):
+        figure = mark.figure
+        low = axis.low if figure.low is None else figure.low
+        high = axis.high if figure.high is None else figure.high
+        is_open = figure.low is None and figure.high is None
         rows.append(
-            f'<rect class="part {part.css_class}" x="{x}" y="{y - 11}" width="12" height="12"/>'
-            f'<text x="{x + 18}" y="{y}">{_text(part.label)}: {part.count:,} ({share})</text>'
-        )
-    return _svg(title, _TOP + 50 + 20 * ((len(parts) + 1) // 2), "".join(drawn + rows))
+            {
+                "label": _shortened(mark.label), "text": mark.text, "css_class": mark.css_class,
+                "x": f"{axis.at(figure.value):.1f}", "y": _TOP + _ROW * number + _ROW / 2,
+                "whisker": None if is_open else (f"{axis.at(low):.1f}", f"{axis.at(high):.1f}"),
+            }
+        )  # fmt: skip
+    return {
+        "title": title, "width": _WIDTH, "height": bottom + 24, "top": _TOP, "bottom": bottom,
+        "label_x": _LABEL - 10, "figure_x": _WIDTH - _VALUE + 10, "rows": rows,
+        "ticks": [{"x": f"{axis.at(value):.1f}", "text": axis.format_tick(value)} for value in axis.ticks()],
+        "zero": f"{axis.at(0):.1f}" if axis.zero and axis.low <= 0 <= axis.high else None,
+    }  # fmt: skip
 
 
-def _text(value: str) -> str:
-    """Names of models and fields come from outside, like all that a report says."""
-    return escape(printable(value))
+def stacked_bar(title: str, parts: Sequence[tuple[str, int, str]]) -> Drawing:
+    """Counts as parts of one bar, with a legend below it.
+
+    Args:
+        parts: Label, count and CSS class of each.
+    """
+    total = sum(count for _, count, _ in parts)
+    drawn, x = [], 0.0
+    for number, (label, count, css_class) in enumerate(parts):
+        width = _WIDTH * count / total if total else 0.0
+        drawn.append(
+            {
+                "label": label, "count": f"{count:,}", "css_class": css_class,
+                "share": f"{100 * count / total:.1f} %" if total else "-", "x": f"{x:.1f}", "width": f"{width:.1f}",
+                "legend_x": (number % 2) * _WIDTH // 2, "legend_y": _TOP + 46 + 20 * (number // 2),
+            }
+        )  # fmt: skip
+        x += width
+    height = _TOP + 50 + 20 * ((len(parts) + 1) // 2)
+    return {"title": title, "width": _WIDTH, "height": height, "top": _TOP, "parts": drawn}
 
 
-def _cut(text: str) -> str:
+def _shortened(text: str) -> str:
     return text if len(text) <= _LABEL_LETTERS else text[: _LABEL_LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _svg(title: str, height: float, content: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{_text(title)}">'
-        f"<title>{_text(title)}</title>{content}</svg>"
-    )
 
 
 def span(figures: Sequence[Figure], least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:

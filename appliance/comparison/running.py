@@ -10,9 +10,9 @@ from pathlib import Path
 
 from appliance.comparison.answers import open_answers
 from appliance.comparison.answers_writer import AnswersWriter
-from appliance.comparison.computing import differing_fields
 from appliance.comparison.folder import FRONTIER, TASK_NAME, ComparisonConfig, Side, held, read_comparison
 from appliance.comparison.local_side import LocalSide, Text
+from appliance.comparison.metrics import differing_fields
 from appliance.comparison.reading import read_texts
 from appliance.documents.sandbox import ReaderLimits
 from appliance.engines.engine import Result

@@ -7,7 +7,7 @@ the low end of the gain at that price is more than the high end of the extra cos
 import math
 
 from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
-from appliance.comparison.wording import points
+from appliance.comparison.render_text import points
 
 
 def tier_verdicts(found: ComparisonFigures, worth: float | None) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.comparison.answers import DIFFER, ComparedDocument, ComparisonState, open_answers
-from appliance.comparison.computing import pair_figures, side_figures
 from appliance.comparison.figures import ComparisonFigures
 from appliance.comparison.folder import (
     JUDGEMENTS_NAME,
@@ -24,6 +23,7 @@ from appliance.comparison.folder import (
     comparison_dirs,
     read_comparison,
 )
+from appliance.comparison.metrics import pair_figures, side_figures
 from appliance.comparison.preparing import CompareRequest, prepare_comparison
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.settings import HOME_VARIABLE, Settings

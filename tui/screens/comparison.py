@@ -178,7 +178,7 @@ def _state_lines(state: "ComparisonState", sides: Sequence[str]) -> list[Line]:
 
 def total_lines(figures: "ComparisonFigures", pair_number: int, width: int) -> list[Line]:
     """The verdict, then a table of both sides, then how they agree."""
-    from appliance.comparison.wording import points, share
+    from appliance.comparison.render_text import points, share
 
     pair = figures.pairs[pair_number]
     sides = (figures.sides[0], figures.sides[pair_number + 1])
@@ -206,7 +206,7 @@ def _row(label: str, text: str, style: Style = PLAIN) -> Line:
 
 
 def _agreement(pair: "PairFigures") -> list[Line]:
-    from appliance.comparison.wording import share
+    from appliance.comparison.render_text import share
 
     differ = f"{pair.differing:,} differ"
     return [
@@ -255,7 +255,7 @@ def _answered(sides: "tuple[SideFigures, SideFigures]") -> Measure:
 
 def _measures(sides: "tuple[SideFigures, SideFigures]") -> list[Measure]:
     """What was measured of at least one side."""
-    from appliance.comparison.wording import cash, number, seconds, share
+    from appliance.comparison.render_text import cash, number, seconds, share
 
     named: Sequence[tuple[str, Callable[[SideFigures], Figure | None], Callable[[Figure, str], str]]] = (
         ("fields right", lambda side: side.field_accuracy, lambda figure, _: share(figure)),

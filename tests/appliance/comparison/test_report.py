@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from appliance.comparison.figures import Figure
-from appliance.comparison.plots import Axis, Mark, Part, dot_plot, span, stacked_bar
-from appliance.comparison.report import report_html
+from appliance.comparison.plots import Axis, Drawing, Mark, dot_plot, span, stacked_bar
+from appliance.comparison.report import report_html, templates
 from appliance.comparison.view import ComparisonView, open_comparison
 from tests.appliance.comparison.conftest import Pair
 
@@ -33,6 +33,11 @@ class Elements(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.said += data
+
+
+def svg(macro: str, drawing: Drawing) -> str:
+    """A plot as the report holds it."""
+    return str(getattr(templates().get_template("plots.svg.jinja").module, macro)(drawing))
 
 
 @pytest.fixture
@@ -101,12 +106,12 @@ def test_a_report_goes_where_it_is_asked_for(pair: Pair, tmp_path: Path) -> None
     assert path.read_text().startswith("<!DOCTYPE html>")
     missing = pair.bench.call(*pair.arguments("--html", str(tmp_path / "gone" / "report.html")))
     assert missing.returncode == 4
-    assert "its folder is not there" in missing.stderr
+    assert "its folder does not exist" in missing.stderr
 
 
 def test_whiskers_and_dots_stand_where_the_values_are() -> None:
-    axis = Axis(0.0, 1.0, word=lambda value: f"{value:.1f}")
-    drawn = dot_plot("t", [Mark("a", Figure(0.5, 0.25, None, 9), "half")], axis)
+    axis = Axis(0.0, 1.0, format_tick=lambda value: f"{value:.1f}")
+    drawn = svg("dot_plot", dot_plot("t", [Mark("a", Figure(0.5, 0.25, None, 9), "half")], axis))
     at = {name: axis.at(value) for name, value in (("low", 0.25), ("middle", 0.5), ("end", 1.0))}
     assert f'cx="{at["middle"]:.1f}"' in drawn
     assert f'x1="{at["low"]:.1f}" x2="{at["end"]:.1f}"' in drawn, "an open bound reaches the end of the axis"
@@ -118,7 +123,7 @@ def test_whiskers_and_dots_stand_where_the_values_are() -> None:
     [(0.78, 0.87, False, [0.78, 0.8, 0.82, 0.84, 0.86]), (0.006, 0.1, True, [0.01, 0.02, 0.05, 0.1])],
 )
 def test_ticks_are_round(low: float, high: float, logarithmic: bool, ticks: list[float]) -> None:
-    assert Axis(low, high, word=str, logarithmic=logarithmic).ticks() == pytest.approx(ticks)
+    assert Axis(low, high, format_tick=str, logarithmic=logarithmic).ticks() == pytest.approx(ticks)
 
 
 def test_a_span_leaves_room_but_stays_within_its_bounds() -> None:
@@ -128,12 +133,12 @@ def test_a_span_leaves_room_but_stays_within_its_bounds() -> None:
 
 def test_hostile_names_of_models_and_fields_are_words_in_plots() -> None:
     name = "\x1b[31m<b>\u202e"
-    drawn = dot_plot(name, [Mark(name, Figure(0.5, 0.4, 0.6, 9), name)], Axis(0.0, 1.0, word=str))
-    drawn += stacked_bar(name, [Part(name, 1, "both")])
+    plot = dot_plot(name, [Mark(name, Figure(0.5, 0.4, 0.6, 9), name)], Axis(0.0, 1.0, format_tick=str))
+    drawn = svg("dot_plot", plot) + svg("stacked_bar", stacked_bar(name, [(name, 1, "both")]))
     assert "<b>" not in drawn
     assert "\x1b" not in drawn
     assert "\u202e" not in drawn
 
 
 def test_an_empty_bar_is_drawn_without_a_share() -> None:
-    assert "both right: 0 (-)" in stacked_bar("t", [Part("both right", 0, "both")])
+    assert "both right: 0 (-)" in svg("stacked_bar", stacked_bar("t", [("both right", 0, "both")]))

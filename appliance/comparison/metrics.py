@@ -178,35 +178,35 @@ def _field_pairs(first: Judged, second: Judged) -> list[tuple[bool, bool]]:
 def _right_by_judgements(
     documents: Sequence[int], compared: Sequence[Compared], choices: Mapping[int, Choice], margin: float
 ) -> Right:
-    """Judged documents count; of those on which both agree, as large a part as of the others was judged.
+    """Who is right on the judged documents; agreeing documents are sampled at the judged rate.
 
-    Where both agree, neither is better, whatever is right. Taking in all of them beside a few judged ones would make a
-    difference look smaller than it is.
+    Where both agree, neither is better, whatever is right. All of them beside a few judged ones would make a difference
+    look smaller than it is.
     """
     places = zip(documents, compared, strict=True)
-    said = [choices[document] for document, (state, _) in places if state == DIFFER and document in choices]
-    said = [choice for choice in said if choice is not Choice.SKIP]
-    if not said:
+    judged = [choices[document] for document, (state, _) in places if state == DIFFER and document in choices]
+    judged = [choice for choice in judged if choice is not Choice.SKIP]
+    if not judged:
         return Right()
     differing = sum(state == DIFFER for state, _ in compared)
-    agreeing = round(sum(state == AGREE for state, _ in compared) * len(said) / differing)
+    agreeing = round(sum(state == AGREE for state, _ in compared) * len(judged) / differing)
     right = {
         Choice.A: (True, False),
         Choice.B: (False, True),
         Choice.BOTH: (True, True),
         Choice.NEITHER: (False, False),
     }
-    pairs = [right[choice] for choice in said] + [(True, True)] * agreeing
-    found = paired_shares([[pair] for pair in pairs])
-    difference = Figure.of(found.difference, len(pairs))
+    pairs = [right[choice] for choice in judged] + [(True, True)] * agreeing
+    shares = paired_shares([[pair] for pair in pairs])
+    difference = Figure.of(shares.difference, len(pairs))
     first, second = ([_as_judged(pair[which]) for pair in pairs] for which in (0, 1))
     return Right(
         basis="judgements",
         difference=difference,
         document_difference=difference,
-        table=paired_shares([[right[choice]] for choice in said]).table,
-        p=found.p,
-        judged=len(said),
+        table=paired_shares([[right[choice]] for choice in judged]).table,
+        p=shares.p,
+        judged=len(judged),
         readiness=against_teacher(first, second, margin),
     )
 
