@@ -137,10 +137,6 @@ class AnswersReader:
             for identifier, name, gold, fields in found
         ]  # fmt: skip
 
-    def pair_states(self, side: int) -> dict[int, str]:
-        """Document -> agree, differ or neither, of this side and the first."""
-        return dict(self._connection.execute("SELECT document, state FROM pairs WHERE side = ?", (side,)))
-
     def find(self, name: str) -> int | None:
         """The document of this name."""
         found = self._connection.execute("SELECT id FROM documents WHERE name = ?", (name,)).fetchone()

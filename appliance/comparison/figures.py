@@ -1,11 +1,12 @@
 """Figures of a comparison: of each side, and of each further side against the first, with intervals and sample sizes.
 
-`computing.py` makes them.
+`metrics.py` makes them.
 """
 
 import math
 from dataclasses import asdict, dataclass, field
 
+from appliance.ground.text import human_count
 from appliance.quality.paired import PairTable
 from appliance.quality.readiness import Readiness
 from appliance.quality.statistics import Interval
@@ -110,15 +111,18 @@ class PairFigures:
         right = self.right
         if right.difference is None or right.readiness is None:
             return (
-                f"nothing says who is right where they differ ({self.differing} documents):"
-                " give gold rows, or judge the differing documents"
+                f"nothing says who is right on the {human_count(self.differing, 'document')} that differ:"
+                " give right answers with --gold, or judge them"
             )
-        found, low, high = right.difference, *_bounds(right.difference)
-        points = f"{100 * found.value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
-        rests = f"{right.judged} judged documents" if right.basis == "judgements" else f"{found.n} fields"
-        return f"{self._who(low, high, right.readiness)}: {points}, {rests}"
+        low, high = _bounds(right.difference)
+        points = f"{100 * right.difference.value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
+        if right.basis == "judgements":
+            basis = human_count(right.judged, "judged document")
+        else:
+            basis = human_count(right.difference.n, "field")
+        return f"{self._conclusion(right.readiness, low, high)}: {points}, {basis}"
 
-    def _who(self, low: float, high: float, readiness: Readiness) -> str:
+    def _conclusion(self, readiness: Readiness, low: float, high: float) -> str:
         margin = f"{-100 * readiness.threshold:g} points"
         if low > 0:
             return f"{self.first} is right more often than {self.second}"
@@ -126,9 +130,19 @@ class PairFigures:
             return f"{self.first} is as good as {self.second} within {margin}"
         if high < 0:
             return f"{self.second} is right more often than {self.first}"
-        if readiness.more:
-            return f"undecided within {margin}, about {readiness.more} more documents would decide"
-        return f"{self.first} is not as good as {self.second} within {margin}"
+        if not readiness.more:
+            return f"{self.first} is not as good as {self.second} within {margin}"
+        if self.right.basis == "gold":
+            return f"too early to say within {margin}: give right answers for about {readiness.more:,} more documents"
+        # The need counts agreeing documents too, which nobody judges.
+        judgements = math.ceil(readiness.more * self.right.judged / readiness.documents)
+        open_documents = self.differing - self.right.judged
+        if judgements > open_documents:
+            return (
+                f"too early to say within {margin}: about {judgements:,} more judgements would decide, but only"
+                f" {open_documents:,} differing documents are left: compare more documents"
+            )
+        return f"too early to say within {margin}: judge about {human_count(judgements, 'more document')}"
 
 
 def _bounds(figure: Figure) -> tuple[float, float]:

@@ -94,14 +94,6 @@ def newest(found: list[Judgement]) -> dict[int, Judgement]:
     return {judgement.document: judgement for judgement in found}
 
 
-def disagreements(found: list[Judgement]) -> int:
-    """Documents whose latest judgements by different people differ."""
-    said: dict[int, dict[str, Choice]] = {}
-    for judgement in found:
-        said.setdefault(judgement.document, {})[judgement.user] = judgement.choice
-    return sum(len(set(by_user.values()) - {Choice.SKIP}) > 1 for by_user in said.values())
-
-
 @contextmanager
 def _opened(path: Path, for_reading: bool = False) -> Iterator[sqlite3.Connection]:
     connection: sqlite3.Connection | None = None

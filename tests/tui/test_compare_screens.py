@@ -7,9 +7,9 @@ import pytest
 from rich.cells import cell_len
 
 from appliance.comparison.preparing import CompareRequest, prepare_comparison
+from appliance.comparison.render_text import seconds
 from appliance.comparison.running import run_comparison
 from appliance.comparison.view import list_comparisons, open_comparison
-from appliance.comparison.wording import seconds
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice
 from tests.tui.app_driver import SIZES, SMALL, Watcher, watching
@@ -83,7 +83,7 @@ async def test_no_interval_is_cut_however_narrow_the_terminal(compared: Scene, s
 async def test_judgements_are_kept_and_change_the_verdict(compared: Scene) -> None:
     async with watching(compared, SMALL, tab="3") as watcher:
         await open_totals(watcher)
-        assert "nothing says who is right where they differ" in watcher.text
+        assert "nothing says who is right on the" in watcher.text
         await watcher.press("enter")
         await watcher.until("1 of 5")
         assert any(line.startswith(">! number") and "misread" in line for line in watcher.lines)

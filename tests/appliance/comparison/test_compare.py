@@ -75,7 +75,7 @@ def test_judgements_decide_where_there_is_no_gold(pair: Pair) -> None:
     pair.write_orders(40, misread=8)
     settings, identifier = pair.bench.settings, str(compare(pair)["id"])
     with open_comparison(settings, identifier) as view:
-        assert "judge the differing documents" in view.figures().pairs[0].verdict
+        assert "or judge them" in view.figures().pairs[0].verdict
         differing = [document.id for document in view.differing(0, 100)]
         for document in differing[:6]:
             store_judgement(settings, identifier, document, Choice.A)

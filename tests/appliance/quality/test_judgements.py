@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ApplianceError, ResourceError
-from appliance.quality.judgements import Choice, add_judgement, current_user, disagreements, judgements, newest
+from appliance.quality.judgements import Choice, add_judgement, current_user, judgements, newest
 
 
 def test_the_newest_judgement_counts_and_the_earlier_ones_stay(tmp_path: Path) -> None:
@@ -21,15 +21,6 @@ def test_the_newest_judgement_counts_and_the_earlier_ones_stay(tmp_path: Path) -
     assert newest(found)[7].choice is Choice.BOTH
     assert found[0].user == current_user()
     assert found[0].time > 1.7e9
-
-
-def test_people_who_disagree_are_counted(tmp_path: Path) -> None:
-    path = tmp_path / "judgements.db"
-    for document, choices in ((1, "AB"), (2, "AA"), (3, "A")):
-        for user, choice in zip(("ann", "ben"), choices, strict=False):
-            add_judgement(path, 1, document, Choice(choice), user)
-    add_judgement(path, 1, 2, Choice.SKIP, "cid")
-    assert disagreements(judgements(path, 1)) == 1
 
 
 def test_the_file_is_only_its_owners(tmp_path: Path) -> None:

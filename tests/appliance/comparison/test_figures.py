@@ -1,0 +1,43 @@
+"""The verdict of a pair: one sentence with the numbers and the next thing to do."""
+
+import pytest
+
+from appliance.comparison.figures import Figure, PairFigures, Right
+from appliance.quality.readiness import Decision, Readiness
+
+SAME = Figure(1.0, 1.0, 1.0, 10)
+
+
+def pair(right: Right, differing: int = 40) -> PairFigures:
+    return PairFigures("small", "big", SAME, SAME, differing, right, (), SAME, SAME)
+
+
+def undecided(basis: str, judged: int, documents: int, more: int) -> Right:
+    readiness = Readiness(Decision.NEED_MORE, more, "teacher", -0.5, -0.905, 0.486, -0.02, documents, documents, 1.0)
+    return Right(basis, Figure(-0.5, -0.905, 0.486, documents), judged=judged, readiness=readiness)
+
+
+@pytest.mark.parametrize(
+    ("right", "verdict"),
+    [
+        (
+            Right(),
+            "nothing says who is right on the 40 documents that differ: give right answers with --gold, or judge",
+        ),
+        (
+            undecided("judgements", judged=2, documents=20, more=131),
+            "too early to say within 2 points: judge about 14 more documents: -50.0 points (-90.5 to +48.6), 2 judged",
+        ),
+        (
+            undecided("judgements", judged=2, documents=4, more=131),
+            "about 66 more judgements would decide, but only 38 differing documents are left: compare more documents",
+        ),
+        (
+            undecided("gold", judged=0, documents=4, more=131),
+            "too early to say within 2 points: give right answers for about 131 more documents: -50.0 points",
+        ),
+    ],
+    ids=["nobody-says", "judge-more", "compare-more", "label-more"],
+)
+def test_an_open_verdict_names_the_next_thing_to_do(right: Right, verdict: str) -> None:
+    assert verdict in pair(right).verdict
