@@ -29,7 +29,8 @@ from appliance.quality.metrics import Judged, Outcome, judge
 from appliance.quality.statistics import clustered_wilson, wilson
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.prompt import render_example
-from appliance.tasks.task import TASK_VERSION, Comparator, Evidence, Field, Task, TaskKind, load_task
+from appliance.tasks.task import TASK_VERSION, Comparator, Evidence, Field, Task, TaskKind
+from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import same
 from training.base_model import base_hash, load_base
 from training.demo.curriculum import MAX_TOKENS, draw_question

@@ -26,7 +26,8 @@ from appliance.ground.settings import Settings, load_settings
 from appliance.jobs.batch import BatchRequest, Report, run_request
 from appliance.jobs.ledger import list_jobs
 from appliance.models.manifest import Manifest, write_artifact
-from appliance.tasks.task import load_task, task_hash
+from appliance.tasks.task import task_hash
+from appliance.tasks.taskfile import load_task
 
 LIMIT_MS = 2.0
 LIMIT_MB = 200.0

@@ -18,11 +18,8 @@ from appliance.models.manifest import (
     verify_artifact,
     write_artifact,
 )
-from appliance.tasks.task import TASK_FILE
+from appliance.tasks.folder import TASK_FILE, RunFolder, TaskFolder
 
-MERGED = "merged"
-EXPORTS = "export"
-RECORD = "record.json"
 WEIGHTS = "model.safetensors"
 WORK = ".work"
 SPARE_BYTES = 50_000_000
@@ -100,14 +97,14 @@ def find_merged(folder: Path) -> Path:
     """
     if (folder / MANIFEST_NAME).is_file():
         return folder
-    if (folder / MERGED / MANIFEST_NAME).is_file():
-        return folder / MERGED
-    runs = sorted(path for path in (folder / "runs").glob("*") if (path / RECORD).is_file())
-    merged = [path / MERGED for path in runs if (path / MERGED / MANIFEST_NAME).is_file()]
+    if (RunFolder(folder).merged_dir / MANIFEST_NAME).is_file():
+        return RunFolder(folder).merged_dir
+    runs = [RunFolder(folder)] if RunFolder(folder).is_finished else TaskFolder(folder).finished_runs()
+    merged = [run.merged_dir for run in runs if (run.merged_dir / MANIFEST_NAME).is_file()]
     if merged:
         return merged[-1]
-    run_dir = folder if (folder / RECORD).is_file() else runs[-1] if runs else None
-    if run_dir:
+    if runs:
+        run_dir = runs[-1].path
         raise UsageError(f"the run {run_dir.name} has not been merged", f"run `stillroom merge {run_dir}` first")
     raise UsageError(f"{folder} is no run, no task with a finished run, and no merged model", "train and merge first")
 
@@ -129,9 +126,9 @@ def export_all(
     family = read_manifest(merged_dir).family
     targets = choose_targets(names, family)
     merged = verify_artifact(merged_dir)
-    if merged.format != MERGED:
+    if merged.format != "merged":
         raise UsageError(f"{merged_dir} is a {merged.format} artifact, not a merged model", "name a run or its merged/")
-    exports_dir = merged_dir.parent / EXPORTS
+    exports_dir = RunFolder(merged_dir.parent).exports_dir
     check_space(merged_dir, targets)
     exports_dir.mkdir(exist_ok=True)
     work_dir = exports_dir / WORK
@@ -197,7 +194,7 @@ def _export(merged_dir: Path, merged: Manifest, target: Target, work_dir: Path) 
         metrics={"export": metrics},
         labels=merged.labels,
     )
-    directory = merged_dir.parent / EXPORTS / target.name
+    directory = RunFolder(merged_dir.parent).exports_dir / target.name
     written = write_artifact(directory, manifest, {path.name: path for path in sorted(made_dir.iterdir())})
     shutil.rmtree(made_dir)
     return Exported(target.name, directory, written)
@@ -226,5 +223,5 @@ def _make(merged_dir: Path, family: str, target: Target, made_dir: Path) -> dict
 
 def task_folder_of(merged_dir: Path) -> Path:
     """The task folder, whose validation rows check the exports; the merged folder itself where it lies alone."""
-    folder = merged_dir.parent.parent.parent
-    return folder if merged_dir.parent.parent.name == "runs" and (folder / TASK_FILE).is_file() else merged_dir
+    folder = RunFolder(merged_dir.parent).task_folder
+    return folder.path if folder and folder.task_path.is_file() else merged_dir

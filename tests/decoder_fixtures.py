@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.rows import Row, row_line, text_hash, write_lines
+from appliance.ground.files import write_lines
+from appliance.tasks.labels import LabelledRow, text_hash
 
 FIELDS = ("order_number", "customer", "total")
 NAMES = ("Ann Miller", "Bo Chen", "Cora Diaz", "Dan Evans", "Eve Fox", "Finn Gray")
@@ -50,10 +51,10 @@ def order(number: int) -> tuple[str, dict[str, str | list[str] | None]]:
     return "\n".join([generator.choice(notes), *lines]), dict(answer)
 
 
-def order_row(number: int) -> Row:
+def order_row(number: int) -> LabelledRow:
     """An order as a row of a dataset."""
     text, answer = order(number)
-    return Row(f"order-{number:03}.txt", text_hash(text), text, answer, teacher="teacher-1")
+    return LabelledRow(f"order-{number:03}.txt", text, answer, text_hash(text), teacher="teacher-1")
 
 
 def write_base(directory: Path, seed: int = 0) -> Path:
@@ -88,9 +89,9 @@ def write_base(directory: Path, seed: int = 0) -> Path:
     return directory
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[LabelledRow]) -> None:
     """A dataset file."""
-    write_lines(path, map(row_line, rows))
+    write_lines(path, map(LabelledRow.line, rows))
 
 
 def write_task_folder(folder: Path, base_dir: Path, rows: int = 32) -> Path:
@@ -105,14 +106,14 @@ def write_task_folder(folder: Path, base_dir: Path, rows: int = 32) -> Path:
     return folder
 
 
-def memorise(base_dir: Path, merged_dir: Path, rows: Sequence[Row], task_folder: Path, steps: int = 80) -> None:
+def memorise(base_dir: Path, merged_dir: Path, rows: Sequence[LabelledRow], task_folder: Path, steps: int = 80) -> None:
     """Weights of the base that know these rows by heart, in 16 bit: what they write, they write with wide margins."""
     import torch
     from safetensors.torch import save_file
     from torch.nn import functional
 
     from appliance.engines.tokenizer import FileTokenizer
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
     from training.base_model import load_base
     from training.dataset import build_examples, collate
 
@@ -133,7 +134,7 @@ def memorise(base_dir: Path, merged_dir: Path, rows: Sequence[Row], task_folder:
 
 def write_merged_run(folder: Path) -> Path:
     """A task folder with one finished run whose merged student knows the validation rows; gives the run."""
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
     from training.merge import pack
 
     base_dir = write_base(folder / "base")

@@ -11,7 +11,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel
 
-from training.rows import Row, row_line, text_hash, write_lines
+from appliance.ground.files import write_lines
+from appliance.tasks.labels import LabelledRow, text_hash
 
 LABELS = ("card lost", "money back", "new address")
 WORDS = {
@@ -58,14 +59,14 @@ def sentence(label: str, number: int) -> str:
     return " ".join([fillers[0], words[number % 5], words[(number + 1 + number // 5) % 5], *fillers[1:]])
 
 
-def make_row(text: str, label: str | None, labels: dict[str, float] | None = None) -> Row:
+def make_row(text: str, label: str | None, labels: dict[str, float] | None = None) -> LabelledRow:
     """A dataset row."""
-    return Row(f"{text_hash(text)[:12]}.txt", text_hash(text), text, {"label": label}, labels)
+    return LabelledRow(f"{text_hash(text)[:12]}.txt", text, {"label": label}, text_hash(text), labels)
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[LabelledRow]) -> None:
     """Rows as a dataset file."""
-    write_lines(path, map(row_line, rows))
+    write_lines(path, map(LabelledRow.line, rows))
 
 
 def write_task_folder(folder: Path, base: Path, rows: int = 48) -> Path:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from appliance.models.manifest import Manifest
-from appliance.tasks.task import load_task, task_hash
+from appliance.tasks.task import task_hash
+from appliance.tasks.taskfile import load_task
 
 TASK = """version = 1
 name = "orders"

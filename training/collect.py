@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from appliance.documents.sandbox import ReaderLimits, ReadReply, read_files
 from appliance.ground.errors import ApplianceError
+from appliance.ground.files import write_lines
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.labels import LabelledRow, read_dataset, text_hash
 from appliance.tasks.linecode import Answer
 from training.records import KNOWN_KEYS, Record, read_records
-from training.rows import Row, read_rows, row_line, text_hash, write_lines
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
-
-ANSWERS = Path("teacher") / "answers.jsonl"
 
 
 class BadRecord(ApplianceError):
@@ -55,8 +55,8 @@ def collect_recorded(
         UsageError: The file is neither JSON Lines nor CSV, or is no file of this task.
         ResourceError: The sandbox of the readers lacks a required part on this machine.
     """
-    answers_path = task_folder / ANSWERS
-    rows = read_rows(answers_path) if answers_path.is_file() else []
+    answers_path = TaskFolder(task_folder).answers_path
+    rows = read_dataset(answers_path) if answers_path.is_file() else []
     known = {content_key(row) for row in rows}
     done = Collected()
     records = list(read_records(recorded, [asked.name for asked in task.output_fields]))
@@ -75,17 +75,17 @@ def collect_recorded(
         rows.append(row)
         done.imported += 1
     if done.imported or not answers_path.is_file():
-        write_lines(answers_path, map(row_line, rows))
+        write_lines(answers_path, map(LabelledRow.line, rows))
     return done
 
 
-def content_key(row: Row) -> str:
+def content_key(row: LabelledRow) -> str:
     """SHA-256 of what makes an answer: document, text, teacher and what the teacher said."""
     content = [row.document, row.sha256, text_hash(row.text), row.teacher, row.answer, row.labels]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> Row:
+def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> LabelledRow:
     """A row from a recorded answer.
 
     Args:
@@ -118,7 +118,7 @@ def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> 
     if source not in ("teacher", "person"):
         raise BadRecord(f"source is {str(source)[:40]!r}, neither teacher nor person")
     teacher, group = str(record.get("teacher") or ""), _text(record.get("group"))
-    return Row(str(name), digest, text, answer, labels, teacher, group, "person" if source == "person" else "teacher")
+    return LabelledRow(str(name), text, answer, digest, labels, teacher, group, source)
 
 
 def _text(value: object) -> str | None:

@@ -13,8 +13,8 @@ from appliance.tasks.linecode import Value
 from appliance.tasks.prompt import PromptTemplate, render_example
 
 if TYPE_CHECKING:
+    from appliance.tasks.labels import LabelledRow
     from appliance.tasks.task import Task
-    from training.rows import Row
 
 SMALLEST_SHARE = 0.01
 """Labels with less of a teacher's distribution are left out: each costs a whole example."""
@@ -44,7 +44,7 @@ class Batch:
     """Without padding."""
 
 
-def targets_of(task: "Task", row: "Row") -> list[tuple[list[Value], float]]:
+def targets_of(task: "Task", row: "LabelledRow") -> list[tuple[list[Value], float]]:
     """What the student should write for a row, with weights: one answer, or each label of a distribution by its share.
 
     Cross entropy weighted by the shares is, up to a constant, the KL divergence from the teacher's distribution over
@@ -59,7 +59,7 @@ def targets_of(task: "Task", row: "Row") -> list[tuple[list[Value], float]]:
 
 
 def build_examples(
-    task: "Task", rows: Sequence["Row"], form: PromptTemplate, encode: Callable[[str, bool], list[int]]
+    task: "Task", rows: Sequence["LabelledRow"], form: PromptTemplate, encode: Callable[[str, bool], list[int]]
 ) -> list[TokenExample]:
     """Every row's examples, in the order of the rows."""
     question = task.question()

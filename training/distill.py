@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 
 from appliance.ground.errors import UsageError
+from appliance.ground.files import write_lines
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.labels import data_hash, read_dataset, teacher_names
 from training.base_model import base_hash, find_base, load_base
 from training.checkpoint import Checkpoint, restore, save
 from training.dataset import Batch, TokenExample, batch_plan, batches, build_examples, collate, fitting
@@ -32,7 +35,6 @@ from training.options import (
     resolve_precision,
     searched_rates,
 )
-from training.rows import data_hash, read_rows, teachers, write_lines
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -72,7 +74,7 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, max_toke
     from appliance.engines.tokenizer import FileTokenizer
 
     tokenizer = FileTokenizer(base_dir / "tokenizer.json")
-    rows = {name: read_rows(task_folder / "dataset" / f"{name}.jsonl") for name in ("train", "validation")}
+    rows = {name: read_dataset(TaskFolder(task_folder).split_path(name)) for name in ("train", "validation")}
     built = {name: build_examples(task, rows[name], tokenizer.form, tokenizer.encode) for name in rows}
     kept = {name: fitting(examples, max_tokens) for name, examples in built.items()}
     if not rows["train"]:
@@ -95,7 +97,7 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, max_toke
         len(rows["train"]),
         left_out,
         emptied,
-        teachers(rows["train"]),
+        teacher_names(rows["train"]),
     )
 
 

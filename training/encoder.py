@@ -15,7 +15,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
 from appliance.ground.errors import UsageError
-from appliance.ground.files import disk_errors
+from appliance.ground.files import disk_errors, write_lines
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.labels import data_hash, read_dataset, teacher_names
 from training.base_model import BaseMismatch
 from training.encoder_model import (
     EncoderBase,
@@ -30,7 +32,6 @@ from training.encoder_model import (
 from training.encoder_rows import Examples, batches, class_labels, read_examples
 from training.losses import check_finite
 from training.options import RUN_VERSION, AdapterOptions, read_options, resolve_precision
-from training.rows import data_hash, read_rows, teachers, write_lines
 from training.writing import save_tensors, tensor_disk_errors
 
 if TYPE_CHECKING:
@@ -241,12 +242,12 @@ def train_encoder(
     base, labels = find_base(task.student.base), class_labels(task.labels, task.abstain)
     settings, options = begin_run(task, run_dir, options)
     tokenizer = load_tokenizer(base.directory, task.student.max_tokens or options.max_tokens)
-    train = read_examples(task_folder / "dataset" / "train.jsonl", tokenizer, labels)
-    validation = read_examples(task_folder / "dataset" / "validation.jsonl", tokenizer, labels)
+    train = read_examples(TaskFolder(task_folder).split_path("train"), tokenizer, labels)
+    validation = read_examples(TaskFolder(task_folder).split_path("validation"), tokenizer, labels)
     if not len(train):
         raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
-    rows = read_rows(task_folder / "dataset" / "train.jsonl")
-    settings |= {"data_hash": data_hash(rows), "teacher": teachers(rows)}
+    rows = read_dataset(TaskFolder(task_folder).split_path("train"))
+    settings |= {"data_hash": data_hash(rows), "teacher": teacher_names(rows)}
     settings |= {"rows": len(train), "validation_rows": len(validation)}
     write_lines(run_dir / "config.json", [json.dumps(settings, indent=2)])
     torch.manual_seed(options.adapter.seed)

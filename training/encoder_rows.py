@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from appliance.ground.errors import UsageError
-from training.rows import Row, read_rows
+from appliance.tasks.labels import LabelledRow, read_dataset
 
 BUCKET_BATCHES = 8
 """Batches are cut from this many batches' worth of shuffled rows sorted by length: little padding, still random."""
@@ -33,7 +33,7 @@ def class_labels(labels: Sequence[str], abstain: str | None) -> list[str]:
     return [*labels, *([abstain] if abstain and abstain not in labels else [])]
 
 
-def target_distribution(row: Row, labels: Sequence[str]) -> list[float]:
+def target_distribution(row: LabelledRow, labels: Sequence[str]) -> list[float]:
     """The distribution that a row teaches: its shares where it has them, else all on its answer.
 
     Raises:
@@ -55,7 +55,7 @@ def read_examples(path: Path, tokenizer: Tokenizer, labels: Sequence[str]) -> Ex
     Raises:
         UsageError: The file is missing or no dataset of this task.
     """
-    rows = read_rows(path)
+    rows = read_dataset(path)
     token_ids = [encoding.ids for encoding in tokenizer.encode_batch([row.text for row in rows])]
     targets = torch.tensor([target_distribution(row, labels) for row in rows], dtype=torch.float32)
     return Examples(token_ids, targets.reshape(len(rows), len(labels)))

@@ -15,9 +15,9 @@ from appliance.tasks.values import find
 from training.dataset import TokenExample, build_examples
 
 if TYPE_CHECKING:
+    from appliance.tasks.labels import LabelledRow
     from appliance.tasks.prompt import PromptTemplate
     from appliance.tasks.task import Field, Task
-    from training.rows import Row
 
 MOST_TAKEN = 3
 """Values that are taken out of one document at most; how many is drawn evenly from one on."""
@@ -28,7 +28,7 @@ class EmptiedRows:
     """Rows with values taken out, drawn anew for each epoch."""
 
     task: "Task"
-    rows: Sequence["Row"]
+    rows: Sequence["LabelledRow"]
     form: "PromptTemplate"
     encode: Callable[[str, bool], list[int]]
 
@@ -38,7 +38,7 @@ class EmptiedRows:
         return build_examples(self.task, [row], self.form, self.encode)[0] if row else None
 
 
-def without_some(task: "Task", row: "Row", rng: random.Random) -> "Row | None":
+def without_some(task: "Task", row: "LabelledRow", rng: random.Random) -> "LabelledRow | None":
     """The row without one to `MOST_TAKEN` of its values; None where no value can be taken out."""
     names = [field.name for field in task.output_fields if is_removable(field) and row.answer.get(field.name)]
     rng.shuffle(names)
@@ -57,7 +57,7 @@ def is_removable(field: "Field") -> bool:
     return field.evidence == "literal" and not field.required
 
 
-def without_value(task: "Task", row: "Row", name: str) -> "Row | None":
+def without_value(task: "Task", row: "LabelledRow", name: str) -> "LabelledRow | None":
     """The row with every line that prints the value of this field cut out, and null as its answer.
 
     A value that has a line of its own stands below its label, as a rule, so the line above goes with it where it says

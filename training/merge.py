@@ -37,7 +37,7 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
         UsageError: The run has not finished.
     """
     from appliance.models.manifest import file_sha256
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
 
     record = read_record(run_dir)
     task = load_task(run_dir)

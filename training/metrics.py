@@ -5,9 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.ground.files import disk_errors
+from appliance.ground.files import disk_errors, write_lines
 from training.checkpoint import Checkpoint
-from training.rows import write_lines
 
 Measurement = dict[str, float | int]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from appliance.ground.errors import UsageError
-from training.rows import read_json_lines
+from appliance.tasks.labels import read_json_lines
 
 Record = dict[str, object]
 

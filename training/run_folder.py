@@ -8,11 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError, UsageError
-from appliance.ground.files import disk_errors, write_file
+from appliance.ground.files import disk_errors, write_file, write_lines
 from appliance.ground.locks import exclusive_lock
-from training.rows import write_lines
+from appliance.tasks.folder import RunFolder, TaskFolder, task_file
 
-RECORD = "record.json"
 CHOSEN = "chosen.json"
 LOCK = "lock"
 VERSIONED = ("torch", "transformers", "peft", "tokenizers", "numpy")
@@ -24,9 +23,9 @@ def new_run(task_folder: Path, chosen: Mapping[str, object] | None = None) -> Pa
     Raises:
         ResourceError: It cannot be written.
     """
-    task_path = task_folder / "task.toml" if task_folder.is_dir() else task_folder
+    task_path = task_file(task_folder)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    run_dir, number = task_path.parent / "runs" / stamp, 1
+    run_dir, number = TaskFolder(task_path.parent).runs_dir / stamp, 1
     with disk_errors(run_dir):
         run_dir.parent.mkdir(exist_ok=True)
         while True:
@@ -37,7 +36,7 @@ def new_run(task_folder: Path, chosen: Mapping[str, object] | None = None) -> Pa
                 number += 1
                 run_dir = run_dir.with_name(f"{stamp}-{number}")
         write_lines(run_dir / CHOSEN, [json.dumps(dict(chosen or {}))])
-        write_file(run_dir / "task.toml", task_path.read_bytes())
+        write_file(RunFolder(run_dir).task_path, task_path.read_bytes())
     return run_dir
 
 
@@ -63,18 +62,13 @@ def held(run_dir: Path) -> Iterator[None]:
         yield
 
 
-def _runs(task_folder: Path) -> list[Path]:
-    """The runs of a task, oldest first."""
-    return sorted(path for path in (task_folder / "runs").glob("*") if (path / "task.toml").is_file())
-
-
 def last_unfinished(task_folder: Path) -> Path:
     """The newest run without a record.
 
     Raises:
         UsageError: There is none.
     """
-    unfinished = [path for path in _runs(task_folder) if not (path / RECORD).is_file()]
+    unfinished = [run.path for run in TaskFolder(task_folder).runs() if not run.is_finished]
     if not unfinished:
         raise UsageError(
             f"{task_folder.name} has no unfinished run", "start one with `stillroom train` without --resume"
@@ -88,20 +82,20 @@ def finished_run(folder: Path) -> Path:
     Raises:
         UsageError: There is none.
     """
-    if (folder / RECORD).is_file() or (folder / "config.json").is_file():
+    if RunFolder(folder).is_finished or RunFolder(folder).config_path.is_file():
         return folder
-    finished = [path for path in _runs(folder) if (path / RECORD).is_file()]
+    finished = [run for run in TaskFolder(folder).runs() if run.is_finished]
     if not finished:
         raise UsageError(f"{folder} is no run and has no finished one", "run `stillroom train TASK_FOLDER` first")
-    return finished[-1]
+    return finished[-1].path
 
 
 def write_record(run_dir: Path, best: dict[str, float | int], seconds: float) -> dict[str, object]:
     """Closes a run: what it resolved, what it reached, and with which libraries."""
-    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
+    config = json.loads(RunFolder(run_dir).config_path.read_text(encoding="utf-8"))
     versions = {name: version(name) for name in VERSIONED}
     record = {**config, "best": best, "seconds": round(seconds, 3), "versions": versions}
-    write_lines(run_dir / RECORD, [json.dumps(record, indent=2)])
+    write_lines(RunFolder(run_dir).record_path, [json.dumps(record, indent=2)])
     return record
 
 
@@ -111,10 +105,10 @@ def read_record(run_dir: Path) -> dict[str, object]:
     Raises:
         UsageError: The run has not finished.
     """
-    path = run_dir / RECORD
+    path = RunFolder(run_dir).record_path
     if not path.is_file():
         raise UsageError(
-            f"{run_dir} is not a finished run: it has no {RECORD}", "run `stillroom train TASK_FOLDER --resume`"
+            f"{run_dir} is not a finished run: it has no {path.name}", "run `stillroom train TASK_FOLDER --resume`"
         )
     record: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
     return record

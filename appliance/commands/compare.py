@@ -115,7 +115,7 @@ def _show_leaving(settings: Settings, request: "CompareRequest") -> None:
     """Prints the requests of every frontier, one after the other."""
     from appliance.commands.leaving import read_each, show_leaving
     from appliance.comparison.preparing import chosen_documents
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
 
     if not request.frontiers:
         raise UsageError("no frontier is named, so nothing would leave", "name one with `--frontier NAME`")

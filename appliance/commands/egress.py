@@ -117,7 +117,7 @@ def preview_command(task: Path, documents: Path, frontier: str, limit: int) -> N
     would withhold are named on stderr.
     """
     from appliance.commands.leaving import read_each, show_leaving
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
 
     settings = _settings()
     folder, paths = _named(documents)

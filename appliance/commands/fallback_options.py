@@ -10,7 +10,8 @@ from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
 from appliance.jobs.batch import BatchRequest, FallbackRequest
 from appliance.routing.policy import Caps
-from appliance.tasks.task import load_task
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.taskfile import load_task
 
 AUTO = "auto"
 
@@ -68,8 +69,7 @@ def _auto(settings: Settings, request: BatchRequest, asked: FallbackOptions) -> 
 
     assert asked.name is not None
     task = load_task(request.task_path)
-    folder = request.task_path if request.task_path.is_dir() else request.task_path.parent
-    labelled_path = asked.labelled_path or folder / "dataset" / "test.jsonl"
+    labelled_path = asked.labelled_path or TaskFolder.of(request.task_path).split_path("test")
     if not labelled_path.is_file():
         raise UsageError(
             f"auto needs labelled rows, and {labelled_path} is not there", "name a file of them with `--labelled`"

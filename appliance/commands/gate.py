@@ -14,8 +14,8 @@ from appliance.ground.text import human_count, printable
 
 if TYPE_CHECKING:
     from appliance.models.manifest import Manifest
-    from appliance.quality.gate import LabelledRow
     from appliance.quality.report import QualityReport
+    from appliance.tasks.labels import LabelledRow
     from appliance.tasks.task import Task
 
 
@@ -37,16 +37,18 @@ def command(task_folder: Path, model: str, rows_path: Path | None, as_json: bool
     """
     from appliance.models.manifest import verify_artifact
     from appliance.models.selection import choose_model
-    from appliance.quality.gate import check_names, read_labelled, without_taught, write_verdict
-    from appliance.tasks.task import load_task
+    from appliance.quality.gate import write_verdict
+    from appliance.tasks.folder import TaskFolder
+    from appliance.tasks.labels import check_field_names, read_labels, without_training_rows
+    from appliance.tasks.taskfile import load_task
 
     settings = load_settings(dict(os.environ))
     task = load_task(task_folder)
-    folder = task_folder if task_folder.is_dir() else task_folder.parent
-    rows_path = rows_path or folder / "dataset" / "test.jsonl"
-    given = read_labelled(rows_path)
-    check_names(task, given)  # before the engine spends time on them
-    rows = without_taught(given, folder / "dataset" / "train.jsonl")
+    folder = TaskFolder.of(task_folder)
+    rows_path = rows_path or folder.split_path("test")
+    given = read_labels(rows_path)
+    check_field_names(task, given)  # before the engine spends time on them
+    rows = without_training_rows(given, folder.split_path("train"))
     if len(rows) < len(given):
         click.echo(f"{human_count(len(given) - len(rows), 'training row')} left out of {len(given)} rows", err=True)
     artifact_dir, _ = choose_model(settings, task, model)

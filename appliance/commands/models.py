@@ -59,7 +59,7 @@ def show_command(model: str, schema: bool, as_json: bool) -> None:
     installed = Store(_settings()).get(model)
     if schema:
         from appliance.tasks.schema import answer_schema
-        from appliance.tasks.task import load_task
+        from appliance.tasks.taskfile import load_task
 
         print(json.dumps(answer_schema(load_task(installed.directory)), indent=None if as_json else 2))
         return

@@ -27,8 +27,10 @@ from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
 from appliance.models.manifest import utc_now, verify_artifact
 from appliance.models.selection import choose_model
-from appliance.tasks.linecode import Answer
-from appliance.tasks.task import TASK_FILE, answer_problems, load_task, task_hash
+from appliance.tasks.folder import task_file
+from appliance.tasks.labels import read_answers_by_document
+from appliance.tasks.task import task_hash
+from appliance.tasks.taskfile import load_task
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
@@ -66,7 +68,7 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
     """
     task = load_task(request.task_path)
     sides = _sides(settings, task, request)
-    gold = read_gold(request.gold_path, task) if request.gold_path else {}
+    gold = read_answers_by_document(request.gold_path, task) if request.gold_path else {}
     documents, in_folder = _choose(request.documents_dir, request.sample, set(gold))
     if not documents:
         raise UsageError(f"the folder {request.documents_dir} holds no documents", "name a folder with documents")
@@ -90,13 +92,12 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
         keep_text=request.keep_text,
         created=utc_now(),
     )
-    path = request.task_path / TASK_FILE if request.task_path.is_dir() else request.task_path
-    return _make(settings, config, path.read_bytes(), chosen)
+    return _make(settings, config, task_file(request.task_path).read_bytes(), chosen)
 
 
 def chosen_documents(request: CompareRequest) -> list[FoundDocument]:
     """The documents that the comparison would take, in path order."""
-    gold = read_gold(request.gold_path, load_task(request.task_path)) if request.gold_path else {}
+    gold = read_answers_by_document(request.gold_path, load_task(request.task_path)) if request.gold_path else {}
     return _choose(request.documents_dir, request.sample, set(gold))[0]
 
 
@@ -186,45 +187,3 @@ def _id(task: "Task", sides: tuple[Side, ...], documents: list[FoundDocument], c
         facts = [os.fsdecode(found.path), found.size_bytes, found.modified_ns, document.gold]
         folder.update(json.dumps(facts).encode())
     return comparison_id(task.name, [task_hash(task), [side.identity for side in sides], folder.hexdigest()])
-
-
-def read_gold(path: Path, task: "Task") -> dict[str, Answer]:
-    """Document -> its right answer, from JSON Lines with `document` and `answer`.
-
-    Raises:
-        UsageError: A line is something else, or an answer does not fit the task; named by file and line.
-    """
-    found: dict[str, Answer] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}", "name a file of JSON Lines") from error
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            document, answer = _gold_row(line, f"{path.name}:{number}", task)
-            if found.get(document, answer) != answer:
-                raise UsageError(f"{path.name}:{number}: {document} has two different answers", "keep one of them")
-            found[document] = answer
-    if not found:
-        raise UsageError(f"{path.name} has no rows", 'write {"document": "...", "answer": {...}} on each line')
-    return found
-
-
-def _gold_row(line: str, where: str, task: "Task") -> tuple[str, Answer]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where}: not JSON: {error}", "write one JSON object on each line") from error
-    if not isinstance(row, dict) or not isinstance(row.get("document"), str) or not isinstance(row.get("answer"), dict):
-        raise UsageError(
-            f"{where}: a row needs document and answer", 'write {"document": "a.txt", "answer": {...}} on each line'
-        )
-    answer: Answer = row["answer"]
-    known = {field.name for field in task.output_fields}
-    if unknown := sorted(set(answer) - known):
-        raise UsageError(f"{where}: {unknown[0]} is not a field of the task", f"known: {', '.join(sorted(known))}")
-    # A value that is missing is right where the document has none, whatever the task requires of answers.
-    problems = [problem for problem in answer_problems(task, answer) if "has no value" not in problem]
-    if problems:
-        raise UsageError(f"{where}: {problems[0]}", "correct the row")
-    return row["document"], answer

@@ -23,7 +23,8 @@ from appliance.jobs.engine_lock import engine_lock
 from appliance.jobs.states import State
 from appliance.jobs.stopping import Stop, stopped_by_signals
 from appliance.routing.policy import Caps
-from appliance.tasks.task import Task, load_task
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 
 _GROUP = 64
 """Answers in one transaction at most: one sync costs some milliseconds."""

@@ -29,7 +29,8 @@ from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.settings import HOME_VARIABLE, Settings
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice, Judgement, add_judgement, judgements, newest
-from appliance.tasks.task import Task, load_task
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 
 LOG_NAME = "run.log"
 

@@ -66,7 +66,7 @@ def _take_messages(connection: Connection, arrived: "queue.Queue[child.Message]"
 
 def _open(opening: child.Message, working: Callable[[], None]) -> Engine:
     from appliance.engines.open import open_engine
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
 
     task = load_task(Path(opening["task_path"]))
     return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]), working)

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +31,20 @@ def write_file(path: Path, data: bytes, private: bool = False) -> None:
     """
     with disk_errors(path), part_of(path, private) as file:
         file.write(data)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Writes lines to a file that appears whole or not at all, and makes its folder.
+
+    Half pairs of surrogates, which stand for a file name that is no UTF-8, are stored as such.
+
+    Raises:
+        ResourceError: It cannot be written.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part_of(path) as file:
+            file.writelines(f"{line}\n".encode("utf-8", "surrogatepass") for line in lines)
 
 
 @contextmanager

@@ -39,7 +39,9 @@ from appliance.jobs.stopping import Stop, stopped_by_signals
 from appliance.models.manifest import verify_artifact
 from appliance.models.selection import choose_model
 from appliance.routing.policy import Caps
-from appliance.tasks.task import LongDocumentPolicy, Task, TaskKind, load_task, task_hash
+from appliance.tasks.folder import task_file
+from appliance.tasks.task import LongDocumentPolicy, Task, TaskKind, task_hash
+from appliance.tasks.taskfile import load_task
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,7 @@ def plan(settings: Settings, request: BatchRequest) -> Plan:
         str(directory), manifest.identity, manifest.name, not ready, request.keep_text, str(out_dir),
         request.output_format, request.limit, request.workers, request.settle_seconds, request.shard, fallback,
     )  # fmt: skip
-    path = request.task_path / "task.toml" if request.task_path.is_dir() else request.task_path
-    return Plan(config, task, path.read_bytes())
+    return Plan(config, task, task_file(request.task_path).read_bytes())
 
 
 def _refuse_parts_of_texts(task: Task) -> None:

@@ -32,7 +32,7 @@ from appliance.jobs.ledger import open_readonly
 from appliance.jobs.locks import Purpose, clear_request, lock_holder, request_stop, take_lock
 from appliance.jobs.states import State
 from appliance.routing.policy import Caps
-from appliance.tasks.task import load_task
+from appliance.tasks.taskfile import load_task
 
 _LOOK_SECONDS = 0.05
 

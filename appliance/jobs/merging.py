@@ -27,7 +27,7 @@ from appliance.jobs.rows import Row
 from appliance.jobs.shards import Shard, parse_shard, shard_number
 from appliance.jobs.states import State
 from appliance.models.manifest import file_sha256
-from appliance.tasks.task import load_task
+from appliance.tasks.taskfile import load_task
 
 MERGE_VERSION = 1
 REPORT_NAME = "merge.json"

@@ -21,6 +21,7 @@ from appliance.jobs.rows import Row
 from appliance.jobs.runner import RunLimits, Supervisor, Work
 from appliance.jobs.stopping import Stop
 from appliance.models.manifest import verify_artifact
+from appliance.tasks.folder import task_file
 
 UNKNOWN_TYPE = "other"
 _SAMPLE = 2000
@@ -90,12 +91,11 @@ def dry_run(settings: Settings, request: BatchRequest, documents: int, stop: Sto
         planned.config, limit=min(documents, request.limit or documents), keep_text="none", settle_seconds=0.0
     )
     verify_artifact(Path(config.artifact_dir))
-    task_file = request.task_path / "task.toml" if request.task_path.is_dir() else request.task_path
     with _free_engine(settings):
         ledger = open_ledger(None, config, planned.task)
         try:
             ledger.add_documents(chosen_documents(config))
-            work = Work(config, planned.task, task_file.absolute(), ledger)
+            work = Work(config, planned.task, task_file(request.task_path).absolute(), ledger)
             limits = RunLimits(settings.threads, reader_limits=ReaderLimits(policy=settings.sandbox))
             Supervisor(work, limits, stop or Stop()).run(lambda _: None)
             return list(ledger.reader.rows())

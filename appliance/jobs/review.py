@@ -22,7 +22,8 @@ from appliance.jobs.job import task_path
 from appliance.jobs.ledger import LedgerReader, open_readonly
 from appliance.jobs.rows import Row
 from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.task import Field, FieldType, Task, answer_problems, load_task
+from appliance.tasks.task import Field, FieldType, Task, answer_problems
+from appliance.tasks.taskfile import load_task
 
 REVIEW_NAME = "review.db"
 REVIEW_VERSION = 1

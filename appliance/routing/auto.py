@@ -17,11 +17,12 @@ from appliance.ground.files import write_file
 from appliance.ground.settings import Settings
 from appliance.models.manifest import verify_artifact
 from appliance.models.selection import choose_model
-from appliance.quality.gate import LabelledRow, answer_all, check_names, read_labelled
+from appliance.quality.gate import answer_all
 from appliance.quality.metrics import Outcome, judge
 from appliance.routing.cascade import fields_below
 from appliance.routing.egress import EgressOptions, open_frontier
 from appliance.routing.thresholds import ALWAYS, LEAST, Curve, Point, Unit, choose, make_curve
+from appliance.tasks.labels import LabelledRow, check_field_names, read_labels
 from appliance.tasks.task import Task
 
 _ANSWERS_NAME = "answers.jsonl"
@@ -70,13 +71,13 @@ def choose_threshold(settings: Settings, request: AutoRequest, told: Callable[[i
         UsageError: The rows, the model or the frontier are not as they must be, or the policy does not allow it.
         NotAllGood: A cap was reached before the frontier had answered all rows.
     """
-    rows = read_labelled(request.labelled_path)
+    rows = read_labels(request.labelled_path)
     if len(rows) < LEAST_ROWS:
         raise UsageError(
             f"{len(rows)} labelled rows cannot tell one threshold from another",
             f"label at least {LEAST_ROWS} documents, or give `--threshold` a number",
         )
-    check_names(request.task, rows)
+    check_field_names(request.task, rows)
     local = _local_answers(settings, request, rows, told)
     asked = [
         # The local answer knows values of fields that the policy masks, as in a run.
@@ -161,9 +162,9 @@ def _units(
         sure = {field.name: mine.confidence.get(field.name, 0.0) for field in task.output_fields}
         # What is wrong in form, or has no answer, goes out at every threshold.
         sure |= dict.fromkeys(fields_below(task, mine.answer, sure, LEAST), ALWAYS)
-        here = judge(task, row.document, row.gold, mine.answer)
+        here = judge(task, row.document, row.answer, mine.answer)
         # Where the fallback does not answer, the local answer stays.
-        there = judge(task, row.document, row.gold, other.answer if other.answer is not None else mine.answer)
+        there = judge(task, row.document, row.answer, other.answer if other.answer is not None else mine.answer)
         for name, outcome in here.outcomes.items():
             right = there.outcomes[name] is Outcome.CORRECT
             yield Unit(number, sure[name], outcome is Outcome.CORRECT, right)

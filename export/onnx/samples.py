@@ -1,6 +1,5 @@
 """What an exported decoder is checked on: the task's validation rows as prompts with answers."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.tokenizer import FileTokenizer
+from appliance.tasks.folder import TASK_FILE, TaskFolder
+from appliance.tasks.labels import LabelledRow, read_dataset
 from appliance.tasks.prompt import render_example
-from appliance.tasks.task import TASK_FILE, Task, load_task
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 
 MOST_SAMPLES = 64
 """Validation rows that are checked: some hundred written tokens, in seconds."""
@@ -35,21 +37,19 @@ def read_samples(task_folder: Path, merged_dir: Path, context_length: int) -> tu
         merged_dir: Its task file counts where it has one: the student was taught that one.
     """
     tokenizer = FileTokenizer(merged_dir / "tokenizer.json")
-    path = task_folder / "dataset" / "validation.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines()[:MOST_SAMPLES] if path.is_file() else []
+    path = TaskFolder(task_folder).split_path("validation")
     samples = []
-    if lines:
+    if path.is_file():
         task = load_task(merged_dir if (merged_dir / TASK_FILE).is_file() else task_folder)
-        samples = [sample_of(task, json.loads(line), tokenizer) for line in lines if line.strip()]
+        samples = [sample_of(task, row, tokenizer) for row in read_dataset(path)[:MOST_SAMPLES]]
     fitting = [sample for sample in samples if len(sample.input_ids) <= context_length]
     return (fitting, True) if fitting else (random_samples(tokenizer.vocab_size), False)
 
 
-def sample_of(task: Task, row: dict[str, object], tokenizer: FileTokenizer) -> Sample:
+def sample_of(task: Task, row: LabelledRow, tokenizer: FileTokenizer) -> Sample:
     """One row of a dataset as the student sees it."""
-    answer = row["answer"]
-    values = [answer.get(asked.name) for asked in task.output_fields] if isinstance(answer, dict) else []
-    example = render_example(task.question(), str(row["text"]), values, tokenizer.form, tokenizer.encode)
+    values = [row.answer.get(field.name) for field in task.output_fields]
+    example = render_example(task.question(), row.text, values, tokenizer.form, tokenizer.encode)
     return Sample(example.input_ids, example.is_value)
 
 

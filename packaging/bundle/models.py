@@ -12,7 +12,8 @@ from wheelhouse import BundleError, file_sha256
 
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import Manifest, verify_artifact
-from appliance.tasks.task import load_task, task_hash
+from appliance.tasks.task import task_hash
+from appliance.tasks.taskfile import load_task
 
 GOLDEN_DOCUMENTS = 10
 """Golden documents of a model; more of them only make the installation longer."""

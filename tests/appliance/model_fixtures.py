@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from appliance.models.manifest import READY, Manifest, Verdict, model_identity, write_artifact
-from appliance.tasks.task import Task, load_task, task_hash
+from appliance.tasks.task import Task, task_hash
+from appliance.tasks.taskfile import load_task
 
 TASK = """version = 1
 name = "{task}"

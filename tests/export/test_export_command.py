@@ -34,7 +34,7 @@ def merged_run(run_dir: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def encoder_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A merged encoder run."""
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
     from training.encoder import EncoderOptions, merge_encoder, train_encoder
     from training.merge import pack
     from training.options import AdapterOptions

@@ -13,7 +13,8 @@ from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.models.calibration import read_calibration, softmax
-from appliance.tasks.task import Task, load_task
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits
 from training.encoder import EncoderOptions, merge_encoder, train_encoder
 from training.options import AdapterOptions

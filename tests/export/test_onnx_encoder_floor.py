@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from encoder_fixtures import LABELS, write_base, write_task_folder
 
-from appliance.tasks.task import load_task
+from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import ExportedEncoder, quantize_until_it_agrees, torch_logits, write_graph
 from export.parity import ExportDisagrees
 from training.encoder import EncoderOptions, merge_encoder, train_encoder

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from decoder_fixtures import FIELDS, TASK, cli, order
 
-from appliance.tasks.task import load_task
+from appliance.tasks.folder import ANSWERS_FILE
+from appliance.tasks.labels import read_dataset
+from appliance.tasks.taskfile import load_task
 from tests.appliance.documents.hostile_documents import docx, word_body, zip_bomb
-from training.collect import ANSWERS, Documents, collect_recorded
-from training.rows import read_rows
+from training.collect import Documents, collect_recorded
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def recorded(path: Path, records: list[object]) -> Path:
 
 
 def answers(folder: Path) -> list[tuple[str, str, dict[str, object]]]:
-    return [(row.document, row.text, dict(row.answer)) for row in read_rows(folder / ANSWERS)]
+    return [(row.document, row.text, dict(row.answer)) for row in read_dataset(folder / ANSWERS_FILE)]
 
 
 def test_records_with_texts_are_imported_once(folder: Path, tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_records_with_texts_are_imported_once(folder: Path, tmp_path: Path) -> N
     assert (first.returncode, json.loads(first.stdout)) == (0, {"imported": 3, "known": 0, "bad": []})
     assert (again.returncode, json.loads(again.stdout)) == (0, {"imported": 0, "known": 3, "bad": []})
     assert answers(folder) == [(str(n), text, answer) for n, (text, answer) in enumerate(orders)]
-    assert {row.teacher for row in read_rows(folder / ANSWERS)} == {"gpt-4"}
+    assert {row.teacher for row in read_dataset(folder / ANSWERS_FILE)} == {"gpt-4"}
 
 
 def test_documents_are_read_from_their_folder(folder: Path, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ COLLECT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
-from appliance.tasks.task import load_task
+from appliance.tasks.taskfile import load_task
 from training.collect import Documents, collect_recorded
 folder = Path({folder!r})
 done = collect_recorded(load_task(folder), folder, Path({recorded!r}), Documents(Path({documents!r})))
@@ -134,7 +135,7 @@ def test_labels_and_shares_of_a_classification_are_kept(tmp_path: Path) -> None:
     )
     records = [{"text": "one", "label": "a"}, {"text": "two", "labels": {"a": 0.25, "b": 0.75}}]
     collect_recorded(load_task(folder), folder, recorded(tmp_path / "answers.jsonl", records))
-    found = [(row.answer, row.labels) for row in read_rows(folder / ANSWERS)]
+    found = [(row.answer, row.labels) for row in read_dataset(folder / ANSWERS_FILE)]
     assert found == [({"label": "a"}, None), ({"label": "b"}, {"a": 0.25, "b": 0.75})]
 
 
@@ -189,14 +190,14 @@ def test_half_a_surrogate_pair_spoils_its_record_and_no_other(folder: Path, tmp_
     path.write_text(json.dumps({"text": "Total: 1.00 \ud800", "answer": {}}) + "\n" + json.dumps(good) + "\n")
     done = collect_recorded(load_task(folder), folder, path)
     assert done.bad == ["answers.jsonl:1: it holds half of a surrogate pair, which is no character"]
-    assert [row.text for row in read_rows(folder / ANSWERS)] == ["Total: 5.00"]
+    assert [row.text for row in read_dataset(folder / ANSWERS_FILE)] == ["Total: 5.00"]
 
 
 def test_a_name_that_is_no_utf8_on_disk_comes_back_from_the_file(folder: Path, tmp_path: Path) -> None:
     record = {"document": "b\udce4r.txt", "text": "Total: 5.00", "answer": {"total": "5.00"}}
     path = recorded(tmp_path / "answers.jsonl", [record])
     assert collect_recorded(load_task(folder), folder, path).imported == 1
-    assert [row.document for row in read_rows(folder / ANSWERS)] == ["b\udce4r.txt"]
+    assert [row.document for row in read_dataset(folder / ANSWERS_FILE)] == ["b\udce4r.txt"]
     assert collect_recorded(load_task(folder), folder, path).known == 1
 
 

@@ -9,12 +9,13 @@ import pytest
 from decoder_fixtures import TASK, cli, order_row, write_rows
 
 from appliance.ground.errors import UsageError
-from appliance.tasks.task import Task, load_task
-from training.collect import ANSWERS
+from appliance.tasks.folder import ANSWERS_FILE
+from appliance.tasks.labels import LabelledRow, read_dataset, read_json_lines
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 from training.curate.near import jaccard, near_duplicates, word_pairs
 from training.curate.pipeline import FILTERS, curate, filter_rows
 from training.curate.split import families, split_rows
-from training.rows import Row, read_json_lines, read_rows
 
 
 @pytest.fixture
@@ -28,11 +29,11 @@ def task(folder: Path) -> Task:
     return load_task(folder)
 
 
-def with_answer(row: Row, **changed: str | list[str] | None) -> Row:
+def with_answer(row: LabelledRow, **changed: str | list[str] | None) -> LabelledRow:
     return replace(row, answer={**row.answer, **changed})
 
 
-def reasons_for(task: Task, wrong: Row, others: Sequence[Row]) -> list[str]:
+def reasons_for(task: Task, wrong: LabelledRow, others: Sequence[LabelledRow]) -> list[str]:
     """Why the one wrong row among good ones is rejected; fails where a good one is."""
     kept, rejected, _ = filter_rows(task, [*others, wrong])
     assert [row.document for row, _ in rejected] in ([], [wrong.document])
@@ -116,7 +117,7 @@ def test_further_rows_move_no_row_to_another_split() -> None:
 
 def test_the_command_keeps_every_row_with_its_reasons(folder: Path) -> None:
     rows = [*GOOD, *(replace(row, document=f"wrong-{number}.txt") for number, row in enumerate(WRONG.values()))]
-    write_rows(folder / ANSWERS, rows)
+    write_rows(folder / ANSWERS_FILE, rows)
     found = cli("curate", folder, "--json")
     assert found.returncode == 0
     report = json.loads(found.stdout)
@@ -130,7 +131,7 @@ def test_the_command_keeps_every_row_with_its_reasons(folder: Path) -> None:
     kept = [
         row.document
         for name in ("train", "validation", "test")
-        for row in read_rows(folder / "dataset" / f"{name}.jsonl")
+        for row in read_dataset(folder / "dataset" / f"{name}.jsonl")
     ]
     assert sorted(kept) == sorted(row.document for row in GOOD)
     shown = cli("curate", folder)
@@ -138,19 +139,19 @@ def test_the_command_keeps_every_row_with_its_reasons(folder: Path) -> None:
 
 
 def test_the_same_answers_give_the_same_dataset(folder: Path, task: Task) -> None:
-    write_rows(folder / ANSWERS, GOOD)
+    write_rows(folder / ANSWERS_FILE, GOOD)
     first = curate(task, folder)
-    write_rows(folder / ANSWERS, GOOD[::-1])
+    write_rows(folder / ANSWERS_FILE, GOOD[::-1])
     assert curate(task, folder).data_hash == first.data_hash
 
 
 def test_what_cannot_be_curated_is_said(folder: Path, task: Task) -> None:
     with pytest.raises(UsageError, match="no teacher/answers"):
         curate(task, folder)
-    write_rows(folder / ANSWERS, GOOD[:3])
+    write_rows(folder / ANSWERS_FILE, GOOD[:3])
     with pytest.raises(UsageError, match="leave nothing to train on"):
         curate(task, folder, 0.5, 0.5)
-    (folder / ANSWERS).write_text('{"document": "a.txt"}\n')
+    (folder / ANSWERS_FILE).write_text('{"document": "a.txt"}\n')
     with pytest.raises(UsageError, match=r"answers.jsonl:1: the row has no sha256"):
         curate(task, folder)
 
@@ -197,7 +198,7 @@ def test_no_statistic_overrules_a_person(task: Task) -> None:
 
 def test_nothing_left_to_train_on_is_said(folder: Path) -> None:
     (folder / "teacher").mkdir()
-    write_rows(folder / ANSWERS, [with_answer(ODD, totl="1.00")])
+    write_rows(folder / ANSWERS_FILE, [with_answer(ODD, totl="1.00")])
     done = cli("curate", folder)
     assert done.returncode == 3
     assert "none of 1 rows is left to train on" in done.stderr
@@ -208,6 +209,6 @@ def test_nothing_left_to_train_on_is_said(folder: Path) -> None:
 
 def test_a_row_that_somebody_edited_into_nonsense_is_named(folder: Path) -> None:
     (folder / "teacher").mkdir()
-    (folder / ANSWERS).write_text('{"document": "a", "sha256": "0", "text": 5, "answer": {}}\n')
-    with pytest.raises(UsageError, match=r"answers\.jsonl:1: text is of the wrong kind"):
-        read_rows(folder / ANSWERS)
+    (folder / ANSWERS_FILE).write_text('{"document": "a", "sha256": "0", "text": 5, "answer": {}}\n')
+    with pytest.raises(UsageError, match=r"answers\.jsonl:1: text is not a text"):
+        read_dataset(folder / ANSWERS_FILE)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
-from appliance.tasks.task import load_task
+from appliance.tasks.taskfile import load_task
 from training.checkpoint import Checkpoint, restore, save
 from training.dataset import TokenExample, batch_plan, build_examples, collate, fitting, targets_of
 from training.distill import rate_at, value_logits

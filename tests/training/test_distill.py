@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import Interrupted, ResourceError, UsageError
 from appliance.models.manifest import read_manifest, verify_artifact
-from appliance.tasks.task import load_task
+from appliance.tasks.taskfile import load_task
 from training import distill
 from training.base_model import BaseMismatch, base_hash, find_base, load_base
 from training.checkpoint import BrokenCheckpoint

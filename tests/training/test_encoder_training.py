@@ -11,7 +11,7 @@ from encoder_fixtures import LABELS, make_row, sentence, write_base, write_rows,
 from safetensors.torch import load_file, save_file
 
 from appliance.ground.errors import UsageError
-from appliance.tasks.task import load_task
+from appliance.tasks.taskfile import load_task
 from training.base_model import BaseMismatch
 from training.collect import collect_recorded
 from training.commands.train import train

@@ -4,7 +4,7 @@ import pytest
 from decoder_fixtures import TASK, order, write_base
 
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.tasks.taskfile import read_task_file
+from appliance.tasks.taskfile import load_task
 from training.base_model import load_base
 from training.evaluation import generate, generate_each
 
@@ -18,7 +18,7 @@ def base(tmp_path):
 @pytest.fixture
 def task(tmp_path):
     (tmp_path / "task.toml").write_text(TASK.format(base=tmp_path / "base"))
-    return read_task_file(tmp_path / "task.toml")
+    return load_task(tmp_path / "task.toml")
 
 
 def test_an_answer_does_not_depend_on_the_other_documents_and_tasks_of_a_batch(base, task):

@@ -8,12 +8,13 @@ import pytest
 from decoder_fixtures import order_row, write_base, write_rows, write_task_folder
 
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.tasks.task import Field, FieldType, Task, load_task
+from appliance.tasks.labels import LabelledRow, text_hash
+from appliance.tasks.task import Field, FieldType, Task
+from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import find
 from training.distill import epoch_examples, read_training_data
 from training.field_dropout import MOST_TAKEN, without_some, without_value
 from training.options import AdapterOptions, DistillOptions
-from training.rows import Row, text_hash
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,10 @@ def task(folder: Path) -> Task:
     return load_task(folder)
 
 
-def row_of(text: str, **answer: str | list[str] | None) -> Row:
-    return Row("a.txt", text_hash(text), text, {"order_number": None, "customer": None, "total": None, **answer})
+def row_of(text: str, **answer: str | list[str] | None) -> LabelledRow:
+    return LabelledRow(
+        "a.txt", text, {"order_number": None, "customer": None, "total": None, **answer}, text_hash(text)
+    )
 
 
 def test_the_line_of_a_value_goes_and_everything_else_stays(task: Task) -> None:

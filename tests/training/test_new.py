@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ResourceError, UsageError
-from appliance.tasks.task import TaskKind, load_task
+from appliance.tasks.task import TaskKind
+from appliance.tasks.taskfile import load_task
 from tests.appliance.model_fixtures import file_size_limit
 from training.commands.new import KINDS, write_task_folder
 

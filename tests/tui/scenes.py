@@ -9,7 +9,8 @@ from appliance.jobs.job import JobConfig, open_job_dir
 from appliance.jobs.ledger_writer import Ledger
 from appliance.models.manifest import JSON, Manifest, Verdict, write_artifact
 from appliance.models.store import Store
-from appliance.tasks.task import load_task, task_hash
+from appliance.tasks.task import task_hash
+from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import TASK, Bench
 
 HOLD = "HOLD THE ENGINE\nnumber: 1\n"

@@ -11,7 +11,8 @@ from appliance.documents.sandbox import ReaderLimits
 from appliance.ground.errors import NotAllGood
 from appliance.ground.settings import load_settings
 from appliance.ground.text import printable
-from training.collect import ANSWERS, Documents, collect_recorded
+from appliance.tasks.folder import ANSWERS_FILE
+from training.collect import Documents, collect_recorded
 
 SHOWN_PROBLEMS = 10
 
@@ -38,7 +39,7 @@ def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teach
     Records that cannot be used are named, and the exit code is 3 then; the others are imported. Documents are read by
     the same confined readers as in `stillroom run`.
     """
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
 
     documents = Documents()
     if documents_dir is not None:
@@ -48,7 +49,7 @@ def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teach
         click.echo(json.dumps(asdict(done), ensure_ascii=False))
     else:
         counts = f"{done.imported} answers imported, {done.known} known already, {len(done.bad)} not usable"
-        click.echo(f"{counts}: {task_folder / ANSWERS}")
+        click.echo(f"{counts}: {task_folder / ANSWERS_FILE}")
     for problem in done.bad[:SHOWN_PROBLEMS]:
         click.echo(printable(problem), err=True)
     if done.bad:

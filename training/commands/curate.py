@@ -9,6 +9,7 @@ import click
 
 from appliance.ground.errors import NotAllGood
 from appliance.ground.text import printable
+from appliance.tasks.folder import TaskFolder
 
 if TYPE_CHECKING:
     from training.curate.pipeline import CurationReport
@@ -26,7 +27,7 @@ def command(task_folder: Path, validation: float, test_share: float, as_json: bo
 
     Rejected rows are kept there with their reasons; the exit code is 3 where none is left to train on.
     """
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
     from training.curate.pipeline import curate
 
     report = curate(load_task(task_folder), task_folder, validation, test_share)
@@ -35,7 +36,7 @@ def command(task_folder: Path, validation: float, test_share: float, as_json: bo
     else:
         _tell(report, task_folder)
     if not report.train:
-        rejected = f"the reasons are in {task_folder / 'dataset' / 'rejected.jsonl'}"
+        rejected = f"the reasons are in {TaskFolder(task_folder).rejected_path}"
         raise NotAllGood(
             f"none of {report.rows} rows is left to train on", rejected if report.rejected else "collect answers first"
         )
@@ -49,4 +50,4 @@ def _tell(report: "CurationReport", task_folder: Path) -> None:
         for reason, rows in list(found.reasons.items())[:SHOWN_REASONS]:
             click.echo(printable(f"    {rows} x {reason}"))
     if report.rejected:
-        click.echo(f"rejected rows and reasons: {task_folder / 'dataset' / 'rejected.jsonl'}")
+        click.echo(f"rejected rows and reasons: {TaskFolder(task_folder).rejected_path}")

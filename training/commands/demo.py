@@ -10,6 +10,7 @@ import click
 
 from appliance.ground.errors import NotAllGood
 from appliance.ground.text import human_duration, percent_interval, printable
+from appliance.tasks.folder import TaskFolder
 
 if TYPE_CHECKING:
     from appliance.quality.statistics import Interval
@@ -62,7 +63,7 @@ def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
 
 def _go(course: "Course", as_json: bool) -> dict[str, object]:
     """All steps; the figures of the JSON object. The table goes to stdout where that object does not."""
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
     from training.demo.course import TARGETS, call, collect_and_curate, read_scored, run_folder, write_material
     from training.demo.scoring import planted_recall, read_answers, score
 
@@ -72,7 +73,7 @@ def _go(course: "Course", as_json: bool) -> dict[str, object]:
     task = load_task(course.task_dir)
     with course.timed("collect and curate the answers (15 % of them carry planted mistakes)"):
         report = collect_and_curate(course)
-        recall = planted_recall(course.folder / "planted.jsonl", course.task_dir / "dataset" / "rejected.jsonl")
+        recall = planted_recall(course.folder / "planted.jsonl", TaskFolder(course.task_dir).rejected_path)
         _tell_recall(course, report, recall)
     with course.timed("train the adapter"):
         run_dir = Path(json.loads(call("train", str(course.task_dir), "--json", *size.train_options))["run"])
@@ -117,7 +118,7 @@ def _compare(
 ) -> "tuple[Score, dict[str, Interval]]":
     """The base's score, and the share of equal fields of each format with the adapter."""
     from appliance.ground.settings import load_settings
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
     from training.base_model import find_base
     from training.demo import agreement
     from training.demo.scoring import equal_fields, score

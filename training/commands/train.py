@@ -70,7 +70,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Distil the student of TASK_FOLDER from its dataset/ into a new folder under runs/."""
-    from appliance.tasks.task import load_task
+    from appliance.tasks.taskfile import load_task
     from training.run_folder import held, last_unfinished, new_run, read_chosen, write_record
 
     load_task(task_folder)

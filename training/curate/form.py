@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from appliance.tasks.labels import LabelledRow
     from appliance.tasks.task import Task
-    from training.rows import Row
 
 Findings = dict[int, list[str]]
-"""Row number -> reasons; rows without a reason are not in it."""
+"""LabelledRow number -> reasons; rows without a reason are not in it."""
 
 
-def wrong_form(task: "Task", rows: Sequence["Row"]) -> Findings:
+def wrong_form(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     """Rows whose answer is not one of this task's, or that have no text."""
     from appliance.tasks.task import answer_problems
 
@@ -26,7 +26,7 @@ def wrong_form(task: "Task", rows: Sequence["Row"]) -> Findings:
     return found
 
 
-def _wrong_labels(task: "Task", row: "Row") -> list[str]:
+def _wrong_labels(task: "Task", row: "LabelledRow") -> list[str]:
     """What is wrong with a row's label shares; the label for none of these is one of the task's."""
     if row.labels is None:
         return []
@@ -36,7 +36,7 @@ def _wrong_labels(task: "Task", row: "Row") -> list[str]:
     return [f"form: {label!r} is not a label of the task" for label in row.labels if label not in asked.values]
 
 
-def duplicates(task: "Task", rows: Sequence["Row"]) -> Findings:
+def duplicates(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     """Rows with the same text: all of them where the answers disagree, all but the first where they agree.
 
     Which of two contradicting answers is right cannot be known here, and both together teach a coin toss. A person's

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.ground.errors import UsageError
-from training.collect import ANSWERS
+from appliance.ground.files import write_lines
+from appliance.tasks.folder import ANSWERS_FILE, SPLITS, TaskFolder
+from appliance.tasks.labels import LabelledRow, data_hash, read_dataset
 from training.curate.form import Findings, duplicates, wrong_form
 from training.curate.places import misplaced
-from training.curate.split import SPLITS, split_rows
+from training.curate.split import split_rows
 from training.curate.truth import not_in_text
-from training.rows import Row, data_hash, read_rows, row_line, write_lines
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
-FILTERS: tuple[tuple[str, Callable[["Task", Sequence[Row]], Findings]], ...] = (
+FILTERS: tuple[tuple[str, Callable[["Task", Sequence[LabelledRow]], Findings]], ...] = (
     ("form", wrong_form),
     ("evidence", not_in_text),
     ("duplicate", duplicates),
@@ -53,8 +54,8 @@ class CurationReport:
 
 
 def filter_rows(
-    task: "Task", rows: Sequence[Row]
-) -> tuple[list[Row], list[tuple[Row, list[str]]], tuple[FilterReport, ...]]:
+    task: "Task", rows: Sequence[LabelledRow]
+) -> tuple[list[LabelledRow], list[tuple[LabelledRow, list[str]]], tuple[FilterReport, ...]]:
     """Rows that pass, rows that do not with reasons, and a report per filter."""
     kept, rejected, reports = list(rows), [], []
     for name, check in FILTERS:
@@ -74,17 +75,16 @@ def curate(task: "Task", task_folder: Path, validation: float = 0.15, test: floa
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise UsageError(f"validation {validation} and test {test} leave nothing to train on", "try 0.15 and 0.15")
-    answers_path = task_folder / ANSWERS
-    if not answers_path.is_file():
-        raise UsageError(f"{task_folder.name} has no {ANSWERS}", "import answers with `stillroom collect` first")
-    rows = read_rows(answers_path)
+    folder = TaskFolder(task_folder)
+    if not folder.answers_path.is_file():
+        raise UsageError(f"{task_folder.name} has no {ANSWERS_FILE}", "import answers with `stillroom collect` first")
+    rows = read_dataset(folder.answers_path)
     kept, rejected, filters = filter_rows(task, rows)
     splits = split_rows(kept, validation, test)
-    dataset = task_folder / "dataset"
     for name in SPLITS:
-        write_lines(dataset / f"{name}.jsonl", map(row_line, splits[name]))
-    write_lines(dataset / "rejected.jsonl", (row_line(row, reasons=reasons) for row, reasons in rejected))
+        write_lines(folder.split_path(name), map(LabelledRow.line, splits[name]))
+    write_lines(folder.rejected_path, (row.line(reasons=reasons) for row, reasons in rejected))
     sizes = {name: len(splits[name]) for name in SPLITS}
     report = CurationReport(len(rows), len(rejected), **sizes, data_hash=data_hash(splits["train"]), filters=filters)
-    write_lines(dataset / "report.json", [json.dumps({"version": 1, **asdict(report)}, indent=2, ensure_ascii=False)])
+    write_lines(folder.report_path, [json.dumps({"version": 1, **asdict(report)}, indent=2, ensure_ascii=False)])
     return report

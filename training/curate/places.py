@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from training.curate.form import Findings
 
 if TYPE_CHECKING:
+    from appliance.tasks.labels import LabelledRow
     from appliance.tasks.task import Task
-    from training.rows import Row
 
 Label = tuple[str, ...]
 """Up to four words in lower case; a word with a digit is `0`."""
@@ -99,7 +99,7 @@ def _printed_labels(text: str) -> frozenset[Label]:
     return frozenset(labels)
 
 
-def places_of(task: "Task", row: "Row") -> Places:
+def places_of(task: "Task", row: "LabelledRow") -> Places:
     """Where the row's literal values stand."""
     before: dict[str, list[list[Label]]] = {}
     for asked in task.output_fields:
@@ -117,7 +117,7 @@ def _count(statistics: Statistics, places: Places, sign: int) -> None:
         statistics.printed[label] += sign
 
 
-def misplaced(task: "Task", rows: Sequence["Row"]) -> Findings:
+def misplaced(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     """A teacher's rows with a value in another field's place, or with a null where the field's label is printed."""
     names = [asked.name for asked in task.output_fields if asked.evidence == "literal"]
     if len(names) < 2:
@@ -139,7 +139,7 @@ def misplaced(task: "Task", rows: Sequence["Row"]) -> Findings:
     return found
 
 
-def _judge(statistics: Statistics, row: "Row", places: Places, name: str) -> str | None:
+def _judge(statistics: Statistics, row: "LabelledRow", places: Places, name: str) -> str | None:
     """What is wrong with the field, if anything."""
     if not row.answer.get(name):
         label = _own_label(statistics, places, name)

@@ -2,23 +2,21 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from appliance.tasks.folder import SPLITS, Split
 from training.curate.near import near_duplicates
 
 if TYPE_CHECKING:
-    from training.rows import Row
-
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+    from appliance.tasks.labels import LabelledRow
 
 
-def sibling_key(row: "Row") -> str:
+def sibling_key(row: "LabelledRow") -> str:
     """What must not be divided: the row's group, or its text with case and blanks evened out."""
     return f"group {row.group}" if row.group is not None else f"text {' '.join(row.text.lower().split())}"
 
 
-def families(rows: Sequence["Row"]) -> list[str]:
+def families(rows: Sequence["LabelledRow"]) -> list[str]:
     """Each row's family, named by the key of its first member; near duplicates join families."""
     keys = [sibling_key(row) for row in rows]
     parent = {key: key for key in keys}
@@ -39,7 +37,7 @@ def place(key: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
 
 
-def split_rows(rows: Sequence["Row"], validation: float, test: float) -> dict[Split, list["Row"]]:
+def split_rows(rows: Sequence["LabelledRow"], validation: float, test: float) -> dict[Split, list["LabelledRow"]]:
     """Rows of each split, in their order.
 
     A split that should have rows but got none, as happens with few families, gets the family nearest to it.
@@ -52,7 +50,7 @@ def split_rows(rows: Sequence["Row"], validation: float, test: float) -> dict[Sp
         spare = sorted((name for name in places if chosen[name] == "train"), key=lambda name: places[name])
         if share > 0 and split not in chosen.values() and len(spare) > 1:
             chosen[spare[0]] = split
-    found: dict[Split, list[Row]] = {split: [] for split in SPLITS}
+    found: dict[Split, list[LabelledRow]] = {split: [] for split in SPLITS}
     for row, name in zip(rows, names, strict=True):
         found[chosen[name]].append(row)
     return found

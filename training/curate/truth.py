@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from training.curate.form import Findings
 
 if TYPE_CHECKING:
+    from appliance.tasks.labels import LabelledRow
     from appliance.tasks.task import Task
-    from training.rows import Row
 
 
-def not_in_text(task: "Task", rows: Sequence["Row"]) -> Findings:
+def not_in_text(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     """Rows with a value of a literal field that the text does not hold."""
     from appliance.tasks.values import evidence
 

@@ -17,7 +17,8 @@ from appliance.jobs.job import task_path
 from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.review import correct_field, in_force, parse_value, read_corrections, typed_value
 from appliance.tasks.linecode import Value
-from appliance.tasks.task import Field, FieldType, load_task
+from appliance.tasks.task import Field, FieldType
+from appliance.tasks.taskfile import load_task
 from tui.data.document_pages import FindDocument
 from tui.data.problems import READING_ERRORS, Problem, problem_of
 from tui.data.snapshot import Snapshot

@@ -6,7 +6,7 @@ from appliance.ground.text import human_size
 from appliance.jobs.batch import BatchRequest
 from appliance.jobs.job import DEFAULT_WORKERS
 from appliance.models.store import InstalledModel
-from appliance.tasks.task import load_task
+from appliance.tasks.taskfile import load_task
 from tui.data.problems import READING_ERRORS, problem_of
 from tui.data.snapshot import Snapshot
 from tui.frames.form import Entry, FormScreen

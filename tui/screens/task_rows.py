@@ -6,7 +6,7 @@ from pathlib import Path
 from appliance.ground.text import human_count, human_size
 from appliance.jobs.preview import UNKNOWN_TYPE, FolderCount, count_documents
 from appliance.models.store import InstalledModel
-from appliance.tasks.task import TASK_FILE
+from appliance.tasks.folder import TASK_FILE
 from tui.data.problems import READING_ERRORS, Problem, problem_of
 from tui.frames.form import Entry, FormScreen
 from tui.rendering.facts import fact

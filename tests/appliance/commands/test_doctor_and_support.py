@@ -16,7 +16,8 @@ import pytest
 from appliance.ground.settings import load_settings
 from appliance.models.manifest import read_manifest, write_artifact
 from appliance.models.store import Store
-from appliance.tasks.task import load_task, task_hash
+from appliance.tasks.task import task_hash
+from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import TASK, Bench
 from tests.appliance.model_fixtures import flip_byte, make_artifact
 

@@ -22,7 +22,8 @@ from appliance.engines.open import open_engine
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
-from appliance.tasks.task import Task, load_task
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 
 KNOWN = range(32, 40)
 """Orders that the student knows by heart."""

@@ -15,7 +15,8 @@ from appliance.engines.windows import LEAST_CHARACTERS, MOST_WINDOWS, Window, Wi
 from appliance.ground.errors import UsageError
 from appliance.jobs.batch import BatchRequest, plan
 from appliance.models.manifest import Manifest, write_artifact
-from appliance.tasks.task import InputLimits, LongDocumentPolicy, Task, load_task, task_hash
+from appliance.tasks.task import InputLimits, LongDocumentPolicy, Task, task_hash
+from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import find
 from tests.appliance.batch_fixtures import TASK, Bench
 

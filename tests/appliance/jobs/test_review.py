@@ -20,7 +20,8 @@ from appliance.jobs.review import (
     read_corrections,
     typed_value,
 )
-from appliance.tasks.task import FieldType, load_task
+from appliance.tasks.task import FieldType
+from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import TASK, Bench
 from training.collect import collect_recorded
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from appliance.engines.engine import Result
-from appliance.ground.errors import UsageError
 from appliance.models.manifest import file_sha256, read_manifest, verify_artifact
-from appliance.quality.gate import LabelledRow, judge_results, read_labelled
+from appliance.quality.gate import judge_results
 from appliance.quality.metrics import Outcome, judge
+from appliance.tasks.labels import LabelledRow
 from appliance.tasks.linecode import Answer
-from appliance.tasks.task import Task, load_task
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import Bench
 
 
@@ -95,31 +96,6 @@ def test_rows_default_to_the_tasks_held_out_ones_and_a_broken_artifact_is_refuse
     assert refused.returncode == 1
     assert "noop.json has" in refused.stderr
     assert (bench.artifact_dir / "manifest.json").read_text() == before
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "has no rows"),
-        ("{}\n", "rows.jsonl:1: a row needs text and answer"),
-        ('{"text": "x", "answer": {}}\n{"text"\n', "rows.jsonl:2: not JSON"),
-        ('{"text": "x", "answer": {}, "teacher_answer": 3}\n', "rows.jsonl:1: teacher_answer is not an object"),
-        ('{"text": "x", "answer": {"total": {"sum": 5}}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
-        ('{"text": "x", "answer": {"total": true}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
-        ('{"text": "half \\ud800", "answer": {}}\n', "rows.jsonl:1: it holds half of a surrogate pair"),
-    ],
-    ids=["empty", "no row", "broken", "teacher", "nested", "truth value", "surrogate"],
-)
-def test_rows_that_are_none_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "rows.jsonl").write_text(text)
-    with pytest.raises(UsageError, match=message):
-        read_labelled(tmp_path / "rows.jsonl")
-
-
-def test_rows_with_a_mark_before_them_and_numbers_are_read(tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "x", "answer": {"total": 5.5, "number": null}}\n')
-    (row,) = read_labelled(tmp_path / "rows.jsonl")
-    assert row.gold == {"total": "5.5", "number": None}
 
 
 @pytest.mark.parametrize("content", [None, b'{"text": "\xe4", "answer": {}}\n'], ids=["missing", "not UTF-8"])
@@ -206,7 +182,9 @@ def test_coverage_counts_the_most_confident(tmp_path: Path) -> None:
 
 def test_with_the_teachers_answers_and_a_margin_the_student_is_compared_with_it(tmp_path: Path) -> None:
     task = classification(tmp_path, "[readiness]\nmargin = 0.03\n")
-    rows = [LabelledRow(str(n), "x", {"label": "a"}, {"label": "a" if n % 10 else "b"}) for n in range(200)]
+    rows = [
+        LabelledRow(str(n), "x", {"label": "a"}, teacher_answer={"label": "a" if n % 10 else "b"}) for n in range(200)
+    ]
     given: list[str | None] = ["a" if n % 10 != 1 else "b" for n in range(200)]
     found = judge_results(task, rows, results(given, [1.0] * 200))
     assert found.readiness.basis == "teacher"

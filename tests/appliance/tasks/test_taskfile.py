@@ -22,10 +22,9 @@ from appliance.tasks.task import (
     Task,
     TaskKind,
     answer_problems,
-    load_task,
     task_hash,
 )
-from appliance.tasks.taskfile import task_from_table
+from appliance.tasks.taskfile import load_task, task_from_table
 from tests.appliance.batch_fixtures import Bench
 
 ROOT_DIR = Path(__file__).parents[3]

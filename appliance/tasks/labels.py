@@ -1,0 +1,297 @@
+"""Labelled rows: a document's text with what a teacher or a person says about it. One type, one reader, one writer.
+
+`teacher/answers.jsonl`, the files of `dataset/`, and the files that a person hands to the gate, to the choice of a
+threshold and to a comparison are all JSON Lines of such rows.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from appliance.ground.errors import UsageError
+from appliance.ground.spelling import nearest
+from appliance.tasks.linecode import Answer
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_HINT = "write one JSON object on each line"
+_ROW_HINT = 'write {"text": "...", "answer": {...}} on each line'
+_ANSWER_HINT = 'write {"document": "a.txt", "answer": {...}} on each line'
+_DATASET_HINT = "run `stillroom collect` and `stillroom curate` again"
+
+
+@dataclass(frozen=True)
+class LabelledRow:
+    """One document with its right answer."""
+
+    document: str
+    """Path of the document below its folder, or the caller's own name for a text."""
+    text: str
+    answer: Answer
+    sha256: str = ""
+    """Of the document's bytes; of the UTF-8 text where there is no file; empty in rows that a person wrote."""
+    labels: dict[str, float] | None = None
+    """For a classification: the share of each label, if the teacher gave more than one."""
+    teacher: str = ""
+    """Name of the teacher."""
+    group: str | None = None
+    """Rows of one group (one customer, one template) never fall into different splits."""
+    source: str = "teacher"
+    """Whose answer it is: `person`, or `teacher` where nobody has looked at the teacher's answer."""
+    teacher_answer: Answer | None = None
+    """What the teacher said, where a person's answer is the right one."""
+
+    def line(self, **more: object) -> str:
+        """The row as one line of JSON as it is stored in a task folder, keys in fixed order."""
+        stored = {
+            "document": self.document, "sha256": self.sha256, "text": self.text, "answer": self.answer,
+            "labels": self.labels, "teacher": self.teacher, "group": self.group, "source": self.source,
+        }  # fmt: skip
+        return json.dumps({**stored, **more}, ensure_ascii=False)
+
+
+class WrittenNumber(float):
+    """A number of a JSON file that remembers its digits: `5.00` is not `5.0` where a document prints it."""
+
+    digits: str
+
+    def __new__(cls, digits: str) -> "WrittenNumber":
+        """The number that these digits write."""
+        number = super().__new__(cls, digits)
+        number.digits = digits
+        return number
+
+
+def number_text(number: float) -> str:
+    """A number of a JSON file as it is written there, but without an exponent, which no document prints."""
+    if isinstance(number, WrittenNumber) and "e" not in number.digits.lower():
+        return number.digits
+    return json.dumps(number)
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_json_lines(
+    path: Path, hint: str = "name a file of JSON Lines in UTF-8"
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Line numbers and objects of a JSON Lines file; empty lines are skipped.
+
+    Lines end at a newline and nowhere else: JSON strings may hold U+2028, U+0085 and their like as they are.
+
+    Args:
+        hint: What to do where there is no such file.
+
+    Raises:
+        UsageError: A line is not a JSON object in UTF-8, or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                record = _json_object(line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line, f"{path}:{number}")
+                if record is not None:
+                    yield number, record
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint) from error
+
+
+def _json_object(line: bytes, where: str) -> dict[str, object] | None:
+    try:
+        # A file name that is no UTF-8 on disk becomes half pairs of surrogates, and is stored as such.
+        text = line.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where}: not UTF-8: {error.reason}", "save the file as UTF-8") from error
+    if not text.strip():
+        return None
+    try:
+        record = json.loads(text, parse_float=WrittenNumber)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not JSON: {error}", _LINE_HINT) from error
+    if not isinstance(record, dict):
+        raise UsageError(f"{where}: not a JSON object", _LINE_HINT)
+    return record
+
+
+def read_dataset(path: Path) -> list[LabelledRow]:
+    """All rows of a file that `collect` or `curate` wrote.
+
+    Raises:
+        UsageError: The file is missing or holds something else; named by file and line.
+    """
+    if not path.is_file():
+        raise UsageError(
+            f"{path.parent.name}/{path.name} is missing",
+            "run `stillroom collect`, then `stillroom curate` on the task folder",
+        )
+    rows = []
+    for number, record in read_json_lines(path):
+        where = f"{path}:{number}"
+        for key, type_ in (("document", str), ("sha256", str), ("text", str), ("answer", dict)):
+            if key not in record:
+                raise UsageError(f"{where}: the row has no {key}", _DATASET_HINT)
+            if not isinstance(record[key], type_):
+                raise UsageError(f"{where}: {key} is not {'a text' if type_ is str else 'an object'}", _DATASET_HINT)
+        labels = record.get("labels")
+        if labels is not None and not _is_shares(labels):
+            raise UsageError(f"{where}: labels is not an object of label and share", _DATASET_HINT)
+        rows.append(_row(record, where, "teacher"))
+    return rows
+
+
+def read_labels(path: Path) -> list[LabelledRow]:
+    """Rows with `text` and `answer`, perhaps `document` and `teacher_answer`, as a person writes them.
+
+    Raises:
+        UsageError: The file cannot be read, has no rows, or a line is something else; named by file and line.
+    """
+    rows = []
+    hint = "name a file with --rows, or let `stillroom curate` keep a share of the rows back with --test"
+    for number, record in read_json_lines(path, hint):
+        where = f"{path}:{number}"
+        if not isinstance(record.get("text"), str) or not isinstance(record.get("answer"), dict):
+            raise UsageError(f"{where}: a row needs text and answer", _ROW_HINT)
+        rows.append(_row({**record, "document": str(record.get("document") or number)}, where, "person"))
+    if not rows:
+        raise UsageError(f"{path} has no rows", _ROW_HINT)
+    return rows
+
+
+def read_answers_by_document(path: Path, task: "Task") -> dict[str, Answer]:
+    """Document -> its right answer, from rows with `document` and `answer`.
+
+    Raises:
+        UsageError: A line is something else, an answer does not fit the task, or a document has two different answers.
+    """
+    from appliance.tasks.task import answer_problems
+
+    answers: dict[str, Answer] = {}
+    known = sorted(field.name for field in task.output_fields)
+    for number, record in read_json_lines(path):
+        where = f"{path}:{number}"
+        document, values = record.get("document"), record.get("answer")
+        if not isinstance(document, str) or not isinstance(values, dict):
+            raise UsageError(f"{where}: a row needs document and answer", _ANSWER_HINT)
+        if unknown := sorted(set(values) - set(known)):
+            raise UsageError(f"{where}: {unknown[0]} is not a field of the task", f"known: {', '.join(known)}")
+        # A value that is missing is right where the document has none, whatever the task requires of answers.
+        problems = [problem for problem in answer_problems(task, values) if "has no value" not in problem]
+        if problems:
+            raise UsageError(f"{where}: {problems[0]}", "correct the row")
+        _refuse_half_pairs(values, where)
+        answer = _answer(values, where)
+        if answers.get(document, answer) != answer:
+            raise UsageError(f"{where}: {document} has two different answers", "keep one of them")
+        answers[document] = answer
+    if not answers:
+        raise UsageError(f"{path} has no rows", _ANSWER_HINT)
+    return answers
+
+
+def _row(record: Mapping[str, Any], where: str, default_source: str) -> LabelledRow:
+    """The row of a record that has a text and an answer; what a person's row says beside them may be anything."""
+    text, labels, teacher, group = record["text"], record.get("labels"), record.get("teacher"), record.get("group")
+    teacher_answer = record.get("teacher_answer")
+    if not isinstance(teacher_answer, dict | None):
+        raise UsageError(f"{where}: teacher_answer is not an object", 'write {"field": "value", ...} or leave it out')
+    _refuse_half_pairs([text, record["answer"], teacher_answer], where)
+    return LabelledRow(
+        record["document"],
+        text,
+        _answer(record["answer"], f"{where}: answer"),
+        str(record.get("sha256") or ""),
+        {label: float(share) for label, share in labels.items()} if _is_shares(labels) else None,
+        teacher if isinstance(teacher, str) else "",
+        None if group is None else str(group),
+        str(record.get("source") or default_source),
+        None if teacher_answer is None else _answer(teacher_answer, f"{where}: teacher_answer"),
+    )
+
+
+def _answer(values: dict[str, Any], where: str) -> Answer:
+    """An answer as a task's is: numbers as texts."""
+    answer: Answer = {}
+    for name, value in values.items():
+        if _is_number(value):
+            answer[name] = number_text(value)
+        elif isinstance(value, str | None) or (
+            isinstance(value, list) and all(isinstance(part, str) for part in value)
+        ):
+            answer[name] = value
+        else:
+            raise UsageError(f"{where}: {name} is neither text nor null", 'write "...", a list of them, or null')
+    return answer
+
+
+def _is_shares(value: object) -> TypeGuard[dict[str, float]]:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _refuse_half_pairs(value: object, where: str) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        hint = "leave it out"
+        raise UsageError(f"{where}: it holds half of a surrogate pair, which is no character", hint) from error
+
+
+def without_training_rows(rows: Sequence[LabelledRow], train_path: Path) -> list[LabelledRow]:
+    """The rows whose text, blanks and case aside, is no training row's: a student knows those by heart.
+
+    Raises:
+        UsageError: None is left.
+    """
+    training = read_json_lines(train_path) if train_path.is_file() else ()
+    training_texts = {_folded(str(record.get("text"))) for _, record in training}
+    others = [row for row in rows if _folded(row.text) not in training_texts]
+    if not others:
+        raise UsageError(
+            f"all {len(rows)} labelled rows are training rows of {train_path}",
+            "judge on documents that the student was not trained on, such as dataset/test.jsonl",
+        )
+    return others
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def check_field_names(task: "Task", rows: Iterable[LabelledRow]) -> None:
+    """Refuses rows that name a field which the task does not have: it would count as one that the document lacks.
+
+    Raises:
+        UsageError: With the nearest field.
+    """
+    known = [field.name for field in task.output_fields]
+    for row in rows:
+        for name in (*row.answer, *(row.teacher_answer or ())):
+            if name not in known:
+                meant = nearest(name, known)
+                raise UsageError(
+                    f"the labelled row of {row.document} names the field {name}, which the task {task.name} lacks",
+                    f"{f'did you mean {meant}? ' if meant else ''}known fields: {', '.join(known)}",
+                )
+
+
+def teacher_names(rows: Iterable[LabelledRow]) -> str:
+    """The teachers of rows, sorted and joined by commas."""
+    return ", ".join(sorted({row.teacher for row in rows if row.teacher}))
+
+
+def data_hash(rows: Iterable[LabelledRow]) -> str:
+    """SHA-256 of what a student learns from: each row's document hash, answer and label shares, in any order."""
+    parts = sorted(
+        json.dumps([row.sha256, text_hash(row.text), row.answer, row.labels], sort_keys=True, ensure_ascii=True)
+        for row in rows
+    )
+    return hashlib.sha256("\n".join(parts).encode("ascii")).hexdigest()
