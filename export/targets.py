@@ -41,7 +41,7 @@ class Target:
     @property
     def device(self) -> str:
         """What the artifact was made for."""
-        return "cpu" if self.format == "onnx" else "any"
+        return "cpu" if self.quantization == "int8" else "any"
 
 
 _BOTH = ("decoder", "encoder")

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance.diagnosis.check import Check, CheckState, ok
@@ -31,8 +32,16 @@ def check_memory() -> Check:
     return ok("memory", found)
 
 
-def check_gpu(nvidia_dir: Path = _NVIDIA_DIR) -> Check:
-    """Graphics processors and whether their driver answers."""
+def _answers_onnx() -> bool:
+    try:
+        from appliance.engines.onnx_session import onnx_answers_on_gpu
+    except ImportError:
+        return False
+    return onnx_answers_on_gpu()
+
+
+def check_gpu(nvidia_dir: Path = _NVIDIA_DIR, answers_onnx: Callable[[], bool] = _answers_onnx) -> Check:
+    """Graphics processors, whether their driver answers, and whether onnxruntime can use them."""
     if not nvidia_dir.is_dir() or not any(nvidia_dir.iterdir()):
         return ok("gpu", "none found; models run on the processor")
     try:
@@ -43,7 +52,12 @@ def check_gpu(nvidia_dir: Path = _NVIDIA_DIR) -> Check:
             "gpu", CheckState.WARN, "there is a graphics processor, but its driver does not answer",
             "check the driver with `nvidia-smi`; models run on the processor until then",
         )  # fmt: skip
-    return ok("gpu", "; ".join(cards))
+    if not answers_onnx():
+        return Check(
+            "gpu", CheckState.WARN, f"{'; '.join(cards)}; ONNX models run on the processor: CUDA or cuDNN is missing",
+            "install CUDA 13 and cuDNN 9; GGUF models and ONNX models in int8 do not need them",
+        )  # fmt: skip
+    return ok("gpu", f"{'; '.join(cards)}; ONNX models in fp32 run on it")
 
 
 def _card(line: str) -> str:

@@ -1,4 +1,4 @@
-"""Decoder students as ONNX on a CPU: documents in step, one token each a pass, with a key-value cache."""
+"""Decoder students as ONNX: documents in step, one token each a pass, with a key-value cache."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from appliance.engines.engine import Request, Result
 from appliance.engines.lines import LineDecoder
-from appliance.engines.onnx_session import open_session
+from appliance.engines.onnx_session import device_of, open_session, runs_on_gpu
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
@@ -52,6 +52,7 @@ class Cache:
     mask: Ids
     """(rows, tokens read): 0 where a row has padding."""
     values: list[onnxruntime.OrtValue]
+    """(rows, heads, tokens read, head size) for each of `inputs`, where the session computes."""
 
     def read(self, input_ids: Ids, mask: Ids) -> NDArray[np.float32]:
         """Reads further tokens of every row and gives the logits after the last one, (rows, vocab_size).
@@ -63,11 +64,16 @@ class Cache:
         known = self.mask.sum(1, keepdims=True)
         self.mask = np.concatenate([self.mask, mask], axis=1)
         positions, last = np.clip(known + mask.cumsum(1) - 1, 0, None), np.array([input_ids.shape[1] - 1])
-        feed = dict(zip(TOKEN_INPUTS, (input_ids, self.mask, positions, last), strict=True))
-        values = {name: _value(array) for name, array in feed.items()}
-        values |= dict(zip(self.inputs, self.values, strict=True))
-        # Values stay where the runtime has put them: as arrays, the whole cache would be copied in every pass.
-        logits, *self.values = self.session.run_with_ort_values(self.outputs, values)
+        binding, device = self.session.io_binding(), device_of(self.session)
+        for name, array in zip(TOKEN_INPUTS, (input_ids, self.mask, positions, last), strict=True):
+            binding.bind_ortvalue_input(name, _value(array))
+        for name, value in zip(self.inputs, self.values, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        # The cache stays where it was computed: as arrays, all of it would be copied in every pass.
+        for name in self.outputs:
+            binding.bind_output(name, "cpu" if name == self.outputs[0] else device)
+        self.session.run_with_iobinding(binding)
+        logits, *self.values = binding.get_outputs()
         rows: NDArray[np.float32] = logits.numpy()[:, -1]
         return rows
 
@@ -76,7 +82,7 @@ class Cache:
         values = [_value(np.repeat(value.numpy(), rows, axis=0)) for value in self.values]
         return replace(self, mask=np.repeat(self.mask, rows, axis=0), values=values)
 
-    def kept(self, rows: Sequence[int]) -> "Cache":
+    def selected(self, rows: Sequence[int]) -> "Cache":
         """The cache of these rows alone, without columns that are padding in all of them."""
         mask = self.mask[list(rows)]
         columns = np.flatnonzero(mask.any(0))
@@ -180,11 +186,14 @@ class OnnxDecoderEngine:
     """
 
     def __init__(self, artifact_dir: Path, task: "Task", threads: int = 0) -> None:
-        self.identity = read_manifest(artifact_dir).identity
+        manifest = read_manifest(artifact_dir)
+        self.identity = manifest.identity
         self.context_length = _context_length(artifact_dir)
         self._task = task
         self._tokenizer = FileTokenizer(artifact_dir / "tokenizer.json")
-        self._session: onnxruntime.InferenceSession | None = open_session(artifact_dir / "model.onnx", threads)
+        self._session: onnxruntime.InferenceSession | None = open_session(
+            artifact_dir / "model.onnx", threads, runs_on_gpu(manifest)
+        )
         self._prefix_ids = join_ids(prefix_segments(task.question(), self._tokenizer.form), self._tokenizer.encode)
         self._prefix = self._read_prefix()
 
@@ -255,7 +264,7 @@ class OnnxDecoderEngine:
                 return
             began = time.perf_counter()
             if len(working) <= len(lanes) // 2:
-                cache, lanes, done = cache.kept(working), [lanes[row] for row in working], set()
+                cache, lanes, done = cache.selected(working), [lanes[row] for row in working], set()
             logits = cache.read(
                 np.array([[lane.next_token()] for lane in lanes]), np.ones((len(lanes), 1), dtype=np.int64)
             )

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from appliance.engines.engine import Request, Result
-from appliance.engines.onnx_session import open_session
+from appliance.engines.onnx_session import open_session, runs_on_gpu
 from appliance.ground.errors import ApplianceError
 from appliance.models.calibration import read_calibration, softmax
+from appliance.models.manifest import read_manifest
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -93,13 +94,14 @@ class OnnxEncoderEngine:
     def __init__(self, artifact_dir: Path, task: "Task", threads: int = 0) -> None:
         settings = read_settings(artifact_dir)
         self.labels = read_labels(settings)
-        self.identity = read_identity(artifact_dir)
+        manifest = read_manifest(artifact_dir)
+        self.identity = manifest.identity
         self.context_length, self._window = read_lengths(settings)
         self._task = task
         self._temperature = read_calibration(artifact_dir).temperature
         self._tokenizer = load_tokenizer(artifact_dir / "tokenizer.json")
         self._cls, self._sep = self._frame()
-        self._session: InferenceSession | None = open_session(artifact_dir / "model.onnx", 1)
+        self._session: InferenceSession | None = open_session(artifact_dir / "model.onnx", 1, runs_on_gpu(manifest))
         check_graph(self._session, len(self.labels))
         self._threads = threads or len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(self._threads, "encoder")
@@ -175,15 +177,3 @@ class OnnxEncoderEngine:
         """Frees the session's memory."""
         self._pool.shutdown()
         self._session = None
-
-
-def read_identity(artifact_dir: Path) -> str:
-    """The model identity in the artifact's manifest."""
-    path = artifact_dir / "manifest.json"
-    try:
-        identity = json.loads(path.read_text(encoding="utf-8"))["identity"]
-    except (OSError, ValueError, KeyError) as error:
-        raise EncoderArtifactError(
-            f"{artifact_dir.name} has no readable manifest.json", "export the model again"
-        ) from error
-    return str(identity)

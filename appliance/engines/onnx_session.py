@@ -1,144 +1,146 @@
-"""Opens an ONNX file that may be broken or hostile: weights can only lie beside it, a broken file has a message."""
+"""Opens an ONNX file that may be broken or hostile, on the processor or on a GPU.
 
+onnxruntime itself refuses weights outside the model's folder, in branches, functions and constants too; the tests
+attack it. What it cannot know is that an artifact consists of plain files only.
+"""
+
+import contextlib
+import ctypes
+import functools
+import io
 import mmap
 import os
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import onnxruntime
 
 from appliance.ground.errors import ApplianceError
+from appliance.models.manifest import Manifest
 
-_PARTS = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "function": {7: "node"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "entry"},
-}
-"""Field number -> message, for all messages of the ONNX format in which a tensor can stand.
-
-Source: onnx.proto of ONNX 1.23.
-"""
-_DEEPEST = 40
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_CUDA_OPTIONS = {"use_tf32": "0"}
+"""TF32 rounds the factors of fp32 products to 10 bits: the artifact was checked against fp32."""
+_SILENT = 4
+"""Severity from which onnxruntime logs; what goes wrong is raised, a log would write into the middle of a screen."""
+_RUNTIME_PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_SOURCE_PLACE = re.compile(r"\S*\.(?:cc|h):\d+ [\w:]+(?:\([^)]*\))? ")
+_SHOWN_CHARACTERS = 200
+_NEGATION = (
+    b'\x08\t:2\n\x0b\n\x01x\x12\x01y"\x03Neg\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x12"
+)
+"""A graph of one node, Neg, over one float."""
 
 
 class OnnxFileError(ApplianceError):
     """The model file cannot be used."""
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """The model on the CPU provider, asked for by name: the default tries CUDA and complains where there is none.
+@functools.cache
+def cuda_devices() -> int:
+    """How many GPUs the NVIDIA driver gives to this process; 0 where there is no driver."""
+    count = ctypes.c_int()
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value
+
+
+def runs_on_gpu(manifest: Manifest) -> bool:
+    """Whether an ONNX artifact is opened on the GPU: one in fp32 or fp16 that was not made for the CPU.
+
+    The int8 products of the exports have no CUDA kernels: such a graph would copy back and forth at each of them.
+    """
+    return (
+        manifest.target != "cpu"
+        and manifest.quantization != "int8"
+        and CUDA in onnxruntime.get_available_providers()
+        and cuda_devices() > 0
+    )
+
+
+def onnx_answers_on_gpu() -> bool:
+    """Whether onnxruntime computes on the GPU here: it needs CUDA's libraries and cuDNN beside the driver."""
+    if not cuda_devices():
+        return False
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    session = onnxruntime.InferenceSession(_NEGATION, options, providers=_providers(on_gpu=True))
+    return device_of(session) == "cuda"
+
+
+def open_session(path: Path, threads: int, on_gpu: bool = False) -> onnxruntime.InferenceSession:
+    """The model on the CPU, or on the GPU where CUDA's libraries can be loaded.
 
     Args:
         threads: Of one pass; 0 takes the processors that this process may use.
 
     Raises:
-        OnnxFileError: The file is missing, broken, or names weights elsewhere.
+        OnnxFileError: The file is missing, broken, or names weights that are no plain file in its folder.
     """
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-    check_external_weights(path)
+    _refuse_indirect_weights(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised; the log would write into the middle of a screen
+    options.log_severity_level = _SILENT
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Sums of uint8 * int8 overflow 16 bits on processors without VNNI; this takes a slower product there, which is
+    # exact, so that an int8 graph gives the same answers everywhere.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     broken = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf)
     missing = (states.NoSuchFile, states.NotImplemented, states.RuntimeException)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=_providers(on_gpu))
     except (*broken, *missing) as error:
-        raise _broken(path, str(error).splitlines()[0][:200]) from error
+        raise _unusable(path, _reason(error)) from error
 
 
-def check_external_weights(path: Path) -> None:
-    """Refuses weights outside the model's folder: onnxruntime opens whatever file name the model gives.
+def device_of(session: onnxruntime.InferenceSession) -> str:
+    """Where the session computes, as onnxruntime names memory: `cuda` or `cpu`."""
+    return "cuda" if session.get_providers()[0] == CUDA else "cpu"
 
-    Raises:
-        OnnxFileError: A tensor lies elsewhere, behind a link, or beyond the end of its file; or the file is broken.
-    """
+
+def _providers(on_gpu: bool) -> list[str | tuple[str, dict[str, str]]]:
+    """By name, the preferred one first: the default tries CUDA, and complains where there is none."""
+    if not on_gpu:
+        return [CPU]
+    onnxruntime.set_default_logger_severity(_SILENT)  # libraries of CUDA that are missing are reported there
+    with contextlib.redirect_stdout(io.StringIO()):
+        onnxruntime.preload_dlls()  # those of the nvidia packages, where they are installed
+    return [(CUDA, _CUDA_OPTIONS), CPU]
+
+
+def _refuse_indirect_weights(path: Path) -> None:
+    """Refuses a model that names a link or a folder beside it: weights are plain files next to their graph."""
     try:
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        for entry in _external(memoryview(mapped), "model", 0):
-            _check(path, entry)
+        with os.scandir(path.parent) as entries:
+            beside = [entry for entry in entries if entry.name != path.name]
+        names = [entry.name for entry in beside if entry.is_symlink()]
+        names += [f"{entry.name}/" for entry in beside if entry.is_dir(follow_symlinks=False)]
+        if names:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                for name in names:
+                    if content.find(os.fsencode(name)) >= 0:
+                        raise _unusable(path, f"its weights lie in {name!r}, which is no plain file beside it")
     except OSError as error:
-        raise _broken(path, error.strerror or str(error)) from error
-    except (ValueError, IndexError) as error:
-        raise _broken(path, str(error)) from error
+        raise _unusable(path, error.strerror or str(error)) from error
+    except ValueError as error:  # an empty file cannot be mapped
+        raise _unusable(path, "it is empty") from error
 
 
-def _broken(path: Path, reason: str) -> OnnxFileError:
+def _reason(error: Exception) -> str:
+    """What onnxruntime says, without the places in its source."""
+    first_line = str(error).split("\n")[0]
+    return _SOURCE_PLACE.sub("", _RUNTIME_PREFIX.sub("", first_line))[:_SHOWN_CHARACTERS].strip()
+
+
+def _unusable(path: Path, reason: str) -> OnnxFileError:
     return OnnxFileError(
         f"{path.name} of {path.parent.name} cannot be loaded: {reason}", "export or copy the model again"
     )
-
-
-def _check(path: Path, entry: dict[str, str]) -> None:
-    """Compares one tensor's entry with the file that it names."""
-    location = entry.get("location", "")
-    weights_path = path.parent / location
-    if not location or os.path.basename(location) != location or "\\" in location or location in {".", ".."}:
-        raise _broken(path, f"its weights lie outside its folder, in {location!r}")
-    if weights_path.is_symlink() or not weights_path.is_file():
-        raise _broken(path, f"{location!r} with its weights is missing or no plain file")
-    offset, length = (int(entry.get(key, "0") or "0") for key in ("offset", "length"))
-    size_bytes = weights_path.stat().st_size
-    if offset < 0 or length < 0 or offset + length > size_bytes:
-        raise _broken(path, f"its weights end at byte {offset + length} of {location!r}, which has {size_bytes}")
-
-
-def _external(data: memoryview, kind: str, depth: int) -> Iterator[dict[str, str]]:
-    """The entries that say where a tensor's data lies, one dictionary for each tensor that has any."""
-    if depth > _DEEPEST:
-        raise ValueError("its graphs are nested too deep")
-    entries: dict[str, str] = {}
-    for number, value in _fields(data):
-        part = _PARTS[kind].get(number)
-        if part is None or value is None:
-            continue
-        if part == "entry":
-            texts = {key: bytes(text).decode("utf-8", "replace") for key, text in _fields(value) if text is not None}
-            entries[texts.get(1, "")] = texts.get(2, "")
-        else:
-            yield from _external(value, part, depth + 1)
-    if entries:
-        yield entries
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """The fields of a protobuf message: number and content, without content for plain numbers."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == 0:
-            _, at = _varint(data, at)
-            yield number, None
-            continue
-        if wire == 2:
-            length, at = _varint(data, at)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise ValueError(f"it is no ONNX file (field of type {wire} at byte {at})")
-        if at + length > len(data):
-            raise ValueError("it is cut short")
-        yield number, data[at : at + length] if wire == 2 else None
-        at += length
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 64:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise ValueError("it is no ONNX file (a number without end)")

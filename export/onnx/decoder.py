@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from appliance.engines.onnx_session import open_session
 from appliance.ground.errors import UsageError
 from export.onnx.graphs import (
     Metrics,
     graph_files,
-    open_session,
     quantize,
     quiet_exporters,
     save_graph,
@@ -216,7 +216,7 @@ def torch_logits(model: "PreTrainedModel", input_ids: NDArray[np.int64], mask: N
 
 def compare(model: "PreTrainedModel", path: Path, samples: Sequence[Sample]) -> Agreement:
     """Runs graph and merged weights over padded batches, the graph in two passes, the second one with a past."""
-    session = open_session(path)
+    session = open_session(path, 0)
     equal = tokens = 0
     difference = largest = 0.0
     for input_ids, mask, is_value in padded_batches(samples):
@@ -329,7 +329,7 @@ def check_cache(path: Path, shape: DecoderShape) -> None:
     Raises:
         ExportDisagrees: The graph has another one.
     """
-    caches = [part.shape for part in open_session(path).get_inputs() if part.name.endswith(CACHE_ENDINGS)]
+    caches = [part.shape for part in open_session(path, 0).get_inputs() if part.name.endswith(CACHE_ENDINGS)]
     expected = (shape.kv_heads, shape.head_dim)
     if len(caches) != 2 * shape.layers or any((part[1], part[3]) != expected for part in caches):
         raise ExportDisagrees(

@@ -13,13 +13,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from appliance.engines.onnx_session import open_session
 from appliance.ground.errors import UsageError
 from appliance.models.calibration import write_calibration
 from appliance.quality.calibration import calibrate
 from appliance.quality.statistics import wilson
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import read_dataset
-from export.onnx.graphs import open_session, quantize, quiet_exporters, save_graph
+from export.onnx.graphs import quantize, quiet_exporters, save_graph
 from export.parity import ExportDisagrees
 
 HEAD_FORM = "mean-normalized-linear"
@@ -126,7 +127,7 @@ def torch_logits(model: ExportedEncoder, token_ids: Sequence[Sequence[int]], lab
 
 def onnx_logits(path: Path, token_ids: Sequence[Sequence[int]], label_count: int) -> Logits:
     """Logits of the exported graph, (texts, labels), each text alone as the engine runs it."""
-    session = open_session(path)
+    session = open_session(path, 0)
     logits = np.zeros((len(token_ids), label_count), dtype=np.float32)
     for row, ids in enumerate(token_ids):
         input_ids = np.array([ids], dtype=np.int64)

@@ -3,14 +3,11 @@
 import contextlib
 import io
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import onnxruntime
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -94,11 +91,3 @@ def save_graph(model: "ModelProto", path: Path) -> None:
 def graph_files(path: Path) -> list[Path]:
     """The files that a graph consists of."""
     return [part for part in (path, path.with_name(f"{path.name}.data")) if part.is_file()]
-
-
-def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """The graph on the CPU, with as many threads as the process may use."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

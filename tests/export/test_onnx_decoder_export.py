@@ -11,6 +11,7 @@ import torch
 from decoder_fixtures import exported_run
 from numpy.typing import NDArray
 
+from appliance.engines.onnx_session import open_session
 from appliance.ground.errors import UsageError
 from export.onnx import decoder
 from export.onnx.decoder import (
@@ -24,7 +25,6 @@ from export.onnx.decoder import (
     quantize_until_it_agrees,
     write_graph,
 )
-from export.onnx.graphs import open_session
 from export.onnx.samples import padded_batches, random_samples, read_samples
 from export.parity import ExportDisagrees
 
@@ -46,7 +46,7 @@ def alone(model: torch.nn.Module, input_ids: NDArray[np.int64]) -> NDArray[np.fl
 @pytest.mark.parametrize("cuts", [[], [9], [1, 2, 30], list(range(1, 32))], ids=["whole", "half", "parts", "single"])
 def test_padded_rows_of_different_lengths_equal_torch_on_each_row_alone(run_dir: Path, cuts: list[int]) -> None:
     model, _ = load_decoder(run_dir / "merged")
-    session = open_session(run_dir / "export" / "onnx-fp32" / "model.onnx")
+    session = open_session(run_dir / "export" / "onnx-fp32" / "model.onnx", 0)
     ((input_ids, mask, _),) = padded_batches(random_samples(300))
     logits = onnx_logits(session, input_ids, mask, cuts)
     for row in range(len(input_ids)):
@@ -56,7 +56,7 @@ def test_padded_rows_of_different_lengths_equal_torch_on_each_row_alone(run_dir:
 
 def test_rows_may_have_padding_between_prompt_and_document(run_dir: Path) -> None:
     model, _ = load_decoder(run_dir / "merged")
-    session = open_session(run_dir / "export" / "onnx-fp32" / "model.onnx")
+    session = open_session(run_dir / "export" / "onnx-fp32" / "model.onnx", 0)
     input_ids = np.random.default_rng(1).integers(0, 300, (2, 12))
     mask = np.ones_like(input_ids)
     mask[1, 4:9] = 0
@@ -129,7 +129,7 @@ def test_a_real_pretrained_model_tells_the_same_story(shared_data: Path, tmp_pat
         pytest.skip("the shared data has no model_stories260K")
     model, shape = load_decoder(folder)
     write_graph(model, shape.layers, tmp_path / "model.onnx")
-    session = open_session(tmp_path / "model.onnx")
+    session = open_session(tmp_path / "model.onnx", 0)
     reference = json.loads((folder / "reference.json").read_text())
     ids = list(reference["prompt_ids"])
     logits = onnx_logits(session, np.array([ids]), np.ones((1, len(ids)), np.int64), [])[0, -1]

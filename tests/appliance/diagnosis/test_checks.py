@@ -105,7 +105,11 @@ def test_gpu_whose_driver_does_not_answer_is_told(tmp_path: Path, monkeypatch: p
     )  # fmt: skip
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'NVIDIA H100, 81559, 80000, 550.54'\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
-    assert machine.check_gpu(tmp_path / "gpus").found == "NVIDIA H100, 84 GB of 86 GB free, driver 550.54"
+    check = machine.check_gpu(tmp_path / "gpus", lambda: True)
+    assert check == ok("gpu", "NVIDIA H100, 84 GB of 86 GB free, driver 550.54; ONNX models in fp32 run on it")
+    check = machine.check_gpu(tmp_path / "gpus", lambda: False)
+    assert check.state is CheckState.WARN
+    assert "CUDA or cuDNN is missing" in check.found
 
 
 GOOD = Wall(True, "stands")

@@ -1,7 +1,6 @@
 """The ONNX engine for decoder students: the answers of torch, long documents, broken and hostile model files."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,11 +12,11 @@ import numpy as np
 import onnx
 import pytest
 from decoder_fixtures import exported_run, order
-from onnx import TensorProto, helper
+from onnx_attacks import adding
 
 from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_decoder import BATCH_TOKENS, Lane, OnnxDecoderEngine, batches, empty_cache, left_padded
-from appliance.engines.onnx_session import check_external_weights, open_session
+from appliance.engines.onnx_session import open_session
 from appliance.engines.open import open_engine
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError
@@ -144,11 +143,11 @@ def test_rows_that_stay_read_on_as_before(run_dir: Path) -> None:
     rows = [[5, 6, 7, 8, 9, 10, 11, 12], [20, 21, 22], [30, 31, 32, 33]]
     whole = empty_cache(session, 3)
     whole.read(*left_padded(rows))
-    kept = whole.kept([1, 2])
-    assert kept.mask.shape == (2, 4)  # columns that only the long row filled are gone
+    selected = whole.selected([1, 2])
+    assert selected.mask.shape == (2, 4)  # columns that only the long row filled are gone
     step = np.array([[40], [41], [42]]), np.ones((3, 1), np.int64)
     expected = whole.read(*step)
-    np.testing.assert_allclose(kept.read(step[0][1:], step[1][1:]), expected[1:], atol=1e-5)
+    np.testing.assert_allclose(selected.read(step[0][1:], step[1][1:]), expected[1:], atol=1e-5)
 
 
 def test_batches_hold_every_lane_and_stay_within_both_limits() -> None:
@@ -191,66 +190,9 @@ def test_a_missing_file_is_a_message_with_a_hint(run_dir: Path, task: Task, tmp_
 
 def test_a_graph_that_is_no_decoder_is_refused(run_dir: Path, task: Task, tmp_path: Path) -> None:
     artifact_dir = copied(run_dir, tmp_path)
-    onnx.save(doubling([]), str(artifact_dir / "model.onnx"))
+    onnx.save(adding([]), str(artifact_dir / "model.onnx"))
     with pytest.raises(ApplianceError, match="no decoder with a cache"):
         OnnxDecoderEngine(artifact_dir, task, 1)
-
-
-def doubling(entries: Sequence[tuple[str, str]]) -> onnx.ModelProto:
-    """A graph that adds two weights, which lie where the entries say, to two numbers."""
-    weights = helper.make_tensor("w", TensorProto.FLOAT, [2], [1.0, 2.0])
-    if entries:
-        weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
-        for key, value in entries:
-            weights.external_data.add(key=key, value=value)
-    shape = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", shape[:1], shape[1:], [weights])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-
-
-def test_weights_beside_the_model_are_loaded(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx.data").write_bytes(np.array([0.0, 3.0, 4.0], np.float32).tobytes())
-    onnx.save(
-        doubling([("location", "model.onnx.data"), ("offset", "4"), ("length", "8")]), str(tmp_path / "model.onnx")
-    )
-    session = open_session(tmp_path / "model.onnx", 1)
-    assert session.run(None, {"x": np.zeros(2, np.float32)})[0].tolist() == [3.0, 4.0]
-
-
-@pytest.mark.parametrize(
-    ("entries", "message"),
-    [
-        ([("location", "../secret")], "outside its folder"),
-        ([("location", "/etc/hostname")], "outside its folder"),
-        ([("location", "a\\b")], "outside its folder"),
-        ([("location", "")], "outside its folder"),
-        ([("offset", "0")], "outside its folder"),
-        ([("location", "nowhere.data")], "missing or no plain file"),
-        ([("location", "link.data")], "missing or no plain file"),
-        ([("location", "short.data"), ("offset", "4"), ("length", "8")], "end at byte 12"),
-        ([("location", "short.data"), ("offset", "-4"), ("length", "8")], "end at byte 4"),
-        ([("location", "short.data"), ("offset", "many")], "invalid literal"),
-    ],
-)
-def test_weights_anywhere_else_are_refused(tmp_path: Path, entries: list[tuple[str, str]], message: str) -> None:
-    (tmp_path / "secret").write_bytes(bytes(8))
-    model_dir = tmp_path / "artifact"
-    model_dir.mkdir()
-    (model_dir / "short.data").write_bytes(bytes(8))
-    os.symlink(tmp_path / "secret", model_dir / "link.data")
-    onnx.save(doubling(entries), str(model_dir / "model.onnx"))
-    with pytest.raises(ApplianceError, match=message):
-        open_session(model_dir / "model.onnx", 1)
-
-
-def test_weights_hidden_in_a_branch_are_found(tmp_path: Path) -> None:
-    inner = doubling([("location", "../secret")]).graph
-    branch = helper.make_node("If", ["c"], ["z"], then_branch=inner, else_branch=inner)
-    constant = helper.make_node("Constant", [], ["k"], value=doubling([("location", "../other")]).graph.initializer[0])
-    for nodes, place in (([branch], "secret"), ([constant], "other")):
-        onnx.save(helper.make_model(helper.make_graph(nodes, "g", [], [])), str(tmp_path / "model.onnx"))
-        with pytest.raises(ApplianceError, match=place):
-            check_external_weights(tmp_path / "model.onnx")
 
 
 def test_the_engine_loads_no_training_library() -> None:
