@@ -25,7 +25,7 @@ ROOT_DIR = Path(__file__).parents[1]
 PACKAGES = ("appliance", "training", "export", "tui")
 HEAVY = (
     "httpx2",
-    "huggingface-hub", "llama-cpp-python", "llguidance", "lxml", "numpy", "onnxruntime-gpu", "openai", "pyarrow",
+    "huggingface-hub", "llama-cpp-python", "lxml", "numpy", "onnxruntime-gpu", "openai", "pyarrow",
     "textual", "tokenizers",
 )  # fmt: skip
 """What the no-op engine and the readers of text do without."""
