@@ -13,6 +13,7 @@ from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.models.calibration import read_calibration, softmax
+from appliance.models.manifest import Manifest, rewrite_manifest
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits
@@ -31,7 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for quantization in ("fp32", "int8"):
         metrics = export_encoder(folder / "merged", folder / quantization, quantization, folder)
         (folder / quantization / "metrics.json").write_text(json.dumps(metrics))
-        (folder / quantization / "manifest.json").write_text('{"identity": "0123456789abcdef"}')
+        manifest = Manifest("0123456789abcdef", "cards", "encoder", "onnx", "cards", "t" * 64, quantization, "cpu")
+        rewrite_manifest(folder / quantization, manifest)
     return folder
 
 
