@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-    from appliance.engines.lines import LineDecoder
+    from appliance.engines.line_decoder import LineDecoder
     from appliance.engines.tokenizer import FileTokenizer
     from appliance.tasks.task import Task
 
@@ -48,7 +48,7 @@ def generate_each(
     max_tokens: int,
 ) -> list[Result]:
     """Like `generate`, with a task for each text."""
-    from appliance.engines.lines import LineDecoder
+    from appliance.engines.line_decoder import LineDecoder
 
     prompts = [prompt_of(task, text, tokenizer) for task, text in zip(tasks, texts, strict=True)]
     results: dict[int, Result] = {}

@@ -35,7 +35,7 @@ class Result:
     error_message: str = ""
     money: float | None = 0.0
     """What a frontier takes for it, in the currency of its prices; None where it does not tell its tokens."""
-    found_from: dict[str, int] = field(default_factory=dict)
+    window_starts: dict[str, int] = field(default_factory=dict)
     """Field -> offset in the text of the window that gave its value; empty where the text was read as a whole."""
 
 

@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from appliance.engines.engine import Request, Result
-from appliance.engines.lines import LineDecoder
+from appliance.engines.line_decoder import LineDecoder
 from appliance.engines.onnx_session import device_of, open_session, runs_on_gpu
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError

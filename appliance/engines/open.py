@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.engines.engine import Engine
-from appliance.engines.windows import WindowedEngine, can_window
+from appliance.engines.long_documents import WindowedEngine, can_window
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
 from appliance.tasks.task import Task
@@ -17,7 +17,7 @@ ENGINE_CLASSES = {
     ("decoder", "gguf"): "appliance.engines.llama.engine:LlamaEngine",
     ("decoder", "onnx"): "appliance.engines.onnx_decoder:OnnxDecoderEngine",
     ("encoder", "onnx"): "appliance.engines.onnx_encoder:OnnxEncoderEngine",
-    ("noop", "noop"): "appliance.engines.noop:NoopEngine",
+    ("noop", "noop"): "appliance.engines.lookup_engine:LookupEngine",
 }
 """(family, format) -> class; imported when it is needed, because each pulls its own library."""
 

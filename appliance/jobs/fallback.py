@@ -59,8 +59,8 @@ class Fallback:
         for result in self._lane.arrived():
             found = self._outside.pop(result.key)
             merged = merge(self._task, found.request, found.local, result)
-            places = {name: start for name, start in found.local.found_from.items() if name not in merged.escalated}
-            yield found.text, replace(merged, result=replace(merged.result, found_from=places))
+            places = {name: start for name, start in found.local.window_starts.items() if name not in merged.escalated}
+            yield found.text, replace(merged, result=replace(merged.result, window_starts=places))
 
     def stop_taking(self) -> None:
         """Begins no further document: what is under way still comes back."""

@@ -332,7 +332,7 @@ def answered_row(config: JobConfig, task: Task, text: DocumentText, result: Resu
 
 def _place(output_field: Field, result: Result, text: str) -> int | None:
     """Where the value stands: in the window that gave it, if the document was read in windows."""
-    value, start = (result.answer or {}).get(output_field.name), result.found_from.get(output_field.name, 0)
+    value, start = (result.answer or {}).get(output_field.name), result.window_starts.get(output_field.name, 0)
     if start and (place := evidence(output_field, value, text[start:])) is not None:
         return start + place
     return evidence(output_field, value, text)

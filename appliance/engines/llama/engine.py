@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.engines.engine import Request, Result
-from appliance.engines.lines import LineDecoder
+from appliance.engines.line_decoder import LineDecoder
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Logits, ModelFileError, Row
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.models.manifest import read_manifest

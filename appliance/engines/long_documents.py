@@ -230,7 +230,7 @@ def join(task: Task, text: str, windows: list[Window]) -> Result:
         return _most_voted(task.output_fields[0], windows)
     answer: Answer = {}
     confidence: dict[str, float] = {}
-    found_from: dict[str, int] = {}
+    window_starts: dict[str, int] = {}
     for field_ in task.output_fields:
         told = [(window, (window.result.answer or {}).get(field_.name)) for window in windows]
         valued = [(window, value) for window, value in told if value]
@@ -239,14 +239,14 @@ def join(task: Task, text: str, windows: list[Window]) -> Result:
             chosen = [window for window, _ in valued]
         elif valued:
             window, answer[field_.name] = max(valued, key=lambda pair: _rank(field_, text, *pair))
-            found_from[field_.name] = window.start
+            window_starts[field_.name] = window.start
             chosen = [window]
         else:
             answer[field_.name], chosen = None, windows
         known = [sure for window in chosen if (sure := window.result.confidence.get(field_.name)) is not None]
         if known:
             confidence[field_.name] = min(known)
-    return Result("", answer, confidence, found_from=found_from)
+    return Result("", answer, confidence, window_starts=window_starts)
 
 
 def _rank(field_: Field, text: str, window: Window, value: Value) -> tuple[bool, float]:

@@ -19,7 +19,7 @@ from appliance.tasks.task import Field, Task
 _CONTEXT_WORDS = 1000
 
 
-class NoopEngine:
+class LookupEngine:
     """Answers by looking for labels."""
 
     def __init__(self, artifact_dir: Path, task: Task, threads: int) -> None:

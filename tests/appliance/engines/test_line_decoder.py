@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.engines.lines import LineDecoder
+from appliance.engines.line_decoder import LineDecoder
 from appliance.engines.tokenizer import FileTokenizer, TokenizerError
 from appliance.tasks.prompt import PLAIN_FORM, document_segments, head_segments, join_ids, value_segments
 from appliance.tasks.task import Comparator, Field, FieldType, Task, TaskKind

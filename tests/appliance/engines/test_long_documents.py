@@ -10,8 +10,16 @@ import pytest
 from decoder_fixtures import exported_run, order
 
 from appliance.engines.engine import Request, Result
+from appliance.engines.long_documents import (
+    LEAST_CHARACTERS,
+    MOST_WINDOWS,
+    Window,
+    WindowedEngine,
+    can_window,
+    cut,
+    join,
+)
 from appliance.engines.open import open_engine
-from appliance.engines.windows import LEAST_CHARACTERS, MOST_WINDOWS, Window, WindowedEngine, can_window, cut, join
 from appliance.ground.errors import UsageError
 from appliance.jobs.batch import BatchRequest, plan
 from appliance.models.manifest import Manifest, write_artifact
@@ -82,7 +90,7 @@ def test_long_document_gets_one_answer_of_its_windows(bench: Bench) -> None:
     long = found["1"]
     assert long.answer == {"number": "A-7", "total": "12.50"}
     assert long.confidence == {"number": 1.0, "total": 1.0}
-    assert text[long.found_from["total"] :].startswith("word")
+    assert text[long.window_starts["total"] :].startswith("word")
     assert long.prompt_tokens > len(text.split()), "windows overlap"
     assert "[window 2 of " in long.raw
     assert long.error is None
@@ -233,7 +241,7 @@ def test_value_of_a_field_is_the_surest(
     joined = join(task, *windows(*told))
     assert joined.answer == {"number": value, "total": None}
     assert joined.confidence["number"] == sure
-    assert joined.found_from.get("number") == place
+    assert joined.window_starts.get("number") == place
 
 
 def test_value_that_stands_in_the_text_counts_before_one_that_does_not(task: Task) -> None:
