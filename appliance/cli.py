@@ -4,11 +4,12 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
 
-from appliance.ground.errors import ApplianceError
+from appliance.ground.errors import ApplianceError, InvalidFile
 from appliance.ground.extras import missing_extra
 from appliance.ground.text import printable
 
@@ -128,6 +129,8 @@ def _run() -> int:
         return 0
     except click.exceptions.Exit as ending:
         return ending.exit_code
+    except InvalidFile as error:
+        return _tell(error.message, error.hint, error.exit_code, error.lines)
     except ApplianceError as error:
         return _tell(error.message, error.hint, error.exit_code)
     except click.UsageError as error:
@@ -155,8 +158,8 @@ def _reader_has_gone() -> bool:
     return any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0))
 
 
-def _tell(message: str, hint: str, exit_code: int) -> int:
-    lines = [f"error: {printable(message)}"]
+def _tell(message: str, hint: str, exit_code: int, problems: Sequence[str] = ()) -> int:
+    lines = [f"error: {printable(line)}" for line in problems or [message]]
     if hint:
         lines.append(f"hint: {printable(hint)}")
     # Where nobody reads, the exit code still says it.

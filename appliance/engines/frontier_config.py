@@ -6,24 +6,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 from urllib.parse import urlsplit
 
-from appliance.ground.errors import UsageError
+from appliance.ground.errors import InvalidFile, UsageError
 from appliance.ground.settings import CONFIG_NAME, Settings
-from appliance.ground.spelling import nearest
-from appliance.tasks.table import Table
+from appliance.ground.spelling import did_you_mean
 
 Structured = Literal["json_schema", "json_object", "none"]
 EFFORT_OFF = "off"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_STRUCTURED = ("json_schema", "json_object", "none")
-FRONTIER_KEYS = (
-    "url", "model", "answers_as", "effort", "effort_when_off", "structured", "temperature", "token_parameter",
-    "max_answer_tokens", "context_length", "input_price", "cached_price", "output_price", "currency", "key_env",
-    "key_file", "allow_http", "proxy", "ca_file", "timeout_seconds", "connect_seconds", "document_seconds",
-    "concurrency", "retries", "backoff_seconds", "longest_wait_seconds", "max_response_bytes",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,112 +138,61 @@ class FrontierConfig:
 
 def frontier_names(settings: Settings) -> list[str]:
     """Names of the frontiers in `config.toml`, in its order."""
-    return list(_tables(settings.home_dir / CONFIG_NAME).values)
+    return list(_tables(settings.home_dir / CONFIG_NAME))
 
 
 def load_frontier(settings: Settings, name: str) -> FrontierConfig:
     """The frontier of this name.
 
     Raises:
-        UsageError: There is none of this name, or its table says something that cannot be meant.
+        UsageError: There is none of this name, or its table says what is invalid.
     """
     path = settings.home_dir / CONFIG_NAME
     tables = _tables(path)
-    if name not in tables.values:
-        meant = nearest(name, tables.values)
-        known = ", ".join(tables.values) or "none"
+    if name not in tables:
+        known = ", ".join(tables) or "none"
         raise UsageError(
-            f"no frontier is called {name}" + (f", did you mean {meant}?" if meant else f"; known: {known}"),
+            f"no frontier is called {name}{did_you_mean(name, tables) or f'; known: {known}'}",
             f"{path} names frontiers as tables [frontier.NAME] with url and model",
         )
-    return _frontier(name, tables.table(name))
+    values = tables[name]
+    if not isinstance(values, dict):
+        hint = f"write [frontier.{name}] and its keys below"
+        raise InvalidFile(str(path), [(f"frontier.{name}", "not a table", hint)])
+    from appliance.engines.frontier_table import FrontierTable
+    from appliance.ground.tables import check_table
+
+    table = check_table(FrontierTable, values, str(path), f"frontier.{name}.")
+    price_in = table.input_price or 0.0
+    return FrontierConfig(
+        name,
+        Endpoint(table.url.strip().rstrip("/"), table.key_env, table.key_file, table.proxy, table.ca_file),
+        ModelChoice(
+            table.model, tuple(table.answers_as), table.effort.strip() or EFFORT_OFF, table.effort_when_off,
+            table.structured, table.temperature, table.token_parameter, table.max_answer_tokens, table.context_length,
+        ),
+        Prices(
+            price_in, price_in if table.cached_price is None else table.cached_price, table.output_price or 0.0,
+            table.currency, known=table.input_price is not None,
+        ),
+        ClientLimits(
+            table.timeout_seconds, table.connect_seconds, table.document_seconds, min(table.concurrency, 256),
+            min(table.retries, 20), table.backoff_seconds, table.longest_wait_seconds, table.max_response_bytes,
+        ),
+    )  # fmt: skip
 
 
-def _tables(path: Path) -> Table:
+def _tables(path: Path) -> Mapping[str, object]:
+    """The tables of frontiers in `config.toml`, by name."""
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        tables = tomllib.loads(path.read_text("utf-8")).get("frontier", {})
     except FileNotFoundError:
-        values = {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file") from error
-    return Table(values, str(path)).table("frontier")
-
-
-def _frontier(name: str, table: Table) -> FrontierConfig:
-    table.refuse_unknown(FRONTIER_KEYS)
-    return FrontierConfig(name, _endpoint(table), _choice(table), _prices(table), _limits(table))
-
-
-def _endpoint(table: Table) -> Endpoint:
-    url = table.text("url", example="https://api.example.com/v1").strip()
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise table.wrong("url", f"is {url!r}: {error}", 'write url = "https://api.example.com/v1"') from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise table.wrong("url", f"is {url!r}, not a web address", 'write url = "https://api.example.com/v1"')
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise table.wrong("url", "holds more than host and path", "keys belong into key_env or key_file")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not table.flag("allow_http", False):
-        hint = "use https, or write allow_http = true if the network between is yours"
-        raise table.wrong("url", "would send documents unencrypted", hint)
-    key_env, key_file = table.text("key_env", ""), table.text("key_file", "")
-    if key_env and key_file:
-        raise table.wrong("key_file", "is given beside key_env", "keep one of them")
-    if key_env and not key_env.isidentifier():
-        # Most probably the key itself: it must not be shown.
-        raise table.wrong("key_env", "is no name of an environment variable", "write the variable's name, not the key")
-    return Endpoint(url.rstrip("/"), key_env, key_file, table.text("proxy", ""), table.text("ca_file", ""))
-
-
-def _choice(table: Table) -> ModelChoice:
-    default = ModelChoice("")
-    temperature = table.values.get("temperature")
-    return ModelChoice(
-        table.text("model", example="gpt-4o"),
-        table.texts("answers_as"),
-        table.text("effort", EFFORT_OFF).strip() or EFFORT_OFF,
-        table.text("effort_when_off", ""),
-        cast(Structured, table.choice("structured", _STRUCTURED, "json_schema")),
-        0.0 if temperature == 0 else table.number("temperature", None, 0, 2),
-        table.choice("token_parameter", ("max_completion_tokens", "max_tokens"), default.token_parameter),
-        table.integer("max_answer_tokens", default.max_answer_tokens, least=1),
-        table.integer("context_length", default.context_length, least=1),
-    )
-
-
-def _prices(table: Table) -> Prices:
-    given = {key: _price(table, key) for key in ("input_price", "output_price", "cached_price")}
-    if (given["input_price"] is None) != (given["output_price"] is None):
-        missing = "input_price" if given["input_price"] is None else "output_price"
-        raise table.wrong(missing, "is missing", f"add {missing} = 0 if it costs nothing; per million tokens")
-    price_in, price_out = given["input_price"] or 0.0, given["output_price"] or 0.0
-    cached = given["cached_price"]
-    known = given["input_price"] is not None
-    return Prices(price_in, price_in if cached is None else cached, price_out, table.text("currency", "USD"), known)
-
-
-def _price(table: Table, key: str) -> float | None:
-    return 0.0 if table.values.get(key) in (0, 0.0) else table.number(key, None, 0, 1e6)
-
-
-def _limits(table: Table) -> ClientLimits:
-    default = ClientLimits()
-
-    def seconds(key: str, value: float) -> float:
-        return table.number(key, value, 0, 86_400) or value
-
-    return ClientLimits(
-        seconds("timeout_seconds", default.timeout_seconds),
-        seconds("connect_seconds", default.connect_seconds),
-        seconds("document_seconds", default.document_seconds),
-        min(table.integer("concurrency", default.concurrency, least=1), 256),
-        min(table.integer("retries", default.retries, least=0), 20),
-        seconds("backoff_seconds", default.backoff_seconds),
-        seconds("longest_wait_seconds", default.longest_wait_seconds),
-        table.integer("max_response_bytes", default.max_response_bytes, least=1000),
-    )
+    if not isinstance(tables, dict):
+        raise InvalidFile(str(path), [("frontier", "not a table", "write [frontier.NAME] and its keys below")])
+    return tables
 
 
 def read_key(endpoint: Endpoint, environ: Mapping[str, str]) -> str:

@@ -1,5 +1,7 @@
 """One tree of errors: message, hint, exit code. Only the command line and the terminal interface print them."""
 
+from collections.abc import Sequence
+
 
 class ApplianceError(Exception):
     """Something failed that a person can do something about.
@@ -21,6 +23,23 @@ class UsageError(ApplianceError):
     """A command, file or setting says something that cannot be meant."""
 
     exit_code = 2
+
+
+class InvalidFile(UsageError):
+    """A file that people write says what is invalid; all of it is named at once.
+
+    Args:
+        file: Its name.
+        problems: Of each the key, what is wrong, and what to do about it.
+    """
+
+    def __init__(self, file: str, problems: Sequence[tuple[str, str, str]]) -> None:
+        heads = [": ".join(filter(None, (file, key, problem))) for key, problem, _ in problems]
+        self.lines = heads
+        """One for each problem."""
+        if len(problems) > 1:
+            self.lines = [f"{head}; {remedy}" for head, (_, _, remedy) in zip(heads, problems, strict=True)]
+        super().__init__("; ".join(self.lines), problems[0][2] if len(problems) == 1 else f"correct {file}")
 
 
 class NotAllGood(ApplianceError):

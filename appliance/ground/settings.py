@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError, UsageError
-from appliance.tasks.table import Table
 
 HOME_VARIABLE = "STILLROOM_HOME"
 THREADS_VARIABLE = "STILLROOM_THREADS"
@@ -53,7 +52,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     """Resolves the settings: environment before `config.toml` before defaults; makes the home folder.
 
     Raises:
-        UsageError: A setting says something that cannot be meant.
+        UsageError: A setting is invalid.
         ResourceError: The home folder cannot be made.
     """
     home = home_dir(environ)
@@ -66,10 +65,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             f"cannot make the home folder {home}: {error.strerror}", f"set {HOME_VARIABLE} to a folder of your own"
         ) from error
     threads, sandbox = _read_config(home / CONFIG_NAME)
-    if given := environ.get(THREADS_VARIABLE):
-        if not given.isdecimal() or int(given) < 1:
-            raise UsageError(f"{THREADS_VARIABLE} is {given!r}, not a number of threads", f"{THREADS_VARIABLE}=2")
-        threads = int(given)
+    if number := environ.get(THREADS_VARIABLE):
+        if not number.isdecimal() or int(number) < 1:
+            raise UsageError(f"{THREADS_VARIABLE} is {number!r}, not a number of threads", f"{THREADS_VARIABLE}=2")
+        threads = int(number)
     return Settings(
         home,
         home / "models",
@@ -87,9 +86,10 @@ def _read_config(path: Path) -> tuple[int, SandboxPolicy]:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return 0, SandboxPolicy.REQUIRED
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file or take it away") from error
-    table = Table(values, str(path))
-    table.refuse_unknown(("threads", "frontier", "sandbox"))
-    sandbox = table.choice("sandbox", tuple(SandboxPolicy), SandboxPolicy.REQUIRED)
-    return table.integer("threads", 0, least=1), SandboxPolicy(sandbox)
+    from appliance.ground.config_table import ConfigTable
+    from appliance.ground.tables import check_table
+
+    table = check_table(ConfigTable, values, str(path))
+    return table.threads or 0, SandboxPolicy(table.sandbox)

@@ -1,7 +1,11 @@
-"""Finds what a mistyped word was probably meant to be."""
+"""Finds what a mistyped word was probably meant to be, and says what a name is."""
 
 import difflib
 from collections.abc import Iterable
+
+NAME_PATTERN = "[A-Za-z_][A-Za-z0-9_-]{0,63}"
+"""A word that can be a key, a column and a part of a file name."""
+NAME_RULE = "use up to 64 letters, digits, _ and -, and begin with a letter or _"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

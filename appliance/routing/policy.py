@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,18 +16,14 @@ from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
 from appliance.routing.detectors import DETECTORS
-from appliance.tasks.table import Table
 from appliance.tasks.task import Task
-from appliance.tasks.taskfile import DATA_CLASSES
 
 POLICY_NAME = "egress.toml"
 SYSTEM_DIR = Path("/etc/stillroom")
 POLICY_VERSION = 1
 _LARGEST_BYTES = 1_000_000
-_LEAST_DIGITS = 4
+LEAST_DIGITS = 4
 """Fewer would mask quantities and years, and leave nothing to answer from."""
-_KEYS = ("version", "enabled", "data_classes", "hosts", "tasks", "keep_bodies", "masking", "caps")
-_CAP_KEYS = ("documents", "tokens", "money")
 
 
 class EgressRefused(UsageError):
@@ -118,9 +115,9 @@ def load_policy(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Policy:
     _check_folders(path)
     try:
         values = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}; nothing leaves", "correct the file at that place") from error
-    return _policy(path, hashlib.sha256(data).hexdigest(), Table(values, str(path)))
+    return _policy(path, hashlib.sha256(data).hexdigest(), values)
 
 
 def _read(path: Path) -> bytes:
@@ -157,58 +154,18 @@ def _check_folders(path: Path) -> None:
                 )
 
 
-def _policy(path: Path, sha256: str, table: Table) -> Policy:
-    table.refuse_unknown(_KEYS)
-    version = table.integer("version", least=1)
-    if version != POLICY_VERSION:
-        raise table.wrong("version", f"is {version}, this program knows {POLICY_VERSION}")
-    caps = table.table("caps")
-    caps.refuse_unknown(("run", "day"))
-    run, day = _caps(caps.table("run")), _caps(caps.table("day"))
-    enabled = table.flag("enabled", False)
-    if enabled and not day.given:
-        raise caps.wrong("day", "caps nothing", "add [caps.day] with documents, tokens or money")
-    hosts = tuple(host.lower() for host in table.texts("hosts"))
-    for host in hosts:
-        if "/" in host or "*" in host:
-            raise table.wrong("hosts", f'holds "{host}"', 'write hosts as "api.example.com" or "127.0.0.1:8080"')
+def _policy(path: Path, sha256: str, values: Mapping[str, object]) -> Policy:
+    from appliance.ground.tables import check_table
+    from appliance.routing.policy_table import PolicyTable
+
+    table = check_table(PolicyTable, values, str(path))
+    masking, run, day = table.masking, table.caps.run, table.caps.day
     return Policy(
-        path, sha256, enabled, _classes(table), hosts, table.texts("tasks"), table.flag("keep_bodies", True),
-        _masking(table.table("masking")), run, day,
+        path, sha256, table.enabled, tuple(table.data_classes), tuple(host.lower() for host in table.hosts),
+        tuple(table.tasks), table.keep_bodies,
+        Masking(tuple(masking.detectors), masking.digits, tuple(masking.fields), masking.unfound == "send"),
+        Caps(run.documents, run.tokens, run.money), Caps(day.documents, day.tokens, day.money),
     )  # fmt: skip
-
-
-def _classes(table: Table) -> tuple[str, ...]:
-    return _known(table, "data_classes", DATA_CLASSES)
-
-
-def _known(table: Table, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    words = table.texts(key)
-    for word in words:
-        # Names the nearest known word.
-        Table({key: word}, table.file, table.prefix).choice(key, known)
-    return words
-
-
-def _masking(table: Table) -> Masking:
-    table.refuse_unknown(("detectors", "digits", "fields", "unfound"))
-    detectors = _known(table, "detectors", tuple(DETECTORS)) if "detectors" in table.values else tuple(DETECTORS)
-    unfound = table.choice("unfound", ("refuse", "send"), "refuse")
-    digits = table.integer("digits", Masking.digits, least=0)
-    if 0 < digits < _LEAST_DIGITS:
-        raise table.wrong(
-            "digits", f"is {digits}", f"write at least {_LEAST_DIGITS}, or 0 to mask no number for its length"
-        )
-    return Masking(detectors, digits, table.texts("fields"), unfound == "send")
-
-
-def _caps(table: Table) -> Caps:
-    table.refuse_unknown(_CAP_KEYS)
-    documents, tokens = (
-        table.integer(key, least=0) if key in table.values else None for key in ("documents", "tokens")
-    )
-    money = 0.0 if table.values.get("money") in (0, 0.0) else table.number("money", None, 0, 1e9)
-    return Caps(documents, tokens, money)
 
 
 def check_allowed(policy: Policy, task: Task, config: FrontierConfig) -> None:

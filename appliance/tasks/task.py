@@ -14,6 +14,8 @@ MEASURING_KEYS = ("comparator", "weight")
 """Keys of a field that say how an answer is judged, not what is asked; they are no part of the task's hash."""
 
 Evidence = Literal["literal", "derived"]
+DataClass = Literal["public", "internal", "confidential", "secret"]
+DATA_CLASSES: tuple[DataClass, ...] = ("public", "internal", "confidential", "secret")
 
 
 class TaskKind(StrEnum):

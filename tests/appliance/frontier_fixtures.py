@@ -11,7 +11,6 @@ from appliance.engines.frontier import FrontierEngine
 from appliance.ground.settings import Settings, load_settings
 from appliance.routing.egress import EgressOptions, open_frontier
 from appliance.routing.egress_reading import read_records
-from appliance.tasks.table import Table
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import task_from_table
 from benchmarks.recorded_frontier import Behaviour, RecordedFrontier
@@ -22,9 +21,7 @@ ANSWERS = {f"question {number}": {"label": ("cards", "loans")[number % 2]} for n
 def classify_task(**more: object) -> Task:
     """Two labels."""
     values = {"version": 1, "name": "bank", "kind": "classify", "instruction": "What is it about?"}
-    return task_from_table(
-        Table({**values, "labels": ["cards", "loans"], "data_class": "internal", **more}, "task.toml")
-    )
+    return task_from_table({**values, "labels": ["cards", "loans"], "data_class": "internal", **more}, "task.toml")
 
 
 def extract_task(**more: object) -> Task:
@@ -36,7 +33,7 @@ def extract_task(**more: object) -> Task:
         {"name": "parts", "type": "list"},
     ]
     values = {"version": 1, "name": "orders", "kind": "extract", "instruction": "Read the order", "fields": fields}
-    return task_from_table(Table({**values, "data_class": "internal", **more}, "task.toml"))
+    return task_from_table({**values, "data_class": "internal", **more}, "task.toml")
 
 
 @dataclass

@@ -47,9 +47,9 @@ def test_wrong_number_of_threads_is_named(home_dir: Path, threads: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("thread = 1", "unknown key `thread`", id="unknown key"),
-        pytest.param('threads = "2"', "`threads` is '2', not a whole number", id="text"),
-        pytest.param("threads = 0", "`threads` is 0", id="zero"),
+        pytest.param("thread = 1", "thread: unknown key", id="unknown key"),
+        pytest.param('threads = "2"', 'threads: "2" is not a whole number', id="text"),
+        pytest.param("threads = 0", "threads: 0 is not a whole number", id="zero"),
         pytest.param("threads", "cannot be read", id="no TOML"),
     ],
 )

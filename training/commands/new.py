@@ -9,9 +9,9 @@ import click
 
 from appliance.ground.errors import UsageError
 from appliance.ground.files import disk_errors, part_of
+from appliance.ground.spelling import NAME_PATTERN, NAME_RULE
 from appliance.ground.text import printable
 from appliance.tasks.folder import TASK_FILE
-from appliance.tasks.table import NAME_PATTERN, NAME_RULE
 
 KINDS = ("extract", "classify")
 

@@ -81,7 +81,7 @@ def test_status_names_the_mistake_in_a_policy(call: Call, bench: FrontierBench) 
     bench.allow(enabeld="true")
     code, stdout, _ = call("status")
     assert code == 0
-    assert "unknown key `enabeld`" in stdout
+    assert "enabeld: unknown key" in stdout
     assert "`enabled`" in stdout
 
 

@@ -3,11 +3,10 @@
 import json
 
 from appliance.tasks.chat import chat_messages, chat_schema, system_text
-from appliance.tasks.table import Table
 from appliance.tasks.taskfile import task_from_table
 
 EXTRACT = task_from_table(
-    Table(
+
         {
             "version": 1, "name": "orders", "kind": "extract", "instruction": "Read the order",
             "fields": [
@@ -18,16 +17,16 @@ EXTRACT = task_from_table(
             ],
         },
         "task.toml",
-    )
+
 )  # fmt: skip
 CLASSIFY = task_from_table(
-    Table(
+
         {
             "version": 1, "name": "bank", "kind": "classify", "instruction": "What is it about?",
             "labels": ["cards", "loans"], "abstain": "other",
         },
         "task.toml",
-    )
+
 )  # fmt: skip
 
 

