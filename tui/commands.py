@@ -1,4 +1,4 @@
-"""`stillroom tui`: checks the terminal before Textual is imported, runs the screens, says what goes on without them."""
+"""`stillroom tui`: checks the terminal before Textual is imported, runs the screens, and says which jobs continue."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ import click
 from appliance.ground.errors import ResourceError
 from appliance.ground.settings import load_settings
 
-_LIST = "`stillroom jobs list` and `stillroom models list` tell the same as text"
+_REMEDY = "run it in a terminal (`ssh -t`); `stillroom jobs list` and `stillroom models list` print the same as text"
 
 
 @click.command("tui")
@@ -34,11 +34,13 @@ def command(ascii_only: bool, mouse: bool) -> None:
     if app.failure is not None:
         raise app.failure
     if active_jobs := app.snapshot.active_jobs:
-        told = "1 job goes on" if active_jobs == 1 else f"{active_jobs} jobs go on"
-        sys.stderr.write(f"{told}: `stillroom jobs list` shows how far\n")
+        jobs = "1 job continues" if active_jobs == 1 else f"{active_jobs} jobs continue"
+        sys.stderr.write(f"{jobs} in the background: `stillroom jobs list` shows the progress\n")
     if active_comparisons := app.snapshot.active_comparisons:
-        told = "1 comparison goes on" if active_comparisons == 1 else f"{active_comparisons} comparisons go on"
-        sys.stderr.write(f"{told}: `stillroom comparisons list` shows how far\n")
+        comparisons = (
+            "1 comparison continues" if active_comparisons == 1 else f"{active_comparisons} comparisons continue"
+        )
+        sys.stderr.write(f"{comparisons} in the background: `stillroom comparisons list` shows the progress\n")
 
 
 def _takes_unicode() -> bool:
@@ -56,8 +58,9 @@ def check_terminal(environ: dict[str, str]) -> None:
     # Textual draws on stderr, so all three must be the terminal.
     for name, stream in (("stdin", sys.stdin), ("stdout", sys.stdout), ("stderr", sys.stderr)):
         if stream is None or not stream.isatty():
-            raise ResourceError(f"the screens need a terminal, {name} is none", _LIST)
+            raise ResourceError(f"`stillroom tui` needs a terminal; {name} is not one", _REMEDY)
     if environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
         raise ResourceError(
-            f"the screens need a terminal that can move its cursor, TERM is {environ.get('TERM') or 'not set'}", _LIST
+            f"`stillroom tui` needs a terminal with a movable cursor; TERM is {environ.get('TERM') or 'not set'}",
+            _REMEDY,
         )

@@ -35,7 +35,7 @@ class InstalledModels:
     models: tuple[InstalledModel, ...] = ()
     broken: tuple[str, ...] = ()
     """Folders of the store whose manifest cannot be read."""
-    former: dict[str, str] = field(default_factory=dict)
+    previous: dict[str, str] = field(default_factory=dict)
     """Task -> the model that a roll-back would make active."""
 
     def active(self, task_name: str) -> str | None:
@@ -49,7 +49,7 @@ class JobReader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._entries: dict[str, tuple[list[int] | None, JobSummary]] = {}
-        """Folder -> the state of its ledger's files (None where that must not be relied on), and what they said."""
+        """Folder -> the state of its ledger's files (None where that must not be relied on), and its summary."""
         self._indexed = False
 
     def read(self) -> list[JobSummary]:
@@ -71,7 +71,7 @@ class JobReader:
 
 
 def _summary_of(directory: Path, signature: list[int] | None, index: JobIndex | None) -> JobSummary:
-    """What the index knows of a job, else what its ledger says."""
+    """What the index knows of a job, else what its ledger holds."""
     if index is None or signature is None:
         return read_summary(directory)
     if (counters := index.get(directory.name, signature)) is not None:
@@ -100,8 +100,8 @@ class ModelReader:
             store = Store(self._settings)
             models = store.list()
             tasks = sorted({model.manifest.task_name for model in models})
-            former = {task: name for task in tasks if (name := store.former(task))}
-            self._models = InstalledModels(models, store.broken(), former)
+            previous = {task: name for task in tasks if (name := store.former(task))}
+            self._models = InstalledModels(models, store.broken(), previous)
             self._signature = signature
         return self._models
 

@@ -1,4 +1,4 @@
-"""One thing to be done: what it will do, the command that does the same, how far it is, how it ended."""
+"""The kind of screen that does one thing: what will happen, the command that does the same, progress, outcome."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -25,12 +25,12 @@ _REPORT_SECONDS = 0.5
 
 
 class ActionCancelled(Exception):
-    """The work was stopped before its end."""
+    """The work was cancelled before its end."""
 
 
 @dataclass(frozen=True)
 class ActionResult:
-    """How an action ended well."""
+    """What an action that succeeded shows."""
 
     lines: Sequence[Line]
     screen: Callable[[], Screen[None]] | None = None
@@ -39,7 +39,7 @@ class ActionResult:
 
 @dataclass(frozen=True)
 class Action:
-    """What a person is asked before it is done."""
+    """One thing to do, and what a person reads before it is done."""
 
     title: str
     lines: Sequence[Line]
@@ -51,9 +51,9 @@ class Action:
     act: "Callable[[ActionProgress], ActionResult]"
     """Runs in a thread."""
     total_bytes: int = 0
-    """How many bytes will be read; 0 where that says nothing."""
-    typed: str = ""
-    """A word that must be typed where the key alone would be too easy."""
+    """How many bytes will be read; 0 where no share can be shown."""
+    confirm_word: str = ""
+    """A word to type, where a key alone would be too easy."""
     key: str = "Enter"
     """`Enter`, or another letter for what cannot be undone."""
     immediate: bool = False
@@ -89,14 +89,12 @@ class ActionProgress:
 
 
 class ActionScreen(Frame):
-    """Asks, does, and tells how it ended."""
+    """Asks, acts, and shows the outcome."""
 
-    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        ("Esc", "Back", "leave; nothing is done, and what is being done stops"),
-    )
+    KEYS: ClassVar[tuple[tuple[str, str, str], ...]] = (("Esc", "Back", "leave; what has begun is cancelled"),)
     HELP_LINES = (
-        "One thing to be done. The last line above the keys is the command that does exactly the same.",
-        "Nothing happens before the key that is named at the bottom is pressed.",
+        "One action. The line above the keys is the command that does the same.",
+        "Nothing happens until you press the key that is named at the bottom.",
     )
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
         Binding("enter", "act('Enter')", show=False),
@@ -140,8 +138,8 @@ class ActionScreen(Frame):
         self.show_command(self._action.command)
         if self._action.immediate:
             self._begin()
-        elif self._action.typed:
-            self.call_later(self.open_input, f"type {self._action.typed} and Enter; Esc goes back")
+        elif self._action.confirm_word:
+            self.call_later(self.open_input, f"type {self._action.confirm_word} and press Enter; Esc goes back")
 
     @property
     def INPUT_KEYS(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override]  # noqa: N802
@@ -152,8 +150,8 @@ class ActionScreen(Frame):
         """What was begun cannot be begun again."""
         if not self._begun or self._action.immediate:
             return {}
-        over = "it was not done: Esc goes back" if self._failed else "it is done already"
-        return {self._action.key: over if self._over else "it is being done"}
+        ending = "it failed: Esc goes back" if self._failed else "already done: Esc goes back"
+        return {self._action.key: ending if self._over else "it is being done: Esc cancels it"}
 
     def action_act(self, key: str) -> None:
         """Begins."""
@@ -162,11 +160,11 @@ class ActionScreen(Frame):
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
         """Begins if the word is the right one."""
-        if message.value.strip() == self._action.typed:
+        if message.value.strip() == self._action.confirm_word:
             await self.close_input()
             self._begin()
         else:
-            self.show_message(f"type {self._action.typed} to go on, Esc to go back")
+            self.show_message(f"type {self._action.confirm_word} to continue, or Esc to go back")
 
     def _begin(self) -> None:
         self._begun = True
@@ -180,7 +178,7 @@ class ActionScreen(Frame):
         try:
             outcome = self._action.act(ActionProgress(self, self._action.total_bytes))
         except ActionCancelled:
-            outcome = Problem("stopped: nothing was changed")
+            outcome = Problem("cancelled: nothing was changed")
         except ApplianceError as error:
             outcome = Problem(error.message, error.hint)
         except READING_ERRORS as error:
@@ -200,7 +198,7 @@ class ActionScreen(Frame):
         self.stillroom.refresh_snapshot()
         if isinstance(outcome, Problem):
             hint: list[Line] = [[Cell(outcome.hint)]] if outcome.hint else []
-            self._show([[Cell(outcome.message, DOUBTFUL if outcome.message.startswith("stopped") else BAD)], *hint])
+            self._show([[Cell(outcome.message, DOUBTFUL if outcome.message.startswith("cancelled") else BAD)], *hint])
         elif outcome.screen is not None and self.is_current:
             # By the app, as this screen is one of those that go.
             self.app.call_later(self.stillroom.show_in_tab, self.TAB.lower(), outcome.screen())
@@ -216,9 +214,9 @@ class ActionScreen(Frame):
         )
 
     async def action_back(self) -> None:
-        """Leaves; work that goes on is told to stop."""
+        """Leaves; work that has not ended is cancelled first."""
         if self._worker is not None and not self._over:
             self._worker.cancel()
-            self.show_message("stopping")
+            self.show_message("cancelling")
             return
         await super().action_back()

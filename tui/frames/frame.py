@@ -51,7 +51,7 @@ class Frame(Screen[None]):
     _focus_before: Widget | None = None
     _message_timer: Timer | None = None
     _message_lines: Sequence[Line] = ()
-    _told: tuple[Sequence[Line], str] | None = None
+    _last_facts: tuple[Sequence[Line], str] | None = None
     _place = ""
     _tall_at = 0
     """The width at which the keys took a line more to leave room for the place; 0 while they do not."""
@@ -99,9 +99,9 @@ class Frame(Screen[None]):
             # What is out of sight loses the focus, and does not get it back by itself.
             self.call_after_refresh(self._focus_again)
         self.set_class(too_small, "-too-small")
-        says = f"The screen has {width}x{height}, this needs {LEAST_WIDTH}x{LEAST_HEIGHT}."
-        others = "Make it larger, or `stillroom jobs list`."
-        self.bar("too-small").show([[Cell(says)], [Cell(others)], [Cell("q quits.")]])
+        size = f"Terminal too small: {width}x{height}, needs {LEAST_WIDTH}x{LEAST_HEIGHT}."
+        remedy = "Enlarge it, or use `stillroom jobs list`."
+        self.bar("too-small").show([[Cell(size)], [Cell(remedy)], [Cell("q quits.")]])
         self.lay_out()
         self.show_keys()
 
@@ -112,8 +112,8 @@ class Frame(Screen[None]):
 
     def lay_out(self) -> None:
         """Wraps for the present width what was wrapped for another one."""
-        if self._told is not None:
-            self.show_facts(*self._told)
+        if self._last_facts is not None:
+            self.show_facts(*self._last_facts)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key that comes before the screen stands, or whose effect could not be seen, does nothing."""
@@ -126,14 +126,14 @@ class Frame(Screen[None]):
     def _receive_snapshot(self, snapshot: Snapshot) -> None:
         if not self.is_mounted or not self.is_current:
             return
-        active_jobs = [human_count(snapshot.active_jobs, "job")] if snapshot.active_jobs else []
-        active_jobs += [human_count(snapshot.active_comparisons, "comparison")] if snapshot.active_comparisons else []
-        self.bar("tabs").show([tabs(TABS, self.TAB)], " and ".join(active_jobs or ["no job"]) + " at work")
+        counts = [human_count(snapshot.active_jobs, "job")] if snapshot.active_jobs else []
+        counts += [human_count(snapshot.active_comparisons, "comparison")] if snapshot.active_comparisons else []
+        self.bar("tabs").show([tabs(TABS, self.TAB)], " and ".join(counts or ["no job"]) + " in progress")
         self.show_snapshot(snapshot)
         self.show_keys()
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Shows what the latest look saw."""
+        """Shows what the latest snapshot holds."""
 
     def disabled_keys(self) -> dict[str, str]:
         """The keys that can do nothing now, each with the reason."""
@@ -210,8 +210,8 @@ class Frame(Screen[None]):
         self.refuses("Enter")
 
     def show_facts(self, facts: Sequence[Line], command: str) -> None:
-        """Shows facts about the chosen row and the command that says the same, on as many lines as it needs."""
-        self._told = (facts, command)
+        """Shows facts about the chosen row and the command that shows the same, on as many lines as it needs."""
+        self._last_facts = (facts, command)
         room = max(1, self.app.size.height // _COMMAND_PART - len(facts))
         first, *further = command_lines(command, max(20, self.app.size.width - _COMMAND_MARGIN))
         if len(further) >= room:
@@ -237,8 +237,8 @@ class Frame(Screen[None]):
         """Opens a line to type in, above the keys."""
         from textual.widgets import Input
 
-        for former in self.query(Input):
-            await former.remove()
+        for previous in self.query(Input):
+            await previous.remove()
         line = Input(value, placeholder=label, compact=True, select_on_focus=False)
         line.cursor_blink = False
         await self.mount(line, before="#keys")

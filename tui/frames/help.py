@@ -8,11 +8,11 @@ from tui.widgets.cursor_keys import CURSOR_KEYS
 from tui.widgets.line_view import LineView
 
 _EVERYWHERE = (
-    ("1 2 3", "models, jobs, compare; the key of the present tab goes to its list"),
+    ("1 2 3", "models, jobs, compare; the key of the current tab goes back to its list"),
     ("Esc", "back"),
-    ("R", "look again now; it is done once a second anyway"),
+    ("R", "refresh now; it happens once a second anyway"),
     ("? F1", "this help; F1 also while something is typed"),
-    ("q Ctrl+C", "quit; jobs go on, they never run in here"),
+    ("q Ctrl+C", "quit; jobs continue, they run in processes of their own"),
 )
 
 

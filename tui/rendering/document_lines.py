@@ -1,4 +1,4 @@
-"""What is known of a document of a job, in words: the lines above its fields, a field as a row, how sure it is."""
+"""A document of a job as lines: the head above its fields, a field as a row, the confidence in a value."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ _HEAD_LINES = 3
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenDocument:
     """Everything that is known of a document."""
 
     entry: DocumentEntry
@@ -28,21 +28,21 @@ class Opened:
     problem: Problem | None = None
 
     def original(self, name: str) -> Value:
-        """What the model said."""
+        """The model's value."""
         return (self.row.fields or {}).get(name) if self.row else None
 
     def value(self, name: str) -> Value:
-        """What a person said, else what the model said."""
+        """The corrected value, else the model's."""
         return self.corrected[name].correction if name in self.corrected else self.original(name)
 
 
-def head_lines(opened: Opened, width: int) -> list[list[Cell]]:
+def head_lines(document: OpenDocument, width: int) -> list[list[Cell]]:
     """What is known of the document as a whole; however long its name is, the reason of a failure has its place."""
-    row, facts = opened.row, _head_facts(opened)
-    about = wrap_line([Cell(opened.entry.name, STRONG), *facts], width)
+    row, facts = document.row, _head_facts(document)
+    about = wrap_line([Cell(document.entry.name, STRONG), *facts], width)
     room = _HEAD_LINES - 1 if row is not None and row.error else _HEAD_LINES
     if len(about) > room:
-        name = Cell(fit(opened.entry.name, width, cut_start=True), STRONG)
+        name = Cell(fit(document.entry.name, width, cut_start=True), STRONG)
         about = [[name], *at_most(wrap_line(facts[1:], width), room - 1)]
     if row is None or not row.error:
         return about
@@ -51,12 +51,12 @@ def head_lines(opened: Opened, width: int) -> list[list[Cell]]:
 
 
 def at_most(lines: list[list[Cell]], count: int) -> list[list[Cell]]:
-    """So many of the lines; an ellipsis tells that there are more."""
+    """So many of the lines; an ellipsis stands for the rest."""
     return lines if len(lines) <= count else [*lines[: count - 1], [*lines[count - 1], Cell("…")]]
 
 
-def _head_facts(opened: Opened) -> list[Cell]:
-    entry, row = opened.entry, opened.row
+def _head_facts(document: OpenDocument) -> list[Cell]:
+    entry, row = document.entry, document.row
     facts = [Cell("   "), state_cell(entry.state), Cell(f"   {human_size(entry.size_bytes)}", FAINT)]
     if row is not None:
         facts.append(Cell(f"   {row.route.value}", FAINT))
@@ -64,31 +64,31 @@ def _head_facts(opened: Opened) -> list[Cell]:
         tokens += f", {row.reasoning_tokens:,} reasoning" if row.reasoning_tokens else ""
         facts.append(Cell(f"   {tokens}, {human_duration(row.seconds)}", FAINT))
         if row.unsafe:
-            facts.append(Cell("   unsafe", DOUBTFUL))
+            facts.append(Cell("   not approved", DOUBTFUL))
     return facts
 
 
-def field_cells(opened: Opened, field: Field) -> Line:
+def field_cells(document: OpenDocument, field: Field) -> Line:
     """A field as a row of the table."""
-    value, corrected = opened.value(field.name), field.name in opened.corrected
-    surely = opened.row.confidence.get(field.name) if opened.row else None
+    value, corrected = document.value(field.name), field.name in document.corrected
+    confidence = document.row.confidence.get(field.name) if document.row else None
     return (
         Cell(field.name),
         Cell(("* " if corrected else "") + value_text(value), DOUBTFUL if corrected else PLAIN),
-        Cell("-" if surely is None or corrected else f"{surely:.2f}"),
+        Cell("-" if confidence is None or corrected else f"{confidence:.2f}"),
     )
 
 
-def how_sure(opened: Opened, name: str, marked: bool) -> str:
-    """How sure the model is of what it said, and where the text says it; nothing of what a person corrected."""
-    row = opened.row
+def confidence_text(document: OpenDocument, name: str, marked: bool) -> str:
+    """The confidence in the model's value and whether the text holds it; empty for a corrected value."""
+    row = document.row
     if row is None:
         return "no answer yet"
-    if name in opened.corrected:
+    if name in document.corrected:
         return ""
     parts = [f"confidence {row.confidence[name]:.2f}"] if name in row.confidence else []
-    if opened.original(name) is not None:
+    if document.original(name) is not None:
         place = row.evidence.get(name)
-        beyond = f"at {place:,}, beyond the text that is shown" if place is not None and not marked else ""
+        beyond = f"at {place:,}, beyond the part of the text on this screen" if place is not None and not marked else ""
         parts.append("marked in the text" if marked else beyond or "not in the text word for word")
     return ", ".join(parts)

@@ -18,14 +18,14 @@ _LINEAGE = ("teacher", "data_hash", "base", "base_hash", "run", "adapter_hash", 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A model as it is shown."""
+    """A model of the list."""
 
     name: str
     cells: Line
     facts: tuple[Line, Line]
     command: str
     words: tuple[str, ...]
-    """What the filter looks in."""
+    """What the filter searches."""
     model: InstalledModel | None = None
     """None where its manifest cannot be read."""
 
@@ -75,11 +75,11 @@ def broken_row(name: str) -> ModelRow:
     """A folder of the store whose manifest cannot be read."""
     dash = Cell("-")
     cells = (Cell("  " + name), dash, dash, dash, dash, Cell("broken", BAD), dash, dash)
-    told: tuple[Line, Line] = (
+    facts: tuple[Line, Line] = (
         [Cell(name, STRONG), Cell("   broken: its manifest cannot be read", BAD)],
-        [Cell("Enter tells why and what to do.")],
+        [Cell("Enter shows why, and what to do.")],
     )
-    return ModelRow(name, cells, told, "stillroom models list", (name, "broken"))
+    return ModelRow(name, cells, facts, "stillroom models list", (name, "broken"))
 
 
 def verdict_cell(manifest: Manifest) -> Cell:
@@ -97,7 +97,7 @@ def broken_lines(directory: Path, problem: Problem) -> list[Line]:
         fact("reason", Cell(problem.message, BAD)),
         fact("folder", str(directory)),
         [],
-        [Cell("It cannot answer. Take this folder away, then add the model again from where it came from:")],
+        [Cell("It cannot be used. Remove this folder, then add the model again from its source:")],
         [],
         [Cell("stillroom models add FOLDER", STRONG)],
     ]
@@ -114,7 +114,7 @@ def model_lines(model: InstalledModel) -> list[Line]:
         fact("size", f"{human_size(manifest.size_bytes)} in {human_count(len(manifest.files), 'file')}"),
         fact("target", manifest.target or "-"),
         fact("task", f"{manifest.task_name}, hash {manifest.task_hash}"),
-        fact("prompt form", manifest.prompt_form or "-"),
+        fact("template", manifest.prompt_form or "-"),
         fact("licence", manifest.licence or "not stated"),
         fact("created", manifest.created or "-"),
         fact("verdict", verdict_cell(manifest), *([_basis(manifest.verdict)] if manifest.verdict else [])),

@@ -24,7 +24,7 @@ from tui.data.problems import READING_ERRORS, Problem, problem_of
 from tui.data.snapshot import Snapshot
 from tui.data.state_readers import open_job
 from tui.frames.frame import Frame
-from tui.rendering.document_lines import Opened, at_most, field_cells, head_lines, how_sure
+from tui.rendering.document_lines import OpenDocument, at_most, confidence_text, field_cells, head_lines
 from tui.rendering.facts import value_text
 from tui.text.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
 from tui.text.evidence_spans import evidence_spans
@@ -73,12 +73,12 @@ class DocumentScreen(Frame):
     class Read(Message):
         """The document was read."""
 
-        def __init__(self, number: int, opened: Opened) -> None:
+        def __init__(self, number: int, document: OpenDocument) -> None:
             super().__init__()
-            self.number, self.opened = number, opened
+            self.number, self.document = number, document
 
-    class Kept(Message):
-        """A correction was kept, or could not be."""
+    class CorrectionSaved(Message):
+        """A correction was saved, or could not be."""
 
         def __init__(self, problem: Problem | None) -> None:
             super().__init__()
@@ -89,13 +89,13 @@ class DocumentScreen(Frame):
     ) -> None:
         super().__init__()
         self._directory = directory
-        self._opened = Opened(entry)
+        self._document = OpenDocument(entry)
         self._neighbour = neighbour
         self._raw = self._read_once = False
-        self._job_got = (-1, -1)
+        self._job_progress = (-1, -1)
         """How many documents of the job had an answer, and how many failed, when this one was read last."""
         self._reading = 0
-        """Number of the latest reading: what a former one brings is out of date."""
+        """Number of the latest reading; what an earlier one brings is out of date."""
 
     def body(self) -> Widget:
         """Fields beside text."""
@@ -110,16 +110,16 @@ class DocumentScreen(Frame):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Reads a document that had no answer yet again when the job has got on."""
         job = next((job for job in snapshot.jobs if job.id == self._directory.name), None)
-        waits = self._read_once and self._opened.row is None and not self._opened.problem
-        if job is None or not waits or self.query("Input") or (job.done, job.failed) == self._job_got:
+        waits = self._read_once and self._document.row is None and not self._document.problem
+        if job is None or not waits or self.query("Input") or (job.done, job.failed) == self._job_progress:
             return
-        self._job_got = (job.done, job.failed)
+        self._job_progress = (job.done, job.failed)
         self._start_reading()
 
     def _start_reading(self, find: FindDocument | None = None) -> None:
         """Reads the present document, or the one that `find` gives, in a thread."""
         self._reading += 1
-        number, entry = self._reading, self._opened.entry
+        number, entry = self._reading, self._document.entry
         self.run_worker(lambda: self._read(number, entry, find), thread=True, exclusive=True, group="read")
 
     def _read(self, number: int, entry: DocumentEntry, find: FindDocument | None) -> None:
@@ -130,30 +130,30 @@ class DocumentScreen(Frame):
                 row, text, raw = reader.row(entry.id), reader.text(entry.id), reader.raw_answer(entry.id)
             corrected = in_force(read_corrections(self._directory, entry.name), row.sha256 if row else None)
             field = load_task(task_path(self._directory)).output_fields
-            opened = Opened(entry, row, text, raw, field, corrected)
+            document = OpenDocument(entry, row, text, raw, field, corrected)
         except READING_ERRORS as error:
-            opened = Opened(entry, problem=problem_of(error))
-        self.post_message(self.Read(number, opened))
+            document = OpenDocument(entry, problem=problem_of(error))
+        self.post_message(self.Read(number, document))
 
     def on_document_screen_read(self, message: "DocumentScreen.Read") -> None:
         """Shows the document."""
         if message.number != self._reading:
             return
-        before, self._opened = self._opened, message.opened
-        opened = self._opened
+        before, self._document = self._document, message.document
+        document = self._document
         self._show_head()
-        rows = ListedRows([field_cells(opened, field) for field in opened.output_fields])
+        rows = ListedRows([field_cells(document, field) for field in document.output_fields])
         notice: list[Line] = (
-            [[Cell(opened.problem.message, BAD)], [Cell(opened.problem.hint)]] if opened.problem else []
+            [[Cell(document.problem.message, BAD)], [Cell(document.problem.hint)]] if document.problem else []
         )
         self.query_one(Table).show(rows, notice)
-        if not self._read_once or before.entry.id != opened.entry.id or before.text != opened.text:
+        if not self._read_once or before.entry.id != document.entry.id or before.text != document.text:
             self._show_text()
         self._read_once = True
         self._mark()
 
     def _show_head(self) -> None:
-        lines = head_lines(self._opened, max(20, self.app.size.width - 2))
+        lines = head_lines(self._document, max(20, self.app.size.width - 2))
         self.set_height("head", len(lines))
         self.bar("head").show(lines)
 
@@ -164,64 +164,67 @@ class DocumentScreen(Frame):
             self._mark()
 
     def _show_text(self) -> None:
-        opened, pane = self._opened, self.query_one(TextPane)
-        if opened.problem is not None:
+        document, pane = self._document, self.query_one(TextPane)
+        if document.problem is not None:
             pane.show("")
         elif self._raw:
-            pane.show_start(opened.raw, _NO_RAW)
+            pane.show_start(document.raw, _NO_RAW)
         else:
-            pane.show_start(opened.text, _NO_TEXT)
+            pane.show_start(document.text, _NO_TEXT)
 
     def _selected(self) -> Field | None:
         position = self.query_one(Table).position
-        return self._opened.output_fields[position] if position < len(self._opened.output_fields) else None
+        return self._document.output_fields[position] if position < len(self._document.output_fields) else None
 
     def on_table_moved(self) -> None:
         """Marks the evidence of the chosen field."""
         self._mark()
 
     def _mark(self) -> None:
-        opened, field = self._opened, self._selected()
+        document, field = self._document, self._selected()
         if not self._read_once:
             return
         if field is None:
             self.show_facts([[], []], shell_words(["stillroom", "jobs", "show", self._directory.name]))
             return
         spans = []
-        if not self._raw and opened.text is not None and opened.row is not None:
-            place = opened.row.evidence.get(field.name)
-            spans = evidence_spans(opened.original(field.name), place, opened.text[:MOST_CHARACTERS])
+        if not self._raw and document.text is not None and document.row is not None:
+            place = document.row.evidence.get(field.name)
+            spans = evidence_spans(document.original(field.name), place, document.text[:MOST_CHARACTERS])
         self.query_one(TextPane).mark(spans)
         self._facts(field, bool(spans))
 
     def _facts(self, field: Field, marked: bool) -> None:
-        opened = self._opened
-        told = [Cell(f"{field.name}: ", STRONG), Cell(value_text(opened.value(field.name)))]
-        if sure := how_sure(opened, field.name, marked):
-            told.append(Cell("   " + sure, FAINT))
-        if kept := opened.corrected.get(field.name):
-            stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
-            told.append(
-                Cell(f"   corrected by {kept.user} {stamp}, the model said {value_text(kept.original)}", DOUBTFUL)
+        document = self._document
+        cells = [Cell(f"{field.name}: ", STRONG), Cell(value_text(document.value(field.name)))]
+        if confidence := confidence_text(document, field.name, marked):
+            cells.append(Cell("   " + confidence, FAINT))
+        if correction := document.corrected.get(field.name):
+            stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(correction.time))
+            cells.append(
+                Cell(
+                    f"   corrected by {correction.user} {stamp}, the model answered {value_text(correction.original)}",
+                    DOUBTFUL,
+                )
             )
-        lines = wrap_line(told, max(20, self.app.size.width - 2))
+        lines = wrap_line(cells, max(20, self.app.size.width - 2))
         self.show_facts([*at_most(lines, _FACT_LINES - 1), []][: _FACT_LINES - 1], self._command(field, "VALUE"))
 
     def _command(self, field: Field, value: str) -> str:
-        name = self._opened.entry.name
+        name = self._document.entry.name
         words = [self._directory.name, *(["--"] if name.startswith("-") else []), name, field.name]
         return f"stillroom jobs correct {shell_words(words)} {value}"
 
     def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with this document."""
-        opened, reasons = self._opened, {}
-        if opened.problem is not None or not opened.output_fields:
-            reasons["e"] = "the document cannot be read" if opened.problem else "it is being read"
-        elif opened.row is None:
+        document, reasons = self._document, {}
+        if document.problem is not None or not document.output_fields:
+            reasons["e"] = "the document cannot be read" if document.problem else "it is being read"
+        elif document.row is None:
             reasons["e"] = "it has no answer yet: it can be corrected when the job has come to it"
-        if opened.text is None:
+        if document.text is None:
             reasons["Tab"] = "the job holds no text of this document"
-        if opened.raw is None and not self._raw:
+        if document.raw is None and not self._raw:
             reasons["r"] = "the job holds no raw answer of this document"
         if self._neighbour is None:
             reasons |= dict.fromkeys("[]", "this document was opened alone")
@@ -260,7 +263,7 @@ class DocumentScreen(Frame):
             self.show_message("there is no further document in this list")
             return
         # The keys must not act on the document that is still in sight.
-        self._opened, self._raw, self._read_once = Opened(self._opened.entry), False, False
+        self._document, self._raw, self._read_once = OpenDocument(self._document.entry), False, False
         self._start_reading(find)
 
     def on_table_opened(self, _message: Table.Opened) -> None:
@@ -274,7 +277,7 @@ class DocumentScreen(Frame):
             return
         hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(field.values)}
         hint = hints.get(field.type, "empty: no such value")
-        await self.open_input(f"{field.name} ({hint})", _line_to_type(self._opened.value(field.name)))
+        await self.open_input(f"{field.name} ({hint})", _line_to_type(self._document.value(field.name)))
         self.show_facts([[Cell(f"{field.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
                   self._command(field, "VALUE"))  # fmt: skip
 
@@ -282,7 +285,7 @@ class DocumentScreen(Frame):
         """Keeps the correction in a thread; a value left as it was is none."""
         await self.close_input()
         field = self._selected()
-        if field is None or message.value == _line_to_type(self._opened.value(field.name)):
+        if field is None or message.value == _line_to_type(self._document.value(field.name)):
             self._mark()
             return
         if _REPLACED in message.value:
@@ -292,22 +295,22 @@ class DocumentScreen(Frame):
             )
             return
         value = parse_value(field.type, message.value)
-        name = self._opened.entry.name
-        self.run_worker(lambda: self._keep(name, field.name, value), thread=True, group="keep")
+        name = self._document.entry.name
+        self.run_worker(lambda: self._save(name, field.name, value), thread=True, group="save")
 
-    def _keep(self, document: str, name: str, value: Value) -> None:
+    def _save(self, document: str, name: str, value: Value) -> None:
         try:
             correct_field(self._directory, document, name, value)
-            self.post_message(self.Kept(None))
+            self.post_message(self.CorrectionSaved(None))
         except READING_ERRORS as error:
-            self.post_message(self.Kept(problem_of(error)))
+            self.post_message(self.CorrectionSaved(problem_of(error)))
 
-    def on_document_screen_kept(self, message: "DocumentScreen.Kept") -> None:
+    def on_document_screen_correction_saved(self, message: "DocumentScreen.CorrectionSaved") -> None:
         """Shows the correction, or why it is refused."""
         if message.problem is None:
             self.show_message("kept; what the model said is kept beside it")
         else:
-            self.show_message(": ".join(filter(None, (message.problem.message, message.problem.hint))))
+            self.show_message(message.problem.sentence)
         self._start_reading()
 
     async def action_back(self) -> None:

@@ -125,7 +125,7 @@ class ImportScreen(FormScreen):
             self.post_message(message)
 
     def on_import_screen_checked(self, message: "ImportScreen.Checked") -> None:
-        """Shows what was found and how each check ended."""
+        """Shows the models of the folder and how each check ended."""
         if message.problem is not None:
             self.show_findings([[Cell(message.problem.message, BAD)], [Cell(message.problem.hint)]])
             return
@@ -173,9 +173,8 @@ def add(settings: Settings, directory: Path, manifest: Manifest, name: str | Non
 
     def act(on_progress: ActionProgress) -> ActionResult:
         model = Store(settings).add(directory, name, on_progress)
-        told = "Its files were read, copied, and compared with their hashes again. "
         following = "`a` in the list of models makes it the one that answers its task."
-        return ActionResult([[Cell(f"{model.name} is installed. {told}{following}")]])
+        return ActionResult([[Cell(f"{model.name} is installed. Its files were copied and verified. {following}")]])
 
     command = shell_words(["stillroom", "models", "add", str(directory), *(["--name", name] if name else [])])
     lines: list[Line] = [[Cell(f"Copies {directory} into {settings.models_dir}.")]]

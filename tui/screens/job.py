@@ -77,7 +77,7 @@ class JobScreen(JobKeys):
             super().__init__()
             self.pages, self.page, self.entries, self.problem = pages, page, entries, problem
 
-    class Found(Message):
+    class Located(Message):
         """A path was found in a list of documents, or the reason of one of them."""
 
         def __init__(self, pages: DocumentPages, position: int | None, reason: Reason | None = None) -> None:
@@ -89,9 +89,9 @@ class JobScreen(JobKeys):
         self._job_id = job_id
         self._job: JobSummary | None = None
         self._config: JobConfig | None = None
-        self._pages = DocumentPages(None, self._wanted)
+        self._pages = DocumentPages(None, self._request_page)
         self._reading = False
-        self._due: dict[int, None] = {}
+        self._due_pages: dict[int, None] = {}
         """Pages to be read, in this order."""
         self._reason = Reason(0, "")
         self._problem = ""
@@ -130,14 +130,14 @@ class JobScreen(JobKeys):
             if before != len(self._pages) or not before:
                 table.show(self._pages, self._notice(job))
             for page in pages_of(table.rows_in_sight):
-                self._wanted(page)
+                self._request_page(page)
 
     def _show_gone(self, problem: Problem | None) -> None:
-        """Says that jobs cannot be looked at now, or that this one was removed."""
+        """Says that jobs cannot be read now, or that this one was removed."""
         self._show_head([[Cell(problem.message if problem else "This job was removed: Esc goes back.", BAD)]])
         if problem is None and not self._removed:
             self._removed, self._job = True, None
-            self._pages = DocumentPages(None, self._wanted)
+            self._pages = DocumentPages(None, self._request_page)
             self.query_one(Table).show(self._pages)
             self.show_facts([[], []], "stillroom jobs list")
 
@@ -182,16 +182,16 @@ class JobScreen(JobKeys):
             return [[Cell("The folder is being listed.")]]
         return [[Cell("The folder holds no documents: zero rows.")]]
 
-    def _wanted(self, page: int) -> None:
+    def _request_page(self, page: int) -> None:
         """Reads a page in a thread, one after the other."""
-        self._due[page] = None
+        self._due_pages[page] = None
         self._read_next()
 
     def _read_next(self) -> None:
-        if self._due and not self._reading:
+        if self._due_pages and not self._reading:
             self._reading = True
-            pages, page = self._pages, next(iter(self._due))
-            del self._due[page]
+            pages, page = self._pages, next(iter(self._due_pages))
+            del self._due_pages[page]
             self.run_worker(lambda: self._read(pages, page), thread=True, group="pages")
 
     def _read(self, pages: DocumentPages, page: int) -> None:
@@ -205,7 +205,7 @@ class JobScreen(JobKeys):
         self._reading = False
         self._problem = message.problem
         if message.pages is self._pages:
-            # A page that could not be read counts as empty, so that it is not asked for without end.
+            # A page that could not be read counts as empty, so that it is not requested for ever.
             self._pages.put(message.page, message.entries)
         self._read_next()
         self.query_one(Table).redraw()
@@ -228,11 +228,11 @@ class JobScreen(JobKeys):
             with open_job(self._directory) as reader:
                 row = reader.row(entry.id)
         except READING_ERRORS:
-            return  # the same ledger is read every second, and that says what is wrong
-        self.post_message(self.Found(pages, None, Reason(entry.id, row.error_message if row else "")))
+            return  # the same ledger is read every second, and that shows what is wrong
+        self.post_message(self.Located(pages, None, Reason(entry.id, row.error_message if row else "")))
 
-    def on_job_screen_found(self, message: "JobScreen.Found") -> None:
-        """Goes to the document, or tells its reason."""
+    def on_job_screen_located(self, message: "JobScreen.Located") -> None:
+        """Goes to the document, or shows its reason."""
         if message.reason:
             self._reason = message.reason
             self._facts()
@@ -243,19 +243,19 @@ class JobScreen(JobKeys):
         job, entry, table = self._job, self._selected(), self.query_one(Table)
         if job is None:
             return
-        shown = f"{self._pages.state or 'all'} documents"
+        listed = f"{self._pages.state or 'all'} documents"
         place = f"{table.position + 1:,} of {len(self._pages):,}" if len(self._pages) else "0"
-        told = [Cell(f"{shown}: {place}", FAINT)]
+        cells = [Cell(f"{listed}: {place}", FAINT)]
         if self._problem:
-            told.append(Cell("   " + self._problem, BAD))
+            cells.append(Cell("   " + self._problem, BAD))
         elif entry and entry.state is State.PAUSED:
-            told.append(Cell(f"   {STILL_WRITTEN}", FAINT))
+            cells.append(Cell(f"   {STILL_WRITTEN}", FAINT))
         elif entry and entry.error:
             reason = self._reason.text if self._reason.document == entry.id else ""
-            told.append(Cell(f"   {entry.error}: {reason}" if reason else f"   {entry.error}", BAD))
+            cells.append(Cell(f"   {entry.error}: {reason}" if reason else f"   {entry.error}", BAD))
         elif job.failed and self._pages.state is None:
-            told.append(Cell(f"   f shows the {human_count(job.failed, 'failed document')}", FAINT))
-        lines = wrap_line(told, max(20, self.size.width - 2))
+            cells.append(Cell(f"   f shows the {human_count(job.failed, 'failed document')}", FAINT))
+        lines = wrap_line(cells, max(20, self.size.width - 2))
         if len(lines) > _FACT_LINES:
             lines = [*lines[: _FACT_LINES - 1], [*lines[_FACT_LINES - 1], *lines[_FACT_LINES]]]
         self.show_facts([*lines, [], []][:_FACT_LINES], next_command(job))
@@ -281,8 +281,8 @@ class JobScreen(JobKeys):
         """Shows the documents in the next state of the round."""
         if self._job is not None and not self.refuses("f"):
             following = FILTERS[(FILTERS.index(self._pages.state) + 1) % len(FILTERS)]
-            self._due.clear()
-            self._pages = DocumentPages(following, self._wanted)
+            self._due_pages.clear()
+            self._pages = DocumentPages(following, self._request_page)
             self._pages.set_count(self._job)
             self.query_one(Table).show(self._pages, self._notice(self._job), 0)
             self.show_keys()
@@ -310,7 +310,7 @@ class JobScreen(JobKeys):
 
     def _find(self, pages: DocumentPages, path: bytes) -> None:
         try:
-            self.post_message(self.Found(pages, find_path(self._directory, pages.state, len(pages), path)))
+            self.post_message(self.Located(pages, find_path(self._directory, pages.state, len(pages), path)))
         except READING_ERRORS as error:
             self.post_message(self.PageRead(pages, 0, [], problem_of(error).message))
 

@@ -37,7 +37,7 @@ def disabled_keys(job: JobSummary | None, has_fallback: bool = False) -> dict[st
     """The keys that can do nothing with this job now, each with the reason.
 
     Args:
-        has_fallback: It may have kept documents back, which are tried again as failed ones are.
+        has_fallback: Documents that the fallback did not answer can be retried as failed ones can.
     """
     if job is None:
         return dict.fromkeys("prtXD", "there is no job: n makes one")
@@ -66,31 +66,30 @@ class JobKeys(Frame):
     class Acted(Message):
         """A job was paused or goes on, or could not be."""
 
-        def __init__(self, says: str) -> None:
+        def __init__(self, text: str) -> None:
             super().__init__()
-            self.says = says
+            self.text = text
 
     def selected_job(self) -> JobSummary | None:
         """The job that the keys act on."""
         raise NotImplementedError
 
-    def _at_once(self, says: str, act: Callable[[], str]) -> None:
+    def _act_at_once(self, text: str, act: Callable[[], str]) -> None:
         """Does what can be undone by the next key: in a thread, without asking."""
-        self.show_message(says)
+        self.show_message(text)
 
         def work() -> None:
             try:
-                said = act()
+                outcome = act()
             except READING_ERRORS as error:
-                problem = problem_of(error)
-                said = ": ".join(filter(None, (problem.message, problem.hint)))
-            self.post_message(self.Acted(said))
+                outcome = problem_of(error).sentence
+            self.post_message(self.Acted(outcome))
 
         self.run_worker(work, thread=True, group="act")
 
     def on_job_keys_acted(self, message: "JobKeys.Acted") -> None:
         """Says how it went, with the command that does the same."""
-        self.show_message(message.says)
+        self.show_message(message.text)
         self.stillroom.refresh_snapshot()
 
     def _job_for(self, key: str) -> JobSummary | None:
@@ -110,7 +109,7 @@ class JobKeys(Frame):
                     return f"it still finishes what is in work, then it pauses ($ stillroom jobs pause {job.id})"
                 return f"it is {state} ($ stillroom jobs pause {job.id})"
 
-            self._at_once("pausing: the documents in work are finished first", act)
+            self._act_at_once("pausing: the documents in work are finished first", act)
 
     def action_resume(self) -> None:
         """Lets the job go on in a process of its own."""
@@ -121,7 +120,7 @@ class JobKeys(Frame):
                 resume_detached(settings, job.id)
                 return f"it goes on ($ stillroom jobs resume {job.id} --detach)"
 
-            self._at_once("starting", act)
+            self._act_at_once("starting", act)
 
     def action_retry(self) -> None:
         """Asks whether to try the failed documents again."""
@@ -164,8 +163,8 @@ def _sent_again(settings: Settings, job: JobSummary) -> list[Line]:
         return []
     if fallback is None:
         return []
-    told = f"Documents that the fallback kept back are tried again too, and may leave for the frontier {fallback.name}."
-    return [[], [Cell(told, DOUBTFUL)]]
+    sent = "Documents that the fallback did not answer are retried too: their text may be sent to the frontier"
+    return [[], [Cell(f"{sent} {fallback.name}.", DOUBTFUL)]]
 
 
 def cancel(settings: Settings, job: JobSummary) -> Action:

@@ -1,4 +1,4 @@
-"""What a job was asked to do, what happened to it, and the commands that act on it."""
+"""A job's configuration, its latest events, and the commands that act on it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ class JobInfoScreen(TextPage):
     """Configuration, events, commands."""
 
     TAB = "Jobs"
-    HELP_LINES = ("What this job was asked to do, its latest events, and the commands that act on it.",)
+    HELP_LINES = ("The configuration of this job, its latest events, and the commands that act on it.",)
 
     def __init__(self, directory: Path) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ from tui.rendering.facts import LABEL_CELLS, fact, value_text
 from tui.text.cells import BAD, BUSY, DOUBTFUL, FAINT, STRONG, Cell, Line, fit
 from tui.widgets.line_view import LineView
 
-TRIED_DOCUMENTS = 3
+PREVIEW_DOCUMENTS = 3
 _MOST_LABEL_CELLS = 24
 
 
@@ -38,7 +38,7 @@ class JobPreviewScreen(Frame):
     )
     BINDINGS = [Binding("enter", "start", show=False)]  # noqa: RUF012 - the form that Textual asks for
 
-    class Tried(Message):
+    class PreviewRead(Message):
         """The dry run ended."""
 
         def __init__(self, lines: Sequence[Line], refusal: str = "") -> None:
@@ -65,27 +65,29 @@ class JobPreviewScreen(Frame):
     def on_mount(self) -> None:
         """Tries the documents in a thread."""
         self.show_command(self._command)
-        told = f"Trying {human_count(TRIED_DOCUMENTS, 'document')}: loading the model, reading, answering ..."
-        self.query_one(LineView).show([[Cell(told, BUSY)]])
-        self.run_worker(self._try, thread=True, group="try")
+        text = f"Trying {human_count(PREVIEW_DOCUMENTS, 'document')}: loading the model, reading, answering ..."
+        self.query_one(LineView).show([[Cell(text, BUSY)]])
+        self.run_worker(self._read_preview, thread=True, group="preview")
 
     def on_unmount(self) -> None:
         """Ends a dry run that nobody waits for any more."""
         self._stop.immediate = self._stop.graceful = True
 
-    def _try(self) -> None:
+    def _read_preview(self) -> None:
         try:
-            rows = dry_run(self.stillroom.settings, self._request, TRIED_DOCUMENTS, self._stop)
+            rows = dry_run(self.stillroom.settings, self._request, PREVIEW_DOCUMENTS, self._stop)
         except ResourceError as error:
             # The engine is busy or memory is short now: the job may still be started, and waits.
-            self.post_message(self.Tried([[Cell(error.message, DOUBTFUL)], [Cell(error.hint)], [], [_NOT_TRIED]]))
+            self.post_message(
+                self.PreviewRead([[Cell(error.message, DOUBTFUL)], [Cell(error.hint)], [], [_NO_PREVIEW]])
+            )
         except READING_ERRORS as error:
             problem = problem_of(error)
-            self.post_message(self.Tried([[Cell(problem.message, BAD)], [Cell(problem.hint)]], problem.message))
+            self.post_message(self.PreviewRead([[Cell(problem.message, BAD)], [Cell(problem.hint)]], problem.message))
         else:
-            self.post_message(self.Tried(tried_lines(rows), "" if rows else "the folder holds no documents"))
+            self.post_message(self.PreviewRead(preview_lines(rows), "" if rows else "the folder holds no documents"))
 
-    def on_job_preview_screen_tried(self, message: "JobPreviewScreen.Tried") -> None:
+    def on_job_preview_screen_preview_read(self, message: "JobPreviewScreen.PreviewRead") -> None:
         """Shows the answers."""
         self._refusal = message.refusal
         self.query_one(LineView).show(message.lines)
@@ -129,10 +131,10 @@ class JobPreviewScreen(Frame):
         self.show_keys(self.query_one(LineView).place)
 
 
-_NOT_TRIED = Cell("No document was tried. Enter starts the job all the same; it waits for the engine.")
+_NO_PREVIEW = Cell("No document was tried. Enter starts the job all the same; it waits for the engine.")
 
 
-def tried_lines(rows: Sequence[Row]) -> list[Line]:
+def preview_lines(rows: Sequence[Row]) -> list[Line]:
     """The answers of a dry run."""
     width = max((len(name) for row in rows for name in row.fields or {}), default=0)
     width = max(LABEL_CELLS, min(width, _MOST_LABEL_CELLS))
@@ -142,7 +144,7 @@ def tried_lines(rows: Sequence[Row]) -> list[Line]:
         if row.fields is None or row.error:
             lines.append(fact("reason", Cell(f"{row.error}: {row.error_message}".rstrip(": "), BAD)))
         for name, value in (row.fields or {}).items():
-            surely = f"   confidence {row.confidence[name]:.2f}" if name in row.confidence else ""
+            confidence = f"   confidence {row.confidence[name]:.2f}" if name in row.confidence else ""
             label = fit(name, width) + " "
-            lines.append([Cell(label, FAINT), Cell(value_text(value)), Cell(surely, FAINT)])
+            lines.append([Cell(label, FAINT), Cell(value_text(value)), Cell(confidence, FAINT)])
     return lines

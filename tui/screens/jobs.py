@@ -50,7 +50,7 @@ class JobsScreen(JobKeys, Listing):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: list[tuple[JobSummary, JobSpeed]] = []
+        self._rows: list[tuple[JobSummary, JobSpeed]] = []
         self._selected_id = ""
 
     def body(self) -> Widget:
@@ -59,29 +59,29 @@ class JobsScreen(JobKeys, Listing):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows the jobs that pass the filter; the chosen job stays chosen wherever it moves to."""
-        self._shown = [
+        self._rows = [
             (job, speed)
             for job, speed in zip(snapshot.jobs, snapshot.speeds, strict=True)
             if self.passes(job.name, job.state, job.id)
         ]
-        position = next((n for n, (job, _) in enumerate(self._shown) if job.id == self._selected_id), None)
-        rows = ListedRows([job_cells(job, speed) for job, speed in self._shown])
+        position = next((n for n, (job, _) in enumerate(self._rows) if job.id == self._selected_id), None)
+        rows = ListedRows([job_cells(job, speed) for job, speed in self._rows])
         self.query_one(Table).show(rows, self.notice(snapshot.jobs_problem, bool(snapshot.jobs)), position)
 
     def on_table_moved(self) -> None:
         """Tells about the chosen job."""
-        if not self._shown:
+        if not self._rows:
             self.show_facts([[], []], "stillroom jobs list")
             return
-        job, speed = self._shown[self.query_one(Table).position]
+        job, speed = self._rows[self.query_one(Table).position]
         self._selected_id = job.id
-        told = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, speed))]
-        self.show_facts([[Cell(job.name, STRONG)], told], next_command(job))
+        about = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, speed))]
+        self.show_facts([[Cell(job.name, STRONG)], about], next_command(job))
 
     def selected_job(self) -> JobSummary | None:
         """The job under the cursor."""
         position = self.query_one(Table).position
-        return self._shown[position][0] if position < len(self._shown) else None
+        return self._rows[position][0] if position < len(self._rows) else None
 
     def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the list, and with the chosen job."""
@@ -97,4 +97,4 @@ class JobsScreen(JobKeys, Listing):
         """Opens the job."""
         from tui.screens.job import JobScreen
 
-        self.app.push_screen(JobScreen(self._shown[message.index][0].id))
+        self.app.push_screen(JobScreen(self._rows[message.index][0].id))

@@ -29,7 +29,7 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
     """Makes the model the one that answers its task; what no gate found READY needs a typed word."""
     manifest = model.manifest
     now = f"Now it is {current}." if current else "Now no model answers this task by itself."
-    back = " `b` in the list of models goes back to the former one." if current else ""
+    back = " `b` in the list of models goes back to the previous one." if current else ""
     lines: list[Line] = [
         [Cell(f"{model.name} will answer the task {manifest.task_name} where no other model is named. {now}")],
         [Cell("Its files are verified first." + back)],
@@ -54,15 +54,15 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
     )
 
 
-def roll_back(settings: Settings, task_name: str, current: str, former: str) -> Action:
-    """Makes the former model of a task active again."""
+def roll_back(settings: Settings, task_name: str, current: str, previous: str) -> Action:
+    """Makes the previous model of a task active again."""
 
     def act(_on_progress: ActionProgress) -> ActionResult:
         model = Store(settings).roll_back(task_name)
         return ActionResult([[Cell(f"{model.name} answers the task {task_name} again.")]])
 
     lines: list[Line] = [
-        [Cell(f"{former} will answer the task {task_name} again, in place of {current}.")],
+        [Cell(f"{previous} will answer the task {task_name} again, in place of {current}.")],
         [Cell("Its files are verified first. Jobs that run go on with the model that they began with.")],
     ]
     return Action(

@@ -56,7 +56,7 @@ class ModelsScreen(Listing):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: list[ModelRow] = []
+        self._rows: list[ModelRow] = []
         self._selected_name = ""
 
     def body(self) -> Widget:
@@ -66,47 +66,47 @@ class ModelsScreen(Listing):
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows the models that pass the filter; the chosen one stays chosen."""
         everything = [*map(model_row, snapshot.models.models), *map(broken_row, snapshot.models.broken)]
-        self._shown = [row for row in everything if self.passes(*row.words)]
-        position = next((n for n, row in enumerate(self._shown) if row.name == self._selected_name), None)
-        rows = ListedRows([row.cells for row in self._shown])
+        self._rows = [row for row in everything if self.passes(*row.words)]
+        position = next((n for n, row in enumerate(self._rows) if row.name == self._selected_name), None)
+        rows = ListedRows([row.cells for row in self._rows])
         self.query_one(Table).show(rows, self.notice(snapshot.models_problem, bool(everything)), position)
 
     def on_table_moved(self) -> None:
         """Tells about the chosen model."""
         position = self.query_one(Table).position
-        if position < len(self._shown):
-            row = self._shown[position]
+        if position < len(self._rows):
+            row = self._rows[position]
             self._selected_name = row.name
             self.show_facts(row.facts, row.command)
         else:
             self.show_facts([[], []], "stillroom models list")
 
     def on_table_opened(self, message: Table.Opened) -> None:
-        """Opens the model, or tells why it cannot be."""
+        """Opens the model, or shows why it cannot be used."""
         from tui.screens.model import ModelScreen
 
-        if message.index < len(self._shown):
-            self.app.push_screen(ModelScreen(self._shown[message.index].name))
+        if message.index < len(self._rows):
+            self.app.push_screen(ModelScreen(self._rows[message.index].name))
 
     def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the chosen model, and why."""
         reasons = super().disabled_keys()
         position = self.query_one(Table).position
-        row = self._shown[position] if position < len(self._shown) else None
+        row = self._rows[position] if position < len(self._rows) else None
         if row is None:
             return reasons | dict.fromkeys("nvabD", "there is no model: i imports one")
         if row.model is None:
-            return reasons | dict.fromkeys("nvabD", "its manifest cannot be read: Enter tells why")
+            return reasons | dict.fromkeys("nvabD", "its manifest cannot be read: Enter shows why")
         task_name, models = row.model.manifest.task_name, self.stillroom.snapshot.models
         if row.model.active:
             reasons["a"] = f"it answers the task {task_name} already"
             reasons["D"] = f"it answers the task {task_name}: activate another one or roll back first"
-        if task_name not in models.former:
+        if task_name not in models.previous:
             reasons["b"] = f"no earlier model of the task {task_name} was active"
         return reasons
 
     def _selected(self) -> InstalledModel:
-        model = self._shown[self.query_one(Table).position].model
+        model = self._rows[self.query_one(Table).position].model
         assert model is not None  # `why_not` refuses the keys of broken ones
         return model
 
@@ -139,11 +139,11 @@ class ModelsScreen(Listing):
             self._do(model_actions.activate(self.stillroom.settings, model, current))
 
     def action_roll_back(self) -> None:
-        """Asks whether to go back to the former model of the task."""
+        """Asks whether to go back to the previous model of the task."""
         if not self.refuses("b"):
             task_name, models = self._selected().manifest.task_name, self.stillroom.snapshot.models
-            current, former = models.active(task_name) or "-", models.former[task_name]
-            self._do(model_actions.roll_back(self.stillroom.settings, task_name, current, former))
+            current, previous = models.active(task_name) or "-", models.previous[task_name]
+            self._do(model_actions.roll_back(self.stillroom.settings, task_name, current, previous))
 
     def action_delete(self) -> None:
         """Asks whether to delete the model."""

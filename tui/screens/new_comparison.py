@@ -152,7 +152,7 @@ class NewComparisonScreen(FormScreen):
 
         lines = self._what_happens(settings, frontier)
         title = f"Compare {self.value('first')} with {frontier or self.value('second')}"
-        action = Action(title, lines, self._command(), "Start", act, typed=SEND_WORD if frontier else "")
+        action = Action(title, lines, self._command(), "Start", act, confirm_word=SEND_WORD if frontier else "")
         self.app.push_screen(ActionScreen(self.TAB, action))
 
     def _what_happens(self, settings: Settings, frontier: str) -> list[Line]:

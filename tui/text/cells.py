@@ -36,7 +36,7 @@ _STATE_STYLES = {
 
 
 class Cell(NamedTuple):
-    """A piece of text with one style; colour never says what the words do not say."""
+    """A piece of text with one style; colour adds nothing that the words do not say."""
 
     text: str
     style: Style = PLAIN

@@ -10,10 +10,10 @@ Span = tuple[int, int]
 
 
 def evidence_spans(value: Value, place: int | None, text: str) -> list[Span]:
-    """The stretches of the text that say the value; none where it is not there word for word.
+    """The stretches of the text that hold the value; none where it is not there word for word.
 
     Args:
-        place: Where the row says that the value, or the first entry of a list, stands.
+        place: Offset of the value, or of the first entry of a list, as the row states it.
     """
     if not value or place is None:
         return []
@@ -27,5 +27,5 @@ def evidence_spans(value: Value, place: int | None, text: str) -> list[Span]:
 
 def _span(value: str, place: int, text: str) -> list[Span]:
     words = r"\s+".join(map(re.escape, value.split()))
-    found = re.compile(words, re.IGNORECASE).match(text, place) if words else None
-    return [(place, found.end())] if found else []
+    match = re.compile(words, re.IGNORECASE).match(text, place) if words else None
+    return [(place, match.end())] if match else []

@@ -78,12 +78,12 @@ def _pieces(line: str, start: int, width: int) -> list[str]:
     piece, last, pieces = "", "", []
     for unit in units:
         longer = piece + unit
-        shown = f"{before}$'{longer}'" if spelled else before + shell_word(longer)
-        if piece and cell_len(shown) > width - 2:
+        spelling = f"{before}$'{longer}'" if spelled else before + shell_word(longer)
+        if piece and cell_len(spelling) > width - 2:
             pieces.append(last)
             before, longer = "", unit
-            shown = f"$'{unit}'" if spelled else shell_word(unit)
-        piece, last = longer, shown
+            spelling = f"$'{unit}'" if spelled else shell_word(unit)
+        piece, last = longer, spelling
     return [*(done + "\\" for done in pieces), last]
 
 

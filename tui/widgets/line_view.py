@@ -24,7 +24,7 @@ class LineView(WrappedScroll):
 
     @property
     def lines(self) -> Sequence[Line]:
-        """What was given to show."""
+        """The lines before wrapping."""
         return self._lines
 
     def show(self, lines: Sequence[Line]) -> None:

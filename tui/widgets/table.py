@@ -185,12 +185,12 @@ class Table(CursorKeys):
 
     def _row_strip(self, cells: Line, width: int, style: Style) -> Strip:
         columns = [(column, cell) for column, cell in zip(self._columns, cells, strict=False)]
-        shown = [(column, cell) for column, cell in columns if width >= column.from_width]
-        all_shown = [column for column in self._columns if width >= column.from_width]
-        taken = sum(column.width for column in all_shown) + _GAP * (len(all_shown) - 1) + 2
-        room = (width - taken) // max(1, sum(not column.width for column in all_shown))
+        visible = [(column, cell) for column, cell in columns if width >= column.from_width]
+        visible_columns = [column for column in self._columns if width >= column.from_width]
+        taken = sum(column.width for column in visible_columns) + _GAP * (len(visible_columns) - 1) + 2
+        room = (width - taken) // max(1, sum(not column.width for column in visible_columns))
         line = [Cell(">" if style.reverse else " ")]
-        for number, (column, cell) in enumerate(shown):
+        for number, (column, cell) in enumerate(visible):
             if number:
                 line.append(Cell(" " * _GAP))
             text = fit(cell.text, column.width or max(4, room), column.right, column.cut_start)

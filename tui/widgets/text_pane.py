@@ -12,7 +12,7 @@ from tui.widgets.wrapped_scroll import WrappedScroll
 
 _TAB_CELLS = 4
 MOST_CHARACTERS = 200_000
-"""Of a text, what is shown of it."""
+"""How much of a text is wrapped and shown."""
 
 
 class TextPane(WrappedScroll):
@@ -29,7 +29,7 @@ class TextPane(WrappedScroll):
 
     @property
     def line_count(self) -> int:
-        """How many lines of the screen the text takes, with what is said below it."""
+        """How many lines of the screen the text takes, with the notice below it."""
         return len(self._pieces) + bool(self._notice)
 
     @property
@@ -41,13 +41,13 @@ class TextPane(WrappedScroll):
         """Shows a text from its start.
 
         Args:
-            notice: What to say below the text.
+            notice: A line below the text.
         """
         self._text, self._notice, self._spans, self._top = text, notice, (), 0
         self.lay_out()
 
     def show_start(self, text: str | None, missing: str) -> None:
-        """Shows as much of a text as can be wrapped at once, and says below it what is left out or `missing`."""
+        """Shows as much of a text as can be wrapped at once; a notice below holds how much is left out, or `missing`."""
         left = len(text or "") - MOST_CHARACTERS
         below = f"... {left:,} characters more" if left > 0 else "" if text is not None else missing
         self.show((text or "")[:MOST_CHARACTERS], below)
@@ -72,9 +72,9 @@ class TextPane(WrappedScroll):
         self._starts, self._pieces = [], []
         start = 0
         for line in self._text.split("\n"):
-            shown, places = _expanded(line.removesuffix("\r"))
+            expanded, places = _expanded(line.removesuffix("\r"))
             at = 0
-            for piece in wrap(shown, width):
+            for piece in wrap(expanded, width):
                 place = start + (places[at] if places and at < len(places) else at)
                 self._starts.append(place)
                 inside = [start + at for at in places[at : at + len(piece)]] if places else None
@@ -83,7 +83,7 @@ class TextPane(WrappedScroll):
             start += len(line) + 1
 
     def line_strip(self, index: int) -> Strip:
-        """One line of the text, with what is marked in it reversed; after the last one what is said below it."""
+        """One line of the text, with what is marked in it reversed; after the last one the notice."""
         if index == len(self._pieces):
             return strip_of([Cell(" "), Cell(self._notice, FAINT)], self.size.width)
         piece, places = self._pieces[index]
@@ -102,9 +102,9 @@ def _expanded(line: str) -> tuple[str, list[int] | None]:
     """The line without tabs, safe; and where its characters stand in the line, where that is not one after another."""
     if "\t" not in line:
         return printable(line), None
-    shown, places = "", []
+    expanded, places = "", []
     for place, char in enumerate(line):
-        wide = " " * (_TAB_CELLS - len(shown) % _TAB_CELLS) if char == "\t" else printable(char)
-        shown += wide
+        wide = " " * (_TAB_CELLS - len(expanded) % _TAB_CELLS) if char == "\t" else printable(char)
+        expanded += wide
         places += [place] * len(wide)
-    return shown, places
+    return expanded, places
