@@ -69,7 +69,7 @@ def compare(scene: Scene) -> None:
 
 
 def at_work(scene: Scene) -> Folder:
-    """A folder on which a job stops in the middle until it is told to go on."""
+    """A folder on which a job stops in the middle until it is released."""
     folder = scene.folder("april")
     folder.write_orders(1200)
     folder.write("0007.txt", TOO_LONG)
@@ -107,7 +107,7 @@ def take_models(program: Program, target_dir: Path) -> None:
     program.see("active: answers task orders")
     save(program, target_dir / "models-80x24.txt")
     program.press("ka")
-    program.see("type unsafe and Enter")
+    program.see("type unsafe and press Enter")
     save(program, target_dir / "activate-80x24.txt")
     program.press("\x1b")
     program.see("i Import")

@@ -153,7 +153,7 @@ async def test_form_starts_a_comparison_in_a_process_of_its_own(scene: Scene, mo
         await watcher.press("3")
         await watcher.until("done         orders")
         await watcher.press("D", "y")
-        await watcher.until("was deleted.")
+        await watcher.until("was removed.")
         await watcher.press("escape")
         await watcher.until("No comparisons yet")
     assert list_comparisons(scene.settings) == []
@@ -179,7 +179,7 @@ async def test_frontier_as_second_side_shows_what_leaves_and_needs_the_typed_wor
         await watcher.until("type send and Enter")
         assert "Documents leave this machine: up to 3, to 127.0.0.1:9." in watcher.text
         await watcher.press("enter")
-        assert "type send to go on" in watcher.text
+        assert "type send to continue" in watcher.text
         await watcher.press("escape")
     assert list_comparisons(scene.settings) == []
 
@@ -196,13 +196,13 @@ async def test_interrupted_comparison_shows_its_reason_and_is_resumed(scene: Sce
         await watcher.until("interrupted  orders")
         await watcher.press("enter")
         await watcher.until("0 of 3 documents read")
-        assert "`r` in the list of comparisons goes on." in watcher.text
+        assert "`r` in the list of comparisons resumes it." in watcher.text
         await watcher.press("enter")
         assert "not every side has answered yet" in watcher.text
         await watcher.press("escape", "r")
         assert "3 documents are still to be answered" in watcher.text
         await watcher.press("enter")
-        await watcher.until("It goes on.")
+        await watcher.until("The comparison continues.")
         await watcher.press("escape")
         await watcher.until("done         orders")
     assert [found.state for found in list_comparisons(scene.settings)] == [State.DONE]

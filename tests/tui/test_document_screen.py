@@ -121,9 +121,9 @@ async def test_failed_document_shows_its_reason_and_can_be_filled_in(read_scene:
     async with watching(read_scene) as watcher:
         await open_document(watcher, "nothing.txt")
         assert "empty: the file holds only blanks" in watcher.text
-        assert "The job holds no text of this document." in watcher.text
+        assert "The job keeps no text of this document." in watcher.text
         await watcher.press("tab")
-        assert watcher.lines[-1].strip() == "the job holds no text of this document"
+        assert watcher.lines[-1].strip() == "the job keeps no text of this document"
         await watcher.press("e", *"7", "enter")
         await watcher.until("* 7")
     found = read_corrections(job_dir(read_scene), "nothing.txt")

@@ -1,4 +1,4 @@
-"""Jobs from the screens: the form with its dry run, start, pause, resume, cancel, retry, delete."""
+"""Jobs from the screens: the form with its preview, start, pause, resume, cancel, retry, remove."""
 
 import json
 import os
@@ -66,12 +66,12 @@ async def test_form_counts_the_folder_shows_three_answers_and_starts_the_job(sce
         assert "12 text" in watcher.text
         assert "1 html" in watcher.text
         assert "1 other" in watcher.text
-        assert "every row will say `unsafe`" in watcher.text
+        assert "not approved: no gate found this model READY" in watcher.text
         assert "work-letters/letters-rows" in watcher.text
         folder = letters.documents_dir
         assert watcher.command.endswith(f" {folder} --out {folder}-rows --model orders-a --detach")
         await watcher.press("enter", "enter", "enter", "enter")
-        await watcher.until("A dry run of 3 documents; nothing of it is kept.")
+        await watcher.until("Preview of 3 documents; nothing of it is stored.")
         assert job_dirs(scene.settings) == []
         assert watcher.text.count("confidence 1.00") == 6
         assert "0002.txt" in watcher.text
@@ -96,7 +96,7 @@ async def test_form_says_what_is_missing_and_starts_nothing(scene: Scene, letter
         await watcher.until("0 documents")
         assert "workers is a number from 1 to 64" in watcher.text
         await watcher.press("down", "down", "down", "backspace", "2", "enter")
-        await watcher.until("A dry run of 0 documents")
+        await watcher.until("Preview of 0 documents")
         await watcher.press("enter")
         assert watcher.lines[-1].strip() == "the folder holds no documents"
     assert job_dirs(scene.settings) == []
@@ -115,7 +115,7 @@ async def pause_and_resume(scene: Scene, letters: Folder, job: "subprocess.Popen
     async with watching(scene) as watcher:
         await watcher.until("running      orders letters")
         await watcher.press("r")
-        assert "it is at work already" in watcher.text
+        assert "it is already in progress" in watcher.text
         await watcher.press("D")
         assert "X cancels it first" in watcher.text
         request_path = scene.settings.jobs_dir / job_id(scene) / "stop-request"
@@ -131,7 +131,7 @@ async def pause_and_resume(scene: Scene, letters: Folder, job: "subprocess.Popen
         await watcher.until(f"stillroom jobs resume {job_id(scene)}")
         letters.write("0000.txt", "number: 7\n")
         await watcher.press("p")
-        assert "only a job at work can be paused" in watcher.text
+        assert "only a running or queued job can be paused" in watcher.text
         await watcher.press("r")
         await watcher.until("done         orders letters")
 
@@ -176,7 +176,7 @@ async def test_failed_documents_are_tried_again_and_a_job_is_deleted_after_y(sce
         assert "no document of this job failed" in watcher.text
         await watcher.until("orders letters   done")
         await watcher.press("D", "y")
-        await watcher.until("was deleted.")
+        await watcher.until("was removed.")
         await watcher.press("escape")
         await watcher.until("This job was removed")
     assert job_dirs(scene.settings) == []
@@ -198,7 +198,7 @@ async def test_dry_run_while_a_job_has_the_engine_says_so_and_the_job_may_still_
         await watcher.press("enter", "enter", "enter", "enter")
         await watcher.until("No document was tried.")
         await watcher.press("enter")
-        await watcher.until("waits for the engine")
+        await watcher.until("waiting for the engine")
         letters.release()
         await watcher.until("2 of 2 done")
     job.communicate(timeout=60)

@@ -28,7 +28,7 @@ async def test_job_shows_counters_documents_and_the_reason_of_the_chosen_one(
         await watcher.until("too_long: the document has 1001 words")
         assert "all documents: 1 of 33" in watcher.text
         keys = " ".join(" ".join(watcher.lines[-2:]).split())
-        assert "Enter Open f State / Go to p Pause r Resume t Retry failed X Cancel D Delete i Info" in keys
+        assert "Enter Open f State / Go to p Pause r Resume t Retry failed X Cancel D Remove i Info" in keys
 
 
 async def test_f_goes_round_the_states_and_says_where_there_is_none(lived_in: Scene) -> None:
@@ -42,11 +42,11 @@ async def test_f_goes_round_the_states_and_says_where_there_is_none(lived_in: Sc
         await watcher.press("f")
         await watcher.until("done documents: 1 of 20")
         await watcher.press("f")
-        assert "No document of this job is queued: f shows those in another state." in watcher.text
+        assert "No document of this job is queued: f shows another state." in watcher.text
         await watcher.press("enter")
-        assert watcher.lines[-1].strip() == "no document is in this list"
+        assert watcher.lines[-1].strip() == "this list is empty"
         await watcher.press("f")
-        assert "No document of this job is paused: f shows those in another state." in watcher.text
+        assert "No document of this job is paused: f shows another state." in watcher.text
         await watcher.press("f")
         await watcher.until("all documents: 1 of 33")
 
@@ -256,9 +256,9 @@ async def test_job_that_has_not_begun_is_no_broken_one_and_can_be_begun(scene: S
         assert "interrupted  orders-0123456789" in watcher.text
         assert watcher.command == "stillroom jobs resume orders-0123456789"
         await watcher.press("p")
-        assert watcher.lines[-1].strip() == "it has not begun: r begins it, D deletes it"
+        assert watcher.lines[-1].strip() == "it has not started: r starts it, D removes it"
         await watcher.open("orders-0123456789")
-        assert "It has not begun, and nothing of it is lost: r begins it." in watcher.text
+        assert "This job has not started, and nothing of it is lost: r starts it." in watcher.text
 
 
 async def test_open_document_shows_its_answer_when_the_job_has_come_to_it(scene: Scene) -> None:

@@ -29,7 +29,7 @@ async def test_empty_home_tells_the_next_step(scene: Scene, size: tuple[int, int
 async def test_list_shows_every_job_with_state_counts_and_speed(lived_in: Scene, size: tuple[int, int]) -> None:
     async with watching(lived_in, size) as watcher:
         assert watcher.lines[0].startswith("  1 Models  [2 Jobs]")
-        assert watcher.lines[0].rstrip().endswith("no job at work")
+        assert watcher.lines[0].rstrip().endswith("no job in progress")
         assert watcher.lines[2].split()[:6] == ["State", "Job", "Done/total", "Failed", "Docs/s", "Left"]
         good = next(line for line in watcher.lines if "orders receipts-march" in line).split()
         assert good[:5] == ["done", "orders", "receipts-march", "120/120", "0"]
@@ -82,7 +82,7 @@ async def test_filter_leaves_the_rows_that_hold_a_text(lived_in: Scene) -> None:
         await watcher.press("enter")
         assert "receipts-march" in watcher.text
         assert "scans-april" not in watcher.text
-        assert watcher.lines[-1].rstrip().endswith("filter `MARCH` leaves 1")
+        assert watcher.lines[-1].rstrip().endswith("filter `MARCH`: 1 row")
         await watcher.press("/", *"zzz")
         assert "Nothing here contains `MARCHzzz`" in watcher.text
         await watcher.press("escape")
@@ -118,7 +118,7 @@ async def test_help_explains_the_screen_in_sight_and_goes_back_to_it(lived_in: S
         await watcher.press("question_mark")
         first = watcher.text
         await watcher.press("end")
-        assert "quit; jobs go on, they never run in here" in watcher.text
+        assert "quit; jobs continue, they run in processes of their own" in watcher.text
         assert first.splitlines()[2].strip()
         await watcher.press("home")
         if "Filter" in before[-1]:
@@ -189,10 +189,10 @@ async def test_keys_do_nothing_while_the_terminal_is_too_small_to_show_what_they
         await watcher.until("The screen has 40x10, this needs 60x12.")
         await watcher.press("y")
         await watcher.pilot.resize_terminal(*SMALL)
-        await watcher.until("y Delete")
+        await watcher.until("y Remove")
         assert [job.id for job in list_jobs(scene.settings)] == ["orders-0123456789"]
         await watcher.press("y")
-        await watcher.until("was deleted.")
+        await watcher.until("was removed.")
     assert list_jobs(scene.settings) == []
 
 
@@ -219,5 +219,5 @@ async def test_keys_go_where_they_went_before_the_terminal_was_too_small(scene: 
             await watcher.pilot.resize_terminal(*SMALL)
             await watcher.until(lambda focused=focused: watcher.app.screen.focused is focused)
             await watcher.press("j")
-        assert "filter `j` leaves" not in watcher.text
+        assert "filter `j`:" not in watcher.text
         assert "Nothing here contains `j`" in watcher.text

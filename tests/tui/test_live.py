@@ -37,13 +37,13 @@ async def test_list_follows_a_job_of_another_process_to_its_end(
     scene: Scene, held: Folder, job: "subprocess.Popen[str]"
 ) -> None:
     async with watching(scene) as watcher:
-        await watcher.until("1 job at work")
+        await watcher.until("1 job in progress")
         await watcher.until("running      orders receipts")
         assert "40/40" not in watcher.text
         held.release()
         await watcher.until("40/40")
         await watcher.until("done         orders receipts")
-        await watcher.until("no job at work")
+        await watcher.until("no job in progress")
 
 
 async def test_job_page_follows_the_job_and_its_documents(
@@ -64,12 +64,12 @@ async def test_killed_job_shows_as_interrupted_with_the_command_that_goes_on(
     scene: Scene, held: Folder, job: "subprocess.Popen[str]"
 ) -> None:
     async with watching(scene) as watcher:
-        await watcher.until("1 job at work")
+        await watcher.until("1 job in progress")
         os.kill(job.pid, signal.SIGKILL)
         job.communicate(timeout=60)
         await watcher.until("interrupted  orders receipts")
         await watcher.until("$ stillroom jobs resume orders-")
-        await watcher.until("no job at work")
+        await watcher.until("no job in progress")
 
 
 async def test_second_job_waits_for_the_engine_and_shows_as_queued(
@@ -79,9 +79,9 @@ async def test_second_job_waits_for_the_engine_and_shows_as_queued(
     second.write_orders(3)
     waiting = second.start(*second.run_arguments())
     async with watching(scene) as watcher:
-        await watcher.until("2 jobs at work")
+        await watcher.until("2 jobs in progress")
         await watcher.open("delivery-notes")
-        await watcher.until("waits for the engine")
+        await watcher.until("waiting for the engine")
         held.release()
         await watcher.until("3 of 3 done")
     _, told = waiting.communicate(timeout=60)

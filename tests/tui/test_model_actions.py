@@ -74,11 +74,11 @@ async def test_model_that_is_not_ready_needs_the_typed_word(stocked: Scene) -> N
     async with watching(stocked, tab="1") as watcher:
         await choose(watcher, "fresh")
         await watcher.press("a")
-        await watcher.until("type unsafe and Enter")
+        await watcher.until("type unsafe and press Enter")
         assert "Not READY: no gate has judged this model." in watcher.text
         assert "$ stillroom models activate fresh --unsafe" in watcher.text
         await watcher.press("enter")
-        assert "type unsafe to go on" in watcher.text
+        assert "type unsafe to continue" in watcher.text
         await watcher.press(*"yes", "enter")
         active = Store(stocked.settings).active("orders")
         assert active is not None
@@ -97,7 +97,7 @@ async def test_delete_asks_and_only_y_deletes(stocked: Scene) -> None:
         assert "This cannot be undone." in watcher.text
         assert (stocked.settings.models_dir / "fresh").is_dir()
         await watcher.press("escape", "D", "y")
-        await watcher.until("fresh was deleted.")
+        await watcher.until("fresh was removed.")
         assert not (stocked.settings.models_dir / "fresh").exists()
         await watcher.press("y")
         assert "it is done already" in watcher.text
@@ -153,7 +153,7 @@ async def test_import_of_a_damaged_model_is_refused_before_anything_is_copied(
     monkeypatch.setattr("tui.screens.import_model.mounted_disks", list)
     async with watching(scene, tab="1") as watcher:
         await watcher.press("i", *"artifacts", "enter")
-        await watcher.until("It cannot be brought in.")
+        await watcher.until("This model cannot be imported.")
         await watcher.press("enter")
         assert "this model cannot be brought in: see what is bad" in watcher.text
         await watcher.press("up", *["backspace"] * 9, *"nowhere")
@@ -174,10 +174,10 @@ async def test_activating_the_first_model_of_a_task_promises_no_way_back(scene: 
     scene.add_model("orders", "abcdabcd" * 8)
     async with watching(scene, tab="1") as watcher:
         await watcher.press("a")
-        await watcher.until("type unsafe and Enter")
+        await watcher.until("type unsafe and press Enter")
         assert "the former one" not in " ".join(watcher.text.split())
         await watcher.press("x", "enter")
-        assert "type unsafe to go on" in watcher.text
+        assert "type unsafe to continue" in watcher.text
         await watcher.press("backspace", *"unsafe", "enter")
         await watcher.until("answers the task orders from now on")
-        assert "type unsafe to go on" not in watcher.text
+        assert "type unsafe to continue" not in watcher.text

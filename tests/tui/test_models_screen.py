@@ -22,7 +22,7 @@ async def test_list_shows_every_model_with_its_verdict_uncut(lived_in: Scene, si
         assert "not judged" in watcher.text
         assert "broken" in rows["cut"]
         keys = " ".join(" ".join(watcher.lines[-2:]).split())
-        assert keys.endswith("i Import n New job v Verify a Activate b Roll back D Delete / Filter ? Help q Quit")
+        assert keys.endswith("i Import n New job v Verify a Activate b Roll back D Remove / Filter ? Help q Quit")
         assert watcher.fills
 
 

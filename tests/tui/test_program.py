@@ -152,12 +152,12 @@ def test_closing_leaves_a_running_job_running_and_says_so(scene: Scene) -> None:
     job = folder.start(*folder.run_arguments())
     folder.wait_until_held()
     with program(scene) as started:
-        started.see("1 job at work")
+        started.see("1 job in progress")
         started.press("q")
         assert started.end() == 0
-        assert "1 job goes on: `stillroom jobs list` shows how far" in started.display.text
+        assert "1 job continues in the background: `stillroom jobs list` shows the progress" in started.display.text
     with program(scene) as started:
-        started.see("1 job at work")
+        started.see("1 job in progress")
         started.hang_up()
     assert [summary.state for summary in list_jobs(scene.settings)] == [State.RUNNING]
     folder.release()

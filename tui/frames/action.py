@@ -47,7 +47,7 @@ class Action:
     command: str
     """The command line that does the same."""
     verb: str
-    """What the key is called, such as `Delete`."""
+    """What the key is called, such as `Remove`."""
     act: "Callable[[ActionProgress], ActionResult]"
     """Runs in a thread."""
     total_bytes: int = 0

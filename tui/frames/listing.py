@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding
 
+from appliance.ground.text import human_count
 from tui.data.problems import Problem
 from tui.frames.frame import NOTHING_TO_OPEN, Frame
 from tui.text.cells import BAD, FAINT, STRONG, Cell, Line
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Listing(Frame):
     """Shows the rows that contain a text."""
 
-    INPUT_KEYS = (("Enter", "Keep the filter"), ("Esc", "Take it away"))
+    INPUT_KEYS = (("Enter", "Keep the filter"), ("Esc", "Clear it"))
     BINDINGS = [Binding("slash", "filter", show=False)]  # noqa: RUF012 - the form that Textual asks for
 
     NOTHING_YET: ClassVar[str] = ""
@@ -41,9 +42,9 @@ class Listing(Frame):
         if problem:
             return ([Cell(problem.message, BAD)], [], [Cell(problem.hint)])
         if not self.stillroom.snapshot.seconds:
-            return ([Cell("Looking ...", FAINT)],)
+            return ([Cell("Reading ...", FAINT)],)
         if anything:
-            return ([Cell(f"Nothing here contains `{self.filter_text}`: / changes the filter, Esc takes it away.")],)
+            return ([Cell(f"No row contains `{self.filter_text}`: / changes the filter, Esc clears it.")],)
         home = [Cell(f"{self.NOTHING_YET} in {self.stillroom.settings.home_dir}.", STRONG)]
         return (home, [], [Cell(self.NEXT_STEP)], [], [Cell(self.NEXT_COMMAND, STRONG)])
 
@@ -56,14 +57,14 @@ class Listing(Frame):
     def on_table_moved(self) -> None:
         """Shows which row is chosen and how many the filter leaves."""
         table = self.query_one(Table)
-        left = f"filter `{self.filter_text}` leaves {len(table.source):,}" if self.filter_text else ""
+        left = f"filter `{self.filter_text}`: {human_count(len(table.source), 'row')}" if self.filter_text else ""
         self.show_keys("   ".join(filter(None, (left, table.place))))
 
     async def action_filter(self) -> None:
         """Asks for the text."""
         if self.refuses("/"):
             return
-        await self.open_input("only what contains ... (Enter keeps, Esc takes away)", self.filter_text)
+        await self.open_input("show only rows that contain ... (Enter keeps, Esc clears)", self.filter_text)
 
     def on_input_changed(self, message: "Input.Changed") -> None:
         """Filters while it is typed."""

@@ -42,8 +42,8 @@ def speed_line(job: JobSummary, speed: JobSpeed) -> str:
                 f"{time_left_text(speed)} left" if speed.seconds_left is not None else "time left not known yet"
             )
     elif job.state is State.QUEUED:
-        parts.append("waits for the engine")
-    return ", ".join(parts) or "no speed measured"
+        parts.append("waiting for the engine")
+    return ", ".join(parts) or "speed not measured yet"
 
 
 def job_cells(job: JobSummary, speed: JobSpeed) -> Line:

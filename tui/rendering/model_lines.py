@@ -137,11 +137,9 @@ def model_lines(model: InstalledModel) -> list[Line]:
     measured = measured_lines(manifest.metrics)
     width = min(32, max((len(name) for name, _ in measured), default=0))
     if measured:
-        lines.append(
-            [Cell("Shares with their 95\N{NO-BREAK SPACE}% interval and the number that they rest on.", FAINT)]
-        )
+        lines.append([Cell("Shares with their 95\N{NO-BREAK SPACE}% interval and sample size.", FAINT)])
     lines += [[Cell(f"{name:{width}} ", FAINT), Cell(value)] for name, value in measured]
-    return lines if measured else [*lines, [Cell("nothing yet: `stillroom gate` measures it on labelled rows")]]
+    return lines if measured else [*lines, [Cell("not measured yet: `stillroom gate` does, on labelled rows")]]
 
 
 def _basis(verdict: Verdict) -> str:
@@ -153,8 +151,8 @@ def _basis(verdict: Verdict) -> str:
         numbers = [f"{100 * value:.1f}" for value in (verdict.estimate, verdict.low, verdict.threshold)]
     estimate, low, threshold = numbers
     return (
-        f"   {what} {estimate} {unit}, with 95\N{NO-BREAK SPACE}% confidence at least {low},"
-        f" more than {threshold} asked for;"
+        f"   {what} {estimate} {unit} (95\N{NO-BREAK SPACE}% confidence: at least {low},"
+        f" required: more than {threshold}),"
         f" {human_count(verdict.fields, 'field')} of {human_count(verdict.documents, 'document')}, {verdict.judged}"
     )
 

@@ -34,7 +34,7 @@ class ComparisonScreen(Frame):
     HELP_LINES = (
         "The totals of one comparison: A is what the others are compared with. Every number stands with its 95 %"
         " interval; n is the number that it rests on. The verdict uses right answers (gold) where there are some, else"
-        " what people said of the documents that differ.",
+        " what people judged of the documents that differ.",
         "Latency is the time in the engine, or until the frontier had answered. Reasoning tokens are counted apart.",
     )
     KEYS = (
@@ -172,7 +172,7 @@ def _state_lines(state: "ComparisonState", sides: Sequence[str]) -> list[Line]:
     if state.message:
         lines.append([Cell(state.message, BAD)])
     if state.state not in AT_WORK:
-        lines.append([Cell("`r` in the list of comparisons goes on.")])
+        lines.append([Cell("`r` in the list of comparisons resumes it.")])
     return [*lines, []]
 
 

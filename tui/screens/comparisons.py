@@ -31,24 +31,24 @@ class ComparisonsScreen(Listing):
 
     TAB = "Compare"
     NOTHING_YET = "No comparisons yet"
-    NEXT_STEP = "n starts one from a form: two models, or a model and a frontier, on one folder. This does the same:"
+    NEXT_STEP = "Press n to compare two models, or a model and a frontier, on one folder, or type:"
     NEXT_COMMAND = "stillroom compare TASK DOCUMENTS --models A,B --detach"
     HELP_LINES = (
         "Compare: two or more models answer the same documents. Open a comparison for the totals, then look at the"
-        " documents that they answer differently and say who is right; the verdict uses what you say.",
-        "A comparison runs in a process of its own: closing this screen never touches it.",
+        " documents that they answer differently and judge who is right; the verdict uses your judgements.",
+        "Comparisons run in processes of their own; closing this program does not stop them.",
     )
     KEYS = (
         ("Enter", "Open", "totals, and the documents that are answered differently"),
         ("n", "New", "compare two models on a folder, or a model with a frontier"),
-        ("r", "Resume", "go on where it stopped"),
-        ("D", "Delete", "delete it with its answers and judgements; asks first"),
+        ("r", "Resume", "continue where it stopped"),
+        ("D", "Remove", "remove it with its answers and judgements; asks first"),
         ("/", "Filter", "only comparisons whose task, models, state or id contains a text"),
     )
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
         Binding("n", "new", show=False),
         Binding("r", "resume", show=False),
-        Binding("D,upper_d", "delete", show=False),
+        Binding("D,upper_d", "remove", show=False),
     ]
 
     def __init__(self) -> None:
@@ -89,11 +89,11 @@ class ComparisonsScreen(Listing):
         """What cannot be done with the chosen comparison."""
         reasons, found = super().disabled_keys(), self._selected()
         if found is None:
-            return reasons | dict.fromkeys("rD", "there is no comparison: n makes one")
+            return reasons | dict.fromkeys("rD", "no comparison in this list: n starts one")
         if found.state in AT_WORK:
-            return reasons | {"r": "it is at work already", "D": "it is at work"}
+            return reasons | {"r": "it is already in progress", "D": "it is in progress: wait until it ends"}
         if not found.sides:
-            return reasons | {"r": "it cannot be read: D deletes it"}
+            return reasons | {"r": "it cannot be read: D removes it"}
         return reasons
 
     def on_table_opened(self, message: Table.Opened) -> None:
@@ -114,11 +114,11 @@ class ComparisonsScreen(Listing):
         if not self.refuses("r") and found:
             self.app.push_screen(ActionScreen(self.TAB, resume(self.stillroom.settings, found)))
 
-    def action_delete(self) -> None:
-        """Asks whether to delete it."""
+    def action_remove(self) -> None:
+        """Asks whether to remove it."""
         found = self._selected()
         if not self.refuses("D") and found:
-            self.app.push_screen(ActionScreen(self.TAB, delete(self.stillroom.settings, found)))
+            self.app.push_screen(ActionScreen(self.TAB, remove(self.stillroom.settings, found)))
 
 
 def comparison_cells(found: "ComparisonSummary") -> Line:
@@ -138,24 +138,24 @@ def resume(settings: Settings, found: "ComparisonSummary") -> Action:
 
     def act(_on_progress: ActionProgress) -> ActionResult:
         resume_comparison(settings, found.id)
-        return ActionResult([[Cell("It goes on.")]])
+        return ActionResult([[Cell("The comparison continues.")]])
 
     left = found.documents - found.answered
     lines: list[Line] = [
-        [Cell(f"{human_count(left, 'document')} are still to be answered. New ones in the folder are left out.")],
+        [Cell(f"{human_count(left, 'document')} are still to be answered; new ones in the folder are left out.")],
         [Cell("A frontier among its sides is asked again for what it has not answered.")],
     ]
     command = f"stillroom comparisons resume {found.id}"
-    return Action(f"Go on with {found.id}", lines, command, "Resume", act)
+    return Action(f"Resume {found.id}", lines, command, "Resume", act)
 
 
-def delete(settings: Settings, found: "ComparisonSummary") -> Action:
-    """Deletes it."""
+def remove(settings: Settings, found: "ComparisonSummary") -> Action:
+    """Removes it."""
     from appliance.comparison.folder import remove_comparison
 
     def act(_on_progress: ActionProgress) -> ActionResult:
         remove_comparison(settings, found.id)
-        return ActionResult([[Cell(f"The comparison {found.id} was deleted.")]])
+        return ActionResult([[Cell(f"The comparison {found.id} was removed.")]])
 
     lines: list[Line] = [
         [Cell("This cannot be undone.", STRONG)],
@@ -163,4 +163,4 @@ def delete(settings: Settings, found: "ComparisonSummary") -> Action:
         [Cell("The documents themselves stay.")],
     ]
     command = f"stillroom comparisons remove {found.id} --yes"
-    return Action(f"Delete {found.id}", lines, command, "Delete", act, key="y")
+    return Action(f"Remove {found.id}", lines, command, "Remove", act, key="y")

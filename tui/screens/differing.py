@@ -122,12 +122,12 @@ class DifferingScreen(Frame):
     KEYS = (
         ("a", "A is right", "the first answer is right, the other one is not"),
         ("b", "B is right", "the second answer is right, the first one is not"),
-        ("o", "Both", "both are right: they say the same in other words"),
+        ("o", "Both", "both are right: the same in other words"),
         ("n", "Neither", "neither of them is right"),
         ("s", "Skip", "you cannot tell; the document does not count"),
-        ("[", "Former", "the document before this one"),
+        ("[", "Previous", "the document before this one"),
         ("]", "Next", "the document after this one"),
-        ("Tab", "Text", "the keys go to the text, or back to the fields"),
+        ("Tab", "Text", "move the keys to the text, or back to the fields"),
         ("Esc", "Back", ""),
     )
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
@@ -177,7 +177,7 @@ class DifferingScreen(Frame):
             with open_comparison(self.stillroom.settings, self._comparison_id) as view:
                 if judged is not None:
                     view.store(judged[0].id, judged[1], self._side)
-                    kept = f"kept: {judged[1].value} for {judged[0].name}"
+                    kept = f"saved: {judged[1].value} for {judged[0].name}"
                 self.post_message(self.Read(look_at(view, self._side, position), kept=kept))
         except READING_ERRORS as error:
             self.post_message(self.Read(None, problem_of(error)))

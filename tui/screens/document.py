@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from textual.widgets import Input
 
 
-COLUMNS = (Column("Field", 11), Column("Value"), Column("Sure", 4, right=True))
-_NO_TEXT = "The job holds no text of this document."
-_NO_RAW = "The job holds no raw answer of this document."
+COLUMNS = (Column("Field", 11), Column("Value"), Column("Conf.", 5, right=True))
+_NO_TEXT = "The job keeps no text of this document."
+_NO_RAW = "The job keeps no raw answer of this document."
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 _FACT_LINES = 3
 
@@ -48,20 +48,20 @@ class DocumentScreen(Frame):
 
     TAB = "Jobs"
     HELP_LINES = (
-        "One document: its fields at the left, its text at the right. The place in the text that says the value of the"
-        " chosen field is marked. Sure is the probability that the model gives to the value that it wrote.",
-        "e corrects a field: what the model said is kept beside it, with your name, and `stillroom jobs corrections`"
-        " exports it as an example to learn from. `*` marks corrected values.",
+        "One document: its fields at the left, its text at the right. The place in the text that holds the"
+        " value of the selected field is marked. Conf. is the confidence, the model's own probability of its value.",
+        "e corrects a field: the model's value is kept beside yours, with your name, and `stillroom jobs corrections`"
+        " exports both as an example for training. `*` marks corrected values.",
     )
     KEYS = (
-        ("e", "Correct", "say what the chosen field is; Enter does the same"),
-        ("Tab", "Text", "the keys go to the text, or back to the fields"),
-        ("r", "Raw answer", "what the model wrote, before it was parsed; again: the text"),
-        ("[", "Former", "the document before this one"),
+        ("e", "Correct", "correct the selected field; Enter does the same"),
+        ("Tab", "Text", "move the keys to the text, or back to the fields"),
+        ("r", "Raw answer", "the model's answer before it was parsed; press again for the text"),
+        ("[", "Previous", "the document before this one"),
         ("]", "Next", "the document after this one"),
         ("Esc", "Back", ""),
     )
-    INPUT_KEYS = (("Enter", "Keep the correction"), ("Esc", "Cancel"))
+    INPUT_KEYS = (("Enter", "Save the correction"), ("Esc", "Cancel"))
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
         Binding("e", "correct", show=False),
         Binding("tab", "turn", show=False, priority=True),
@@ -219,13 +219,13 @@ class DocumentScreen(Frame):
         """What cannot be done with this document."""
         document, reasons = self._document, {}
         if document.problem is not None or not document.output_fields:
-            reasons["e"] = "the document cannot be read" if document.problem else "it is being read"
+            reasons["e"] = "the document cannot be read" if document.problem else "the document is being read"
         elif document.row is None:
-            reasons["e"] = "it has no answer yet: it can be corrected when the job has come to it"
+            reasons["e"] = "it has no answer yet: wait until the job has processed it"
         if document.text is None:
-            reasons["Tab"] = "the job holds no text of this document"
+            reasons["Tab"] = "the job keeps no text of this document"
         if document.raw is None and not self._raw:
-            reasons["r"] = "the job holds no raw answer of this document"
+            reasons["r"] = "the job keeps no raw answer of this document"
         if self._neighbour is None:
             reasons |= dict.fromkeys("[]", "this document was opened alone")
         return reasons
@@ -250,7 +250,9 @@ class DocumentScreen(Frame):
             self._show_text()
             self._mark()
             self.show_message(
-                "the raw answer of the model: r shows the text again" if self._raw else "the text of the document"
+                "this is the raw answer of the model: r shows the text again"
+                if self._raw
+                else "this is the text of the document"
             )
 
     def action_step(self, documents: int) -> None:
@@ -275,10 +277,10 @@ class DocumentScreen(Frame):
         field = self._selected()
         if self.refuses("e") or field is None:
             return
-        hints = {FieldType.LIST: "entries parted by ;", FieldType.ENUM: ", ".join(field.values)}
-        hint = hints.get(field.type, "empty: no such value")
+        hints = {FieldType.LIST: "entries separated by ;", FieldType.ENUM: ", ".join(field.values)}
+        hint = hints.get(field.type, "leave empty if there is none")
         await self.open_input(f"{field.name} ({hint})", _line_to_type(self._document.value(field.name)))
-        self.show_facts([[Cell(f"{field.name}: what is right? ", STRONG), Cell(f"({hint})", FAINT)], []],
+        self.show_facts([[Cell(f"Correct value of {field.name} ", STRONG), Cell(f"({hint})", FAINT)], []],
                   self._command(field, "VALUE"))  # fmt: skip
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
@@ -291,7 +293,7 @@ class DocumentScreen(Frame):
         if _REPLACED in message.value:
             self._mark()
             self.show_message(
-                f"not kept: {_REPLACED} stands for a character that cannot be shown; type what is right without it"
+                f"not saved: {_REPLACED} stands for a character that cannot be shown; type the value without it"
             )
             return
         value = parse_value(field.type, message.value)
@@ -308,7 +310,7 @@ class DocumentScreen(Frame):
     def on_document_screen_correction_saved(self, message: "DocumentScreen.CorrectionSaved") -> None:
         """Shows the correction, or why it is refused."""
         if message.problem is None:
-            self.show_message("kept; what the model said is kept beside it")
+            self.show_message("saved; the model's value is kept beside it")
         else:
             self.show_message(message.problem.sentence)
         self._start_reading()

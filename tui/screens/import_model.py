@@ -28,10 +28,10 @@ class ImportScreen(FormScreen):
 
     TAB = "Models"
     FINDINGS_INDENT = 14
-    SUBMIT_NAME = "Next; on the last row: bring it in"
-    KEYS = (("Enter", "Bring in", "the next row; on the last one: copy the checked model into the store"),)
+    SUBMIT_NAME = "Next; on the last row: import"
+    KEYS = (("Enter", "Import", "the next row; on the last one: copy the checked model into the store"),)
     HELP_LINES = (
-        "Bring in a model from a folder or a USB disk. Type the folder, or one above it; the right arrow takes the"
+        "Import a model from a folder or a USB disk. Type the folder, or one above it; the right arrow takes the"
         " offered name. Left and right choose among the disks that are mounted, and among several models in a folder.",
         "Format, name, licence, disk, memory, verdict and every hash are checked before anything is copied. What is"
         " `bad` stops it; a `note` is worth knowing.",
@@ -59,7 +59,7 @@ class ImportScreen(FormScreen):
             Entry("disk", "Disk", options=(Option("", "none of these"), *disks)),
             Entry("folder", "Folder", is_path=True, hint="/media/usb/my-model"),
             Entry("model", "Model", options=()),
-            Entry("name", "Name", hint="as it is called there"),
+            Entry("name", "Name", hint="optional: another name in the store"),
         )
 
     def on_mount(self) -> None:
@@ -161,9 +161,9 @@ def check_lines(check: ImportCheck) -> list[Line]:
         lines.append([Cell(f"{finding.check:8} ", FAINT), Cell(f"{finding.level.value:5}", style),
                       Cell(finding.message + hint)])  # fmt: skip
     ends = (
-        Cell("Nothing stands against it: Enter on the last row brings it in.", STRONG)
+        Cell("No check failed: Enter on the last row imports it.", STRONG)
         if check.good
-        else Cell("It cannot be brought in.", BAD)
+        else Cell("This model cannot be imported.", BAD)
     )
     return [*lines, [], [ends]]
 
@@ -173,10 +173,10 @@ def add(settings: Settings, directory: Path, manifest: Manifest, name: str | Non
 
     def act(on_progress: ActionProgress) -> ActionResult:
         model = Store(settings).add(directory, name, on_progress)
-        following = "`a` in the list of models makes it the one that answers its task."
+        following = "`a` in the list of models activates it."
         return ActionResult([[Cell(f"{model.name} is installed. Its files were copied and verified. {following}")]])
 
     command = shell_words(["stillroom", "models", "add", str(directory), *(["--name", name] if name else [])])
     lines: list[Line] = [[Cell(f"Copies {directory} into {settings.models_dir}.")]]
     total_bytes = manifest.size_bytes * _PASSES
-    return Action(f"Bring in {name or manifest.name}", lines, command, "Bring in", act, total_bytes, immediate=True)
+    return Action(f"Import {name or manifest.name}", lines, command, "Import", act, total_bytes, immediate=True)

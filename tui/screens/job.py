@@ -164,23 +164,23 @@ class JobScreen(JobKeys):
     def _disabled_document_keys(self) -> dict[str, str]:
         if self._job is None or not is_readable(self._job):
             begun = self._job is None or not has_not_begun(self._job)
-            unreadable = "the documents of this job cannot be read" if begun else "it has not begun: r begins it"
+            unreadable = "the documents of this job cannot be read" if begun else "it has not started: r starts it"
             return {"Enter": unreadable, "f": unreadable, "/": unreadable}
         if not len(self._pages):
-            none = "no document is in this list"
+            none = "this list is empty"
             return {"Enter": none, "/": none} | ({} if self._job.total else {"f": "this job has no documents"})
         return {}
 
     def _notice(self, job: JobSummary) -> list[Line]:
         if has_not_begun(job):
-            return [[Cell("It has not begun, and nothing of it is lost: r begins it.")]]
+            return [[Cell("This job has not started, and nothing of it is lost: r starts it.")]]
         if not is_readable(job):
-            return [[Cell(f"Its documents cannot be shown; `{next_command(job)}` takes it away.")]]
+            return [[Cell(f"Its documents cannot be shown; `{next_command(job)}` removes the job.")]]
         if self._pages.state is not None:
-            return [[Cell(f"No document of this job is {self._pages.state}: f shows those in another state.")]]
+            return [[Cell(f"No document of this job is {self._pages.state}: f shows another state.")]]
         if job.state in AT_WORK:
             return [[Cell("The folder is being listed.")]]
-        return [[Cell("The folder holds no documents: zero rows.")]]
+        return [[Cell("The folder holds no documents, so the job has no rows.")]]
 
     def _request_page(self, page: int) -> None:
         """Reads a page in a thread, one after the other."""
@@ -298,7 +298,7 @@ class JobScreen(JobKeys):
         """Asks for a path."""
         if self.refuses("/"):
             return
-        await self.open_input("go to the path ... (Enter goes, Esc does not)")
+        await self.open_input("path to go to ... (Enter goes there, Esc cancels)")
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
         """Looks for the path in a thread."""

@@ -18,18 +18,18 @@ from tui.frames.frame import Frame
 from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
 
 JOB_KEYS = (
-    ("p", "Pause", "stop after the documents that are in work; r goes on"),
-    ("r", "Resume", "go on where it stopped; of an ended job: do the documents that are new in its folder"),
+    ("p", "Pause", "finish the documents in progress, then stop; r resumes"),
+    ("r", "Resume", "continue where it stopped; an ended job takes the new documents of its folder"),
     ("t", "Retry failed", "try the failed and quarantined documents again"),
-    ("X", "Cancel", "stop it for good; asks first"),
-    ("D", "Delete", "delete the job with its rows and texts; asks first"),
+    ("X", "Cancel", "stop at once, without the rest; asks first; r can still resume"),
+    ("D", "Remove", "remove the job with its rows and texts; asks first"),
 )
 JOB_BINDINGS = (
     Binding("p", "pause", show=False),
     Binding("r", "resume", show=False),
     Binding("t", "retry", show=False),
     Binding("X,upper_x", "cancel", show=False),
-    Binding("D,upper_d", "delete", show=False),
+    Binding("D,upper_d", "remove", show=False),
 )
 
 
@@ -40,17 +40,17 @@ def disabled_keys(job: JobSummary | None, has_fallback: bool = False) -> dict[st
         has_fallback: Documents that the fallback did not answer can be retried as failed ones can.
     """
     if job is None:
-        return dict.fromkeys("prtXD", "there is no job: n makes one")
+        return dict.fromkeys("prtXD", "no job in this list: n starts one")
     if has_not_begun(job):
-        return dict.fromkeys("ptX", "it has not begun: r begins it, D deletes it")
+        return dict.fromkeys("ptX", "it has not started: r starts it, D removes it")
     if not is_readable(job):
-        return dict.fromkeys("prtX", "the ledger of this job cannot be read: D deletes it")
+        return dict.fromkeys("prtX", "the ledger of this job cannot be read: D removes it")
     reasons: dict[str, str] = {}
     if job.state in AT_WORK:
-        reasons |= {"r": "it is at work already", "D": "it is at work: X cancels it first"}
-        reasons["t"] = "it is at work: p pauses it first"
+        reasons |= {"r": "it is already in progress", "D": "it is in progress: X cancels it first"}
+        reasons["t"] = "it is in progress: p pauses it first"
     else:
-        reasons["p"] = f"it is {job.state}: only a job at work can be paused"
+        reasons["p"] = f"it is {job.state}: only a running or queued job can be paused"
     if not job.failed and not has_fallback:
         reasons["t"] = "no document of this job failed"
     if job.state in (State.DONE, State.CANCELLED, State.FAILED):
@@ -64,7 +64,7 @@ class JobKeys(Frame):
     BINDINGS = [*JOB_BINDINGS]  # noqa: RUF012 - the form that Textual asks for
 
     class Acted(Message):
-        """A job was paused or goes on, or could not be."""
+        """A job was paused or resumed, or could not be."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -106,21 +106,21 @@ class JobKeys(Frame):
             def act() -> str:
                 state = pause_job(settings, job.id)
                 if state in AT_WORK:
-                    return f"it still finishes what is in work, then it pauses ($ stillroom jobs pause {job.id})"
+                    return f"it finishes the documents in progress, then pauses ($ stillroom jobs pause {job.id})"
                 return f"it is {state} ($ stillroom jobs pause {job.id})"
 
-            self._act_at_once("pausing: the documents in work are finished first", act)
+            self._act_at_once("pausing: the documents in progress are finished first", act)
 
     def action_resume(self) -> None:
-        """Lets the job go on in a process of its own."""
+        """Resumes the job in a process of its own."""
         if job := self._job_for("r"):
             settings = self.stillroom.settings
 
             def act() -> str:
                 resume_detached(settings, job.id)
-                return f"it goes on ($ stillroom jobs resume {job.id} --detach)"
+                return f"resumed ($ stillroom jobs resume {job.id} --detach)"
 
-            self._act_at_once("starting", act)
+            self._act_at_once("resuming", act)
 
     def action_retry(self) -> None:
         """Asks whether to try the failed documents again."""
@@ -132,10 +132,10 @@ class JobKeys(Frame):
         if job := self._job_for("X"):
             self._open_action(cancel(self.stillroom.settings, job))
 
-    def action_delete(self) -> None:
-        """Asks whether to delete the job."""
+    def action_remove(self) -> None:
+        """Asks whether to remove the job."""
         if job := self._job_for("D"):
-            self._open_action(delete(self.stillroom.settings, job))
+            self._open_action(remove(self.stillroom.settings, job))
 
 
 def retry(settings: Settings, job: JobSummary) -> Action:
@@ -144,12 +144,12 @@ def retry(settings: Settings, job: JobSummary) -> Action:
     def act(_on_progress: ActionProgress) -> ActionResult:
         count = retry_failed(settings, job.id)
         resume_detached(settings, job.id)
-        return ActionResult([[Cell(f"{human_count(count, 'document')} will be tried again; the job goes on.")]])
+        return ActionResult([[Cell(f"{human_count(count, 'document')} will be tried again; the job continues.")]])
 
     tried = f"{human_count(job.failed, 'document')} without an answer will be tried again, quarantined ones too."
     lines: list[Line] = [
         [Cell(tried if job.failed else "No document failed.")],
-        [Cell("Documents that are done keep their rows. The former reasons are kept as well.")],
+        [Cell("Finished documents keep their rows; the earlier reasons stay in the job.")],
         *_sent_again(settings, job),
     ]
     return Action(f"Retry {job.name}", lines, f"stillroom jobs retry {job.id} --detach", "Retry", act)
@@ -176,22 +176,26 @@ def cancel(settings: Settings, job: JobSummary) -> Action:
 
     left = job.total - job.done - job.failed
     lines: list[Line] = [
-        [Cell(f"The {human_count(job.done, 'document')} that are done keep their rows.")],
-        [Cell(f"{human_count(left, 'document')} get none. `r` can still resume the job later.")],
+        [
+            Cell(
+                [Cell(f"{human_count(job.done, 'finished document')} will keep their rows.")],
+            )
+        ],
+        [Cell(f"{human_count(left, 'document')} will not be answered, unless `r` resumes the job later.")],
     ]
     return Action(f"Cancel {job.name}", lines, f"stillroom jobs cancel {job.id}", "Cancel the job", act, key="y")
 
 
-def delete(settings: Settings, job: JobSummary) -> Action:
-    """Deletes the job."""
+def remove(settings: Settings, job: JobSummary) -> Action:
+    """Removes the job."""
 
     def act(_on_progress: ActionProgress) -> ActionResult:
         remove_job(settings, job.id)
-        return ActionResult([[Cell(f"The job {job.id} was deleted.")]])
+        return ActionResult([[Cell(f"The job {job.id} was removed.")]])
 
     lines: list[Line] = [
         [Cell("This cannot be undone.", STRONG)],
         [Cell("Rows, texts, reasons and corrections of the job are deleted.")],
         [Cell("The documents themselves and files in the output folder stay.")],
     ]
-    return Action(f"Delete {job.name}", lines, f"stillroom jobs remove {job.id} --yes", "Delete", act, key="y")
+    return Action(f"Remove {job.name}", lines, f"stillroom jobs remove {job.id} --yes", "Remove", act, key="y")

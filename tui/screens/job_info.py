@@ -35,9 +35,9 @@ class JobInfoScreen(TextPage):
             fact("folder", str(self._directory)),
             *commands(
                 ("show", f"stillroom jobs show {name}"),
-                ("go on", f"stillroom jobs resume {name}"),
-                ("write rows", f"stillroom jobs export {name} --out DIR"),
-                ("delete", f"stillroom jobs remove {name}"),
+                ("resume", f"stillroom jobs resume {name}"),
+                ("export", f"stillroom jobs export {name} --out DIR"),
+                ("remove", f"stillroom jobs remove {name}"),
             ),
             *heading(f"State and events, the latest {_EVENTS}"),
             *_or_problem(lambda: _happened(self._directory)),
@@ -54,7 +54,7 @@ def _or_problem(read: Callable[[], list[Line]]) -> list[Line]:
 
 def _configured(directory: Path) -> list[Line]:
     config = read_config(directory)
-    unsafe = Cell("   no gate found it READY", DOUBTFUL) if config.unsafe else Cell("")
+    unsafe = Cell("   not approved: no gate found it READY", DOUBTFUL) if config.unsafe else Cell("")
     return [
         fact("model", config.model_name, unsafe),
         fact("identity", config.model),
@@ -74,10 +74,10 @@ def _fallback(fallback: FallbackConfig) -> list[Line]:
         *([human_count(fallback.cap_tokens, "token")] if fallback.cap_tokens else []),
         *([f"{fallback.cap_money:g} of money"] if fallback.cap_money else []),
     ]
-    below = f"fields whose confidence is below {fallback.threshold:g} leave this machine"
+    below = f"gets the text, masked, of documents with a field below confidence {fallback.threshold:g}"
     return [
         fact("fallback", Cell(f"frontier {fallback.name}", STRONG), Cell(f"   {below}", DOUBTFUL)),
-        fact("caps", f"{', '.join(caps)} in one run" if caps else "none but those of the policy"),
+        fact("caps", f"{', '.join(caps)} in one run" if caps else "only those of the policy"),
     ]
 
 

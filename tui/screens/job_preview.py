@@ -1,4 +1,4 @@
-"""What the model answers for three documents, and the key that starts the job."""
+"""The preview of a job: what the model answers for three documents, and the key that starts the job."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,13 @@ _MOST_LABEL_CELLS = 24
 
 
 class JobPreviewScreen(Frame):
-    """The dry run of a job that has not begun."""
+    """The preview of a job that has not started."""
 
     TAB = "Jobs"
     HELP_LINES = (
-        "A dry run: the first three documents of the folder, read and answered as the job would do it. Nothing of it is"
-        " kept. Look whether the values are the right ones before the job starts.",
-        "The job runs in a process of its own: it goes on when this program, the connection or the terminal ends.",
+        "A preview: the first three documents of the folder, read and answered as the job would do it. Nothing of it is"
+        " stored. Check the values before you start the job.",
+        "The job runs in a process of its own: it continues when this program, the connection or the terminal ends.",
     )
     KEYS = (
         ("Enter", "Start", "start the job in a process of its own"),
@@ -39,7 +39,7 @@ class JobPreviewScreen(Frame):
     BINDINGS = [Binding("enter", "start", show=False)]  # noqa: RUF012 - the form that Textual asks for
 
     class PreviewRead(Message):
-        """The dry run ended."""
+        """The preview ended."""
 
         def __init__(self, lines: Sequence[Line], refusal: str = "") -> None:
             super().__init__()
@@ -56,21 +56,21 @@ class JobPreviewScreen(Frame):
         super().__init__()
         self._request, self._command = request, command
         self._stop = Stop()
-        self._refusal = "the dry run is not done yet"
+        self._refusal = "the preview is not finished yet"
 
     def body(self) -> Widget:
         """The answers."""
         return LineView(indent=13)
 
     def on_mount(self) -> None:
-        """Tries the documents in a thread."""
+        """Answers the documents in a thread."""
         self.show_command(self._command)
-        text = f"Trying {human_count(PREVIEW_DOCUMENTS, 'document')}: loading the model, reading, answering ..."
+        text = f"Previewing {human_count(PREVIEW_DOCUMENTS, 'document')}: loading the model, reading, answering ..."
         self.query_one(LineView).show([[Cell(text, BUSY)]])
         self.run_worker(self._read_preview, thread=True, group="preview")
 
     def on_unmount(self) -> None:
-        """Ends a dry run that nobody waits for any more."""
+        """Ends a preview that nobody waits for any more."""
         self._stop.immediate = self._stop.graceful = True
 
     def _read_preview(self) -> None:
@@ -94,7 +94,7 @@ class JobPreviewScreen(Frame):
         self.show_keys()
 
     def disabled_keys(self) -> dict[str, str]:
-        """The job starts only after the dry run."""
+        """The job starts only after the preview."""
         return {"Enter": self._refusal} if self._refusal else {}
 
     def action_start(self) -> None:
@@ -116,7 +116,7 @@ class JobPreviewScreen(Frame):
     def on_job_preview_screen_started(self, message: "JobPreviewScreen.Started") -> None:
         """Opens the job."""
         if not message.job_id:
-            self._refusal = "it could not be started: Esc goes back to the form"
+            self._refusal = "the job could not be started: Esc goes back to the form"
             self.query_one(LineView).show(message.lines)
             self.show_keys()
             return
@@ -131,14 +131,14 @@ class JobPreviewScreen(Frame):
         self.show_keys(self.query_one(LineView).place)
 
 
-_NO_PREVIEW = Cell("No document was tried. Enter starts the job all the same; it waits for the engine.")
+_NO_PREVIEW = Cell("No preview is possible now. Enter starts the job anyway; it waits for the engine.")
 
 
 def preview_lines(rows: Sequence[Row]) -> list[Line]:
-    """The answers of a dry run."""
+    """The answers of a preview."""
     width = max((len(name) for row in rows for name in row.fields or {}), default=0)
     width = max(LABEL_CELLS, min(width, _MOST_LABEL_CELLS))
-    lines: list[Line] = [[Cell(f"A dry run of {human_count(len(rows), 'document')}; nothing of it is kept.", STRONG)]]
+    lines: list[Line] = [[Cell(f"Preview of {human_count(len(rows), 'document')}; nothing of it is stored.", STRONG)]]
     for row in rows:
         lines += [[], [Cell(row.document, STRONG), Cell(f"   {human_duration(row.seconds)} in the engine", FAINT)]]
         if row.fields is None or row.error:

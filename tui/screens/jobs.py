@@ -30,18 +30,18 @@ class JobsScreen(JobKeys, Listing):
 
     TAB = "Jobs"
     NOTHING_YET = "No jobs yet"
-    NEXT_STEP = "n starts one from a form: a folder of documents, a task, a model. This command does the same:"
+    NEXT_STEP = "Press n to run a folder of documents through a model, or type:"
     NEXT_COMMAND = "stillroom run TASK DOCUMENTS --out DIR"
     HELP_LINES = (
         "Jobs: each is one folder of documents with one task and one model.",
-        "They run in processes of their own: closing this screen never touches them.",
+        "Jobs run in processes of their own; closing this program does not stop them.",
         "Failed counts documents without an answer, the quarantined ones among them. Docs/s is measured over"
         " the latest minute or the latest 100 documents, for ended jobs over their latest run. Left is an estimate"
-        " and is shown after 10 documents; `stalled` means that no document came for far too long.",
+        " and is shown after 10 documents; `stalled` means that no document was finished for far too long.",
     )
     KEYS = (
         ("Enter", "Open", "documents of the job, failures with their reasons"),
-        ("n", "New job", "run a folder of documents through a model; a dry run comes first"),
+        ("n", "New job", "run a folder of documents through a model, after a preview"),
         *JOB_KEYS,
         ("/", "Filter", "only jobs whose name, state or id contains a text"),
     )

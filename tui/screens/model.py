@@ -33,9 +33,11 @@ class ModelScreen(TextPage):
                     checked_row(model)
                     return model_lines(model)
                 except (TypeError, ValueError, AttributeError) as error:
-                    return broken_lines(directory, Problem(f"{directory / MANIFEST_NAME} is no manifest: {error}"))
+                    return broken_lines(
+                        directory, Problem(f"{directory / MANIFEST_NAME} is not a valid manifest: {error}")
+                    )
         if not directory.is_dir():
-            return [[Cell("This model was deleted: Esc goes back.", BAD)]]
+            return [[Cell("This model was removed: Esc goes back.", BAD)]]
         try:
             read_manifest(directory)
         except READING_ERRORS as error:

@@ -3,6 +3,7 @@
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
 from appliance.jobs.model_use import remove_model
+from appliance.models.manifest import Manifest
 from appliance.models.store import InstalledModel, Store
 from tui.frames.action import Action, ActionProgress, ActionResult
 from tui.text.cells import DOUBTFUL, STRONG, Cell, Line
@@ -17,7 +18,7 @@ def verify(settings: Settings, model: InstalledModel) -> Action:
 
     def act(on_progress: ActionProgress) -> ActionResult:
         Store(settings).verify(model.name, on_progress)
-        return ActionResult([[Cell(f"Every file is there and has the SHA-256 of the manifest ({files}, {size}).")]])
+        return ActionResult([[Cell(f"The model is intact: {files} ({size}) have the SHA-256 of the manifest.")]])
 
     return Action(
         f"Verify {model.name}", [[Cell(f"Reads {files}, {size}, and compares each with the hash in the manifest.")]],
@@ -28,30 +29,39 @@ def verify(settings: Settings, model: InstalledModel) -> Action:
 def activate(settings: Settings, model: InstalledModel, current: str | None) -> Action:
     """Makes the model the one that answers its task; what no gate found READY needs a typed word."""
     manifest = model.manifest
-    now = f"Now it is {current}." if current else "Now no model answers this task by itself."
+    now = f"At present {current} does." if current else "At present no model does."
     back = " `b` in the list of models goes back to the previous one." if current else ""
     lines: list[Line] = [
-        [Cell(f"{model.name} will answer the task {manifest.task_name} where no other model is named. {now}")],
+        [Cell(f"{model.name} will answer the task {manifest.task_name} where no model is named. {now}")],
         [Cell("Its files are verified first." + back)],
     ]
     safe = manifest.ready
     if not safe:
-        said = f"the gate says {manifest.verdict.verdict}" if manifest.verdict else "no gate has judged this model"
         lines += [
             [],
-            [Cell(f"Not READY: {said}.", DOUBTFUL)],
-            [Cell("Nobody knows how often its answers are wrong. Every row that it writes will say `unsafe`.")],
-            [Cell("`stillroom gate` judges it on labelled rows; that is the way to take.")],
+            [Cell(f"Not approved: {_gate_outcome(manifest)}.", DOUBTFUL)],
+            [Cell("How often its answers are wrong is not known. Each of its rows will say that it is not approved.")],
         ]
 
     def act(on_progress: ActionProgress) -> ActionResult:
         Store(settings).activate(model.name, not safe, on_progress)
-        return ActionResult([[Cell(f"{model.name} answers the task {manifest.task_name} from now on.")]])
+        return ActionResult([[Cell(f"{model.name} now answers the task {manifest.task_name}.")]])
 
     command = f"stillroom models activate {shell_word(model.name)}" + ("" if safe else " --unsafe")
     return Action(
         f"Activate {model.name}", lines, command, "Activate", act, manifest.size_bytes, "" if safe else UNSAFE_WORD
     )
+
+
+def _gate_outcome(manifest: Manifest) -> str:
+    """Why the model is not approved."""
+    verdict = manifest.verdict
+    if verdict is None:
+        return "no gate has judged it; `stillroom gate` does, on labelled rows"
+    documents = human_count(verdict.documents, "document")
+    if verdict.verdict.startswith("NEED"):
+        return f"the gate has not decided after {documents} ({verdict.verdict}); judge it on more labelled rows"
+    return f"it failed the gate ({documents})"
 
 
 def roll_back(settings: Settings, task_name: str, current: str, previous: str) -> Action:
@@ -63,7 +73,7 @@ def roll_back(settings: Settings, task_name: str, current: str, previous: str) -
 
     lines: list[Line] = [
         [Cell(f"{previous} will answer the task {task_name} again, in place of {current}.")],
-        [Cell("Its files are verified first. Jobs that run go on with the model that they began with.")],
+        [Cell("Its files are verified first. Running jobs keep the model that they started with.")],
     ]
     return Action(
         f"Roll back the task {task_name}",
@@ -74,18 +84,18 @@ def roll_back(settings: Settings, task_name: str, current: str, previous: str) -
     )
 
 
-def delete(settings: Settings, model: InstalledModel) -> Action:
-    """Deletes the model for good."""
+def remove(settings: Settings, model: InstalledModel) -> Action:
+    """Removes the model for good."""
 
     def act(_on_progress: ActionProgress) -> ActionResult:
         remove_model(settings, model.name)
-        return ActionResult([[Cell(f"{model.name} was deleted.")]])
+        return ActionResult([[Cell(f"{model.name} was removed.")]])
 
     size = human_size(model.manifest.size_bytes)
     lines: list[Line] = [
         [Cell("This cannot be undone.", STRONG)],
         [Cell(f"The files in {model.directory} ({size}) are deleted.")],
-        [Cell("Rows that the model has written stay. A model that is active or that a job uses is not deleted.")],
+        [Cell("Rows that it has written stay. An active model, or one that a job uses, is not removed.")],
     ]
     command = f"stillroom models delete {shell_word(model.name)} --yes"
-    return Action(f"Delete {model.name}", lines, command, "Delete", act, key="y")
+    return Action(f"Remove {model.name}", lines, command, "Remove", act, key="y")

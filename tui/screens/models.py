@@ -28,7 +28,7 @@ class ModelsScreen(Listing):
 
     TAB = "Models"
     NOTHING_YET = "No models yet"
-    NEXT_STEP = "i brings in a model that `stillroom export` wrote, from a USB disk for example; or this command:"
+    NEXT_STEP = "Press i to import a model that `stillroom export` wrote, such as from a USB disk, or type:"
     NEXT_COMMAND = "stillroom models add FOLDER"
     HELP_LINES = (
         "Models: each is a folder with a manifest that names size, hash and origin of its files. `* ` marks the active"
@@ -37,12 +37,12 @@ class ModelsScreen(Listing):
     )
     KEYS = (
         ("Enter", "Open", "lineage, files with hashes, measurements"),
-        ("i", "Import", "bring in a model from a folder or a USB disk; it is checked first"),
+        ("i", "Import", "import a model from a folder or a USB disk; it is checked first"),
         ("n", "New job", "run a folder of documents through this model"),
         ("v", "Verify", "compare every file with its hash"),
-        ("a", "Activate", "make it the one that answers its task"),
-        ("b", "Roll back", "go back to the model that answered this task before"),
-        ("D", "Delete", "delete it; asks first"),
+        ("a", "Activate", "let it answer its task"),
+        ("b", "Roll back", "go back to the previous model of this task"),
+        ("D", "Remove", "remove it from the store; asks first"),
         ("/", "Filter", "only models whose name, kind, verdict or task contains a text"),
     )
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
@@ -51,7 +51,7 @@ class ModelsScreen(Listing):
         Binding("v", "verify", show=False),
         Binding("a", "activate", show=False),
         Binding("b", "roll_back", show=False),
-        Binding("D,upper_d", "delete", show=False),
+        Binding("D,upper_d", "remove", show=False),
     ]
 
     def __init__(self) -> None:
@@ -94,15 +94,15 @@ class ModelsScreen(Listing):
         position = self.query_one(Table).position
         row = self._rows[position] if position < len(self._rows) else None
         if row is None:
-            return reasons | dict.fromkeys("nvabD", "there is no model: i imports one")
+            return reasons | dict.fromkeys("nvabD", "no model in this list: i imports one")
         if row.model is None:
             return reasons | dict.fromkeys("nvabD", "its manifest cannot be read: Enter shows why")
         task_name, models = row.model.manifest.task_name, self.stillroom.snapshot.models
         if row.model.active:
-            reasons["a"] = f"it answers the task {task_name} already"
+            reasons["a"] = f"it already answers the task {task_name}"
             reasons["D"] = f"it answers the task {task_name}: activate another one or roll back first"
         if task_name not in models.previous:
-            reasons["b"] = f"no earlier model of the task {task_name} was active"
+            reasons["b"] = f"the task {task_name} has no previous model"
         return reasons
 
     def _selected(self) -> InstalledModel:
@@ -145,7 +145,7 @@ class ModelsScreen(Listing):
             current, previous = models.active(task_name) or "-", models.previous[task_name]
             self._do(model_actions.roll_back(self.stillroom.settings, task_name, current, previous))
 
-    def action_delete(self) -> None:
-        """Asks whether to delete the model."""
+    def action_remove(self) -> None:
+        """Asks whether to remove the model."""
         if not self.refuses("D"):
-            self._do(model_actions.delete(self.stillroom.settings, self._selected()))
+            self._do(model_actions.remove(self.stillroom.settings, self._selected()))

@@ -162,7 +162,7 @@ class NewComparisonScreen(FormScreen):
         drawn = "drawn at random " if sample and counted and counted.documents > sample else ""
         lines: list[Line] = [
             [Cell(f"{human_count(count, 'document')} {drawn}will be answered by both, in a process of its own.")],
-            [Cell("It goes on when this program, the connection or the terminal ends.")],
+            [Cell("It continues when this program, the connection or the terminal ends.")],
         ]
         if frontier:
             try:

@@ -25,14 +25,14 @@ class NewJobScreen(FormScreen):
     """What a job is to do."""
 
     TAB = "Jobs"
-    SUBMIT_NAME = "Next; on the last row: try 3 documents"
-    KEYS = (("Enter", "Next", "the next row; on the last one: a dry run of three documents, before anything starts"),)
+    SUBMIT_NAME = "Next; on the last row: preview"
+    KEYS = (("Enter", "Next", "the next row; on the last one: a preview of three documents, before anything starts"),)
     HELP_LINES = (
         "A new job: a folder of documents, one task, one model. Left and right choose, the right arrow takes an offered"
-        " folder name. Every installed model brings its task; `another task file` takes a task.toml of yours.",
+        " folder name. Every installed model has its task; `another task file` takes a task.toml of yours.",
         "Rows are written to the output folder when the job ends. Workers read documents side by side; one engine"
         " answers, however many there are.",
-        "Nothing starts here: a dry run of three documents is shown first.",
+        "Nothing starts here: a preview of three documents comes first.",
     )
 
     def __init__(self, model_name: str = "") -> None:
@@ -99,9 +99,11 @@ class NewJobScreen(FormScreen):
             form = f"{manifest.family}, {manifest.format} {manifest.quantization}".rstrip()
             lines.append(fact("model", verdict_cell(manifest), Cell(f"   {form}, {human_size(manifest.size_bytes)}")))
             if not manifest.ready:
-                lines.append(fact("", Cell("every row will say `unsafe`: no gate found the model READY", DOUBTFUL)))
+                lines.append(
+                    fact("", Cell("not approved: no gate found this model READY, and each row will say so", DOUBTFUL))
+                )
         if self.stillroom.snapshot.active_jobs:
-            lines.append(fact("engine", "another job has it; this one will wait and show as `queued`"))
+            lines.append(fact("engine", "in use by another job; this one will wait as `queued`"))
         return lines
 
     def _command(self) -> str:
@@ -114,7 +116,7 @@ class NewJobScreen(FormScreen):
         return shell_words([*words, "--detach"])
 
     def submit(self) -> None:
-        """Tries three documents."""
+        """Opens the preview."""
         from tui.screens.job_preview import JobPreviewScreen
 
         model = self._task_rows.model("model")

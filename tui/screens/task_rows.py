@@ -115,7 +115,7 @@ class TaskRows:
         return next((m for m in self._models if m.name == self._form.value(name)), None)
 
     def task_path(self, model: InstalledModel | None) -> Path:
-        """The typed task file, or the one that the model brings."""
+        """The typed task file, or the one inside the model."""
         if self._form.value("task") and model is not None:
             return model.directory / TASK_FILE
         return typed_path(self._form.value("file"))

@@ -47,7 +47,7 @@ class TextPane(WrappedScroll):
         self.lay_out()
 
     def show_start(self, text: str | None, missing: str) -> None:
-        """Shows as much of a text as can be wrapped at once; a notice below holds how much is left out, or `missing`."""
+        """Shows as much of a text as can be wrapped at once; a notice below says what is left out, or `missing`."""
         left = len(text or "") - MOST_CHARACTERS
         below = f"... {left:,} characters more" if left > 0 else "" if text is not None else missing
         self.show((text or "")[:MOST_CHARACTERS], below)
