@@ -176,11 +176,7 @@ def cancel(settings: Settings, job: JobSummary) -> Action:
 
     left = job.total - job.done - job.failed
     lines: list[Line] = [
-        [
-            Cell(
-                [Cell(f"{human_count(job.done, 'finished document')} will keep their rows.")],
-            )
-        ],
+        [Cell(f"The rows of {human_count(job.done, 'finished document')} stay.")],
         [Cell(f"{human_count(left, 'document')} will not be answered, unless `r` resumes the job later.")],
     ]
     return Action(f"Cancel {job.name}", lines, f"stillroom jobs cancel {job.id}", "Cancel the job", act, key="y")
