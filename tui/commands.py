@@ -14,10 +14,10 @@ _REMEDY = "run it in a terminal (`ssh -t`); `stillroom jobs list` and `stillroom
 @click.command("tui")
 @click.option(
     "--ascii", "ascii_only", is_flag=True,
-    help="Draw with ASCII characters only; happens by itself where the locale is not UTF-8.",
+    help="Draw with ASCII characters only; the default where the locale is not UTF-8.",
 )  # fmt: skip
 @click.option(
-    "--mouse", is_flag=True, help="Listen to the mouse; a line that breaks then leaves the terminal listening."
+    "--mouse", is_flag=True, help="Use the mouse; after a broken connection the terminal may go on sending mouse codes."
 )
 def command(ascii_only: bool, mouse: bool) -> None:
     """Work with models, jobs and comparisons on a terminal screen.

@@ -7,17 +7,22 @@ from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
 from tui.data.job_speed import JobSpeed, speed_text, time_left_text
 from tui.data.state_readers import has_not_begun, is_readable
-from tui.text.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, state_cell, wrap_line
+from tui.text.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, state_cell, wrap_line
 
 _BAR_CELLS = 24
 _MESSAGE_LINES = 3
+
+
+def message_cell(job: JobSummary) -> Cell:
+    """The job's message: an error only where the job failed."""
+    return Cell(job.message, BAD if job.state is State.FAILED else DOUBTFUL)
 
 
 def head_lines(job: JobSummary, speed: JobSpeed, model_name: str, width: int) -> list[Line]:
     """The head of a job; a message takes the lines that it needs."""
     lines: list[Line] = [[Cell(job.name, STRONG), Cell("   "), state_cell(job.state)]]
     if job.message:
-        lines += wrap_line([Cell(job.message, BAD)], max(20, width))[:_MESSAGE_LINES]
+        lines += wrap_line([message_cell(job)], max(20, width))[:_MESSAGE_LINES]
     if not is_readable(job):
         return lines
     finished = job.done + job.failed

@@ -52,20 +52,20 @@ class ComparisonScreen(Frame):
 
         def __init__(
             self,
-            seen: object,
+            basis: object,
             state: "ComparisonState | None" = None,
             sides: Sequence[str] = (),
             figures: "ComparisonFigures | None" = None,
             problem: str = "",
         ) -> None:
             super().__init__()
-            self.seen, self.state, self.sides, self.figures, self.problem = seen, state, sides, figures, problem
+            self.basis, self.state, self.sides, self.figures, self.problem = basis, state, sides, figures, problem
 
     def __init__(self, identifier: str) -> None:
         super().__init__()
         self._comparison_id = identifier
         self._pair = 0
-        self._seen: object = None
+        self._basis: object = None
         self._computing = False
         self._last: ComparisonScreen.Computed | None = None
 
@@ -95,23 +95,23 @@ class ComparisonScreen(Frame):
         try:
             with open_comparison(self.stillroom.settings, self._comparison_id) as view:
                 state = view.state()
-                seen = (state, [len(view.judgements(side)) for side in range(1, len(view.sides))])
+                basis = (state, [len(view.judgements(side)) for side in range(1, len(view.sides))])
                 # Figures cost a second for ten thousand documents: not while answers still come every moment.
-                due = seen != self._seen and (state.state is not State.RUNNING or self._last is None)
+                due = basis != self._basis and (state.state is not State.RUNNING or self._last is None)
                 figures = view.figures() if due and all(state.answered) else None
                 sides = view.sides
-            self.post_message(self.Computed(seen, state, sides, figures))
+            self.post_message(self.Computed(basis, state, sides, figures))
         except READING_ERRORS as error:
             self.post_message(self.Computed(None, problem=problem_of(error).message))
 
     def on_comparison_screen_computed(self, message: "ComparisonScreen.Computed") -> None:
         """Shows the totals."""
         self._computing = False
-        if message.seen is not None and message.seen == self._seen:
+        if message.basis is not None and message.basis == self._basis:
             return
         figures = message.figures or (self._last.figures if self._last else None)
-        self._seen = message.seen
-        self._last = self.Computed(message.seen, message.state, message.sides, figures, message.problem)
+        self._basis = message.basis
+        self._last = self.Computed(message.basis, message.state, message.sides, figures, message.problem)
         self._show()
 
     def _show(self) -> None:
@@ -139,7 +139,7 @@ class ComparisonScreen(Frame):
         if figures is None:
             reasons["Enter"] = "not every side has answered yet"
         elif not figures.pairs[self._pair].differing:
-            reasons["Enter"] = "there is no document that they answer differently"
+            reasons["Enter"] = "the models differ on no document"
         if figures is None or len(figures.pairs) < 2:
             reasons["s"] = "there are only two sides"
         return reasons
@@ -195,7 +195,7 @@ def total_lines(figures: "ComparisonFigures", pair_number: int, width: int) -> l
         lines.append(_row("of documents", f"{points(right.document_difference)}, n {right.document_difference.n:,}{p}"))
     if len(pair.fields) > 1:
         lines += [[], [Cell("Fields, the same in both:", STRONG)]]
-        lines += [_row(found.name, f"{share(found.agreement)}, n {found.agreement.n:,}") for found in pair.fields]
+        lines += [_row(field.name, f"{share(field.agreement)}, n {field.agreement.n:,}") for field in pair.fields]
     if figures.unreadable:
         lines.append(_row("not readable", f"{figures.unreadable:,} documents, left out above"))
     return lines
@@ -234,8 +234,8 @@ def _table(sides: "tuple[SideFigures, SideFigures]", width: int) -> list[Line]:
     for measure in measures:
         first, second = measure.texts
         if max(cell_len(first), cell_len(second)) <= column:
-            shown = fit(first, column + _GAP) + fit(second, column + _GAP)
-            lines.append([*_row(measure.label, shown), Cell(measure.count, FAINT)])
+            cells = fit(first, column + _GAP) + fit(second, column + _GAP)
+            lines.append([*_row(measure.label, cells), Cell(measure.count, FAINT)])
             continue
         # An interval is never cut: where both do not fit beside each other, the second one stands below.
         lines.append([*_row(measure.label, fit(first, 2 * (column + _GAP))), Cell(measure.count, FAINT)])

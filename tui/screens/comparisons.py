@@ -53,7 +53,7 @@ class ComparisonsScreen(Listing):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: list[ComparisonSummary] = []
+        self._comparisons: list[ComparisonSummary] = []
         self._selected_id = ""
 
     def body(self) -> Widget:
@@ -62,37 +62,43 @@ class ComparisonsScreen(Listing):
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Shows the comparisons that pass the filter; the chosen one stays chosen."""
-        self._shown = [
-            found for found in snapshot.comparisons if self.passes(found.task, *found.sides, found.state, found.id)
+        self._comparisons = [
+            comparison
+            for comparison in snapshot.comparisons
+            if self.passes(comparison.task, *comparison.sides, comparison.state, comparison.id)
         ]
-        position = next((n for n, found in enumerate(self._shown) if found.id == self._selected_id), None)
-        rows = ListedRows([comparison_cells(found) for found in self._shown])
+        position = next(
+            (n for n, comparison in enumerate(self._comparisons) if comparison.id == self._selected_id), None
+        )
+        rows = ListedRows([comparison_cells(comparison) for comparison in self._comparisons])
         notice = self.notice(snapshot.comparisons_problem, bool(snapshot.comparisons))
         self.query_one(Table).show(rows, notice, position)
 
     def on_table_moved(self) -> None:
         """Tells about the chosen comparison."""
-        found = self._selected()
-        if found is None:
+        comparison = self._selected()
+        if comparison is None:
             self.show_facts([[], []], "stillroom comparisons list")
             return
-        self._selected_id = found.id
-        about = [Cell(found.message, BAD)] if found.message else [Cell(f"created {found.created or '-'}")]
-        self.show_facts([[Cell(" against ".join(found.sides) or found.id, STRONG)], about],
-                  f"stillroom comparisons show {found.id}")  # fmt: skip
+        self._selected_id = comparison.id
+        about = (
+            [Cell(comparison.message, BAD)] if comparison.message else [Cell(f"created {comparison.created or '-'}")]
+        )
+        self.show_facts([[Cell(" against ".join(comparison.sides) or comparison.id, STRONG)], about],
+                  f"stillroom comparisons show {comparison.id}")  # fmt: skip
 
     def _selected(self) -> "ComparisonSummary | None":
         position = self.query_one(Table).position
-        return self._shown[position] if position < len(self._shown) else None
+        return self._comparisons[position] if position < len(self._comparisons) else None
 
     def disabled_keys(self) -> dict[str, str]:
         """What cannot be done with the chosen comparison."""
-        reasons, found = super().disabled_keys(), self._selected()
-        if found is None:
+        reasons, comparison = super().disabled_keys(), self._selected()
+        if comparison is None:
             return reasons | dict.fromkeys("rD", "no comparison in this list: n starts one")
-        if found.state in AT_WORK:
+        if comparison.state in AT_WORK:
             return reasons | {"r": "it is already in progress", "D": "it is in progress: wait until it ends"}
-        if not found.sides:
+        if not comparison.sides:
             return reasons | {"r": "it cannot be read: D removes it"}
         return reasons
 
@@ -100,7 +106,7 @@ class ComparisonsScreen(Listing):
         """Opens the comparison."""
         from tui.screens.comparison import ComparisonScreen
 
-        self.app.push_screen(ComparisonScreen(self._shown[message.index].id))
+        self.app.push_screen(ComparisonScreen(self._comparisons[message.index].id))
 
     def action_new(self) -> None:
         """Opens the form."""
@@ -109,58 +115,58 @@ class ComparisonsScreen(Listing):
         self.app.push_screen(NewComparisonScreen())
 
     def action_resume(self) -> None:
-        """Asks whether to go on."""
-        found = self._selected()
-        if not self.refuses("r") and found:
-            self.app.push_screen(ActionScreen(self.TAB, resume(self.stillroom.settings, found)))
+        """Asks whether to resume."""
+        comparison = self._selected()
+        if not self.refuses("r") and comparison:
+            self.app.push_screen(ActionScreen(self.TAB, resume(self.stillroom.settings, comparison)))
 
     def action_remove(self) -> None:
         """Asks whether to remove it."""
-        found = self._selected()
-        if not self.refuses("D") and found:
-            self.app.push_screen(ActionScreen(self.TAB, remove(self.stillroom.settings, found)))
+        comparison = self._selected()
+        if not self.refuses("D") and comparison:
+            self.app.push_screen(ActionScreen(self.TAB, remove(self.stillroom.settings, comparison)))
 
 
-def comparison_cells(found: "ComparisonSummary") -> Line:
+def comparison_cells(comparison: "ComparisonSummary") -> Line:
     """A comparison as a row of the table."""
     return (
-        state_cell(found.state),
-        Cell(found.task or found.id),
-        Cell(" | ".join(found.sides)),
-        Cell(f"{found.answered:,}/{found.documents:,}" if found.sides else "-"),
-        Cell(found.created or "-"),
+        state_cell(comparison.state),
+        Cell(comparison.task or comparison.id),
+        Cell(" | ".join(comparison.sides)),
+        Cell(f"{comparison.answered:,}/{comparison.documents:,}" if comparison.sides else "-"),
+        Cell(comparison.created or "-"),
     )
 
 
-def resume(settings: Settings, found: "ComparisonSummary") -> Action:
+def resume(settings: Settings, comparison: "ComparisonSummary") -> Action:
     """Goes on in a process of its own."""
     from appliance.comparison.view import resume_comparison
 
     def act(_on_progress: ActionProgress) -> ActionResult:
-        resume_comparison(settings, found.id)
+        resume_comparison(settings, comparison.id)
         return ActionResult([[Cell("The comparison continues.")]])
 
-    left = found.documents - found.answered
+    left = comparison.documents - comparison.answered
     lines: list[Line] = [
         [Cell(f"{human_count(left, 'document')} are still to be answered; new ones in the folder are left out.")],
-        [Cell("A frontier among its sides is asked again for what it has not answered.")],
+        [Cell("A frontier among them receives the documents that it has not answered.")],
     ]
-    command = f"stillroom comparisons resume {found.id}"
-    return Action(f"Resume {found.id}", lines, command, "Resume", act)
+    command = f"stillroom comparisons resume {comparison.id}"
+    return Action(f"Resume {comparison.id}", lines, command, "Resume", act)
 
 
-def remove(settings: Settings, found: "ComparisonSummary") -> Action:
+def remove(settings: Settings, comparison: "ComparisonSummary") -> Action:
     """Removes it."""
     from appliance.comparison.folder import remove_comparison
 
     def act(_on_progress: ActionProgress) -> ActionResult:
-        remove_comparison(settings, found.id)
-        return ActionResult([[Cell(f"The comparison {found.id} was removed.")]])
+        remove_comparison(settings, comparison.id)
+        return ActionResult([[Cell(f"The comparison {comparison.id} was removed.")]])
 
     lines: list[Line] = [
         [Cell("This cannot be undone.", STRONG)],
         [Cell("Answers, texts and judgements of the comparison are deleted.")],
         [Cell("The documents themselves stay.")],
     ]
-    command = f"stillroom comparisons remove {found.id} --yes"
-    return Action(f"Remove {found.id}", lines, command, "Remove", act, key="y")
+    command = f"stillroom comparisons remove {comparison.id} --yes"
+    return Action(f"Remove {comparison.id}", lines, command, "Remove", act, key="y")

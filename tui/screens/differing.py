@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 _FACT_LINES = 3
 _PAGE = 200
 _CHOICES = {"a": "A", "b": "B", "o": "both", "n": "neither", "s": "skip"}
-"""Key -> what it says."""
+"""Key -> the judgement."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One of the documents that differ, with everything that the screen shows of it."""
+class DifferingDocument:
+    """A document that differs, with everything that the screen shows of it."""
 
     position: int
     count: int
@@ -43,8 +43,8 @@ class Seen:
     names: tuple[str, ...]
     """The fields of the task."""
     text: str | None
-    said: str
-    """What a person said of it before; empty where nobody did."""
+    judgement: str
+    """What a person judged before; empty where nobody did."""
     judged: int
     """How many of the documents that differ have a judgement."""
 
@@ -53,9 +53,9 @@ class Seen:
         return self.document.answers[self.side if which else 0]
 
     def value(self, which: int, name: str) -> Value:
-        """What A (0) or B (1) says of a field."""
-        given = self.answer(which)
-        return (given.answer or {}).get(name) if given else None
+        """The value of A (0) or B (1)."""
+        answer = self.answer(which)
+        return (answer.answer or {}).get(name) if answer else None
 
     @property
     def first_differing(self) -> int:
@@ -63,15 +63,15 @@ class Seen:
         return next((n for n, name in enumerate(self.names) if name in self.document.differing), 0)
 
     def head(self) -> Line:
-        """The document, and what was said of it."""
+        """The document, and how it was judged."""
         cells = [Cell(self.document.name, STRONG)]
         for which, letter in enumerate("AB"):
-            given = self.answer(which)
-            failed = f": {given.error}" if given and given.error else ""
+            answer = self.answer(which)
+            failed = f": {answer.error}" if answer and answer.error else ""
             cells.append(Cell(f"   {letter} {self.sides[which]}"))
             cells.append(Cell(failed, BAD))
-        said = f"   judged: {self.said}" if self.said else "   not judged yet"
-        return [*cells, Cell(said, FAINT), Cell(f"   {human_count(self.judged, 'judgement')}", FAINT)]
+        judgement = f"   judged: {self.judgement}" if self.judgement else "   not judged yet"
+        return [*cells, Cell(judgement, FAINT), Cell(f"   {human_count(self.judged, 'judgement')}", FAINT)]
 
     def cells(self, name: str) -> Line:
         """A field as a row of the table."""
@@ -86,19 +86,21 @@ class Seen:
         )
 
 
-def look_at(view: "ComparisonView", side: int, position: int) -> Seen | None:
+def read_differing(view: "ComparisonView", side: int, position: int) -> DifferingDocument | None:
     """The differing document at a position; at the first one without a judgement where the position is negative."""
     count, judged = view.count_differing(side), view.judged(side)
     if position < 0:
         position = _first_open(view, side, count, judged)
-    found = view.differing(min(position, count - 1), 1, side, at_random=True) if count else []
-    if not found:
+    documents = view.differing(min(position, count - 1), 1, side, at_random=True) if count else []
+    if not documents:
         return None
-    document = found[0]
+    document = documents[0]
     names = tuple(each.name for each in view.task.output_fields)
-    said = judged[document.id].choice.value if document.id in judged else ""
+    judgement = judged[document.id].choice.value if document.id in judged else ""
     sides = (view.sides[0], view.sides[side])
-    return Seen(position, count, document, side, sides, names, view.text(document.id), said, len(judged))
+    return DifferingDocument(
+        position, count, document, side, sides, names, view.text(document.id), judgement, len(judged)
+    )
 
 
 def _first_open(view: "ComparisonView", side: int, count: int, judged: "dict[int, Judgement]") -> int:
@@ -117,7 +119,7 @@ class DifferingScreen(Frame):
         "One document that the two models answer differently; `!` marks the fields that differ. Say who is right: the"
         " verdict uses it. The documents come in a random order that stays the same, so that the judged ones are a fair"
         " part of all that differ.",
-        "The place in the text where the value of the chosen field stands is marked.",
+        "The place in the text where the value of the selected field stands is marked.",
     )
     KEYS = (
         ("a", "A is right", "the first answer is right, the other one is not"),
@@ -140,16 +142,18 @@ class DifferingScreen(Frame):
     class Read(Message):
         """A document was read, or could not be."""
 
-        def __init__(self, found: "Seen | None", problem: Problem | None = None, kept: str = "") -> None:
+        def __init__(
+            self, document: "DifferingDocument | None", problem: Problem | None = None, saved: str = ""
+        ) -> None:
             super().__init__()
-            self.found, self.problem, self.kept = found, problem, kept
+            self.document, self.problem, self.saved = document, problem, saved
 
     def __init__(self, identifier: str, side: int) -> None:
         super().__init__()
         self._comparison_id, self._side = identifier, side
         self._position = -1
         """Which of the differing documents; -1 looks for the first one without a judgement."""
-        self._seen: Seen | None = None
+        self._current: DifferingDocument | None = None
         self._busy = False
 
     def body(self) -> Widget:
@@ -172,62 +176,63 @@ class DifferingScreen(Frame):
     def _work(self, position: int, judged: "tuple[ComparedDocument, Choice] | None") -> None:
         from appliance.comparison.view import open_comparison
 
-        kept = ""
+        saved = ""
         try:
             with open_comparison(self.stillroom.settings, self._comparison_id) as view:
                 if judged is not None:
                     view.store(judged[0].id, judged[1], self._side)
-                    kept = f"saved: {judged[1].value} for {judged[0].name}"
-                self.post_message(self.Read(look_at(view, self._side, position), kept=kept))
+                    saved = f"saved: {judged[1].value} for {judged[0].name}"
+                self.post_message(self.Read(read_differing(view, self._side, position), saved=saved))
         except READING_ERRORS as error:
             self.post_message(self.Read(None, problem_of(error)))
 
     def on_differing_screen_read(self, message: "DifferingScreen.Read") -> None:
         """Shows the document."""
         self._busy = False
-        if message.kept:
-            self.show_message(message.kept)
-        if message.found is None:
+        if message.saved:
+            self.show_message(message.saved)
+        if message.document is None:
             self._show_problem(message.problem)
             return
-        before, self._seen = self._seen, message.found
-        seen = self._seen
-        self._position = seen.position
-        self._show_head(seen)
+        before, self._current = self._current, message.document
+        current = self._current
+        self._position = current.position
+        self._show_head(current)
         table = self.query_one(Table)
-        keep = before is not None and before.document.id == seen.document.id
+        keep = before is not None and before.document.id == current.document.id
         table.show(
-            ListedRows([seen.cells(name) for name in seen.names]), position=None if keep else seen.first_differing
+            ListedRows([current.cells(name) for name in current.names]),
+            position=None if keep else current.first_differing,
         )
         if not keep:
-            self.query_one(TextPane).show_start(seen.text, "The comparison holds no text of this document.")
+            self.query_one(TextPane).show_start(current.text, "The comparison holds no text of this document.")
         self._mark()
         self._show_place()
 
-    def _show_head(self, seen: Seen) -> None:
-        head = wrap_line(seen.head(), max(20, self.app.size.width - 2))[:2]
+    def _show_head(self, current: DifferingDocument) -> None:
+        head = wrap_line(current.head(), max(20, self.app.size.width - 2))[:2]
         self.set_height("head", len(head))
         self.bar("head").show(head)
 
     def lay_out(self) -> None:
         """Wraps what is known of the document and of the chosen field."""
-        if self._seen is not None:
-            self._show_head(self._seen)
+        if self._current is not None:
+            self._show_head(self._current)
             self._mark()
 
     def _show_problem(self, problem: Problem | None) -> None:
         """Says it in passing where a document is in sight, else in its place."""
-        problem = problem or Problem("There is no document any more that they answer differently.")
-        if self._seen is not None:
-            self._position = self._seen.position
-            self.show_message(": ".join(filter(None, (problem.message, problem.hint))))
+        problem = problem or Problem("The models no longer differ on any document.")
+        if self._current is not None:
+            self._position = self._current.position
+            self.show_message(problem.sentence)
         else:
             self.query_one(Table).show(ListedRows(), [[Cell(problem.message, BAD)], [Cell(problem.hint)]])
 
     def _show_place(self) -> None:
         """Shows which document it is, and which lines of its text are in sight."""
-        if seen := self._seen:
-            places = (f"{seen.position + 1:,} of {seen.count:,}", self.query_one(TextPane).place)
+        if current := self._current:
+            places = (f"{current.position + 1:,} of {current.count:,}", self.query_one(TextPane).place)
             self.show_keys("   ".join(filter(None, places)))
 
     def on_wrapped_scroll_scrolled(self) -> None:
@@ -239,45 +244,45 @@ class DifferingScreen(Frame):
         self._mark()
 
     def _mark(self) -> None:
-        seen = self._seen
-        if seen is None or not seen.names:
+        current = self._current
+        if current is None or not current.names:
             return
-        name = seen.names[min(self.query_one(Table).position, len(seen.names) - 1)]
-        text = (seen.text or "")[:MOST_CHARACTERS]
-        spans = [span for value in (seen.value(0, name), seen.value(1, name)) for span in _spans(value, text)]
+        name = current.names[min(self.query_one(Table).position, len(current.names) - 1)]
+        text = (current.text or "")[:MOST_CHARACTERS]
+        spans = [span for value in (current.value(0, name), current.value(1, name)) for span in _spans(value, text)]
         self.query_one(TextPane).mark(spans)
-        told = [Cell(f"{name}: ", STRONG), Cell("A ", FAINT), Cell(value_text(seen.value(0, name)))]
-        told += [Cell("   B ", FAINT), Cell(value_text(seen.value(1, name)))]
-        lines = wrap_line(told, max(20, self.app.size.width - 2))[: _FACT_LINES - 1]
-        document = seen.document.name
+        cells = [Cell(f"{name}: ", STRONG), Cell("A ", FAINT), Cell(value_text(current.value(0, name)))]
+        cells += [Cell("   B ", FAINT), Cell(value_text(current.value(1, name)))]
+        lines = wrap_line(cells, max(20, self.app.size.width - 2))[: _FACT_LINES - 1]
+        document = current.document.name
         words = [self._comparison_id, *(["--"] if document.startswith("-") else []), document, "CHOICE"]
         side = f"--side {self._side} " if self._side > 1 else ""
         self.show_facts([*lines, []][: _FACT_LINES - 1], f"stillroom comparisons judge {side}{shell_words(words)}")
 
     def disabled_keys(self) -> dict[str, str]:
         """What cannot be done yet."""
-        if self._seen is None:
+        if self._current is None:
             return dict.fromkeys([*_CHOICES, "[", "]"], "the document is being read")
-        return {"Tab": "the comparison holds no text of this document"} if self._seen.text is None else {}
+        return {"Tab": "the comparison holds no text of this document"} if self._current.text is None else {}
 
     def action_judge(self, key: str) -> None:
-        """Keeps what the person says, and goes to the next document."""
+        """Saves the judgement, and goes to the next document."""
         from appliance.quality.judgements import Choice
 
-        if self.refuses(key) or self._busy or self._seen is None:
+        if self.refuses(key) or self._busy or self._current is None:
             return
-        self._position = min(self._position + 1, self._seen.count - 1)
-        self._read((self._seen.document, Choice(_CHOICES[key])))
+        self._position = min(self._position + 1, self._current.count - 1)
+        self._read((self._current.document, Choice(_CHOICES[key])))
 
     def action_step(self, documents: int) -> None:
         """Goes to the document before or after this one."""
-        if self.refuses("[" if documents < 0 else "]") or self._seen is None:
+        if self.refuses("[" if documents < 0 else "]") or self._current is None:
             return
-        wanted = self._position + documents
-        if not 0 <= wanted < self._seen.count:
-            self.show_message("there is no further document that differs")
+        position = self._position + documents
+        if not 0 <= position < self._current.count:
+            self.show_message("no further document differs")
             return
-        self._position = wanted
+        self._position = position
         self._read()
 
     def named_keys(self) -> list[tuple[str, str]]:

@@ -7,10 +7,10 @@ from appliance.jobs.ledger import JobSummary
 from tui.data.job_speed import JobSpeed
 from tui.data.snapshot import Snapshot
 from tui.frames.listing import Listing
-from tui.rendering.job_lines import job_cells, job_times, next_command
+from tui.rendering.job_lines import job_cells, job_times, message_cell, next_command
 from tui.screens import job_actions
 from tui.screens.job_actions import JOB_KEYS, JobKeys
-from tui.text.cells import BAD, STRONG, Cell
+from tui.text.cells import STRONG, Cell
 from tui.widgets.table import Column, ListedRows, Table
 
 COLUMNS = (
@@ -75,7 +75,7 @@ class JobsScreen(JobKeys, Listing):
             return
         job, speed = self._rows[self.query_one(Table).position]
         self._selected_id = job.id
-        about = [Cell(job.message, BAD)] if job.message else [Cell(job_times(job, speed))]
+        about = [message_cell(job)] if job.message else [Cell(job_times(job, speed))]
         self.show_facts([[Cell(job.name, STRONG)], about], next_command(job))
 
     def selected_job(self) -> JobSummary | None:

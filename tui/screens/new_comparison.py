@@ -30,7 +30,7 @@ class NewComparisonScreen(FormScreen):
     KEYS = (("Enter", "Next", "the next row; on the last one: what will happen, before anything starts"),)
     HELP_LINES = (
         "A new comparison: A and B answer the same documents. B may be a frontier that `config.toml` names; then"
-        " documents leave this machine, as far as the policy allows, and that is asked about once more.",
+        " documents leave this machine, as far as the policy allows, and you confirm that once more.",
         "Sample is how many documents are drawn at random; 0 takes all. Gold is a file with right answers, JSON Lines"
         " with document and answer; without it you can judge the documents that differ.",
     )
