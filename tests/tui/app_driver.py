@@ -20,8 +20,8 @@ PATIENCE_SECONDS = 30.0
 """How long a test waits for what must come; a job of a few documents in a process of its own takes a few seconds."""
 
 
-class Watcher:
-    """A person in front of the screen."""
+class AppDriver:
+    """Types keys into the app and reads its screen, as a person would."""
 
     def __init__(self, app: StillroomApp, pilot: Pilot[None]) -> None:
         self.app, self.pilot = app, pilot
@@ -74,11 +74,11 @@ class Watcher:
             await self.until(lambda: all(worker.is_finished for worker in self.app.workers))
         await self.pilot.pause()
 
-    async def until(self, wanted: str | Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    async def until(self, expected: str | Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Returns when the screen shows a text, or something is so."""
         limit = time.monotonic() + seconds
-        while not (wanted in self.text if isinstance(wanted, str) else wanted()):
-            assert time.monotonic() < limit, f"{wanted} is not on the screen:\n{self.text}"
+        while not (expected in self.text if isinstance(expected, str) else expected()):
+            assert time.monotonic() < limit, f"{expected} is not on the screen:\n{self.text}"
             await self.pilot.pause(0.02)
 
     async def refresh(self) -> None:
@@ -103,16 +103,16 @@ class Watcher:
 
 
 @asynccontextmanager
-async def watching(
+async def open_app(
     scene: Scene, size: tuple[int, int] = SMALL, ascii_only: bool = False, tab: str = ""
-) -> AsyncIterator[Watcher]:
-    """The app after its first look."""
+) -> AsyncIterator[AppDriver]:
+    """The app after its first snapshot."""
     app = StillroomApp(scene.settings, ascii_only)
     async with app.run_test(size=size) as pilot:
-        watcher = Watcher(app, pilot)
-        await watcher.until(lambda: app.snapshot.seconds > 0)
+        driver = AppDriver(app, pilot)
+        await driver.until(lambda: app.snapshot.seconds > 0)
         if tab:
-            await watcher.press(tab)
+            await driver.press(tab)
         await pilot.pause()
-        yield watcher
+        yield driver
     assert app.failure is None

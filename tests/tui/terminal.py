@@ -141,11 +141,11 @@ class Program:
                 self.display.feed(data.decode("utf-8", "replace"))
         return count
 
-    def see(self, wanted: str | Callable[[Display], bool], seconds: float = 120.0) -> None:
+    def see(self, expected: str | Callable[[Display], bool], seconds: float = 120.0) -> None:
         """Returns when the screen shows a text, or what the function looks for."""
         until = time.monotonic() + seconds
-        while not (wanted in self.display.text if isinstance(wanted, str) else wanted(self.display)):
-            assert time.monotonic() < until, f"{wanted} is not on the screen:\n{self.display.text}"
+        while not (expected in self.display.text if isinstance(expected, str) else expected(self.display)):
+            assert time.monotonic() < until, f"{expected} is not on the screen:\n{self.display.text}"
             self.read(0.02)
 
     def end(self, seconds: float = 120.0) -> int:

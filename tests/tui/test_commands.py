@@ -13,7 +13,7 @@ from appliance.comparison.preparing import CompareRequest, prepare_comparison
 from appliance.comparison.running import run_comparison
 from appliance.jobs.review import read_corrections
 from appliance.models.store import Store
-from tests.tui.app_driver import LARGE, SMALL, watching
+from tests.tui.app_driver import LARGE, SMALL, open_app
 from tests.tui.scenes import HOSTILE_NAMES, KILL, TOO_LONG, Scene
 from tui.widgets.line_view import LineView
 
@@ -98,20 +98,20 @@ def taken(command: str) -> list[str]:
 
 
 async def test_every_named_command_is_one_that_the_command_line_takes(furnished: Scene) -> None:
-    async with watching(furnished) as watcher:
+    async with open_app(furnished) as driver:
         for name, (way, start) in WAYS.items():
-            await watcher.go(way)
-            assert watcher.command.startswith(f"stillroom {start}"), name
-            for option, value in checked(taken(watcher.command)).params.items():
+            await driver.go(way)
+            assert driver.command.startswith(f"stillroom {start}"), name
+            for option, value in checked(taken(driver.command)).params.items():
                 if isinstance(value, Path) and value.name not in ("TASK", "DOCUMENTS", "FOLDER", "DIR"):
                     assert value.is_absolute(), (name, option)
 
 
 async def test_commands_in_texts_are_ones_that_the_command_line_takes(furnished: Scene) -> None:
-    async with watching(furnished, LARGE) as watcher:
+    async with open_app(furnished, LARGE) as driver:
         for way in ("1 enter", "1 j enter", "1 j j enter", "2 enter i"):
-            await watcher.go(way)
-            lines = ["".join(cell.text for cell in line) for line in watcher.app.screen.query_one(LineView).lines]
+            await driver.go(way)
+            lines = ["".join(cell.text for cell in line) for line in driver.app.screen.query_one(LineView).lines]
             found = [re.search(r"(?<!`)stillroom [a-z].*(?<!`)$", line) for line in lines]
             commands = [match.group() for match in found if match]
             assert len(commands) >= 4, way
@@ -121,17 +121,17 @@ async def test_commands_in_texts_are_ones_that_the_command_line_takes(furnished:
 
 async def test_command_of_a_document_corrects_it_whatever_it_is_called(furnished: Scene) -> None:
     named: dict[str, str] = {}
-    async with watching(furnished, SMALL, tab="2") as watcher:
-        await watcher.go("2 enter enter")
+    async with open_app(furnished, SMALL, tab="2") as driver:
+        await driver.go("2 enter enter")
         # The name that begins with a dash comes first of them that a screen shows as they are.
         for _ in range(len(HOSTILE_NAMES) + 2):
-            screen = watcher.app.screen
+            screen = driver.app.screen
             name = screen._opened.entry.name  # type: ignore[attr-defined]
-            named[name] = watcher.command
-            assert watcher.fills
-            await watcher.press("right_square_bracket")
-            await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
-            await watcher.pilot.pause()
+            named[name] = driver.command
+            assert driver.fills
+            await driver.press("right_square_bracket")
+            await driver.until(lambda: all(worker.is_finished for worker in driver.app.workers))
+            await driver.pilot.pause()
     assert len(named) == len(HOSTILE_NAMES) + 2
     directory = furnished.settings.jobs_dir / taken(named["x.txt"])[3]
     for number, (name, command) in enumerate(named.items()):

@@ -12,7 +12,7 @@ from appliance.comparison.running import run_comparison
 from appliance.comparison.view import list_comparisons, open_comparison
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice
-from tests.tui.app_driver import SIZES, SMALL, Watcher, watching
+from tests.tui.app_driver import SIZES, SMALL, AppDriver, open_app
 from tests.tui.scenes import Scene
 from tui.widgets.line_view import LineView
 from tui.widgets.text_pane import TextPane
@@ -43,34 +43,34 @@ def identifier(scene: Scene) -> str:
     return found.id
 
 
-async def open_totals(watcher: Watcher) -> None:
-    await watcher.until("orders-a | orders-b")
-    await watcher.press("enter")
-    await watcher.until("money per 1,000")
+async def open_totals(driver: AppDriver) -> None:
+    await driver.until("orders-a | orders-b")
+    await driver.press("enter")
+    await driver.until("money per 1,000")
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_totals_stand_with_interval_and_sample_size(compared: Scene, size: tuple[int, int]) -> None:
-    async with watching(compared, size, tab="3") as watcher:
-        await open_totals(watcher)
-        words = " ".join(watcher.text.split())
+    async with open_app(compared, size, tab="3") as driver:
+        await open_totals(driver)
+        words = " ".join(driver.text.split())
         assert "A orders-a B orders-b" in words
         assert "answered 13 of 13 13 of 13" in words
         for measure in ("documents/s", "latency p50", "latency p95", "prompt tokens", "reasoning tokens"):
-            (line,) = (line for line in watcher.lines if line.startswith(f" {measure}"))
+            (line,) = (line for line in driver.lines if line.startswith(f" {measure}"))
             assert line.rstrip().endswith("n 13")
         assert "same answer 61.5 % (35.5 to 82.3), n 13; 5 differ" in words
-        assert f"$ stillroom comparisons show {identifier(compared)}" in watcher.text
-        assert watcher.fills
+        assert f"$ stillroom comparisons show {identifier(compared)}" in driver.text
+        assert driver.fills
 
 
 @pytest.mark.parametrize("size", [(60, 24), (80, 24), (100, 30)], ids=["60", "80", "100"])
 async def test_no_interval_is_cut_however_narrow_the_terminal(compared: Scene, size: tuple[int, int]) -> None:
-    async with watching(compared, size, tab="3") as watcher:
-        await watcher.until("orders-a")
-        await watcher.press("enter")
-        await watcher.until("latency p50")
-        shown = watcher.app.screen.query_one(LineView)
+    async with open_app(compared, size, tab="3") as driver:
+        await driver.until("orders-a")
+        await driver.press("enter")
+        await driver.until("latency p50")
+        shown = driver.app.screen.query_one(LineView)
         assert max(sum(cell_len(cell.text) for cell in line) for line in shown.lines[3:14]) <= size[0] - 2
         with open_comparison(compared.settings, identifier(compared)) as view:
             sides = view.figures().sides
@@ -81,45 +81,45 @@ async def test_no_interval_is_cut_however_narrow_the_terminal(compared: Scene, s
 
 
 async def test_judgements_are_kept_and_change_the_verdict(compared: Scene) -> None:
-    async with watching(compared, SMALL, tab="3") as watcher:
-        await open_totals(watcher)
-        assert "nothing says who is right on the" in watcher.text
-        await watcher.press("enter")
-        await watcher.until("1 of 5")
-        assert any(line.startswith(">! number") and "misread" in line for line in watcher.lines)
+    async with open_app(compared, SMALL, tab="3") as driver:
+        await open_totals(driver)
+        assert "nothing says who is right on the" in driver.text
+        await driver.press("enter")
+        await driver.until("1 of 5")
+        assert any(line.startswith(">! number") and "misread" in line for line in driver.lines)
         for number, key in enumerate("aabos"):
-            await watcher.until(f"{number + 1} of 5")
-            await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
-            await watcher.press(key)
-        await watcher.until("judged: skip")
-        assert watcher.fills
+            await driver.until(f"{number + 1} of 5")
+            await driver.until(lambda: all(worker.is_finished for worker in driver.app.workers))
+            await driver.press(key)
+        await driver.until("judged: skip")
+        assert driver.fills
         with open_comparison(compared.settings, identifier(compared)) as view:
             said = [found.choice for found in view.judgements()]
         assert said == [Choice.A, Choice.A, Choice.B, Choice.BOTH, Choice.SKIP]
-        await watcher.press("escape")
-        await watcher.until("4 judged documents")
-        assert "nothing says who is right" not in watcher.text
+        await driver.press("escape")
+        await driver.until("4 judged documents")
+        assert "nothing says who is right" not in driver.text
 
 
 async def test_hostile_document_is_shown_safe_with_the_values_marked(compared: Scene) -> None:
-    async with watching(compared, SMALL, tab="3") as watcher:
-        await open_totals(watcher)
-        await watcher.press("enter")
-        await watcher.until("of 5")
+    async with open_app(compared, SMALL, tab="3") as driver:
+        await open_totals(driver)
+        await driver.press("enter")
+        await driver.until("of 5")
         for _ in range(5):
-            if "[b]odd[/b]\N{REPLACEMENT CHARACTER}.txt" in watcher.lines[2]:
+            if "[b]odd[/b]\N{REPLACEMENT CHARACTER}.txt" in driver.lines[2]:
                 break
-            before = watcher.lines[2]
-            await watcher.press("right_square_bracket")
-            await watcher.until(lambda before=before: watcher.lines[2] != before or "no further" in watcher.text)
-            if "no further" in watcher.text:
+            before = driver.lines[2]
+            await driver.press("right_square_bracket")
+            await driver.until(lambda before=before: driver.lines[2] != before or "no further" in driver.text)
+            if "no further" in driver.text:
                 for _ in range(4):
-                    before = watcher.lines[2]
-                    await watcher.press("left_square_bracket")
-                    await watcher.until(lambda before=before: watcher.lines[2] != before)
-        assert "[b]odd[/b]\N{REPLACEMENT CHARACTER}.txt" in watcher.text
-        assert watcher.app.screen.query_one(TextPane).marked == ["\x1b[31mred"]
-        assert watcher.fills
+                    before = driver.lines[2]
+                    await driver.press("left_square_bracket")
+                    await driver.until(lambda before=before: driver.lines[2] != before)
+        assert "[b]odd[/b]\N{REPLACEMENT CHARACTER}.txt" in driver.text
+        assert driver.app.screen.query_one(TextPane).marked == ["\x1b[31mred"]
+        assert driver.fills
 
 
 async def test_form_starts_a_comparison_in_a_process_of_its_own(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,33 +129,33 @@ async def test_form_starts_a_comparison_in_a_process_of_its_own(scene: Scene, mo
     folder.write_orders(6)
     monkeypatch.chdir(scene.root)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).resolve().parents[2])]))
-    async with watching(scene, tab="3") as watcher:
-        assert "No comparisons yet" in watcher.text
-        await watcher.press("n")
-        await watcher.until("Type the folder with the documents")
-        await watcher.paste("work-letters/letters")
-        await watcher.until("6 documents")
-        await watcher.press("enter", "enter", "right")
-        await watcher.press("enter", *["backspace"] * 3, "4", "enter")
-        await watcher.until("--sample 4 --detach")
-        await watcher.paste("nothing.jsonl")
-        await watcher.press("enter")
-        await watcher.until("A and B are the same model")
-        await watcher.press("up", "up", "left", "down", "down")
-        await watcher.until("Still missing: there is no file nothing.jsonl")
-        await watcher.press("ctrl+u")
-        await watcher.until(lambda: "Still missing" not in watcher.text)
-        await watcher.press("enter")
-        await watcher.until("4 documents drawn at random will be answered by both")
-        await watcher.press("enter")
-        await watcher.until("same answer")
-        await watcher.press("escape")
-        await watcher.press("3")
-        await watcher.until("done         orders")
-        await watcher.press("D", "y")
-        await watcher.until("was removed.")
-        await watcher.press("escape")
-        await watcher.until("No comparisons yet")
+    async with open_app(scene, tab="3") as driver:
+        assert "No comparisons yet" in driver.text
+        await driver.press("n")
+        await driver.until("Type the folder with the documents")
+        await driver.paste("work-letters/letters")
+        await driver.until("6 documents")
+        await driver.press("enter", "enter", "right")
+        await driver.press("enter", *["backspace"] * 3, "4", "enter")
+        await driver.until("--sample 4 --detach")
+        await driver.paste("nothing.jsonl")
+        await driver.press("enter")
+        await driver.until("A and B are the same model")
+        await driver.press("up", "up", "left", "down", "down")
+        await driver.until("Still missing: there is no file nothing.jsonl")
+        await driver.press("ctrl+u")
+        await driver.until(lambda: "Still missing" not in driver.text)
+        await driver.press("enter")
+        await driver.until("4 documents drawn at random will be answered by both")
+        await driver.press("enter")
+        await driver.until("same answer")
+        await driver.press("escape")
+        await driver.press("3")
+        await driver.until("done         orders")
+        await driver.press("D", "y")
+        await driver.until("was removed.")
+        await driver.press("escape")
+        await driver.until("No comparisons yet")
     assert list_comparisons(scene.settings) == []
 
 
@@ -168,19 +168,19 @@ async def test_frontier_as_second_side_shows_what_leaves_and_needs_the_typed_wor
     monkeypatch.chdir(scene.root)
     config_path = scene.settings.home_dir / "config.toml"
     config_path.write_text('[frontier.big]\nurl = "http://127.0.0.1:9/v1"\nmodel = "big-1"\n')
-    async with watching(scene, tab="3") as watcher:
-        await watcher.press("n")
-        await watcher.until("Type the folder with the documents")
-        await watcher.paste("work-letters/letters")
-        await watcher.press("enter", "enter", "right")
-        await watcher.until("frontier big: documents leave this machine")
-        assert "--frontier big" in " ".join(watcher.text.split())
-        await watcher.press("enter", "enter", "enter")
-        await watcher.until("type send and Enter")
-        assert "Documents leave this machine: up to 3, to 127.0.0.1:9." in watcher.text
-        await watcher.press("enter")
-        assert "type send to continue" in watcher.text
-        await watcher.press("escape")
+    async with open_app(scene, tab="3") as driver:
+        await driver.press("n")
+        await driver.until("Type the folder with the documents")
+        await driver.paste("work-letters/letters")
+        await driver.press("enter", "enter", "right")
+        await driver.until("frontier big: documents leave this machine")
+        assert "--frontier big" in " ".join(driver.text.split())
+        await driver.press("enter", "enter", "enter")
+        await driver.until("type send and Enter")
+        assert "Documents leave this machine: up to 3, to 127.0.0.1:9." in driver.text
+        await driver.press("enter")
+        assert "type send to continue" in driver.text
+        await driver.press("escape")
     assert list_comparisons(scene.settings) == []
 
 
@@ -192,17 +192,17 @@ async def test_interrupted_comparison_shows_its_reason_and_is_resumed(scene: Sce
     task_path = scene.settings.models_dir / "orders-a" / "task.toml"
     request = CompareRequest(task_path, folder.documents_dir, ("orders-a", "orders-b"))
     prepare_comparison(scene.settings, request)
-    async with watching(scene, tab="3") as watcher:
-        await watcher.until("interrupted  orders")
-        await watcher.press("enter")
-        await watcher.until("0 of 3 documents read")
-        assert "`r` in the list of comparisons resumes it." in watcher.text
-        await watcher.press("enter")
-        assert "not every side has answered yet" in watcher.text
-        await watcher.press("escape", "r")
-        assert "3 documents are still to be answered" in watcher.text
-        await watcher.press("enter")
-        await watcher.until("The comparison continues.")
-        await watcher.press("escape")
-        await watcher.until("done         orders")
+    async with open_app(scene, tab="3") as driver:
+        await driver.until("interrupted  orders")
+        await driver.press("enter")
+        await driver.until("0 of 3 documents read")
+        assert "`r` in the list of comparisons resumes it." in driver.text
+        await driver.press("enter")
+        assert "not every side has answered yet" in driver.text
+        await driver.press("escape", "r")
+        assert "3 documents are still to be answered" in driver.text
+        await driver.press("enter")
+        await driver.until("The comparison continues.")
+        await driver.press("escape")
+        await driver.until("done         orders")
     assert [found.state for found in list_comparisons(scene.settings)] == [State.DONE]

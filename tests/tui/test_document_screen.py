@@ -9,7 +9,7 @@ from appliance.jobs.ledger_writer import Outcome
 from appliance.jobs.review import correct_field, in_force, read_corrections
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
-from tests.tui.app_driver import LARGE, SIZES, Watcher, watching
+from tests.tui.app_driver import LARGE, SIZES, AppDriver, open_app
 from tests.tui.conftest import ESCAPES
 from tests.tui.scenes import Folder, Scene
 from tui.text.evidence_spans import evidence_spans
@@ -36,111 +36,111 @@ def job_dir(scene: Scene) -> Path:
     return directory
 
 
-async def open_document(watcher: Watcher, name: str) -> None:
-    await watcher.open("letters")
-    await watcher.press("slash", *name, "enter")
-    await watcher.until(lambda: any(line.startswith(">") and name in line for line in watcher.lines))
-    await watcher.press("enter")
-    await watcher.until("e Correct")
-    await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
-    await watcher.pilot.pause()
+async def open_document(driver: AppDriver, name: str) -> None:
+    await driver.open("letters")
+    await driver.press("slash", *name, "enter")
+    await driver.until(lambda: any(line.startswith(">") and name in line for line in driver.lines))
+    await driver.press("enter")
+    await driver.until("e Correct")
+    await driver.until(lambda: all(worker.is_finished for worker in driver.app.workers))
+    await driver.pilot.pause()
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_evidence_of_the_chosen_field_is_marked_and_brought_into_sight(
     read_scene: Scene, size: tuple[int, int]
 ) -> None:
-    async with watching(read_scene, size) as watcher:
-        await open_document(watcher, "letter.txt")
-        pane = watcher.app.screen.query_one(TextPane)
+    async with open_app(read_scene, size) as driver:
+        await open_document(driver, "letter.txt")
+        pane = driver.app.screen.query_one(TextPane)
         assert pane.marked == ["INV-0042"]
-        assert "number: INV-0042   confidence 1.00, marked in the text" in watcher.text
-        assert any("| number: INV-0042" in line for line in watcher.lines)
-        await watcher.press("j")
+        assert "number: INV-0042   confidence 1.00, marked in the text" in driver.text
+        assert any("| number: INV-0042" in line for line in driver.lines)
+        await driver.press("j")
         assert pane.marked == ["12.50"]
-        assert watcher.fills
+        assert driver.fills
 
 
 async def test_escapes_of_a_document_are_neutralised_on_both_sides(read_scene: Scene) -> None:
-    async with watching(read_scene) as watcher:
-        await open_document(watcher, "escapes.txt")
-        assert "number: \N{REPLACEMENT CHARACTER}[31mred   confidence 1.00, marked in the text" in watcher.text
-        assert "[b]12[/b]" in watcher.text
-        assert "| last line" in watcher.text
-        await watcher.press("e")
-        assert watcher.fills
-        await watcher.press("enter")
+    async with open_app(read_scene) as driver:
+        await open_document(driver, "escapes.txt")
+        assert "number: \N{REPLACEMENT CHARACTER}[31mred   confidence 1.00, marked in the text" in driver.text
+        assert "[b]12[/b]" in driver.text
+        assert "| last line" in driver.text
+        await driver.press("e")
+        assert driver.fills
+        await driver.press("enter")
         assert read_corrections(job_dir(read_scene), "escapes.txt") == []
 
 
 async def test_raw_answer_is_what_the_model_wrote(read_scene: Scene) -> None:
-    async with watching(read_scene) as watcher:
-        await open_document(watcher, "letter.txt")
-        await watcher.press("r")
-        assert any(line.endswith("| INV-0042") for line in (line.rstrip() for line in watcher.lines))
-        assert "a letter" not in watcher.text
-        await watcher.press("r")
-        assert "a letter" in watcher.text or "number: INV-0042" in watcher.text
+    async with open_app(read_scene) as driver:
+        await open_document(driver, "letter.txt")
+        await driver.press("r")
+        assert any(line.endswith("| INV-0042") for line in (line.rstrip() for line in driver.lines))
+        assert "a letter" not in driver.text
+        await driver.press("r")
+        assert "a letter" in driver.text or "number: INV-0042" in driver.text
 
 
 async def test_correction_is_kept_beside_what_the_model_said_and_shown_with_its_user(read_scene: Scene) -> None:
-    async with watching(read_scene, LARGE) as watcher:
-        await open_document(watcher, "0000.txt")
-        await watcher.press("j", "e")
-        assert "total: what is right?" in watcher.text
-        assert "$ stillroom jobs correct orders-" in watcher.text
-        await watcher.press(*["backspace"] * 5, *"13.75", "enter")
-        await watcher.until("* 13.75")
-        await watcher.until("the model said 12.50")
+    async with open_app(read_scene, LARGE) as driver:
+        await open_document(driver, "0000.txt")
+        await driver.press("j", "e")
+        assert "total: what is right?" in driver.text
+        assert "$ stillroom jobs correct orders-" in driver.text
+        await driver.press(*["backspace"] * 5, *"13.75", "enter")
+        await driver.until("* 13.75")
+        await driver.until("the model said 12.50")
         (kept,) = read_corrections(job_dir(read_scene), "0000.txt")
         assert (kept.field, kept.original, kept.correction) == ("total", "12.50", "13.75")
-        assert f"corrected by {kept.user} " in watcher.text
-        await watcher.press("escape")
-        await watcher.open("0000.txt")
-        await watcher.until("* 13.75")
+        assert f"corrected by {kept.user} " in driver.text
+        await driver.press("escape")
+        await driver.open("0000.txt")
+        await driver.until("* 13.75")
 
 
 async def test_escape_and_an_unchanged_value_correct_nothing(read_scene: Scene) -> None:
-    async with watching(read_scene) as watcher:
-        await open_document(watcher, "0001.txt")
-        await watcher.press("e", *"9", "escape")
-        await watcher.press("e", "enter")
-        await watcher.until("e Correct")
+    async with open_app(read_scene) as driver:
+        await open_document(driver, "0001.txt")
+        await driver.press("e", *"9", "escape")
+        await driver.press("e", "enter")
+        await driver.until("e Correct")
         assert read_corrections(job_dir(read_scene), "0001.txt") == []
 
 
 async def test_correction_by_another_person_shows_when_the_document_is_opened(read_scene: Scene) -> None:
     correct_field(job_dir(read_scene), "0002.txt", "number", "A-1", "mara")
-    async with watching(read_scene) as watcher:
-        await open_document(watcher, "0002.txt")
-        assert "* A-1" in watcher.text
-        assert "corrected by mara" in watcher.text
+    async with open_app(read_scene) as driver:
+        await open_document(driver, "0002.txt")
+        assert "* A-1" in driver.text
+        assert "corrected by mara" in driver.text
 
 
 async def test_failed_document_shows_its_reason_and_can_be_filled_in(read_scene: Scene) -> None:
-    async with watching(read_scene) as watcher:
-        await open_document(watcher, "nothing.txt")
-        assert "empty: the file holds only blanks" in watcher.text
-        assert "The job keeps no text of this document." in watcher.text
-        await watcher.press("tab")
-        assert watcher.lines[-1].strip() == "the job keeps no text of this document"
-        await watcher.press("e", *"7", "enter")
-        await watcher.until("* 7")
+    async with open_app(read_scene) as driver:
+        await open_document(driver, "nothing.txt")
+        assert "empty: the file holds only blanks" in driver.text
+        assert "The job keeps no text of this document." in driver.text
+        await driver.press("tab")
+        assert driver.lines[-1].strip() == "the job keeps no text of this document"
+        await driver.press("e", *"7", "enter")
+        await driver.until("* 7")
     found = read_corrections(job_dir(read_scene), "nothing.txt")
     assert in_force(found, found[0].sha256)["number"].correction == "7"
 
 
 async def test_brackets_go_to_the_neighbours_and_say_where_there_is_none(read_scene: Scene) -> None:
-    async with watching(read_scene) as watcher:
-        await open_document(watcher, "0003.txt")
-        await watcher.press("right_square_bracket")
-        await watcher.until(lambda: watcher.lines[2].startswith(" escapes.txt"))
-        await watcher.press("left_square_bracket")
-        await watcher.until(lambda: watcher.lines[2].startswith(" 0003.txt"))
+    async with open_app(read_scene) as driver:
+        await open_document(driver, "0003.txt")
+        await driver.press("right_square_bracket")
+        await driver.until(lambda: driver.lines[2].startswith(" escapes.txt"))
+        await driver.press("left_square_bracket")
+        await driver.until(lambda: driver.lines[2].startswith(" 0003.txt"))
         for _ in range(5):
-            await watcher.press("right_square_bracket")
-            await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
-        assert watcher.lines[-1].strip() == "there is no further document in this list"
+            await driver.press("right_square_bracket")
+            await driver.until(lambda: all(worker.is_finished for worker in driver.app.workers))
+        assert driver.lines[-1].strip() == "there is no further document in this list"
 
 
 async def test_text_that_is_too_long_says_at_its_end_how_much_is_left_out(scene: Scene) -> None:
@@ -150,29 +150,29 @@ async def test_text_that_is_too_long_says_at_its_end_how_much_is_left_out(scene:
     row = Row(document.name, "a" * 64, Route.LOCAL, "ab" * 32, {"number": "1"})
     ledger.record([Outcome(document, State.DONE, row, "word " * 2_000_000)])
     ledger.close()
-    async with watching(scene) as watcher:
-        await watcher.open("archive")
-        await watcher.open("one-line.txt")
-        assert "Tab Text" in watcher.text
-        await watcher.press("tab", "G")
-        assert "Tab Fields" in watcher.text
-        assert "... 9,800,000 characters more" in watcher.text
-        assert watcher.fills
+    async with open_app(scene) as driver:
+        await driver.open("archive")
+        await driver.open("one-line.txt")
+        assert "Tab Text" in driver.text
+        await driver.press("tab", "G")
+        assert "Tab Fields" in driver.text
+        assert "... 9,800,000 characters more" in driver.text
+        assert driver.fills
 
 
 async def test_value_with_characters_that_cannot_be_shown_is_not_corrected_by_accident(read_scene: Scene) -> None:
-    async with watching(read_scene) as watcher:
-        await open_document(watcher, "escapes.txt")
-        await watcher.press("e", *"9", "enter")
-        assert "stands for a character that cannot be shown" in watcher.text
+    async with open_app(read_scene) as driver:
+        await open_document(driver, "escapes.txt")
+        await driver.press("e", *"9", "enter")
+        assert "stands for a character that cannot be shown" in driver.text
         assert read_corrections(job_dir(read_scene), "escapes.txt") == []
 
 
 async def test_confidence_of_a_corrected_value_is_not_shown(read_scene: Scene) -> None:
     correct_field(job_dir(read_scene), "0003.txt", "number", "A-1", "mara")
-    async with watching(read_scene) as watcher:
-        await open_document(watcher, "0003.txt")
-        assert "number: A-1   corrected by mara" in watcher.text
+    async with open_app(read_scene) as driver:
+        await open_document(driver, "0003.txt")
+        assert "number: A-1   corrected by mara" in driver.text
 
 
 def test_spans_follow_blanks_case_and_entries_of_a_list() -> None:

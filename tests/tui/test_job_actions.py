@@ -14,7 +14,7 @@ from appliance.jobs.control import cancel_job
 from appliance.jobs.job import job_dirs
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.states import State
-from tests.tui.app_driver import Watcher, watching
+from tests.tui.app_driver import AppDriver, open_app
 from tests.tui.scenes import HOLD, TOO_LONG, Folder, Scene
 from tui.widgets.bar import Bar
 
@@ -50,55 +50,55 @@ def at_work(folder: Folder, *options: str) -> "Iterator[subprocess.Popen[str]]":
         job.communicate(timeout=60)
 
 
-async def fill_form(watcher: Watcher, path: str) -> None:
-    await watcher.press("n")
-    await watcher.until("Type the folder with the documents")
-    await watcher.paste(path)
+async def fill_form(driver: AppDriver, path: str) -> None:
+    await driver.press("n")
+    await driver.until("Type the folder with the documents")
+    await driver.paste(path)
 
 
 async def test_form_counts_the_folder_shows_three_answers_and_starts_the_job(scene: Scene, letters: Folder) -> None:
     letters.write_orders(12)
     letters.write("page.html", "<html><body>number: 7</body></html>")
     letters.write("strange.bin", "\x7fELF nothing that a reader knows")
-    async with watching(scene) as watcher:
-        await fill_form(watcher, "work-letters/letters")
-        await watcher.until("14 documents")
-        assert "12 text" in watcher.text
-        assert "1 html" in watcher.text
-        assert "1 other" in watcher.text
-        assert "not approved: no gate found this model READY" in watcher.text
-        assert "work-letters/letters-rows" in watcher.text
+    async with open_app(scene) as driver:
+        await fill_form(driver, "work-letters/letters")
+        await driver.until("14 documents")
+        assert "12 text" in driver.text
+        assert "1 html" in driver.text
+        assert "1 other" in driver.text
+        assert "not approved: no gate found this model READY" in driver.text
+        assert "work-letters/letters-rows" in driver.text
         folder = letters.documents_dir
-        assert watcher.command.endswith(f" {folder} --out {folder}-rows --model orders-a --detach")
-        await watcher.press("enter", "enter", "enter", "enter")
-        await watcher.until("Preview of 3 documents; nothing of it is stored.")
+        assert driver.command.endswith(f" {folder} --out {folder}-rows --model orders-a --detach")
+        await driver.press("enter", "enter", "enter", "enter")
+        await driver.until("Preview of 3 documents; nothing of it is stored.")
         assert job_dirs(scene.settings) == []
-        assert watcher.text.count("confidence 1.00") == 6
-        assert "0002.txt" in watcher.text
-        await watcher.press("enter")
-        await watcher.until("orders letters   done")
-        assert "13 of 14 done, 1 failed" in watcher.text
-        assert watcher.lines[0].startswith("  1 Models  [2 Jobs]")
+        assert driver.text.count("confidence 1.00") == 6
+        assert "0002.txt" in driver.text
+        await driver.press("enter")
+        await driver.until("orders letters   done")
+        assert "13 of 14 done, 1 failed" in driver.text
+        assert driver.lines[0].startswith("  1 Models  [2 Jobs]")
     rows = (scene.root / "work-letters" / "letters-rows" / "rows.jsonl").read_text().splitlines()
     assert len(rows) == 14
     assert {json.loads(row)["unsafe"] for row in rows} == {True}
 
 
 async def test_form_says_what_is_missing_and_starts_nothing(scene: Scene, letters: Folder) -> None:
-    async with watching(scene) as watcher:
-        await fill_form(watcher, "nowhere")
-        await watcher.until("no folder of documents at")
-        await watcher.press("enter", "enter", "enter", "backspace", "0", "enter")
-        said = watcher.app.screen.query_one("#keys", Bar).text.replace("\n", "")
+    async with open_app(scene) as driver:
+        await fill_form(driver, "nowhere")
+        await driver.until("no folder of documents at")
+        await driver.press("enter", "enter", "enter", "backspace", "0", "enter")
+        said = driver.app.screen.query_one("#keys", Bar).text.replace("\n", "")
         assert said == f"no folder of documents at {scene.root}/nowhere"
-        await watcher.press("up", "up", "up", *["backspace"] * 7)
-        await watcher.paste("work-letters/letters")
-        await watcher.until("0 documents")
-        assert "workers is a number from 1 to 64" in watcher.text
-        await watcher.press("down", "down", "down", "backspace", "2", "enter")
-        await watcher.until("Preview of 0 documents")
-        await watcher.press("enter")
-        assert watcher.lines[-1].strip() == "the folder holds no documents"
+        await driver.press("up", "up", "up", *["backspace"] * 7)
+        await driver.paste("work-letters/letters")
+        await driver.until("0 documents")
+        assert "workers is a number from 1 to 64" in driver.text
+        await driver.press("down", "down", "down", "backspace", "2", "enter")
+        await driver.until("Preview of 0 documents")
+        await driver.press("enter")
+        assert driver.lines[-1].strip() == "the folder holds no documents"
     assert job_dirs(scene.settings) == []
 
 
@@ -112,28 +112,28 @@ async def test_job_is_paused_resumed_and_goes_to_its_end(scene: Scene, letters: 
 
 
 async def pause_and_resume(scene: Scene, letters: Folder, job: "subprocess.Popen[str]") -> None:
-    async with watching(scene) as watcher:
-        await watcher.until("running      orders letters")
-        await watcher.press("r")
-        assert "it is already in progress" in watcher.text
-        await watcher.press("D")
-        assert "X cancels it first" in watcher.text
+    async with open_app(scene) as driver:
+        await driver.until("running      orders letters")
+        await driver.press("r")
+        assert "it is already in progress" in driver.text
+        await driver.press("D")
+        assert "X cancels it first" in driver.text
         request_path = scene.settings.jobs_dir / job_id(scene) / "stop-request"
         # The job stands still until it was asked, and goes on only when it knows.
         os.kill(job.pid, signal.SIGSTOP)
-        await watcher.press("p")
-        await watcher.until(request_path.exists)
+        await driver.press("p")
+        await driver.until(request_path.exists)
         os.kill(job.pid, signal.SIGCONT)
-        await watcher.until(lambda: not request_path.exists())
+        await driver.until(lambda: not request_path.exists())
         letters.release()
-        await watcher.until("paused       orders letters")
+        await driver.until("paused       orders letters")
         job.communicate(timeout=60)
-        await watcher.until(f"stillroom jobs resume {job_id(scene)}")
+        await driver.until(f"stillroom jobs resume {job_id(scene)}")
         letters.write("0000.txt", "number: 7\n")
-        await watcher.press("p")
-        assert "only a running or queued job can be paused" in watcher.text
-        await watcher.press("r")
-        await watcher.until("done         orders letters")
+        await driver.press("p")
+        assert "only a running or queued job can be paused" in driver.text
+        await driver.press("r")
+        await driver.until("done         orders letters")
 
 
 async def test_job_is_cancelled_only_after_y(scene: Scene, letters: Folder) -> None:
@@ -144,45 +144,45 @@ async def test_job_is_cancelled_only_after_y(scene: Scene, letters: Folder) -> N
 
 
 async def cancel_it(scene: Scene) -> None:
-    async with watching(scene) as watcher:
-        await watcher.until("running      orders letters")
-        await watcher.press("X", "enter")
-        assert f"$ stillroom jobs cancel {job_id(scene)}" in watcher.text
+    async with open_app(scene) as driver:
+        await driver.until("running      orders letters")
+        await driver.press("X", "enter")
+        assert f"$ stillroom jobs cancel {job_id(scene)}" in driver.text
         assert list_jobs(scene.settings)[0].state is State.RUNNING
-        await watcher.press("y")
-        await watcher.until("The job is cancelled.")
-        await watcher.press("escape")
-        await watcher.until("cancelled    orders letters")
-        await watcher.press("X")
-        assert "there is nothing to cancel" in watcher.text
+        await driver.press("y")
+        await driver.until("The job is cancelled.")
+        await driver.press("escape")
+        await driver.until("cancelled    orders letters")
+        await driver.press("X")
+        assert "there is nothing to cancel" in driver.text
 
 
-async def test_failed_documents_are_tried_again_and_a_job_is_deleted_after_y(scene: Scene, letters: Folder) -> None:
+async def test_failed_documents_are_tried_again_and_a_job_is_removed_after_y(scene: Scene, letters: Folder) -> None:
     letters.write_orders(3)
     letters.write("long.txt", TOO_LONG)
     assert letters.run().returncode == 3
-    async with watching(scene) as watcher:
-        await watcher.open("letters")
-        await watcher.until("3 of 4 done, 1 failed")
+    async with open_app(scene) as driver:
+        await driver.open("letters")
+        await driver.until("3 of 4 done, 1 failed")
         letters.write("long.txt", "number: 7\ntotal: 1\n")
-        await watcher.press("t")
-        assert "1 document without an answer will be tried again" in " ".join(watcher.text.split())
-        assert f"$ stillroom jobs retry {job_id(scene)} --detach" in watcher.text
-        await watcher.press("enter")
-        await watcher.until("1 document will be tried again")
-        await watcher.press("escape")
-        await watcher.until("4 of 4 done, 0 failed")
-        await watcher.press("t")
-        assert "no document of this job failed" in watcher.text
-        await watcher.until("orders letters   done")
-        await watcher.press("D", "y")
-        await watcher.until("was removed.")
-        await watcher.press("escape")
-        await watcher.until("This job was removed")
+        await driver.press("t")
+        assert "1 document without an answer will be tried again" in " ".join(driver.text.split())
+        assert f"$ stillroom jobs retry {job_id(scene)} --detach" in driver.text
+        await driver.press("enter")
+        await driver.until("1 document will be tried again")
+        await driver.press("escape")
+        await driver.until("4 of 4 done, 0 failed")
+        await driver.press("t")
+        assert "no document of this job failed" in driver.text
+        await driver.until("orders letters   done")
+        await driver.press("D", "y")
+        await driver.until("was removed.")
+        await driver.press("escape")
+        await driver.until("This job was removed")
     assert job_dirs(scene.settings) == []
 
 
-async def test_dry_run_while_a_job_has_the_engine_says_so_and_the_job_may_still_wait(
+async def test_preview_while_a_job_has_the_engine_says_so_and_the_job_may_still_wait(
     scene: Scene, letters: Folder
 ) -> None:
     letters.write_orders(4)
@@ -191,16 +191,16 @@ async def test_dry_run_while_a_job_has_the_engine_says_so_and_the_job_may_still_
     letters.wait_until_held()
     other = scene.folder("more")
     other.write_orders(2)
-    async with watching(scene) as watcher:
-        await fill_form(watcher, "work-more/more")
-        await watcher.until("2 documents")
-        assert "another job has it; this one will wait" in watcher.text
-        await watcher.press("enter", "enter", "enter", "enter")
-        await watcher.until("No document was tried.")
-        await watcher.press("enter")
-        await watcher.until("waiting for the engine")
+    async with open_app(scene) as driver:
+        await fill_form(driver, "work-more/more")
+        await driver.until("2 documents")
+        assert "another job has it; this one will wait" in driver.text
+        await driver.press("enter", "enter", "enter", "enter")
+        await driver.until("No document was tried.")
+        await driver.press("enter")
+        await driver.until("waiting for the engine")
         letters.release()
-        await watcher.until("2 of 2 done")
+        await driver.until("2 of 2 done")
     job.communicate(timeout=60)
     for found in list_jobs(scene.settings):
         cancel_job(scene.settings, found.id)

@@ -9,7 +9,7 @@ from appliance.jobs.ledger_writer import Ledger, Outcome
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.models.store import Store
-from tests.tui.app_driver import watching
+from tests.tui.app_driver import open_app
 from tests.tui.scenes import Scene
 from tui.frames.frame import Frame
 from tui.frames.help import HelpScreen
@@ -91,35 +91,35 @@ def set_started(ledger: Ledger, started: float) -> None:
     ledger.close()
 
 
-def told(screen: Frame) -> str:
+def message_of(screen: Frame) -> str:
     """What is said in place of the keys."""
     return screen.query_one("#keys", Bar).text.replace("\n", "")
 
 
 @pytest.mark.slow
 async def test_keys_that_can_do_nothing_say_why_and_do_nothing_on_every_screen(home: Scene) -> None:
-    async with watching(home) as watcher:
+    async with open_app(home) as driver:
         for state, way in STATES.items():
-            await watcher.go(way)
-            screen = watcher.app.screen
+            await driver.go(way)
+            screen = driver.app.screen
             assert isinstance(screen, Frame)
             named = {key for key, _, _ in screen.KEYS} | {"Enter"}
             for key, reason in screen.disabled_keys().items():
                 assert key in named, state
-                await watcher.press(NAMES.get(key, key.lower() if len(key) > 1 else key))
-                assert watcher.app.screen is screen, (state, key)
-                assert told(screen) == reason, (state, key)
-            assert watcher.fills, state
+                await driver.press(NAMES.get(key, key.lower() if len(key) > 1 else key))
+                assert driver.app.screen is screen, (state, key)
+                assert message_of(screen) == reason, (state, key)
+            assert driver.fills, state
 
 
 @pytest.mark.slow
 async def test_help_explains_every_screen_even_while_something_is_typed(home: Scene) -> None:
-    async with watching(home) as watcher:
+    async with open_app(home) as driver:
         for way in ("1 i", "2 enter enter", "2 n", "3 enter enter"):
-            await watcher.go(way)
-            explained = watcher.app.screen
+            await driver.go(way)
+            explained = driver.app.screen
             assert isinstance(explained, Frame)
-            await watcher.press("f1")
-            assert isinstance(watcher.app.screen, HelpScreen), way
-            assert explained.HELP_LINES[0][:40] in " ".join(watcher.text.split()), way
-            assert watcher.fills, way
+            await driver.press("f1")
+            assert isinstance(driver.app.screen, HelpScreen), way
+            assert explained.HELP_LINES[0][:40] in " ".join(driver.text.split()), way
+            assert driver.fills, way

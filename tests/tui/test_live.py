@@ -9,7 +9,7 @@ import pytest
 
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.states import State
-from tests.tui.app_driver import watching
+from tests.tui.app_driver import open_app
 from tests.tui.scenes import HOLD, Folder, Scene
 
 
@@ -36,40 +36,40 @@ def job(held: Folder) -> "Iterator[subprocess.Popen[str]]":
 async def test_list_follows_a_job_of_another_process_to_its_end(
     scene: Scene, held: Folder, job: "subprocess.Popen[str]"
 ) -> None:
-    async with watching(scene) as watcher:
-        await watcher.until("1 job in progress")
-        await watcher.until("running      orders receipts")
-        assert "40/40" not in watcher.text
+    async with open_app(scene) as driver:
+        await driver.until("1 job in progress")
+        await driver.until("running      orders receipts")
+        assert "40/40" not in driver.text
         held.release()
-        await watcher.until("40/40")
-        await watcher.until("done         orders receipts")
-        await watcher.until("no job in progress")
+        await driver.until("40/40")
+        await driver.until("done         orders receipts")
+        await driver.until("no job in progress")
 
 
 async def test_job_page_follows_the_job_and_its_documents(
     scene: Scene, held: Folder, job: "subprocess.Popen[str]"
 ) -> None:
-    async with watching(scene) as watcher:
-        await watcher.open("receipts")
-        await watcher.until("orders receipts   running")
-        await watcher.press("G")
-        await watcher.until("queued       0039.txt")
+    async with open_app(scene) as driver:
+        await driver.open("receipts")
+        await driver.until("orders receipts   running")
+        await driver.press("G")
+        await driver.until("queued       0039.txt")
         held.release()
-        await watcher.until("done         0039.txt")
-        await watcher.until("[########################] 40 of 40 done, 0 failed")
-        await watcher.until("orders receipts   done")
+        await driver.until("done         0039.txt")
+        await driver.until("[########################] 40 of 40 done, 0 failed")
+        await driver.until("orders receipts   done")
 
 
 async def test_killed_job_shows_as_interrupted_with_the_command_that_goes_on(
     scene: Scene, held: Folder, job: "subprocess.Popen[str]"
 ) -> None:
-    async with watching(scene) as watcher:
-        await watcher.until("1 job in progress")
+    async with open_app(scene) as driver:
+        await driver.until("1 job in progress")
         os.kill(job.pid, signal.SIGKILL)
         job.communicate(timeout=60)
-        await watcher.until("interrupted  orders receipts")
-        await watcher.until("$ stillroom jobs resume orders-")
-        await watcher.until("no job in progress")
+        await driver.until("interrupted  orders receipts")
+        await driver.until("$ stillroom jobs resume orders-")
+        await driver.until("no job in progress")
 
 
 async def test_second_job_waits_for_the_engine_and_shows_as_queued(
@@ -78,26 +78,26 @@ async def test_second_job_waits_for_the_engine_and_shows_as_queued(
     second = scene.folder("delivery-notes")
     second.write_orders(3)
     waiting = second.start(*second.run_arguments())
-    async with watching(scene) as watcher:
-        await watcher.until("2 jobs in progress")
-        await watcher.open("delivery-notes")
-        await watcher.until("waiting for the engine")
+    async with open_app(scene) as driver:
+        await driver.until("2 jobs in progress")
+        await driver.open("delivery-notes")
+        await driver.until("waiting for the engine")
         held.release()
-        await watcher.until("3 of 3 done")
-    _, told = waiting.communicate(timeout=60)
-    assert waiting.returncode == 0, told
+        await driver.until("3 of 3 done")
+    _, message_of = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, message_of
 
 
 @pytest.mark.parametrize("way", ["", "enter+i", "enter+enter", "slash"])
 async def test_screens_can_be_closed_anywhere_and_the_job_runs_on(
     scene: Scene, held: Folder, job: "subprocess.Popen[str]", way: str
 ) -> None:
-    async with watching(scene) as watcher:
+    async with open_app(scene) as driver:
         for key in filter(None, way.split("+")):
-            await watcher.press(key)
-        await watcher.press("ctrl+c")
-        await watcher.until(lambda: not watcher.app.is_running)
+            await driver.press(key)
+        await driver.press("ctrl+c")
+        await driver.until(lambda: not driver.app.is_running)
     assert [summary.state for summary in list_jobs(scene.settings)] == [State.RUNNING]
     held.release()
-    _, told = job.communicate(timeout=60)
-    assert job.returncode == 0, told
+    _, message_of = job.communicate(timeout=60)
+    assert job.returncode == 0, message_of

@@ -6,18 +6,18 @@ import pytest
 
 from appliance.jobs.states import State
 from appliance.models.store import Store
-from tests.tui.app_driver import SIZES, Watcher, watching
+from tests.tui.app_driver import SIZES, AppDriver, open_app
 from tests.tui.scenes import Scene
 
 
-async def choose(watcher: Watcher, name: str) -> None:
+async def choose(driver: AppDriver, name: str) -> None:
     """Moves to the model of this name."""
-    await watcher.press("home")
+    await driver.press("home")
     for _ in range(20):
-        if any(line.startswith(">") and name in line for line in watcher.lines):
+        if any(line.startswith(">") and name in line for line in driver.lines):
             return
-        await watcher.press("j")
-    raise AssertionError(watcher.text)
+        await driver.press("j")
+    raise AssertionError(driver.text)
 
 
 @pytest.fixture
@@ -32,78 +32,78 @@ def stocked(scene: Scene) -> Scene:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_verify_reads_every_file_and_says_how_it_ended(stocked: Scene, size: tuple[int, int]) -> None:
-    async with watching(stocked, size, tab="1") as watcher:
-        await choose(watcher, "orders-q4")
-        await watcher.press("v")
-        await watcher.until("Every file is there")
-        assert "$ stillroom models verify orders-q4" in watcher.text
-        await watcher.press("escape")
+    async with open_app(stocked, size, tab="1") as driver:
+        await choose(driver, "orders-q4")
+        await driver.press("v")
+        await driver.until("Every file is there")
+        assert "$ stillroom models verify orders-q4" in driver.text
+        await driver.press("escape")
         weights_path = stocked.settings.models_dir / "orders-q4" / "model.gguf"
         weights_path.write_bytes(b"\x01" + weights_path.read_bytes()[1:])
-        await watcher.press("v")
-        await watcher.until("its manifest says")
-        assert "export the model again or copy it again" in " ".join(watcher.text.split())
-        assert watcher.fills
+        await driver.press("v")
+        await driver.until("its manifest says")
+        assert "export the model again or copy it again" in " ".join(driver.text.split())
+        assert driver.fills
 
 
 async def test_ready_model_is_activated_and_rolled_back_with_one_key_each(stocked: Scene) -> None:
-    async with watching(stocked, tab="1") as watcher:
-        await choose(watcher, "orders-q4")
-        await watcher.press("b")
-        assert "no earlier model of the task orders was active" in watcher.text
-        await watcher.press("a")
-        assert "Now it is orders-q8" in " ".join(watcher.text.split())
-        assert "$ stillroom models activate orders-q4" in watcher.text
-        assert "--unsafe" not in watcher.text
-        await watcher.press("enter")
-        await watcher.until("answers the task orders from now on")
-        await watcher.press("escape")
-        await watcher.until("* orders-q4")
-        await watcher.press("a")
-        assert "it answers the task orders already" in watcher.text
-        await watcher.press("b")
-        assert "orders-q8 will answer the task orders again" in watcher.text
-        await watcher.press("enter")
-        await watcher.until("orders-q8 answers the task orders again")
+    async with open_app(stocked, tab="1") as driver:
+        await choose(driver, "orders-q4")
+        await driver.press("b")
+        assert "no earlier model of the task orders was active" in driver.text
+        await driver.press("a")
+        assert "Now it is orders-q8" in " ".join(driver.text.split())
+        assert "$ stillroom models activate orders-q4" in driver.text
+        assert "--unsafe" not in driver.text
+        await driver.press("enter")
+        await driver.until("answers the task orders from now on")
+        await driver.press("escape")
+        await driver.until("* orders-q4")
+        await driver.press("a")
+        assert "it answers the task orders already" in driver.text
+        await driver.press("b")
+        assert "orders-q8 will answer the task orders again" in driver.text
+        await driver.press("enter")
+        await driver.until("orders-q8 answers the task orders again")
     active = Store(stocked.settings).active("orders")
     assert active is not None
     assert active.name == "orders-q8"
 
 
 async def test_model_that_is_not_ready_needs_the_typed_word(stocked: Scene) -> None:
-    async with watching(stocked, tab="1") as watcher:
-        await choose(watcher, "fresh")
-        await watcher.press("a")
-        await watcher.until("type unsafe and press Enter")
-        assert "Not READY: no gate has judged this model." in watcher.text
-        assert "$ stillroom models activate fresh --unsafe" in watcher.text
-        await watcher.press("enter")
-        assert "type unsafe to continue" in watcher.text
-        await watcher.press(*"yes", "enter")
+    async with open_app(stocked, tab="1") as driver:
+        await choose(driver, "fresh")
+        await driver.press("a")
+        await driver.until("type unsafe and press Enter")
+        assert "Not READY: no gate has judged this model." in driver.text
+        assert "$ stillroom models activate fresh --unsafe" in driver.text
+        await driver.press("enter")
+        assert "type unsafe to continue" in driver.text
+        await driver.press(*"yes", "enter")
         active = Store(stocked.settings).active("orders")
         assert active is not None
         assert active.name == "orders-q8"
-        await watcher.press(*["backspace"] * 3, *"unsafe", "enter")
-        await watcher.until("fresh answers the task orders from now on")
+        await driver.press(*["backspace"] * 3, *"unsafe", "enter")
+        await driver.until("fresh answers the task orders from now on")
 
 
-async def test_delete_asks_and_only_y_deletes(stocked: Scene) -> None:
-    async with watching(stocked, tab="1") as watcher:
-        await choose(watcher, "orders-q8")
-        await watcher.press("D")
-        assert "activate another one or roll back first" in watcher.text
-        await choose(watcher, "fresh")
-        await watcher.press("D", "enter")
-        assert "This cannot be undone." in watcher.text
+async def test_remove_asks_and_only_y_removes(stocked: Scene) -> None:
+    async with open_app(stocked, tab="1") as driver:
+        await choose(driver, "orders-q8")
+        await driver.press("D")
+        assert "activate another one or roll back first" in driver.text
+        await choose(driver, "fresh")
+        await driver.press("D", "enter")
+        assert "This cannot be undone." in driver.text
         assert (stocked.settings.models_dir / "fresh").is_dir()
-        await watcher.press("escape", "D", "y")
-        await watcher.until("fresh was removed.")
+        await driver.press("escape", "D", "y")
+        await driver.until("fresh was removed.")
         assert not (stocked.settings.models_dir / "fresh").exists()
-        await watcher.press("y")
-        assert "it is done already" in watcher.text
+        await driver.press("y")
+        assert "it is done already" in driver.text
 
 
-async def test_delete_of_a_model_that_a_job_uses_is_refused_with_the_job(scene: Scene) -> None:
+async def test_removal_of_a_model_that_a_job_uses_is_refused_with_the_job(scene: Scene) -> None:
     scene.add_model("orders", "abcdabcd" * 8)
     directory, ledger = scene.write_ledger("orders-0123456789")
     ledger.end_run(State.PAUSED)
@@ -111,10 +111,10 @@ async def test_delete_of_a_model_that_a_job_uses_is_refused_with_the_job(scene: 
     path = directory / "job.toml"
     place = str(scene.settings.models_dir / "orders")
     path.write_text(path.read_text().replace("/srv/models/orders", place))
-    async with watching(scene, tab="1") as watcher:
-        await watcher.press("D", "y")
-        await watcher.until("is used by 1 unfinished job: orders-0123456789")
-        assert "stillroom jobs cancel orders-0123456789" in " ".join(watcher.text.split())
+    async with open_app(scene, tab="1") as driver:
+        await driver.press("D", "y")
+        await driver.until("is used by 1 unfinished job: orders-0123456789")
+        assert "stillroom jobs cancel orders-0123456789" in " ".join(driver.text.split())
     assert (scene.settings.models_dir / "orders").is_dir()
 
 
@@ -127,19 +127,19 @@ async def test_import_checks_every_model_below_a_folder_and_copies_the_chosen_on
         Store(scene.settings).remove(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tui.screens.import_model.mounted_disks", list)
-    async with watching(scene, tab="1") as watcher:
-        await watcher.press("i")
-        await watcher.until("Type the folder of a model")
-        await watcher.press(*"artifacts", "enter")
-        await watcher.until("Nothing stands against it")
-        await watcher.until("orders-a   < 1 of 2 >")
+    async with open_app(scene, tab="1") as driver:
+        await driver.press("i")
+        await driver.until("Type the folder of a model")
+        await driver.press(*"artifacts", "enter")
+        await driver.until("Nothing stands against it")
+        await driver.until("orders-a   < 1 of 2 >")
         for check in ("format", "licence", "disk", "memory", "hash"):
-            assert any(line.startswith(f" {check}") for line in watcher.lines), watcher.text
-        await watcher.press("up", "right")
-        await watcher.until("READY on 240 documents")
-        assert watcher.command == f"stillroom models add {tmp_path}/artifacts/orders-q8"
-        await watcher.press("enter", "enter")
-        await watcher.until("orders-q8 is installed.")
+            assert any(line.startswith(f" {check}") for line in driver.lines), driver.text
+        await driver.press("up", "right")
+        await driver.until("READY on 240 documents")
+        assert driver.command == f"stillroom models add {tmp_path}/artifacts/orders-q8"
+        await driver.press("enter", "enter")
+        await driver.until("orders-q8 is installed.")
     assert [model.name for model in Store(scene.settings).list()] == ["orders-q8"]
 
 
@@ -151,33 +151,33 @@ async def test_import_of_a_damaged_model_is_refused_before_anything_is_copied(
     (scene.root / "artifacts" / "orders-q8" / "model.gguf").write_bytes(b"x" * 1000)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tui.screens.import_model.mounted_disks", list)
-    async with watching(scene, tab="1") as watcher:
-        await watcher.press("i", *"artifacts", "enter")
-        await watcher.until("This model cannot be imported.")
-        await watcher.press("enter")
-        assert "this model cannot be brought in: see what is bad" in watcher.text
-        await watcher.press("up", *["backspace"] * 9, *"nowhere")
-        await watcher.until("no folder at")
-        assert watcher.command == f"stillroom models add {tmp_path}/nowhere"
+    async with open_app(scene, tab="1") as driver:
+        await driver.press("i", *"artifacts", "enter")
+        await driver.until("This model cannot be imported.")
+        await driver.press("enter")
+        assert "this model cannot be brought in: see what is bad" in driver.text
+        await driver.press("up", *["backspace"] * 9, *"nowhere")
+        await driver.until("no folder at")
+        assert driver.command == f"stillroom models add {tmp_path}/nowhere"
     assert Store(scene.settings).list() == ()
 
 
 @pytest.mark.parametrize("keys", ["1 i", "2 n", "3 n"])
 async def test_home_folder_of_nobody_is_a_folder_that_is_not_there(scene: Scene, keys: str) -> None:
-    async with watching(scene) as watcher:
-        await watcher.press(*keys.split(), *"~no-such-user/x")
-        await watcher.until("no folder")
-        assert "~no-such-user/x" in watcher.command
+    async with open_app(scene) as driver:
+        await driver.press(*keys.split(), *"~no-such-user/x")
+        await driver.until("no folder")
+        assert "~no-such-user/x" in driver.command
 
 
 async def test_activating_the_first_model_of_a_task_promises_no_way_back(scene: Scene) -> None:
     scene.add_model("orders", "abcdabcd" * 8)
-    async with watching(scene, tab="1") as watcher:
-        await watcher.press("a")
-        await watcher.until("type unsafe and press Enter")
-        assert "the former one" not in " ".join(watcher.text.split())
-        await watcher.press("x", "enter")
-        assert "type unsafe to continue" in watcher.text
-        await watcher.press("backspace", *"unsafe", "enter")
-        await watcher.until("answers the task orders from now on")
-        assert "type unsafe to continue" not in watcher.text
+    async with open_app(scene, tab="1") as driver:
+        await driver.press("a")
+        await driver.until("type unsafe and press Enter")
+        assert "the former one" not in " ".join(driver.text.split())
+        await driver.press("x", "enter")
+        assert "type unsafe to continue" in driver.text
+        await driver.press("backspace", *"unsafe", "enter")
+        await driver.until("answers the task orders from now on")
+        assert "type unsafe to continue" not in driver.text

@@ -161,8 +161,8 @@ def test_closing_leaves_a_running_job_running_and_says_so(scene: Scene) -> None:
         started.hang_up()
     assert [summary.state for summary in list_jobs(scene.settings)] == [State.RUNNING]
     folder.release()
-    _, told = job.communicate(timeout=60)
-    assert job.returncode == 0, told
+    _, message_of = job.communicate(timeout=60)
+    assert job.returncode == 0, message_of
 
 
 def test_termination_signal_restores_the_terminal(scene: Scene) -> None:

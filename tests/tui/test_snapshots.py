@@ -20,7 +20,7 @@ from appliance.jobs.ledger_writer import Ledger, Outcome
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.models.store import Store
-from tests.tui.app_driver import SIZES, Watcher, watching
+from tests.tui.app_driver import SIZES, AppDriver, open_app
 from tests.tui.scenes import Scene
 
 SNAPSHOTS_DIR = Path(__file__).parent / "snapshots"
@@ -33,8 +33,8 @@ TEXT = (
 WAYS = {
     "models": "1",
     "model": "1 end enter",
-    "unsafe": "1 a",
-    "delete": "1 D",
+    "activate": "1 a",
+    "remove": "1 D",
     "jobs": "2",
     "job": "2 enter",
     "document": "2 enter enter j",
@@ -134,14 +134,14 @@ def words(svg: str) -> list[str]:
     return list(lines.values())
 
 
-async def go(watcher: Watcher, keys: str) -> None:
+async def go(driver: AppDriver, keys: str) -> None:
     """Presses keys, and lets the screen come to rest after each."""
     for key in keys.split():
-        await watcher.press(key)
-        await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
-        await watcher.refresh()
-        await watcher.until(lambda: all(worker.is_finished for worker in watcher.app.workers))
-        await watcher.pilot.pause()
+        await driver.press(key)
+        await driver.until(lambda: all(worker.is_finished for worker in driver.app.workers))
+        await driver.refresh()
+        await driver.until(lambda: all(worker.is_finished for worker in driver.app.workers))
+        await driver.pilot.pause()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
@@ -150,10 +150,10 @@ async def test_screen_looks_as_pinned(
     pinned: Scene, name: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.frames.frame.MESSAGE_SECONDS", 0.01)
-    async with watching(pinned, size) as watcher:
-        await go(watcher, WAYS[name])
-        assert watcher.fills
-        svg = normal(watcher.app.export_screenshot(title="Stillroom"), pinned.root)
+    async with open_app(pinned, size) as driver:
+        await go(driver, WAYS[name])
+        assert driver.fills
+        svg = normal(driver.app.export_screenshot(title="Stillroom"), pinned.root)
     path = SNAPSHOTS_DIR / f"{name}-{size[0]}x{size[1]}.svg"
     if UPDATE:
         path.write_text(svg, "utf-8")

@@ -45,11 +45,11 @@ class Tmux:
         """Types text."""
         self._tmux("send-keys", "-l", text)
 
-    def see(self, wanted: str, seconds: float = 90.0) -> str:
+    def see(self, expected: str, seconds: float = 90.0) -> str:
         """The screen, once it shows a text."""
         limit = time.monotonic() + seconds
-        while wanted not in (shown := self._tmux("capture-pane", "-p")):
-            assert time.monotonic() < limit, f"{wanted} is not on the screen:\n{shown}"
+        while expected not in (shown := self._tmux("capture-pane", "-p")):
+            assert time.monotonic() < limit, f"{expected} is not on the screen:\n{shown}"
             select_nothing(0.05)
         return shown
 
