@@ -176,7 +176,7 @@ async def test_frontier_as_second_side_shows_what_leaves_and_needs_the_typed_wor
         await driver.until("frontier big: documents leave this machine")
         assert "--frontier big" in " ".join(driver.text.split())
         await driver.press("enter", "enter", "enter")
-        await driver.until("type send and Enter")
+        await driver.until("type send and press Enter")
         assert "Documents leave this machine: up to 3, to 127.0.0.1:9." in driver.text
         await driver.press("enter")
         assert "type send to continue" in driver.text

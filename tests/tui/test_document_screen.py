@@ -87,11 +87,11 @@ async def test_correction_is_kept_beside_what_the_model_said_and_shown_with_its_
     async with open_app(read_scene, LARGE) as driver:
         await open_document(driver, "0000.txt")
         await driver.press("j", "e")
-        assert "total: what is right?" in driver.text
+        assert "Correct value of total" in driver.text
         assert "$ stillroom jobs correct orders-" in driver.text
         await driver.press(*["backspace"] * 5, *"13.75", "enter")
         await driver.until("* 13.75")
-        await driver.until("the model said 12.50")
+        await driver.until("the model answered 12.50")
         (kept,) = read_corrections(job_dir(read_scene), "0000.txt")
         assert (kept.field, kept.original, kept.correction) == ("total", "12.50", "13.75")
         assert f"corrected by {kept.user} " in driver.text

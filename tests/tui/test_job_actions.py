@@ -194,9 +194,9 @@ async def test_preview_while_a_job_has_the_engine_says_so_and_the_job_may_still_
     async with open_app(scene) as driver:
         await fill_form(driver, "work-more/more")
         await driver.until("2 documents")
-        assert "another job has it; this one will wait" in driver.text
+        assert "in use by another job; this one will wait" in driver.text
         await driver.press("enter", "enter", "enter", "enter")
-        await driver.until("No document was tried.")
+        await driver.until("No preview is possible now.")
         await driver.press("enter")
         await driver.until("waiting for the engine")
         letters.release()

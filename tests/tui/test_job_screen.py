@@ -100,7 +100,7 @@ async def test_info_shows_configuration_commands_and_events(lived_in: Scene) -> 
         await driver.open("scans")
         await driver.press("i")
         await driver.until("events")
-        assert "orders-noop   no gate found it READY" in driver.text
+        assert "orders-noop   not approved: no gate found it READY" in driver.text
         assert "stillroom jobs export orders-" in driver.text
         assert "engine" in driver.text
 
@@ -276,7 +276,7 @@ async def test_open_document_shows_its_answer_when_the_job_has_come_to_it(scene:
     ledger.close()
 
 
-async def test_job_with_a_fallback_says_what_leaves_and_can_retry_what_was_kept_back(scene: Scene) -> None:
+async def test_job_with_a_fallback_says_what_leaves_and_can_retry_what_it_did_not_answer(scene: Scene) -> None:
     directory, ledger = scene.write_ledger("orders-0123456789")
     ledger.end_run(State.DONE)
     ledger.close()
@@ -288,9 +288,9 @@ async def test_job_with_a_fallback_says_what_leaves_and_can_retry_what_was_kept_
         await driver.open("archive")
         await driver.press("t")
         await driver.until("No document failed.")
-        assert "may leave for the frontier big." in driver.text
+        assert "their text may be sent to the frontier big." in driver.text
         await driver.press("escape", "i")
-        await driver.until("frontier big   fields whose confidence is below 0.8 leave this machine")
+        await driver.until("frontier big   gets the text, masked, of documents with a field below confidence 0.8")
         assert "20 documents in one run" in driver.text
 
 

@@ -84,7 +84,7 @@ async def test_filter_leaves_the_rows_that_hold_a_text(lived_in: Scene) -> None:
         assert "scans-april" not in driver.text
         assert driver.lines[-1].rstrip().endswith("filter `MARCH`: 1 row")
         await driver.press("/", *"zzz")
-        assert "Nothing here contains `MARCHzzz`" in driver.text
+        assert "No row contains `MARCHzzz`" in driver.text
         await driver.press("escape")
         assert "scans-april" in driver.text
         assert "filter" not in driver.lines[-1]
@@ -153,7 +153,7 @@ async def test_tabs_keep_their_place_and_the_key_of_the_present_one_goes_to_its_
 async def test_terminal_that_is_too_small_says_so_and_recovers(lived_in: Scene) -> None:
     async with open_app(lived_in, SMALL) as driver:
         await driver.pilot.resize_terminal(40, 10)
-        await driver.until("The screen has 40x10, this needs 60x12")
+        await driver.until("Terminal too small: 40x10, needs 60x12")
         await driver.pilot.resize_terminal(120, 40)
         await driver.until("Started")
         await driver.until(lambda: driver.fills)
@@ -186,7 +186,7 @@ async def test_keys_do_nothing_while_the_terminal_is_too_small_to_show_what_they
         await driver.press("D")
         await driver.until("This cannot be undone.")
         await driver.pilot.resize_terminal(40, 10)
-        await driver.until("The screen has 40x10, this needs 60x12.")
+        await driver.until("Terminal too small: 40x10, needs 60x12.")
         await driver.press("y")
         await driver.pilot.resize_terminal(*SMALL)
         await driver.until("y Remove")
@@ -215,9 +215,9 @@ async def test_keys_go_where_they_went_before_the_terminal_was_too_small(scene: 
             focused = driver.app.screen.focused
             assert focused is not None
             await driver.pilot.resize_terminal(40, 10)
-            await driver.until("The screen has 40x10")
+            await driver.until("Terminal too small: 40x10")
             await driver.pilot.resize_terminal(*SMALL)
             await driver.until(lambda focused=focused: driver.app.screen.focused is focused)
             await driver.press("j")
         assert "filter `j`:" not in driver.text
-        assert "Nothing here contains `j`" in driver.text
+        assert "No row contains `j`" in driver.text

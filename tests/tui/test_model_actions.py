@@ -35,7 +35,7 @@ async def test_verify_reads_every_file_and_says_how_it_ended(stocked: Scene, siz
     async with open_app(stocked, size, tab="1") as driver:
         await choose(driver, "orders-q4")
         await driver.press("v")
-        await driver.until("Every file is there")
+        await driver.until("The model is intact:")
         assert "$ stillroom models verify orders-q4" in driver.text
         await driver.press("escape")
         weights_path = stocked.settings.models_dir / "orders-q4" / "model.gguf"
@@ -50,17 +50,17 @@ async def test_ready_model_is_activated_and_rolled_back_with_one_key_each(stocke
     async with open_app(stocked, tab="1") as driver:
         await choose(driver, "orders-q4")
         await driver.press("b")
-        assert "no earlier model of the task orders was active" in driver.text
+        assert "the task orders has no previous model" in driver.text
         await driver.press("a")
         assert "Now it is orders-q8" in " ".join(driver.text.split())
         assert "$ stillroom models activate orders-q4" in driver.text
         assert "--unsafe" not in driver.text
         await driver.press("enter")
-        await driver.until("answers the task orders from now on")
+        await driver.until("now answers the task orders")
         await driver.press("escape")
         await driver.until("* orders-q4")
         await driver.press("a")
-        assert "it answers the task orders already" in driver.text
+        assert "it already answers the task orders" in driver.text
         await driver.press("b")
         assert "orders-q8 will answer the task orders again" in driver.text
         await driver.press("enter")
@@ -75,7 +75,7 @@ async def test_model_that_is_not_ready_needs_the_typed_word(stocked: Scene) -> N
         await choose(driver, "fresh")
         await driver.press("a")
         await driver.until("type unsafe and press Enter")
-        assert "Not READY: no gate has judged this model." in driver.text
+        assert "Not approved: no gate has judged it" in driver.text
         assert "$ stillroom models activate fresh --unsafe" in driver.text
         await driver.press("enter")
         assert "type unsafe to continue" in driver.text
@@ -84,7 +84,7 @@ async def test_model_that_is_not_ready_needs_the_typed_word(stocked: Scene) -> N
         assert active is not None
         assert active.name == "orders-q8"
         await driver.press(*["backspace"] * 3, *"unsafe", "enter")
-        await driver.until("fresh answers the task orders from now on")
+        await driver.until("fresh now answers the task orders")
 
 
 async def test_remove_asks_and_only_y_removes(stocked: Scene) -> None:
@@ -100,7 +100,7 @@ async def test_remove_asks_and_only_y_removes(stocked: Scene) -> None:
         await driver.until("fresh was removed.")
         assert not (stocked.settings.models_dir / "fresh").exists()
         await driver.press("y")
-        assert "it is done already" in driver.text
+        assert "already done" in driver.text
 
 
 async def test_removal_of_a_model_that_a_job_uses_is_refused_with_the_job(scene: Scene) -> None:
@@ -131,7 +131,7 @@ async def test_import_checks_every_model_below_a_folder_and_copies_the_chosen_on
         await driver.press("i")
         await driver.until("Type the folder of a model")
         await driver.press(*"artifacts", "enter")
-        await driver.until("Nothing stands against it")
+        await driver.until("No check failed")
         await driver.until("orders-a   < 1 of 2 >")
         for check in ("format", "licence", "disk", "memory", "hash"):
             assert any(line.startswith(f" {check}") for line in driver.lines), driver.text
@@ -155,7 +155,7 @@ async def test_import_of_a_damaged_model_is_refused_before_anything_is_copied(
         await driver.press("i", *"artifacts", "enter")
         await driver.until("This model cannot be imported.")
         await driver.press("enter")
-        assert "this model cannot be brought in: see what is bad" in driver.text
+        assert "this model cannot be imported: see what is bad" in driver.text
         await driver.press("up", *["backspace"] * 9, *"nowhere")
         await driver.until("no folder at")
         assert driver.command == f"stillroom models add {tmp_path}/nowhere"
@@ -179,5 +179,5 @@ async def test_activating_the_first_model_of_a_task_promises_no_way_back(scene: 
         await driver.press("x", "enter")
         assert "type unsafe to continue" in driver.text
         await driver.press("backspace", *"unsafe", "enter")
-        await driver.until("answers the task orders from now on")
+        await driver.until("now answers the task orders")
         assert "type unsafe to continue" not in driver.text

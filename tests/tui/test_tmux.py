@@ -134,7 +134,7 @@ def test_two_programs_at_once_see_the_same_and_do_not_disturb_each_other(scene: 
         first.see("type unsafe and press Enter")
         first.type("unsafe")
         first.keys("Enter")
-        first.see("answers the task orders from now on")
+        first.see("now answers the task orders")
         second.see("* orders-a")
         second.keys("D")
         second.see("activate another one or roll back first")
