@@ -24,28 +24,28 @@ _PATH = "/chat/completions"
 SENT_HEADERS = ("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent")
 _NO_KEY = "none"
 """The client wants a key; the transport takes it out again."""
-_SHOWN = 200
+_EXCERPT_CHARACTERS = 200
 
 
 class _ResponseTooLarge(httpx2.RequestError):
     """The response is larger than the configuration allows."""
 
 
-class _Encoded(httpx2.RequestError):
-    """The response is compressed, although that was not asked for."""
+class _CompressedResponse(httpx2.RequestError):
+    """The response is compressed, although the request forbids it."""
 
 
-class _Measured(httpx2.SyncByteStream):
+class _LimitedStream(httpx2.SyncByteStream):
     """A response's bytes, as far as size and time allow."""
 
     def __init__(self, stream: httpx2.SyncByteStream, most_bytes: int, deadline: float) -> None:
         self._stream, self._most_bytes, self._deadline = stream, most_bytes, deadline
 
     def __iter__(self) -> Iterator[bytes]:
-        taken = 0
+        received_bytes = 0
         for chunk in self._stream:
-            taken += len(chunk)
-            if taken > self._most_bytes:
+            received_bytes += len(chunk)
+            if received_bytes > self._most_bytes:
                 raise _ResponseTooLarge(f"more than {self._most_bytes} bytes")
             if time.monotonic() > self._deadline:
                 raise httpx2.ReadTimeout("the response takes too long")
@@ -55,7 +55,7 @@ class _Measured(httpx2.SyncByteStream):
         self._stream.close()
 
 
-def _trusting(ca_file: str | None) -> ssl.SSLContext:
+def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     """A context that trusts this file, or where it is empty the system's certificates; None trusts nobody.
 
     It is not the library's default one, which also follows SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE.
@@ -66,10 +66,10 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext:
     elif ca_file is not None:
         paths = ssl.get_default_verify_paths()
         cafile, capath = Path(paths.openssl_cafile), Path(paths.openssl_capath)
-        found = (str(cafile) if cafile.is_file() else None, str(capath) if capath.is_dir() else None)
-        if found == (None, None):
+        places = (str(cafile) if cafile.is_file() else None, str(capath) if capath.is_dir() else None)
+        if places == (None, None):
             raise FileNotFoundError(f"this system has no certificates in {cafile} and {capath}")
-        context.load_verify_locations(*found)
+        context.load_verify_locations(*places)
     return context
 
 
@@ -83,7 +83,7 @@ class _Transport(httpx2.BaseTransport):
         try:
             # Reading the system's certificates takes a while; a context without any trusts nobody.
             is_https = endpoint.url.startswith("https:") or endpoint.proxy.startswith("https:")
-            trusted = _trusting(endpoint.ca_file if is_https else None)
+            trusted = _tls_context(endpoint.ca_file if is_https else None)
             self._inner = httpx2.HTTPTransport(
                 verify=trusted,
                 trust_env=False,
@@ -109,9 +109,9 @@ class _Transport(httpx2.BaseTransport):
         response = self._inner.handle_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
-            raise _Encoded(f"the response is encoded as {response.headers['content-encoding']}")
+            raise _CompressedResponse(f"the response is encoded as {response.headers['content-encoding']}")
         assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _Measured(response.stream, self._limits.max_response_bytes, deadline)
+        response.stream = _LimitedStream(response.stream, self._limits.max_response_bytes, deadline)
         return response
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class FrontierClient:
         except openai.APIStatusError as error:
             raise _status_failure(error, self._config) from error
         except openai.APITimeoutError as error:
-            message = f"no whole answer within {self._config.limits.timeout_seconds:g} s"
+            message = f"no complete answer within {self._config.limits.timeout_seconds:g} s"
             raise FrontierFailure("timed_out", message, again=True) from error
         except openai.APIConnectionError as error:
             raise _connection_failure(error.__cause__, self._config) from error
@@ -158,10 +158,10 @@ class FrontierClient:
 
 
 def _connection_failure(cause: BaseException | None, config: FrontierConfig) -> FrontierFailure:
-    host, reason = config.endpoint.host, printable(str(cause))[:_SHOWN]
+    host, reason = config.endpoint.host, printable(str(cause))[:_EXCERPT_CHARACTERS]
     if isinstance(cause, _ResponseTooLarge):
         return FrontierFailure("response_too_large", f"{host} sent {reason}")
-    if isinstance(cause, _Encoded):
+    if isinstance(cause, _CompressedResponse):
         return FrontierFailure("broken_response", reason, hopeless=True)
     if isinstance(cause, httpx2.ConnectError | httpx2.ProxyError):
         failure = FrontierFailure("unreachable", f"cannot connect to {host}: {reason}", again=True)
@@ -172,27 +172,29 @@ def _connection_failure(cause: BaseException | None, config: FrontierConfig) -> 
 
 def _status_failure(error: openai.APIStatusError, config: FrontierConfig) -> FrontierFailure:
     status, host = error.status_code, config.endpoint.host
-    said = printable(error.message)[:_SHOWN]
+    reason = printable(error.message)[:_EXCERPT_CHARACTERS]
     code = error.code or ""
     if code == "insufficient_quota" or status == 402:
-        failure = FrontierFailure("no_quota", f"the account at {host} is used up: {said}", hopeless=True)
+        failure = FrontierFailure("no_quota", f"the account at {host} has no quota left: {reason}", hopeless=True)
     elif status == 429:
-        failure = FrontierFailure("rate_limited", f"{host} takes no more requests now: {said}", again=True)
+        failure = FrontierFailure("rate_limited", f"{host} accepts no more requests for now: {reason}", again=True)
     elif status in (401, 403):
-        failure = FrontierFailure("unauthorised", f"{host} refuses the key: {said}", hopeless=True)
+        failure = FrontierFailure("unauthorised", f"{host} refused the key ({status}): {reason}", hopeless=True)
     elif status == 404:
-        message = f"{host} knows no model {config.choice.model} at this url: {said}"
+        message = f"{host} has no model {config.choice.model} at this url: {reason}"
         failure = FrontierFailure("unknown_model", message, hopeless=True)
     elif code in ("context_length_exceeded", "string_above_max_length") or status == 413:
-        failure = FrontierFailure("too_long", f"the document is too long for {config.choice.model}: {said}")
+        failure = FrontierFailure("too_long", f"the document is too long for {config.choice.model}: {reason}")
     elif code in ("content_filter", "content_policy_violation"):
-        failure = FrontierFailure("content_filter", f"the frontier's content filter refuses the document: {said}")
+        failure = FrontierFailure("content_filter", f"the frontier's content filter refused the document: {reason}")
     elif status < 400:
-        failure = FrontierFailure("redirected", f"{host} sends elsewhere, which is not followed: {said}", hopeless=True)
+        failure = FrontierFailure(
+            "redirected", f"{host} redirects to another address, which is not followed: {reason}", hopeless=True
+        )
     elif status in (408, 409) or status >= 500:
-        failure = FrontierFailure("server_error", f"{host} failed: {said}", again=True)
+        failure = FrontierFailure("server_error", f"{host} failed ({status}): {reason}", again=True)
     else:
-        failure = FrontierFailure("bad_request", f"{host} refuses the request: {said}")
+        failure = FrontierFailure("bad_request", f"{host} refused the request ({status}): {reason}")
     failure.retry_after = _retry_after(error.response.headers)
     failure.unpaid = status < 500
     return failure

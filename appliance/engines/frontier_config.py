@@ -222,12 +222,12 @@ def _key_from(path: Path) -> str:
             f"cannot read the key file {path}: {error.strerror}", "check key_file in config.toml"
         ) from error
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"the key file {path} is no regular file", "name a file that holds the key")
-        if found.st_mode & 0o077 or found.st_uid not in (0, os.geteuid()):
+        if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()):
             raise UsageError(
-                f"others can read or change the key file {path} (mode {stat.S_IMODE(found.st_mode):04o})",
+                f"others can read or change the key file {path} (mode {stat.S_IMODE(status.st_mode):04o})",
                 f"chmod 600 {path}",
             )
         return file.read(10_000).decode("utf-8", "replace").strip()

@@ -24,7 +24,7 @@ from appliance.tasks.values import find
 Logits = NDArray[np.floating]
 Tree = dict[int, "Tree"]
 
-FIRST_TRIED = 64
+FIRST_CANDIDATES = 64
 """Tokens tried before all others are put in order: sorting a whole vocabulary at each token would cost too much."""
 _BLANKS = re.compile(r"\s+")
 _GAPS = re.compile(r"[^\S\n]{2,}|\s*\n\s*")
@@ -39,7 +39,7 @@ class _Written:
 
     text: bytes = b""
     log_probability: float = 0.0
-    given_up: bool = False
+    is_unfinishable: bool = False
     """No span of the document could be finished: the value is null."""
 
 
@@ -56,12 +56,12 @@ class _Spans:
 
     def begins(self, text: str) -> bool:
         """Whether a span that stands alone on its left begins so."""
-        wanted = _BLANKS.sub(" ", text).lower().lstrip(" ")
-        at = self._lower.find(wanted)
+        start = _BLANKS.sub(" ", text).lower().lstrip(" ")
+        at = self._lower.find(start)
         while at >= 0:
-            if not wanted or _parts(self._lower[:at], wanted[0]):
+            if not start or _separates(self._lower[:at], start[0]):
                 return True
-            at = self._lower.find(wanted, at + 1)
+            at = self._lower.find(start, at + 1)
         return False
 
     def holds(self, text: str) -> bool:
@@ -69,7 +69,7 @@ class _Spans:
         return find(text, self._text) is not None
 
 
-def _parts(before: str, first: str) -> bool:
+def _separates(before: str, first: str) -> bool:
     """Whether a word or number may begin with `first` after what stands before it."""
     if not (first.isalnum() and before):
         return True
@@ -151,7 +151,7 @@ class LineDecoder:
                 # The likelier tokens that cannot stand here are no rivals: the rest shares their probability.
                 return token, min(0.0, math.log(max(share, 1e-300) / max(1.0 - refused, 1e-12)))
             refused += share
-        written.given_up = True
+        written.is_unfinishable = True
         return self._grammar.line_end, math.log(1e-12)
 
     def _allowed(self, token: int, field: Field, written: _Written) -> bool:
@@ -177,7 +177,7 @@ class LineDecoder:
         values: list[Value] = []
         for output_field, written in zip(self._grammar.fields, self._written, strict=False):
             line = written.text.decode("utf-8", errors="replace")
-            values.append(None if written.given_up else decode_value(line, output_field.type is FieldType.LIST))
+            values.append(None if written.is_unfinishable else decode_value(line, output_field.type is FieldType.LIST))
         return values
 
     def answer(self) -> Answer:
@@ -209,12 +209,12 @@ def _items(text: bytes, kind: FieldType) -> list[str]:
 
 def _by_likelihood(scores: NDArray[np.float64]) -> Iterator[int]:
     """Tokens that are not banned, the likeliest first."""
-    count = min(FIRST_TRIED, len(scores))
+    count = min(FIRST_CANDIDATES, len(scores))
     first = np.argpartition(scores, -count)[-count:]
     yield from (token for token in first[np.argsort(-scores[first], kind="stable")].tolist() if scores[token] > -np.inf)
     order = np.argsort(-scores, kind="stable")
-    tried = set(first.tolist())
-    yield from (token for token in order.tolist() if token not in tried and scores[token] > -np.inf)
+    likeliest = set(first.tolist())
+    yield from (token for token in order.tolist() if token not in likeliest and scores[token] > -np.inf)
 
 
 def _log_sum(scores: NDArray[np.float64]) -> float:

@@ -28,7 +28,7 @@ _WINDOW_KEY = "\0window"
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a document, with what the engine said of it."""
+    """A part of a document, with the engine's result."""
 
     start: int
     end: int
@@ -41,7 +41,7 @@ class _Reading:
 
     request: Request
     refused: Result
-    """What the engine said of the whole."""
+    """The engine's refusal of the whole text."""
     waiting: int = 0
     answered: list[Window] = field(default_factory=list)
     failed: Result | None = None
@@ -64,15 +64,15 @@ def can_window(task: Task) -> bool:
 class WindowedEngine:
     """An engine to which no document is too long; others pass as they are."""
 
-    def __init__(self, engine: Engine, task: Task, working: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, task: Task, on_progress: Callable[[], None]) -> None:
         """Takes the engine over.
 
         Args:
-            working: Called after each window: a long document may keep an engine silent for an hour.
+            on_progress: Called after each window: a long document may keep an engine silent for an hour.
         """
         self.identity = engine.identity
         self.context_length = engine.context_length
-        self._engine, self._task, self._working = engine, task, working
+        self._engine, self._task, self._on_progress = engine, task, on_progress
         self._texts: dict[str, Request] = {}
         """What the engine has of whole documents."""
         self._pending: dict[str, _PendingWindow] = {}
@@ -121,7 +121,7 @@ class WindowedEngine:
         if len(spans) > MOST_WINDOWS:
             yield _with_reason(result, f"{len(spans):,} windows would be needed, at most {MOST_WINDOWS} are read")
             return
-        self._ask(_Reading(request, result), spans)
+        self._add_windows(_Reading(request, result), spans)
 
     def _spans(self, text: str, size: int) -> list[tuple[int, int]]:
         return cut(text, size, size // _OVERLAP_SHARE if self._task.input.long is LongDocumentPolicy.WINDOW else 0)
@@ -134,7 +134,7 @@ class WindowedEngine:
         fitting = characters * room // max(1, prompt_tokens)
         return max(LEAST_CHARACTERS, min(fitting, characters * 2 // 3))
 
-    def _ask(self, reading: _Reading, spans: list[tuple[int, int]]) -> None:
+    def _add_windows(self, reading: _Reading, spans: list[tuple[int, int]]) -> None:
         for start, end in spans:
             key = f"{_WINDOW_KEY} {self._numbered}"
             self._numbered += 1
@@ -143,12 +143,12 @@ class WindowedEngine:
         reading.waiting += len(spans)
 
     def _window_arrived(self, window: _PendingWindow, result: Result) -> Iterator[Result]:
-        self._working()
+        self._on_progress()
         reading, length = window.reading, window.end - window.start
         reading.waiting -= 1
         if result.error == TOO_LONG and length > LEAST_CHARACTERS and reading.failed is None:
             spans = self._spans(reading.request.text[window.start : window.end], length * 2 // 3)
-            self._ask(reading, [(window.start + start, window.start + end) for start, end in spans])
+            self._add_windows(reading, [(window.start + start, window.start + end) for start, end in spans])
         elif result.error is not None and reading.failed is None:
             reading.failed = result
             self._forget_waiting(reading)
@@ -158,11 +158,11 @@ class WindowedEngine:
 
     def _forget_waiting(self, reading: _Reading) -> None:
         """A document with one window that has no answer has none; what the engine has still comes back."""
-        gone = [key for key in self._waiting if self._pending[key].reading is reading]
-        for key in gone:
+        dropped = [key for key in self._waiting if self._pending[key].reading is reading]
+        for key in dropped:
             self._waiting.remove(key)
             del self._pending[key]
-        reading.waiting -= len(gone)
+        reading.waiting -= len(dropped)
 
     def _joined(self, reading: _Reading) -> Result:
         windows = sorted(reading.answered, key=lambda window: (window.start, window.end))
@@ -172,7 +172,7 @@ class WindowedEngine:
             joined = replace(failed, answer=None, confidence={})
         else:
             joined = join(self._task, reading.request.text, answered)
-        spent = [reading.refused, *(window.result for window in windows)]
+        results = [reading.refused, *(window.result for window in windows)]
         return replace(
             joined,
             key=reading.request.key,
@@ -181,9 +181,9 @@ class WindowedEngine:
                 for number, window in enumerate(answered, 1)
             ),
             # What was found too long was only counted, not computed.
-            prompt_tokens=sum(result.prompt_tokens for result in spent if result.error != TOO_LONG),
-            completion_tokens=sum(result.completion_tokens for result in spent),
-            seconds=sum(result.seconds for result in spent),
+            prompt_tokens=sum(result.prompt_tokens for result in results if result.error != TOO_LONG),
+            completion_tokens=sum(result.completion_tokens for result in results),
+            seconds=sum(result.seconds for result in results),
         )
 
 
@@ -209,9 +209,9 @@ def cut(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
 def _edge(text: str, least: int, most: int) -> int:
     """The last place between the two at which a line or a word ends."""
     for mark in ("\n", " "):
-        found = text.rfind(mark, max(0, least - 1), most)
-        if found >= 0:
-            return found + 1
+        at = text.rfind(mark, max(0, least - 1), most)
+        if at >= 0:
+            return at + 1
     # Some scripts have no blanks; there at least no number is cut in two.
     place = most
     while place > least and text[place - 1].isdigit() and text[place : place + 1].isdigit():
@@ -232,8 +232,8 @@ def join(task: Task, text: str, windows: list[Window]) -> Result:
     confidence: dict[str, float] = {}
     window_starts: dict[str, int] = {}
     for field_ in task.output_fields:
-        told = [(window, (window.result.answer or {}).get(field_.name)) for window in windows]
-        valued = [(window, value) for window, value in told if value]
+        values = [(window, (window.result.answer or {}).get(field_.name)) for window in windows]
+        valued = [(window, value) for window, value in values if value]
         if task.input.long is LongDocumentPolicy.SPLIT and field_.type is FieldType.LIST and valued:
             answer[field_.name] = _entries(value for _, value in valued)
             chosen = [window for window, _ in valued]
@@ -243,9 +243,9 @@ def join(task: Task, text: str, windows: list[Window]) -> Result:
             chosen = [window]
         else:
             answer[field_.name], chosen = None, windows
-        known = [sure for window in chosen if (sure := window.result.confidence.get(field_.name)) is not None]
-        if known:
-            confidence[field_.name] = min(known)
+        shares = [share for window in chosen if (share := window.result.confidence.get(field_.name)) is not None]
+        if shares:
+            confidence[field_.name] = min(shares)
     return Result("", answer, confidence, window_starts=window_starts)
 
 
@@ -266,8 +266,8 @@ def _most_voted(field_: Field, windows: list[Window]) -> Result:
     sums: dict[str, float] = {}
     for window in windows:
         label = str((window.result.answer or {})[field_.name])
-        sure = window.result.confidence.get(field_.name, 0.0)
-        sums[label] = sums.get(label, 0.0) + sure * (window.end - window.start)
+        share = window.result.confidence.get(field_.name, 0.0)
+        sums[label] = sums.get(label, 0.0) + share * (window.end - window.start)
     best = max(sums, key=lambda label: sums[label])
     whole = sum(window.end - window.start for window in windows)
     return Result("", {field_.name: best}, {field_.name: sums[best] / whole})

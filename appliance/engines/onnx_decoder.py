@@ -31,7 +31,7 @@ WINDOW_REQUESTS = 256
 """Requests taken at a time and sorted by length, so that a batch holds documents of like length."""
 
 TOKEN_INPUTS = ("input_ids", "attention_mask", "position_ids", "logits_to_keep")
-"""Inputs of a graph beside its cache; `logits_to_keep` names the columns whose logits are wanted."""
+"""Inputs of a graph beside its cache; `logits_to_keep` names the columns whose logits are computed."""
 
 Ids = NDArray[np.int64]
 
@@ -259,12 +259,12 @@ class OnnxDecoderEngine:
                     if lane.stopped:
                         done.add(lane.request.key)
                         yield lane.result()
-            working = [row for row, lane in enumerate(lanes) if not lane.stopped]
-            if not working:
+            unfinished = [row for row, lane in enumerate(lanes) if not lane.stopped]
+            if not unfinished:
                 return
             began = time.perf_counter()
-            if len(working) <= len(lanes) // 2:
-                cache, lanes, done = cache.selected(working), [lanes[row] for row in working], set()
+            if len(unfinished) <= len(lanes) // 2:
+                cache, lanes, done = cache.selected(unfinished), [lanes[row] for row in unfinished], set()
             logits = cache.read(
                 np.array([[lane.next_token()] for lane in lanes]), np.ones((len(lanes), 1), dtype=np.int64)
             )

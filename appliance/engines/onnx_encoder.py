@@ -82,9 +82,9 @@ def read_labels(settings: dict[str, object]) -> list[str]:
 
 def check_graph(session: "InferenceSession", labels: int) -> None:
     """Refuses a graph that takes or gives something else than an encoder with so many labels."""
-    given = {output.name: output.shape for output in session.get_outputs()}
-    taken = {entry.name for entry in session.get_inputs()}
-    if taken != {"input_ids", "attention_mask"} or given.get("logits", [0])[-1] not in (labels, None):
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    inputs = {entry.name for entry in session.get_inputs()}
+    if inputs != {"input_ids", "attention_mask"} or outputs.get("logits", [0])[-1] not in (labels, None):
         raise EncoderArtifactError(f"model.onnx is no encoder with {labels} labels", "export the model again")
 
 

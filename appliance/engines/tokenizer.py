@@ -87,6 +87,6 @@ def _piece_bytes(piece: str, byte_of: dict[str, int] | None) -> bytes:
         return b"".join(
             bytes([byte_of[character]]) if character in byte_of else character.encode() for character in piece
         )
-    if found := _BYTE_FALLBACK.fullmatch(piece):
-        return bytes([int(found.group(1), 16)])
+    if match := _BYTE_FALLBACK.fullmatch(piece):
+        return bytes([int(match.group(1), 16)])
     return piece.replace("\u2581", " ").encode()

@@ -64,12 +64,12 @@ def _take_messages(connection: Connection, arrived: "queue.Queue[child.Message]"
         os._exit(0)
 
 
-def _open(opening: child.Message, working: Callable[[], None]) -> Engine:
+def _open(opening: child.Message, on_progress: Callable[[], None]) -> Engine:
     from appliance.engines.open import open_engine
     from appliance.tasks.taskfile import load_task
 
     task = load_task(Path(opening["task_path"]))
-    return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]), working)
+    return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]), on_progress)
 
 
 def _requests(connection: Connection, arrived: "queue.Queue[child.Message]", first: child.Message) -> Iterator[Request]:

@@ -96,7 +96,7 @@ class LlamaEngine:
         self._task = task
         self._tokenizer = FileTokenizer(artifact_dir / "tokenizer.json")
         self._prefix = join_ids(prefix_segments(task.question(), self._tokenizer.form), self._tokenizer.encode)
-        self._held = [0] * slots
+        self._prefix_tokens = [0] * slots
         """Tokens of the prefix in each slot: none before its first document."""
         self._block = BLOCKS.get(manifest.quantization, LARGEST_BLOCK)
         self._model = LlamaModel(artifact_dir / MODEL_FILE, gpu_layers=0 if manifest.target == "cpu" else -1)
@@ -118,7 +118,7 @@ class LlamaEngine:
     def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Answers each request exactly once, in the order in which they are finished."""
         waiting: Iterator[Request] | None = iter(requests)
-        free = set(range(len(self._held)))
+        free = set(range(len(self._prefix_tokens)))
         lanes: list[_Lane] = []
         while lanes or waiting:
             while free and waiting:
@@ -127,12 +127,12 @@ class LlamaEngine:
                 if request is None:
                     waiting = None
                     break
-                begun = self._begin(request, min(free))
-                if isinstance(begun, Result):
-                    yield begun
+                lane = self._begin(request, min(free))
+                if isinstance(lane, Result):
+                    yield lane
                 else:
-                    lanes.append(begun)
-                    free.discard(begun.slot)
+                    lanes.append(lane)
+                    free.discard(lane.slot)
             self._advance([lane for lane in lanes if not lane.stopped])
             stopped = [lane for lane in lanes if lane.stopped]
             lanes = [lane for lane in lanes if not lane.stopped]
@@ -159,7 +159,7 @@ class LlamaEngine:
         room = self.context_length - prompt_tokens
         lane = _Lane(request.key, slot, decoder, started, prompt_tokens, room, decoder.start())
         forced = lane.pending[:room]
-        self._hold_prefix(slot)
+        self._reset_to_prefix(slot)
         logits = self._compute(slot, len(self._prefix), document + forced)
         lane.took(len(forced))
         lane.choose(logits[0])
@@ -173,12 +173,12 @@ class LlamaEngine:
             return f"the document has {document_tokens} tokens, the task allows {most}"
         return None
 
-    def _hold_prefix(self, slot: int) -> None:
+    def _reset_to_prefix(self, slot: int) -> None:
         """The slot holds the prefix and nothing else."""
-        self._context.keep(slot, self._held[slot])
-        if not self._held[slot]:
+        self._context.keep(slot, self._prefix_tokens[slot])
+        if not self._prefix_tokens[slot]:
             self._compute(slot, 0, self._prefix)
-            self._held[slot] = len(self._prefix)
+            self._prefix_tokens[slot] = len(self._prefix)
 
     def _compute(self, slot: int, position: int, ids: Sequence[int]) -> Logits:
         """Computes tokens of one slot; logits of the last one, (1, vocab_size)."""
@@ -208,9 +208,9 @@ class LlamaEngine:
 
     def _idle_row(self, slot: int) -> Row:
         """A token in a slot that no document has."""
-        held = self._held[slot] if slot < len(self._held) else 0
-        self._context.keep(slot, held)
-        return Row(slot, held, [0], 1)
+        tokens = self._prefix_tokens[slot] if slot < len(self._prefix_tokens) else 0
+        self._context.keep(slot, tokens)
+        return Row(slot, tokens, [0], 1)
 
 
 def idle_companions(slots: set[int], block: int) -> set[int]:

@@ -72,9 +72,9 @@ def library() -> Any:
 def layout_problem(bindings: Any) -> str | None:
     """What about the structures is not as this program knows it; None if all is well."""
     for name, size_bytes in _STRUCTURE_BYTES.items():
-        found = ctypes.sizeof(getattr(bindings, name))
-        if found != size_bytes:
-            return f"{name} has {found} bytes instead of {size_bytes}"
+        actual_bytes = ctypes.sizeof(getattr(bindings, name))
+        if actual_bytes != size_bytes:
+            return f"{name} has {actual_bytes} bytes instead of {size_bytes}"
     for function, expected in _DEFAULTS.items():
         parameters = getattr(bindings, function)()
         for field, value in expected.items():

@@ -39,7 +39,7 @@ class Row:
     """Of the first token; the sequence must hold exactly this many."""
     ids: Sequence[int]
     outputs: int
-    """For how many of the last tokens logits are wanted."""
+    """For how many of the last tokens logits are computed."""
 
 
 class LlamaModel:
@@ -101,7 +101,7 @@ class LlamaContext:
 
         Args:
             slot_tokens: Tokens that one sequence can hold.
-            outputs: Tokens of one sequence in a call for which logits can be wanted.
+            outputs: Tokens of one sequence in a call for which logits can be computed.
 
         Raises:
             DecodingError: There is not enough memory.
@@ -133,7 +133,7 @@ class LlamaContext:
         """Computes the rows.
 
         Returns:
-            Logits of the wanted tokens in the order of rows, (outputs, vocab_size); overwritten by the next call.
+            Logits of those tokens in the order of rows, (outputs, vocab_size); overwritten by the next call.
 
         Raises:
             DecodingError: llama.cpp refused.
@@ -171,7 +171,7 @@ class _Batch:
         self._tokens = np.zeros(room, dtype=np.int32)
         self._positions = np.zeros(room, dtype=np.int32)
         self._slots = np.zeros(room, dtype=np.int32)
-        self._wanted = np.zeros(room, dtype=np.int8)
+        self._outputs = np.zeros(room, dtype=np.int8)
         self._one = np.ones(room, dtype=np.int32)
         self._slot_pointers = self._slots.ctypes.data + 4 * np.arange(room, dtype=np.uint64)
         integers, slots = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))
@@ -182,19 +182,19 @@ class _Batch:
             pos=self._positions.ctypes.data_as(integers),
             n_seq_id=self._one.ctypes.data_as(integers),
             seq_id=self._slot_pointers.ctypes.data_as(slots),
-            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+            logits=self._outputs.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
     def fill(self, rows: Sequence[Row]) -> int:
-        """Writes the rows one after the other; returns how many outputs they want."""
+        """Writes the rows one after the other; gives the number of their outputs."""
         end = 0
         for row in rows:
             start, end = end, end + len(row.ids)
             self._tokens[start:end] = row.ids
             self._positions[start:end] = np.arange(row.position, row.position + len(row.ids))
             self._slots[start:end] = row.slot
-            self._wanted[start : end - row.outputs] = 0
-            self._wanted[end - row.outputs : end] = 1
+            self._outputs[start : end - row.outputs] = 0
+            self._outputs[end - row.outputs : end] = 1
         self.structure.n_tokens = end
         return sum(row.outputs for row in rows)
 
