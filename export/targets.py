@@ -60,7 +60,7 @@ USUAL_ONNX = {"decoder": "onnx-fp32", "encoder": "onnx-int8"}
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedArtifact:
     """An artifact folder that was written."""
 
     target: str
@@ -75,16 +75,16 @@ def choose_targets(names: Sequence[str], family: str) -> list[Target]:
         UsageError: A name is unknown, or the target is not for this family.
     """
     chosen: dict[str, Target] = {}
-    for asked in names:
-        name = USUAL_ONNX.get(family, asked) if asked == "onnx" else asked
+    for requested in names:
+        name = USUAL_ONNX.get(family, requested) if requested == "onnx" else requested
         target = TARGETS.get(name)
         if target is None:
-            meant = nearest(asked, [*TARGETS, "onnx"])
+            meant = nearest(requested, [*TARGETS, "onnx"])
             hint = f"did you mean {meant}? " if meant else ""
-            raise UsageError(f"no target is called {asked}", f"{hint}targets: {', '.join([*TARGETS, 'onnx'])}")
+            raise UsageError(f"unknown export target {requested}", f"{hint}targets: {', '.join([*TARGETS, 'onnx'])}")
         if family not in target.families:
             fitting = [known.name for known in TARGETS.values() if family in known.families]
-            raise UsageError(f"{name} is not for {family} students", f"targets for them: {', '.join(fitting)}")
+            raise UsageError(f"{name} is no target for {family} students", f"targets for them: {', '.join(fitting)}")
         chosen[name] = target
     return list(chosen.values())
 
@@ -106,16 +106,19 @@ def find_merged(folder: Path) -> Path:
     if runs:
         run_dir = runs[-1].path
         raise UsageError(f"the run {run_dir.name} has not been merged", f"run `stillroom merge {run_dir}` first")
-    raise UsageError(f"{folder} is no run, no task with a finished run, and no merged model", "train and merge first")
+    raise UsageError(
+        f"{folder} is no run, no merged model, and no task with a finished run",
+        "run `stillroom train` and `stillroom merge` first",
+    )
 
 
 def export_all(
-    merged_dir: Path, names: Sequence[str], tell: Callable[[str], None] = lambda name: None
-) -> list[Exported]:
+    merged_dir: Path, names: Sequence[str], on_progress: Callable[[str], None] = lambda target: None
+) -> list[ExportedArtifact]:
     """Writes an artifact folder for each target to `export/` beside the merged folder.
 
     Args:
-        tell: Gets the name of each target before it is made.
+        on_progress: Called with the name of each target before it is made.
 
     Raises:
         UsageError: A target is unknown or not for this student.
@@ -127,7 +130,9 @@ def export_all(
     targets = choose_targets(names, family)
     merged = verify_artifact(merged_dir)
     if merged.format != "merged":
-        raise UsageError(f"{merged_dir} is a {merged.format} artifact, not a merged model", "name a run or its merged/")
+        raise UsageError(
+            f"{merged_dir} is a {merged.format} artifact, not a merged model", "name a run or its merged/ folder"
+        )
     exports_dir = RunFolder(merged_dir.parent).exports_dir
     check_space(merged_dir, targets)
     exports_dir.mkdir(exist_ok=True)
@@ -136,11 +141,11 @@ def export_all(
     try:
         shutil.rmtree(work_dir, ignore_errors=True)  # of a process that was killed
         for target in targets:
-            tell(target.name)
+            on_progress(target.name)
             exported.append(_export(merged_dir, merged, target, work_dir))
     finally:
-        for left in (work_dir, *(exports_dir / f".{target.name}.part" for target in targets)):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (work_dir, *(exports_dir / f".{target.name}.part" for target in targets)):
+            shutil.rmtree(leftover, ignore_errors=True)
         if not any(exports_dir.iterdir()):
             exports_dir.rmdir()
     return exported
@@ -157,22 +162,22 @@ def check_space(merged_dir: Path, targets: Sequence[Target]) -> None:
     if free < needed:
         raise ResourceError(
             f"the export needs {human_size(needed)}, the disk of {merged_dir} has {human_size(free)} free",
-            "make room, or name fewer targets",
+            "free some space, or name fewer targets",
         )
 
 
-def _export(merged_dir: Path, merged: Manifest, target: Target, work_dir: Path) -> Exported:
+def _export(merged_dir: Path, merged: Manifest, target: Target, work_dir: Path) -> ExportedArtifact:
     """One target: made and checked in the work folder, then put in place as a whole."""
-    made_dir = work_dir / target.name
-    made_dir.mkdir(parents=True)
+    staging_dir = work_dir / target.name
+    staging_dir.mkdir(parents=True)
     try:
-        metrics = _make(merged_dir, merged.family, target, made_dir)
+        metrics = _make(merged_dir, merged.family, target, staging_dir)
     except OSError as error:
         raise ResourceError(
             f"cannot write the export {target.name}: {error.strerror or error}", "check the free space and the rights"
         ) from error
     if (merged_dir / TASK_FILE).is_file():
-        shutil.copyfile(merged_dir / TASK_FILE, made_dir / TASK_FILE)
+        shutil.copyfile(merged_dir / TASK_FILE, staging_dir / TASK_FILE)
     manifest = Manifest(
         identity=model_identity(
             merged.lineage,
@@ -195,30 +200,30 @@ def _export(merged_dir: Path, merged: Manifest, target: Target, work_dir: Path) 
         labels=merged.labels,
     )
     directory = RunFolder(merged_dir.parent).exports_dir / target.name
-    written = write_artifact(directory, manifest, {path.name: path for path in sorted(made_dir.iterdir())})
-    shutil.rmtree(made_dir)
-    return Exported(target.name, directory, written)
+    written = write_artifact(directory, manifest, {path.name: path for path in sorted(staging_dir.iterdir())})
+    shutil.rmtree(staging_dir)
+    return ExportedArtifact(target.name, directory, written)
 
 
-def _make(merged_dir: Path, family: str, target: Target, made_dir: Path) -> dict[str, JSON]:
+def _make(merged_dir: Path, family: str, target: Target, staging_dir: Path) -> dict[str, JSON]:
     """Fills the folder with the files of the artifact; gives what the checks measured."""
     task_folder = task_folder_of(merged_dir)
     if target.format == "gguf":
         from export.gguf.convert import export_gguf
 
-        metrics = export_gguf(merged_dir, made_dir / "model.gguf", target.quantization)
+        metrics = export_gguf(merged_dir, staging_dir / "model.gguf", target.quantization)
         for name in ("config.json", "tokenizer.json"):
-            shutil.copyfile(merged_dir / name, made_dir / name)
+            shutil.copyfile(merged_dir / name, staging_dir / name)
         return dict(metrics)
     quantization: Literal["fp32", "int8"] = "int8" if target.quantization == "int8" else "fp32"
     if family == "encoder":
         from export.onnx.encoder import export_encoder
 
-        return dict(export_encoder(merged_dir, made_dir, quantization, task_folder))
+        return dict(export_encoder(merged_dir, staging_dir, quantization, task_folder))
     from export.onnx.decoder import export_decoder
 
-    graph_path = made_dir.parent / "graph.onnx"
-    return dict(export_decoder(merged_dir, made_dir, quantization, task_folder, graph_path))
+    graph_path = staging_dir.parent / "graph.onnx"
+    return dict(export_decoder(merged_dir, staging_dir, quantization, task_folder, graph_path))
 
 
 def task_folder_of(merged_dir: Path) -> Path:

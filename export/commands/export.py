@@ -10,7 +10,7 @@ import click
 from appliance.ground.text import human_size, printable
 
 if TYPE_CHECKING:
-    from export.targets import Exported
+    from export.targets import ExportedArtifact
 
 
 @click.command("export")
@@ -33,11 +33,11 @@ def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
     """
     from export.targets import export_all, find_merged
 
-    def tell(name: str) -> None:
+    def on_progress(name: str) -> None:
         if sys.stderr.isatty():
             click.echo(f"exporting {name}", err=True)
 
-    exported = export_all(find_merged(folder), targets, tell)
+    exported = export_all(find_merged(folder), targets, on_progress)
     if as_json:
         click.echo(json.dumps({"artifacts": [_described(artifact) for artifact in exported]}))
         return
@@ -46,7 +46,7 @@ def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"{printable(str(artifact.directory))}  {artifact.manifest.identity[:16]}  {size}")
 
 
-def _described(artifact: "Exported") -> dict[str, object]:
+def _described(artifact: "ExportedArtifact") -> dict[str, object]:
     manifest = artifact.manifest
     return {
         "target": artifact.target,

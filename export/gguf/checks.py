@@ -78,12 +78,12 @@ def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[st
     difference, divergence, same_choice = compare(expected, written)
     if not (difference <= LARGEST_DIFFERENCE and divergence <= LARGEST_DIVERGENCE):
         raise ExportDisagrees(
-            f"the GGUF file differs from the merged model by {difference:.3f} nats in the first choice and "
-            f"{divergence:.4f} in the mean of {len(expected)} positions, allowed are {LARGEST_DIFFERENCE} and "
-            f"{LARGEST_DIVERGENCE}",
+            f"the GGUF file differs from the merged model by {difference:.3f} nats in the first choice (at most "
+            f"{LARGEST_DIFFERENCE} allowed) and by {divergence:.4f} nats in the mean of {len(expected)} positions (at "
+            f"most {LARGEST_DIVERGENCE})",
             "export to ONNX, and report the model's config.json",
         )
-    found: dict[str, float | int | str] = {
+    metrics: dict[str, float | int | str] = {
         "token_texts": texts,
         "logit_positions": len(expected),
         "largest_difference": round(difference, 6),
@@ -96,8 +96,8 @@ def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[st
             _, divergence, same_choice = compare(expected, file_log_probabilities(model, prompts))
         finally:
             model.close()
-        found |= {"quantized_divergence": round(divergence, 8), "quantized_same_choice": round(same_choice, 4)}
-    return found
+        metrics |= {"quantized_divergence": round(divergence, 8), "quantized_same_choice": round(same_choice, 4)}
+    return metrics
 
 
 def check_tokens(model: LlamaModel, tokenizer: FileTokenizer) -> int:
@@ -112,10 +112,10 @@ def check_tokens(model: LlamaModel, tokenizer: FileTokenizer) -> int:
     count = 0
     for text, special in token_texts(tokenizer):
         count += 1
-        expected, found = tokenizer.encode(text, special), model.tokenize(text, special)
-        if expected != found:
+        expected, actual = tokenizer.encode(text, special), model.tokenize(text, special)
+        if expected != actual:
             raise ExportDisagrees(
-                f"the GGUF file cuts {text[:60]!a} into {found[:12]}, the tokenizer into {expected[:12]}",
+                f"the GGUF file tokenizes {text[:60]!a} as {actual[:12]}, the tokenizer as {expected[:12]}",
                 "choose a base model with one of the known tokenizers, or export to ONNX",
             )
     return count
@@ -140,13 +140,13 @@ def token_texts(tokenizer: FileTokenizer) -> Iterator[tuple[str, bool]]:
 
 
 def token_prompts(vocab_size: int) -> list[list[int]]:
-    """Token ids by chance: whoever computes the same on these does so everywhere."""
+    """Random token ids, the same each time, `PROMPT_TOKENS` in each prompt."""
     choose = random.Random(1)
     return [[choose.randrange(vocab_size) for _ in range(PROMPT_TOKENS)] for _ in range(PROMPTS)]
 
 
 def file_log_probabilities(model: LlamaModel, prompts: list[list[int]]) -> NDArray[np.float64]:
-    """Of a GGUF file, (positions, vocab_size)."""
+    """Log probabilities of a GGUF file, (positions of all prompts, vocab_size), float64."""
     context = LlamaContext(model, 1, PROMPT_TOKENS, 1, outputs=PROMPT_TOKENS)
     try:
         parts = []
@@ -159,7 +159,7 @@ def file_log_probabilities(model: LlamaModel, prompts: list[list[int]]) -> NDArr
 
 
 def merged_log_probabilities(merged_dir: Path, prompts: list[list[int]]) -> NDArray[np.float64]:
-    """Of the merged model in float32, (positions, vocab_size)."""
+    """Log probabilities of the merged model in float32, (positions of all prompts, vocab_size), float64."""
     import torch
 
     model = _load(merged_dir)
@@ -191,7 +191,7 @@ def _model_class(merged_dir: Path) -> "type[LlamaForCausalLM] | type[AutoModelFo
     return AutoModelForCausalLM
 
 
-def compare(expected: NDArray[np.float64], found: NDArray[np.float64]) -> tuple[float, float, float]:
+def compare(expected: NDArray[np.float64], actual: NDArray[np.float64]) -> tuple[float, float, float]:
     """How two tables of log probabilities, (positions, vocab_size), differ.
 
     Returns:
@@ -200,9 +200,9 @@ def compare(expected: NDArray[np.float64], found: NDArray[np.float64]) -> tuple[
     """
     first = expected.argmax(axis=1)
     rows = np.arange(len(expected))
-    difference = float(np.abs(expected[rows, first] - found[rows, first]).max())
-    divergence = float((np.exp(expected) * (expected - found)).sum(axis=1).mean())
-    return difference, divergence, float((found.argmax(axis=1) == first).mean())
+    difference = float(np.abs(expected[rows, first] - actual[rows, first]).max())
+    divergence = float((np.exp(expected) * (expected - actual)).sum(axis=1).mean())
+    return difference, divergence, float((actual.argmax(axis=1) == first).mean())
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -69,7 +69,7 @@ def export_gguf(merged_dir: Path, out_path: Path, scheme: str) -> Metrics:
     from export.gguf.quantize import quantize
 
     if scheme not in SCHEMES:
-        raise UsageError(f"{scheme} is no scheme of the GGUF export", f"take one of {', '.join(SCHEMES)}")
+        raise UsageError(f"the GGUF export has no scheme {scheme}", f"use one of {', '.join(SCHEMES)}")
     started = time.monotonic()
     out_path.parent.mkdir(parents=True, exist_ok=True)
     full_path = out_path.with_name(out_path.name + ".f16.part")
@@ -112,7 +112,7 @@ def convert(model_dir: Path, out_path: Path) -> int:
     if not weights_path.is_file():
         raise ConversionError(f"{model_dir} has no model.safetensors", "merge the run again")
     with safe_open(str(weights_path), framework="pt") as weights:
-        names = [name for name in weights.keys() if not _left_out(name, config)]  # noqa: SIM118 (not a mapping)
+        names = [name for name in weights.keys() if not _is_skipped(name, config)]  # noqa: SIM118 (not a mapping)
         embedding = next((name for name in names if name.endswith("embed_tokens.weight")), None)
         if embedding is None:
             raise ConversionError(f"{weights_path} has no embed_tokens.weight", "merge the run again")
@@ -136,18 +136,18 @@ def architecture_of(config: dict[str, Any]) -> Architecture:
     kind = str(config.get("model_type"))
     if kind not in ARCHITECTURES:
         raise ConversionError(
-            f"a {kind} model cannot become GGUF here",
-            f"take a base of the shapes {', '.join(ARCHITECTURES)}, or export to ONNX",
+            f"a {kind} model cannot be converted to GGUF",
+            f"use a base model of the type {', '.join(ARCHITECTURES)}, or export to ONNX",
         )
-    odd = None
+    variant = None
     if config.get("hidden_act", "silu") != "silu":
-        odd = f"the activation {config['hidden_act']}"
+        variant = f"the activation {config['hidden_act']}"
     elif config.get("use_sliding_window"):
-        odd = "a sliding window"
+        variant = "a sliding window"
     elif _rope(config)["type"] not in ("default", "llama3"):
-        odd = f"{_rope(config)['type']} rotary scaling"
-    if odd:
-        raise ConversionError(f"a {kind} model with {odd} cannot become GGUF here", "take another base model")
+        variant = f"{_rope(config)['type']} rotary scaling"
+    if variant:
+        raise ConversionError(f"a {kind} model with {variant} cannot be converted to GGUF", "use another base model")
     return ARCHITECTURES[kind]
 
 
@@ -162,7 +162,7 @@ def _head_size(config: dict[str, Any]) -> int:
     return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
 
 
-def _left_out(name: str, config: dict[str, Any]) -> bool:
+def _is_skipped(name: str, config: dict[str, Any]) -> bool:
     tied = bool(config.get("tie_word_embeddings"))
     return name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight")
 
@@ -190,16 +190,16 @@ def _tensors(
     weights: Any, names: list[str], config: dict[str, Any], architecture: Architecture
 ) -> Iterator[tuple[str, Array, GGMLQuantizationType]]:
     """Every tensor: its name in llama.cpp, its values, its type."""
-    renamed = gguf.get_tensor_name_map(architecture.arch, int(config["num_hidden_layers"]))
+    name_map = gguf.get_tensor_name_map(architecture.arch, int(config["num_hidden_layers"]))
     rope = _rope(config)
     if rope["type"] == "llama3":
         yield "rope_freqs.weight", llama3_factors(rope, _head_size(config)), GGMLQuantizationType.F32
     matrices = _matrix_type(weights, names)
     for name in names:
-        target = renamed.get_name(name, try_suffixes=(".weight", ".bias"))
+        target = name_map.get_name(name, try_suffixes=(".weight", ".bias"))
         if target is None:
-            raise ConversionError(f"llama.cpp has no place for the tensor {name}", "take another base model")
-        tensor = _arranged(name, weights.get_tensor(name), config, architecture)
+            raise ConversionError(f"llama.cpp has no tensor for {name}", "use another base model")
+        tensor = _reordered(name, weights.get_tensor(name), config, architecture)
         values: Array = tensor.float().contiguous().numpy()
         kind = GGMLQuantizationType.F32 if values.ndim == 1 else matrices
         yield target, gguf.quants.quantize(values, kind), kind
@@ -216,7 +216,7 @@ def _matrix_type(weights: Any, names: list[str]) -> GGMLQuantizationType:
     return GGMLQuantizationType.BF16
 
 
-def _arranged(name: str, tensor: "Tensor", config: dict[str, Any], architecture: Architecture) -> "Tensor":
+def _reordered(name: str, tensor: "Tensor", config: dict[str, Any], architecture: Architecture) -> "Tensor":
     heads = int(config["num_attention_heads"])
     if architecture.pairs_rows and ".q_proj." in name:
         return pair_rows(tensor, heads)

@@ -34,5 +34,5 @@ def quantize(full_path: Path, out_path: Path, scheme: str) -> None:
     if status != 0:
         raise QuantizationError(
             f"llama.cpp cannot quantize {full_path.name} to {scheme}: {' '.join(recent_errors) or f'status {status}'}",
-            "export as F16, or take a base whose hidden size is a multiple of 256",
+            "export as F16, or use a base model whose hidden size is a multiple of 256",
         )

@@ -60,16 +60,16 @@ def read_vocabulary(model_dir: Path, vocab_size: int) -> Vocabulary:
     Raises:
         VocabularyError: The tokenizer is no BPE that llama.cpp can cut in the same way.
     """
-    described = json.loads((model_dir / "tokenizer.json").read_text(encoding="utf-8"))
-    bpe = described["model"]
+    tokenizer = json.loads((model_dir / "tokenizer.json").read_text(encoding="utf-8"))
+    bpe = tokenizer["model"]
     if bpe.get("type") != "BPE":
         raise VocabularyError(f"the tokenizer is a {bpe.get('type')}, not BPE", "choose another base model")
     byte_level = not bpe.get("byte_fallback")
-    tokens, kinds = _tokens(described, vocab_size, byte_level)
+    tokens, kinds = _tokens(tokenizer, vocab_size, byte_level)
     pairs = [tuple(pair.split(" ", 1)) if isinstance(pair, str) else tuple(pair) for pair in bpe["merges"]]
     return Vocabulary(
         model="gpt2" if byte_level else "llama",
-        pre=_pre_tokenizer(described) if byte_level else "",
+        pre=_pre_tokenizer(tokenizer) if byte_level else "",
         tokens=tokens,
         kinds=kinds,
         merges=[f"{left} {right}" for left, right in pairs] if byte_level else [],
@@ -101,15 +101,15 @@ def write_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_add_eos_token(False)
 
 
-def _tokens(described: dict[str, Any], vocab_size: int, byte_level: bool) -> tuple[list[str], list[TokenType]]:
-    bpe = described["model"]
+def _tokens(tokenizer: dict[str, Any], vocab_size: int, byte_level: bool) -> tuple[list[str], list[TokenType]]:
+    bpe = tokenizer["model"]
     tokens = [f"[PAD{number}]" for number in range(vocab_size)]
     kinds = [TokenType.UNUSED] * vocab_size
-    added = {token["id"]: token for token in described.get("added_tokens", ())}
+    added = {token["id"]: token for token in tokenizer.get("added_tokens", ())}
     for piece, number in [*bpe["vocab"].items(), *((token["content"], number) for number, token in added.items())]:
         if number >= vocab_size:
             raise VocabularyError(
-                f"token {number} has no row among the {vocab_size} of the embedding", "give the tokenizer of this model"
+                f"token {number} is beyond the {vocab_size} rows of the embedding", "use the tokenizer of this model"
             )
         tokens[number], kinds[number] = piece, TokenType.NORMAL
         if not byte_level and len(piece) == 6 and piece.startswith("<0x"):
@@ -121,17 +121,17 @@ def _tokens(described: dict[str, Any], vocab_size: int, byte_level: bool) -> tup
     return tokens, kinds
 
 
-def _pre_tokenizer(described: dict[str, Any]) -> str:
-    normalizer = (described.get("normalizer") or {}).get("type")
-    steps = described.get("pre_tokenizer") or {}
+def _pre_tokenizer(tokenizer: dict[str, Any]) -> str:
+    normalizer = (tokenizer.get("normalizer") or {}).get("type")
+    steps = tokenizer.get("pre_tokenizer") or {}
     steps = steps.get("pretokenizers", [steps])
     cut = tuple(_step(step) for step in steps)
     # llama.cpp does not normalise: NFC is accepted, because ordinary text has that form already.
     if cut not in PRE_TOKENIZERS or normalizer not in (None, "NFC"):
         names = ", ".join([*filter(None, [normalizer]), *(str(step.get("type")) for step in steps)])
         raise VocabularyError(
-            f"the tokenizer cuts text by {names or 'nothing'} in a way that GGUF export does not know",
-            f"known are those of {', '.join(PRE_TOKENIZERS.values())}",
+            f"the tokenizer splits text by {names or 'nothing'}, which the GGUF export does not support",
+            f"supported are the tokenizers of {', '.join(PRE_TOKENIZERS.values())}",
         )
     return PRE_TOKENIZERS[cut]
 
@@ -160,7 +160,7 @@ def _special_ids(model_dir: Path, tokens: list[str], unknown: str | None) -> dic
     settings_path = model_dir / "tokenizer_config.json"
     settings = json.loads(settings_path.read_text(encoding="utf-8")) if settings_path.is_file() else {}
     number_of = {token: number for number, token in enumerate(tokens)}
-    found: dict[str, int] = {}
+    special_ids: dict[str, int] = {}
     for name in ("bos", "eos", "pad"):
         token = config.get(f"{name}_token_id")
         token = token[0] if isinstance(token, list) and token else token
@@ -168,13 +168,13 @@ def _special_ids(model_dir: Path, tokens: list[str], unknown: str | None) -> dic
             content = settings.get(f"{name}_token")
             token = number_of.get(str(content.get("content") if isinstance(content, dict) else content))
         if isinstance(token, int) and 0 <= token < len(tokens):
-            found[name] = token
+            special_ids[name] = token
     if unknown in number_of and unknown is not None:
-        found["unk"] = number_of[unknown]
-    if "eos" not in found:
+        special_ids["unk"] = number_of[unknown]
+    if "eos" not in special_ids:
         raise VocabularyError(
-            "the model names no end token that its vocabulary has", "set eos_token_id in the base model's config.json"
+            "the model names no end token of its vocabulary", "set eos_token_id in the base model's config.json"
         )
     # llama.cpp takes a token of its own choice where the file names none.
-    found.setdefault("bos", found["eos"])
-    return found
+    special_ids.setdefault("bos", special_ids["eos"])
+    return special_ids

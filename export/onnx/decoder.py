@@ -87,11 +87,14 @@ def load_decoder(merged_dir: Path) -> tuple["PreTrainedModel", DecoderShape]:
         normalized_class = NormalizedConfigManager.get_normalized_config_class(settings.get("model_type"))
     except (ValueError, KeyError, AttributeError) as error:
         raise UsageError(
-            f"{merged_dir.name} is no decoder that can become ONNX: its architecture is {architecture}",
-            "merge a run of a decoder task first, of a llama or qwen shape",
+            f"{merged_dir.name} cannot be exported to ONNX: its architecture {architecture} is not supported",
+            "merge a run of a decoder task whose base model is a llama or qwen",
         ) from error
     if not is_decoder or model_class is None:
-        raise UsageError(f"{merged_dir.name} holds {architecture}, which writes no text", "merge a decoder task's run")
+        raise UsageError(
+            f"{merged_dir.name} holds {architecture}, which is no text generation model",
+            "merge a run of a decoder task",
+        )
     with quiet_exporters():
         transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model: PreTrainedModel = model_class.from_pretrained(
@@ -133,7 +136,8 @@ def write_graph(model: "PreTrainedModel", layers: int, path: Path) -> None:
     CPU, and its product with a tied head is refused.
 
     Inputs are `input_ids` and `position_ids` (batch, new), `attention_mask` (batch, past + new), `logits_to_keep`
-    (kept,) with the columns of the new tokens whose logits are wanted, and keys and values (batch, heads, past, size).
+    (outputs,) with the columns of the new tokens whose logits are computed, and keys and values (batch, heads, past,
+    head size).
     """
     import onnx_ir
     from transformers.exporters.configs import OnnxConfig
@@ -175,7 +179,7 @@ def untie_head(model: "ModelProto") -> list[str]:
 
 
 def empty_cache(session: "onnxruntime.InferenceSession", rows: int) -> dict[str, Logits]:
-    """The cache before the first token, by input name."""
+    """The cache before the first token by input name, each (rows, heads, 0, head size)."""
     caches = [part for part in session.get_inputs() if part.name.endswith(CACHE_ENDINGS)]
     return {part.name: np.zeros((rows, part.shape[1], 0, part.shape[3]), np.float32) for part in caches}
 
@@ -183,7 +187,13 @@ def empty_cache(session: "onnxruntime.InferenceSession", rows: int) -> dict[str,
 def onnx_logits(
     session: "onnxruntime.InferenceSession", input_ids: NDArray[np.int64], mask: NDArray[np.int64], cuts: Sequence[int]
 ) -> Logits:
-    """Logits of all columns, (batch, columns, vocab_size), in as many passes as there are cuts and one more."""
+    """Logits of all columns, (batch, columns, vocab_size), in as many passes as there are cuts and one more.
+
+    Args:
+        input_ids: (batch, columns), padded on the left.
+        mask: The same shape: 0 at padding.
+        cuts: Columns before which a new pass begins.
+    """
     positions = np.clip(mask.cumsum(1) - 1, 0, None)
     cache = empty_cache(session, len(input_ids))
     parts: list[Logits] = []
@@ -201,7 +211,7 @@ def onnx_logits(
 
 
 def torch_logits(model: "PreTrainedModel", input_ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Logits:
-    """The same of the merged weights, in one pass."""
+    """Logits of the merged weights in one pass, (batch, columns, vocab_size), for ids and mask of (batch, columns)."""
     positions = np.clip(mask.cumsum(1) - 1, 0, None)
     with torch.inference_mode():
         output = model(
@@ -233,7 +243,7 @@ def compare(model: "PreTrainedModel", path: Path, samples: Sequence[Sample]) -> 
 
 
 def quantized_forms(graph_path: Path) -> Iterator[tuple[str, "ModelProto", list[str], list[str]]]:
-    """What can be int8, from all to least: its name, the graph, nodes that stay fp32, types that are quantized.
+    """What can be int8, from all to least: its name, the graph, nodes that stay in fp32, types that are quantized.
 
     Embedding and head of a small student are a good part of its weights, and the parts that suffer most.
     """
@@ -261,16 +271,17 @@ def quantize_until_it_agrees(
         ExportDisagrees: Even the most cautious form falls short.
     """
     best = 0.0
-    for name, graph, kept, operators in quantized_forms(graph_path):
+    for name, graph, fp32_nodes, operators in quantized_forms(graph_path):
         if not is_task and name != "layers":
             continue
-        quantize(graph, target, kept, operators)
-        found = compare(model, target, samples)
-        if found.agreement >= AGREEMENT_FLOOR or not is_task:
-            return name, found
-        best = max(best, found.agreement)
+        quantize(graph, target, fp32_nodes, operators)
+        agreement = compare(model, target, samples)
+        if agreement.agreement >= AGREEMENT_FLOOR or not is_task:
+            return name, agreement
+        best = max(best, agreement.agreement)
     raise ExportDisagrees(
-        f"int8 chooses the merged model's token on {best:.1%} of {found.tokens}, the floor is {AGREEMENT_FLOOR:.0%}",
+        f"int8 chooses the merged model's token in {best:.1%} of {agreement.tokens} cases, at least"
+        f" {AGREEMENT_FLOOR:.0%} is required",
         "export as onnx-fp32 or gguf-q8_0, or train longer: tokens that are nearly tied flip first",
     )
 
@@ -298,19 +309,19 @@ def export_decoder(
     check_cache(graph_path, shape)
     path, form = out_dir / "model.onnx", "none"
     if quantization == "int8":
-        form, found = quantize_until_it_agrees(model, graph_path, path, samples, is_task)
+        form, agreement = quantize_until_it_agrees(model, graph_path, path, samples, is_task)
     else:
         copy_graph(graph_path, path)
-        found = compare(model, path, samples)
-        if found.largest_difference > LARGEST_DIFFERENCE * max(1.0, found.largest_logit):
+        agreement = compare(model, path, samples)
+        if agreement.largest_difference > LARGEST_DIFFERENCE * max(1.0, agreement.largest_logit):
             raise ExportDisagrees(
-                f"fp32 logits differ by up to {found.largest_difference:.4f} from the merged weights'",
+                f"fp32 logits differ by up to {agreement.largest_difference:.4f} from the merged weights'",
                 "check the locked versions of torch, transformers, onnxscript and onnxruntime",
             )
     for name in ("config.json", "tokenizer.json"):
         (out_dir / name).write_bytes((merged_dir / name).read_bytes())
     size_bytes = sum(part.stat().st_size for part in graph_files(path))
-    return {"quantization": quantization, "quantized": form, **found.metrics(), "size_bytes": size_bytes}
+    return {"quantization": quantization, "quantized": form, **agreement.metrics(), "size_bytes": size_bytes}
 
 
 def copy_graph(source: Path, target: Path) -> None:

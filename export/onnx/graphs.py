@@ -37,13 +37,13 @@ def quiet_exporters() -> Iterator[None]:
 
 
 def quantize(
-    model: "ModelProto", target: Path, kept: Sequence[str] = (), operators: Sequence[str] | None = None
+    model: "ModelProto", target: Path, fp32_nodes: Sequence[str] = (), operators: Sequence[str] | None = None
 ) -> None:
     """Int8 weights per channel with dynamic activations.
 
     Args:
         model: Is changed.
-        kept: Names of nodes that stay fp32.
+        fp32_nodes: Names of nodes that are not quantized.
         operators: Types of nodes whose weights are quantized; all that can be where it is None.
     """
     import onnx
@@ -58,7 +58,7 @@ def quantize(
             op_types_to_quantize=list(operators) if operators is not None else None,
             per_channel=True,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=list(kept),
+            nodes_to_exclude=list(fp32_nodes),
             use_external_data_format=weight_bytes(model) > LARGEST_SINGLE_FILE,
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},  # behind fused nodes no type is inferred
         )

@@ -56,8 +56,8 @@ def sample_of(task: Task, row: LabelledRow, tokenizer: FileTokenizer) -> Sample:
 def random_samples(vocab_size: int) -> list[Sample]:
     """Token ids of different lengths, the same each time; every token but the first counts as written."""
     generator = np.random.default_rng(0)
-    drawn = [generator.integers(0, vocab_size, length).tolist() for length in RANDOM_LENGTHS]
-    return [Sample(input_ids, [False] + [True] * (len(input_ids) - 1)) for input_ids in drawn]
+    rows = [generator.integers(0, vocab_size, length).tolist() for length in RANDOM_LENGTHS]
+    return [Sample(input_ids, [False] + [True] * (len(input_ids) - 1)) for input_ids in rows]
 
 
 def padded_batches(

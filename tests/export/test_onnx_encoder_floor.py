@@ -48,5 +48,5 @@ def test_a_flip_among_few_texts_is_no_verdict_but_many_are(folder: Path, flipped
         assert logits.shape == expected.shape
         assert (folder / "int8.onnx").is_file()
     else:
-        with pytest.raises(ExportDisagrees, match=r"of 40 texts, the floor is 99%"):
+        with pytest.raises(ExportDisagrees, match=r"of 40 texts, at least 99% is required"):
             quantize_until_it_agrees(folder / "full.onnx", folder / "int8.onnx", token_ids, expected)
