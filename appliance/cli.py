@@ -1,6 +1,5 @@
 """The `stillroom` command: verbs by name, each loaded only when it is called; errors become messages and exit codes."""
 
-import contextlib
 import importlib
 import os
 import sys
@@ -9,9 +8,10 @@ from dataclasses import dataclass
 
 import click
 
+from appliance.ground.command_group import CommandGroup
 from appliance.ground.errors import ApplianceError, InvalidFile
 from appliance.ground.extras import missing_extra
-from appliance.ground.text import printable
+from appliance.ground.output import finish_stdout, note_error, open_standard_streams, reader_has_gone
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ VERBS = {
     "jobs": Verb("appliance.commands.jobs:command", "List, show, pause, resume, retry, cancel, export and remove jobs"),
     "compare": Verb("appliance.commands.compare:command", "Compare models on a folder, also with a frontier"),
     "comparisons": Verb("appliance.commands.compare:group", "List, show, judge, resume and remove comparisons"),
-    "models": Verb("appliance.commands.models:command", "Add, verify, activate, roll back and delete models"),
+    "models": Verb("appliance.commands.models:command", "Add, verify, activate, roll back and remove models"),
     "egress": Verb("appliance.commands.egress:command", "Show what may leave this machine, and what left it"),
     "doctor": Verb("appliance.commands.doctor:command", "Examine the machine and the state, and say what to do"),
     "support-bundle": Verb("appliance.commands.support_bundle:command", "Write facts for support into an archive"),
@@ -46,7 +46,7 @@ VERBS = {
 """In the order of a task's way."""
 
 
-class VerbGroup(click.Group):
+class VerbGroup(CommandGroup):
     """Lists verbs from the table without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -58,20 +58,9 @@ class VerbGroup(click.Group):
         verb = VERBS.get(cmd_name)
         return _load(cmd_name, verb) if verb else None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Names the nearest verb where there is none of this name."""
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            from appliance.ground.spelling import nearest
-
-            meant = nearest(args[0], VERBS)
-            raise click.UsageError(f"no verb is called {args[0]}" + (f", did you mean {meant}?" if meant else ""), ctx)
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Verbs with their summaries, from the table."""
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
 
 
@@ -93,32 +82,11 @@ def stillroom() -> None:
 
 def main() -> int:
     """Runs the command line and gives the exit code; every error becomes a message and a hint on stderr."""
-    _open_standard_streams()
+    open_standard_streams()
     code = _run()
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        # Nothing more can be written there, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            return _tell(f"cannot write the output: {error.strerror}", "check where stdout goes", 4)
+    if error := finish_stdout():
+        return _fail(f"cannot write the output: {error.strerror}", "check where stdout goes", 4)
     return code
-
-
-def _open_standard_streams() -> None:
-    """Gives a process that was started without them streams into nothing.
-
-    Otherwise the next file that is opened would be standard error, and a library's warning would be written into it.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # The lowest number that is free: this one.
-    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8", closefd=False)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _run() -> int:
@@ -130,41 +98,27 @@ def _run() -> int:
     except click.exceptions.Exit as ending:
         return ending.exit_code
     except InvalidFile as error:
-        return _tell(error.message, error.hint, error.exit_code, error.lines)
+        return _fail(error.message, error.hint, error.exit_code, error.lines)
     except ApplianceError as error:
-        return _tell(error.message, error.hint, error.exit_code)
+        return _fail(error.message, error.hint, error.exit_code)
     except click.UsageError as error:
         hint = f"`{error.ctx.command_path} --help` lists what it takes" if error.ctx else ""
-        return _tell(error.format_message().rstrip("."), hint, 2)
+        return _fail(error.format_message().rstrip("."), hint, 2)
     except click.ClickException as error:
-        return _tell(error.format_message().rstrip("."), "", 2)
+        return _fail(error.format_message().rstrip("."), "", 2)
     except (KeyboardInterrupt, EOFError, click.Abort):
-        return _tell("interrupted", "the same command goes on where it stopped", 130)
+        return _fail("interrupted", "the same command continues where it stopped", 130)
     except BrokenPipeError as error:
-        return 0 if _reader_has_gone() else _crash(error)
+        return 0 if reader_has_gone() else _crash(error)
     except ImportError as error:
         missing = missing_extra(error.name or "")
-        return _tell(missing.message, missing.hint, missing.exit_code) if missing else _crash(error)
+        return _fail(missing.message, missing.hint, missing.exit_code) if missing else _crash(error)
     except Exception as error:
         return _crash(error)
 
 
-def _reader_has_gone() -> bool:
-    """Whether the reader of stdout has gone, as `head` does, and not the other end of some other pipe."""
-    import select
-
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    return any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(0))
-
-
-def _tell(message: str, hint: str, exit_code: int, problems: Sequence[str] = ()) -> int:
-    lines = [f"error: {printable(line)}" for line in problems or [message]]
-    if hint:
-        lines.append(f"hint: {printable(hint)}")
-    # Where nobody reads, the exit code still says it.
-    with contextlib.suppress(OSError):
-        sys.stderr.write("\n".join(lines) + "\n")
+def _fail(message: str, hint: str, exit_code: int, problems: Sequence[str] = ()) -> int:
+    note_error(message, hint, problems)
     return exit_code
 
 
@@ -183,7 +137,7 @@ def _crash(error: BaseException) -> int:
         hint = f"the traceback is in {log_path}"
     except OSError as log_error:
         hint = f"the log {log_path} could not be written: {log_error.strerror}"
-    return _tell(f"unforeseen {summary}", hint, 1)
+    return _fail(f"unexpected error: {summary}", hint, 1)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def _pulled(name: str) -> Path:
     from appliance.ground.settings import load_settings
     from appliance.models.hub import find_pulled, verify_pulled
 
-    directory = find_pulled(load_settings(dict(os.environ)).bases_dir, name)
+    directory = find_pulled(load_settings(os.environ).bases_dir, name)
     if directory is None:
         raise UsageError(
             f"the base model {name} is not on this machine",

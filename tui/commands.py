@@ -6,6 +6,7 @@ import sys
 import click
 
 from appliance.ground.errors import ResourceError
+from appliance.ground.output import note
 from appliance.ground.settings import load_settings
 
 _REMEDY = "run it in a terminal (`ssh -t`); `stillroom jobs list` and `stillroom models list` print the same as text"
@@ -25,7 +26,7 @@ def command(ascii_only: bool, mouse: bool) -> None:
     It can be closed at any time; jobs and comparisons run in processes of their own.
     """
     check_terminal(dict(os.environ))
-    settings = load_settings(dict(os.environ))
+    settings = load_settings(os.environ)
     # The screens import Textual, which the other verbs must not wait for.
     from tui.app import StillroomApp
 
@@ -35,12 +36,12 @@ def command(ascii_only: bool, mouse: bool) -> None:
         raise app.failure
     if active_jobs := app.snapshot.active_jobs:
         jobs = "1 job continues" if active_jobs == 1 else f"{active_jobs} jobs continue"
-        sys.stderr.write(f"{jobs} in the background: `stillroom jobs list` shows the progress\n")
+        note(f"{jobs} in the background: `stillroom jobs list` shows the progress")
     if active_comparisons := app.snapshot.active_comparisons:
         comparisons = (
             "1 comparison continues" if active_comparisons == 1 else f"{active_comparisons} comparisons continue"
         )
-        sys.stderr.write(f"{comparisons} in the background: `stillroom comparisons list` shows the progress\n")
+        note(f"{comparisons} in the background: `stillroom comparisons list` shows the progress")
 
 
 def _takes_unicode() -> bool:

@@ -1,23 +1,23 @@
 """`stillroom cluster`: one job over the machines of a cluster."""
 
-import json
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from appliance.commands.paths import NamedPath
+from appliance.ground.command_group import CommandGroup
+from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import Interrupted, NotAllGood, UsageError
-from appliance.ground.settings import load_settings
-from appliance.ground.text import human_count, printable
+from appliance.ground.output import note, print_json
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.jobs.batch import BatchRequest, plan
 from appliance.jobs.merging import MergeOutcome
 from appliance.jobs.outputs import OutputFormat, require_format
 from appliance.jobs.shards import MAX_SHARDS
 
 
-@click.group("cluster")
+@click.group("cluster", cls=CommandGroup)
 def command() -> None:
     """Run one job over the machines of a cluster."""
 
@@ -40,8 +40,10 @@ def command() -> None:
     "--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents in path order; 0 means all."
 )
 @click.option("--state", "state_dir", help="Folder for state on each node's own disk; default is its temporary folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@json_option()
+@with_settings
 def run_command(
+    settings: Settings,
     task: Path,
     documents: Path,
     out_dir: Path,
@@ -67,7 +69,7 @@ def run_command(
     choice = OutputFormat(output_format)
     require_format(choice)
     request = BatchRequest(task, documents, out_dir, model, choice, limit, keep_text="none")
-    config = plan(load_settings(dict(os.environ)), request).config
+    config = plan(settings, request).config
     verify_artifact(Path(config.artifact_dir))
     arguments = (
         "run", str(task.absolute()), config.documents_dir, "--out", config.out_dir, "--model", config.artifact_dir,
@@ -75,30 +77,28 @@ def run_command(
     )  # fmt: skip
     if state_dir is not None and not os.path.isabs(state_dir):
         raise UsageError(f"--state is {state_dir}", "name a folder from the root: it is one of each node")
-    whole = run_shards(ClusterRequest(arguments, shards, address, workers, state_dir), _tell_shard)
+    whole = run_shards(ClusterRequest(arguments, shards, address, workers, state_dir), _note_shard)
     if not whole:
         raise Interrupted("stopped before all shards had finished", "the same command goes on where it stopped")
-    _tell(merge_jobs(shard_folders(Path(config.out_dir), shards), Path(config.out_dir), [choice]), as_json)
+    _print_outcome(merge_jobs(shard_folders(Path(config.out_dir), shards), Path(config.out_dir), [choice]), as_json)
 
 
-def _tell_shard(shard: object, end: object) -> None:
+def _note_shard(shard: object, end: object) -> None:
     from appliance.cluster.shard_process import ShardEnd
 
     assert isinstance(end, ShardEnd)
     documents = human_count(end.documents, "document")
-    sys.stderr.write(f"shard {shard} on {printable(end.node)}: {documents}, {end.failed} failed\n")
+    note(f"shard {shard} on {end.node}: {documents}, {end.failed} failed")
 
 
-def _tell(outcome: MergeOutcome, as_json: bool) -> None:
+def _print_outcome(outcome: MergeOutcome, as_json: bool) -> None:
     (path,) = outcome.output_paths
     if as_json:
         values = {"state": "done", "shards": outcome.shards, "documents": outcome.documents, "failed": outcome.failed}
-        print(json.dumps({**values, "output": str(path)}))
+        print_json({**values, "output": str(path)})
     else:
         documents = human_count(outcome.documents, "document")
-        sys.stderr.write(
-            f"{documents} in {outcome.shards} shards, {outcome.failed} failed\nrows: {printable(str(path))}\n"
-        )
+        note(f"{documents} in {outcome.shards} shards, {outcome.failed} failed", f"rows: {path}")
     if outcome.failed:
         raise NotAllGood(
             f"{outcome.failed} of {outcome.documents} documents failed", "their rows carry the reason as `error`"

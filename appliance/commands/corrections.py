@@ -1,14 +1,15 @@
 """`stillroom jobs correct` and `stillroom jobs corrections`: what people put right in a job's answers."""
 
-import json
-import os
 import time
+from dataclasses import asdict
 
 import click
 
+from appliance.ground.command_line import json_option, with_settings
 from appliance.ground.errors import UsageError
-from appliance.ground.settings import load_settings
-from appliance.ground.text import human_count, printable
+from appliance.ground.output import note, print_json, print_lines
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
 from appliance.jobs.review import correct_field, corrected_records, read_corrections, typed_value
 
@@ -19,8 +20,11 @@ from appliance.jobs.review import correct_field, corrected_records, read_correct
 @click.argument("field")
 @click.argument("values", metavar="[VALUE]...", nargs=-1)
 @click.option("--null", is_flag=True, help="The document holds no such value.")
-@click.option("--json", "as_json", is_flag=True, help="Print the correction as one JSON object.")
-def correct_command(job: str, document: str, field: str, values: tuple[str, ...], null: bool, as_json: bool) -> None:
+@json_option("the correction as one JSON object")
+@with_settings
+def correct_command(
+    settings: Settings, job: str, document: str, field: str, values: tuple[str, ...], null: bool, as_json: bool
+) -> None:
     """Say what FIELD of DOCUMENT is; several VALUEs are the entries of a list.
 
     The row stays what the model said. Correction, original and user are kept beside it, and
@@ -28,35 +32,39 @@ def correct_command(job: str, document: str, field: str, values: tuple[str, ...]
     """
     if null == bool(values):
         raise UsageError("give the right value, or --null", "`stillroom jobs correct JOB DOCUMENT FIELD VALUE`")
-    directory = job_dir(load_settings(dict(os.environ)), job)
+    directory = job_dir(settings, job)
     value = None if null else values[0] if len(values) == 1 else list(values)
-    kept = correct_field(directory, document, field, value)
+    correction = correct_field(directory, document, field, value)
     if as_json:
-        print(json.dumps({**kept.__dict__}))
+        print_json(asdict(correction))
         return
-    before, after = (repr(typed_value(said)) if said else "nothing" for said in (kept.original, kept.correction))
-    click.echo(printable(f"{kept.document}: {kept.field} is {after}, the model said {before}; {kept.user}"), err=True)
+    original, corrected = (
+        repr(typed_value(value)) if value else "nothing" for value in (correction.original, correction.correction)
+    )
+    note(f"{correction.document}: {correction.field} is {corrected}, the model answered {original}; {correction.user}")
 
 
 @click.command("corrections")
 @click.argument("job")
 @click.option("--history", is_flag=True, help="Every single correction instead, also those that were corrected again.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per document, or per correction.")
-def corrections_command(job: str, history: bool, as_json: bool) -> None:
+@json_option("one JSON object per document, or per correction")
+@with_settings
+def corrections_command(settings: Settings, job: str, history: bool, as_json: bool) -> None:
     """Show what people corrected in a job.
 
     With --json each corrected document is one record with its text and the corrected answer, which
     `stillroom collect --recorded` imports.
     """
-    directory = job_dir(load_settings(dict(os.environ)), job)
-    found = read_corrections(directory)
+    directory = job_dir(settings, job)
+    corrections = read_corrections(directory)
     if as_json:
-        for record in [kept.__dict__ for kept in found] if history else corrected_records(directory):
-            print(json.dumps(record, ensure_ascii=False))
+        for record in [asdict(one) for one in corrections] if history else corrected_records(directory):
+            print_json(record, ascii_only=False)
         return
-    shown = found if history else list({(kept.document, kept.field): kept for kept in found}.values())
-    for kept in shown:
-        stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
-        original, correction = typed_value(kept.original) or "-", typed_value(kept.correction) or "-"
-        print(printable(f"{stamp}  {kept.user}  {kept.document}  {kept.field}: {original} -> {correction}"))
-    click.echo(human_count(len(shown), "correction"), err=True)
+    if not history:
+        corrections = list({(one.document, one.field): one for one in corrections}.values())
+    for one in corrections:
+        stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.time))
+        original, corrected = typed_value(one.original) or "-", typed_value(one.correction) or "-"
+        print_lines(f"{stamp}  {one.user}  {one.document}  {one.field}: {original} -> {corrected}")
+    note(human_count(len(corrections), "correction"))

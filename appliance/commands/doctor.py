@@ -1,13 +1,13 @@
 """`stillroom doctor`: whether this machine has what the appliance needs, and what to do where it has not."""
 
-import json
-import sys
 import textwrap
 from dataclasses import asdict
 
 import click
 
+from appliance.ground.command_line import json_option
 from appliance.ground.errors import ResourceError
+from appliance.ground.output import flush_lines, print_json, print_lines
 from appliance.ground.text import human_count, printable
 
 _WIDTH = 80
@@ -16,7 +16,7 @@ _NAME_WIDTH = 13
 
 @click.command("doctor")
 @click.option("--quick", is_flag=True, help="Compare sizes of model files instead of hashes.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("one JSON object")
 def command(quick: bool, as_json: bool) -> None:
     """Examine the machine, the program and the state; say what to do about what is wrong.
 
@@ -29,22 +29,22 @@ def command(quick: bool, as_json: bool) -> None:
     for check in examine(quick):
         checks.append(check)
         if not as_json:
-            print(_told(check.state.value, check.name, check.found, check.advice))
-            sys.stdout.flush()
+            print_lines(*_check_lines(check.state.value, check.name, check.found, check.advice))
+            flush_lines()
     if as_json:
-        print(json.dumps({"state": worst(checks), "checks": [asdict(check) for check in checks]}))
+        print_json({"state": worst(checks), "checks": [asdict(check) for check in checks]})
     failed = [check for check in checks if check.state is CheckState.FAIL]
     if failed:
         names = ", ".join(check.name for check in failed)
         raise ResourceError(f"{len(failed)} of {human_count(len(checks), 'check')} failed: {names}", failed[0].advice)
 
 
-def _told(state: str, name: str, found: str, advice: str) -> str:
+def _check_lines(state: str, name: str, found: str, advice: str) -> list[str]:
     """A finding on lines of at most 80 columns."""
     lines = _wrapped(f"{state:4}  {name:{_NAME_WIDTH}}  ", found)
     if advice:
         lines += _wrapped(f"{'':4}  {'do:':>{_NAME_WIDTH}}  ", advice)
-    return "\n".join(lines)
+    return lines
 
 
 def _wrapped(start: str, text: str) -> list[str]:

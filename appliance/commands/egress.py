@@ -1,6 +1,5 @@
 """`stillroom egress`: what may leave this machine, what would leave, and what left."""
 
-import json
 import os
 from dataclasses import asdict
 from itertools import islice
@@ -9,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from appliance.ground.command_group import CommandGroup
+from appliance.ground.command_line import json_option, with_settings
 from appliance.ground.errors import NotAllGood, UsageError
-from appliance.ground.settings import Settings, load_settings
-from appliance.ground.text import human_count, printable
+from appliance.ground.output import note, print_bytes, print_json, print_lines
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,23 +22,23 @@ if TYPE_CHECKING:
     from appliance.routing.egress_state import EgressState
 
 
-@click.group("egress")
+@click.group("egress", cls=CommandGroup)
 def command() -> None:
     """Show and check what may leave this machine and what left it."""
 
 
 @command.command("status")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status_command(as_json: bool) -> None:
+@json_option("one JSON object")
+@with_settings
+def status_command(settings: Settings, as_json: bool) -> None:
     """Say whether anything may leave, to where, and what left today."""
     from appliance.routing.egress_state import egress_state
 
-    state = egress_state(_settings(), os.environ)
+    state = egress_state(settings, os.environ)
     if as_json:
-        print(json.dumps(state.record()))
-        return
-    for line in _state_lines(state):
-        print(printable(line))
+        print_json(state.record())
+    else:
+        print_lines(*_state_lines(state))
 
 
 @command.command("show")
@@ -45,35 +47,35 @@ def status_command(as_json: bool) -> None:
 @click.option("--day", default="", help="Only requests of this day (UTC), such as 2026-11-25.")
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="Only the first N; 0 means all.")
 @click.option("--body", type=click.IntRange(min=1), help="Print the bytes that left with this request, by its number.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per request.")
-def show_command(run: str, document: str, day: str, limit: int, body: int | None, as_json: bool) -> None:
+@json_option("one JSON object per request")
+@with_settings
+def show_command(
+    settings: Settings, run: str, document: str, day: str, limit: int, body: int | None, as_json: bool
+) -> None:
     """List every request that left, in the order in which they ended."""
     from appliance.routing.egress_log import egress_dir
     from appliance.routing.egress_reading import Filter, read_body, requests
 
-    directory = egress_dir(_settings())
+    directory = egress_dir(settings)
     if body is not None:
-        from appliance.commands.leaving import print_bytes
-
         print_bytes(read_body(directory, body))
         return
-    shown = islice(requests(directory, Filter(run, document, day)), limit or None)
+    matches = islice(requests(directory, Filter(run, document, day)), limit or None)
     count = 0
-    for count, (sent, ended) in enumerate(shown, 1):
+    for count, (sent, ended) in enumerate(matches, 1):
         if as_json:
-            print(json.dumps({**sent, "ended": ended}))
+            print_json({**sent, "ended": ended})
         else:
-            if count == 1:
-                print(_HEADER)
-            print(printable(_request_line(sent, ended)))
+            print_lines(*([_HEADER] if count == 1 else []), _request_line(sent, ended))
     if not count and not as_json:
-        click.echo("nothing has left this machine" if not (run or document or day) else "no such request", err=True)
+        note("no such request" if run or document or day else "nothing has left this machine")
 
 
 @command.command("verify")
 @click.option("--head", default="", help="Hash of a record that was noted earlier: it must still be there.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify_command(head: str, as_json: bool) -> None:
+@json_option("one JSON object")
+@with_settings
+def verify_command(settings: Settings, head: str, as_json: bool) -> None:
     """Check that no record of what left was changed, taken out or put in.
 
     Prints the hash of the last record: note it elsewhere and give it with `--head` the next time, and records that
@@ -82,23 +84,30 @@ def verify_command(head: str, as_json: bool) -> None:
     from appliance.routing.egress_log import egress_dir
     from appliance.routing.egress_reading import verify
 
-    found = verify(egress_dir(_settings()), head)
+    record = verify(egress_dir(settings), head)
     if as_json:
-        print(json.dumps({**asdict(found), "good": found.good}))
+        print_json({**asdict(record), "good": record.good})
     else:
-        print(f"{human_count(found.records, 'record')}, {human_count(found.requests, 'request')}, head {found.head}")
-        if found.torn_bytes:
-            print(f"{found.torn_bytes} bytes of an unfinished record at the end: its request never left")
-        if found.unfinished:
-            print(f"{human_count(len(found.unfinished), 'request')} without a recorded end: killed, or under way")
-        if found.bodies_unnamed:
-            count = human_count(found.bodies_unnamed, "kept body", "kept bodies")
-            print(f"{count} without a record: a run was killed just before sending, or records were cut off the end")
-    if found.broken:
+        lines = [
+            f"{human_count(record.records, 'record')}, {human_count(record.requests, 'request')}, head {record.head}"
+        ]
+        if record.torn_bytes:
+            lines.append(f"{record.torn_bytes} bytes of an unfinished record at the end: its request never left")
+        if record.unfinished:
+            lines.append(
+                f"{human_count(len(record.unfinished), 'request')} without a recorded end: killed, or under way"
+            )
+        if record.bodies_unnamed:
+            count = human_count(record.bodies_unnamed, "kept body", "kept bodies")
+            lines.append(
+                f"{count} without a record: a run was killed just before sending, or records were cut off the end"
+            )
+        print_lines(*lines)
+    if record.broken:
         raise NotAllGood(
-            f"the record of what left is broken: {found.broken}", "keep the files and ask who changed them"
+            f"the record of what left is broken: {record.broken}", "keep the files and ask who changed them"
         )
-    for numbers, what in ((found.bodies_changed, "were changed"), (found.bodies_missing, "are missing")):
+    for numbers, what in ((record.bodies_changed, "were changed"), (record.bodies_missing, "are missing")):
         if numbers:
             raise NotAllGood(
                 f"the kept bytes of {human_count(len(numbers), 'request')} {what}, first of record {numbers[0]}"
@@ -110,18 +119,18 @@ def verify_command(head: str, as_json: bool) -> None:
 @click.argument("documents", type=click.Path(path_type=Path))
 @click.option("--frontier", required=True, help="Name of a frontier in config.toml.")
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents; 0 means all.")
-def preview_command(task: Path, documents: Path, frontier: str, limit: int) -> None:
+@with_settings
+def preview_command(settings: Settings, task: Path, documents: Path, frontier: str, limit: int) -> None:
     """Print exactly the bytes that would leave for DOCUMENTS (a file or folder), and send nothing.
 
     TASK is a task file or folder. Each request is one line of JSON. The policy must allow it; documents that masking
     would withhold are named on stderr.
     """
-    from appliance.commands.leaving import read_each, show_leaving
+    from appliance.commands.egress_preview import print_requests, read_each
     from appliance.tasks.taskfile import load_task
 
-    settings = _settings()
     folder, paths = _named(documents)
-    show_leaving(settings, load_task(task), frontier, read_each(settings, folder, islice(paths, limit or None)))
+    print_requests(settings, load_task(task), frontier, read_each(settings, folder, islice(paths, limit or None)))
 
 
 def _named(documents: Path) -> "tuple[Path, Iterable[bytes]]":
@@ -130,7 +139,7 @@ def _named(documents: Path) -> "tuple[Path, Iterable[bytes]]":
 
     if documents.is_dir():
         folder = documents.absolute()
-        return folder, (found.path for found in walk(folder))
+        return folder, (document.path for document in walk(folder))
     if documents.is_file():
         return documents.parent.absolute(), [os.fsencode(documents.name)]
     raise UsageError(f"no document at {documents}", "name a file or a folder")
@@ -142,11 +151,11 @@ _HEADER = (
 
 
 def _request_line(sent: "Record", ended: "Record | None") -> str:
-    told = ended or {}
-    tokens, money = told.get("tokens"), told.get("money")
+    end = ended or {}
+    tokens, money = end.get("tokens"), end.get("money")
     shown_money = "-" if money is None else f"{float(str(money)):.6f} {sent['currency']}"
     return (
-        f"{sent['sequence']!s:>6}  {str(sent['time'])[:19]}  {told.get('outcome', 'not recorded')!s:16}"
+        f"{sent['sequence']!s:>6}  {str(sent['time'])[:19]}  {end.get('outcome', 'not recorded')!s:16}"
         f"  {sent['bytes']!s:>7}  {'-' if tokens is None else tokens!s:>7}  {shown_money:>15}"
         f"  {sent['task']}  {sent['document']}  {sent['model']} at {sent['destination']}"
     )
@@ -180,7 +189,3 @@ def _state_lines(state: "EgressState") -> list[str]:
         f" {human_count(today.tokens, 'token')}, money {today.money:.4f}"
     )
     return lines
-
-
-def _settings() -> Settings:
-    return load_settings(dict(os.environ))

@@ -1,12 +1,12 @@
 """The fallback of `stillroom run`: its options made one request, with the threshold chosen where that was asked."""
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
-
 from appliance.ground.errors import UsageError
+from appliance.ground.output import note
+from appliance.ground.progress import Progress
+from appliance.ground.progress_line import ProgressLine
 from appliance.ground.settings import Settings
 from appliance.jobs.batch import BatchRequest, FallbackRequest
 from appliance.routing.policy import Caps
@@ -52,7 +52,7 @@ def chosen_fallback(
             "add `--threshold 0.8`, or `--threshold auto` with labelled rows",
         )
     if asked.threshold == AUTO and dry:
-        click.echo("no threshold was chosen: auto asks the frontier, and a dry run sends nothing", err=True)
+        note("no threshold was chosen: auto asks the frontier, and a preview sends nothing")
         return FallbackRequest(asked.name, 0.0, asked.caps)
     if asked.threshold == AUTO:
         return FallbackRequest(asked.name, _auto(settings, request, asked), asked.caps)
@@ -72,16 +72,16 @@ def _auto(settings: Settings, request: BatchRequest, asked: FallbackOptions) -> 
     labelled_path = asked.labelled_path or TaskFolder.of(request.task_path).split_path("test")
     if not labelled_path.is_file():
         raise UsageError(
-            f"auto needs labelled rows, and {labelled_path} is not there", "name a file of them with `--labelled`"
+            f"auto needs labelled rows, and {labelled_path} is not there", "name a file of them with `--labels`"
         )
     options = EgressOptions(allowed=True, run="threshold", caps=asked.caps)
     wanted = AutoRequest(task, labelled_path, asked.name, request.model, asked.budget, options)
-    shown = sys.stderr.isatty()
-
-    def tell(answered: int) -> None:
-        if shown:
-            click.echo(f"\r{answered} labelled rows answered", err=True, nl=False)
-
-    chosen = choose_threshold(settings, wanted, tell)
-    click.echo("\n".join(["\r" if shown else "", *chosen.lines()]).strip("\r\n"), err=True)
+    line = ProgressLine()
+    try:
+        chosen = choose_threshold(
+            settings, wanted, lambda answered: line(Progress(answered, 0, "row", "labelled rows"))
+        )
+    finally:
+        line.end()
+    note(*chosen.lines())
     return chosen.point.threshold

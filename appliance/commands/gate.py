@@ -1,16 +1,17 @@
 """`stillroom gate`: an artifact on labelled rows, with a verdict in its manifest."""
 
-import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from appliance.ground.command_line import json_option, with_settings
 from appliance.ground.errors import NotAllGood
-from appliance.ground.settings import load_settings
-from appliance.ground.text import human_count, printable
+from appliance.ground.output import note, print_json, print_lines
+from appliance.ground.progress import Progress
+from appliance.ground.progress_line import ProgressLine
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 
 if TYPE_CHECKING:
     from appliance.models.manifest import Manifest
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 @click.argument("task_folder", metavar="TASK", type=click.Path(exists=True, path_type=Path))
 @click.argument("model")
 @click.option(
-    "--rows",
+    "--labels",
     "rows_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Labelled rows as JSON Lines; default is dataset/test.jsonl of the task folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-def command(task_folder: Path, model: str, rows_path: Path | None, as_json: bool) -> None:
+@json_option("the report as one JSON object")
+@with_settings
+def command(settings: Settings, task_folder: Path, model: str, rows_path: Path | None, as_json: bool) -> None:
     """Judge MODEL (artifact folder, name or identity) on labelled rows of TASK (a task file or folder).
 
     The verdict is READY, NOT READY or NEED n MORE, and goes into the artifact's manifest. The exit code is 3 where it
@@ -42,7 +44,6 @@ def command(task_folder: Path, model: str, rows_path: Path | None, as_json: bool
     from appliance.tasks.labels import check_field_names, read_labels, without_training_rows
     from appliance.tasks.taskfile import load_task
 
-    settings = load_settings(dict(os.environ))
     task = load_task(task_folder)
     folder = TaskFolder.of(task_folder)
     rows_path = rows_path or folder.split_path("test")
@@ -50,12 +51,12 @@ def command(task_folder: Path, model: str, rows_path: Path | None, as_json: bool
     check_field_names(task, given)  # before the engine spends time on them
     rows = without_training_rows(given, folder.split_path("train"))
     if len(rows) < len(given):
-        click.echo(f"{human_count(len(given) - len(rows), 'training row')} left out of {len(given)} rows", err=True)
+        note(f"{human_count(len(given) - len(rows), 'training row')} left out of {len(given)} rows")
     artifact_dir, _ = choose_model(settings, task, model)
     manifest = verify_artifact(artifact_dir)
     found = _judge(task, rows, artifact_dir, settings.threads)
     verdict = write_verdict(artifact_dir, manifest, found, rows_path)
-    _tell(manifest, found, as_json)
+    _print_report(manifest, found, as_json)
     if not found.readiness.ready:
         raise NotAllGood(
             f"the verdict on {manifest.name} is {verdict.verdict}: {found.readiness.reason}", found.readiness.advice
@@ -68,21 +69,18 @@ def _judge(task: "Task", rows: "list[LabelledRow]", artifact_dir: Path, threads:
     from appliance.quality.gate import answer_all, judge_results
 
     engine = open_engine(artifact_dir, task, threads)
-    shown = sys.stderr.isatty()
-
-    def tell(answered: int) -> None:
-        if shown:
-            click.echo(f"\r{answered} of {human_count(len(rows), 'row')} answered", err=True, nl=answered == len(rows))
-
+    line = ProgressLine()
     try:
-        return judge_results(task, rows, answer_all(engine, rows, tell))
+        return judge_results(
+            task, rows, answer_all(engine, rows, lambda answered: line(Progress(answered, len(rows), "row")))
+        )
     finally:
+        line.end()
         engine.close()
 
 
-def _tell(manifest: "Manifest", found: "QualityReport", as_json: bool) -> None:
+def _print_report(manifest: "Manifest", found: "QualityReport", as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"model": manifest.name, "identity": manifest.identity, **found.record()}))
-        return
-    for line in found.lines():
-        click.echo(printable(line))
+        print_json({"model": manifest.name, "identity": manifest.identity, **found.record()})
+    else:
+        print_lines(*found.lines())

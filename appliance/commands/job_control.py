@@ -1,18 +1,16 @@
 """`stillroom jobs pause|resume|retry|cancel|remove`: what a person does with a job."""
 
-import json
-import os
-import sys
 from pathlib import Path
 
 import click
 
-from appliance.ground.settings import Settings, load_settings
+from appliance.ground.command_line import json_option, with_settings, yes_option
+from appliance.ground.output import confirm, note, print_json
+from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
 from appliance.jobs.states import State
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 _DETACH = click.option("--detach", is_flag=True, help="Run in the background, whatever becomes of this terminal.")
 _WAIT = click.option(
     "--wait", "wait_seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS",
@@ -23,32 +21,35 @@ _WAIT = click.option(
 @click.command("pause")
 @click.argument("job")
 @_WAIT
-@_JSON
-def pause_command(job: str, wait_seconds: float, as_json: bool) -> None:
+@json_option()
+@with_settings
+def pause_command(settings: Settings, job: str, wait_seconds: float, as_json: bool) -> None:
     """Stop a job after what is in flight; `resume` goes on."""
     from appliance.jobs.control import pause_job
 
-    _tell_state(job, pause_job(_settings(), job, wait_seconds), State.PAUSED, as_json)
+    _note_state(job_dir(settings, job).name, pause_job(settings, job, wait_seconds), State.PAUSED, as_json)
 
 
 @click.command("cancel")
 @click.argument("job")
 @_WAIT
-@_JSON
-def cancel_command(job: str, wait_seconds: float, as_json: bool) -> None:
+@json_option()
+@with_settings
+def cancel_command(settings: Settings, job: str, wait_seconds: float, as_json: bool) -> None:
     """Stop a job at once; finished documents keep their rows, and `resume` can still go on."""
     from appliance.jobs.control import cancel_job
 
-    _tell_state(job, cancel_job(_settings(), job, wait_seconds), State.CANCELLED, as_json)
+    _note_state(job_dir(settings, job).name, cancel_job(settings, job, wait_seconds), State.CANCELLED, as_json)
 
 
 @click.command("resume")
 @click.argument("job")
 @_DETACH
-@_JSON
-def resume_command(job: str, detach: bool, as_json: bool) -> None:
+@json_option()
+@with_settings
+def resume_command(settings: Settings, job: str, detach: bool, as_json: bool) -> None:
     """Continue a job that was stopped, or do the documents that are new in its folder."""
-    _resume(_settings(), job, detach, as_json)
+    _resume(settings, job, detach, as_json)
 
 
 @click.command("retry")
@@ -59,8 +60,10 @@ def resume_command(job: str, detach: bool, as_json: bool) -> None:
 @click.option("--cap-tokens", type=click.IntRange(min=0), help="From now on at most so many tokens are used in a run.")
 @click.option("--cap-money", type=click.FloatRange(min=0), help="From now on at most so much is spent in a run.")
 @_DETACH
-@_JSON
+@json_option()
+@with_settings
 def retry_command(
+    settings: Settings,
     job: str,
     cap_documents: int | None,
     cap_tokens: int | None,
@@ -77,33 +80,32 @@ def retry_command(
     from appliance.jobs.control import retry_failed
     from appliance.routing.policy import Caps
 
-    settings = _settings()
     count = retry_failed(settings, job, Caps(cap_documents, cap_tokens, cap_money))
-    sys.stderr.write(f"{human_count(count, 'document')} to be tried again\n")
+    note(f"{human_count(count, 'document')} to be tried again")
     _resume(settings, job, detach, as_json)
 
 
 @click.command("remove")
 @click.argument("job")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@_JSON
-def remove_command(job: str, yes: bool, as_json: bool) -> None:
+@yes_option
+@json_option()
+@with_settings
+def remove_command(settings: Settings, job: str, yes: bool, as_json: bool) -> None:
     """Delete a job with its rows and all text that it kept; files in its output folder stay."""
     from appliance.jobs.control import remove_job
 
-    settings = _settings()
     identifier = job_dir(settings, job).name
     if not yes:
-        click.confirm(f"delete job {identifier} with its rows and texts?", abort=True, err=True)
+        confirm(f"delete job {identifier} with its rows and texts?")
     remove_job(settings, identifier)
     if as_json:
-        print(json.dumps({"removed": identifier}))
+        print_json({"removed": identifier})
     else:
-        sys.stderr.write(f"removed {identifier}\n")
+        note(f"removed job {identifier}")
 
 
 def _resume(settings: Settings, job: str, detach: bool, as_json: bool) -> None:
-    from appliance.commands.run import run_and_tell, tell_detached
+    from appliance.commands.run import note_detached, run_and_report
     from appliance.jobs.batch import run_job
     from appliance.jobs.control import resume_detached
     from appliance.jobs.job import read_config
@@ -112,22 +114,17 @@ def _resume(settings: Settings, job: str, detach: bool, as_json: bool) -> None:
     directory = job_dir(settings, job)
     require_format(OutputFormat(read_config(directory).output_format))
     if detach:
-        tell_detached(settings, resume_detached(settings, job), as_json)
+        note_detached(settings, resume_detached(settings, job), as_json)
     else:
-        run_and_tell(lambda progress: run_job(settings, Path(directory), progress), as_json)
+        run_and_report(lambda on_progress: run_job(settings, Path(directory), on_progress), as_json)
 
 
-def _settings() -> Settings:
-    return load_settings(dict(os.environ))
-
-
-def _tell_state(job: str, state: State, wanted: State, as_json: bool) -> None:
-    job = job_dir(_settings(), job).name
+def _note_state(job: str, state: State, goal: State, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"job": job, "state": state}))
-    elif state is wanted:
-        sys.stderr.write(f"job {job} is {state}; `stillroom jobs resume {job}` goes on\n")
+        print_json({"job": job, "state": state})
+    elif state is goal:
+        note(f"job {job} is {state}; `stillroom jobs resume {job}` continues it")
     elif state in (State.RUNNING, State.QUEUED):
-        sys.stderr.write(f"job {job} was asked to stop and still finishes what is in flight\n")
+        note(f"job {job} will stop when it has finished what is in flight")
     else:
-        sys.stderr.write(f"job {job} is {state}: nothing to stop\n")
+        note(f"job {job} is {state}: there is nothing to stop")

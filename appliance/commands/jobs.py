@@ -1,7 +1,5 @@
 """`stillroom jobs`: what ran, how it went, and what to do with it."""
 
-import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -16,11 +14,12 @@ from appliance.commands.job_control import (
     resume_command,
     retry_command,
 )
-from appliance.commands.merge import merge_command
-from appliance.commands.paths import NamedPath
+from appliance.commands.join import join_command
+from appliance.ground.command_group import CommandGroup
+from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import UsageError
-from appliance.ground.settings import Settings, load_settings
-from appliance.ground.text import printable
+from appliance.ground.output import note, print_json, print_lines
+from appliance.ground.settings import Settings
 from appliance.jobs.batch import export_rows, refuse_among_documents
 from appliance.jobs.job import JobConfig, job_dir, read_config
 from appliance.jobs.ledger import DocumentEntry, JobSummary, LedgerReader, list_jobs, open_readonly
@@ -31,37 +30,38 @@ from appliance.jobs.states import State
 _PAGE = 500
 
 
-@click.group("jobs")
+@click.group("jobs", cls=CommandGroup)
 def command() -> None:
     """List, show, pause, resume, retry, cancel, export and remove jobs."""
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per job.")
-def list_command(as_json: bool) -> None:
+@json_option("one JSON object per job")
+@with_settings
+def list_command(settings: Settings, as_json: bool) -> None:
     """List all jobs, the latest first."""
-    jobs = list_jobs(_settings())
+    jobs = list_jobs(settings)
     if as_json:
         for job in jobs:
-            print(json.dumps(asdict(job)))
+            print_json(asdict(job))
         return
     if not jobs:
-        click.echo("no jobs yet: `stillroom run TASK DOCUMENTS --out DIR` makes one", err=True)
+        note("no jobs yet: `stillroom run TASK DOCUMENTS --out DIR` makes one")
         return
     width = max(len(job.id) for job in jobs)
-    print(f"{'JOB':{width}}  {'STATE':11}  {'DONE':>7}  {'FAILED':>6}  {'TOTAL':>7}  STARTED           NAME")
-    for job in jobs:
-        print(f"{job.id:{width}}  {_job_line(job)}")
+    print_lines(f"{'JOB':{width}}  {'STATE':11}  {'DONE':>7}  {'FAILED':>6}  {'TOTAL':>7}  STARTED           NAME")
+    print_lines(*(f"{job.id:{width}}  {_job_line(job)}" for job in jobs))
 
 
 @command.command("show")
 @click.argument("job")
 @click.option("--failed", is_flag=True, help="Also list the documents without an answer.")
 @click.option("--document", metavar="NAME", help="Show this document's row and its superseded rows instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show_command(job: str, failed: bool, document: str | None, as_json: bool) -> None:
+@json_option("one JSON object")
+@with_settings
+def show_command(settings: Settings, job: str, failed: bool, document: str | None, as_json: bool) -> None:
     """Show one job; JOB is an id or its start."""
-    directory = job_dir(_settings(), job)
+    directory = job_dir(settings, job)
     config = read_config(directory)
     with open_readonly(directory) as reader:
         if document is not None:
@@ -71,12 +71,12 @@ def show_command(job: str, failed: bool, document: str | None, as_json: bool) ->
         failures = _failures(reader) if failed else []
     if as_json:
         values = {**asdict(summary), "for_review": for_review}
-        print(json.dumps({**values, "config": asdict(config), "failures": failures}))
+        print_json({**values, "config": asdict(config), "failures": failures})
         return
     for name, value in _facts(summary, config, for_review).items():
-        print(f"{name + ':':11} {printable(value)}")
+        print_lines(f"{name + ':':11} {value}")
     for failure in failures:
-        print(f"{failure['error']}  {printable(failure['document'])}  {printable(failure['message'])}")
+        print_lines(f"{failure['error']}  {failure['document']}  {failure['message']}")
 
 
 def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str, str]:
@@ -101,16 +101,16 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
     """The state, the row and the superseded rows of one document."""
     entry = reader.document(name)
     if entry is None:
-        raise UsageError(f"the job has no document called {name}", "name it as `jobs show --failed` and the rows do")
+        raise UsageError(f"the job has no document {name}", "name it as `jobs show --failed` and the rows do")
     row, former = reader.row(entry.id), reader.former_rows(entry.id)
     if as_json:
         values = {"document": entry.name, "state": entry.state, "row": asdict(row) if row else None}
-        print(json.dumps({**values, "superseded": [asdict(one) for one in former]}))
+        print_json({**values, "superseded": [asdict(one) for one in former]})
         return
-    print(f"{printable(entry.name)}: {entry.state}")
-    for said, one in [("row", row), *(("superseded", one) for one in former)]:
+    print_lines(f"{entry.name}: {entry.state}")
+    for kind, one in [("row", row), *(("superseded", one) for one in former)]:
         if one is not None:
-            print(f"{said}: {printable(one.to_json())}")
+            print_lines(f"{kind}: {one.to_json()}")
 
 
 @command.command("export")
@@ -119,36 +119,29 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
 @click.option(
     "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def export_command(job: str, out_dir: Path, output_format: str, as_json: bool) -> None:
+@json_option("one JSON object")
+@with_settings
+def export_command(settings: Settings, job: str, out_dir: Path, output_format: str, as_json: bool) -> None:
     """Write the rows that a job has so far."""
-    directory = job_dir(_settings(), job)
+    directory = job_dir(settings, job)
     refuse_among_documents("output", out_dir, read_config(directory).documents_dir)
     path = export_rows(directory, out_dir, OutputFormat(output_format))
-    _done(as_json, {"job": directory.name, "output": str(path)}, f"rows: {printable(str(path))}")
+    if as_json:
+        print_json({"job": directory.name, "output": str(path)})
+    else:
+        note(f"rows: {path}")
 
 
-for _added in (pause_command, resume_command, retry_command, cancel_command, remove_command):
-    command.add_command(_added)
-command.add_command(merge_command)
+for _subcommand in (pause_command, resume_command, retry_command, cancel_command, remove_command):
+    command.add_command(_subcommand)
+command.add_command(join_command)
 command.add_command(correct_command)
 command.add_command(corrections_command)
 
 
-def _settings() -> Settings:
-    return load_settings(dict(os.environ))
-
-
-def _done(as_json: bool, values: dict[str, str], text: str) -> None:
-    if as_json:
-        print(json.dumps(values))
-    else:
-        click.echo(text, err=True)
-
-
 def _job_line(job: JobSummary) -> str:
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started)) if job.started else "-"
-    return f"{job.state:11}  {job.done:7}  {job.failed:6}  {job.total:7}  {started:16}  {printable(job.name)}"
+    return f"{job.state:11}  {job.done:7}  {job.failed:6}  {job.total:7}  {started:16}  {job.name}"
 
 
 def _failures(reader: LedgerReader) -> list[dict[str, str]]:

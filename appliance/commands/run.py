@@ -1,9 +1,5 @@
 """`stillroom run`: a folder of documents to rows."""
 
-import contextlib
-import json
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,12 +7,14 @@ from pathlib import Path
 import click
 
 from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
-from appliance.commands.paths import NamedPath
-from appliance.commands.progress import ProgressLine
+from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import NotAllGood, UsageError
-from appliance.ground.settings import Settings, load_settings
-from appliance.ground.text import human_count, printable
-from appliance.jobs.batch import BatchOutcome, BatchRequest, Report, run_request
+from appliance.ground.output import note, print_json, print_lines
+from appliance.ground.progress import OnProgress
+from appliance.ground.progress_line import ProgressLine
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
+from appliance.jobs.batch import BatchOutcome, BatchRequest, run_request
 from appliance.jobs.job import DEFAULT_SETTLE_SECONDS, DEFAULT_WORKERS
 from appliance.jobs.outputs import OutputFormat, require_format
 from appliance.jobs.rows import Row
@@ -41,7 +39,7 @@ _MOST_WORKERS = 64
     "--workers", type=click.IntRange(1, _MOST_WORKERS), default=DEFAULT_WORKERS, show_default=True,
     help="Processes that read documents.",
 )  # fmt: skip
-@click.option("--shard", default="", metavar="K/N", help="Only this part of the folder; `jobs merge` joins the parts.")
+@click.option("--shard", default="", metavar="K/N", help="Only this part of the folder; `jobs join` joins the parts.")
 @click.option(
     "--keep-text", type=click.Choice(["all", "none"]), default="all", show_default=True, envvar="STILLROOM_KEEP_TEXT",
     help="Whether the job keeps the text of the documents.",
@@ -52,7 +50,7 @@ _MOST_WORKERS = 64
     help="A file that changed less than this long ago is looked at twice; one that changes waits for the next run.",
 )  # fmt: skip
 @click.option(
-    "--dry-run", type=click.IntRange(min=1, max=1000), metavar="N",
+    "--preview", type=click.IntRange(min=1, max=1000), metavar="N",
     help="Only show the rows of the first N documents; nothing is kept.",
 )  # fmt: skip
 @click.option("--detach", is_flag=True, help="Run in the background, whatever becomes of this terminal.")
@@ -62,15 +60,17 @@ _MOST_WORKERS = 64
     help="Confidence below which a field goes to the fallback; auto chooses it on labelled rows.",
 )  # fmt: skip
 @click.option(
-    "--labelled", "labelled_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--labels", "labelled_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Labelled rows for auto; default is dataset/test.jsonl of the task folder.",
 )  # fmt: skip
 @click.option("--budget", type=click.FloatRange(min=0), help="Most money per 1,000 documents that auto may choose.")
 @click.option("--cap-documents", type=click.IntRange(min=0), help="At most so many documents leave in this run.")
 @click.option("--cap-tokens", type=click.IntRange(min=0), help="At most so many tokens are used in this run.")
 @click.option("--cap-money", type=click.FloatRange(min=0), help="At most so much money is spent in this run.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@json_option()
+@with_settings
 def command(
+    settings: Settings,
     task: Path,
     documents: Path,
     out_dir: Path | None,
@@ -81,7 +81,7 @@ def command(
     shard: str,
     keep_text: str,
     settle: float,
-    dry_run: int | None,
+    preview: int | None,
     detach: bool,
     fallback: str | None,
     threshold: str | None,
@@ -96,44 +96,43 @@ def command(
 
     The same command again continues: finished documents are not repeated, new and changed ones are done.
     """
-    if out_dir is None and dry_run is None:
-        raise UsageError("no folder for the rows is named", "add `--out DIR`, or look first with `--dry-run 3`")
-    settings = load_settings(dict(os.environ))
+    if out_dir is None and preview is None:
+        raise UsageError("no folder for the rows is named", "add `--out DIR`, or look first with `--preview 3`")
     request = BatchRequest(
         task, documents, out_dir or Path(), model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
     )
     require_format(request.output_format)
     asked = FallbackOptions(fallback, threshold, labelled_path, budget, Caps(cap_documents, cap_tokens, cap_money))
-    request = replace(request, fallback=chosen_fallback(settings, request, asked, dry_run is not None))
-    _start(settings, request, dry_run, detach, as_json)
+    request = replace(request, fallback=chosen_fallback(settings, request, asked, preview is not None))
+    _start(settings, request, preview, detach, as_json)
 
 
-def _start(settings: Settings, request: BatchRequest, dry_run: int | None, detach: bool, as_json: bool) -> None:
-    if dry_run is not None:
-        _dry_run(settings, request, dry_run, as_json)
+def _start(settings: Settings, request: BatchRequest, preview: int | None, detach: bool, as_json: bool) -> None:
+    if preview is not None:
+        _preview(settings, request, preview, as_json)
     elif detach:
         from appliance.jobs.control import start_detached
 
-        tell_detached(settings, start_detached(settings, request), as_json)
+        note_detached(settings, start_detached(settings, request), as_json)
     else:
-        run_and_tell(lambda progress: run_request(settings, request, progress), as_json)
+        run_and_report(lambda on_progress: run_request(settings, request, on_progress), as_json)
 
 
-def run_and_tell(run: Callable[[Callable[[Report], None]], BatchOutcome], as_json: bool) -> None:
+def run_and_report(run: Callable[[OnProgress], BatchOutcome], as_json: bool) -> None:
     """Runs a job and says how it ended; stdout gets only the JSON object.
 
     Raises:
         NotAllGood: Some documents have no answer.
     """
-    progress = ProgressLine()
+    line = ProgressLine(in_logs=True)
     try:
-        outcome = run(progress)
+        outcome = run(line)
     finally:
-        progress.end()
+        line.end()
     if as_json:
-        print(json.dumps(_as_json(outcome)))
+        print_json(_as_json(outcome))
     else:
-        _tell(outcome)
+        _note_outcome(outcome)
     refuse_unfinished(outcome)
 
 
@@ -156,20 +155,19 @@ def refuse_unfinished(outcome: BatchOutcome) -> None:
         )
 
 
-def tell_detached(settings: Settings, job: str, as_json: bool) -> None:
+def note_detached(settings: Settings, job: str, as_json: bool) -> None:
     """Says which job runs in the background and where its log is."""
     from appliance.jobs.detached import log_path
 
     log = str(log_path(settings.jobs_dir / job))
     if as_json:
-        print(json.dumps({"job": job, "log": log}))
+        print_json({"job": job, "log": log})
         return
-    lines = [f"job {job} runs in the background; its log is {printable(log)}"]
-    lines += [f"watch: stillroom jobs show {job}", f"stop:  stillroom jobs pause {job}"]
-    sys.stderr.write("\n".join(lines) + "\n")
+    note(f"job {job} runs in the background; its log is {log}")
+    note(f"watch: stillroom jobs show {job}", f"stop:  stillroom jobs pause {job}")
 
 
-def _dry_run(settings: Settings, request: BatchRequest, documents: int, as_json: bool) -> None:
+def _preview(settings: Settings, request: BatchRequest, documents: int, as_json: bool) -> None:
     from appliance.jobs.preview import dry_run
     from appliance.jobs.stopping import Stop, stopped_by_signals
 
@@ -177,24 +175,24 @@ def _dry_run(settings: Settings, request: BatchRequest, documents: int, as_json:
     with stopped_by_signals(stop):
         rows = dry_run(settings, request, documents, stop)
     for row in rows:
-        print(row.to_json() if as_json else _row_text(row))
+        print_lines(*([row.to_json()] if as_json else _row_lines(row)))
     if stop.graceful:
         raise KeyboardInterrupt
-    sys.stderr.write(f"dry run of {human_count(len(rows), 'document')}: nothing was kept\n")
+    note(f"preview of {human_count(len(rows), 'document')}: nothing was kept")
     failed = sum(row.fields is None for row in rows)
     if failed:
         raise NotAllGood(f"{failed} of {len(rows)} documents failed", "")
 
 
-def _row_text(row: Row) -> str:
-    lines = [printable(row.document)]
+def _row_lines(row: Row) -> list[str]:
+    lines = [row.document]
     if row.fields is None:
-        lines.append(f"  {row.error}: {printable(row.error_message)}")
+        lines.append(f"  {row.error}: {row.error_message}")
     for name, value in (row.fields or {}).items():
-        shown = "; ".join(value) if isinstance(value, list) else value
+        text = "; ".join(value) if isinstance(value, list) else value
         confidence = f"  ({row.confidence[name]:.2f})" if name in row.confidence else ""
-        lines.append(f"  {name}: {printable(shown) if shown is not None else '-'}{confidence}")
-    return "\n".join(lines)
+        lines.append(f"  {name}: {text if text is not None else '-'}{confidence}")
+    return lines
 
 
 def _as_json(outcome: BatchOutcome) -> dict[str, object]:
@@ -210,7 +208,7 @@ def _as_json(outcome: BatchOutcome) -> dict[str, object]:
     }
 
 
-def _tell(outcome: BatchOutcome) -> None:
+def _note_outcome(outcome: BatchOutcome) -> None:
     summary = outcome.summary
     if not summary.total:
         lines = ["the folder holds no documents: zero rows"]
@@ -225,7 +223,4 @@ def _tell(outcome: BatchOutcome) -> None:
     if outcome.fallback_unanswered:
         again = f"`stillroom jobs retry {summary.id}` asks it again"
         lines.append(f"the fallback did not answer {outcome.fallback_unanswered} of them: {again}")
-    lines += [f"rows: {printable(str(outcome.output_path))}", f"job: {summary.id}"]
-    # The rows are there: a full disk under the messages makes the run no failure.
-    with contextlib.suppress(OSError):
-        sys.stderr.write("\n".join(lines) + "\n")
+    note(*lines, f"rows: {outcome.output_path}", f"job: {summary.id}")

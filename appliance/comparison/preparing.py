@@ -124,7 +124,7 @@ def _sides(settings: Settings, task: "Task", request: CompareRequest) -> tuple[S
     if len(sides) < 2:
         raise UsageError(
             f"{len(sides)} of the two or more sides of a comparison are named",
-            "name two models with `--models A,B`, or a model and a frontier with `--models A --frontier NAME`",
+            "name two models with `--model A --model B`, or a model and a frontier with `--model A --frontier NAME`",
         )
     if len({side.identity for side in sides}) < len(sides):
         raise UsageError("two sides are the same model", "compare a model with another one")

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, takewhile
@@ -18,6 +18,7 @@ from appliance.documents.sandbox import ReaderLimits
 from appliance.engines.engine import Result
 from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood
 from appliance.ground.processes import process_identity
+from appliance.ground.progress import OnProgress, Progress
 from appliance.ground.settings import Settings
 from appliance.jobs.engine_lock import engine_lock
 from appliance.jobs.states import State
@@ -31,20 +32,7 @@ _GROUP = 64
 _GROUP_SECONDS = 0.25
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is."""
-
-    stage: str
-    """What is being done: reading, or the name of a side."""
-    done: int
-    total: int
-
-
-Report = Callable[[Progress], None]
-
-
-def run_comparison(settings: Settings, directory: Path, report: Report, caps: Caps | None = None) -> None:
+def run_comparison(settings: Settings, directory: Path, on_progress: OnProgress, caps: Caps | None = None) -> None:
     """Runs or continues the comparison in this folder.
 
     Args:
@@ -62,7 +50,7 @@ def run_comparison(settings: Settings, directory: Path, report: Report, caps: Ca
         writer = AnswersWriter(directory)
         try:
             writer.begin(State.RUNNING, process_identity(os.getpid()))
-            ended = _work(_Run(settings, directory, config, task, writer, stop, report, caps or Caps(), []))
+            ended = _work(_Run(settings, directory, config, task, writer, stop, on_progress, caps or Caps(), []))
             if ended:
                 raise NotAllGood(f"not all documents were sent: {'; '.join(ended)}", "the same command sends the rest")
             if stop.graceful:
@@ -97,7 +85,7 @@ class _Run:
     task: Task
     writer: AnswersWriter
     stop: Stop
-    report: Report
+    on_progress: OnProgress
     caps: Caps
     ended: list[str]
     """Why frontiers were not asked for all documents."""
@@ -109,7 +97,7 @@ def _work(run: _Run) -> list[str]:
     unread = len(run.writer.unread())
     read_texts(
         Path(run.config.documents_dir), run.writer, run.stop,
-        lambda done: run.report(Progress("reading", total - unread + done, total)),
+        lambda done: run.on_progress(Progress(total - unread + done, total, stage="reading")),
         ReaderLimits(policy=run.settings.sandbox),
     )  # fmt: skip
     for number, side in enumerate(run.config.sides):
@@ -201,7 +189,7 @@ class _Answers:
         if self._found:
             self._run.writer.record_answers(self._number, self._found)
         self._found, self._written = [], time.monotonic()
-        self._run.report(Progress(self._name, self._done, self._total))
+        self._run.on_progress(Progress(self._done, self._total, stage=self._name))
 
 
 def _record_pairs(run: _Run, number: int) -> None:

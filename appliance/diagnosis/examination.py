@@ -38,7 +38,7 @@ def examine(quick: bool = False) -> Iterator[Check]:
 
 def _settings(home: Path) -> tuple[Settings | None, Check | None]:
     try:
-        return load_settings(dict(os.environ)), None
+        return load_settings(os.environ), None
     except ApplianceError as error:
         return None, Check("configuration", CheckState.FAIL, error.message, error.hint or f"look at {home}")
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from appliance.documents.folder import document_name
 from appliance.documents.sandbox import ReaderLimits
 from appliance.ground.errors import ApplianceError, Interrupted, UsageError
 from appliance.ground.processes import process_identity
+from appliance.ground.progress import OnProgress, Progress
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.engine_lock import engine_lock
@@ -32,7 +32,7 @@ from appliance.jobs.ledger import JobSummary, ledger_error, open_readonly
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.locks import JobLock, Purpose, take_lock
 from appliance.jobs.outputs import OutputFormat, write_rows
-from appliance.jobs.runner import Progress, RunLimits, Supervisor, Work
+from appliance.jobs.runner import RunLimits, Supervisor, Work
 from appliance.jobs.shards import shard_out_dir, shared_shard
 from appliance.jobs.states import State
 from appliance.jobs.stopping import Stop, stopped_by_signals
@@ -71,18 +71,6 @@ class BatchRequest:
     """`K/N`: only this part of the folder, with an output folder of its own in `out_dir`."""
     fallback: FallbackRequest | None = None
     """Who is asked where the local model is not sure; None keeps every document on this machine."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a run tells while it works."""
-
-    total: int
-    before: int
-    """Documents that had their row when the run began."""
-    progress: Progress
-    stopping: bool = False
-    """A person asked for the end: only what is in flight is finished."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +166,7 @@ def refuse_among_documents(name: str, directory: Path, documents_dir: str) -> No
         )
 
 
-def run_request(settings: Settings, request: BatchRequest, report: Callable[[Report], None]) -> BatchOutcome:
+def run_request(settings: Settings, request: BatchRequest, on_progress: OnProgress) -> BatchOutcome:
     """Makes the job, or continues the one of the same task, model and folder.
 
     Raises:
@@ -196,10 +184,10 @@ def run_request(settings: Settings, request: BatchRequest, report: Callable[[Rep
             continue
         with lock:
             write_job(directory, planned.config, planned.task_text)
-            return _run_locked(settings, lock, report)
+            return _run_locked(settings, lock, on_progress)
 
 
-def run_job(settings: Settings, directory: Path, report: Callable[[Report], None]) -> BatchOutcome:
+def run_job(settings: Settings, directory: Path, on_progress: OnProgress) -> BatchOutcome:
     """Continues the job in this folder and writes its rows out.
 
     Raises:
@@ -207,16 +195,16 @@ def run_job(settings: Settings, directory: Path, report: Callable[[Report], None
     """
     with take_lock(directory, Purpose.RUN) as lock:
         verify_artifact(Path(read_config(directory).artifact_dir))
-        return _run_locked(settings, lock, report)
+        return _run_locked(settings, lock, on_progress)
 
 
-def _run_locked(settings: Settings, lock: JobLock, report: Callable[[Report], None]) -> BatchOutcome:
+def _run_locked(settings: Settings, lock: JobLock, on_progress: OnProgress) -> BatchOutcome:
     config = read_config(lock.directory)
     with shared_shard(lock.directory, config):
-        return _run_held(settings, lock, config, report)
+        return _run_held(settings, lock, config, on_progress)
 
 
-def _run_held(settings: Settings, lock: JobLock, config: JobConfig, report: Callable[[Report], None]) -> BatchOutcome:
+def _run_held(settings: Settings, lock: JobLock, config: JobConfig, on_progress: OnProgress) -> BatchOutcome:
     started = time.monotonic()
     directory = lock.directory
     task = load_task(task_path(directory))
@@ -225,7 +213,7 @@ def _run_held(settings: Settings, lock: JobLock, config: JobConfig, report: Call
     try:
         with stopped_by_signals(stop):
             work = Work(config, task, task_path(directory), ledger)
-            new_documents, output_path = _run_in_ledger(settings, work, stop, report)
+            new_documents, output_path = _run_in_ledger(settings, work, stop, on_progress)
         summary = ledger.reader.summary()
         for_review = ledger.reader.for_review()
         fallback_unanswered = ledger.reader.fallback_unanswered() if config.fallback is not None else 0
@@ -264,9 +252,7 @@ def export_rows(directory: Path, out_dir: Path, output_format: OutputFormat) -> 
         return write_rows(rows, task.output_fields, out_dir, output_format)
 
 
-def _run_in_ledger(
-    settings: Settings, work: Work, stop: Stop, report: Callable[[Report], None]
-) -> tuple[int, Path | None]:
+def _run_in_ledger(settings: Settings, work: Work, stop: Stop, on_progress: OnProgress) -> tuple[int, Path | None]:
     """How many documents got their row, and where all rows are; None where the run was stopped before."""
     ledger = work.ledger
     new_documents = 0
@@ -276,7 +262,7 @@ def _run_in_ledger(
         work = replace(work, last=listing.last)
         if ledger.pending(b"", 1, work.last) and not stop.graceful:
             with engine_lock(settings, stop) as taken:
-                new_documents = _run_supervisor(settings, work, stop, report) if taken else 0
+                new_documents = _run_supervisor(settings, work, stop, on_progress) if taken else 0
         if stop.graceful and (not listing.complete or ledger.pending(b"", 1, work.last)):
             ledger.end_run(stop.state)
             return new_documents, None
@@ -303,7 +289,7 @@ def _left(ledger: Ledger, work: Work) -> str:
     return "; ".join(left)
 
 
-def _run_supervisor(settings: Settings, work: Work, stop: Stop, report: Callable[[Report], None]) -> int:
+def _run_supervisor(settings: Settings, work: Work, stop: Stop, on_progress: OnProgress) -> int:
     """Answers what has no row yet; gives how many documents got theirs."""
     work.ledger.begin_run(State.RUNNING, process_identity(os.getpid()))
     total, before = work.ledger.counts()
@@ -313,7 +299,7 @@ def _run_supervisor(settings: Settings, work: Work, stop: Stop, report: Callable
         work = replace(work, fallback=fallback)
     limits = RunLimits(settings.threads, reader_limits=ReaderLimits(policy=settings.sandbox))
     supervisor = Supervisor(work, limits, stop)
-    supervisor.run(lambda progress: report(Report(total, before, progress, stop.graceful)))
+    supervisor.run(Progress(before, total, before=before), on_progress)
     return supervisor.finished
 
 

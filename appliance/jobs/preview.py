@@ -13,6 +13,7 @@ from appliance.documents.problems import DocumentError
 from appliance.documents.sandbox import ReaderLimits
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.locks import try_lock
+from appliance.ground.progress import Progress, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.jobs.batch import BatchRequest, open_ledger, plan
 from appliance.jobs.engine_lock import open_engine_lock
@@ -85,7 +86,7 @@ def dry_run(settings: Settings, request: BatchRequest, documents: int, stop: Sto
         ApplianceError: The task, the model or the folder is not as it must be.
     """
     if documents < 1:
-        raise UsageError(f"a dry run of {documents} documents shows nothing", "`--dry-run 3`")
+        raise UsageError(f"a dry run of {documents} documents shows nothing", "`--preview 3`")
     planned = plan(settings, request)
     config = replace(
         planned.config, limit=min(documents, request.limit or documents), keep_text="none", settle_seconds=0.0
@@ -97,7 +98,7 @@ def dry_run(settings: Settings, request: BatchRequest, documents: int, stop: Sto
             ledger.add_documents(chosen_documents(config))
             work = Work(config, planned.task, task_file(request.task_path).absolute(), ledger)
             limits = RunLimits(settings.threads, reader_limits=ReaderLimits(policy=settings.sandbox))
-            Supervisor(work, limits, stop or Stop()).run(lambda _: None)
+            Supervisor(work, limits, stop or Stop()).run(Progress(0, documents), ignore_progress)
             return list(ledger.reader.rows())
         finally:
             ledger.close()

@@ -7,7 +7,6 @@ with it: after two deaths it is quarantined.
 
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -17,6 +16,7 @@ from appliance.documents.sandbox import ReaderLimits, ReadReply
 from appliance.engines.engine import Result
 from appliance.engines.worker import start_engine
 from appliance.ground.errors import ApplianceError
+from appliance.ground.progress import OnProgress, Progress
 from appliance.jobs.answering import AnsweringEngine, DocumentText, EngineDeath
 from appliance.jobs.fallback import Fallback, merged_row
 from appliance.jobs.job import JobConfig
@@ -39,17 +39,6 @@ _GROUP_SECONDS = 0.25
 _STARTS_WITHOUT_DOCUMENT = 3
 _DEATHS_WITHOUT_ANSWER = 25
 """An engine that dies this often and never answers anything is broken; it is not the documents' fault."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the run is."""
-
-    finished: int
-    failed: int
-    waiting_for_engine: bool
-    left: int = 0
-    """Documents whose files are still being written, left to the next run."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +96,24 @@ class Supervisor:
         self.failed = 0
         self.left = 0
 
-    def run(self, report: Callable[[Progress], None]) -> None:
+    def run(self, begin: Progress, on_progress: OnProgress) -> None:
         """Works until every document has its row or a person stops it.
+
+        Args:
+            begin: How far the job is when this run begins.
 
         Raises:
             ApplianceError: The engine cannot be opened, or the ledger cannot be written.
         """
         try:
             while not self._stop.immediate and self._step():
-                waits = bool(self._engine.in_flight) and not self._engine.ready
-                report(Progress(self.finished, self.failed, waits, self.left))
+                loading = bool(self._engine.in_flight) and not self._engine.ready
+                on_progress(
+                    replace(
+                        begin, done=begin.done + self.finished, failed=self.failed, waiting=self.left, loading=loading,
+                        stopping=self._stop.graceful,
+                    )
+                )  # fmt: skip
                 self._stop.look()
         finally:
             self._pool.close()

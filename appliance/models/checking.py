@@ -151,7 +151,7 @@ def _disk(settings: Settings, manifest: Manifest) -> Finding:
     free_bytes = shutil.disk_usage(place).free
     says = f"needs {human_size(manifest.size_bytes)}, {human_size(free_bytes)} free"
     if free_bytes < manifest.size_bytes + SPARE_BYTES:
-        return Finding("disk", Level.BAD, says, "delete models that are not used with `stillroom models delete`")
+        return Finding("disk", Level.BAD, says, "delete models that are not used with `stillroom models remove`")
     return Finding("disk", Level.OK, says)
 
 

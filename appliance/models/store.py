@@ -242,7 +242,7 @@ class Store:
             needed, free = human_size(manifest.size_bytes), human_size(free_bytes)
             raise ResourceError(
                 f"model {manifest.name} needs {needed}, {self._models_dir} has {free} free",
-                "delete models that are not used with `stillroom models delete`",
+                "delete models that are not used with `stillroom models remove`",
             )
 
     @contextmanager

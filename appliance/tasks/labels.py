@@ -152,7 +152,7 @@ def read_labels(path: Path) -> list[LabelledRow]:
         UsageError: The file cannot be read, has no rows, or a line is something else; named by file and line.
     """
     rows = []
-    hint = "name a file with --rows, or let `stillroom curate` keep a share of the rows back with --test"
+    hint = "name a file with `--labels`, or let `stillroom curate` keep a share of the rows back with --test"
     for number, record in read_json_lines(path, hint):
         where = f"{path}:{number}"
         if not isinstance(record.get("text"), str) or not isinstance(record.get("answer"), dict):

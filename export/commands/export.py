@@ -1,13 +1,13 @@
 """`stillroom export`: a merged student as GGUF and ONNX artifacts."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from appliance.ground.text import human_size, printable
+from appliance.ground.command_line import json_option
+from appliance.ground.output import note, on_terminal, print_json, print_lines
+from appliance.ground.text import human_size
 
 if TYPE_CHECKING:
     from export.targets import ExportedArtifact
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help="gguf-f16, gguf-q8_0, gguf-q4_k_m, onnx-fp32, onnx-int8, or onnx, which is the usual form of the student's"
     " family; can be given several times.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("one JSON object")
 def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
     """Write artifacts of a merged student, each checked against the merged weights.
 
@@ -34,16 +34,16 @@ def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
     from export.targets import export_all, find_merged
 
     def on_progress(name: str) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"exporting {name}", err=True)
+        if on_terminal():
+            note(f"exporting {name}")
 
     exported = export_all(find_merged(folder), targets, on_progress)
     if as_json:
-        click.echo(json.dumps({"artifacts": [_described(artifact) for artifact in exported]}))
+        print_json({"artifacts": [_described(artifact) for artifact in exported]})
         return
     for artifact in exported:
         size = human_size(artifact.manifest.size_bytes)
-        click.echo(f"{printable(str(artifact.directory))}  {artifact.manifest.identity[:16]}  {size}")
+        print_lines(f"{artifact.directory}  {artifact.manifest.identity[:16]}  {size}")
 
 
 def _described(artifact: "ExportedArtifact") -> dict[str, object]:

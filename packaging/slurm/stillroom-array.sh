@@ -11,7 +11,7 @@
 # One task of the array does one shard of a folder of documents:
 #
 #   sbatch --array=1-16 packaging/slurm/stillroom-array.sh TASK DOCUMENTS OUT [options of `stillroom run`]
-#   stillroom jobs merge OUT/shard-*-of-16 --out OUT/result
+#   stillroom jobs join OUT/shard-*-of-16 --out OUT/result
 #
 # The array must begin at 1 and have no gaps: the number of a task is the number of its shard. More shards than nodes
 # are good, as SLURM evens out nodes of different speed; at most 500. Texts of documents are kept nowhere

@@ -132,9 +132,9 @@ def test_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        pytest.param(["trian"], "no verb is called trian, did you mean train?", "`stillroom --help`", id="typo"),
-        pytest.param(["zzz"], "no verb is called zzz\n", "`stillroom --help`", id="nothing like it"),
-        pytest.param(["x\x1b[2J"], "no verb is called x\N{REPLACEMENT CHARACTER}[2J", "--help", id="ESC"),
+        pytest.param(["trian"], "unknown command trian, did you mean train?", "`stillroom --help`", id="typo"),
+        pytest.param(["zzz"], "unknown command zzz\n", "`stillroom --help`", id="nothing like it"),
+        pytest.param(["x\x1b[2J"], "unknown command x\N{REPLACEMENT CHARACTER}[2J", "--help", id="ESC"),
         pytest.param(["--jsn"], "No such option", "`stillroom --help`", id="option"),
         pytest.param(["run"], "Missing argument 'TASK'", "`stillroom run --help` lists what it takes", id="argument"),
         pytest.param(["run", "a", "b", "--out", "c", "--limit", "x"], "Invalid value for '--limit'", "", id="value"),
@@ -193,11 +193,11 @@ sys.exit(cli.main())
 """
 
 
-def test_unforeseen_error_goes_to_the_log_and_the_message_names_it(home_dir: Path) -> None:
+def test_unexpected_error_goes_to_the_log_and_the_message_names_it(home_dir: Path) -> None:
     done = python(broken_verb('raise RuntimeError("odd \\x1b[31m thing")'))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: unforeseen RuntimeError: odd \N{REPLACEMENT CHARACTER}[31m thing\n"
+        "error: unexpected error: RuntimeError: odd \N{REPLACEMENT CHARACTER}[31m thing\n"
         f"hint: the traceback is in {home_dir / 'stillroom.log'}\n"
     )
     log = (home_dir / "stillroom.log").read_text()
@@ -224,13 +224,13 @@ def test_crash_without_a_place_for_the_log_is_still_told(home_dir: Path) -> None
 def test_import_error_that_no_extra_explains_is_a_crash() -> None:
     done = python(broken_verb("import no_such_module"))
     assert done.returncode == 1
-    assert "error: unforeseen ModuleNotFoundError: No module named 'no_such_module'" in done.stderr
+    assert "error: unexpected error: ModuleNotFoundError: No module named 'no_such_module'" in done.stderr
 
 
 def test_interrupt_exits_with_130() -> None:
     done = python(broken_verb("raise KeyboardInterrupt"))
     assert done.returncode == 130
-    assert "error: interrupted\nhint: the same command goes on where it stopped\n" in done.stderr
+    assert "error: interrupted\nhint: the same command continues where it stopped\n" in done.stderr
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -267,7 +267,7 @@ def test_other_pipe_that_breaks_is_a_crash(home_dir: Path) -> None:
     body = "import os; reading, writing = os.pipe(); os.close(reading); os.write(writing, b'x')"
     done = python(broken_verb(body))
     assert done.returncode == 1
-    assert "error: unforeseen BrokenPipeError" in done.stderr
+    assert "error: unexpected error: BrokenPipeError" in done.stderr
 
 
 def test_full_disk_behind_stdout_is_an_error(tmp_path: Path) -> None:

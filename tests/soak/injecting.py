@@ -51,7 +51,7 @@ def inject(library: Path, root: Path, fault: Fault, expected: Undisturbed) -> Si
         assert_as_undisturbed(bench, expected)
         return None
     assert done.returncode in (4, expected.exit_code), f"{hit[0]}: exit code {done.returncode}: {done.stderr}"
-    assert "unforeseen" not in done.stderr, f"{hit[0]}: {done.stderr}"
+    assert "unexpected error" not in done.stderr, f"{hit[0]}: {done.stderr}"
     assert "Traceback" not in done.stderr, f"{hit[0]}: {done.stderr}"
     if done.returncode == 4:
         assert "error: " in done.stderr, f"{hit[0]}: {done.stderr}"

@@ -24,7 +24,7 @@ WAYS = {
     "activate": ("1 j a", "models activate orders-ready"),
     "activate-unsafe": ("1 a", "models activate orders-fresh --unsafe"),
     "roll-back": ("1 j j b", "models roll-back orders"),
-    "delete-model": ("1 D", "models delete"),
+    "delete-model": ("1 D", "models remove"),
     "import": ("1 i", "models add FOLDER"),
     "import-named": ("1 i - a space ' enter x space quotation_mark", "models add"),
     "new-job-of-a-model": ("1 n", "run"),

@@ -22,7 +22,7 @@ async def test_empty_home_tells_the_next_step(scene: Scene, size: tuple[int, int
         assert "stillroom models add FOLDER" in driver.text
         await driver.press("3")
         assert "No comparisons yet in " in driver.text
-        assert "stillroom compare TASK DOCUMENTS --models A,B" in driver.text
+        assert "stillroom compare TASK DOCUMENTS --model A --model B" in driver.text
 
 
 @pytest.mark.parametrize("size", SIZES)

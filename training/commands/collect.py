@@ -1,6 +1,5 @@
 """`stillroom collect`: teacher answers into a task folder."""
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -8,9 +7,10 @@ from pathlib import Path
 import click
 
 from appliance.documents.sandbox import ReaderLimits
+from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
+from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.settings import load_settings
-from appliance.ground.text import printable
 from appliance.tasks.folder import ANSWERS_FILE
 from training.collect import Documents, collect_recorded
 
@@ -32,7 +32,7 @@ SHOWN_PROBLEMS = 10
     help="Folder that `document` paths start from.",
 )
 @click.option("--teacher", default="", help="Name of the teacher, for records that give none.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("one JSON object")
 def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teacher: str, as_json: bool) -> None:
     """Import recorded teacher answers into TASK_FOLDER/teacher/answers.jsonl.
 
@@ -43,15 +43,14 @@ def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teach
 
     documents = Documents()
     if documents_dir is not None:
-        documents = Documents(documents_dir, ReaderLimits(policy=load_settings(dict(os.environ)).sandbox))
+        documents = Documents(documents_dir, ReaderLimits(policy=load_settings(os.environ).sandbox))
     done = collect_recorded(load_task(task_folder), task_folder, recorded, documents, teacher)
     if as_json:
-        click.echo(json.dumps(asdict(done), ensure_ascii=False))
+        print_json(asdict(done), ascii_only=False)
     else:
         counts = f"{done.imported} answers imported, {done.known} known already, {len(done.bad)} not usable"
-        click.echo(f"{counts}: {task_folder / ANSWERS_FILE}")
-    for problem in done.bad[:SHOWN_PROBLEMS]:
-        click.echo(printable(problem), err=True)
+        print_lines(f"{counts}: {task_folder / ANSWERS_FILE}")
+    note(*done.bad[:SHOWN_PROBLEMS])
     if done.bad:
         more = len(done.bad) - SHOWN_PROBLEMS
         tail = f", {more} of them not shown" if more > 0 else ""

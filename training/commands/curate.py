@@ -1,14 +1,14 @@
 """`stillroom curate`: teacher answers to a dataset."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
-from appliance.ground.text import printable
+from appliance.ground.output import print_json, print_lines
 from appliance.tasks.folder import TaskFolder
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SHOWN_REASONS = 3
 @click.argument("task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--validation", default=0.15, show_default=True, help="Share of rows that choose the epoch.")
 @click.option("--test", "test_share", default=0.15, show_default=True, help="Share of rows that judge the student.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("one JSON object")
 def command(task_folder: Path, validation: float, test_share: float, as_json: bool) -> None:
     """Filter TASK_FOLDER/teacher/answers.jsonl and split it into dataset/.
 
@@ -32,9 +32,9 @@ def command(task_folder: Path, validation: float, test_share: float, as_json: bo
 
     report = curate(load_task(task_folder), task_folder, validation, test_share)
     if as_json:
-        click.echo(json.dumps(asdict(report), ensure_ascii=False))
+        print_json(asdict(report), ascii_only=False)
     else:
-        _tell(report, task_folder)
+        _print_report(report, task_folder)
     if not report.train:
         rejected = f"the reasons are in {TaskFolder(task_folder).rejected_path}"
         raise NotAllGood(
@@ -42,12 +42,12 @@ def command(task_folder: Path, validation: float, test_share: float, as_json: bo
         )
 
 
-def _tell(report: "CurationReport", task_folder: Path) -> None:
+def _print_report(report: "CurationReport", task_folder: Path) -> None:
     splits = f"{report.train} train, {report.validation} validation, {report.test} test"
-    click.echo(f"{report.rows} rows: {splits}, {report.rejected} rejected")
+    print_lines(f"{report.rows} rows: {splits}, {report.rejected} rejected")
     for found in report.filters:
-        click.echo(f"  {found.name}: {found.rejected} of {found.seen} rejected")
+        print_lines(f"  {found.name}: {found.rejected} of {found.seen} rejected")
         for reason, rows in list(found.reasons.items())[:SHOWN_REASONS]:
-            click.echo(printable(f"    {rows} x {reason}"))
+            print_lines(f"    {rows} x {reason}")
     if report.rejected:
-        click.echo(f"rejected rows and reasons: {TaskFolder(task_folder).rejected_path}")
+        print_lines(f"rejected rows and reasons: {TaskFolder(task_folder).rejected_path}")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
-from appliance.ground.text import human_duration, percent_interval, printable
+from appliance.ground.output import note, print_json, print_lines
+from appliance.ground.text import human_duration, percent_interval
 from appliance.tasks.folder import TaskFolder
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     help="Folder for all that the demo makes.",
 )
 @click.option("--seed", default=1, show_default=True, help="Of documents, teacher and training.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@json_option("the figures as one JSON object")
 def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
     """Distil a student for utility bills, export it, run a folder with it, and say how good it is.
 
@@ -58,7 +60,7 @@ def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
     course.tell(f"all of it took {human_duration(time.monotonic() - began)}; everything is in {folder}")
     course.tell(f"look at it: STILLROOM_HOME={course.home_dir} stillroom tui")
     if as_json:
-        click.echo(json.dumps(figures))
+        print_json(figures)
 
 
 def _go(course: "Course", as_json: bool) -> dict[str, object]:
@@ -150,7 +152,7 @@ def _gate(course: "Course", artifact_dir: Path, texts: dict[str, str]) -> str:
         lines.append(json.dumps(row, ensure_ascii=False))
     rows_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     try:
-        call("gate", str(course.task_dir), str(artifact_dir), "--rows", str(rows_path), "--json")
+        call("gate", str(course.task_dir), str(artifact_dir), "--labels", str(rows_path), "--json")
     except NotAllGood as ended:
         course.tell(f"      {ended.message}")
     manifest = json.loads((artifact_dir / "manifest.json").read_text(encoding="utf-8"))
@@ -195,4 +197,4 @@ def _tell_table(
     ]
     width = max(len(name) for name, _, _ in lines)
     for name, value, basis in lines:
-        click.echo(printable(f"{name:<{width}}  {value:<24}  {basis}".rstrip()), err=to_stderr)
+        (note if to_stderr else print_lines)(f"{name:<{width}}  {value:<24}  {basis}".rstrip())

@@ -1,9 +1,11 @@
 """`stillroom merge`: an adapter into its base."""
 
-import json
 from pathlib import Path
 
 import click
+
+from appliance.ground.command_line import json_option
+from appliance.ground.output import print_json, print_lines
 
 
 @click.command("merge")
@@ -14,7 +16,7 @@ import click
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of the base model, where it is not the one that the task names.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("one JSON object")
 def command(folder: Path, base_dir: Path | None, as_json: bool) -> None:
     """Fold an adapter into its base, in 16 bit, with a manifest.
 
@@ -26,6 +28,6 @@ def command(folder: Path, base_dir: Path | None, as_json: bool) -> None:
     run_dir = finished_run(folder)
     manifest = merge(run_dir, base_dir)
     if as_json:
-        click.echo(json.dumps({"merged": str(run_dir / "merged"), "identity": manifest.identity}))
+        print_json({"merged": str(run_dir / "merged"), "identity": manifest.identity})
     else:
-        click.echo(f"{run_dir / 'merged'}  {manifest.identity[:16]}")
+        print_lines(f"{run_dir / 'merged'}  {manifest.identity[:16]}")

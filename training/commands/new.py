@@ -1,16 +1,16 @@
 """`stillroom new`: a task folder to start from."""
 
-import json
 import re
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
+from appliance.ground.command_line import json_option
 from appliance.ground.errors import UsageError
 from appliance.ground.files import disk_errors, part_of
+from appliance.ground.output import note, print_json
 from appliance.ground.spelling import NAME_PATTERN, NAME_RULE
-from appliance.ground.text import printable
 from appliance.tasks.folder import TASK_FILE
 
 KINDS = ("extract", "classify")
@@ -19,18 +19,14 @@ KINDS = ("extract", "classify")
 @click.command("new")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--kind", type=click.Choice(KINDS), default="extract", show_default=True, help="What an answer is.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@json_option()
 def command(folder: Path, kind: str, as_json: bool) -> None:
     """Write FOLDER/task.toml with comments on every key; the folder's name becomes the task's."""
     path = write_task_folder(folder, kind)
     if as_json:
-        click.echo(json.dumps({"task": str(path), "kind": kind}))
+        print_json({"task": str(path), "kind": kind})
     else:
-        click.echo(
-            f"{printable(str(path))} is written; change it to your task, then"
-            f" `stillroom collect {printable(str(folder))} --recorded FILE --documents DIR`",
-            err=True,
-        )
+        note(f"wrote {path}; adapt it to your task, then `stillroom collect {folder} --recorded FILE --documents DIR`")
 
 
 def write_task_folder(folder: Path, kind: str) -> Path:

@@ -1,8 +1,6 @@
 """`stillroom train`: a dataset to an adapter."""
 
-import json
 import shutil
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from appliance.ground.command_line import json_option
 from appliance.ground.errors import Interrupted, ResourceError, UsageError
+from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import printable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 )
 @click.option("--seed", type=int, help="Of the adapter and the order of rows.")
 @click.option("--resume", is_flag=True, help="Go on with the newest unfinished run, with the options it began with.")
-@click.option("--json", "as_json", is_flag=True, help="Print the run's record as one JSON object.")
+@json_option("the run's record as one JSON object")
 def command(
     task_folder: Path,
     epochs: int | None,
@@ -94,9 +94,9 @@ def command(
         best = train(load_task(run_dir), task_folder, run_dir, read_chosen(run_dir))
         record = write_record(run_dir, best, time.monotonic() - began)
     if as_json:
-        click.echo(json.dumps({"run": str(run_dir), **record}))
+        print_json({"run": str(run_dir), **record})
     else:
-        click.echo(str(run_dir))
+        print_lines(str(run_dir))
 
 
 @contextmanager
@@ -156,5 +156,4 @@ def _show(measurement: "Mapping[str, float | int]") -> None:
     if "validation_accuracy" in measurement:
         parts.append(f"validation accuracy {measurement['validation_accuracy']:.3f}")
     parts.append(f"{measurement['seconds']:.0f} s")
-    click.echo(printable("  ".join(parts)), err=True)
-    sys.stderr.flush()
+    note("  ".join(parts))

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
-
 from appliance.documents.sandbox import read_files
 from appliance.ground.errors import ApplianceError, NotAllGood, UsageError
-from appliance.ground.text import human_duration, printable
+from appliance.ground.output import note
+from appliance.ground.text import human_duration
 from appliance.tasks.linecode import Answer
 from training.demo.files import write_documents
 from training.demo.utility import draw_bills, teacher_rows, truth_of
@@ -75,7 +74,7 @@ class Course:
 
     def tell(self, text: str) -> None:
         """A line for the person who watches."""
-        click.echo(printable(text), err=True)
+        note(text)
 
     @contextlib.contextmanager
     def timed(self, what: str) -> Iterator[None]:

@@ -32,7 +32,7 @@ class ComparisonsScreen(Listing):
     TAB = "Compare"
     NOTHING_YET = "No comparisons yet"
     NEXT_STEP = "Press n to compare two models, or a model and a frontier, on one folder, or type:"
-    NEXT_COMMAND = "stillroom compare TASK DOCUMENTS --models A,B --detach"
+    NEXT_COMMAND = "stillroom compare TASK DOCUMENTS --model A --model B --detach"
     HELP_LINES = (
         "Compare: two or more models answer the same documents. Open a comparison for the totals, then look at the"
         " documents that they answer differently and judge who is right; the verdict uses your judgements.",

@@ -97,5 +97,5 @@ def remove(settings: Settings, model: InstalledModel) -> Action:
         [Cell(f"The files in {model.directory} ({size}) are deleted.")],
         [Cell("Rows that it has written stay. An active model, or one that a job uses, is not removed.")],
     ]
-    command = f"stillroom models delete {shell_word(model.name)} --yes"
+    command = f"stillroom models remove {shell_word(model.name)} --yes"
     return Action(f"Remove {model.name}", lines, command, "Remove", act, key="y")

@@ -122,12 +122,12 @@ class NewComparisonScreen(FormScreen):
     def _command(self) -> str:
         """`stillroom compare` with the same words."""
         model, frontier = self._task_rows.model("first"), self._frontier()
-        models = self.value("first") or "A"
-        models += "" if frontier else f",{self.value('second') or 'B'}"
-        words = ["stillroom", "compare", *self._task_rows.command_words(model), "--models", models]
+        models = ["--model", self.value("first") or "A"]
+        models += [] if frontier else ["--model", self.value("second") or "B"]
+        words = ["stillroom", "compare", *self._task_rows.command_words(model), *models]
         words += ["--frontier", frontier] if frontier else []
         words += ["--sample", self.value("sample")] if self.value("sample") not in ("", "0") else []
-        words += ["--gold", str(typed_path(self.value("gold")))] if self.value("gold") else []
+        words += ["--labels", str(typed_path(self.value("gold")))] if self.value("gold") else []
         return shell_words([*words, "--detach"])
 
     def submit(self) -> None:

@@ -58,7 +58,7 @@ def test_exported_and_merged_rows_may_not_become_documents(bench: Bench) -> None
     bench.write_orders(2)
     job = str(told(bench.run("--shard", "1/1", "--json"))["job"])
     names = sorted(os.listdir(bench.documents_dir))
-    for verb, words in (("export", [job]), ("merge", [str(bench.out_dir / "shard-1-of-1")])):
+    for verb, words in (("export", [job]), ("join", [str(bench.out_dir / "shard-1-of-1")])):
         done = bench.call("jobs", verb, *words, "--out", str(bench.documents_dir / "rows"))
         assert done.returncode == 2
         assert "lies in the folder of documents" in done.stderr
@@ -87,7 +87,7 @@ def test_number_that_is_none_is_refused_before_it_is_written_down(bench: Bench) 
 def test_run_without_a_place_for_the_rows_is_a_usage_error(bench: Bench) -> None:
     done = bench.call("run", str(bench.task_path), str(bench.documents_dir), "--model", str(bench.artifact_dir))
     assert done.returncode == 2
-    assert "--dry-run 3" in done.stderr
+    assert "--preview 3" in done.stderr
 
 
 def test_terminal_that_goes_away_stops_the_run_gently(bench: Bench) -> None:

@@ -77,13 +77,13 @@ def test_verify_tells_whole_models_from_damaged_ones(artifact_dir: Path, home_di
     models("add", make_artifact(tmp_path / "other", content=b"other"))
     whole = models("verify")
     assert whole.returncode == 0
-    assert [line.split(" (")[0] for line in whole.stderr.splitlines()] == ["orders-q8 is whole:", "other is whole:"]
+    assert [line.split(" (")[0] for line in whole.stderr.splitlines()] == ["orders-q8 is intact", "other is intact"]
     flip_byte(home_dir / "models" / "orders-q8" / "task.toml")
     damaged = models("verify")
     assert damaged.returncode == 1
     lines = damaged.stderr.splitlines()
     assert lines[0].startswith("orders-q8: task.toml has SHA-256")
-    assert lines[1].startswith("other is whole:")
+    assert lines[1].startswith("other is intact")
     assert lines[2:] == [
         "error: 1 of 2 models damaged: orders-q8",
         "hint: add these models again with `stillroom models add`",
@@ -108,14 +108,14 @@ def test_roll_back_and_delete(tmp_path: Path) -> None:
     for name in ("a", "b"):
         models("add", make_artifact(tmp_path / name, content=name.encode()))
         models("activate", name)
-    refused = models("delete", "b", "--yes")
+    refused = models("remove", "b", "--yes")
     assert refused.returncode == 2
     assert "error: model b answers the task orders" in refused.stderr
     assert json.loads(models("roll-back", "orders", "--json").stdout)["name"] == "a"
-    declined = models("delete", "b", answer="n\n")
+    declined = models("remove", "b", answer="n\n")
     assert declined.returncode == 130
-    assert "delete model b? [y/N]" in declined.stderr
-    assert models("delete", "b", answer="y\n").returncode == 0
+    assert "delete model b and its files? [y/N]" in declined.stderr
+    assert models("remove", "b", answer="y\n").returncode == 0
     again = models("roll-back", "orders")
     assert again.returncode == 2
     assert "error: no earlier model of task orders is installed" in again.stderr
@@ -147,7 +147,7 @@ def test_broken_manifest_is_told_beside_the_list(artifact_dir: Path, home_dir: P
         pytest.param(["add", "/nowhere"], 2, "/nowhere holds no manifest.json, so it is no model", id="no folder"),
         pytest.param(["show", "x\x1b[31m"], 2, "no installed model is called x\N{REPLACEMENT CHARACTER}[31m", id="ESC"),
         pytest.param(["roll-back", "none"], 2, "no earlier model of task none is installed", id="no task"),
-        pytest.param(["lst"], 2, "No such command 'lst'", id="unknown verb"),
+        pytest.param(["lst"], 2, "unknown command lst, did you mean list?", id="unknown command"),
         pytest.param(["pull", "a/b"], 2, "Missing option '--revision'", id="no revision"),
         pytest.param(["pull", "a/b", "--revision", "main"], 2, "revision 'main' is no full commit hash", id="branch"),
     ],

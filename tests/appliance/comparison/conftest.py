@@ -26,8 +26,8 @@ class Pair:
         write_artifact(self.other_dir, manifest, {"task.toml": bench.task_path, "noop.json": path})
 
     @property
-    def models(self) -> str:
-        return f"{self.bench.artifact_dir},{self.other_dir}"
+    def models(self) -> tuple[str, ...]:
+        return "--model", str(self.bench.artifact_dir), "--model", str(self.other_dir)
 
     def write_orders(self, count: int, misread: int, gold: int = 0) -> Path:
         """Orders of which the last so many are misread by the other model; gives a file of gold for the first ones."""
@@ -45,7 +45,7 @@ class Pair:
     def arguments(self, *options: str) -> list[str]:
         """The words of `stillroom compare` for this pair."""
         bench = self.bench
-        return ["compare", str(bench.task_path), str(bench.documents_dir), "--models", self.models, *options]
+        return ["compare", str(bench.task_path), str(bench.documents_dir), *self.models, *options]
 
 
 @pytest.fixture

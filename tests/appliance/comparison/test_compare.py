@@ -26,7 +26,7 @@ def compare(pair: Pair, *options: str) -> dict[str, object]:
 
 def test_figures_against_gold_are_those_of_the_documents(pair: Pair) -> None:
     gold_path = pair.write_orders(40, misread=8, gold=36)
-    found = compare(pair, "--gold", str(gold_path))
+    found = compare(pair, "--labels", str(gold_path))
     assert (found["documents"], found["gold_documents"], found["unreadable"]) == (40, 36, 0)
     first, second = found["sides"]  # type: ignore[misc]
     assert (first["document_accuracy"]["value"], second["document_accuracy"]["value"]) == (1.0, pytest.approx(32 / 36))
@@ -114,8 +114,8 @@ def test_the_command_line_judges_too(pair: Pair) -> None:
 @pytest.mark.slow
 def test_a_sample_takes_documents_with_gold_first_and_stays_the_same(pair: Pair) -> None:
     gold_path = pair.write_orders(30, misread=0, gold=4)
-    first = compare(pair, "--sample", "10", "--gold", str(gold_path))
-    again = compare(pair, "--sample", "10", "--gold", str(gold_path))
+    first = compare(pair, "--sample", "10", "--labels", str(gold_path))
+    again = compare(pair, "--sample", "10", "--labels", str(gold_path))
     assert (first["documents"], first["gold_documents"]) == (10, 4)
     assert first["id"] == again["id"]
     assert len(comparison_dirs(pair.bench.settings)) == 1
@@ -211,15 +211,16 @@ def test_removing_leaves_nothing(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--models", "one"), "no installed model is called one"),
-        (("--models", ""), "0 of the two or more sides"),
-        (("--tiers", "low,high"), "--tiers needs one frontier"),
-        (("--frontier", "nobody"), "no frontier is called nobody"),
+        (("--model", "one"), "no installed model is called one"),
+        ((), "0 of the two or more sides"),
+        (("--tier", "low", "--tier", "high"), "--tier needs one frontier"),
+        (("--model", "ARTIFACT", "--frontier", "nobody"), "no frontier is called nobody"),
     ],
 )
 def test_requests_that_cannot_be_meant_are_refused(pair: Pair, options: tuple[str, ...], said: str) -> None:
     pair.write_orders(1, misread=0)
-    done = pair.bench.call(*pair.arguments(*options))
+    words = [str(pair.bench.artifact_dir) if word == "ARTIFACT" else word for word in options]
+    done = pair.bench.call("compare", str(pair.bench.task_path), str(pair.bench.documents_dir), *words)
     assert done.returncode == 2
     assert said in done.stderr
 
@@ -238,7 +239,7 @@ def test_gold_that_does_not_fit_is_refused_by_line(pair: Pair, line: str, said: 
     pair.write_orders(1, misread=0)
     gold_path = pair.bench.root / "gold.jsonl"
     gold_path.write_text(line + "\n")
-    done = pair.bench.call(*pair.arguments("--gold", str(gold_path)))
+    done = pair.bench.call(*pair.arguments("--labels", str(gold_path)))
     assert done.returncode == 2
     assert said in done.stderr
 

@@ -45,7 +45,7 @@ def view(pair: Pair) -> Iterator[ComparisonView]:
     """A comparison in which documents, answers and names are hostile; the second model differs in two documents."""
     gold_path = pair.write_orders(8, misread=2, gold=8)
     pair.bench.write("<b>bold</b>.txt", f"an order MISREAD THIS\nnumber: {HOSTILE}\ntotal: \x1b[31m1\u202e\n")
-    done = pair.bench.call(*pair.arguments("--json", "--gold", str(gold_path)))
+    done = pair.bench.call(*pair.arguments("--json", "--labels", str(gold_path)))
     assert done.returncode == 0, done.stderr
     with open_comparison(pair.bench.settings, str(json.loads(done.stdout)["id"])) as opened:
         yield opened

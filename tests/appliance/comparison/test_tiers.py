@@ -94,7 +94,7 @@ def compare(pair: Pair, *options: str) -> tuple[int, dict[str, object], str]:
 
 def test_a_local_model_is_compared_with_a_frontier(pair: Pair, frontier: FrontierBench) -> None:
     gold_path = pair.write_orders(6, misread=0, gold=6)
-    options = ("--models", str(pair.bench.artifact_dir), "--frontier", "recorded", "--gold", str(gold_path))
+    options = ("--model", str(pair.bench.artifact_dir), "--frontier", "recorded", "--labels", str(gold_path))
     code, found, stderr = compare(pair, *options)
     assert code == 0, stderr
     local, remote = found["sides"]  # type: ignore[misc]
@@ -108,7 +108,7 @@ def test_a_local_model_is_compared_with_a_frontier(pair: Pair, frontier: Frontie
 
 def test_a_dry_run_prints_what_the_comparison_then_sends(pair: Pair, frontier: FrontierBench) -> None:
     pair.write_orders(4, misread=0)
-    options = ("--models", str(pair.bench.artifact_dir), "--frontier", "recorded:high", "--sample", "2")
+    options = ("--model", str(pair.bench.artifact_dir), "--frontier", "recorded:high", "--sample", "2")
     arguments = ("compare", str(pair.bench.task_path), str(pair.bench.documents_dir), *options)
     snapshot = pair.bench.call(*arguments, "--dry-run")
     assert snapshot.returncode == 0, snapshot.stderr
@@ -122,7 +122,7 @@ def test_a_dry_run_prints_what_the_comparison_then_sends(pair: Pair, frontier: F
 
 def test_a_cap_ends_clearly_and_the_next_run_sends_only_the_rest(pair: Pair, frontier: FrontierBench) -> None:
     pair.write_orders(5, misread=0)
-    options = ("--models", str(pair.bench.artifact_dir), "--frontier", "recorded")
+    options = ("--model", str(pair.bench.artifact_dir), "--frontier", "recorded")
     code, found, stderr = compare(pair, *options, "--cap-documents", "2")
     assert code == 3
     assert "cap is reached: 2 documents" in stderr
@@ -137,7 +137,7 @@ def test_a_cap_ends_clearly_and_the_next_run_sends_only_the_rest(pair: Pair, fro
 def test_tiers_ask_the_same_frontier_with_each_effort(pair: Pair, frontier: FrontierBench) -> None:
     gold_path = pair.write_orders(3, misread=0, gold=3)
     code, found, stderr = compare(
-        pair, "--frontier", "recorded", "--tiers", "off,high", "--gold", str(gold_path), "--models", ""
+        pair, "--frontier", "recorded", "--tier", "off", "--tier", "high", "--labels", str(gold_path)
     )
     assert code == 0, stderr
     efforts = [seen.values.get("reasoning_effort") for seen in frontier.frontier.requests]
@@ -150,7 +150,7 @@ def test_tiers_ask_the_same_frontier_with_each_effort(pair: Pair, frontier: Fron
 def test_without_a_policy_no_comparison_sends_anything(pair: Pair, frontier: FrontierBench) -> None:
     pair.write_orders(2, misread=0)
     frontier.policy_path.unlink()
-    code, _, stderr = compare(pair, "--models", str(pair.bench.artifact_dir), "--frontier", "recorded")
+    code, _, stderr = compare(pair, "--model", str(pair.bench.artifact_dir), "--frontier", "recorded")
     assert code == 2
     assert "it has no egress policy" in stderr
     assert frontier.frontier.requests == []

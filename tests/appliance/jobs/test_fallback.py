@@ -85,8 +85,8 @@ def test_a_dry_run_sends_nothing(bench: Bench, frontier: FrontierBench, threshol
     labelled = bench.root / "labelled.jsonl"
     answer = {"number": "1", "total": "1.99"}
     labelled.write_text("".join(json.dumps({"text": UNSURE.format(n), "answer": answer}) + "\n" for n in range(60)))
-    options = ("--threshold", threshold, *(("--labelled", str(labelled)) if threshold == "auto" else ()))
-    done = bench.run("--fallback", "recorded", *options, "--dry-run", "2")
+    options = ("--threshold", threshold, *(("--labels", str(labelled)) if threshold == "auto" else ()))
+    done = bench.run("--fallback", "recorded", *options, "--preview", "2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(".txt\n") == 2
     assert frontier.frontier.requests == []
@@ -253,7 +253,7 @@ def test_auto_chooses_on_labelled_rows_and_prints_the_curve(bench: Bench, fronti
         lines.append(json.dumps({"text": text, "answer": answer}))
     labelled.write_text("\n".join(lines) + "\n")
     write_documents(bench, sure=2, unsure=2)
-    options = ("--fallback", "recorded", "--threshold", "auto", "--labelled", str(labelled))
+    options = ("--fallback", "recorded", "--threshold", "auto", "--labels", str(labelled))
     done = bench.run(*options)
     assert done.returncode == 0, done.stderr
     assert "60 labelled documents, 120 fields" in done.stderr
@@ -277,7 +277,7 @@ def test_auto_masks_fields_by_the_local_answer_as_a_run_does(bench: Bench, front
     rows = [{"text": "\u00a0" + UNSURE.format(n), "answer": {"number": str(n), "total": "1.99"}} for n in range(60)]
     labelled.write_text("\n".join(map(json.dumps, rows)) + "\n")
     write_documents(bench, sure=1, unsure=0)
-    bench.run("--fallback", "recorded", "--threshold", "auto", "--labelled", str(labelled))
+    bench.run("--fallback", "recorded", "--threshold", "auto", "--labels", str(labelled))
     assert len(frontier.records("sent")) == 60, "no row is withheld for a value that the local answer knows"
 
 
@@ -293,7 +293,7 @@ def test_auto_keeps_to_the_budget(bench: Bench, frontier: FrontierBench) -> None
     frontier.frontier.answers = answers
     write_documents(bench, sure=0, unsure=1)
     done = bench.run(
-        "--fallback", "recorded", "--threshold", "auto", "--labelled", str(labelled), "--budget", "0.0000001"
+        "--fallback", "recorded", "--threshold", "auto", "--labels", str(labelled), "--budget", "0.0000001"
     )
     assert done.returncode == 0, done.stderr
     assert [row["route"] for row in bench.rows()] == ["local"]

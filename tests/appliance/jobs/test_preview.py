@@ -85,10 +85,10 @@ def test_dry_run_does_not_wait_for_an_engine_that_is_taken(bench: Bench) -> None
 def test_dry_run_prints_rows_only_to_stdout(bench: Bench) -> None:
     bench.write_orders(3)
     words = ["run", str(bench.task_path), str(bench.documents_dir), "--model", str(bench.artifact_dir)]
-    done = bench.call(*words, "--dry-run", "2", "--json")
+    done = bench.call(*words, "--preview", "2", "--json")
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["document"] for line in done.stdout.splitlines()] == ["0000.txt", "0001.txt"]
-    assert "dry run of 2 documents: nothing was kept" in done.stderr
+    assert "preview of 2 documents: nothing was kept" in done.stderr
     assert not (bench.home_dir / "jobs").exists()
 
 

@@ -119,16 +119,16 @@ def test_merged_shards_equal_a_run_on_one_machine_in_every_format(finished: Benc
 def test_merge_command_takes_ids_and_folders_and_tells_what_it_wrote(finished: Bench, tmp_path: Path) -> None:
     ids = {_shard_of(path): path.name for path in job_dirs(finished.settings)}
     words = [ids["1/3"], ids["3/3"], str(finished.out_dir / "shard-2-of-3")]
-    done = finished.call("jobs", "merge", *words, "--out", str(tmp_path / "merged"))
+    done = finished.call("jobs", "join", *words, "--out", str(tmp_path / "merged"))
     assert done.returncode == 3, done.stderr
-    assert "merged 3 shards: 16 documents, 1 failed" in done.stderr
+    assert "joined 3 shards: 16 documents, 1 failed" in done.stderr
     assert done.stdout == ""
     assert len((tmp_path / "merged" / "rows.jsonl").read_text().splitlines()) == DOCUMENTS
 
 
 def test_merge_command_lists_what_is_missing(finished: Bench, tmp_path: Path) -> None:
     first = str(finished.out_dir / "shard-1-of-3")
-    arguments = ["jobs", "merge", first, first, "--out", str(tmp_path / "merged")]
+    arguments = ["jobs", "join", first, first, "--out", str(tmp_path / "merged")]
     shown = finished.call(*arguments)
     assert shown.returncode == 1
     assert "shard 1/3: is given twice" in shown.stderr

@@ -32,7 +32,7 @@ def labelled(path: Path, right: int, wrong: int) -> Path:
 
 
 def gate(bench: Bench, rows: Path, *options: str) -> tuple[int, str, str]:
-    found = bench.call("gate", str(bench.task_path), str(bench.artifact_dir), "--rows", str(rows), *options)
+    found = bench.call("gate", str(bench.task_path), str(bench.artifact_dir), "--labels", str(rows), *options)
     return found.returncode, found.stdout, found.stderr
 
 
@@ -107,7 +107,7 @@ def test_rows_that_cannot_be_read_are_named(bench: Bench, content: bytes | None)
     refused = bench.call("gate", str(bench.task_path), str(bench.artifact_dir))
     assert refused.returncode == 2
     assert "test.jsonl" in refused.stderr
-    assert "unforeseen" not in refused.stderr
+    assert "unexpected error" not in refused.stderr
 
 
 def test_a_row_with_a_misspelt_field_is_refused_before_anything_is_answered(bench: Bench) -> None:

@@ -1,17 +1,14 @@
-"""`stillroom jobs merge`: the shards of a folder become one verified result."""
+"""`stillroom jobs join`: the shards of a folder are joined to one verified result."""
 
-import contextlib
-import json
-import os
-import sys
 from pathlib import Path
 
 import click
 
-from appliance.commands.paths import NamedPath
+from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import NotAllGood
-from appliance.ground.settings import Settings, load_settings
-from appliance.ground.text import human_count, printable
+from appliance.ground.output import note, print_json
+from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
 from appliance.jobs.merging import MergeRefused, merge_jobs, problem_values
 from appliance.jobs.outputs import OutputFormat
@@ -19,9 +16,9 @@ from appliance.jobs.outputs import OutputFormat
 _SHOWN_PROBLEMS = 20
 
 
-@click.command("merge")
+@click.command("join")
 @click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
-@click.option("--out", "out_dir", type=NamedPath(path_type=Path), required=True, help="Folder for the merged rows.")
+@click.option("--out", "out_dir", type=NamedPath(path_type=Path), required=True, help="Folder for the joined rows.")
 @click.option(
     "--format", "formats", type=click.Choice([choice.value for choice in OutputFormat]), multiple=True,
     default=["jsonl"], show_default=True, help="How rows are written; may be given several times.",
@@ -29,9 +26,15 @@ _SHOWN_PROBLEMS = 20
 @click.option(
     "--documents", type=click.Path(path_type=Path), help="The folder of documents, where it has another path here."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result, or what is missing, as one JSON object.")
-def merge_command(
-    jobs: tuple[str, ...], out_dir: Path, formats: tuple[str, ...], documents: Path | None, as_json: bool
+@json_option("the result, or what is missing, as one JSON object")
+@with_settings
+def join_command(
+    settings: Settings,
+    jobs: tuple[str, ...],
+    out_dir: Path,
+    formats: tuple[str, ...],
+    documents: Path | None,
+    as_json: bool,
 ) -> None:
     """Join the shards of one folder into one result, once all are there and whole.
 
@@ -39,26 +42,24 @@ def merge_command(
     document of the folder must be in exactly one shard and unchanged since; otherwise nothing is written, and what
     is missing is listed.
     """
-    settings = load_settings(dict(os.environ))
     directories = [_directory(settings, job) for job in jobs]
     try:
         outcome = merge_jobs(directories, out_dir.absolute(), [OutputFormat(choice) for choice in formats], documents)
     except MergeRefused as refused:
         if as_json:
             problems = [problem_values(problem) for problem in refused.problems]
-            print(json.dumps({"state": "refused", "found": refused.found, "problems": problems}))
+            print_json({"state": "refused", "found": refused.found, "problems": problems})
         else:
-            _tell_problems(refused)
+            _note_problems(refused)
         raise
     paths = [str(path) for path in outcome.output_paths]
     if as_json:
         values = {"shards": outcome.shards, "documents": outcome.documents, "failed": outcome.failed}
-        print(json.dumps({"state": "merged", **values, "outputs": paths}))
+        print_json({"state": "joined", **values, "outputs": paths})
     else:
         documents_text = human_count(outcome.documents, "document")
-        lines = [f"merged {human_count(outcome.shards, 'shard')}: {documents_text}, {outcome.failed} failed"]
-        lines += [f"rows: {printable(path)}" for path in paths]
-        _say(lines)
+        note(f"joined {human_count(outcome.shards, 'shard')}: {documents_text}, {outcome.failed} failed")
+        note(*(f"rows: {path}" for path in paths))
     if outcome.failed:
         raise NotAllGood(
             f"{outcome.failed} of {outcome.documents} documents failed", "their rows carry the reason as `error`"
@@ -71,17 +72,11 @@ def _directory(settings: Settings, job: str) -> Path:
     return path.absolute() if (path / "job.toml").is_file() else job_dir(settings, job)
 
 
-def _tell_problems(refused: MergeRefused) -> None:
+def _note_problems(refused: MergeRefused) -> None:
     lines = []
     for problem in refused.problems[:_SHOWN_PROBLEMS]:
-        about = f"{printable(problem.document)} " if problem.document is not None else ""
-        lines.append(f"shard {problem.shard}: {about}{printable(problem.detail)}")
+        about = f"{problem.document} " if problem.document is not None else ""
+        lines.append(f"shard {problem.shard}: {about}{problem.detail}")
     if refused.found > len(lines):
         lines.append(f"and {refused.found - len(lines):,} more")
-    _say(lines)
-
-
-def _say(lines: list[str]) -> None:
-    # A full disk under the messages makes the merge no failure.
-    with contextlib.suppress(OSError):
-        sys.stderr.write("\n".join(lines) + "\n")
+    note(*lines)
