@@ -16,8 +16,8 @@ from typing import Any
 from appliance.cluster.shard_process import ShardEnd, ShardProcess
 from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.extras import require_extra
+from appliance.ground.stopping import Stop, stopped_by_signals
 from appliance.jobs.shards import Shard
-from appliance.jobs.stopping import Stop, stopped_by_signals
 
 _TRIES = 2
 """A shard that ends badly is tried once more, on another node where there is one."""

@@ -64,7 +64,8 @@ def chosen_fallback(
 
 
 def _auto(settings: Settings, request: BatchRequest, asked: FallbackOptions) -> float:
-    from appliance.routing.auto import AutoRequest, choose_threshold
+    from appliance.answering.lease import ENGINE_QUEUED
+    from appliance.answering.threshold_choice import ThresholdRequest, choose_threshold
     from appliance.routing.egress import EgressOptions
 
     assert asked.name is not None
@@ -75,12 +76,13 @@ def _auto(settings: Settings, request: BatchRequest, asked: FallbackOptions) -> 
             f"auto needs labelled rows, and {labelled_path} is not there", "name a file of them with `--labels`"
         )
     options = EgressOptions(allowed=True, run="threshold", caps=asked.caps)
-    wanted = AutoRequest(task, labelled_path, asked.name, request.model, asked.budget, options)
+    wanted = ThresholdRequest(task, request.task_path, labelled_path, asked.name, request.model, asked.budget, options)
     line = ProgressLine()
     try:
         chosen = choose_threshold(
-            settings, wanted, lambda answered: line(Progress(answered, 0, "row", "labelled rows"))
-        )
+            settings, wanted, lambda answered: line(Progress(answered, 0, "row", "labelled rows")),
+            lambda: note(ENGINE_QUEUED),
+        )  # fmt: skip
     finally:
         line.end()
     note(*chosen.lines())

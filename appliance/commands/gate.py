@@ -54,7 +54,7 @@ def command(settings: Settings, task_folder: Path, model: str, rows_path: Path |
         note(f"{human_count(len(given) - len(rows), 'training row')} left out of {len(given)} rows")
     artifact_dir, _ = choose_model(settings, task, model)
     manifest = verify_artifact(artifact_dir)
-    found = _judge(task, rows, artifact_dir, settings.threads)
+    found = _judge(settings, task, task_folder, rows, artifact_dir)
     verdict = write_verdict(artifact_dir, manifest, found, rows_path)
     _print_report(manifest, found, as_json)
     if not found.readiness.ready:
@@ -63,20 +63,27 @@ def command(settings: Settings, task_folder: Path, model: str, rows_path: Path |
         )
 
 
-def _judge(task: "Task", rows: "list[LabelledRow]", artifact_dir: Path, threads: int) -> "QualityReport":
-    """Lets the artifact's own engine answer all rows."""
-    from appliance.engines.open import open_engine
-    from appliance.quality.gate import answer_all, judge_results
+def _judge(
+    settings: Settings, task: "Task", task_folder: Path, rows: "list[LabelledRow]", artifact_dir: Path
+) -> "QualityReport":
+    """Lets the artifact's own engine answer all rows; one that kills it has no answer, which counts as wrong."""
+    from appliance.answering.lease import ENGINE_QUEUED
+    from appliance.answering.local import answer_texts
+    from appliance.engines.engine import ENGINE_DIED
+    from appliance.quality.gate import judge_results
 
-    engine = open_engine(artifact_dir, task, threads)
     line = ProgressLine()
     try:
-        return judge_results(
-            task, rows, answer_all(engine, rows, lambda answered: line(Progress(answered, len(rows), "row")))
-        )
+        results = answer_texts(
+            settings, artifact_dir, task_folder.absolute(), [row.text for row in rows],
+            lambda answered: line(Progress(answered, len(rows), "row", loading=not answered)),
+            lambda: note(ENGINE_QUEUED),
+        )  # fmt: skip
     finally:
         line.end()
-        engine.close()
+    if died := sum(result.error == ENGINE_DIED for result in results):
+        note(f"the engine died on {human_count(died, 'row')}, which count as wrong")
+    return judge_results(task, rows, results)
 
 
 def _print_report(manifest: "Manifest", found: "QualityReport", as_json: bool) -> None:

@@ -168,8 +168,8 @@ def note_detached(settings: Settings, job: str, as_json: bool) -> None:
 
 
 def _preview(settings: Settings, request: BatchRequest, documents: int, as_json: bool) -> None:
+    from appliance.ground.stopping import Stop, stopped_by_signals
     from appliance.jobs.preview import dry_run
-    from appliance.jobs.stopping import Stop, stopped_by_signals
 
     stop = Stop()
     with stopped_by_signals(stop):

@@ -3,12 +3,14 @@
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
+from appliance.answering.answerer import answer_all
+from appliance.answering.frontier import open_frontier
 from appliance.comparison.folder import Side
 from appliance.comparison.local_side import Text
 from appliance.engines.engine import Request, Result
 from appliance.engines.frontier_config import FrontierConfig, load_frontier
 from appliance.ground.settings import Settings
-from appliance.routing.egress import EgressOptions, open_frontier
+from appliance.routing.egress import EgressOptions
 from appliance.tasks.task import Task
 
 
@@ -25,11 +27,11 @@ def answer_by_frontier(
 
     Texts that were not sent because a cap was reached or the frontier was gone get no result: they are still to do.
     """
-    engine = open_frontier(settings, task, side.frontier, options)
+    answerer = open_frontier(settings, task, side.frontier, options)
     try:
-        for result in engine.answer(Request(str(text.id), text.text) for text in texts):
-            if engine.ended is None or result.error != engine.ended[0]:
+        for result in answer_all(answerer, (Request(str(text.id), text.text) for text in texts)):
+            if answerer.ended is None or result.error != answerer.ended[0]:
                 yield result
-        return engine.ended[1] if engine.ended is not None else ""
+        return answerer.ended[1] if answerer.ended is not None else ""
     finally:
-        engine.close()
+        answerer.close()

@@ -8,9 +8,9 @@ from pathlib import Path
 from appliance.comparison.answers_writer import AnswersWriter
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sandbox import ReaderLimits, ReadReply
+from appliance.ground.stopping import Stop
 from appliance.jobs.ledger_writer import PendingDocument
 from appliance.jobs.reader_pool import ReaderPool
-from appliance.jobs.stopping import Stop
 
 READERS = 2
 _WAIT_SECONDS = 0.25

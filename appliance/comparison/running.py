@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, takewhile
 from pathlib import Path
 
+from appliance.answering.lease import engine_lease
 from appliance.comparison.answers import open_answers
 from appliance.comparison.answers_writer import AnswersWriter
 from appliance.comparison.folder import FRONTIER, TASK_NAME, ComparisonConfig, Side, held, read_comparison
@@ -20,9 +21,8 @@ from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood
 from appliance.ground.processes import process_identity
 from appliance.ground.progress import OnProgress, Progress
 from appliance.ground.settings import Settings
-from appliance.jobs.engine_lock import engine_lock
+from appliance.ground.stopping import Stop, stopped_by_signals
 from appliance.jobs.states import State
-from appliance.jobs.stopping import Stop, stopped_by_signals
 from appliance.routing.policy import Caps
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
@@ -145,8 +145,9 @@ def _locally(run: _Run, number: int, texts: Iterator[Text], clock: "_Clock") -> 
         Path(side.artifact_dir), run.directory / TASK_NAME, side.identity, run.settings.threads, run.stop,
         lambda document: run.writer.record_kill(number, document), clock.start,
     )  # fmt: skip
-    with engine_lock(run.settings, run.stop):
-        yield from local.answer(texts)
+    with engine_lease(run.settings, run.stop) as lease:
+        if lease is not None:
+            yield from local.answer(texts, lease)
 
 
 def _until_stopped(texts: Iterator[Text], stop: Stop) -> Iterator[Text]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import sync_directory
 from appliance.ground.settings import Settings
-from appliance.jobs.batch import BatchRequest, open_ledger, plan, refuse_own_files_as_documents
+from appliance.jobs.batch import BatchRequest, make_job, open_ledger, plan
 from appliance.jobs.detached import refuse_running, start_and_wait
-from appliance.jobs.fallback import capped, check_same
+from appliance.jobs.fallback import capped, check_fallback
 from appliance.jobs.job import (
     LEDGER_NAME,
     REMOVED_PREFIX,
@@ -23,7 +23,6 @@ from appliance.jobs.job import (
     finish_removals,
     job_dir,
     job_file,
-    job_folder,
     read_config,
     task_path,
     write_job,
@@ -76,7 +75,7 @@ def retry_failed(settings: Settings, identifier: str, caps: Caps | None = None) 
         try:
             if config.fallback is not None and ledger.reader.fallback_unanswered():
                 # Before the rows go: a fallback that is refused would leave their documents without any.
-                check_same(settings, config.fallback, task)
+                check_fallback(settings, config.fallback, task)
             write_job(directory, config, task_path(directory).read_bytes())
             return ledger.retry(fallback_unanswered=config.fallback is not None)
         finally:
@@ -96,13 +95,10 @@ def start_detached(settings: Settings, request: BatchRequest) -> str:
         ApplianceError: The job cannot be made, is running already, or ended at once with an error.
     """
     planned = plan(settings, request)
-    refuse_own_files_as_documents(settings, planned.config)
-    finish_removals(settings)
-    directory = job_folder(settings, planned.config)
+    directory = settings.jobs_dir / planned.config.id
     is_new = not job_file(directory).exists()
     refuse_running(directory)
-    with take_lock(directory, Purpose.CHANGE):
-        write_job(directory, planned.config, planned.task_text)
+    make_job(settings, planned, Purpose.CHANGE).release()
     try:
         start_and_wait(settings, directory, ["jobs", "resume", directory.name])
     except ApplianceError:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tomllib
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import write_file
 from appliance.ground.settings import Settings
 
-JOB_VERSION = 1
+JOB_VERSION = 2
 DEFAULT_WORKERS = 2
 DEFAULT_SETTLE_SECONDS = 2.0
 REMOVED_PREFIX = ".removed-"
@@ -21,6 +22,7 @@ REMOVED_PREFIX = ".removed-"
 LEDGER_NAME = "job.db"
 _CONFIG_NAME = "job.toml"
 _TASK_NAME = "task.toml"
+_DOCUMENTS_NAME = "documents.list"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class JobConfig:
     task_hash: str
     documents_dir: str
     artifact_dir: str
+    """Of the local model; empty where a frontier answers."""
     model: str
     """Model identity; a job never changes its model."""
     model_name: str
@@ -61,6 +64,7 @@ class JobConfig:
     keep_text: str
     """`all` keeps the text of every document in the ledger, `none` keeps no text."""
     out_dir: str
+    """Where the rows are written; empty where they stay in the job."""
     output_format: str
     limit: int
     """Only the first so many documents of the folder, in path order; 0 means all."""
@@ -70,8 +74,15 @@ class JobConfig:
     """A file that changed less than this long ago is looked at twice before it is read."""
     shard: str = ""
     """`K/N`: only the documents of this part of the folder; empty means all of them."""
+    frontier: str = ""
+    """Frontier of `config.toml` that answers in place of a local model, which then has no artifact."""
+    effort: str = ""
+    """Reasoning effort that it is asked with in place of the configured one."""
+    documents: str = ""
+    """SHA-256 of the list of documents that the job is about; empty means those of the whole folder."""
     fallback: FallbackConfig | None = None
-    """None keeps every document on this machine."""
+    """Who is asked where the local model is not sure; the documents stay on this machine where there is neither
+    fallback nor frontier."""
     version: int = JOB_VERSION
 
 
@@ -123,17 +134,39 @@ def job_folder(settings: Settings, config: JobConfig) -> Path:
     return directory
 
 
-def write_job(directory: Path, config: JobConfig, task_text: bytes) -> None:
-    """Writes what the job is about; only the holder of the job's lock may call this."""
+def write_job(directory: Path, config: JobConfig, task_text: bytes, documents: bytes | None = None) -> None:
+    """Writes what the job is about; only the holder of the job's lock may call this.
+
+    Args:
+        documents: The list of `documents_list`, where the job is about some documents of the folder only.
+    """
+    if documents is not None:
+        write_file(directory / _DOCUMENTS_NAME, documents)
     write_file(directory / _TASK_NAME, task_text)
     write_file(directory / _CONFIG_NAME, config_text(config).encode())
 
 
-def open_job_dir(settings: Settings, config: JobConfig, task_text: bytes) -> Path:
-    """Makes the job's folder with its files, or finds the one that a former run of the same job has left."""
-    directory = job_folder(settings, config)
-    write_job(directory, config, task_text)
-    return directory
+def documents_list(paths: Iterable[bytes]) -> bytes:
+    """Paths in the folder as the bytes that a job keeps: a zero byte is the only one that no path holds."""
+    return b"".join(path + b"\0" for path in sorted(set(paths)))
+
+
+def read_documents_list(directory: Path, config: JobConfig) -> frozenset[bytes] | None:
+    """The documents that the job is about; None where those of the whole folder are.
+
+    Raises:
+        ApplianceError: The list is missing or is another one.
+    """
+    if not config.documents:
+        return None
+    path = directory / _DOCUMENTS_NAME
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ApplianceError(f"cannot read {path}: {error.strerror}", "`stillroom jobs remove` the job") from error
+    if hashlib.sha256(data).hexdigest() != config.documents:
+        raise ApplianceError(f"{path} is not the list that the job was made with", "`stillroom jobs remove` the job")
+    return frozenset(data.split(b"\0")[:-1])
 
 
 def finish_removals(settings: Settings) -> None:
@@ -188,6 +221,9 @@ def read_config(directory: Path) -> JobConfig:
         raise ApplianceError(
             f"{path} cannot be read: {error}", "`stillroom jobs remove` takes broken jobs away"
         ) from error
+    if values.get("version") == 1:
+        # Without the keys that came later, whose defaults say what it did.
+        values["version"] = JOB_VERSION
     if values.get("version") != JOB_VERSION:
         raise ApplianceError(
             f"job {directory.name} has version {values.get('version')}, this program knows {JOB_VERSION}",

@@ -34,12 +34,12 @@ from appliance.jobs.job import LEDGER_NAME, job_dirs
 from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import State
 
-LEDGER_VERSION = 2
+LEDGER_VERSION = 3
 _PROBE = "SELECT 1 FROM job"
 _FOR_REVIEW = """FROM rows JOIN documents ON documents.id = rows.document
     WHERE rows.superseded = 0 AND rows.error IS NOT NULL AND documents.state = 'done'"""
 """An answer with an error beside it: a person must look."""
-KEPT_BACK = f"""SELECT rows.document {_FOR_REVIEW} AND json_extract(rows.row, '$.route') = 'review'
+FALLBACK_UNANSWERED = f"""SELECT rows.document {_FOR_REVIEW} AND json_extract(rows.row, '$.route') = 'review'
     AND coalesce(json_array_length(rows.row, '$.escalated'), 0) = 0"""
 """In a job with a fallback: documents whose fallback gave no answer, because of a cap or because it failed."""
 
@@ -90,6 +90,12 @@ class FinishedDocument:
     path: bytes
     sha256: str | None
     row: Row
+    money: float | None = None
+    """What the answer took, in the currency of the frontier's prices."""
+    worked_seconds: float | None = None
+    """Second of the job's work at which the answer came; None where nothing answered, as with a file that is broken."""
+    cached: bool = False
+    """Whether the answer had been paid for before, perhaps by another run."""
 
 
 class LedgerReader:
@@ -167,13 +173,15 @@ class LedgerReader:
 
     def finished_documents(self) -> Generator[FinishedDocument]:
         """Documents with a row, in path order; close it as `rows`."""
-        found = self._connection.execute(
-            "SELECT path, sha256, row FROM documents JOIN rows ON rows.document = documents.id AND rows.superseded = 0"
-            " ORDER BY path"
-        )
-        with contextlib.closing(found):
-            for path, sha256, text in found:
-                yield FinishedDocument(path, sha256, row_from_json(text))
+        joined = "FROM documents JOIN rows ON rows.document = documents.id AND rows.superseded = 0 ORDER BY path"
+        try:
+            cursor = self._connection.execute(f"SELECT path, sha256, row, money, worked_seconds, cached {joined}")
+        except sqlite3.OperationalError:
+            # A ledger of an earlier version that no run has brought up to date.
+            cursor = self._connection.execute(f"SELECT path, sha256, row, NULL, NULL, 0 {joined}")
+        with contextlib.closing(cursor):
+            for path, sha256, text, money, worked_seconds, cached in cursor:
+                yield FinishedDocument(path, sha256, row_from_json(text), money, worked_seconds, bool(cached))
 
     def written_rows(self) -> int:
         """How many rows were ever written, superseded ones among them."""
@@ -187,7 +195,7 @@ class LedgerReader:
 
     def fallback_unanswered(self) -> int:
         """How many of those are so because the fallback did not answer; only of a job with a fallback."""
-        (count,) = self._connection.execute(f"SELECT count(*) FROM ({KEPT_BACK})").fetchone()
+        (count,) = self._connection.execute(f"SELECT count(*) FROM ({FALLBACK_UNANSWERED})").fetchone()
         return int(count)
 
     def damage(self) -> str | None:

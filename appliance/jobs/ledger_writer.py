@@ -20,7 +20,7 @@ from appliance.ground.database import open_writer
 from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.text import human_count
 from appliance.jobs.job import LEDGER_NAME
-from appliance.jobs.ledger import KEPT_BACK, LEDGER_VERSION, LedgerReader, connect, ledger_error
+from appliance.jobs.ledger import FALLBACK_UNANSWERED, LEDGER_VERSION, LedgerReader, connect, ledger_error
 from appliance.jobs.rows import Row
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
 
@@ -34,11 +34,11 @@ CREATE TABLE job (
     supervisor TEXT NOT NULL DEFAULT '', waiting INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, size_bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
-    sha256 TEXT, state TEXT NOT NULL, kills INTEGER NOT NULL DEFAULT 0);
+    sha256 TEXT, state TEXT NOT NULL, crash_count INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX documents_by_state ON documents (state, path);
 CREATE TABLE rows (
     id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents, superseded INTEGER NOT NULL DEFAULT 0,
-    error TEXT, row TEXT NOT NULL);
+    error TEXT, row TEXT NOT NULL, money REAL, worked_seconds REAL, cached INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX one_row ON rows (document) WHERE superseded = 0;
 CREATE INDEX rows_by_document ON rows (document);
 CREATE TABLE texts (document INTEGER PRIMARY KEY REFERENCES documents, text TEXT NOT NULL,
@@ -52,6 +52,13 @@ ALTER TABLE job DROP COLUMN run_base;
 ALTER TABLE texts ADD COLUMN raw TEXT NOT NULL DEFAULT '';
 CREATE INDEX rows_by_document ON rows (document);
 UPDATE job SET version = 2;
+"""
+_FROM_VERSION_2 = """
+ALTER TABLE documents RENAME COLUMN kills TO crash_count;
+ALTER TABLE rows ADD COLUMN money REAL;
+ALTER TABLE rows ADD COLUMN worked_seconds REAL;
+ALTER TABLE rows ADD COLUMN cached INTEGER NOT NULL DEFAULT 0;
+UPDATE job SET version = 3;
 """
 _COUNTERS = {State.DONE: "done", State.FAILED: "failed", State.QUARANTINED: "quarantined", State.PAUSED: "waiting"}
 """State of a document -> the counter in the job's row; a queued document is in none."""
@@ -85,6 +92,12 @@ class Outcome:
     notes: tuple[str, ...] = ()
     raw: str = ""
     """What the model wrote, kept where the text is."""
+    money: float | None = None
+    """What the answer took, in the currency of the frontier's prices; None where nobody knows or nothing answered."""
+    worked_seconds: float | None = None
+    """Second of work at which the answer came, earlier runs of the job counted; None where nothing answered."""
+    cached: bool = False
+    """Whether the answer had been paid for before."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +147,9 @@ class Ledger:
             (LEDGER_VERSION, self._identifier, name, task, model, State.QUEUED),
         )
         (version,) = execute("SELECT version FROM job").fetchone()
-        if version == 1:
-            self._connection.executescript(f"BEGIN IMMEDIATE; {_FROM_VERSION_1} COMMIT")
+        if version in (1, 2):
+            steps = (_FROM_VERSION_1 if version == 1 else "") + _FROM_VERSION_2
+            self._connection.executescript(f"BEGIN IMMEDIATE; {steps} COMMIT")
         elif version != LEDGER_VERSION:
             raise ApplianceError(
                 f"the ledger of job {self._identifier} has version {version}, this program knows {LEDGER_VERSION}",
@@ -210,21 +224,21 @@ class Ledger:
         """Queues failed and quarantined documents again; gives how many.
 
         Args:
-            kept_back: Also those whose fallback did not answer, so that only the local answer is in the row.
+            fallback_unanswered: Also those whose fallback did not answer, so that only the local answer is in the row.
         """
         with self._transaction():
             found = self._connection.execute(
                 "SELECT id FROM documents WHERE state IN (?, ?)", (State.FAILED, State.QUARANTINED)
             ).fetchall()
             if fallback_unanswered:
-                found += self._connection.execute(KEPT_BACK).fetchall()
+                found += self._connection.execute(FALLBACK_UNANSWERED).fetchall()
             for (document,) in found:
                 self._queue_again(document)
             if found:
                 # Together with the rows: a job that is done has them all.
-                told = f"{human_count(len(found), 'document')} to be tried again"
-                self._connection.execute("UPDATE job SET state = ?, message = ?", (State.PAUSED, told))
-                self._event("retry", None, told)
+                message = f"{human_count(len(found), 'document')} to be tried again"
+                self._connection.execute("UPDATE job SET state = ?, message = ?", (State.PAUSED, message))
+                self._event("retry", None, message)
         return len(found)
 
     def waiting(self) -> list[PendingDocument]:
@@ -254,6 +268,11 @@ class Ledger:
         total, finished = self._connection.execute("SELECT total, done + failed + quarantined FROM job").fetchone()
         return int(total), int(finished)
 
+    def worked_seconds(self) -> float:
+        """How long earlier runs have worked on documents, until their last answer."""
+        (seconds,) = self._connection.execute("SELECT max(worked_seconds) FROM rows").fetchone()
+        return float(seconds or 0.0)
+
     def pending(self, after: bytes, limit: int, last: bytes | None = None) -> list[PendingDocument]:
         """Documents without a row whose path comes after this one, in path order; up to the last one that is wanted."""
         bound, values = ("", ()) if last is None else (" AND path <= ?", (last,))
@@ -278,8 +297,15 @@ class Ledger:
             for outcome in outcomes:
                 document = outcome.document
                 self._connection.execute(
-                    "INSERT INTO rows (document, error, row) VALUES (?, ?, ?)",
-                    (document.id, outcome.row.error, outcome.row.to_json()),
+                    "INSERT INTO rows (document, error, row, money, worked_seconds, cached) VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        document.id,
+                        outcome.row.error,
+                        outcome.row.to_json(),
+                        outcome.money,
+                        outcome.worked_seconds,
+                        outcome.cached,
+                    ),
                 )
                 self._connection.execute(
                     "UPDATE documents SET state = ?, sha256 = ? WHERE id = ?",
@@ -304,12 +330,11 @@ class Ledger:
             self._set_state(document.id, State.PAUSED)
             self._event("waiting", document.id, detail)
 
-    def record_kill(self, documents: Sequence[PendingDocument], detail: str) -> None:
-        """Counts the death of a child against the documents it had in work."""
+    def record_crash(self, document: PendingDocument, detail: str) -> None:
+        """Counts the death of a child against a document that it had in work."""
         with self._transaction():
-            for document in documents:
-                self._connection.execute("UPDATE documents SET kills = kills + 1 WHERE id = ?", (document.id,))
-                self._event("kill", document.id, detail)
+            self._connection.execute("UPDATE documents SET crash_count = crash_count + 1 WHERE id = ?", (document.id,))
+            self._event("crash", document.id, detail)
 
     def close(self) -> None:
         """Closes the database with everything folded into its one file, unless a write had failed."""
@@ -342,7 +367,7 @@ class Ledger:
     def _queue_again(self, document: int) -> None:
         self._connection.execute("UPDATE rows SET superseded = 1 WHERE document = ?", (document,))
         self._connection.execute("DELETE FROM texts WHERE document = ?", (document,))
-        self._connection.execute("UPDATE documents SET kills = 0, sha256 = NULL WHERE id = ?", (document,))
+        self._connection.execute("UPDATE documents SET crash_count = 0, sha256 = NULL WHERE id = ?", (document,))
         self._set_state(document, State.QUEUED)
 
     def _set_state(self, document: int, state: State) -> None:
@@ -376,7 +401,7 @@ class Ledger:
                 self._connection.execute("ROLLBACK")
 
 
-_PENDING = "SELECT id, path, kills, size_bytes, modified_ns FROM documents WHERE "
+_PENDING = "SELECT id, path, crash_count, size_bytes, modified_ns FROM documents WHERE "
 
 
 def _unwritable(reason: str) -> ResourceError:

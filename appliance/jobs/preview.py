@@ -3,26 +3,23 @@
 import os
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from appliance.answering.lease import free_engine
+from appliance.answering.local import open_local
 from appliance.documents.folder import FoundDocument, open_document, walk
 from appliance.documents.problems import DocumentError
 from appliance.documents.sandbox import ReaderLimits
-from appliance.ground.errors import ResourceError, UsageError
-from appliance.ground.locks import try_lock
+from appliance.ground.errors import UsageError
 from appliance.ground.progress import Progress, ignore_progress
 from appliance.ground.settings import Settings
+from appliance.ground.stopping import Stop
 from appliance.jobs.batch import BatchRequest, open_ledger, plan
-from appliance.jobs.engine_lock import open_engine_lock
-from appliance.jobs.intake import chosen_documents
+from appliance.jobs.folder_scan import chosen_documents
 from appliance.jobs.rows import Row
-from appliance.jobs.runner import RunLimits, Supervisor, Work
-from appliance.jobs.stopping import Stop
+from appliance.jobs.supervisor import Supervisor, Work
 from appliance.models.manifest import verify_artifact
-from appliance.tasks.folder import task_file
 
 UNKNOWN_TYPE = "other"
 _SAMPLE = 2000
@@ -91,14 +88,20 @@ def dry_run(settings: Settings, request: BatchRequest, documents: int, stop: Sto
     config = replace(
         planned.config, limit=min(documents, request.limit or documents), keep_text="none", settle_seconds=0.0
     )
-    verify_artifact(Path(config.artifact_dir))
-    with _free_engine(settings):
+    artifact_dir = Path(config.artifact_dir)
+    verify_artifact(artifact_dir)
+    with free_engine(settings) as lease:
         ledger = open_ledger(None, config, planned.task)
         try:
             ledger.add_documents(chosen_documents(config))
-            work = Work(config, planned.task, task_file(request.task_path).absolute(), ledger)
-            limits = RunLimits(settings.threads, reader_limits=ReaderLimits(policy=settings.sandbox))
-            Supervisor(work, limits, stop or Stop()).run(Progress(0, documents), ignore_progress)
+            work = Work(
+                config, planned.task, ledger,
+                lambda on_crash: open_local(
+                    artifact_dir, request.task_path.absolute(), config.model, settings.threads, lease, on_crash
+                ),
+                ReaderLimits(policy=settings.sandbox),
+            )  # fmt: skip
+            Supervisor(work, stop or Stop()).run(Progress(0, documents), ignore_progress)
             return list(ledger.reader.rows())
         finally:
             ledger.close()
@@ -131,17 +134,3 @@ def _type_of(folder: Path, document: FoundDocument) -> str:
     finally:
         os.close(descriptor)
     return str(found) if found else UNKNOWN_TYPE
-
-
-@contextmanager
-def _free_engine(settings: Settings) -> Iterator[None]:
-    """Holds the machine's engine if no job has it: a person who waits for three rows does not want to queue."""
-    descriptor = open_engine_lock(settings)
-    try:
-        if not try_lock(descriptor):
-            raise ResourceError(
-                "a job has the engine of this machine", "try the dry run when it has ended or is paused"
-            )
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,13 +1,13 @@
-"""Runs an engine over labelled rows, judges what it answers, and writes the verdict into the artifact."""
+"""Judges what an artifact answers to labelled rows, and writes the verdict into the artifact."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.engines.engine import Engine, Request, Result
+from appliance.engines.engine import Result
 from appliance.models.manifest import JSON, Manifest, Verdict, file_sha256, rewrite_manifest, utc_now
 from appliance.quality.metrics import abstention, count, coverages, judge
 from appliance.quality.readiness import against_gold, against_teacher, worst
@@ -19,21 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_REQUIRED = 0.95
 """Field accuracy that is asked for where the task names neither a margin nor an accuracy."""
-
-
-def answer_all(engine: Engine, rows: Sequence[LabelledRow], told: Callable[[int], None]) -> list[Result]:
-    """The engine's results in the order of the rows.
-
-    Args:
-        told: Called with the number of answered rows after each.
-    """
-    requests = (Request(str(number), row.text) for number, row in enumerate(rows))
-    found: dict[str, Result] = {}
-    for result in engine.answer(requests):
-        found[result.key] = result
-        told(len(found))
-    lost = Result("", None, error="no_answer", error_message="the engine gave no result")
-    return [found.get(str(number), lost) for number in range(len(rows))]
 
 
 def judge_results(task: "Task", rows: Sequence[LabelledRow], results: Sequence[Result]) -> QualityReport:

@@ -1,7 +1,7 @@
 """The gate to the network: policy, masking, caps and the record, in this order, before any byte leaves.
 
-`open_frontier` is the only way to an engine that sends. Without a policy that allows it and without the flag of the
-command it raises before anything of the client is imported.
+`open_gate` is the only way to a client that sends. Without a policy that allows it and without the flag of the command
+it raises before anything of the client is imported.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.engines.engine import Request
-from appliance.engines.frontier import Cleared, FrontierEngine, FrontierRequest, Withheld, request_body
+from appliance.engines.frontier import Cleared, Withheld, request_body
 from appliance.engines.frontier_config import FrontierConfig, Usage, load_frontier, read_key
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
@@ -44,8 +44,8 @@ class EgressOptions:
     """Reasoning effort in place of the configured one, as a comparison of tiers asks for it."""
 
 
-def open_frontier(settings: Settings, task: Task, name: str, options: EgressOptions) -> FrontierEngine:
-    """The engine of a frontier, behind the gate.
+def open_gate(settings: Settings, task: Task, name: str, options: EgressOptions) -> "EgressGate":
+    """The way out to a frontier.
 
     Raises:
         EgressRefused: The flag or the policy does not allow it.
@@ -57,12 +57,10 @@ def open_frontier(settings: Settings, task: Task, name: str, options: EgressOpti
             f"nothing is sent to frontier {name} without the flag of the command", "add it, if documents may leave"
         )
     config, policy = checked(settings, task, name, options.system_dir)
-    config = _with_effort(config, options.effort)
+    config = with_effort(config, options.effort)
     check_prices(config, options.caps)
     key = read_key(config.endpoint, os.environ)
-    gate = EgressGate(settings, policy, config, task, options)
-    gate.key = key
-    return FrontierEngine(config, task, gate)
+    return EgressGate(settings, policy, config, task, options, key)
 
 
 def checked(settings: Settings, task: Task, name: str, system_dir: Path = SYSTEM_DIR) -> tuple[FrontierConfig, Policy]:
@@ -91,7 +89,8 @@ def check_prices(config: FrontierConfig, *caps: Caps) -> None:
         )
 
 
-def _with_effort(config: FrontierConfig, effort: str) -> FrontierConfig:
+def with_effort(config: FrontierConfig, effort: str) -> FrontierConfig:
+    """The frontier asked with another reasoning effort, where one is named."""
     return replace(config, choice=replace(config.choice, effort=effort)) if effort else config
 
 
@@ -108,9 +107,9 @@ def preview(
         Withheld: This document would be withheld.
     """
     config, policy = checked(settings, task, name, system_dir)
-    config = _with_effort(config, effort)
+    config = with_effort(config, effort)
     masker = Masker(task, policy.masking, installation_key(egress_dir(settings)), policy.path)
-    cleared = masker.mask(request.text, request.known if isinstance(request, FrontierRequest) else {})
+    cleared = masker.mask(request.text, request.known)
     return request_body(config, task, request, cleared), cleared.masked
 
 
@@ -129,11 +128,13 @@ class EgressGate:
     """One run's way out."""
 
     def __init__(
-        self, settings: Settings, policy: Policy, config: FrontierConfig, task: Task, options: EgressOptions
+        self, settings: Settings, policy: Policy, config: FrontierConfig, task: Task, options: EgressOptions, key: str
     ) -> None:
-        self.key = ""
-        self._policy, self._config, self._task, self._options = policy, config, task, options
-        self._run = options.run or uuid.uuid4().hex[:12]
+        self.config, self.task = config, task
+        self.run = options.run or uuid.uuid4().hex[:12]
+        """Names the run in the record."""
+        self._key = key
+        self._policy, self._options = policy, options
         directory = egress_dir(settings)
         self._masker = Masker(task, policy.masking, installation_key(directory), policy.path)
         self._log = EgressLog(directory)
@@ -150,8 +151,7 @@ class EgressGate:
 
     def clear(self, request: Request) -> Cleared:
         """The masked text."""
-        known = request.known if isinstance(request, FrontierRequest) else {}
-        return self._masker.mask(request.text, known)
+        return self._masker.mask(request.text, request.known)
 
     def restore(self, cleared: Cleared, answer: Answer) -> Answer:
         """The answer with the real values."""
@@ -159,7 +159,7 @@ class EgressGate:
 
     def release(self, key: str, cleared: Cleared, body: bytes, ceiling: Usage) -> int:
         """Records the request durably; waits for requests under way where their end may make room under a cap."""
-        spend = Spend(ceiling.total, self._config.prices.money(ceiling))
+        spend = Spend(ceiling.total, self.config.prices.money(ceiling))
         leaving = _Leaving(key, len(body), hashlib.sha256(body).hexdigest(), spend, cleared.masked)
         is_new = self._policy.keep_bodies and self._log.keep_body(leaving.sha256, body)
         with self._changed:
@@ -174,10 +174,10 @@ class EgressGate:
 
     def settle(self, record: int, outcome: str, usage: Usage | None) -> None:
         """Records how the request ended."""
-        spend = None if usage is None else Spend(usage.total, self._config.prices.money(usage))
+        spend = None if usage is None else Spend(usage.total, self.config.prices.money(usage))
         values: Record = {
             "kind": "ended",
-            "run": self._run,
+            "run": self.run,
             "of": record,
             "outcome": outcome,
             "tokens": None,
@@ -205,7 +205,7 @@ class EgressGate:
         """The client."""
         from appliance.engines.frontier_client import FrontierClient
 
-        return FrontierClient(self._config, self.key)
+        return FrontierClient(self.config, self._key)
 
     def close(self) -> None:
         """Ends the record."""
@@ -216,7 +216,7 @@ class EgressGate:
 
     def _over(self, key: str, spend: Spend) -> tuple[str, str] | None:
         """Scope and name of the first cap that the request would break."""
-        run_key = f"{self._run}/{key}"
+        run_key = f"{self.run}/{key}"
         day = self._day.catch_up(self._log.today())
         checks: list[tuple[str, Callable[[], str | None]]] = [
             ("the command", lambda: self._spent.over(self._options.caps, run_key, spend)),
@@ -235,30 +235,30 @@ class EgressGate:
                 scope, cap = over
                 final = cap == "documents" or not self._in_flight
                 if final:
-                    self._log.append({"kind": "cap", "run": self._run, "cap": cap, "scope": scope})
+                    self._log.append({"kind": "cap", "run": self.run, "cap": cap, "scope": scope})
             if final:
                 raise Withheld(f"cap_{cap}", self._cap_message(scope, cap), ends=True)
             self._changed.wait()
 
     def _record(self, leaving: "_Leaving") -> Appended:
-        choice, endpoint, prices = self._config.choice, self._config.endpoint, self._config.prices
+        choice, endpoint, prices = self.config.choice, self.config.endpoint, self.config.prices
         appended = self._log.append(
             {
-                "kind": "sent", "run": self._run, "document": leaving.document, "task": self._task.name,
-                "data_class": self._task.data_class, "frontier": self._config.name, "destination": endpoint.url,
+                "kind": "sent", "run": self.run, "document": leaving.document, "task": self.task.name,
+                "data_class": self.task.data_class, "frontier": self.config.name, "destination": endpoint.url,
                 "model": choice.model, "policy": self._policy.sha256, "sha256": leaving.sha256,
                 "bytes": leaving.size_bytes, "body_kept": self._policy.keep_bodies, "masked": leaving.masked,
                 "reserved_tokens": leaving.spend.tokens, "reserved_money": leaving.spend.money,
                 "currency": prices.currency, "user": os.getuid(),
             }
         )  # fmt: skip
-        self._spent.reserve(appended.sequence, f"{self._run}/{leaving.document}", leaving.spend)
+        self._spent.reserve(appended.sequence, f"{self.run}/{leaving.document}", leaving.spend)
         self._in_flight.add(appended.sequence)
         return appended
 
     def _cap_message(self, scope: str, cap: str) -> str:
         caps = {"run": self._policy.run_caps, "day": self._policy.day_caps}.get(scope, self._options.caps)
         most = {"documents": caps.documents, "tokens": caps.tokens, "money": caps.money}[cap]
-        unit = f" {self._config.prices.currency}" if cap == "money" else f" {cap}"
+        unit = f" {self.config.prices.currency}" if cap == "money" else f" {cap}"
         whose = "the command's cap" if scope == "the command" else f"the policy's cap of a {scope}"
         return f"{whose} is reached: {most:,}{unit}"

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.answering.answerer import answer_all
+from appliance.answering.frontier import FrontierAnswerer, open_frontier
 from appliance.engines.engine import Request, Result
-from appliance.engines.frontier import FrontierEngine
 from appliance.ground.settings import Settings, load_settings
-from appliance.routing.egress import EgressOptions, open_frontier
+from appliance.routing.egress import EgressOptions
 from appliance.routing.egress_reading import read_records
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import task_from_table
@@ -43,7 +44,7 @@ class FrontierBench:
     home_dir: Path
     frontier: RecordedFrontier
     config: dict[str, object] = field(default_factory=dict)
-    engines: list[FrontierEngine] = field(default_factory=list)
+    engines: list[FrontierAnswerer] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -82,8 +83,8 @@ class FrontierBench:
         self.policy_path.write_text("\n".join([*lines, text, "[caps.day]", day]) + "\n")
         self.policy_path.chmod(0o600)
 
-    def open(self, task: Task, **options: object) -> FrontierEngine:
-        """The engine behind the gate."""
+    def open(self, task: Task, **options: object) -> FrontierAnswerer:
+        """The answerer behind the gate."""
         chosen = EgressOptions(**{"allowed": True, "run": "run-1", "system_dir": self.system_dir, **options})  # type: ignore[arg-type]
         engine = open_frontier(self.settings, task, "recorded", chosen)
         self.engines.append(engine)
@@ -92,7 +93,7 @@ class FrontierBench:
     def ask(self, task: Task, *texts: str | Request) -> list[Result]:
         """Results in the order of the texts."""
         requests = [text if isinstance(text, Request) else Request(str(at), text) for at, text in enumerate(texts)]
-        results = {result.key: result for result in self.open(task).answer(requests)}
+        results = {result.key: result for result in answer_all(self.open(task), requests)}
         return [results[request.key] for request in requests]
 
     def records(self, kind: str) -> list[dict[str, object]]:

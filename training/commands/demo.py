@@ -128,13 +128,13 @@ def _compare(
     task = load_task(course.task_dir)
     names = sorted(golds)[: course.size.compared]
     texts = [read[name] for name in names]
-    base_dir, threads = find_base(task.student.base), load_settings(os.environ).threads
+    base_dir, settings = find_base(task.student.base), load_settings(os.environ)
     base = agreement.base_answers(task, base_dir, texts)
     adapter = agreement.adapter_answers(task, base_dir, run_dir, texts)
     others = {
         "merged": agreement.merged_answers(task, run_dir / "merged", texts),
-        "gguf": agreement.artifact_answers(task, artifacts["gguf-q8_0"], texts, threads),
-        "onnx": agreement.artifact_answers(task, artifacts["onnx"], texts, threads),
+        "gguf": agreement.artifact_answers(settings, course.task_dir, artifacts["gguf-q8_0"], texts),
+        "onnx": agreement.artifact_answers(settings, course.task_dir, artifacts["onnx"], texts),
     }
     base_score = score(task, {name: golds[name] for name in names}, dict(zip(names, base, strict=True)))
     return base_score, {name: equal_fields(task, adapter, answers) for name, answers in others.items()}

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.engines.engine import Request
 from appliance.tasks.linecode import Answer
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
+    from appliance.ground.settings import Settings
     from appliance.tasks.task import Task
 
 Answers = list[Answer | None]
@@ -53,14 +53,8 @@ def merged_answers(task: "Task", merged_dir: Path, texts: Sequence[str]) -> Answ
     return torch_answers(load_base(merged_dir), task, merged_dir, texts)
 
 
-def artifact_answers(task: "Task", artifact_dir: Path, texts: Sequence[str], threads: int) -> Answers:
+def artifact_answers(settings: "Settings", task_dir: Path, artifact_dir: Path, texts: Sequence[str]) -> Answers:
     """What an exported model answers in its own engine."""
-    from appliance.engines.open import open_engine
+    from appliance.answering.local import answer_texts
 
-    engine = open_engine(artifact_dir, task, threads)
-    try:
-        requests = [Request(str(number), text) for number, text in enumerate(texts)]
-        answers = {result.key: result.answer for result in engine.answer(requests)}
-    finally:
-        engine.close()
-    return [answers.get(str(number)) for number in range(len(texts))]
+    return [result.answer for result in answer_texts(settings, artifact_dir, task_dir, texts)]

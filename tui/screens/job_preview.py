@@ -7,12 +7,12 @@ from textual.message import Message
 from textual.widget import Widget
 
 from appliance.ground.errors import ResourceError
+from appliance.ground.stopping import Stop
 from appliance.ground.text import human_count, human_duration
 from appliance.jobs.batch import BatchRequest
 from appliance.jobs.control import start_detached
 from appliance.jobs.preview import dry_run
 from appliance.jobs.rows import Row
-from appliance.jobs.stopping import Stop
 from tui.data.problems import READING_ERRORS, problem_of
 from tui.frames.frame import Frame
 from tui.rendering.facts import LABEL_CELLS, fact, value_text

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engines.frontier import FrontierRequest, frontier_identity
+from appliance.engines.engine import Request
+from appliance.engines.frontier import frontier_identity
 from appliance.engines.frontier_config import load_frontier
 from benchmarks.recorded_frontier import RecordedFrontier
 from tests.appliance.frontier_fixtures import ANSWERS, FrontierBench, classify_task, extract_task, frontier_bench
@@ -25,7 +26,7 @@ def bench(home_dir: Path) -> Iterator[FrontierBench]:
 
 def test_asks_only_for_the_fields_that_are_uncertain(home_dir: Path) -> None:
     with frontier_bench(home_dir, {"the order": {"total": "9.00"}}) as bench:
-        (result,) = bench.ask(extract_task(), FrontierRequest("a", "the order", field_names=("total",)))
+        (result,) = bench.ask(extract_task(), Request("a", "the order", field_names=("total",)))
         sent = bench.frontier.requests[0].values
     assert result.answer == {"total": "9.00"}
     assert list(sent["response_format"]["json_schema"]["schema"]["properties"]) == ["total"]
@@ -168,7 +169,9 @@ def test_certificate_must_be_trusted_before_anything_is_sent(
 def test_nothing_of_the_client_is_loaded_while_egress_is_off(home_dir: Path) -> None:
     program = """
 import json, os, sys
-import appliance.commands.egress, appliance.routing.egress as egress, appliance.routing.egress_state as state
+import appliance.commands.egress
+import appliance.answering.frontier as frontier, appliance.routing.egress as egress
+import appliance.routing.egress_state as state
 from appliance.ground.settings import load_settings
 from tests.appliance.frontier_fixtures import classify_task
 settings = load_settings(os.environ)
@@ -176,7 +179,7 @@ settings = load_settings(os.environ)
 refused = []
 for allowed in (False, True):
     try:
-        egress.open_frontier(settings, classify_task(), "far", egress.EgressOptions(allowed=allowed))
+        frontier.open_frontier(settings, classify_task(), "far", egress.EgressOptions(allowed=allowed))
     except egress.EgressRefused as error:
         refused.append(error.message)
 state.egress_state(settings, os.environ)

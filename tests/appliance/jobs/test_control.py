@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.answering.local import SENT_AHEAD
 from appliance.ground.errors import ApplianceError, Interrupted, ResourceError, UsageError
 from appliance.ground.processes import process_identity
-from appliance.jobs.answering import SENT_AHEAD
 from appliance.jobs.batch import BatchOutcome, BatchRequest, run_job, run_request
 from appliance.jobs.control import (
     cancel_job,
@@ -325,7 +325,7 @@ def test_job_is_done_only_when_its_rows_are_written(bench: Bench) -> None:
 def test_ctrl_c_before_the_folder_is_listed_leaves_a_job_that_resumes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import appliance.jobs.intake as intake
+    import appliance.jobs.folder_scan as intake
 
     bench.write_orders(4)
     run(bench)

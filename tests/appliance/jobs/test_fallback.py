@@ -324,8 +324,8 @@ def test_merging_takes_only_what_was_asked() -> None:
     assert request is not None
     assert request.field_names == ("total", "customer_name", "parts")
     merged = merge(task, request, local, Result("1", {"number": "8", "total": "2", "parts": ["a"]}))
-    assert merged.result.answer == {"number": "7", "total": "2", "customer_name": None, "parts": ["a"]}
-    assert merged.escalated == ("total", "customer_name", "parts")
+    assert merged.answer == {"number": "7", "total": "2", "customer_name": None, "parts": ["a"]}
+    assert merged.escalated == ["total", "customer_name", "parts"]
 
 
 def test_documents_that_ask_for_it_are_not_sent(bench: Bench, frontier: FrontierBench) -> None:

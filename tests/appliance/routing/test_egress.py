@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.answering.answerer import answer_all
 from appliance.engines.engine import Request
-from appliance.engines.frontier import FrontierRequest, Withheld
+from appliance.engines.frontier import Withheld
 from appliance.ground.errors import UsageError
 from appliance.routing.budget import Account, Spend
 from appliance.routing.egress import preview
@@ -56,7 +57,7 @@ def test_cap_of_a_run_begins_anew_with_each_run_and_that_of_a_day_does_not(bench
     outcomes = []
     for run in ("first", "second"):
         engine = bench.open(task, run=run)
-        outcomes += [result.error for result in engine.answer(Request(text, text) for text in QUESTIONS[:3])]
+        outcomes += [result.error for result in answer_all(engine, (Request(text, text) for text in QUESTIONS[:3]))]
     assert outcomes == [None, None, "cap_documents", None, "cap_documents", "cap_documents"]
     assert [record["scope"] for record in bench.records("cap")] == ["run", "day"]
 
@@ -127,7 +128,7 @@ def test_cap_on_money_wants_prices(bench: FrontierBench, scope: str) -> None:
 
 def test_cap_of_the_command_holds_besides(bench: FrontierBench) -> None:
     engine = bench.open(classify_task(), caps=Caps(documents=1))
-    errors = [result.error for result in engine.answer(Request(text, text) for text in QUESTIONS[:3])]
+    errors = [result.error for result in answer_all(engine, (Request(text, text) for text in QUESTIONS[:3]))]
     assert errors == [None, "cap_documents", "cap_documents"]
     assert engine.ended is not None
     assert "the command's cap is reached: 1 documents" in engine.ended[1]
@@ -159,7 +160,7 @@ def test_withheld_documents_leave_no_trace_but_their_name(bench: FrontierBench) 
 def test_masked_values_do_not_leave_and_come_back(home_dir: Path) -> None:
     with frontier_bench(home_dir) as bench:
         bench.allow(text='[masking]\nfields = ["customer_name"]')
-        request = FrontierRequest("a", ORDER, known={"customer_name": "Maria Schmidt"})
+        request = Request("a", ORDER, known={"customer_name": "Maria Schmidt"})
         body, masked = preview(bench.settings, extract_task(), "recorded", request, bench.system_dir)
         text = json.loads(body)["messages"][1]["content"]
         words = [word for word in text.split() if word.startswith("MASK_")]

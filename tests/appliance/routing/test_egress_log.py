@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.answering.answerer import answer_all
 from appliance.engines.engine import Request
 from appliance.ground.errors import ResourceError
 from appliance.routing.egress_log import EgressLog, body_path, log_files, record_hash
@@ -202,7 +203,7 @@ def test_full_disk_leaves_a_whole_chain_and_sends_nothing(bench: FrontierBench) 
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
     try:
         with pytest.raises(ResourceError, match="nothing was sent without it") as raised:
-            list(engine.answer([Request("a", "question 1")]))
+            list(answer_all(engine, [Request("a", "question 1")]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert raised.value.exit_code == 4
@@ -303,12 +304,14 @@ def test_killed_program_leaves_its_request_in_the_record_and_its_cost_counts(ben
 import os, sys
 from pathlib import Path
 from appliance.engines.engine import Request
-from appliance.routing.egress import EgressOptions, open_frontier
+from appliance.answering.answerer import answer_all
+from appliance.answering.frontier import open_frontier
+from appliance.routing.egress import EgressOptions
 from appliance.ground.settings import load_settings
 from tests.appliance.frontier_fixtures import classify_task
 options = EgressOptions(allowed=True, run="killed", system_dir=Path({str(bench.system_dir)!r}))
 engine = open_frontier(load_settings(os.environ), classify_task(), "recorded", options)
-list(engine.answer([Request("a", "question 0")]))
+list(answer_all(engine, [Request("a", "question 0")]))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", program], env={"STILLROOM_HOME": str(bench.home_dir), "PYTHONPATH": ":".join(sys.path)}
@@ -333,12 +336,14 @@ def test_whatever_is_killed_nothing_leaves_without_a_record(bench: FrontierBench
 import os, sys
 from pathlib import Path
 from appliance.engines.engine import Request
-from appliance.routing.egress import EgressOptions, open_frontier
+from appliance.answering.answerer import answer_all
+from appliance.answering.frontier import open_frontier
+from appliance.routing.egress import EgressOptions
 from appliance.ground.settings import load_settings
 from tests.appliance.frontier_fixtures import ANSWERS, classify_task
 options = EgressOptions(allowed=True, run="killed", system_dir=Path({str(bench.system_dir)!r}))
 engine = open_frontier(load_settings(os.environ), classify_task(), "recorded", options)
-list(engine.answer(Request(text, text) for text in list(ANSWERS) * 50))
+list(answer_all(engine, (Request(text, text) for text in list(ANSWERS) * 50)))
 """
     for kill in range(6):
         seen = len(bench.frontier.requests)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from conftest import ROOT_DIR
 
+from appliance.answering.frontier import open_frontier
 from appliance.engines.frontier_config import load_frontier
 from appliance.engines.frontier_table import FrontierTable
 from appliance.ground.errors import UsageError
 from appliance.routing.detectors import DETECTORS
-from appliance.routing.egress import EgressOptions, open_frontier
+from appliance.routing.egress import EgressOptions
 from appliance.routing.egress_state import egress_state
 from appliance.routing.policy import EgressRefused, check_allowed, load_policy
 from appliance.tasks.taskfile import task_from_table

@@ -1,4 +1,4 @@
-"""The child process that holds the engine: requests in, results out, as plain data over a socket.
+"""The child process that holds a local engine: requests in, results out, as plain data over a socket.
 
 To the child: one `open` message, then `request` messages. From the child: `ready` or `refused`, then `taken` when
 the engine takes a document, `working` while it works long on one, and `result` when it is answered. The supervisor
@@ -13,11 +13,11 @@ from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from appliance.engines.engine import Engine, Request, Result
+from appliance.engines.engine import Engine, Request
 from appliance.ground import child
 from appliance.ground.errors import ApplianceError
 
-TARGET = "appliance.engines.worker:serve_engine"
+TARGET = "appliance.answering.engine_process:serve_engine"
 
 
 def start_engine(artifact_dir: Path, task_path: Path, threads: int) -> child.Child:
@@ -25,11 +25,6 @@ def start_engine(artifact_dir: Path, task_path: Path, threads: int) -> child.Chi
     worker = child.Child(TARGET)
     worker.send({"artifact_dir": str(artifact_dir), "task_path": str(task_path), "threads": threads})
     return worker
-
-
-def result_from_message(message: child.Message) -> Result:
-    """The result that the child sent."""
-    return Result(**message["result"])
 
 
 def serve_engine(connection: Connection) -> None:

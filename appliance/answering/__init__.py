@@ -1,0 +1,1 @@
+"""One way to an answer: requests in, results out, from a local model, a frontier, or one after the other."""
