@@ -76,7 +76,7 @@ def test_dry_run_does_not_wait_for_an_engine_that_is_taken(bench: Bench) -> None
     descriptor = os.open(bench.settings.home_dir / "engine.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
-        with pytest.raises(ResourceError, match="a job has the engine"):
+        with pytest.raises(ResourceError, match="another process has the engine"):
             dry_run(bench.settings, request(bench), 1)
     finally:
         os.close(descriptor)
