@@ -84,7 +84,7 @@ def free_engine(settings: Settings) -> Iterator[Lease]:
     """
     lease = _open_lease(settings)
     try:
-        if not try_lock(lease._descriptor):
+        if lease.wanted or not try_lock(lease._descriptor):
             raise ResourceError(
                 "another process has the engine of this machine", "try again when it has ended or is paused"
             )
@@ -94,14 +94,7 @@ def free_engine(settings: Settings) -> Iterator[Lease]:
 
 
 def _open_lease(settings: Settings) -> Lease:
-    path, queue_dir = settings.home_dir / "engine.lock", settings.home_dir / "engine.queue"
-    try:
-        queue_dir.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(
-            f"cannot make {queue_dir}: {error.strerror}", "check the rights and the free space"
-        ) from error
-    return Lease(open_lock(path), queue_dir)
+    return Lease(open_lock(settings.home_dir / "engine.lock"), settings.home_dir / "engine.queue")
 
 
 def _wait_for_turn(
@@ -126,6 +119,7 @@ def _ticket(queue_dir: Path) -> Iterator[str]:
     name = f"{time.monotonic_ns():020}-{secrets.token_hex(4)}"
     hidden, path = queue_dir / f".{name}", queue_dir / name
     try:
+        queue_dir.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ResourceError(
@@ -145,8 +139,12 @@ def _ticket(queue_dir: Path) -> Iterator[str]:
 
 def _waiting(queue_dir: Path) -> list[str]:
     """Tickets of living processes, the earliest first; those of dead ones are taken away."""
-    names = []
-    for name in sorted(entry for entry in os.listdir(queue_dir) if not entry.startswith(".")):
+    names: list[str] = []
+    try:
+        entries = sorted(entry for entry in os.listdir(queue_dir) if not entry.startswith("."))
+    except FileNotFoundError:
+        return names
+    for name in entries:
         try:
             descriptor = os.open(queue_dir / name, os.O_RDWR | os.O_CLOEXEC)
         except OSError:

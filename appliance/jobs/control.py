@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from appliance.answering.paid_answers import forget_paid_answers
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import sync_directory
 from appliance.ground.settings import Settings
@@ -122,7 +123,7 @@ def resume_detached(settings: Settings, identifier: str) -> str:
 
 
 def remove_job(settings: Settings, identifier: str) -> str:
-    """Deletes a job and everything it kept of the documents; gives its id.
+    """Deletes a job, everything it kept of the documents, and the answers that it paid for; gives its id.
 
     Raises:
         ResourceError: The job is running, or its files cannot be deleted.
@@ -130,6 +131,8 @@ def remove_job(settings: Settings, identifier: str) -> str:
     directory = job_dir(settings, identifier)
     with take_lock(directory, Purpose.CHANGE):
         finish_removals(settings)
+        # Before the folder goes: a removal that is cut short in between can be repeated.
+        forget_paid_answers(settings, directory.name)
         going = directory.with_name(REMOVED_PREFIX + directory.name)
         try:
             os.rename(directory, going)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.answering.local import SENT_AHEAD
+from appliance.ground.database import has_log
 from appliance.ground.errors import ApplianceError, Interrupted, ResourceError, UsageError
 from appliance.ground.processes import process_identity
 from appliance.jobs.batch import BatchOutcome, BatchRequest, run_job, run_request
@@ -26,7 +27,7 @@ from appliance.jobs.control import (
 )
 from appliance.jobs.detached import log_path
 from appliance.jobs.job import REMOVED_PREFIX
-from appliance.jobs.ledger import JobSummary, has_log, list_jobs, open_readonly
+from appliance.jobs.ledger import JobSummary, list_jobs, open_readonly
 from appliance.jobs.locks import (
     Holder,
     JobLock,
@@ -315,7 +316,7 @@ def test_job_is_done_only_when_its_rows_are_written(bench: Bench) -> None:
     with pytest.raises(ResourceError, match="cannot write"):
         run(bench)
     assert (the_job(bench).state, the_job(bench).done) == (State.FAILED, 2)
-    assert not has_log(directory_of(bench)), "rows that were not read to their end kept the ledger in use"
+    assert not has_log(directory_of(bench) / "job.db"), "rows that were not read to their end kept the ledger in use"
     bench.out_dir.unlink()
     outcome = run(bench)
     assert (outcome.summary.state, outcome.new_documents) == (State.DONE, 0)

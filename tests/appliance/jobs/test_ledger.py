@@ -41,6 +41,18 @@ INSERT INTO documents (path, size_bytes, modified_ns, state) VALUES (x'61', 1, 1
 """
 
 
+VERSION_2 = (
+    VERSION_1.replace("run_base INTEGER NOT NULL DEFAULT 0, ", "")
+    .replace(
+        "supervisor TEXT NOT NULL DEFAULT ''", "supervisor TEXT NOT NULL DEFAULT '', waiting INTEGER NOT NULL DEFAULT 0"
+    )
+    .replace("text TEXT NOT NULL)", "text TEXT NOT NULL, raw TEXT NOT NULL DEFAULT '')")
+    .replace("VALUES (1, 1, 'old'", "VALUES (1, 2, 'old'")
+    + "CREATE INDEX rows_by_document ON rows (document);"
+)
+"""The schema before rows kept money and the second of work."""
+
+
 def open_ledger(directory: Path) -> Ledger:
     return Ledger(directory, "j", "name", "task", "model")
 
@@ -172,6 +184,38 @@ def test_ledger_of_the_first_version_is_read_and_migrated(tmp_path: Path) -> Non
     ledger = open_ledger(tmp_path)
     ledger.record_waiting(ledger.pending(b"", 1)[0], "still written")
     assert counters(ledger) == (1, 0, 0, 0, 1)
+    ledger.close()
+
+
+def test_ledger_of_the_second_version_is_read_and_migrated(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "job.db")
+    connection.executescript(VERSION_2)
+    row = Row("a", "a" * 64, Route.LOCAL, "m", {"x": "1"}).to_json()
+    connection.execute("UPDATE documents SET state = 'done', kills = 1, sha256 = 'b'")
+    connection.execute("INSERT INTO rows (document, row) VALUES (1, ?)", (row,))
+    connection.execute(
+        "INSERT INTO documents (path, size_bytes, modified_ns, state, kills) VALUES (x'62', 1, 1, 'queued', 1)"
+    )
+    connection.execute("UPDATE job SET total = 2, done = 1")
+    connection.commit()
+    connection.close()
+    with open_readonly(tmp_path) as reader:
+        (finished,) = reader.finished_documents()
+        assert (finished.row.fields, finished.money, finished.worked_seconds, finished.cached) == (
+            {"x": "1"},
+            None,
+            None,
+            False,
+        )
+    ledger = open_ledger(tmp_path)
+    (pending,) = ledger.pending(b"", 9)
+    assert (pending.name, pending.crash_count) == ("b", 1)
+    ledger.record([Outcome(pending, State.DONE, Row("b", "b" * 64, Route.LOCAL, "m"), money=0.5, worked_seconds=2.0)])
+    assert [(each.money, each.worked_seconds) for each in ledger.reader.finished_documents()] == [
+        (None, None),
+        (0.5, 2.0),
+    ]
+    assert (ledger.worked_seconds(), counters(ledger)) == (2.0, (2, 2, 0, 0, 0))
     ledger.close()
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.answering.lease import engine_lease
 from appliance.engines.engine import Result
+from appliance.ground.stopping import Stop
 from appliance.models.manifest import file_sha256, read_manifest, verify_artifact
 from appliance.quality.gate import judge_results
 from appliance.quality.metrics import Outcome, judge
@@ -73,6 +75,28 @@ def test_few_documents_need_more_and_the_number_is_told(bench: Bench) -> None:
     assert readiness["verdict"] == f"NEED {readiness['more']} MORE"
     assert readiness["more"] > 0
     assert f"label about {readiness['more']} more documents" in stderr
+
+
+def test_document_that_kills_the_engine_counts_as_wrong_and_takes_no_other_with_it(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 80, 0)
+    killer = {"document": "killer.txt", "text": "KILL THE ENGINE", "answer": {"number": "1", "total": "2.00"}}
+    lines = rows.read_text().splitlines(keepends=True)
+    rows.write_text("".join([*lines[:3], json.dumps(killer) + "\n", *lines[3:]]))
+    code, stdout, stderr = gate(bench, rows, "--json")
+    report = json.loads(stdout)
+    assert (report["documents"], report["counts"]["correct"]) == (81, 160)
+    assert "the engine died with 1 row; they count as wrong" in stderr
+    assert code in (0, 3)
+
+
+def test_gate_waits_for_its_turn_and_says_so(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 80, 0)
+    with engine_lease(bench.settings, Stop()):
+        waiting = bench.start("gate", str(bench.task_path), str(bench.artifact_dir), "--rows", str(rows))
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == "queued: another process has the engine of this machine\n"
+    waiting.communicate(timeout=120)
+    assert waiting.returncode == 0
 
 
 def test_documents_without_an_answer_count_as_wrong(bench: Bench) -> None:
