@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.ground.settings import Settings, load_settings
+from appliance.jobs.job import JobConfig, job_folder, write_job
 from appliance.models.manifest import write_artifact
 from tests.noop_fixtures import TASK, noop_manifest
 
-__all__ = ("TASK", "Bench")
+__all__ = ("TASK", "Bench", "job_dir_of")
+
+
+def job_dir_of(settings: Settings, config: JobConfig, task_text: bytes) -> Path:
+    """The folder of a job that nobody has run, with its files."""
+    directory = job_folder(settings, config)
+    write_job(directory, config, task_text)
+    return directory
 
 
 @dataclass

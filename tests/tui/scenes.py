@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.ground.settings import Settings, load_settings
-from appliance.jobs.job import JobConfig, open_job_dir
+from appliance.jobs.job import JobConfig
 from appliance.jobs.ledger_writer import Ledger
 from appliance.models.manifest import JSON, Manifest, Verdict, write_artifact
 from appliance.models.store import Store
 from appliance.tasks.task import task_hash
 from appliance.tasks.taskfile import load_task
-from tests.appliance.batch_fixtures import TASK, Bench
+from tests.appliance.batch_fixtures import TASK, Bench, job_dir_of
 
 HOLD = "HOLD THE ENGINE\nnumber: 1\n"
 KILL = "KILL THE ENGINE\n"
@@ -145,5 +145,5 @@ class Scene:
             identifier, "ab12" * 16, "/srv/archive", "/srv/models/orders", "cd" * 32, "orders-q8", False, "all",
             "/srv/rows", "jsonl", 0,
         )  # fmt: skip
-        directory = open_job_dir(self.settings, config, TASK.encode())
+        directory = job_dir_of(self.settings, config, TASK.encode())
         return directory, Ledger(directory, identifier, name, "orders", "cd" * 32)

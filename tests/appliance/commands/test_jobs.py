@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from appliance.jobs.job import FallbackConfig, JobConfig, open_job_dir, read_config
+from appliance.jobs.job import FallbackConfig, JobConfig, read_config
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.states import State
-from tests.appliance.batch_fixtures import TASK, Bench
+from tests.appliance.batch_fixtures import TASK, Bench, job_dir_of
 
 HOLD = "HOLD THE ENGINE\nnumber: 1\n"
 
@@ -151,13 +151,13 @@ def test_configuration_is_read_as_it_was_written(bench: Bench) -> None:
         "orders-1", "h", '/d "quoted" \\ \x7f\n', "/m", "m", "n", True, "all", "/o", "jsonl", 0, settle_seconds=1e16,
         fallback=fallback,
     )  # fmt: skip
-    assert read_config(open_job_dir(bench.settings, config, TASK.encode())) == config
+    assert read_config(job_dir_of(bench.settings, config, TASK.encode())) == config
 
 
 @pytest.mark.parametrize("missing", ["job", "document"])
 def test_what_is_not_there_is_a_usage_error(bench: Bench, missing: str) -> None:
     config = JobConfig("orders-1", "h", "/d", "/m", "m", "n", False, "all", "/o", "jsonl", 0)
-    open_job_dir(bench.settings, config, TASK.encode())
+    job_dir_of(bench.settings, config, TASK.encode())
     bench.call("jobs", "pause", "orders-1")
     words = ["jobs", "show", "orders-1", "--document", "x.txt"] if missing == "document" else ["jobs", "pause", "x"]
     done = bench.call(*words)

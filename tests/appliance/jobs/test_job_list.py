@@ -11,10 +11,11 @@ import pytest
 from appliance.ground.settings import Settings, load_settings
 from appliance.jobs import ledger as ledger_module
 from appliance.jobs.index import INDEX_NAME, is_quiet, ledger_signature
-from appliance.jobs.job import JobConfig, open_job_dir
+from appliance.jobs.job import JobConfig
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.states import State
+from tests.appliance.batch_fixtures import job_dir_of
 from tests.appliance.model_fixtures import names_in
 
 
@@ -26,7 +27,7 @@ def settings(tmp_path: Path) -> Settings:
 def make_job(settings: Settings, identifier: str, state: State = State.DONE, age_seconds: float = 100.0) -> Path:
     """A job in this state whose files were changed so long ago."""
     config = JobConfig(identifier, "h", "/d", "/m", "m", "n", False, "all", "/o", "jsonl", 0)
-    directory = open_job_dir(settings, config, b"")
+    directory = job_dir_of(settings, config, b"")
     ledger = Ledger(directory, identifier, "name", "task", "model")
     ledger.begin_run(State.RUNNING, "")
     ledger.end_run(state)

@@ -6,11 +6,12 @@ import pytest
 
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings, load_settings
-from appliance.jobs.job import JobConfig, open_job_dir
+from appliance.jobs.job import JobConfig
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.model_use import remove_model, unfinished_jobs_of
 from appliance.jobs.states import State
 from appliance.models.store import Store
+from tests.appliance.batch_fixtures import job_dir_of
 from tests.appliance.model_fixtures import make_artifact
 
 
@@ -31,7 +32,7 @@ def test_model_of_an_unfinished_job_is_not_removed(
         "orders-0123456789", "ab" * 32, "/srv/documents", str(installed.directory), installed.manifest.identity,
         installed.name, False, "all", "/srv/rows", "jsonl", 0,
     )  # fmt: skip
-    directory = open_job_dir(settings, config, (installed.directory / "task.toml").read_bytes())
+    directory = job_dir_of(settings, config, (installed.directory / "task.toml").read_bytes())
     ledger = Ledger(directory, config.id, "orders", "orders", config.model)
     if state is not State.QUEUED:
         ledger.end_run(state)
