@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import NotAllGood, UsageError
-from appliance.jobs.batch import BatchOutcome, BatchRequest, Report, make_job, plan, run_job, run_request
+from appliance.ground.progress import Progress
+from appliance.jobs.batch import BatchOutcome, BatchRequest, make_job, plan, run_job, run_request
 from appliance.jobs.control import remove_job
 from appliance.jobs.job import job_dirs, read_config
 from appliance.jobs.ledger import FinishedDocument, list_jobs, open_readonly
@@ -134,10 +135,10 @@ def test_job_is_made_without_being_run(bench: Bench, frontier: FrontierBench) ->
     make_job(bench.settings, planned, Purpose.CHANGE).release()
     (job,) = list_jobs(bench.settings)
     assert (job.id, job.state) == (planned.config.id, State.INTERRUPTED)
-    reports: list[Report] = []
+    reports: list[Progress] = []
     run_job(bench.settings, bench.settings.jobs_dir / job.id, reports.append)
     assert [each.row.document for each in documents(bench.settings.jobs_dir / job.id)] == ["2.txt"]
-    assert reports[-1].progress.finished == 1
+    assert reports[-1].done == 1
 
 
 def test_answers_that_another_job_paid_for_are_not_paid_again(bench: Bench, frontier: FrontierBench) -> None:

@@ -92,7 +92,7 @@ def test_document_that_kills_the_engine_counts_as_wrong_and_takes_no_other_with_
 def test_gate_waits_for_its_turn_and_says_so(bench: Bench) -> None:
     rows = labelled(bench.root / "rows.jsonl", 80, 0)
     with engine_lease(bench.settings, Stop()):
-        waiting = bench.start("gate", str(bench.task_path), str(bench.artifact_dir), "--rows", str(rows))
+        waiting = bench.start("gate", str(bench.task_path), str(bench.artifact_dir), "--labels", str(rows))
         assert waiting.stderr is not None
         assert waiting.stderr.readline() == "queued: another process has the engine of this machine\n"
     waiting.communicate(timeout=120)
