@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError
-from appliance.routing.thresholds import Unit, choose, least_for_fallback_accuracy, make_curve
+from appliance.quality.threshold_curve import Unit, choose, least_for_fallback_accuracy, make_curve
 from benchmarks.banking77 import (
     BALANCE,
     DATA_DIR,

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError
+from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
-from appliance.jobs.batch import BatchRequest, Report, run_request
+from appliance.jobs.batch import BatchRequest, run_request
 from appliance.jobs.ledger import list_jobs
 from appliance.models.manifest import Manifest, write_artifact
 from appliance.tasks.task import task_hash
@@ -89,8 +90,8 @@ def supervise(bench: Bench) -> dict[str, float]:
     """Runs the job in this process; its own processor time and memory, children apart."""
     seen: list[float] = []
 
-    def watch(report: Report) -> None:
-        if not seen and report.progress.finished * 10 >= report.total:
+    def watch(progress: Progress) -> None:
+        if not seen and progress.done * 10 >= progress.total:
             seen.append(memory_mb("VmRSS"))
 
     before = resource.getrusage(resource.RUSAGE_SELF)

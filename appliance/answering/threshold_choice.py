@@ -22,9 +22,9 @@ from appliance.ground.settings import Settings
 from appliance.models.manifest import verify_artifact
 from appliance.models.selection import choose_model
 from appliance.quality.metrics import Outcome, judge
+from appliance.quality.threshold_curve import ALWAYS, LEAST, Curve, Point, Unit, choose, make_curve
 from appliance.routing.cascade import fields_below
 from appliance.routing.egress import EgressOptions
-from appliance.routing.thresholds import ALWAYS, LEAST, Curve, Point, Unit, choose, make_curve
 from appliance.tasks.labels import LabelledRow, check_field_names, read_labels
 from appliance.tasks.task import Task
 

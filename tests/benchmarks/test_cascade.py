@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.routing.thresholds import Unit, choose, least_for_fallback_accuracy, make_curve
+from appliance.quality.threshold_curve import Unit, choose, least_for_fallback_accuracy, make_curve
 from benchmarks.banking77 import PromptSpec
 from benchmarks.cascade import Answered, cascade_at, figures, least_share, unit
 
