@@ -291,4 +291,4 @@ def test_broken_setting_is_named(home_dir: Path) -> None:
     done = stillroom("models", "list")
     assert done.returncode == 2
     assert f"error: {home_dir / 'config.toml'}: thread: unknown key" in done.stderr
-    assert "hint: did you mean `threads`?" in done.stderr
+    assert "hint: did you mean threads?" in done.stderr

@@ -82,7 +82,7 @@ def test_status_names_the_mistake_in_a_policy(call: Call, bench: FrontierBench) 
     code, stdout, _ = call("status")
     assert code == 0
     assert "enabeld: unknown key" in stdout
-    assert "`enabled`" in stdout
+    assert "did you mean enabled?" in stdout
 
 
 def test_show_lists_requests_and_prints_the_bytes_that_left(call: Call, bench: FrontierBench) -> None:
