@@ -7,42 +7,35 @@ from decimal import Decimal
 from enum import StrEnum
 
 from appliance.tasks.linecode import Value
+from appliance.tasks.months import fold, month_number
 from appliance.tasks.task import Comparator, Field
 
 _CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "zł": "PLN", "r$": "BRL", "us$": "USD", "c$": "CAD"}
-_NUMBER = re.compile(r"\d(?:[\d.,'\u2019]|[^\S\n](?=\d{3}(?!\d)))*")
+_NUMBER = re.compile(r"\d(?:[\d.,'\u2019\u066b\u066c]|[^\S\n](?=\d{3}(?!\d)))*")
+_ARABIC_DECIMAL = "\u066b"
 _MINUSES = re.compile("[\u2010-\u2015\u2212]")
 _SIGN_BEFORE = re.compile(r"(?:^|[^\w\s])\s*-\s*[$€£¥]?\s*$|\s-[$€£¥]?$")
 """A minus at the start, after a mark, or close to the number; a dash between words and a number is none."""
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "jan january januar janvier enero gennaio janeiro januari ene gen janv",
-            "feb february februar fevrier febrero febbraio fevereiro februari fev fevr",
-            "mar march marz mars marzo marco maart mrt mrz maerz",
-            "apr april avril abril aprile avr abr",
-            "may mai mayo maggio maio mei maj mag",
-            "jun june juni juin junio giugno junho giu",
-            "jul july juli juillet julio luglio julho lug juil",
-            "aug august aout agosto augustus augusti ago",
-            "sep sept september septembre septiembre settembre setembro set",
-            "oct october oktober octobre octubre ottobre outubro okt ott out",
-            "nov november novembre noviembre novembro",
-            "dec december dezember decembre diciembre dicembre dezembro dez dic",
-        ),
-        1,
-    )
-    for name in names.split()
-}
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})(?!\d)")
 _NUMERIC = re.compile(r"(?<!\d)(\d{1,2})\s*[-/.\s]\s*(\d{1,2})\s*[-/.\s]\s*(\d{4}|\d{2})(?!\d)")
 _COMPACT = re.compile(r"(?<!\d)((?:19|20)\d{2})(\d{2})(\d{2})(?!\d)")
+_MONTH = r"([^\W\d_]{3,20})(?![^\W\d_])"
+_WORD_START = r"(?<![^\W\d_])"
+"""Without it, each letter of a long word would begin a search of its own."""
 _DAY_MONTH = re.compile(
-    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|er|\.)?[\s\-/,.]*(?:de\s+|of\s+)?([a-z]{3,})\.?[\s\-/,.]*(?:de\s+)?"
-    r"(\d{4}|\d{2})(?!\d)"
+    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|er|(\.))?[\s\-/,.]*(?:de\s+|of\s+|d['\u2019])?"
+    + _MONTH
+    + r"\.?[\s\-/,.]*(?:del?\s+)?"
+    r"(\d{4}|\d{2})(?!\d)(\.?)"
 )
-_MONTH_DAY = re.compile(r"([a-z]{3,})\.?[\s\-/]*(\d{1,2})(?:st|nd|rd|th)?[\s,\-/.]+(\d{4}|\d{2})(?!\d)")
+_YEAR_MONTH_DAY = re.compile(r"(?<!\d)(\d{4})\.?[\s\-/]*(?:m\.?\s+)?" + _MONTH + r"\.?[\s\-/]*(\d{1,2})(?![\s,]*\d)")
+"""Hungarian *2026. március 4.*, Lithuanian *2026 m. kovo 4 d.*"""
+_YEAR_DAY_MONTH = re.compile(r"(?<!\d)(\d{4})\.?\s*gada\s+(\d{1,2})\.?\s*" + _MONTH)
+"""Latvian *2026. gada 4. marts*"""
+_MONTH_DAY = re.compile(_WORD_START + _MONTH + r"\.?[\s\-/]*(\d{1,2})(?:st|nd|rd|th)?[\s,\-/.]+(\d{4}|\d{2})(?!\d)")
+
+_WORD_DATES = ((_YEAR_MONTH_DAY, 1, 2, 3), (_YEAR_DAY_MONTH, 1, 3, 2), (_MONTH_DAY, 3, 1, 2))
+"""Pattern, and which of its groups are year, month and day."""
 
 
 class DateOrder(StrEnum):
@@ -102,21 +95,21 @@ def read_number(text: str, money: bool) -> Decimal | None:
         money: A dot before the last three digits separates thousands; otherwise it is a decimal mark.
     """
     text = _MINUSES.sub("-", unicodedata.normalize("NFKC", text))
-    found = _NUMBER.search(text)
-    if found is None:
+    match = _NUMBER.search(text)
+    if match is None:
         return None
-    digits = re.sub(r"[\s'\u2019]", "", found.group()).rstrip(".,")
+    digits = re.sub(r"[\s'\u2019\u066c]", "", match.group()).rstrip(".,\u066b")
     digits = "".join(str(int(char)) if char.isdecimal() else char for char in digits)
     mark = _decimal_mark(digits, money)
     whole, _, fraction = digits.rpartition(mark) if mark else (digits, "", "")
     # Decimals are made from text only: arithmetic on them rounds to 28 digits.
     whole, fraction = re.sub(r"\D", "", whole).lstrip("0") or "0", fraction.rstrip("0")
     unsigned = whole + ("." + fraction if fraction else "")
-    before, after = text[: found.start()], text[found.end() :].strip()
+    before, after = text[: match.start()], text[match.end() :].strip()
     negative = (
         _SIGN_BEFORE.search(before) is not None
         # In `5.-` the dash stands for the cents.
-        or (after == "-" and not found.group().endswith((".", ",")))
+        or (after == "-" and not match.group().endswith((".", ",")))
         or (before.rstrip(" $€£¥").endswith("(") and after.startswith(")"))
     )
     return Decimal("-" + unsigned if negative and unsigned != "0" else unsigned)
@@ -124,6 +117,8 @@ def read_number(text: str, money: bool) -> Decimal | None:
 
 def _decimal_mark(digits: str, money: bool) -> str:
     """The separator that is a decimal mark; empty where there is none."""
+    if _ARABIC_DECIMAL in digits:
+        return _ARABIC_DECIMAL if digits.count(_ARABIC_DECIMAL) == 1 else ""
     marks = [char for char in digits if char in ".,"]
     if not marks:
         return ""
@@ -140,27 +135,29 @@ def _decimal_mark(digits: str, money: bool) -> str:
 def read_unit(text: str) -> str:
     """The currency or unit that stands with the number, in one spelling; empty where there is none."""
     text = unicodedata.normalize("NFKC", text)
-    found = _NUMBER.search(text)
-    if found is None:
+    match = _NUMBER.search(text)
+    if match is None:
         return ""
-    words = (text[: found.start()] + " " + text[found.end() :]).casefold().strip("()+-\u2212 .:")
+    words = (text[: match.start()] + " " + text[match.end() :]).casefold().strip("()+-\u2212 .:")
     words = " ".join(words.split())
     return _CURRENCIES.get(words, words.upper())
 
 
 def read_date(text: str, order: DateOrder) -> date | None:
     """The first date in the text, in any usual spelling; two-digit years are of this century."""
-    text = unicodedata.normalize("NFKD", text.casefold())
-    text = "".join(char for char in text if not unicodedata.combining(char))
-    if found := _YEAR_FIRST.search(text) or _COMPACT.search(text):
-        return _date(*map(int, found.groups()))
-    for pattern, day_at, month_at in ((_DAY_MONTH, 0, 1), (_MONTH_DAY, 1, 0)):
-        for found in pattern.finditer(text):
-            groups = found.groups()
-            if month := _MONTHS.get(groups[month_at]):
-                return _date(int(groups[2]), month, int(groups[day_at]))
-    if found := _NUMERIC.search(text):
-        first, second, year = map(int, found.groups())
+    text = fold(text)
+    if numbers := _YEAR_FIRST.search(text) or _COMPACT.search(text):
+        return _date(*map(int, numbers.groups()))
+    for match in _DAY_MONTH.finditer(text):
+        day, day_dot, word, year, year_dot = match.groups()
+        if month := month_number(word, bool(day_dot), bool(year_dot)):
+            return _date(int(year), month, int(day))
+    for pattern, year_at, month_at, day_at in _WORD_DATES:
+        for match in pattern.finditer(text):
+            if month := month_number(match[month_at]):
+                return _date(int(match[year_at]), month, int(match[day_at]))
+    if numbers := _NUMERIC.search(text):
+        first, second, year = map(int, numbers.groups())
         day, month = (first, second) if order is DateOrder.DAY_FIRST else (second, first)
         return _date(year, month, day) or _date(year, day, month)
     return None
@@ -210,8 +207,8 @@ def find(value: str, text: str) -> int | None:
         before += r"(?<!\d[.,])"
     if words[-1][-1].isdigit():
         after += r"(?![.,]\d)"
-    found = re.search(before + body + after, text, re.IGNORECASE)
-    return found.start() if found else None
+    match = re.search(before + body + after, text, re.IGNORECASE)
+    return match.start() if match else None
 
 
 def _parted(char: str) -> bool:

@@ -1,10 +1,19 @@
 """Values: read in any usual spelling, compared by what they say, found in the document where they stand alone."""
+# ruff: noqa: RUF001 (digits and letters of other scripts)
 
+import subprocess
+import sys
+import time
 from datetime import date
 from decimal import Decimal
 
 import pytest
+from babel import Locale
+from babel.dates import format_date
+from babel.localedata import locale_identifiers
+from babel.numbers import format_decimal
 
+from appliance.tasks import months
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Comparator, Field, FieldType
 from appliance.tasks.values import DateOrder, evidence, find, normalise, plain, read_date, read_number, read_unit, same
@@ -124,6 +133,104 @@ def test_unit_is_read(text: str, unit: str) -> None:
 )  # fmt: skip
 def test_date_is_read_in_any_spelling(text: str) -> None:
     assert read_date(text, DAY_FIRST) == date(2026, 3, 4)
+
+
+EVERY_LANGUAGE = " ".join(months.LANGUAGES.values()).split()
+CROATIAN = {"lip": 6, "srp": 7, "lis": 10, "listopad": 10, "listopada": 10}
+
+
+@pytest.mark.parametrize("language", EVERY_LANGUAGE)
+def test_dates_as_babel_writes_them_are_read(language: str) -> None:
+    for month in range(1, 13):
+        for day in (date(2026, month, 4), date(2026, month, 28)):
+            for form in ("full", "long", "medium"):
+                text = format_date(day, form, language)
+                if (language, form, month) != ("ca", "medium", 8):  # "ag." is too short for a word
+                    assert read_date(text, DAY_FIRST) == day, text
+                    assert read_date(text.upper(), DAY_FIRST) == day, text
+
+
+@pytest.mark.parametrize("language", ["pl", "el", "hu", "tr", "ru", "cs", "ro"])
+def test_every_form_of_a_months_name_is_known(language: str) -> None:
+    names = Locale(language).months
+    forms = [
+        (number, name)
+        for context in ("format", "stand-alone")
+        for width in ("wide", "abbreviated")
+        for number, name in names[context][width].items()
+    ]
+    assert len(forms) == 48
+    for number, name in forms:
+        bare = name.rstrip(".")
+        assert read_date(f"4 {bare} 2026", DAY_FIRST) == date(2026, number, 4), name
+        assert read_date(f"2026. {bare} 4.", DAY_FIRST) == date(2026, number, 4), name
+
+
+def test_the_only_words_for_two_months_are_those_that_the_dots_decide() -> None:
+    meanings: dict[str, set[int]] = {}
+    for language in EVERY_LANGUAGE:
+        for context in ("format", "stand-alone"):
+            for width in ("wide", "abbreviated"):
+                for number, name in Locale.parse(language).months[context][width].items():
+                    meanings.setdefault(months.fold(name).strip("."), set()).add(number)
+    assert {word for word, numbers in meanings.items() if len(numbers) > 1} == set(CROATIAN)
+
+
+@pytest.mark.parametrize(
+    ("text", "month"),
+    [
+        ("12 lip 2026", 7), ("12. lip 2026.", 6), ("12. lip 2026", 6), ("12 listopada 2026", 11),
+        ("12. listopada 2026.", 10), ("12. listopada 2026", 10), ("12 listopad 2026", 11), ("12. listopad 2026", 11),
+        ("12. listopad 2026.", 10), ("12 lis 2026", 11), ("12. lis 2026", 11), ("12. lis 2026.", 10),
+        ("12. srp 2026", 8), ("12. srp 2026.", 7), ("12. listopadu 2026", 11), ("12. lipnja 2026.", 6),
+    ],
+)  # fmt: skip
+def test_dots_tell_croatian_from_czech_and_polish(text: str, month: int) -> None:
+    assert read_date(text, DAY_FIRST) == date(2026, month, 12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026. március 4.", "2026. márc. 4. 12:30", "2026 m. kovo 4 d.", "2026 m. kovo 4 d., 10 val.",
+        "2026. gada 4. marts", "2026 March 4", "2026/Mar/04", "4 de març del 2026", "4 МАРТА 2026 Г.", "4 Mart 2026",
+    ],
+)  # fmt: skip
+def test_dates_of_other_orders_and_scripts_are_read(text: str) -> None:
+    assert read_date(text, DAY_FIRST) == date(2026, 3, 4)
+
+
+def test_numbers_as_babel_writes_them_are_read() -> None:
+    unread = set()
+    for language in locale_identifiers():
+        for number in (Decimal("1234567.89"), Decimal("1234.5"), Decimal("-12345.67"), Decimal("0.25")):
+            text = format_decimal(number, locale=language, numbering_system="default")
+            if read_number(text, money=True) != number:
+                unread.add(language.partition("_")[0])
+    assert unread == {"nqo", "tok"}  # N'Ko parts thousands by an Arabic comma, Toki Pona numbers by two digits
+
+
+def test_arabic_separators_are_marks_of_a_number() -> None:
+    assert same(field(FieldType.AMOUNT), "١٬٢٣٤٫٥٦", "1234.56")
+    assert not same(field(FieldType.AMOUNT), "١٬٢٣٤٫٥٦", "1")
+    assert read_number("١٫٢٣٤", money=True) == Decimal("1.234")
+
+
+@pytest.mark.parametrize("text", ["a" * 200_000 + " 4 2026", "4 " + "я" * 200_000 + " 2026", "4 " * 50_000])
+def test_a_long_text_is_searched_in_good_time(text: str) -> None:
+    began = time.monotonic()
+    assert read_date(text, DAY_FIRST) is None
+    assert time.monotonic() - began < 5
+
+
+def test_a_date_without_words_reads_no_language() -> None:
+    code = (
+        "import sys; from appliance.tasks.values import DateOrder, read_date;"
+        "print(read_date('2026-03-04', DateOrder.DAY_FIRST), read_date('04.03.2026', DateOrder.DAY_FIRST),"
+        " 'babel' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2026-03-04", "2026-03-04", "False"]
 
 
 @pytest.mark.parametrize(
