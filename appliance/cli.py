@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import click
 
 from appliance.ground.command_group import CommandGroup
-from appliance.ground.errors import ApplianceError, InvalidFile
+from appliance.ground.errors import ApplianceError, Interrupted, InvalidFile
 from appliance.ground.extras import missing_extra
-from appliance.ground.output import finish_stdout, note_error, open_standard_streams, reader_has_gone
+from appliance.ground.output import finish_stdout, note, note_error, open_standard_streams, reader_has_gone
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,21 @@ VERBS = {
     "demo": Verb("training.commands.demo:command", "Distil, export and run a small task on this machine, offline"),
     "new": Verb("training.commands.new:command", "Write a task folder to start from"),
     "collect": Verb("training.commands.collect:command", "Import a teacher's recorded answers"),
-    "curate": Verb("training.commands.curate:command", "Filter the answers, with reasons, and split them"),
-    "train": Verb("training.commands.train:command", "Distil the student from the dataset"),
+    "curate": Verb("training.commands.curate:command", "Filter the answers and split them into a dataset"),
+    "train": Verb("training.commands.train:command", "Train the student on the dataset"),
     "merge": Verb("training.commands.merge:command", "Fold a run's adapter into its base"),
     "export": Verb("export.commands.export:command", "Write GGUF and ONNX artifacts of a merged student"),
-    "gate": Verb("appliance.commands.gate:command", "Judge an artifact on labelled rows: READY or not"),
+    "gate": Verb("appliance.commands.gate:command", "Judge an artifact on labelled rows"),
     "run": Verb("appliance.commands.run:command", "Run a folder of documents through a model"),
-    "cluster": Verb("appliance.commands.cluster:command", "Run one job over the machines of a Ray cluster"),
-    "jobs": Verb("appliance.commands.jobs:command", "List, show, pause, resume, retry, cancel, export and remove jobs"),
-    "compare": Verb("appliance.commands.compare:command", "Compare models on a folder, also with a frontier"),
+    "cluster": Verb("appliance.commands.cluster:command", "Run one job on the machines of a Ray cluster"),
+    "jobs": Verb("appliance.commands.jobs:command", "List, pause, resume, retry, join and remove jobs"),
+    "compare": Verb("appliance.commands.compare:command", "Compare models, or a model and a frontier, on a folder"),
     "comparisons": Verb("appliance.commands.compare:group", "List, show, judge, resume and remove comparisons"),
     "models": Verb("appliance.commands.models:command", "Add, verify, activate, roll back and remove models"),
     "egress": Verb("appliance.commands.egress:command", "Show what may leave this machine, and what left it"),
-    "doctor": Verb("appliance.commands.doctor:command", "Examine the machine and the state, and say what to do"),
-    "support-bundle": Verb("appliance.commands.support_bundle:command", "Write facts for support into an archive"),
-    "tui": Verb("tui.commands:command", "Models, jobs and comparisons on a terminal screen"),
+    "doctor": Verb("appliance.commands.doctor:command", "Examine this machine and say what to do"),
+    "support-bundle": Verb("appliance.commands.support_bundle:command", "Write an archive of facts for support"),
+    "tui": Verb("tui.commands:command", "Work with models, jobs and comparisons on a screen"),
 }
 """In the order of a task's way."""
 
@@ -99,6 +99,8 @@ def _run() -> int:
         return ending.exit_code
     except InvalidFile as error:
         return _fail(error.message, error.hint, error.exit_code, error.lines)
+    except Interrupted as error:
+        return _end(error.message, error.hint)
     except ApplianceError as error:
         return _fail(error.message, error.hint, error.exit_code)
     except click.UsageError as error:
@@ -107,7 +109,7 @@ def _run() -> int:
     except click.ClickException as error:
         return _fail(error.format_message().rstrip("."), "", 2)
     except (KeyboardInterrupt, EOFError, click.Abort):
-        return _fail("interrupted", "the same command continues where it stopped", 130)
+        return _end("interrupted", "the same command continues where it stopped")
     except BrokenPipeError as error:
         return 0 if reader_has_gone() else _crash(error)
     except ImportError as error:
@@ -115,6 +117,12 @@ def _run() -> int:
         return _fail(missing.message, missing.hint, missing.exit_code) if missing else _crash(error)
     except Exception as error:
         return _crash(error)
+
+
+def _end(message: str, hint: str) -> int:
+    """A person stopped the work, which is no error."""
+    note(message, *([f"hint: {hint}"] if hint else []))
+    return Interrupted.exit_code
 
 
 def _fail(message: str, hint: str, exit_code: int, problems: Sequence[str] = ()) -> int:

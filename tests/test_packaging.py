@@ -110,7 +110,10 @@ def test_demo_in_a_clean_environment_says_which_extra_is_missing(installed_dir: 
     work_dir = tmp_path / "demo"
     done = call(installed_dir / "bin" / "stillroom", "demo", "--work", work_dir, STILLROOM_HOME=str(tmp_path))
     assert done.returncode == 4
-    assert done.stderr == 'error: this needs torch, which is not installed\nhint: pip install "stillroom[train]"\n'
+    assert done.stderr == (
+        "error: training is not part of this installation: torch is missing\n"
+        'hint: do it on the builder\'s machine, or pip install "stillroom[train]"\n'
+    )
     assert not work_dir.exists()
 
 

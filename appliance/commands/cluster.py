@@ -19,17 +19,23 @@ from appliance.jobs.shards import MAX_SHARDS
 
 @click.group("cluster", cls=CommandGroup)
 def command() -> None:
-    """Run one job over the machines of a cluster."""
+    """Run one job on the machines of a cluster."""
 
 
 @command.command("run")
 @click.argument("task", type=NamedPath(path_type=Path))
 @click.argument("documents", type=NamedPath(path_type=Path))
-@click.option("--out", "out_dir", type=NamedPath(path_type=Path), required=True, help="Folder for the rows, shared.")
 @click.option(
-    "--shards", type=click.IntRange(1, MAX_SHARDS), required=True, help="Parts of the folder; several a node."
+    "--out",
+    "out_dir",
+    type=NamedPath(path_type=Path),
+    required=True,
+    help="Folder for the rows, which all nodes share.",
 )
-@click.option("--address", help="Ray cluster to use; by default one is started on this machine, for this run.")
+@click.option(
+    "--shards", type=click.IntRange(1, MAX_SHARDS), required=True, help="Parts of the folder; use several per node."
+)
+@click.option("--address", help="Ray cluster to use; by default one is started on this machine for this run.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Nodes to use at most; 0 means all.")
 @click.option("--model", help="Identity, name or artifact folder of the model; default is the active one of the task.")
 @click.option(
@@ -56,11 +62,11 @@ def run_command(
     state_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Run TASK over the folder DOCUMENTS on a Ray cluster, and merge the shards into one verified result.
+    """Run a folder of documents on a Ray cluster.
 
-    Every node needs Stillroom installed, and must see DOCUMENTS, the model and --out under the same paths. The state
-    of a shard is on the node's own disk and keeps no text of documents. The same command again goes on where it
-    stopped.
+    Runs TASK (a task file or folder) over the folder DOCUMENTS, and joins the shards into one verified result. Every
+    node needs Stillroom, and must see DOCUMENTS, the model and --out under the same paths. The state of a shard is on
+    the node's own disk and contains no text of documents. The same command again continues where it stopped.
     """
     from appliance.cluster.ray_runner import ClusterRequest, run_shards, shard_folders
     from appliance.jobs.merging import merge_jobs
@@ -79,7 +85,7 @@ def run_command(
         raise UsageError(f"--state is {state_dir}", "name a folder from the root: it is one of each node")
     whole = run_shards(ClusterRequest(arguments, shards, address, workers, state_dir), _note_shard)
     if not whole:
-        raise Interrupted("stopped before all shards had finished", "the same command goes on where it stopped")
+        raise Interrupted("stopped before all shards had finished", "the same command continues where it stopped")
     _print_outcome(merge_jobs(shard_folders(Path(config.out_dir), shards), Path(config.out_dir), [choice]), as_json)
 
 

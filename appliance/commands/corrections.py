@@ -19,19 +19,19 @@ from appliance.jobs.review import correct_field, corrected_records, read_correct
 @click.argument("document")
 @click.argument("field")
 @click.argument("values", metavar="[VALUE]...", nargs=-1)
-@click.option("--null", is_flag=True, help="The document holds no such value.")
+@click.option("--null", is_flag=True, help="The document does not contain this value.")
 @json_option("the correction as one JSON object")
 @with_settings
 def correct_command(
     settings: Settings, job: str, document: str, field: str, values: tuple[str, ...], null: bool, as_json: bool
 ) -> None:
-    """Say what FIELD of DOCUMENT is; several VALUEs are the entries of a list.
+    """Correct one field of a document.
 
-    The row stays what the model said. Correction, original and user are kept beside it, and
-    `stillroom jobs corrections` exports them.
+    Several VALUEs are the entries of a list. The row stays as the model answered; the correction is kept beside it
+    with the original and the user's name, and `stillroom jobs corrections` exports it.
     """
     if null == bool(values):
-        raise UsageError("give the right value, or --null", "`stillroom jobs correct JOB DOCUMENT FIELD VALUE`")
+        raise UsageError("no value is given", "give the right value, or `--null` if the document does not contain it")
     directory = job_dir(settings, job)
     value = None if null else values[0] if len(values) == 1 else list(values)
     correction = correct_field(directory, document, field, value)
@@ -46,13 +46,13 @@ def correct_command(
 
 @click.command("corrections")
 @click.argument("job")
-@click.option("--history", is_flag=True, help="Every single correction instead, also those that were corrected again.")
+@click.option("--history", is_flag=True, help="Show every correction, also those that were corrected again.")
 @json_option("one JSON object per document, or per correction")
 @with_settings
 def corrections_command(settings: Settings, job: str, history: bool, as_json: bool) -> None:
     """Show what people corrected in a job.
 
-    With --json each corrected document is one record with its text and the corrected answer, which
+    With --json, each corrected document is one record with its text and the corrected answer, which
     `stillroom collect --recorded` imports.
     """
     directory = job_dir(settings, job)

@@ -18,9 +18,9 @@ _NAME_WIDTH = 13
 @click.option("--quick", is_flag=True, help="Compare sizes of model files instead of hashes.")
 @json_option("one JSON object")
 def command(quick: bool, as_json: bool) -> None:
-    """Examine the machine, the program and the state; say what to do about what is wrong.
+    """Examine the machine, the program and the stored state.
 
-    Ends with exit code 4 if anything fails; warnings end with 0.
+    Says what to do about each problem. The exit code is 4 if a check fails; warnings alone give 0.
     """
     from appliance.diagnosis.check import CheckState, worst
     from appliance.diagnosis.examination import examine
@@ -29,7 +29,7 @@ def command(quick: bool, as_json: bool) -> None:
     for check in examine(quick):
         checks.append(check)
         if not as_json:
-            print_lines(*_check_lines(check.state.value, check.name, check.found, check.advice))
+            print_lines(*_check_lines(check.state.value, check.name, check.message, check.advice))
             flush_lines()
     if as_json:
         print_json({"state": worst(checks), "checks": [asdict(check) for check in checks]})
@@ -39,9 +39,9 @@ def command(quick: bool, as_json: bool) -> None:
         raise ResourceError(f"{len(failed)} of {human_count(len(checks), 'check')} failed: {names}", failed[0].advice)
 
 
-def _check_lines(state: str, name: str, found: str, advice: str) -> list[str]:
+def _check_lines(state: str, name: str, message: str, advice: str) -> list[str]:
     """A finding on lines of at most 80 columns."""
-    lines = _wrapped(f"{state:4}  {name:{_NAME_WIDTH}}  ", found)
+    lines = _wrapped(f"{state:4}  {name:{_NAME_WIDTH}}  ", message)
     if advice:
         lines += _wrapped(f"{'':4}  {'do:':>{_NAME_WIDTH}}  ", advice)
     return lines

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @click.group("egress", cls=CommandGroup)
 def command() -> None:
-    """Show and check what may leave this machine and what left it."""
+    """Show what may leave this machine, and what left it."""
 
 
 @command.command("status")
 @json_option("one JSON object")
 @with_settings
 def status_command(settings: Settings, as_json: bool) -> None:
-    """Say whether anything may leave, to where, and what left today."""
+    """Show whether anything may leave, and what left today."""
     from appliance.routing.egress_state import egress_state
 
     state = egress_state(settings, os.environ)
@@ -42,17 +42,27 @@ def status_command(settings: Settings, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.option("--run", default="", help="Only requests of this run, such as a job's id.")
-@click.option("--document", default="", help="Only requests for this document, by its name in the record.")
-@click.option("--day", default="", help="Only requests of this day (UTC), such as 2026-11-25.")
-@click.option("--limit", type=click.IntRange(min=0), default=0, help="Only the first N; 0 means all.")
-@click.option("--body", type=click.IntRange(min=1), help="Print the bytes that left with this request, by its number.")
+@click.option("--run", default="", metavar="ID", help="Only requests of this run, such as a job's id.")
+@click.option(
+    "--document", default="", metavar="NAME", help="Only requests for this document, by its name in the list."
+)
+@click.option("--day", default="", metavar="DATE", help="Only requests of this day (UTC), such as 2026-11-25.")
+@click.option("--limit", type=click.IntRange(min=0), default=0, metavar="N", help="Only the first N; 0 means all.")
+@click.option(
+    "--body",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Print the bytes of this request, by its number in the list.",
+)
 @json_option("one JSON object per request")
 @with_settings
 def show_command(
     settings: Settings, run: str, document: str, day: str, limit: int, body: int | None, as_json: bool
 ) -> None:
-    """List every request that left, in the order in which they ended."""
+    """List every request that left.
+
+    Requests are listed in the order in which they ended.
+    """
     from appliance.routing.egress_log import egress_dir
     from appliance.routing.egress_reading import Filter, read_body, requests
 
@@ -72,14 +82,16 @@ def show_command(
 
 
 @command.command("verify")
-@click.option("--head", default="", help="Hash of a record that was noted earlier: it must still be there.")
+@click.option(
+    "--head", default="", metavar="HASH", help="Hash that an earlier `verify` printed; that entry must still be there."
+)
 @json_option("one JSON object")
 @with_settings
 def verify_command(settings: Settings, head: str, as_json: bool) -> None:
-    """Check that no record of what left was changed, taken out or put in.
+    """Check that the record of what left is intact.
 
-    Prints the hash of the last record: note it elsewhere and give it with `--head` the next time, and records that
-    were cut off the end are found too.
+    No entry may have been changed, removed or inserted. Prints the hash of the last entry: keep it elsewhere and give
+    it with `--head` the next time, so that entries cut off the end are noticed, too.
     """
     from appliance.routing.egress_log import egress_dir
     from appliance.routing.egress_reading import verify
@@ -105,7 +117,7 @@ def verify_command(settings: Settings, head: str, as_json: bool) -> None:
         print_lines(*lines)
     if record.broken:
         raise NotAllGood(
-            f"the record of what left is broken: {record.broken}", "keep the files and ask who changed them"
+            f"the record of what left is broken: {record.broken}", "keep the files, and find out who changed them"
         )
     for numbers, what in ((record.bodies_changed, "were changed"), (record.bodies_missing, "are missing")):
         if numbers:
@@ -117,14 +129,16 @@ def verify_command(settings: Settings, head: str, as_json: bool) -> None:
 @command.command("preview")
 @click.argument("task", type=click.Path(path_type=Path))
 @click.argument("documents", type=click.Path(path_type=Path))
-@click.option("--frontier", required=True, help="Name of a frontier in config.toml.")
-@click.option("--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents; 0 means all.")
+@click.option("--frontier", required=True, metavar="NAME", help="Name of a frontier in config.toml.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=0, metavar="N", help="Only the first N documents; 0 means all."
+)
 @with_settings
 def preview_command(settings: Settings, task: Path, documents: Path, frontier: str, limit: int) -> None:
-    """Print exactly the bytes that would leave for DOCUMENTS (a file or folder), and send nothing.
+    """Print what would leave, and send nothing.
 
-    TASK is a task file or folder. Each request is one line of JSON. The policy must allow it; documents that masking
-    would withhold are named on stderr.
+    TASK is a task file or folder, DOCUMENTS a file or folder. Prints exactly the bytes of each request, one line of
+    JSON each. The policy must allow them; documents that would be withheld are named on stderr.
     """
     from appliance.commands.egress_preview import print_requests, read_each
     from appliance.tasks.taskfile import load_task

@@ -11,10 +11,10 @@ from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
 from appliance.jobs.states import State
 
-_DETACH = click.option("--detach", is_flag=True, help="Run in the background, whatever becomes of this terminal.")
+_DETACH = click.option("--detach", is_flag=True, help="Run in the background; it outlives this terminal.")
 _WAIT = click.option(
     "--wait", "wait_seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS",
-    help="How long to wait until the job has stopped; it stops later all the same.",
+    help="How long to wait for the job to stop; it stops in any case.",
 )  # fmt: skip
 
 
@@ -24,7 +24,10 @@ _WAIT = click.option(
 @json_option()
 @with_settings
 def pause_command(settings: Settings, job: str, wait_seconds: float, as_json: bool) -> None:
-    """Stop a job after what is in flight; `resume` goes on."""
+    """Stop a job when it has finished what is in flight.
+
+    `stillroom jobs resume` continues it.
+    """
     from appliance.jobs.control import pause_job
 
     _note_state(job_dir(settings, job).name, pause_job(settings, job, wait_seconds), State.PAUSED, as_json)
@@ -36,7 +39,10 @@ def pause_command(settings: Settings, job: str, wait_seconds: float, as_json: bo
 @json_option()
 @with_settings
 def cancel_command(settings: Settings, job: str, wait_seconds: float, as_json: bool) -> None:
-    """Stop a job at once; finished documents keep their rows, and `resume` can still go on."""
+    """Stop a job at once.
+
+    Finished documents keep their rows, and `stillroom jobs resume` can still continue the job.
+    """
     from appliance.jobs.control import cancel_job
 
     _note_state(job_dir(settings, job).name, cancel_job(settings, job, wait_seconds), State.CANCELLED, as_json)
@@ -48,17 +54,20 @@ def cancel_command(settings: Settings, job: str, wait_seconds: float, as_json: b
 @json_option()
 @with_settings
 def resume_command(settings: Settings, job: str, detach: bool, as_json: bool) -> None:
-    """Continue a job that was stopped, or do the documents that are new in its folder."""
+    """Continue a job that was stopped.
+
+    Documents that are new in its folder are answered, too.
+    """
     _resume(settings, job, detach, as_json)
 
 
 @click.command("retry")
 @click.argument("job")
 @click.option(
-    "--cap-documents", type=click.IntRange(min=0), help="From now on at most so many documents leave in a run."
+    "--cap-documents", type=click.IntRange(min=0), metavar="N", help="New cap: documents that may leave in a run."
 )
-@click.option("--cap-tokens", type=click.IntRange(min=0), help="From now on at most so many tokens are used in a run.")
-@click.option("--cap-money", type=click.FloatRange(min=0), help="From now on at most so much is spent in a run.")
+@click.option("--cap-tokens", type=click.IntRange(min=0), metavar="N", help="New cap: tokens that a run may use.")
+@click.option("--cap-money", type=click.FloatRange(min=0), metavar="N", help="New cap: money that a run may spend.")
 @_DETACH
 @json_option()
 @with_settings
@@ -71,17 +80,17 @@ def retry_command(
     detach: bool,
     as_json: bool,
 ) -> None:
-    """Run documents of a job again that have no answer, or no answer from the fallback.
+    """Answer the documents of a job again that have no answer.
 
-    That is those that failed or were quarantined, and those with the route review whose fallback did not answer: a cap
-    kept them back, or it failed. Their former rows are kept as superseded. Answers that do not fit the task are not
-    asked again, as the same model says the same.
+    These are documents that failed or were quarantined, and documents that need a person because the fallback did not
+    answer: a cap was reached, or it failed. Their previous rows are kept as superseded. Answers that do not fit the
+    task are not requested again, as the same model would give the same answer.
     """
     from appliance.jobs.control import retry_failed
     from appliance.routing.policy import Caps
 
     count = retry_failed(settings, job, Caps(cap_documents, cap_tokens, cap_money))
-    note(f"{human_count(count, 'document')} to be tried again")
+    note(f"{human_count(count, 'document')} will be answered again")
     _resume(settings, job, detach, as_json)
 
 
@@ -91,7 +100,10 @@ def retry_command(
 @json_option()
 @with_settings
 def remove_command(settings: Settings, job: str, yes: bool, as_json: bool) -> None:
-    """Delete a job with its rows and all text that it kept; files in its output folder stay."""
+    """Delete a job, its rows and the text that it kept.
+
+    Files in its output folder stay.
+    """
     from appliance.jobs.control import remove_job
 
     identifier = job_dir(settings, job).name

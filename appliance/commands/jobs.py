@@ -32,14 +32,14 @@ _PAGE = 500
 
 @click.group("jobs", cls=CommandGroup)
 def command() -> None:
-    """List, show, pause, resume, retry, cancel, export and remove jobs."""
+    """List, show, pause, resume, retry, cancel, export, join and remove jobs."""
 
 
 @command.command("list")
 @json_option("one JSON object per job")
 @with_settings
 def list_command(settings: Settings, as_json: bool) -> None:
-    """List all jobs, the latest first."""
+    """List all jobs, newest first."""
     jobs = list_jobs(settings)
     if as_json:
         for job in jobs:
@@ -55,12 +55,17 @@ def list_command(settings: Settings, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("job")
-@click.option("--failed", is_flag=True, help="Also list the documents without an answer.")
-@click.option("--document", metavar="NAME", help="Show this document's row and its superseded rows instead.")
+@click.option("--failed", is_flag=True, help="Also list the documents that have no answer.")
+@click.option(
+    "--document", metavar="NAME", help="Show the row of this document instead, with the rows that it superseded."
+)
 @json_option("one JSON object")
 @with_settings
 def show_command(settings: Settings, job: str, failed: bool, document: str | None, as_json: bool) -> None:
-    """Show one job; JOB is an id or its start."""
+    """Show one job.
+
+    JOB is an id, or the beginning of one.
+    """
     directory = job_dir(settings, job)
     config = read_config(directory)
     with open_readonly(directory) as reader:
@@ -81,13 +86,13 @@ def show_command(settings: Settings, job: str, failed: bool, document: str | Non
 
 def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str, str]:
     waiting = f", {summary.waiting} still being written" if summary.waiting else ""
-    review = f", {for_review} of them for review" if for_review else ""
+    review = f", {for_review} of them need a person" if for_review else ""
     facts = {
         "job": summary.id, "name": summary.name, "state": f"{summary.state} {summary.message}".strip(),
-        "documents": f"{summary.total} ({summary.done} done{review}, {summary.failed} failed,"
+        "documents": f"{summary.total} ({summary.done} finished{review}, {summary.failed} failed,"
         f" {summary.quarantined} of them quarantined{waiting})",
         "speed": f"{summary.documents_per_second:.1f} documents/s in the latest run",
-        "model": f"{config.model_name} {config.model[:16]}" + (" (no gate found it READY)" if config.unsafe else ""),
+        "model": f"{config.model_name} {config.model[:16]}" + (" (not approved)" if config.unsafe else ""),
         "folder": config.documents_dir, "out": config.out_dir,
     }  # fmt: skip
     if (fallback := config.fallback) is not None:
@@ -117,8 +122,9 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
 @click.argument("job")
 @click.option("--out", "out_dir", type=NamedPath(path_type=Path), required=True, help="Folder for the rows.")
 @click.option(
-    "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl"
-)
+    "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl",
+    show_default=True, help="How rows are written.",
+)  # fmt: skip
 @json_option("one JSON object")
 @with_settings
 def export_command(settings: Settings, job: str, out_dir: Path, output_format: str, as_json: bool) -> None:

@@ -21,10 +21,12 @@ _SHOWN_PROBLEMS = 20
 @click.option("--out", "out_dir", type=NamedPath(path_type=Path), required=True, help="Folder for the joined rows.")
 @click.option(
     "--format", "formats", type=click.Choice([choice.value for choice in OutputFormat]), multiple=True,
-    default=["jsonl"], show_default=True, help="How rows are written; may be given several times.",
+    default=["jsonl"], show_default=True, help="How rows are written; can be repeated.",
 )  # fmt: skip
 @click.option(
-    "--documents", type=click.Path(path_type=Path), help="The folder of documents, where it has another path here."
+    "--documents",
+    type=click.Path(path_type=Path),
+    help="Folder of the documents, if it has another path on this machine.",
 )
 @json_option("the result, or what is missing, as one JSON object")
 @with_settings
@@ -36,11 +38,11 @@ def join_command(
     documents: Path | None,
     as_json: bool,
 ) -> None:
-    """Join the shards of one folder into one result, once all are there and whole.
+    """Join the shards of one folder into one result.
 
-    JOB is a job's id or its start, or the folder that `stillroom run --shard` left in its output folder. Each
-    document of the folder must be in exactly one shard and unchanged since; otherwise nothing is written, and what
-    is missing is listed.
+    JOB is an id, the beginning of one, or the folder that `stillroom run --shard` left in its output folder. All
+    shards must be finished, and each document of the folder must be in exactly one of them and unchanged since;
+    otherwise nothing is written, and what is missing is listed.
     """
     directories = [_directory(settings, job) for job in jobs]
     try:

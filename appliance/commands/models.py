@@ -19,14 +19,20 @@ _json_option = json_option("one JSON object per model")
 
 @click.group("models", cls=CommandGroup)
 def command() -> None:
-    """Add, verify, activate, roll back and delete models; a name or the start of an identity names one."""
+    """Add, verify, activate, roll back and remove models.
+
+    MODEL is a name, or the beginning of an identity.
+    """
 
 
 @command.command("list")
 @_json_option
 @with_settings
 def list_command(settings: Settings, as_json: bool) -> None:
-    """List all installed models; the star marks the one that answers its task."""
+    """List all installed models.
+
+    A star marks the model that answers its task.
+    """
     store = Store(settings)
     models = store.list()
     for name in store.broken():
@@ -56,7 +62,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
 @_json_option
 @with_settings
 def show_command(settings: Settings, model: str, schema: bool, as_json: bool) -> None:
-    """Show where a model comes from, how good it is and what it holds."""
+    """Show where a model comes from and how good it is."""
     from appliance.quality.measured import measured_lines
 
     installed = Store(settings).get(model)
@@ -92,19 +98,23 @@ def show_command(settings: Settings, model: str, schema: bool, as_json: bool) ->
 @_json_option
 @with_settings
 def add_command(settings: Settings, directory: Path, name: str | None, as_json: bool) -> None:
-    """Copy the artifact folder DIRECTORY into the store, after every file was compared with its hash."""
+    """Add the artifact folder DIRECTORY to the store.
+
+    Every file is compared with its hash before and after it is copied.
+    """
     _print_model(Store(settings).add(directory, name), "added", as_json)
 
 
 @command.command("check")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--name", help="Name that it would get in the store.")
+@click.option("--name", help="Name that it would have in the store.")
 @_json_option
 @with_settings
 def check_command(settings: Settings, directory: Path, name: str | None, as_json: bool) -> None:
-    """Check the models at or below DIRECTORY before one is added: format, hashes, licence, disk, memory.
+    """Check whether models can be added.
 
-    Nothing is copied. The exit code is 1 where one could not be added.
+    Examines format, hashes, licence, disk and memory of the models in or below DIRECTORY, and copies nothing. The exit
+    code is 1 if one cannot be added.
     """
     from appliance.models.checking import Level, check_import, find_artifacts
 
@@ -123,7 +133,7 @@ def check_command(settings: Settings, directory: Path, name: str | None, as_json
             if finding.hint:
                 print_lines(f"           {finding.hint}")
     if bad:
-        raise ApplianceError(f"{human_count(bad, 'model')} cannot be added", "see what is marked `bad`")
+        raise ApplianceError(f"{human_count(bad, 'model')} cannot be added", "the lines marked `bad` say why")
 
 
 @command.command("verify")
@@ -131,7 +141,10 @@ def check_command(settings: Settings, directory: Path, name: str | None, as_json
 @_json_option
 @with_settings
 def verify_command(settings: Settings, model: str | None, as_json: bool) -> None:
-    """Compare every file of MODEL, or of all models, with the hashes in the manifest."""
+    """Compare the files of a model with their hashes.
+
+    Without MODEL, all models are verified.
+    """
     store = Store(settings)
     if model:
         _print_model(store.verify(model), "is intact", as_json)
@@ -153,12 +166,12 @@ def verify_command(settings: Settings, model: str | None, as_json: bool) -> None
 
 @command.command("activate")
 @click.argument("model")
-@click.option("--unsafe", is_flag=True, help="Even though no gate found it READY; every row will say so.")
+@click.option("--unsafe", is_flag=True, help="Activate it without approval by the gate; every row will say so.")
 @_json_option
 @with_settings
 def activate_command(settings: Settings, model: str, unsafe: bool, as_json: bool) -> None:
-    """Make MODEL the one that answers its task."""
-    _print_model(Store(settings).activate(model, unsafe), "answers from now on", as_json)
+    """Let MODEL answer its task from now on."""
+    _print_model(Store(settings).activate(model, unsafe), "answers its task from now on", as_json)
 
 
 @command.command("roll-back")
@@ -166,8 +179,11 @@ def activate_command(settings: Settings, model: str, unsafe: bool, as_json: bool
 @_json_option
 @with_settings
 def roll_back_command(settings: Settings, task: str, as_json: bool) -> None:
-    """Go back to the model that answered TASK (a task's name) before the present one."""
-    _print_model(Store(settings).roll_back(task), "answers again", as_json)
+    """Go back to the previous model of a task.
+
+    TASK is the name of the task.
+    """
+    _print_model(Store(settings).roll_back(task), "answers its task again", as_json)
 
 
 @command.command("remove")
@@ -176,7 +192,10 @@ def roll_back_command(settings: Settings, task: str, as_json: bool) -> None:
 @_json_option
 @with_settings
 def remove_command(settings: Settings, model: str, yes: bool, as_json: bool) -> None:
-    """Delete a model that is not active and that no unfinished job uses."""
+    """Delete a model.
+
+    An active model, or one that an unfinished job uses, is not deleted.
+    """
     from appliance.jobs.model_use import remove_model
 
     name = Store(settings).get(model).name
@@ -188,16 +207,16 @@ def remove_command(settings: Settings, model: str, yes: bool, as_json: bool) -> 
 @command.command("pull")
 @click.argument("repository")
 @click.option("--revision", required=True, help="Full commit hash.")
-@click.option("--endpoint", help="Address of the hub; the stored token goes to the public hub only.")
+@click.option("--endpoint", help="Address of the hub, if it is not the public one; it does not get the stored token.")
 @click.option("--token-env", default="", help="Environment variable with a token for this hub.")
 @_json_option
 @with_settings
 def pull_command(
     settings: Settings, repository: str, revision: str, endpoint: str | None, token_env: str, as_json: bool
 ) -> None:
-    """Fetch a base model from a model hub over the network: one commit, safetensors only.
+    """Fetch a base model from a model hub.
 
-    A task file then names REPOSITORY as `student.base`.
+    Needs a network. Fetches one commit, safetensors files only. A task file then names REPOSITORY as `student.base`.
     """
     from appliance.models.hub import Hub, pull
 

@@ -13,14 +13,16 @@ from appliance.ground.text import human_size
 
 
 @click.command("support-bundle")
-@click.option("--out", "out_path", type=click.Path(path_type=Path), help="File to write; by default one named by time.")
-@click.option("--preview", is_flag=True, help="Print all that would be in it, and write nothing.")
+@click.option(
+    "--out", "out_path", type=click.Path(path_type=Path), help="File to write; by default its name is the time."
+)
+@click.option("--preview", is_flag=True, help="Print everything that it would contain, and write nothing.")
 @yes_option
 @json_option("one JSON object")
 def command(out_path: Path | None, preview: bool, yes: bool, as_json: bool) -> None:
     """Write an archive with versions, findings and counters, for support.
 
-    It holds no text and no names of documents, folders, tasks or models.
+    It contains no text, and no names of documents, folders, tasks or models.
     """
     from appliance.diagnosis.support import BUNDLE_NAME, collect, settings_to_describe, write_bundle
 

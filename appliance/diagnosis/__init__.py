@@ -1,1 +1,1 @@
-"""What `stillroom doctor` looks at, and what a support bundle holds."""
+"""What `stillroom doctor` examines, and what a support bundle holds."""

@@ -1,4 +1,4 @@
-"""One finding of the doctor: what was looked at, how it is, and what to do about it."""
+"""One finding of the doctor: what was examined, how it is, and what to do about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ class Check:
 
     name: str
     state: CheckState
-    found: str
+    message: str
     """One sentence with the facts."""
     advice: str = ""
     """What to do; always there unless the state is ok."""
@@ -30,9 +30,9 @@ class Check:
             raise ValueError(f"check {self.name} is {self.state} and says nothing about what to do")
 
 
-def ok(name: str, found: str) -> Check:
+def ok(name: str, message: str) -> Check:
     """A finding that asks for nothing."""
-    return Check(name, CheckState.OK, found)
+    return Check(name, CheckState.OK, message)
 
 
 def worst(checks: list[Check]) -> CheckState:

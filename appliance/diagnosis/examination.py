@@ -11,7 +11,7 @@ from appliance.ground.settings import SandboxPolicy, Settings, home_dir, load_se
 
 
 def examine(quick: bool = False) -> Iterator[Check]:
-    """Looks at everything, one finding after the other; a check that breaks is a finding too.
+    """Examines everything, one finding after the other; a check that breaks is a finding too.
 
     Args:
         quick: Compare sizes of model files rather than hashes.
@@ -40,13 +40,13 @@ def _settings(home: Path) -> tuple[Settings | None, Check | None]:
     try:
         return load_settings(os.environ), None
     except ApplianceError as error:
-        return None, Check("configuration", CheckState.FAIL, error.message, error.hint or f"look at {home}")
+        return None, Check("configuration", CheckState.FAIL, error.message, error.hint or f"check {home}")
 
 
-def _each(looks: dict[str, Callable[[], Check]]) -> Iterator[Check]:
-    for name, look in looks.items():
+def _each(examinations: dict[str, Callable[[], Check]]) -> Iterator[Check]:
+    for name, examine_one in examinations.items():
         try:
-            yield look()
+            yield examine_one()
         except ApplianceError as error:
             yield Check(name, CheckState.FAIL, error.message, error.hint or "send a `stillroom support-bundle`")
         except Exception as error:  # The doctor is for machines on which anything may be wrong.

@@ -25,11 +25,11 @@ def check_memory() -> Check:
     available = available_memory_bytes()
     if available is None:
         return Check("memory", CheckState.WARN, "the free memory is not known", "check that /proc is mounted")
-    found = f"{human_size(available)} available"
+    message = f"{human_size(available)} available"
     if available < _LEAST_MEMORY_BYTES:
         least = human_size(_LEAST_MEMORY_BYTES)
-        return Check("memory", CheckState.WARN, found, f"give the machine {least} for one reader and a small model")
-    return ok("memory", found)
+        return Check("memory", CheckState.WARN, message, f"give the machine {least} for one reader and a small model")
+    return ok("memory", message)
 
 
 def _answers_onnx() -> bool:
@@ -43,7 +43,7 @@ def _answers_onnx() -> bool:
 def check_gpu(nvidia_dir: Path = _NVIDIA_DIR, answers_onnx: Callable[[], bool] = _answers_onnx) -> Check:
     """Graphics processors, whether their driver answers, and whether onnxruntime can use them."""
     if not nvidia_dir.is_dir() or not any(nvidia_dir.iterdir()):
-        return ok("gpu", "none found; models run on the processor")
+        return ok("gpu", "none; models run on the processor")
     try:
         done = subprocess.run(_SMI, capture_output=True, text=True, timeout=_SMI_SECONDS, check=True)
         cards = [_card(line) for line in done.stdout.splitlines() if line.strip()]
@@ -82,21 +82,21 @@ def judge_sandbox(report: SandboxReport, policy: SandboxPolicy) -> Check:
     """The finding for what a parser reported."""
     level = report.level
     walls = {"limits": level.rlimits, "system calls": level.seccomp, "Landlock": level.landlock}
-    found = "; ".join(f"{name}: {'' if wall.in_force else 'missing, '}{wall.detail}" for name, wall in walls.items())
+    message = "; ".join(f"{name}: {'' if wall.in_force else 'missing, '}{wall.detail}" for name, wall in walls.items())
     escaped = [kind for kind in DENIED_KINDS if report.attempts.get(kind, "allowed") == "allowed"]
     broken = [kind for kind in ALLOWED_KINDS if report.attempts.get(kind) != "allowed"]
     if escaped or level.required_missing:
         state = CheckState.FAIL if policy is SandboxPolicy.REQUIRED else CheckState.WARN
         could = f"; a parser could {', '.join(escaped)}" if escaped else ""
         advice = "run on Linux with seccomp for x86_64 or aarch64; in a container, use a profile that allows it"
-        return Check("sandbox", state, found + could, advice)
+        return Check("sandbox", state, message + could, advice)
     if broken:
         return Check(
-            "sandbox", CheckState.WARN, f"{found}; a parser cannot {', '.join(broken)}",
+            "sandbox", CheckState.WARN, f"{message}; a parser cannot {', '.join(broken)}",
             "raise the limit of processes (`ulimit -u`); text recognition needs threads",
         )  # fmt: skip
     if not level.landlock.in_force:
         advice = "use a kernel with Landlock (5.13 or newer, `lsm=landlock,...`) for a second wall around files"
-        return Check("sandbox", CheckState.WARN, found, advice)
+        return Check("sandbox", CheckState.WARN, message, advice)
     user = "; parsers give up root's rights" if os.geteuid() == 0 else ""
-    return ok("sandbox", found + user)
+    return ok("sandbox", message + user)

@@ -38,10 +38,10 @@ print(json.dumps(library.llama_print_system_info().decode()))
 def check_interpreter() -> Check:
     """Python: version, word size, where it is."""
     version = platform.python_version()
-    found = f"Python {version} ({platform.machine()}, {sys.executable})"
+    message = f"Python {version} ({platform.machine()}, {sys.executable})"
     if sys.version_info < _OLDEST_PYTHON or sys.maxsize < 1 << 32:
-        return Check("interpreter", CheckState.FAIL, found, "install a 64-bit Python 3.11 or newer")
-    return ok("interpreter", found)
+        return Check("interpreter", CheckState.FAIL, message, "install a 64-bit Python 3.11 or newer")
+    return ok("interpreter", message)
 
 
 def check_libraries() -> Check:
@@ -51,42 +51,42 @@ def check_libraries() -> Check:
         version = importlib.metadata.version("stillroom")
     except importlib.metadata.PackageNotFoundError:
         return Check(
-            "libraries", CheckState.WARN, "stillroom runs without being installed, so its needs are not known",
+            "libraries", CheckState.WARN, "Stillroom is not installed as a package, so its requirements are not known",
             "install the wheel instead of running from a folder",
         )  # fmt: skip
-    problems, found = [], [f"stillroom {version}"]
+    problems, versions = [], [f"stillroom {version}"]
     for requirement in required:
         if "extra ==" in requirement:
             continue
         name, problem = _library(requirement)
         problems += [problem] if problem else []
-        found.append(name)
+        versions.append(name)
     if _is_installed("onnxruntime") and _is_installed("onnxruntime-gpu"):
         problems.append("onnxruntime and onnxruntime-gpu are both installed and overwrite each other")
     if problems:
         advice = "install the release again; its lock file names versions that fit"
         return Check("libraries", CheckState.FAIL, "; ".join(problems), advice)
-    return ok("libraries", ", ".join(found))
+    return ok("libraries", ", ".join(versions))
 
 
 def _library(requirement: str) -> tuple[str, str]:
     """Name and version of an installed library, and what is wrong with it."""
     match = re.match(r"([A-Za-z0-9._-]+)\s*\(?([^;)]*)", requirement)
     assert match is not None
-    name, wanted = match.group(1), match.group(2).strip()
+    name, condition = match.group(1), match.group(2).strip()
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return f"{name} -", f"{name} is missing"
-    if not _satisfies(version, wanted):
-        return f"{name} {version}", f"{name} is {version}, needed is {wanted}"
+    if not _satisfies(version, condition):
+        return f"{name} {version}", f"{name} is {version}, but {condition} is needed"
     return f"{name} {version}", ""
 
 
-def _satisfies(version: str, wanted: str) -> bool:
+def _satisfies(version: str, conditions: str) -> bool:
     """Whether a release satisfies conditions such as `>=2,<3`; the few operators that this program uses."""
     have = _release(version)
-    for condition in filter(None, wanted.split(",")):
+    for condition in filter(None, conditions.split(",")):
         match = re.match(r"\s*(==|>=|<)\s*([0-9.]+)", condition)
         if match is None:
             continue
@@ -119,8 +119,8 @@ def check_sqlite() -> Check:
             "sqlite", CheckState.FAIL, f"SQLite {version} is too old", "use a Python with SQLite 3.35 or newer"
         )
     if sqlite3.sqlite_version_info < _WAL_RESET_FIXED:
-        note = "has the WAL-reset bug, which needs two writers; a ledger has one"
-        return ok("sqlite", f"SQLite {version}; {note}")
+        # Its bug needs two writers of a write-ahead log, and a ledger has one.
+        return ok("sqlite", f"SQLite {version} (a known bug does not affect Stillroom)")
     return ok("sqlite", f"SQLite {version}")
 
 

@@ -37,8 +37,8 @@ def check_home(home: Path) -> Check:
     if not stat.S_ISDIR(facts.st_mode):
         return Check("home", CheckState.FAIL, f"{home} is no folder", f"set {HOME_VARIABLE} to a folder of your own")
     if facts.st_uid != os.geteuid():
-        found = f"{home} belongs to user {facts.st_uid}, this is user {os.geteuid()}"
-        return Check("home", CheckState.FAIL, found, f"run as that user, or set {HOME_VARIABLE}")
+        message = f"{home} belongs to user {facts.st_uid}, this is user {os.geteuid()}"
+        return Check("home", CheckState.FAIL, message, f"run as that user, or set {HOME_VARIABLE}")
     if problem := _write_problem(home):
         return Check("home", CheckState.FAIL, f"{home} cannot be written: {problem}", "check the disk and its mount")
     if facts.st_mode & _OTHERS:
@@ -46,8 +46,8 @@ def check_home(home: Path) -> Check:
         return Check("home", CheckState.FAIL, f"others can enter {home} (mode {mode:04o})", f"chmod 700 {home}")
     foreign = _foreign(home)
     if foreign:
-        found = f"{human_count(len(foreign), 'file')} in {home} of another user: {', '.join(foreign[:_SHOWN])}"
-        return Check("home", CheckState.WARN, found, f"chown -R {os.geteuid()} {home}")
+        message = f"{human_count(len(foreign), 'file')} in {home} of another user: {', '.join(foreign[:_SHOWN])}"
+        return Check("home", CheckState.WARN, message, f"chown -R {os.geteuid()} {home}")
     if os.geteuid() == 0:
         return Check("home", CheckState.WARN, f"{home}, used by root", "run Stillroom as a user of its own")
     return ok("home", f"{home}, only its owner can enter it")
@@ -79,21 +79,21 @@ def check_disk(home: Path) -> Check:
     facts = os.statvfs(place)
     free_bytes = facts.f_bavail * facts.f_frsize
     kind = file_system(place, Path("/proc/self/mountinfo"))
-    found = f"{human_size(free_bytes)} free for {home} ({kind or 'unknown file system'})"
+    message = f"{human_size(free_bytes)} free for {home} ({kind or 'unknown file system'})"
     if facts.f_flag & os.ST_RDONLY:
         return Check(
             "disk", CheckState.FAIL, f"{place} is mounted read-only", f"mount it writable or set {HOME_VARIABLE}"
         )
     if kind in _NETWORK_KINDS or kind.startswith("fuse."):
         advice = f"set {HOME_VARIABLE} to a local disk: a database over a network can break when two programs use it"
-        return Check("disk", CheckState.WARN, found, advice)
+        return Check("disk", CheckState.WARN, message, advice)
     if free_bytes < _LEAST_FREE_BYTES:
-        return Check("disk", CheckState.FAIL, found, "delete models or jobs that are not used, or add space")
+        return Check("disk", CheckState.FAIL, message, "remove models or jobs that are not used, or add space")
     if free_bytes < _LITTLE_FREE_BYTES:
-        return Check("disk", CheckState.WARN, found, "a larger job or another model will not fit; free some space")
+        return Check("disk", CheckState.WARN, message, "a larger job or another model will not fit; free some space")
     if facts.f_files and facts.f_favail < _LITTLE_FREE_FILES:
-        return Check("disk", CheckState.WARN, f"{found}, room for {facts.f_favail} more files", "delete small files")
-    return ok("disk", found)
+        return Check("disk", CheckState.WARN, f"{message}, room for {facts.f_favail} more files", "delete small files")
+    return ok("disk", message)
 
 
 def file_system(place: Path, mounts_path: Path) -> str:
@@ -114,30 +114,30 @@ def file_system(place: Path, mounts_path: Path) -> str:
 
 
 def check_models(settings: Settings, quick: bool) -> Check:
-    """Whether every installed model is whole, and which of them answer."""
+    """Whether every installed model is intact, and which of them answer."""
     store = Store(settings)
     try:
         models, broken = store.list(), list(store.broken())
     except ApplianceError as error:
         return Check("models", CheckState.FAIL, error.message, error.hint or "add the models again")
     if not models and not broken:
-        return Check("models", CheckState.WARN, "no model is installed", "`stillroom models add DIR` takes one")
+        return Check("models", CheckState.WARN, "no model is installed", "add one with `stillroom models add DIR`")
     problems = [f"{name}: its manifest cannot be read" for name in broken]
     problems += [problem for model in models if (problem := _model_problem(model, quick))]
     if problems:
-        found = f"{len(problems)} of {human_count(len(models) + len(broken), 'model')} damaged: {'; '.join(problems)}"
-        return Check("models", CheckState.FAIL, found, "add these models again with `stillroom models add`")
+        message = f"{len(problems)} of {human_count(len(models) + len(broken), 'model')} damaged: {'; '.join(problems)}"
+        return Check("models", CheckState.FAIL, message, "add these models again with `stillroom models add`")
     active = [model for model in models if model.active]
     snapshot = "every file is there with its size" if quick else "every file has its SHA-256"
-    found = f"{human_count(len(models), 'model')}, {snapshot}; {len(active)} active"
+    message = f"{human_count(len(models), 'model')}, {snapshot}; {len(active)} active"
     if unsafe := [model.name for model in active if not model.manifest.ready]:
         return Check(
-            "models", CheckState.WARN, f"{found}; active without a READY verdict: {', '.join(unsafe)}",
+            "models", CheckState.WARN, f"{message}; active but not approved: {', '.join(unsafe)}",
             "judge it with `stillroom gate`, or activate another with `stillroom models activate`",
         )  # fmt: skip
     if not active:
-        return Check("models", CheckState.WARN, found, "`stillroom models activate MODEL` makes one answer its task")
-    return ok("models", found)
+        return Check("models", CheckState.WARN, message, "choose one with `stillroom models activate MODEL`")
+    return ok("models", message)
 
 
 def _model_problem(model: InstalledModel, quick: bool) -> str:

@@ -69,7 +69,7 @@ def settings_to_describe(environ: dict[str, str]) -> Settings:
 
 def collect(settings: Settings) -> dict[str, bytes]:
     """The files of a bundle, by name; a part that cannot be had says with which class of error."""
-    looks: dict[str, Callable[[], object]] = {
+    facts: dict[str, Callable[[], object]] = {
         "doctor.json": lambda: [_check(check) for check in examine(quick=True)],
         "machine.json": lambda: _machine(settings),
         "versions.json": lambda: {str(found.name): found.version for found in importlib.metadata.distributions()},
@@ -77,8 +77,8 @@ def collect(settings: Settings) -> dict[str, bytes]:
         "models.json": lambda: _models(settings),
     }
     files = {"README.txt": _ABOUT.encode()}
-    for name, look in looks.items():
-        files[name] = json.dumps(_tried(look), indent=2, sort_keys=True).encode() + b"\n"
+    for name, collect_one in facts.items():
+        files[name] = json.dumps(_tried(collect_one), indent=2, sort_keys=True).encode() + b"\n"
     jobs = _tried(lambda: [_tried(partial(_job, path)) for path in _latest(job_dirs(settings))])
     lines = jobs if isinstance(jobs, list) else [jobs]
     files["jobs.jsonl"] = "".join(f"{json.dumps(job, sort_keys=True)}\n" for job in lines).encode()
@@ -86,9 +86,9 @@ def collect(settings: Settings) -> dict[str, bytes]:
     return files
 
 
-def _tried(look: Callable[[], object]) -> object:
+def _tried(collect_one: Callable[[], object]) -> object:
     try:
-        return look()
+        return collect_one()
     except Exception as error:  # This is for machines on which anything may be wrong.
         return {"error": type(error).__name__}
 
@@ -116,7 +116,7 @@ def write_bundle(path: Path, files: dict[str, bytes]) -> None:
 
 def _check(check: Check) -> dict[str, str]:
     shown = check.name in _SHOWN_CHECKS
-    return {"name": check.name, "state": check.state, "found": without_paths(check.found) if shown else LEFT_OUT}
+    return {"name": check.name, "state": check.state, "message": without_paths(check.message) if shown else LEFT_OUT}
 
 
 def without_paths(text: str) -> str:

@@ -22,6 +22,12 @@ EXTRAS = {
     "cluster": ("ray",),
 }
 """Extra -> the modules that it brings."""
+_PURPOSES = {
+    "train": "training",
+    "encoder": "training an encoder",
+    "parquet": "writing Parquet",
+    "cluster": "running on a cluster",
+}
 
 
 def missing_extra(module: str) -> ResourceError | None:
@@ -29,7 +35,11 @@ def missing_extra(module: str) -> ResourceError | None:
     library = module.partition(".")[0]
     for extra, libraries in EXTRAS.items():
         if library in libraries:
-            return ResourceError(f"this needs {library}, which is not installed", f'pip install "stillroom[{extra}]"')
+            elsewhere = "do it on the builder's machine, or " if extra in ("train", "encoder") else ""
+            return ResourceError(
+                f"{_PURPOSES[extra]} is not part of this installation: {library} is missing",
+                f'{elsewhere}pip install "stillroom[{extra}]"',
+            )
     return None
 
 

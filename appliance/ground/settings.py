@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.users import current_user, owner_of
 
 HOME_VARIABLE = "STILLROOM_HOME"
 THREADS_VARIABLE = "STILLROOM_THREADS"
@@ -86,8 +87,14 @@ def _read_config(path: Path) -> tuple[int, SandboxPolicy]:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return 0, SandboxPolicy.REQUIRED
+    except PermissionError as error:
+        owner = owner_of(path.parent)
+        raise UsageError(
+            f"you are {current_user()}; the installation in {path.parent} belongs to {owner}",
+            f"use `sudo -u {owner} stillroom ...`, or set {HOME_VARIABLE} to a folder of your own",
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", "correct the file or take it away") from error
+        raise UsageError(f"{path} cannot be read: {error}", "correct the file, or remove it") from error
     from appliance.ground.config_table import ConfigTable
     from appliance.ground.tables import check_table
 

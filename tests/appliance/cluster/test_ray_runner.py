@@ -103,7 +103,7 @@ def test_ctrl_c_stops_the_nodes_and_the_same_command_goes_on(bench: Bench, addre
     bench.release()
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
-    assert "hint: the same command goes on" in stderr
+    assert "hint: the same command continues" in stderr
     done = bench.call(*arguments)
     assert done.returncode == 0, done.stderr
     assert [row["document"] for row in bench.rows()] == [f"{number:04}.txt" for number in range(3000)]

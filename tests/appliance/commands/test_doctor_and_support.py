@@ -47,8 +47,8 @@ def test_doctor_names_every_check_and_what_to_do(home_dir: Path) -> None:
     by_name = {check["name"]: check for check in report["checks"]}
     assert by_name["models"]["state"] == "warn"
     assert by_name["models"]["advice"] == "`stillroom models add DIR` takes one"
-    assert by_name["egress"]["found"].startswith("nothing can leave this machine")
-    assert "Landlock" in by_name["sandbox"]["found"]
+    assert by_name["egress"]["message"].startswith("nothing can leave this machine")
+    assert "Landlock" in by_name["sandbox"]["message"]
     assert all(check["advice"] for check in report["checks"] if check["state"] != "ok")
 
 
@@ -77,7 +77,7 @@ def test_doctor_survives_a_home_that_cannot_be_made_and_a_broken_configuration(t
     home_dir.chmod(0o700)
     (home_dir / "config.toml").write_text("sandbox = 'none'\n")
     done = stillroom("doctor", "--json")
-    found = {check["name"]: check["found"] for check in json.loads(done.stdout)["checks"]}
+    found = {check["name"]: check["message"] for check in json.loads(done.stdout)["checks"]}
     assert '`sandbox` is "none"' in found["configuration"]
 
 

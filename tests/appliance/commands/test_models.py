@@ -34,7 +34,7 @@ def test_way_of_a_model_through_the_store(artifact_dir: Path, home_dir: Path) ->
     added = models("add", artifact_dir)
     assert (added.returncode, added.stdout) == (0, "")
     assert added.stderr == (f"orders-q8 added (task orders, {identity[:16]}, 126 B, READY on 120 documents)\n")
-    assert models("activate", identity[:8]).stderr.startswith("orders-q8 answers from now on (task orders,")
+    assert models("activate", identity[:8]).stderr.startswith("orders-q8 answers its task from now on (task orders,")
     listed = models("list")
     assert listed.stderr == ""
     assert listed.stdout == (

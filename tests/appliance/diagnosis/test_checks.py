@@ -36,13 +36,13 @@ def test_worst_finding_decides(states: str, expected: str) -> None:
 
 def test_build_that_fits_the_processor_is_ok() -> None:
     check = program.compare_processor(BUILD, FLAGS)
-    assert (check.state, check.found) == (CheckState.OK, "llama.cpp uses AVX, AVX2, BMI2, F16C, FMA, SSE3, SSSE3")
+    assert (check.state, check.message) == (CheckState.OK, "llama.cpp uses AVX, AVX2, BMI2, F16C, FMA, SSE3, SSSE3")
 
 
 def test_build_for_a_larger_processor_fails_and_names_what_is_missing() -> None:
     check = program.compare_processor(BUILD + "AVX512 = 1 | AVX512_VNNI = 1 | ", FLAGS)
     assert check.state is CheckState.FAIL
-    assert check.found == "llama.cpp uses AVX512, AVX512_VNNI, which this processor does not have"
+    assert check.message == "llama.cpp uses AVX512, AVX512_VNNI, which this processor does not have"
 
 
 def test_processor_that_is_not_known_is_not_called_too_small() -> None:
@@ -52,7 +52,7 @@ def test_processor_that_is_not_known_is_not_called_too_small() -> None:
 
 def test_build_without_vectors_is_named_slow() -> None:
     check = program.compare_processor("CPU : SSE3 = 1 | AVX2 = 0 | ", FLAGS)
-    assert (check.state, check.found) == (
+    assert (check.state, check.message) == (
         CheckState.WARN, "llama.cpp was compiled without AVX2, FMA, F16C and will be slow"
     )  # fmt: skip
 
@@ -89,11 +89,11 @@ def test_versions_are_compared_as_numbers(version: str, wanted: str, expected: b
 
 def test_interpreter_libraries_and_sqlite_of_this_environment_are_good() -> None:
     for check in (program.check_interpreter(), program.check_libraries(), program.check_sqlite()):
-        assert check.state is CheckState.OK, check.found
+        assert check.state is CheckState.OK, check.message
 
 
 def test_machine_without_a_gpu_is_ok(tmp_path: Path) -> None:
-    assert machine.check_gpu(tmp_path / "none") == ok("gpu", "none found; models run on the processor")
+    assert machine.check_gpu(tmp_path / "none") == ok("gpu", "none; models run on the processor")
 
 
 def test_gpu_whose_driver_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_gpu_whose_driver_does_not_answer_is_told(tmp_path: Path, monkeypatch: p
     assert check == ok("gpu", "NVIDIA H100, 84 GB of 86 GB free, driver 550.54; ONNX models in fp32 run on it")
     check = machine.check_gpu(tmp_path / "gpus", lambda: False)
     assert check.state is CheckState.WARN
-    assert "CUDA or cuDNN is missing" in check.found
+    assert "CUDA or cuDNN is missing" in check.message
 
 
 GOOD = Wall(True, "stands")
@@ -137,9 +137,9 @@ def test_sandbox_is_judged_by_its_walls_and_by_what_was_tried(
     check = machine.judge_sandbox(SandboxReport(level, attempts), SandboxPolicy(policy))
     assert check.state == expected
     if not level.landlock.in_force:
-        assert "Landlock: missing, the kernel does not have it" in check.found
+        assert "Landlock: missing, the kernel does not have it" in check.message
     if attempts.get("open a socket") == "allowed":
-        assert "a parser could open a socket" in check.found
+        assert "a parser could open a socket" in check.message
 
 
 def test_home_of_its_owner_is_ok_and_one_that_others_can_enter_fails(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_files_of_another_user_are_told(tmp_path: Path) -> None:
     os.chown(home / "models" / "active.json", 65534, 65534)
     check = state.check_home(home)
     assert check.state is CheckState.WARN
-    assert "1 file" in check.found
-    assert "models/active.json" in check.found
+    assert "1 file" in check.message
+    assert "models/active.json" in check.message
     os.chown(home, 65534, 65534)
     assert state.check_home(home).state is CheckState.FAIL
 
@@ -192,29 +192,29 @@ def test_kind_of_file_system_is_that_of_the_innermost_mount(tmp_path: Path) -> N
 
 def test_disk_of_this_machine_has_a_size_and_a_kind(tmp_path: Path) -> None:
     check = state.check_disk(tmp_path / "not" / "there")
-    assert " free for " in check.found
+    assert " free for " in check.message
 
 
 def test_models_are_verified_by_hash_or_by_size(tmp_path: Path, home_dir: Path) -> None:
     settings = load_settings(dict(os.environ))
     none = state.check_models(settings, quick=False)
-    assert (none.state, none.found) == (CheckState.WARN, "no model is installed")
+    assert (none.state, none.message) == (CheckState.WARN, "no model is installed")
     store = Store(settings)
     store.add(make_artifact(tmp_path / "orders-q8"))
     assert state.check_models(settings, quick=False).advice.startswith("`stillroom models activate")
     store.activate("orders-q8")
     whole = state.check_models(settings, quick=False)
-    assert (whole.state, whole.found) == (CheckState.OK, "1 model, every file has its SHA-256; 1 active")
+    assert (whole.state, whole.message) == (CheckState.OK, "1 model, every file has its SHA-256; 1 active")
     weights = home_dir / "models" / "orders-q8" / "model.gguf"
     flip_byte(weights)
     assert state.check_models(settings, quick=True).state is CheckState.OK
     damaged = state.check_models(settings, quick=False)
     assert damaged.state is CheckState.FAIL
-    assert "1 of 1 model damaged: orders-q8: model.gguf has SHA-256" in damaged.found
+    assert "1 of 1 model damaged: orders-q8: model.gguf has SHA-256" in damaged.message
     weights.unlink()
     assert state.check_models(settings, quick=True).state is CheckState.FAIL
     (home_dir / "models" / "orders-q8" / "manifest.json").write_text("{")
-    assert "orders-q8: its manifest cannot be read" in state.check_models(settings, quick=True).found
+    assert "orders-q8: its manifest cannot be read" in state.check_models(settings, quick=True).message
 
 
 def test_active_model_without_a_verdict_is_told(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_active_model_without_a_verdict_is_told(tmp_path: Path) -> None:
     store.activate("a", unsafe=True)
     check = state.check_models(settings, quick=True)
     assert check.state is CheckState.WARN
-    assert "active without a READY verdict: a" in check.found
+    assert "active but not approved: a" in check.message
 
 
 POLICY = """version = 1
@@ -247,15 +247,15 @@ def test_egress_is_off_without_a_policy_and_broken_with_a_typo(tmp_path: Path, h
     path.parent.mkdir()
     path.touch(mode=0o600)
     path.write_text(POLICY.format(enabled="false", more=""))
-    assert "does not say enabled = true" in state.check_egress(settings, system).found
+    assert "does not say enabled = true" in state.check_egress(settings, system).message
     path.write_text(POLICY.format(enabled="true", more=""))
     allowed = state.check_egress(settings, system)
     assert allowed.state is CheckState.OK
-    assert allowed.found == f"{path} lets data of class public leave to api.example.com"
+    assert allowed.message == f"{path} lets data of class public leave to api.example.com"
     path.write_text(POLICY.format(enabled="true", more="hots = []"))
     broken = state.check_egress(settings, system)
     assert broken.state is CheckState.FAIL
-    assert "hots" in broken.found
+    assert "hots" in broken.message
 
 
 def test_damaged_record_of_egress_fails(home_dir: Path, tmp_path: Path) -> None:
@@ -264,4 +264,4 @@ def test_damaged_record_of_egress_fails(home_dir: Path, tmp_path: Path) -> None:
     (home_dir / "egress" / "2026-01-01.jsonl").write_text('{"version": 1, "sequence": 1, "hash": "wrong"}\n')
     check = state.check_egress(settings, tmp_path / "etc")
     assert check.state is CheckState.FAIL
-    assert "the record of what left is damaged" in check.found
+    assert "the record of what left is damaged" in check.message
