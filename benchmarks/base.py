@@ -37,7 +37,7 @@ from training.demo.curriculum import MAX_TOKENS, draw_question
 from training.demo.documents import GeneratedDocument, draw_document
 from training.demo.layouts import HELD_OUT_WAYS, TRAINING_WAYS
 from training.demo.utility import draw_bills, truth_of
-from training.evaluation import generate_each
+from training.students.decoder.generation import generate_each
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO_DIR = ROOT / "training" / "demo"

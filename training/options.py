@@ -1,8 +1,8 @@
-"""How students are distilled: dataclasses, checked, written beside every run and read back when it is resumed."""
+"""How students are trained: options, checked, written beside every run and read back when it is resumed."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,23 +10,25 @@ from appliance.ground.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Family = Literal["decoder", "encoder"]
+LearningRate = float | Literal["default", "auto"]
 
-RUN_VERSION = 2
-"""Of a run's `config.json`; the options of version 1 cannot be gone on with."""
+RUN_VERSION = 3
+"""Of a run's `config.json`; a run that another version began is not resumed."""
 
-SEARCHED_RATES = (2e-3, 5e-3, 1e-2)
-"""What `auto` tries on a small base; a tenth of them on a large one."""
-SMALL_BASE_WEIGHTS = 60_000_000
+RATE_FACTORS = (0.4, 1.0, 2.0)
+"""What `auto` tries: these multiples of the default rate, lowest first."""
 
 
 @dataclass(frozen=True)
 class AdapterOptions:
-    """What students of both families have in common."""
+    """What is trained beside the frozen base."""
 
     rank: int = 16
     """Of the adapter; 64 was no better on a base of 6 million weights."""
     alpha: int = 32
     """The adapter's output is scaled by alpha / rank."""
+    dropout: float = 0.0
+    """Share of activations set to zero while training: a decoder's before its adapter, an encoder's in its layers."""
     seed: int = 0
     """Of the adapter, the order of rows and whatever else is drawn."""
     precision: Precision = "auto"
@@ -34,7 +36,110 @@ class AdapterOptions:
 
     def __post_init__(self) -> None:
         if min(self.rank, self.alpha) < 1:
-            raise UsageError(f"rank {self.rank} and alpha {self.alpha} are not both at least 1", "try 16 and 32")
+            raise UsageError(f"rank is {self.rank} and alpha {self.alpha}; both must be at least 1", "try 16 and 32")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout is {self.dropout}; it must be at least 0 and below 1", "try 0.1")
+        if self.seed < 0:
+            raise UsageError(f"the seed is {self.seed}; it must be at least 0", "any other whole number will do")
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """The classification head of an encoder, which is trained whole."""
+
+    learning_rate: float = 5e-2
+    """Highest rate; the head starts from the label names and has far to go."""
+    logit_adjustment: float = 0.0
+    """How far the labels' shares in the training rows are taken out of the logits: 0 not at all, 1 wholly."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.logit_adjustment <= 2:
+            raise UsageError(
+                f"logit adjustment is {self.logit_adjustment}; it must be between 0 and 2",
+                "1 makes all labels equally likely",
+            )
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Settings of one training run; the defaults are a decoder's."""
+
+    epochs: int = 10
+    """Passes over the rows, at most; validation or the time budget may end the run earlier."""
+    learning_rate: LearningRate = "default"
+    """Highest rate of the adapter. `default` follows the base, `auto` tries three on the validation rows."""
+    seconds: float | None = None
+    """Time budget; the rate falls with whichever runs out first, time or epochs. None means no limit."""
+    batch_tokens: int = 2048
+    """Tokens of a step, padding included; small, because small data wants many steps."""
+    batch_rows: int | None = None
+    """Rows of a step, at most; None means that tokens alone limit it."""
+    warm_up: float = 0.06
+    """Share of the steps until the highest rate."""
+    weight_decay: float = 0.0
+    """Of the adapter; it is small and trained briefly."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    patience: int = 4
+    """Epochs without a better validation before the run ends."""
+    field_dropout: float = 0.35
+    """Decoder: share of the rows that an epoch shows with values taken out (`students/decoder/field_dropout.py`)."""
+    adapter: AdapterOptions = field(default_factory=AdapterOptions)
+    """What is trained."""
+    head: HeadOptions = field(default_factory=HeadOptions)
+    """Encoder: what is trained beside the adapter."""
+
+    def __post_init__(self) -> None:
+        counts = {"epochs": self.epochs, "batch tokens": self.batch_tokens, "patience": self.patience}
+        for name, count in (counts | {"batch rows": 1 if self.batch_rows is None else self.batch_rows}).items():
+            if count < 1:
+                raise UsageError(f"{name}: {count} is less than 1", "leave it out for the default")
+        if not 0 <= self.field_dropout <= 1:
+            raise UsageError(
+                f"field dropout is {self.field_dropout}; it must be between 0 and 1", "0.35 is the default"
+            )
+        if self.seconds is not None and self.seconds <= 0:
+            raise UsageError(f"a time budget of {self.seconds} seconds leaves no time to train", "give more --seconds")
+        if isinstance(self.learning_rate, float) and not 0 < self.learning_rate < 1:
+            raise UsageError(
+                f"the learning rate {self.learning_rate} is not between 0 and 1",
+                "leave --rate out for the default, or try --rate auto",
+            )
+
+
+DECODER_DEFAULTS = TrainingOptions()
+ENCODER_DEFAULTS = TrainingOptions(
+    epochs=6,  # with a teacher that errs, ten were no better
+    batch_tokens=8192,  # 32 of the longest texts that are trained by default are half of it
+    batch_rows=32,
+    warm_up=0.1,
+    weight_decay=0.01,
+    adapter=AdapterOptions(dropout=0.1),
+)
+ADAPTER_NAMES = frozenset({"rank", "alpha", "dropout", "seed"})
+FAMILY_OF: Mapping[str, Family] = {"field_dropout": "decoder", "logit_adjustment": "encoder"}
+"""Options that one family alone has."""
+
+
+def options_for(family: Family, requested: Mapping[str, Any]) -> TrainingOptions:
+    """The family's defaults with the options that were requested, by their names on the command line.
+
+    Raises:
+        UsageError: An option belongs to the other family, or its value is invalid.
+    """
+    for name in requested:
+        if FAMILY_OF.get(name, family) != family:
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} is for {FAMILY_OF[name]} students; the task's family is {family}", "leave it out"
+            )
+    defaults = DECODER_DEFAULTS if family == "decoder" else ENCODER_DEFAULTS
+    changes = {"learning_rate" if name == "rate" else name: value for name, value in requested.items()}
+    adapter = replace(defaults.adapter, **{name: changes.pop(name) for name in ADAPTER_NAMES & changes.keys()})
+    head = defaults.head
+    if "logit_adjustment" in changes:
+        head = replace(head, logit_adjustment=changes.pop("logit_adjustment"))
+    return replace(defaults, adapter=adapter, head=head, **changes)
 
 
 def resolve_precision(precision: Precision, family: Family) -> Precision:
@@ -49,61 +154,11 @@ def resolve_precision(precision: Precision, family: Family) -> Precision:
         fast = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
     else:
         # Measured on one core with AVX-512 BF16: 20 s an epoch of 2,080 questions against 29 s in float32.
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        fast = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bfloat16" if fast else "float32"
 
 
-@dataclass(frozen=True)
-class DistillOptions:
-    """Settings of one distillation of a decoder."""
-
-    epochs: int = 10
-    """Passes over the rows, at most; validation or the time budget may end it earlier."""
-    learning_rate: float | Literal["default", "auto"] = "default"
-    """Highest rate. `default` follows the size of the base, `auto` tries three on the validation rows."""
-    seconds: float | None = None
-    """Time budget; the rate falls with whichever runs out first, time or epochs. None means no limit."""
-    absent_share: float = 0.35
-    """Share of the rows that an epoch shows with values taken out (`training/field_dropout.py`)."""
-    batch_tokens: int = 2048
-    """Tokens of a step, padding included; small, because small data wants many steps."""
-    warm_up: float = 0.06
-    """Share of the steps until the highest rate."""
-    weight_decay: float = 0.0
-    """Of the adapter; it is small and trained briefly."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    patience: int = 4
-    """Epochs without a better validation before it ends."""
-    adapter: AdapterOptions = field(default_factory=AdapterOptions)
-    """What is trained."""
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_tokens, self.patience) < 1:
-            raise UsageError("epochs, batch tokens and patience are at least 1")
-        if not 0 <= self.absent_share <= 1:
-            raise UsageError(f"a share of {self.absent_share} rows is not between 0 and 1", "0.35 is the default")
-        if self.seconds is not None and self.seconds <= 0:
-            raise UsageError(f"a budget of {self.seconds} seconds leaves no time to train")
-        if isinstance(self.learning_rate, float) and not 0 < self.learning_rate < 1:
-            raise UsageError(
-                f"the learning rate {self.learning_rate} is not between 0 and 1", "try 5e-3 on a small base"
-            )
-
-
-def default_rate(weights: int) -> float:
-    """The highest learning rate for a base with so many weights; small bases want far more than the usual 2e-4."""
-    if weights <= SMALL_BASE_WEIGHTS:
-        return 5e-3
-    return 1e-3 if weights <= 10 * SMALL_BASE_WEIGHTS else 2e-4
-
-
-def searched_rates(weights: int) -> tuple[float, ...]:
-    """The rates that `auto` tries, lowest first."""
-    return tuple(rate * default_rate(weights) / 5e-3 for rate in SEARCHED_RATES)
-
-
-def read_options(config_path: Path) -> dict[str, Any]:  # fields of either family's options
+def read_options(config_path: Path) -> TrainingOptions:
     """The options in the `config.json` of a run that is resumed.
 
     Raises:
@@ -116,4 +171,5 @@ def read_options(config_path: Path) -> dict[str, Any]:  # fields of either famil
             "start a new run with `stillroom train` without --resume",
         )
     stored = dict(config["options"])
-    return {**stored, "adapter": AdapterOptions(**stored["adapter"])}
+    adapter, head = AdapterOptions(**stored.pop("adapter")), HeadOptions(**stored.pop("head"))
+    return TrainingOptions(**stored, adapter=adapter, head=head)

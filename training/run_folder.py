@@ -12,13 +12,13 @@ from appliance.ground.files import disk_errors, write_file, write_lines
 from appliance.ground.locks import exclusive_lock
 from appliance.tasks.folder import RunFolder, TaskFolder, task_file
 
-CHOSEN = "chosen.json"
+REQUESTED_OPTIONS = "requested_options.json"
 LOCK = "lock"
-VERSIONED = ("torch", "transformers", "peft", "tokenizers", "numpy")
+VERSIONED = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy")
 
 
-def new_run(task_folder: Path, chosen: Mapping[str, object] | None = None) -> Path:
-    """A run folder, named by the time in UTC, with the options that were chosen and a copy of the task file.
+def new_run(task_folder: Path, requested: Mapping[str, object] | None = None) -> Path:
+    """A run folder, named by the time in UTC, with the options as they were typed and a copy of the task file.
 
     Raises:
         ResourceError: It cannot be written.
@@ -35,21 +35,30 @@ def new_run(task_folder: Path, chosen: Mapping[str, object] | None = None) -> Pa
             except FileExistsError:  # of another process in the same second
                 number += 1
                 run_dir = run_dir.with_name(f"{stamp}-{number}")
-        write_lines(run_dir / CHOSEN, [json.dumps(dict(chosen or {}))])
+        write_lines(run_dir / REQUESTED_OPTIONS, [json.dumps(dict(requested or {}))])
         write_file(RunFolder(run_dir).task_path, task_path.read_bytes())
     return run_dir
 
 
-def read_chosen(run_dir: Path) -> dict[str, object]:
-    """The options that a run was begun with, as they were typed."""
-    path = run_dir / CHOSEN
-    chosen: dict[str, object] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return chosen
+def read_requested_options(run_dir: Path) -> dict[str, object]:
+    """The options that a run was begun with, as they were typed.
+
+    Raises:
+        UsageError: Another version of Stillroom began the run.
+    """
+    path = run_dir / REQUESTED_OPTIONS
+    if not path.is_file():
+        raise UsageError(
+            f"the run {run_dir.name} was begun by another version of Stillroom: it has no {REQUESTED_OPTIONS}",
+            "start a new run with `stillroom train` without --resume",
+        )
+    requested: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return requested
 
 
 @contextmanager
-def held(run_dir: Path) -> Iterator[None]:
-    """Keeps other processes from training the same run; a killed process lets go of it.
+def exclusive_run(run_dir: Path) -> Iterator[None]:
+    """Keeps other processes from training the same run until this one ends or is killed.
 
     Raises:
         ResourceError: Another process trains it.
@@ -90,11 +99,11 @@ def finished_run(folder: Path) -> Path:
     return finished[-1].path
 
 
-def write_record(run_dir: Path, best: dict[str, float | int], seconds: float) -> dict[str, object]:
+def write_record(run_dir: Path, best: Mapping[str, float | int], seconds: float) -> dict[str, object]:
     """Closes a run: what it resolved, what it reached, and with which libraries."""
     config = json.loads(RunFolder(run_dir).config_path.read_text(encoding="utf-8"))
     versions = {name: version(name) for name in VERSIONED}
-    record = {**config, "best": best, "seconds": round(seconds, 3), "versions": versions}
+    record = {**config, "best": dict(best), "seconds": round(seconds, 3), "versions": versions}
     write_lines(RunFolder(run_dir).record_path, [json.dumps(record, indent=2)])
     return record
 

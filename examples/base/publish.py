@@ -20,7 +20,7 @@ from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.text import human_duration, percent_interval
 from appliance.tasks.prompt import STILLROOM_FORM
 from training.base_model import base_hash
-from training.merge import to_half
+from training.students.decoder.merge import to_half
 
 HERE = Path(__file__).resolve().parent
 OUT_DIR = HERE.parents[1] / "training" / "demo" / "base"

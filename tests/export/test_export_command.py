@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,16 +36,23 @@ def merged_run(run_dir: Path, tmp_path: Path) -> Path:
 def encoder_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A merged encoder run."""
     from appliance.tasks.taskfile import load_task
-    from training.encoder import EncoderOptions, merge_encoder, train_encoder
+    from training.distill import distil
     from training.merge import pack
-    from training.options import AdapterOptions
+    from training.options import ENCODER_DEFAULTS, AdapterOptions
+    from training.students.encoder.merge import merge_encoder
 
     root = tmp_path_factory.mktemp("encoder")
     folder = write_encoder_task(root / "task", write_encoder_base(root / "base"))
     run_dir = folder / "runs" / "1"
     run_dir.mkdir(parents=True)
-    options = EncoderOptions(epochs=15, rate=5e-3, batch_rows=8, adapter=AdapterOptions(rank=4, alpha=8))
-    train_encoder(load_task(folder), folder, run_dir, options)
+    options = replace(
+        ENCODER_DEFAULTS,
+        epochs=15,
+        learning_rate=5e-3,
+        batch_rows=8,
+        adapter=AdapterOptions(rank=4, alpha=8, dropout=0.1),
+    )
+    distil(load_task(folder), folder, run_dir, options)
     (run_dir / "staging").mkdir()
     lineage = merge_encoder(run_dir, run_dir / "staging")
     shutil.copyfile(folder / "task.toml", run_dir / "staging" / "task.toml")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from appliance.models.manifest import Manifest, rewrite_manifest
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits
-from training.encoder import EncoderOptions, merge_encoder, train_encoder
-from training.options import AdapterOptions
+from training.distill import distil
+from training.options import ENCODER_DEFAULTS, AdapterOptions
+from training.students.encoder.merge import merge_encoder
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +28,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained, merged and exported tiny student."""
     root = tmp_path_factory.mktemp("encoder")
     folder = write_task_folder(root / "task", write_base(root / "base"))
-    options = EncoderOptions(epochs=15, rate=5e-3, batch_rows=8, adapter=AdapterOptions(rank=4, alpha=8))
-    train_encoder(load_task(folder), folder, folder / "run", options)
+    options = replace(
+        ENCODER_DEFAULTS,
+        epochs=15,
+        learning_rate=5e-3,
+        batch_rows=8,
+        adapter=AdapterOptions(rank=4, alpha=8, dropout=0.1),
+    )
+    distil(load_task(folder), folder, folder / "run", options)
     merge_encoder(folder / "run", folder / "merged")
     for quantization in ("fp32", "int8"):
         metrics = export_encoder(folder / "merged", folder / quantization, quantization, folder)

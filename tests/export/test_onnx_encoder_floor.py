@@ -10,8 +10,9 @@ from encoder_fixtures import LABELS, write_base, write_task_folder
 from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import ExportedEncoder, quantize_until_it_agrees, torch_logits, write_graph
 from export.parity import ExportDisagrees
-from training.encoder import EncoderOptions, merge_encoder, train_encoder
-from training.options import AdapterOptions
+from training.distill import distil
+from training.options import ENCODER_DEFAULTS, AdapterOptions
+from training.students.encoder.merge import merge_encoder
 
 TEXTS = 40
 
@@ -21,9 +22,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A merged tiny student and its fp32 graph."""
     root = tmp_path_factory.mktemp("floor")
     folder = write_task_folder(root / "task", write_base(root / "base"))
-    adapter = AdapterOptions(rank=4, alpha=8, precision="float32")
-    options = replace(EncoderOptions(), epochs=6, rate=2e-2, batch_rows=8, adapter=adapter)
-    train_encoder(load_task(folder), folder, folder / "run", options)
+    adapter = AdapterOptions(rank=4, alpha=8, dropout=0.1, precision="float32")
+    options = replace(ENCODER_DEFAULTS, epochs=6, learning_rate=2e-2, batch_rows=8, adapter=adapter)
+    distil(load_task(folder), folder, folder / "run", options)
     merge_encoder(folder / "run", folder / "merged")
     write_graph(ExportedEncoder(folder / "merged").eval(), folder / "full.onnx")
     return folder

@@ -23,7 +23,7 @@ def torch_answers(model: "PreTrainedModel | PeftModel", task: "Task", model_dir:
         model_dir: Folder with the tokenizer.
     """
     from appliance.engines.tokenizer import FileTokenizer
-    from training.evaluation import generate
+    from training.students.decoder.generation import generate
 
     tokenizer = FileTokenizer(model_dir / "tokenizer.json")
     room = int(getattr(model.config, "max_position_embeddings", 1024))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.quality.metrics import Judged, by_field, count, document_accuracy, judge
+from appliance.quality.metrics import Judged, count, judge
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
 from appliance.tasks.linecode import Answer
 
@@ -48,17 +48,6 @@ def read_answers(rows_path: Path) -> dict[str, Answer | None]:
         row = json.loads(line)
         answers[row["document"]] = row["fields"]
     return answers
-
-
-def worst_fields(task: "Task", found: Score, number: int = 3) -> list[tuple[str, float]]:
-    """The fields with most mistakes, and their accuracy."""
-    table = by_field(task, found.judged)
-    return [(name, counts.accuracy) for name, counts in list(table.items())[:number]]
-
-
-def share_of_documents(found: Score) -> float:
-    """Share of documents whose every field is right."""
-    return document_accuracy(found.judged)
 
 
 def equal_fields(task: "Task", one: Sequence[Answer | None], other: Sequence[Answer | None]) -> Interval:

@@ -71,7 +71,7 @@ def broken_artifact(run_dir: Path, target_dir: Path, model: bytes) -> Path:
 
 def test_answers_are_those_of_torch(run_dir: Path, task: Task) -> None:
     from training.base_model import load_base
-    from training.evaluation import generate
+    from training.students.decoder.generation import generate
 
     tokenizer = FileTokenizer(run_dir / "merged" / "tokenizer.json")
     expected = generate(load_base(run_dir / "merged"), task, tokenizer, some_texts(), 256)

@@ -60,7 +60,7 @@ def parts(result: Result) -> dict[str, object]:
 
 def test_answers_are_those_of_torch_whatever_the_batch(run_dir: Path, task: Task) -> None:
     from training.base_model import load_base
-    from training.evaluation import generate
+    from training.students.decoder.generation import generate
 
     # Known and unknown orders, an empty document and one that is much longer: rows stop at different times.
     texts = [order(number)[0] for number in (*KNOWN, *range(6))] + ["", "\n".join(order(n)[0] for n in range(3))]

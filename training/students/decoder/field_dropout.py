@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from appliance.tasks.values import find
-from training.dataset import TokenExample, build_examples
+from training.students.decoder.examples import TokenExample, build_examples
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
@@ -42,12 +42,12 @@ def without_some(task: "Task", row: "LabelledRow", rng: random.Random) -> "Label
     """The row without one to `MOST_TAKEN` of its values; None where no value can be taken out."""
     names = [field.name for field in task.output_fields if is_removable(field) and row.answer.get(field.name)]
     rng.shuffle(names)
-    wanted, taken = rng.randint(1, MOST_TAKEN), 0
+    count, taken = rng.randint(1, MOST_TAKEN), 0
     for name in names:
         cut = without_value(task, row, name)
         if cut is not None:
             row, taken = cut, taken + 1
-        if taken == wanted:
+        if taken == count:
             break
     return row if taken else None
 
@@ -75,11 +75,11 @@ def without_value(task: "Task", row: "LabelledRow", name: str) -> "LabelledRow |
     above = {number - 1 for number in alone if not any(char.isdigit() for char in lines[number - 1])}
     others = [part for other in _literal(task) if other != name for part in _parts(row.answer.get(other))]
     for cut in (printing | above, printing):
-        kept = "\n".join(line for number, line in enumerate(lines) if number not in cut)
-        gone = "\n".join(lines[number] for number in sorted(cut))
-        shared = any(find(part, gone) is not None or find(part, kept) is None for part in others)
-        if cut and kept.strip() and find(value, kept) is None and not shared:
-            return replace(row, text=kept, answer={**row.answer, name: None})
+        text = "\n".join(line for number, line in enumerate(lines) if number not in cut)
+        cut_text = "\n".join(lines[number] for number in sorted(cut))
+        shared = any(find(part, cut_text) is not None or find(part, text) is None for part in others)
+        if cut and text.strip() and find(value, text) is None and not shared:
+            return replace(row, text=text, answer={**row.answer, name: None})
     return None
 
 

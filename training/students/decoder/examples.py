@@ -1,16 +1,15 @@
 """Rows to batches of token ids: rendered by the one prompt form, loss only on what the student writes."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from appliance.tasks.linecode import Value
 from appliance.tasks.prompt import PromptTemplate, render_example
+from training.losses import IGNORED
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
@@ -43,6 +42,11 @@ class Batch:
     tokens: int
     """Without padding."""
 
+    def to(self, device: torch.device) -> "Batch":
+        """The batch where the model is."""
+        input_ids, labels, weights = (tensor.to(device) for tensor in (self.input_ids, self.labels, self.weights))
+        return Batch(input_ids, labels, weights, self.tokens)
+
 
 def targets_of(task: "Task", row: "LabelledRow") -> list[tuple[list[Value], float]]:
     """What the student should write for a row, with weights: one answer, or each label of a distribution by its share.
@@ -52,9 +56,9 @@ def targets_of(task: "Task", row: "LabelledRow") -> list[tuple[list[Value], floa
     """
     if row.labels and task.labels:
         least = min(SMALLEST_SHARE, max(row.labels.values()))
-        kept = {label: share for label, share in row.labels.items() if share >= least}
-        total = sum(kept.values())
-        return [([label], share / total) for label, share in sorted(kept.items())]
+        shares = {label: share for label, share in row.labels.items() if share >= least}
+        total = sum(shares.values())
+        return [([label], share / total) for label, share in sorted(shares.items())]
     return [([row.answer.get(field.name) for field in task.output_fields], 1.0)]
 
 
@@ -62,11 +66,11 @@ def build_examples(
     task: "Task", rows: Sequence["LabelledRow"], form: PromptTemplate, encode: Callable[[str, bool], list[int]]
 ) -> list[TokenExample]:
     """Every row's examples, in the order of the rows."""
-    question = task.question()
+    prompt = task.question()
     examples = []
     for row in rows:
         for values, weight in targets_of(task, row):
-            example = render_example(question, row.text, values, form, encode)
+            example = render_example(prompt, row.text, values, form, encode)
             examples.append(TokenExample(example.input_ids, example.is_value, weight))
     return examples
 
@@ -76,48 +80,15 @@ def fitting(examples: Sequence[TokenExample], max_tokens: int) -> list[TokenExam
     return [example for example in examples if len(example.input_ids) <= max_tokens]
 
 
-def collate(examples: Sequence[TokenExample], pad_id: int = 0) -> Batch:
-    """One batch of examples."""
+def collate(examples: Sequence[TokenExample]) -> Batch:
+    """One batch of examples, padded with token 0, which no causal model looks at from the left."""
     longest = max(len(example.input_ids) for example in examples)
-    input_ids = torch.full((len(examples), longest), pad_id, dtype=torch.long)
-    labels = torch.full((len(examples), longest), -100, dtype=torch.long)
+    input_ids = torch.zeros(len(examples), longest, dtype=torch.long)
+    labels = torch.full((len(examples), longest), IGNORED, dtype=torch.long)
     for number, example in enumerate(examples):
         ids = torch.tensor(example.input_ids)
         input_ids[number, : len(ids)] = ids
-        written = torch.tensor(example.is_value)[1:]
-        labels[number, : len(ids) - 1][written] = ids[1:][written]
+        is_value = torch.tensor(example.is_value)[1:]
+        labels[number, : len(ids) - 1][is_value] = ids[1:][is_value]
     weights = torch.tensor([example.weight for example in examples], dtype=torch.float32)
     return Batch(input_ids, labels, weights, sum(len(example.input_ids) for example in examples))
-
-
-def batch_plan(lengths: Sequence[int], batch_tokens: int, generator: np.random.Generator | None) -> list[list[int]]:
-    """Example numbers of each batch: similar lengths together, at most `batch_tokens` with padding, batches shuffled.
-
-    Lengths are jittered by a tenth so that examples meet different neighbours in each epoch.
-    """
-    jitter = np.ones(len(lengths)) if generator is None else generator.uniform(0.9, 1.1, len(lengths))
-    order = np.argsort(np.asarray(lengths) * jitter, kind="stable")
-    plan: list[list[int]] = []
-    longest = 0
-    for number in order:
-        longest = max(longest, lengths[number])
-        if not plan or longest * (len(plan[-1]) + 1) > batch_tokens:
-            plan.append([])
-            longest = lengths[number]
-        plan[-1].append(int(number))
-    if generator is not None:
-        plan = [plan[number] for number in generator.permutation(len(plan))]
-    return plan
-
-
-def batches(
-    examples: Sequence[TokenExample], batch_tokens: int, generator: np.random.Generator | None = None
-) -> Iterator[Batch]:
-    """One pass over the examples; in order of length where no generator shuffles."""
-    for numbers in batch_plan([len(example.input_ids) for example in examples], batch_tokens, generator):
-        yield collate([examples[number] for number in numbers])
-
-
-def batch_count(examples: Sequence[TokenExample], batch_tokens: int) -> int:
-    """About how many batches one pass has; exact up to the jitter of `batch_plan`."""
-    return math.ceil(len(batch_plan([len(example.input_ids) for example in examples], batch_tokens, None)))

@@ -6,7 +6,7 @@ from decoder_fixtures import TASK, order, write_base
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.taskfile import load_task
 from training.base_model import load_base
-from training.evaluation import generate, generate_each
+from training.students.decoder.generation import generate, generate_each
 
 
 @pytest.fixture

@@ -1,19 +1,14 @@
 """A task's rows as an encoder student sees them: token ids and a distribution over the labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from appliance.ground.errors import UsageError
-from appliance.tasks.labels import LabelledRow, read_dataset
-
-BUCKET_BATCHES = 8
-"""Batches are cut from this many batches' worth of shuffled rows sorted by length: little padding, still random."""
+from appliance.tasks.labels import LabelledRow
 
 
 @dataclass(frozen=True)
@@ -49,26 +44,43 @@ def target_distribution(row: LabelledRow, labels: Sequence[str]) -> list[float]:
     return [shares.get(label, 0.0) / total for label in labels]
 
 
-def read_examples(path: Path, tokenizer: Tokenizer, labels: Sequence[str]) -> Examples:
-    """The rows of a dataset file.
+def build_examples(rows: Sequence[LabelledRow], tokenizer: Tokenizer, labels: Sequence[str]) -> Examples:
+    """The rows as token ids, cut where the tokenizer cuts, with their targets.
 
     Raises:
-        UsageError: The file is missing or no dataset of this task.
+        UsageError: A row names a label that the task does not have, or none.
     """
-    rows = read_dataset(path)
     token_ids = [encoding.ids for encoding in tokenizer.encode_batch([row.text for row in rows])]
     targets = torch.tensor([target_distribution(row, labels) for row in rows], dtype=torch.float32)
     return Examples(token_ids, targets.reshape(len(rows), len(labels)))
 
 
-def batches(examples: Examples, batch_rows: int, generator: np.random.Generator) -> Iterator[list[int]]:
-    """One epoch of row numbers, random, rows of similar length together."""
-    order = generator.permutation(len(examples))
-    cut: list[list[int]] = []
-    for start in range(0, len(order), batch_rows * BUCKET_BATCHES):
-        bucket = sorted(
-            order[start : start + batch_rows * BUCKET_BATCHES], key=lambda row: len(examples.token_ids[row])
-        )
-        cut += [bucket[at : at + batch_rows] for at in range(0, len(bucket), batch_rows)]
-    for number in generator.permutation(len(cut)):
-        yield [int(row) for row in cut[number]]
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded texts with their targets."""
+
+    input_ids: Tensor
+    """(batch, seq_len) int64."""
+    attention_mask: Tensor
+    """(batch, seq_len) int64; 0 where there is padding."""
+    targets: Tensor
+    """(batch, labels) float32 distributions."""
+    tokens: int
+    """Without padding."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch where the model is."""
+        tensors = (self.input_ids, self.attention_mask, self.targets)
+        input_ids, attention_mask, targets = (tensor.to(device) for tensor in tensors)
+        return Batch(input_ids, attention_mask, targets, self.tokens)
+
+
+def pad(token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask as (batch, longest) int64 tensors, padded on the right with zeros."""
+    longest = max(len(ids) for ids in token_ids)
+    input_ids = torch.zeros(len(token_ids), longest, dtype=torch.long)
+    attention_mask = torch.zeros_like(input_ids)
+    for row, ids in enumerate(token_ids):
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+        attention_mask[row, : len(ids)] = 1
+    return input_ids, attention_mask

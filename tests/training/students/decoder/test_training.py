@@ -23,17 +23,19 @@ from training import distill
 from training.base_model import BaseMismatch, base_hash, find_base, load_base
 from training.checkpoint import BrokenCheckpoint
 from training.commands.train import train
-from training.dataset import build_examples, collate
 from training.demo.course import call as demo_call
-from training.distill import value_logits
 from training.lora import load_adapter
 from training.losses import Diverged
 from training.merge import merge
 from training.metrics import Measurement
-from training.run_folder import finished_run, held, new_run, write_record
+from training.options import TrainingOptions
+from training.run_folder import exclusive_run, finished_run, new_run, write_record
+from training.students.decoder import student
+from training.students.decoder.examples import build_examples, collate
+from training.students.decoder.student import DecoderStudent, value_logits
 
-CHOSEN = {"epochs": 3, "rate": 5e-3, "rank": 4, "batch_tokens": 512, "seed": 1}
-OPTIONS = [word for name, value in CHOSEN.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+REQUESTED = {"epochs": 3, "rate": 5e-3, "rank": 4, "batch_tokens": 512, "seed": 1}
+OPTIONS = [word for name, value in REQUESTED.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def folder(trained: Path, tmp_path: Path) -> Path:
 
 def run(folder: Path, **changed: object) -> Path:
     run_dir = new_run(folder)
-    best = train(load_task(folder), folder, run_dir, CHOSEN | changed)
+    best = train(load_task(folder), folder, run_dir, REQUESTED | changed)
     write_record(run_dir, best, 1.0)
     return run_dir
 
@@ -99,7 +101,7 @@ def test_the_same_seed_gives_the_same_adapter_and_another_one_another(folder: Pa
 def test_a_run_that_fails_in_the_middle_of_an_epoch_goes_on_to_the_same_end(
     folder: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_loss, calls = distill.masked_cross_entropy, 0
+    real_loss, calls = student.masked_cross_entropy, 0
 
     def failing_loss(*arguments: torch.Tensor) -> torch.Tensor:
         nonlocal calls
@@ -110,9 +112,9 @@ def test_a_run_that_fails_in_the_middle_of_an_epoch_goes_on_to_the_same_end(
 
     run_dir = new_run(folder)
     monkeypatch.setattr("training.metrics.SECONDS_A_CHECKPOINT", 0.0)
-    monkeypatch.setattr(distill, "masked_cross_entropy", failing_loss)
+    monkeypatch.setattr(student, "masked_cross_entropy", failing_loss)
     with pytest.raises(MemoryError):
-        train(load_task(folder), folder, run_dir, CHOSEN)
+        train(load_task(folder), folder, run_dir, REQUESTED)
     steps = epochs(finished_run(trained))[0]["step"]
     assert calls - 1 != steps  # the failing call counts validation batches too, so this is within an epoch
     train(load_task(folder), folder, run_dir, {})
@@ -140,7 +142,7 @@ def test_a_killed_process_resumes_to_the_same_end(folder: Path, trained: Path) -
     assert epochs(run_dir) == epochs(finished_run(trained))
 
 
-def test_what_cannot_be_resumed_is_refused(folder: Path, base_dir: Path) -> None:
+def test_what_cannot_be_resumed_is_refused(folder: Path) -> None:
     nothing = cli("train", folder, "--resume")
     assert nothing.returncode == 2
     assert "has no unfinished run" in nothing.stderr
@@ -148,14 +150,22 @@ def test_what_cannot_be_resumed_is_refused(folder: Path, base_dir: Path) -> None
     assert options.returncode == 2
     assert "--rank cannot be given with --resume" in options.stderr
     run_dir = new_run(folder)
-    train(load_task(folder), folder, run_dir, CHOSEN | {"epochs": 1})
+    train(load_task(folder), folder, run_dir, REQUESTED | {"epochs": 1})
     write_rows(folder / "dataset" / "train.jsonl", [order_row(number) for number in range(4)])
     with pytest.raises(UsageError, match=r"the training rows of .* had the hash"):
         train(load_task(folder), folder, run_dir, {})
     config = json.loads((run_dir / "config.json").read_text())
-    (run_dir / "config.json").write_text(json.dumps({**config, "version": 1}))
+    (run_dir / "config.json").write_text(json.dumps({**config, "version": 2}))
     with pytest.raises(UsageError, match="was begun by another version of Stillroom"):
         train(load_task(folder), folder, run_dir, {})
+
+
+def test_an_unfinished_run_of_an_earlier_version_is_refused_and_stays(folder: Path) -> None:
+    run_dir = new_run(folder)
+    (run_dir / "requested_options.json").rename(run_dir / "chosen.json")
+    with pytest.raises(UsageError, match=f"the run {run_dir.name} was begun by another version of Stillroom"):
+        call("train", folder, "--resume")
+    assert run_dir.is_dir()
 
 
 def call(*arguments: object) -> str:
@@ -171,7 +181,7 @@ def test_a_run_killed_before_it_resolved_its_options_goes_on_with_those_that_wer
 
 
 def test_a_refused_run_leaves_nothing_that_a_resumed_one_would_take_up(folder: Path) -> None:
-    unfinished = new_run(folder, CHOSEN)
+    unfinished = new_run(folder, REQUESTED)
     with pytest.raises(UsageError, match=r"the learning rate 5\.0 is not between 0 and 1"):
         call("train", folder, "--rate", "5")
     write_rows(folder / "dataset" / "train.jsonl", [])
@@ -181,8 +191,11 @@ def test_a_refused_run_leaves_nothing_that_a_resumed_one_would_take_up(folder: P
 
 
 def test_two_processes_do_not_train_the_same_run(folder: Path) -> None:
-    run_dir = new_run(folder, CHOSEN)
-    with held(run_dir), pytest.raises(ResourceError, match=f"the run {run_dir.name} is being trained by another"):
+    run_dir = new_run(folder, REQUESTED)
+    with (
+        exclusive_run(run_dir),
+        pytest.raises(ResourceError, match=f"the run {run_dir.name} is being trained by"),
+    ):
         call("train", folder, "--resume")
 
 
@@ -190,11 +203,11 @@ def test_an_interrupted_run_says_how_it_goes_on(folder: Path, monkeypatch: pytes
     def interrupted(*_: torch.Tensor) -> torch.Tensor:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(distill, "masked_cross_entropy", interrupted)
+    monkeypatch.setattr(student, "masked_cross_entropy", interrupted)
     with pytest.raises(Interrupted) as ended:
         call("train", folder, *OPTIONS)
     assert ended.value.exit_code == 130
-    assert ended.value.hint == f"`stillroom train {folder} --resume` goes on with it"
+    assert ended.value.hint == f"`stillroom train {folder} --resume` continues it"
 
 
 @pytest.mark.parametrize("place", ["in the base", "in the last step"])
@@ -209,8 +222,8 @@ def test_a_run_whose_gradient_is_no_number_ends_there(
         text = (folder / "task.toml").read_text().replace(str(base_dir), str(tmp_path / "broken"))
         (folder / "task.toml").write_text(text)
     else:
-        real_loss = distill.masked_cross_entropy
-        monkeypatch.setattr(distill, "masked_cross_entropy", lambda *found: real_loss(*found) * float("inf"))
+        real_loss = student.masked_cross_entropy
+        monkeypatch.setattr(student, "masked_cross_entropy", lambda *found: real_loss(*found) * float("inf"))
     with pytest.raises(Diverged, match="the gradient of step 1 is not finite"):
         run(folder)
     with pytest.raises(UsageError, match="is not a finished run"):
@@ -222,11 +235,11 @@ def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(
 ) -> None:
     largest = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails as on a full disk
-    run_dir = new_run(folder, CHOSEN)
+    run_dir = new_run(folder, REQUESTED)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, largest[1]))
         with pytest.raises(ResourceError, match=r"cannot write .*checkpoint\.safetensors"):
-            train(load_task(folder), folder, run_dir, CHOSEN)
+            train(load_task(folder), folder, run_dir, REQUESTED)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, largest)
         signal.signal(signal.SIGXFSZ, before)
@@ -238,7 +251,7 @@ def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(
 
 def test_a_damaged_checkpoint_is_named(folder: Path) -> None:
     run_dir = new_run(folder)
-    train(load_task(folder), folder, run_dir, CHOSEN | {"epochs": 1})
+    train(load_task(folder), folder, run_dir, REQUESTED | {"epochs": 1})
     path = run_dir / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(BrokenCheckpoint, match=f"the checkpoint of {run_dir.name} is damaged"):
@@ -255,9 +268,9 @@ def test_a_time_budget_ends_the_run_within_an_epoch(folder: Path) -> None:
 def test_training_ends_when_validation_no_longer_gains(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worse = iter(range(100))
     monkeypatch.setattr(
-        distill, "validate", lambda *_: {"validation_values": 0.5, "validation_loss": 1.0 + next(worse)}
+        DecoderStudent, "validate", lambda *_: {"validation_values": 0.5, "validation_loss": 1.0 + next(worse)}
     )
-    options = replace(distill.DistillOptions(), epochs=20, patience=2, learning_rate=1e-3)
+    options = replace(TrainingOptions(), epochs=20, patience=2, learning_rate=1e-3)
     run_dir = new_run(folder)
     best = distill.distil(load_task(folder), folder, run_dir, options)
     assert best["epoch"] == 1
@@ -363,7 +376,7 @@ def test_a_student_names_the_teachers_of_the_rows_that_it_was_trained_on(folder:
 
 def test_an_unfinished_run_is_not_merged(folder: Path) -> None:
     run_dir = new_run(folder)
-    train(load_task(folder), folder, run_dir, CHOSEN | {"epochs": 1})
+    train(load_task(folder), folder, run_dir, REQUESTED | {"epochs": 1})
     with pytest.raises(UsageError, match="is not a finished run"):
         merge(run_dir)
     refused = cli("merge", folder)

@@ -86,16 +86,16 @@ class _Lane:
         return self.pending.pop(0) if self.pending else pad_id
 
     def take(self, logits: NDArray[np.float32]) -> None:
-        """Chooses a token where nothing is forced any more."""
+        """Chooses a token where nothing is forced any more; logits (vocab_size,) float32."""
         if not self.pending and not self.stopped:
             self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
 
     def result(self, key: str) -> Result:
         decoder = self.decoder
-        found = Result(key, None, raw=decoder.raw(), prompt_tokens=self.prompt_tokens, completion_tokens=self.fed)
+        result = Result(key, None, raw=decoder.raw(), prompt_tokens=self.prompt_tokens, completion_tokens=self.fed)
         if not decoder.done:
-            return replace(found, error="too_long", error_message="the answer leaves the context")
-        return replace(found, answer=decoder.answer(), confidence=decoder.confidence())
+            return replace(result, error="too_long", error_message="the answer leaves the context")
+        return replace(result, answer=decoder.answer(), confidence=decoder.confidence())
 
 
 def _answer_batch(

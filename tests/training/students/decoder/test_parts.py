@@ -12,13 +12,16 @@ from torch.nn import functional
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
 from appliance.tasks.taskfile import load_task
+from training.base_model import load_base
+from training.batch_plan import batch_plan
 from training.checkpoint import Checkpoint, restore, save
-from training.dataset import TokenExample, batch_plan, build_examples, collate, fitting, targets_of
-from training.distill import rate_at, value_logits
-from training.fused_lora import fused
-from training.lora import adapter_weights, with_adapter
-from training.losses import masked_cross_entropy, soft_label_kl
-from training.options import AdapterOptions, DistillOptions
+from training.lora import copy_weights
+from training.losses import masked_cross_entropy
+from training.options import AdapterOptions, TrainingOptions
+from training.schedule import rate_factor
+from training.students.decoder.examples import TokenExample, build_examples, collate, fitting, targets_of
+from training.students.decoder.fused_lora import fused
+from training.students.decoder.student import new_adapter, value_logits
 
 OPTIONS = AdapterOptions(rank=4, alpha=8, precision="float32")
 
@@ -41,14 +44,6 @@ def test_masked_cross_entropy_is_the_weighted_mean_of_torchs() -> None:
     losses = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")
     kept = torch.tensor([1.0, 0.0, 0.5, 2.0, 0.0])
     assert masked_cross_entropy(logits, labels, weights) == pytest.approx(float((losses * kept).sum() / 3.5), abs=1e-6)
-
-
-def test_soft_label_kl_is_zero_for_the_teachers_own_distribution_and_torchs_else() -> None:
-    logits, teacher = torch.randn(4, 3), torch.tensor([[0.7, 0.3, 0.0]] * 4)
-    same = torch.log(torch.tensor([[0.2, 0.5, 0.3]]))
-    assert float(soft_label_kl(same, torch.tensor([[0.2, 0.5, 0.3]]))) == pytest.approx(0.0, abs=1e-6)
-    expected = functional.kl_div(torch.log_softmax(logits, -1), teacher, reduction="batchmean")
-    assert float(soft_label_kl(logits, teacher)) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_loss_is_taken_on_values_and_line_ends_only(examples: list[TokenExample], base_dir: Path) -> None:
@@ -86,11 +81,16 @@ def test_a_distribution_over_many_labels_keeps_its_likeliest_ones(tmp_path: Path
 
 def test_batches_hold_every_example_once_and_stay_within_the_budget() -> None:
     lengths = [int(n) for n in np.random.default_rng(0).integers(20, 300, 90)]
-    plan = batch_plan(lengths, 1024, np.random.default_rng(1))
+    plan = batch_plan(lengths, 1024, None, np.random.default_rng(1))
     assert sorted(number for numbers in plan for number in numbers) == list(range(90))
     assert max(len(numbers) * max(lengths[n] for n in numbers) for numbers in plan) <= 1024
     padding = sum(len(numbers) * max(lengths[n] for n in numbers) for numbers in plan) / sum(lengths)
     assert padding < 1.15
+
+
+def test_batches_hold_no_more_rows_than_allowed() -> None:
+    plan = batch_plan([20] * 30, 1024, 8, None)
+    assert [len(numbers) for numbers in plan] == [8, 8, 8, 6]
 
 
 def test_examples_longer_than_the_context_are_left_out_whole(examples: list[TokenExample]) -> None:
@@ -101,9 +101,7 @@ def test_examples_longer_than_the_context_are_left_out_whole(examples: list[Toke
 
 
 def load_adapted(base_dir: Path) -> "torch.nn.Module":
-    from training.base_model import load_base
-
-    adapted = with_adapter(load_base(base_dir), OPTIONS)
+    adapted = new_adapter(load_base(base_dir), OPTIONS)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # B starts at zero, which would hide mistakes
         for weights in adapter_weights_in_place(adapted):
@@ -146,7 +144,7 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path, base_dir: Path) -> N
     for weights in adapter_weights_in_place(adapted):
         weights.grad = torch.ones_like(weights)
     optimizer.step()
-    state = Checkpoint(2, 9, 900, 4.5, [0.5, 0.25], 1, {"epoch": 1}, adapter_weights(adapted))
+    state = Checkpoint(2, 9, 900, 4.5, [0.5, 0.25], 1, {"epoch": 1}, copy_weights(adapted))
     save(tmp_path, state, optimizer, adapted)
 
     fresh = load_adapted(base_dir)
@@ -161,7 +159,7 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path, base_dir: Path) -> N
 
 
 def test_the_rate_warms_up_and_falls() -> None:
-    rates = [rate_at(step / 100, 0.1) for step in range(101)]
+    rates = [rate_factor(step / 100, 0.1) for step in range(101)]
     assert rates[0] == 0.0
     assert rates[5] == pytest.approx(0.5)
     assert max(rates) == pytest.approx(1.0)
@@ -170,6 +168,6 @@ def test_the_rate_warms_up_and_falls() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"learning_rate": 2.0}, {"seconds": 0.0}], ids=str)
-def test_options_that_cannot_be_meant_are_refused(wrong: dict[str, float]) -> None:
+def test_invalid_options_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
-        replace(DistillOptions(), **wrong)
+        replace(TrainingOptions(), **wrong)

@@ -12,9 +12,9 @@ from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.task import Field, FieldType, Task
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import find
-from training.distill import epoch_examples, read_training_data
-from training.field_dropout import MOST_TAKEN, without_some, without_value
-from training.options import AdapterOptions, DistillOptions
+from training.options import AdapterOptions, TrainingOptions
+from training.students.decoder.field_dropout import MOST_TAKEN, without_some, without_value
+from training.students.decoder.student import epoch_examples, read_training_data
 
 
 @pytest.fixture(scope="module")
@@ -116,34 +116,34 @@ def test_some_values_go_from_text_and_answer_alike(task: Task) -> None:
 
 
 def test_an_emptied_example_is_never_longer_than_its_row(task: Task, folder: Path, base_dir: Path) -> None:
-    material = read_training_data(task, folder, base_dir, 256)
-    assert material.emptied is not None
-    for number, example in enumerate(material.train):
-        emptied = material.emptied.example(number, random.Random(number))
+    data = read_training_data(task, folder, base_dir, 256)
+    assert data.emptied is not None
+    for number, example in enumerate(data.train):
+        emptied = data.emptied.example(number, random.Random(number))
         assert emptied is not None
         assert len(emptied.input_ids) < len(example.input_ids)
 
 
 def test_an_epoch_shows_about_the_share_and_always_the_same_ones(task: Task, folder: Path, base_dir: Path) -> None:
-    material = read_training_data(task, folder, base_dir, 256)
-    options = DistillOptions(absent_share=0.5, adapter=AdapterOptions(seed=3))
-    first = epoch_examples(material, options, 1)
-    shown = sum(ours != theirs for ours, theirs in zip(first, material.train, strict=True))
+    data = read_training_data(task, folder, base_dir, 256)
+    options = TrainingOptions(field_dropout=0.5, adapter=AdapterOptions(seed=3))
+    first = epoch_examples(data, 1, options)
+    shown = sum(ours != theirs for ours, theirs in zip(first, data.train, strict=True))
     assert 8 <= shown <= 24  # of 32; the draw is fixed by seed and epoch
-    assert first == epoch_examples(material, options, 1)
-    assert first != epoch_examples(material, options, 2)
-    assert first != epoch_examples(material, replace(options, adapter=AdapterOptions(seed=4)), 1)
-    assert epoch_examples(material, replace(options, absent_share=0.0), 1) == material.train
+    assert first == epoch_examples(data, 1, options)
+    assert first != epoch_examples(data, 2, options)
+    assert first != epoch_examples(data, 1, replace(options, adapter=AdapterOptions(seed=4)))
+    assert epoch_examples(data, 1, replace(options, field_dropout=0.0)) == data.train
 
 
 def test_rows_longer_than_the_context_shift_no_other_row(task: Task, folder: Path, base_dir: Path) -> None:
     longest = max(len(example.input_ids) for example in read_training_data(task, folder, base_dir, 256).train)
-    material = read_training_data(task, folder, base_dir, longest - 1)
-    assert material.left_out > 0
-    assert material.emptied is not None
-    assert len(material.emptied.rows) == len(material.train)
+    data = read_training_data(task, folder, base_dir, longest - 1)
+    assert data.left_out > 0
+    assert data.emptied is not None
+    assert len(data.emptied.rows) == len(data.train)
     tokenizer = FileTokenizer(base_dir / "tokenizer.json")
-    for row, example in zip(material.emptied.rows, material.train, strict=True):
+    for row, example in zip(data.emptied.rows, data.train, strict=True):
         assert row.text.split("\n")[0] in tokenizer.decode(example.input_ids)
 
 
@@ -157,6 +157,6 @@ def test_a_classification_has_nothing_to_take_out(base_dir: Path, tmp_path: Path
     ]
     for name in ("train", "validation"):
         write_rows(folder / "dataset" / f"{name}.jsonl", rows)
-    material = read_training_data(load_task(folder), folder, base_dir, 256)
-    assert material.emptied is None
-    assert epoch_examples(material, DistillOptions(absent_share=1.0), 0) == material.train
+    data = read_training_data(load_task(folder), folder, base_dir, 256)
+    assert data.emptied is None
+    assert epoch_examples(data, 0, TrainingOptions(field_dropout=1.0)) == data.train

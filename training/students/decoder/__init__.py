@@ -1,0 +1,1 @@
+"""Decoder students: LoRA on a causal language model that writes one value a line."""

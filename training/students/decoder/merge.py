@@ -1,0 +1,70 @@
+"""A decoder's adapter folded into its base."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.ground.errors import ApplianceError
+from appliance.ground.files import disk_errors
+from appliance.tasks.folder import RunFolder
+from training.base_model import base_hash, find_base, load_base
+from training.lora import load_adapter
+from training.writing import save_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MERGE_METHOD = "lora-float32"
+LARGEST_HALF = 6e4
+"""Weights beyond it do not fit into float16."""
+
+
+def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None) -> dict[str, str]:
+    """Merged in float32 and rounded once, to 16 bit; config and tokenizer are the base's.
+
+    Returns:
+        Lineage: `base`, `base_hash`, `merge_method`.
+    """
+    config = json.loads(RunFolder(run_dir).config_path.read_text(encoding="utf-8"))
+    base_dir = base_dir or find_base(config["base"])
+    digest = base_hash(base_dir)
+    merged = load_adapter(load_base(base_dir), digest, RunFolder(run_dir).adapter_dir).merge_and_unload()
+    tied = bool(getattr(merged.config, "tie_word_embeddings", False))
+    weights = {name: tensor for name, tensor in merged.state_dict().items() if not (tied and name == "lm_head.weight")}
+    half_weights, dtype_name = to_half(weights)
+    save_tensors(half_weights, merged_dir / "model.safetensors", {"format": "pt"})
+    settings = json.loads((base_dir / "config.json").read_text(encoding="utf-8"))
+    settings.pop("torch_dtype", None)
+    settings["dtype"] = dtype_name
+    with disk_errors(merged_dir):
+        (merged_dir / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
+            if (base_dir / name).is_file():
+                shutil.copyfile(base_dir / name, merged_dir / name)
+    name = base_dir.name if Path(config["base"]).is_dir() else config["base"]
+    return {"base": name, "base_hash": digest, "merge_method": MERGE_METHOD}
+
+
+def to_half(weights: "dict[str, Tensor]") -> "tuple[dict[str, Tensor], str]":
+    """Weights in float16, which keeps three bits more than bfloat16; in bfloat16 where one is too large for it.
+
+    Args:
+        weights: Tensors of any shape and float dtype, by name.
+
+    Returns:
+        The same shapes in 16 bit, and the name of their dtype.
+
+    Raises:
+        ApplianceError: A weight is no number.
+    """
+    import torch
+
+    extremes = [float(tensor.abs().max()) for tensor in weights.values()]
+    if not all(map(math.isfinite, extremes)):
+        raise ApplianceError(
+            "the merged weights are not finite", "train again with a lower --rate, or with another base"
+        )
+    dtype = torch.float16 if max(extremes) < LARGEST_HALF else torch.bfloat16
+    return {name: tensor.to(dtype).contiguous() for name, tensor in weights.items()}, str(dtype).removeprefix("torch.")

@@ -1,0 +1,267 @@
+"""The decoder student: LoRA on every linear layer, loss on what the student writes, ranked by whole values."""
+
+import contextlib
+import copy
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from appliance.ground.errors import UsageError
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.labels import data_hash, read_dataset, teacher_names
+from training.base_model import base_hash, find_base, load_base
+from training.batch_plan import batch_plan
+from training.lora import add_lora, trainable_weights
+from training.losses import IGNORED, masked_cross_entropy
+from training.metrics import Measurement
+from training.options import AdapterOptions, Family, TrainingOptions
+from training.students.decoder.examples import Batch, TokenExample, build_examples, collate, fitting
+from training.students.decoder.field_dropout import EmptiedRows, is_removable
+from training.students.decoder.fused_lora import fused
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+    from appliance.tasks.task import Task
+
+SMALL_BASE_WEIGHTS = 60_000_000
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A task's dataset as token ids."""
+
+    train: list[TokenExample]
+    validation: list[TokenExample]
+    data_hash: str
+    rows: int
+    left_out: int
+    """Rows longer than the context."""
+    emptied: EmptiedRows | None = None
+    """The rows of `train`, in its order, with values taken out; None where the task has no values to take out."""
+    teacher: str = ""
+    """Who answered the training rows."""
+
+
+def read_training_data(task: "Task", task_folder: Path, base_dir: Path, max_tokens: int) -> TrainingData:
+    """The task's dataset as token ids.
+
+    Raises:
+        UsageError: There is no dataset, or no row fits the context.
+    """
+    from appliance.engines.tokenizer import FileTokenizer
+
+    tokenizer = FileTokenizer(base_dir / "tokenizer.json")
+    rows = {name: read_dataset(TaskFolder(task_folder).split_path(name)) for name in ("train", "validation")}
+    examples = {name: build_examples(task, rows[name], tokenizer.form, tokenizer.encode) for name in rows}
+    short_enough = {name: fitting(examples[name], max_tokens) for name in rows}
+    if not rows["train"]:
+        raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
+    if not short_enough["train"]:
+        raise UsageError(
+            f"none of the {len(rows['train'])} training rows fits into {max_tokens} tokens",
+            "collect and curate more rows, or raise student.max_tokens",
+        )
+    left_out = sum(len(examples[name]) - len(short_enough[name]) for name in rows)
+    emptied = None
+    if any(is_removable(field) for field in task.output_fields):  # then every row is one example
+        pairs = zip(rows["train"], examples["train"], strict=True)
+        fitting_rows = [row for row, example in pairs if len(example.input_ids) <= max_tokens]
+        emptied = EmptiedRows(task, fitting_rows, tokenizer.form, tokenizer.encode)
+    return TrainingData(
+        short_enough["train"],
+        short_enough["validation"],
+        data_hash(rows["train"]),
+        len(rows["train"]),
+        left_out,
+        emptied,
+        teacher_names(rows["train"]),
+    )
+
+
+def new_adapter(base: "PreTrainedModel", options: AdapterOptions) -> "PeftModel":
+    """The base with a fresh LoRA on every linear layer but the head, the same for the same seed."""
+    from peft import LoraConfig
+
+    torch.manual_seed(options.seed)
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return add_lora(base, config)
+
+
+def value_logits(model: "PeftModel", batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits where loss is taken only: the head over a whole document would cost as much as two layers.
+
+    Returns:
+        Logits (values, vocab_size), labels (values,), weights (values,).
+    """
+    causal: Any = model.get_base_model()  # any architecture's
+    hidden_states = causal.model(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+    places = batch.labels != IGNORED
+    weights = batch.weights[:, None].expand_as(batch.labels)[places]
+    return causal.lm_head(hidden_states[places]), batch.labels[places], weights
+
+
+def _whole_values(labels: Tensor, token_right: Tensor) -> tuple[int, int]:
+    """How many runs of written tokens are right as a whole, and how many there are.
+
+    Args:
+        labels: (batch, seq_len) token ids, -100 where nothing is written.
+        token_right: (values,) bool, of the written tokens in their order.
+    """
+    places = labels != IGNORED
+    starts = places.clone()
+    starts[:, 1:] &= ~places[:, :-1]
+    number = starts.flatten().cumsum(0)[places.flatten()] - 1
+    count = int(starts.sum())
+    wrong = torch.zeros(count, dtype=torch.bool, device=labels.device)
+    wrong[number[~token_right]] = True
+    return count - int(wrong.sum()), count
+
+
+def forward_context(
+    model: "PeftModel", batch: Batch, options: TrainingOptions
+) -> contextlib.AbstractContextManager[object]:
+    """How the forward pass computes: bfloat16, or float32 with base and adapter as one product."""
+    if options.adapter.precision == "bfloat16":
+        return torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext() if options.adapter.dropout else fused(model)
+
+
+class DecoderStudent:
+    """A causal language model that learns to write a task's values, one a line."""
+
+    family: ClassVar[Family] = "decoder"
+    ranking: ClassVar[tuple[tuple[str, int], ...]] = (("validation_values", 1), ("validation_loss", -1))
+    searched_examples: ClassVar[int] = 64
+
+    def __init__(self, task: "Task", base_dir: Path, base: "PreTrainedModel", data: TrainingData) -> None:
+        """`base` is the model of `base_dir` and becomes the first `new_model`; later ones are loaded again."""
+        self.base_hash = base_hash(base_dir)
+        self._task, self._base_dir, self._data = task, base_dir, data
+        self._base: PreTrainedModel | None = base
+        self._base_weights = sum(weights.numel() for weights in base.parameters())
+        self._max_tokens = _max_tokens(task, base)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What `config.json` says about base and rows."""
+        return {
+            "base": self._task.student.base,
+            "base_hash": self.base_hash,
+            "data_hash": self._data.data_hash,
+            "teacher": self._data.teacher,
+            "rows": self._data.rows,
+            "validation_rows": len(self._data.validation),
+            "left_out": self._data.left_out,
+            "max_tokens": self._max_tokens,
+        }
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each training example."""
+        return [len(example.input_ids) for example in self._data.train]
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are rows to choose the epoch by."""
+        return bool(self._data.validation)
+
+    @property
+    def default_rate(self) -> float:
+        """Small bases want far more than the usual 2e-4."""
+        if self._base_weights <= SMALL_BASE_WEIGHTS:
+            return 5e-3
+        return 1e-3 if self._base_weights <= 10 * SMALL_BASE_WEIGHTS else 2e-4
+
+    def first(self, examples: int) -> "DecoderStudent":
+        """The same student with this many of its training examples."""
+        student = copy.copy(self)
+        student._data = replace(self._data, train=self._data.train[:examples])
+        student._base = None  # an adapter changes the model that it is added to
+        return student
+
+    def new_model(self, options: TrainingOptions) -> "PeftModel":
+        """The base in float32 with a fresh adapter."""
+        base, self._base = self._base or load_base(self._base_dir), None
+        return new_adapter(base, options.adapter)
+
+    def parameter_groups(self, model: "PeftModel", options: TrainingOptions) -> list[dict[str, Any]]:
+        """One group: everything trained is the adapter's."""
+        weights = list(trainable_weights(model).values())
+        return [{"params": weights, "lr": options.learning_rate, "weight_decay": options.weight_decay}]
+
+    def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: TrainingOptions) -> Iterator[Batch]:
+        """The batches of these example numbers as this epoch shows them."""
+        examples = epoch_examples(self._data, epoch, options)
+        for numbers in plan:
+            yield collate([examples[number] for number in numbers])
+
+    def loss(self, model: "PeftModel", batch: Batch, options: TrainingOptions) -> Tensor:
+        """Mean cross entropy per written token, () float32."""
+        with forward_context(model, batch, options):
+            return masked_cross_entropy(*value_logits(model, batch))
+
+    def validate(self, model: "PeftModel", options: TrainingOptions) -> Measurement:
+        """Loss per written token, and the share of values of which every token would be chosen."""
+        examples = self._data.validation
+        if not examples:
+            return {}
+        device = next(model.parameters()).device
+        loss = tokens = right = values = 0.0
+        model.eval()
+        with torch.inference_mode():
+            for numbers in batch_plan(
+                [len(example.input_ids) for example in examples], options.batch_tokens, None, None
+            ):
+                batch = collate([examples[number] for number in numbers]).to(device)
+                with forward_context(model, batch, options):
+                    logits, labels, weights = value_logits(model, batch)
+                    loss += float(masked_cross_entropy(logits, labels, weights)) * float(weights.sum())
+                tokens += float(weights.sum())
+                batch_right, batch_values = _whole_values(batch.labels, logits.argmax(-1) == labels)
+                right, values = right + batch_right, values + batch_values
+        model.train()
+        return {"validation_loss": round(loss / tokens, 6), "validation_values": round(right / values, 6)}
+
+    def finish(self, model: "PeftModel", options: TrainingOptions) -> Measurement:
+        """Nothing changes after training."""
+        return {}
+
+
+def epoch_examples(data: TrainingData, epoch: int, options: TrainingOptions) -> list[TokenExample]:
+    """What an epoch shows of each row: the row, or the row with some values taken out; by seed and epoch only."""
+    examples = list(data.train)
+    for number in range(len(examples)) if data.emptied else ():
+        rng = random.Random(f"{options.adapter.seed}/{epoch}/{number}")
+        if data.emptied and rng.random() < options.field_dropout:
+            examples[number] = data.emptied.example(number, rng) or examples[number]
+    return examples
+
+
+def _max_tokens(task: "Task", base: "PreTrainedModel") -> int:
+    context_length = int(base.config.max_position_embeddings)
+    return min(task.student.max_tokens or context_length, context_length)
+
+
+def open_decoder(task: "Task", task_folder: Path) -> DecoderStudent:
+    """The student of a task folder.
+
+    Raises:
+        UsageError: Base or dataset are missing, or no row fits the context.
+    """
+    base_dir = find_base(task.student.base)
+    base = load_base(base_dir)
+    data = read_training_data(task, task_folder, base_dir, _max_tokens(task, base))
+    return DecoderStudent(task, base_dir, base, data)

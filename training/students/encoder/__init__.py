@@ -1,0 +1,1 @@
+"""Encoder students: LoRA and a classification head on a sentence encoder."""

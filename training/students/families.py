@@ -1,0 +1,41 @@
+"""Which student a task's `student.family` names."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+    from training.students.student import Student
+
+
+def open_student(task: "Task", task_folder: Path) -> "Student[Any]":
+    """The student of a task folder: its base, and the rows of `dataset/` as token ids.
+
+    Raises:
+        UsageError: Base or dataset are missing, or no row can be trained on.
+    """
+    if task.student.family == "encoder":
+        from training.students.encoder.student import open_encoder
+
+        return open_encoder(task, task_folder)
+    from training.students.decoder.student import open_decoder
+
+    return open_decoder(task, task_folder)
+
+
+def merge_adapter(task: "Task", run_dir: Path, merged_dir: Path, base_dir: Path | None) -> dict[str, str]:
+    """Folds a run's adapter into its base and writes weights, config and tokenizer into `merged_dir`.
+
+    Args:
+        base_dir: The base, where it is not the one that the run names.
+
+    Returns:
+        Lineage: `base`, `base_hash`, `merge_method`.
+    """
+    if task.student.family == "encoder":
+        from training.students.encoder.merge import merge_encoder
+
+        return merge_encoder(run_dir, merged_dir, base_dir)
+    from training.students.decoder.merge import merge_decoder
+
+    return merge_decoder(run_dir, merged_dir, base_dir)

@@ -1,0 +1,91 @@
+"""What the training loop asks of a student: all that differs between decoders and encoders, and nothing else."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from torch import Tensor
+
+    from training.metrics import Measurement
+    from training.options import Family, TrainingOptions
+
+
+class Batch(Protocol):
+    """The examples of one step."""
+
+    @property
+    def tokens(self) -> int:
+        """Without padding."""
+        ...
+
+    def to(self, device: "torch.device") -> Self:
+        """The batch where the model is."""
+        ...
+
+
+B = TypeVar("B", bound=Batch)
+
+
+class Student(Protocol[B]):
+    """A base and a task's rows. It holds no trained weights: `new_model` makes them, for a run or a trial of a rate."""
+
+    family: "ClassVar[Family]"
+    ranking: ClassVar[tuple[tuple[str, int], ...]]
+    """Keys of a validation that rank the epochs, the most important first; 1 where more is better, -1 where less is."""
+    searched_examples: ClassVar[int]
+    """Examples that a trial of a rate is trained on."""
+
+    @property
+    def base_hash(self) -> str:
+        """Of the base's weights."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What `config.json` says about base and rows: `base`, `base_hash`, `data_hash`, `teacher`, `rows`, ..."""
+        ...
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each training example."""
+        ...
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are rows to choose the epoch by."""
+        ...
+
+    @property
+    def default_rate(self) -> float:
+        """The adapter's highest learning rate where nobody chose one."""
+        ...
+
+    def first(self, examples: int) -> "Student[B]":
+        """The same student with this many of its training examples."""
+        ...
+
+    def new_model(self, options: "TrainingOptions") -> "PeftModel":
+        """The base with a fresh adapter, the same for the same seed; only what is trained requires gradients."""
+        ...
+
+    def parameter_groups(self, model: "PeftModel", options: "TrainingOptions") -> list[dict[str, Any]]:
+        """The optimizer's groups, each with its highest rate as `lr`; the adapter's comes first."""
+        ...
+
+    def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: "TrainingOptions") -> Iterator[B]:
+        """The batches of these example numbers as this epoch shows them; by seed and epoch only."""
+        ...
+
+    def loss(self, model: "PeftModel", batch: B, options: "TrainingOptions") -> "Tensor":
+        """The batch's mean loss, () float32, with a graph for gradients."""
+        ...
+
+    def validate(self, model: "PeftModel", options: "TrainingOptions") -> "Measurement":
+        """Figures of the validation rows, the keys of `ranking` among them; nothing where there are no rows."""
+        ...
+
+    def finish(self, model: "PeftModel", options: "TrainingOptions") -> "Measurement":
+        """Changes the best weights where the family does so after training; figures that replace those before."""
+        ...
