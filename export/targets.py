@@ -161,7 +161,8 @@ def check_space(merged_dir: Path, targets: Sequence[Target]) -> None:
     free = shutil.disk_usage(merged_dir).free
     if free < needed:
         raise ResourceError(
-            f"the export needs {human_size(needed)}, the disk of {merged_dir} has {human_size(free)} free",
+            f"the export needs {human_size(needed)} with a reserve of {human_size(SPARE_BYTES)},"
+            f" the disk of {merged_dir} has {human_size(free)} free",
             "free some space, or name fewer targets",
         )
 

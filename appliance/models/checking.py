@@ -1,4 +1,4 @@
-"""What is checked before a model is brought in: format, hashes, licence, disk, memory, name; each with its numbers."""
+"""What is checked before a model is added: format, hashes, licence, disk, memory, name; each with its numbers."""
 
 import os
 import shutil
@@ -11,13 +11,13 @@ from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.memory import available_memory_bytes
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
-from appliance.models.manifest import MANIFEST_NAME, Manifest, Told, read_manifest, verify_artifact
+from appliance.models.manifest import MANIFEST_NAME, Manifest, OnBytes, read_manifest, verify_artifact
 from appliance.models.store import SPARE_BYTES, check_name
 
 RUNNABLE = frozenset({("decoder", "gguf"), ("decoder", "onnx"), ("encoder", "onnx"), ("noop", "noop")})
 """Family and format of the artifacts that an engine runs."""
-MOST_FOUND = 50
-_MOST_LOOKED_AT = 2000
+MOST_ARTIFACTS = 50
+_MOST_FOLDERS = 2000
 _DEPTH = 4
 _WORKING_BYTES = 150_000_000
 """What an engine needs beside the weights: libraries, context, buffers."""
@@ -30,9 +30,9 @@ class Level(StrEnum):
 
     OK = "ok"
     NOTE = "note"
-    """Worth knowing, stops nothing."""
+    """Worth knowing; the model can be added."""
     BAD = "bad"
-    """The model cannot be brought in."""
+    """The model cannot be added."""
 
 
 @dataclass(frozen=True)
@@ -56,30 +56,30 @@ class ImportCheck:
 
     @property
     def good(self) -> bool:
-        """Whether nothing stands against bringing it in."""
+        """Whether the model can be added."""
         return all(finding.level is not Level.BAD for finding in self.findings)
 
 
 def find_artifacts(folder: Path) -> list[Path]:
-    """Artifact folders at or below a folder, a USB disk for example; looks only so deep and so long.
+    """Artifact folders at or below a folder, a USB disk for example; at most `_DEPTH` levels deep.
 
     Raises:
         UsageError: There is no such folder, or none in it.
     """
     if not folder.is_dir():
         raise UsageError(f"no folder at {folder}", "name a folder that `stillroom export` wrote, or one above it")
-    found: list[Path] = []
-    for looked_at, directory in enumerate(_folders_below(folder, _DEPTH), 1):
+    artifact_dirs: list[Path] = []
+    for visited, directory in enumerate(_folders_below(folder, _DEPTH), 1):
         if (directory / MANIFEST_NAME).is_file():
-            found.append(directory)
-        if len(found) >= MOST_FOUND or looked_at >= _MOST_LOOKED_AT:
+            artifact_dirs.append(directory)
+        if len(artifact_dirs) >= MOST_ARTIFACTS or visited >= _MOST_FOLDERS:
             break
-    if not found:
+    if not artifact_dirs:
         raise UsageError(
             f"no model in {folder}: no folder in it holds a {MANIFEST_NAME}",
             "name a folder that `stillroom export` wrote",
         )
-    return found
+    return artifact_dirs
 
 
 def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
@@ -90,17 +90,19 @@ def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:
-        return  # what may not be looked into holds nothing that could be brought in
+        return  # a folder that cannot be read holds nothing that could be added
     for name in names:
         if not name.startswith("."):
             yield from _folders_below(folder / name, depth - 1)
 
 
-def check_import(settings: Settings, directory: Path, name: str | None = None, told: Told | None = None) -> ImportCheck:
-    """Checks everything that could stand against `Store.add`, changes nothing.
+def check_import(
+    settings: Settings, directory: Path, name: str | None = None, on_bytes: OnBytes | None = None
+) -> ImportCheck:
+    """Checks everything that could make `Store.add` fail, and changes nothing.
 
     Args:
-        told: Is told of every block that was read; each file is read once.
+        on_bytes: Each file is read once.
     """
     try:
         manifest = read_manifest(directory)
@@ -113,7 +115,7 @@ def check_import(settings: Settings, directory: Path, name: str | None = None, t
         _disk(settings, manifest),
         _memory(manifest),
         _verdict(manifest),
-        _hashes(directory, told),
+        _hashes(directory, on_bytes),
     )
     return ImportCheck(directory, manifest, findings)
 
@@ -128,31 +130,34 @@ def _format(manifest: Manifest) -> Finding:
 def _name(settings: Settings, manifest: Manifest, name: str) -> Finding:
     try:
         check_name(name)
-        there = read_manifest(settings.models_dir / name) if (settings.models_dir / name).is_dir() else None
+        installed = read_manifest(settings.models_dir / name) if (settings.models_dir / name).is_dir() else None
     except UsageError as error:
         return Finding("name", Level.BAD, error.message, error.hint)
     except ApplianceError:
-        return Finding("name", Level.NOTE, f"{name} replaces a model that cannot be read")
-    if there is None:
+        return Finding("name", Level.NOTE, f"{name} replaces an installed model that cannot be read")
+    if installed is None:
         return Finding("name", Level.OK, f"{name} is free")
-    if there.identity == manifest.identity:
-        return Finding("name", Level.NOTE, f"this very model is installed as {name} already")
-    return Finding("name", Level.BAD, f"{name} is taken by model {there.identity[:16]}", "choose another name")
+    if installed.identity == manifest.identity:
+        return Finding("name", Level.NOTE, f"this model is already installed as {name}")
+    return Finding("name", Level.BAD, f"{name} is taken by model {installed.identity[:16]}", "choose another name")
 
 
 def _licence(manifest: Manifest) -> Finding:
     if manifest.licence:
         return Finding("licence", Level.OK, manifest.licence)
-    return Finding("licence", Level.NOTE, "not stated", "ask who made the model for its terms")
+    return Finding("licence", Level.NOTE, "not stated", "ask the maker of the model for its terms")
 
 
 def _disk(settings: Settings, manifest: Manifest) -> Finding:
     place = settings.models_dir if settings.models_dir.is_dir() else settings.home_dir
     free_bytes = shutil.disk_usage(place).free
-    says = f"needs {human_size(manifest.size_bytes)}, {human_size(free_bytes)} free"
+    message = (
+        f"needs {human_size(manifest.size_bytes)} and a reserve of {human_size(SPARE_BYTES)};"
+        f" {human_size(free_bytes)} are free"
+    )
     if free_bytes < manifest.size_bytes + SPARE_BYTES:
-        return Finding("disk", Level.BAD, says, "delete models that are not used with `stillroom models remove`")
-    return Finding("disk", Level.OK, says)
+        return Finding("disk", Level.BAD, message, "remove models that are not used with `stillroom models remove`")
+    return Finding("disk", Level.OK, message)
 
 
 def _memory(manifest: Manifest) -> Finding:
@@ -160,28 +165,28 @@ def _memory(manifest: Manifest) -> Finding:
     needed_bytes = int(weight_bytes * _WEIGHT_COPIES.get(manifest.format, 1.0)) + _WORKING_BYTES
     available_bytes = available_memory_bytes()
     if available_bytes is None:
-        return Finding("memory", Level.NOTE, f"needs about {human_size(needed_bytes)}, free memory is not known")
-    says = f"needs about {human_size(needed_bytes)}, {human_size(available_bytes)} free now"
+        return Finding("memory", Level.NOTE, f"needs about {human_size(needed_bytes)}; free memory is unknown")
+    message = f"needs about {human_size(needed_bytes)}, {human_size(available_bytes)} free now"
     if needed_bytes > available_bytes:
-        return Finding("memory", Level.NOTE, says, "it can be brought in, but would not run now; take a smaller one")
-    return Finding("memory", Level.OK, says)
+        return Finding("memory", Level.NOTE, message, "it can be added but would not run now; choose a smaller one")
+    return Finding("memory", Level.OK, message)
 
 
 def _verdict(manifest: Manifest) -> Finding:
     verdict = manifest.verdict
     if verdict is None:
-        return Finding("verdict", Level.NOTE, "not judged", "`stillroom gate` judges it on labelled rows")
-    says = f"{verdict.verdict} on {human_count(verdict.documents, 'document')}"
-    return Finding("verdict", Level.OK if manifest.ready else Level.NOTE, says)
+        return Finding("verdict", Level.NOTE, "no gate has judged it", "judge it with `stillroom gate`")
+    message = f"{verdict.verdict} on {human_count(verdict.documents, 'document')}"
+    return Finding("verdict", Level.OK if manifest.ready else Level.NOTE, message)
 
 
-def _hashes(directory: Path, told: Told | None) -> Finding:
+def _hashes(directory: Path, on_bytes: OnBytes | None) -> Finding:
     try:
-        manifest = verify_artifact(directory, told)
+        manifest = verify_artifact(directory, on_bytes)
     except ApplianceError as error:
         return Finding("hash", Level.BAD, error.message, error.hint)
     files, size = human_count(len(manifest.files), "file"), human_size(manifest.size_bytes)
-    return Finding("hash", Level.OK, f"{files}, {size}: every one has the SHA-256 of the manifest")
+    return Finding("hash", Level.OK, f"{files}, {size}: all match the SHA-256 of the manifest")
 
 
 def mounted_disks() -> list[Path]:

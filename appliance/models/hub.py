@@ -76,9 +76,9 @@ def verify_pulled(directory: Path) -> None:
         raise ArtifactError(f"{directory / ORIGIN_NAME} cannot be read: {error}", "pull the model again") from error
     for name, sha256 in entries.items():
         path = directory / name
-        found = file_sha256(path) if path.is_file() else "none"
-        if found != sha256:
-            raise ArtifactError(f"{directory.name}: {name} has SHA-256 {found}, expected {sha256}", "pull it again")
+        actual = file_sha256(path) if path.is_file() else "none"
+        if actual != sha256:
+            raise ArtifactError(f"{directory.name}: {name} has SHA-256 {actual}, expected {sha256}", "pull it again")
 
 
 @dataclass(frozen=True)
@@ -103,25 +103,25 @@ def pull(bases_dir: Path, repository: str, revision: str, hub: Hub | None = None
         ArtifactError: What arrived is not what the hub announced.
     """
     if not _REPOSITORY.fullmatch(repository):
-        raise UsageError(f"{repository!r} is no name of a repository", "write owner/name")
+        raise UsageError(f"{repository!r} is not a valid repository name", "write owner/name")
     if not _COMMIT.fullmatch(revision):
         raise UsageError(
-            f"revision {revision!r} is no full commit hash",
+            f"revision {revision!r} is not a full commit hash",
             "take the 40 hexadecimal digits from the repository's list of commits, so that the weights cannot change",
         )
     source = _source(hub or Hub())
-    files = [file for file in _listed(repository, revision, source) if ALLOWED.fullmatch(file.path)]
+    files = [file for file in _list_files(repository, revision, source) if ALLOWED.fullmatch(file.path)]
     if not any(file.path.endswith(".safetensors") for file in files):
         raise UsageError(
             f"{repository} has no safetensors at {revision[:12]}",
             "choose a repository with safetensors; pickles are not read",
         )
-    beside = bases_dir / f".{folder_name(repository)}.part"
-    _make_room(bases_dir, beside, repository, sum(file.size for file in files))
+    staging_dir = bases_dir / f".{folder_name(repository)}.part"
+    _make_room(bases_dir, staging_dir, repository, sum(file.size for file in files))
     try:
-        _fetch(repository, revision, source, beside, [file.path for file in files])
-        entries = {file.path: _check(beside / file.path, file) for file in files}
-        shutil.rmtree(beside / ".cache", ignore_errors=True)
+        _fetch(repository, revision, source, staging_dir, [file.path for file in files])
+        entries = {file.path: _check_file(staging_dir / file.path, file) for file in files}
+        shutil.rmtree(staging_dir / ".cache", ignore_errors=True)
         origin = {
             "version": ORIGIN_VERSION,
             "repository": repository,
@@ -129,32 +129,35 @@ def pull(bases_dir: Path, repository: str, revision: str, hub: Hub | None = None
             "pulled": utc_now(),
             "files": entries,
         }
-        (beside / ORIGIN_NAME).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+        (staging_dir / ORIGIN_NAME).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
         directory = bases_dir / folder_name(repository)
-        put_in_place(beside, directory)
+        put_in_place(staging_dir, directory)
     except OSError as error:
-        raise ResourceError(f"cannot write {beside}: {error.strerror or error}", "check the free space") from error
+        raise ResourceError(f"cannot write {staging_dir}: {error.strerror or error}", "check the free space") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(staging_dir, ignore_errors=True)
     return PulledModel(repository, revision, directory, len(files), sum(file.size for file in files))
 
 
-def _make_room(bases_dir: Path, beside: Path, repository: str, size_bytes: int) -> None:
-    shutil.rmtree(beside, ignore_errors=True)
+def _make_room(bases_dir: Path, staging_dir: Path, repository: str, size_bytes: int) -> None:
+    shutil.rmtree(staging_dir, ignore_errors=True)
     try:
-        beside.mkdir(mode=0o700, parents=True)
+        staging_dir.mkdir(mode=0o700, parents=True)
     except OSError as error:
-        raise ResourceError(f"cannot make {beside}: {error.strerror}", "check the rights of the home folder") from error
+        raise ResourceError(
+            f"cannot create {staging_dir}: {error.strerror}", "check the rights of the home folder"
+        ) from error
     free_bytes = shutil.disk_usage(bases_dir).free
     if free_bytes < size_bytes + SPARE_BYTES:
-        shutil.rmtree(beside)
+        shutil.rmtree(staging_dir)
         raise ResourceError(
-            f"{repository} needs {human_size(size_bytes)}, {bases_dir} has {human_size(free_bytes)} free",
-            "make room first",
+            f"{repository} needs {human_size(size_bytes)} and a reserve of {human_size(SPARE_BYTES)}, {bases_dir} has"
+            f" {human_size(free_bytes)} free",
+            "free some space first",
         )
 
 
-def _quieten() -> None:
+def _silence_client() -> None:
     """Switches the client's telemetry and progress bars off; it reads these once, when it is imported."""
     for name in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_XET"):
         os.environ.setdefault(name, "1")
@@ -175,7 +178,7 @@ def _source(hub: Hub) -> _Source:
     Raises:
         UsageError: The variable holds no token, or the token would go out unencrypted.
     """
-    _quieten()
+    _silence_client()
     from huggingface_hub import constants
 
     endpoint = (hub.endpoint or constants.ENDPOINT).strip().rstrip("/")
@@ -183,7 +186,7 @@ def _source(hub: Hub) -> _Source:
         return _Source(endpoint, None if endpoint == _PUBLIC_HUB else False)
     if not hub.token_env.isidentifier():
         # Most probably the token itself: it must not be shown.
-        raise UsageError("--token-env is no name of a variable", "write the variable's name, not the token")
+        raise UsageError("--token-env is not the name of a variable", "write the variable's name, not the token")
     token = os.environ.get(hub.token_env, "").strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise UsageError(f"the environment variable {hub.token_env} holds no token", "set it, or leave --token-env out")
@@ -193,7 +196,7 @@ def _source(hub: Hub) -> _Source:
     return _Source(endpoint, token)
 
 
-def _listed(repository: str, revision: str, source: _Source) -> list["RepoFile"]:
+def _list_files(repository: str, revision: str, source: _Source) -> list["RepoFile"]:
     """The files at the top of the repository, with sizes and hashes."""
     from httpx2 import HTTPError  # what the hub's client speaks HTTP with
     from huggingface_hub import HfApi, RepoFile
@@ -202,8 +205,8 @@ def _listed(repository: str, revision: str, source: _Source) -> list["RepoFile"]
         api = HfApi(endpoint=source.endpoint, token=source.token)
         # The one question that the client does not repeat: a hub that is not there is found out at once.
         api.model_info(repository, revision=revision, timeout=TIMEOUT_SECONDS)
-        found: Iterable[object] = api.list_repo_tree(repository, revision=revision)
-        return [entry for entry in found if isinstance(entry, RepoFile)]
+        entries: Iterable[object] = api.list_repo_tree(repository, revision=revision)
+        return [entry for entry in entries if isinstance(entry, RepoFile)]
     except (HTTPError, OSError, ValueError) as error:
         raise _unreachable(repository, error) from error
 
@@ -231,13 +234,13 @@ def _unreachable(repository: str, error: Exception) -> ApplianceError:
     )
 
 
-def _check(path: Path, file: "RepoFile") -> dict[str, object]:
+def _check_file(path: Path, file: "RepoFile") -> dict[str, object]:
     """Compares size and hash with what the hub announced: SHA-256 of large files, git's hash of small ones."""
     size_bytes, sha256 = path.stat().st_size, file_sha256(path)
-    expected, found = (file.lfs.sha256, sha256) if file.lfs else (file.blob_id, _git_hash(path))
-    if size_bytes != file.size or found != expected:
+    expected, actual = (file.lfs.sha256, sha256) if file.lfs else (file.blob_id, _git_hash(path))
+    if size_bytes != file.size or actual != expected:
         raise ArtifactError(
-            f"{file.path} arrived with {size_bytes} bytes and hash {found}, announced were {file.size} and {expected}",
+            f"{file.path} arrived with {size_bytes} bytes and hash {actual}, announced were {file.size} and {expected}",
             "pull again; if it repeats, do not use this hub",
         )
     return {"size_bytes": size_bytes, "sha256": sha256}

@@ -22,8 +22,8 @@ _MOST_MANIFEST_BYTES = 16_000_000
 IDENTITY_KEYS = ("base_hash", "adapter_hash", "data_hash", "merge_method")
 """Keys of the lineage that go into the model identity."""
 
-Told = Callable[[int], None]
-"""Is told how many more bytes were read; what it raises ends the work."""
+OnBytes = Callable[[int], None]
+"""Called with the number of bytes just read; what it raises ends the work. `ProgressCounter.add` is one."""
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 
@@ -115,19 +115,19 @@ def model_identity(lineage: Mapping[str, str], quantization: str, target: str, p
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def file_sha256(path: Path, told: Told | None = None) -> str:
+def file_sha256(path: Path, on_bytes: OnBytes | None = None) -> str:
     """SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
-            if told:
-                told(len(block))
+            if on_bytes:
+                on_bytes(len(block))
     return digest.hexdigest()
 
 
 def write_artifact(
-    directory: Path, manifest: Manifest, files: Mapping[str, Path], told: Told | None = None, exact: bool = False
+    directory: Path, manifest: Manifest, files: Mapping[str, Path], on_bytes: OnBytes | None = None, exact: bool = False
 ) -> Manifest:
     """Writes an artifact folder beside its place and renames it whole; a former folder there is replaced.
 
@@ -144,23 +144,26 @@ def write_artifact(
         ArtifactError: The copies are not what the manifest names; nothing was replaced.
         ResourceError: The disk is full or not writable.
     """
-    beside = directory.with_name(f".{directory.name}.part")
+    staging_dir = directory.with_name(f".{directory.name}.part")
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        entries = {name: _copy(source, beside / _checked(name, manifest.name), told) for name, source in files.items()}
-        whole = replace(manifest, files=entries, created=manifest.created or utc_now())
-        write_file(beside / MANIFEST_NAME, _manifest_text(whole))
-        if exact and verify_artifact(beside, told).files != manifest.files:
+        shutil.rmtree(staging_dir, ignore_errors=True)
+        staging_dir.mkdir(parents=True)
+        entries = {
+            name: _copy(source, staging_dir / _check_file_name(name, manifest.name), on_bytes)
+            for name, source in files.items()
+        }
+        complete = replace(manifest, files=entries, created=manifest.created or utc_now())
+        write_file(staging_dir / MANIFEST_NAME, _manifest_text(complete))
+        if exact and verify_artifact(staging_dir, on_bytes).files != manifest.files:
             raise ArtifactError(f"the files of {manifest.name} changed while they were copied", "copy them again")
-        put_in_place(beside, directory)
+        put_in_place(staging_dir, directory)
     except OSError as error:
         raise ResourceError(
             f"cannot write the artifact {directory}: {error.strerror or error}", "check the free space and the rights"
         ) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return whole
+        shutil.rmtree(staging_dir, ignore_errors=True)
+    return complete
 
 
 def rewrite_manifest(directory: Path, manifest: Manifest) -> None:
@@ -172,27 +175,30 @@ def read_manifest(directory: Path) -> Manifest:
     """Reads `manifest.json`.
 
     Raises:
-        ArtifactError: There is none, or it is broken or of another version.
+        UsageError: There is none.
+        ArtifactError: It is broken or of another version.
     """
     path = directory / MANIFEST_NAME
     try:
         values = json.loads(_read_bounded(path))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{directory} holds no {MANIFEST_NAME}, so it is no model", "name a folder of `stillroom export`"
+            f"{directory} is no model: it has no {MANIFEST_NAME}", "name a folder that `stillroom export` wrote"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}", "export the model again") from error
     if not isinstance(values, dict) or values.get("version") != MANIFEST_VERSION:
         version = values.get("version") if isinstance(values, dict) else None
-        raise ArtifactError(f"{path} has version {version}, this program knows {MANIFEST_VERSION}", "export again")
+        raise ArtifactError(
+            f"{path} has version {version}, this program reads version {MANIFEST_VERSION}", "export the model again"
+        )
     unknown = set(values) - {described.name for described in fields(Manifest)}
     if unknown:
         raise ArtifactError(f"{path} has the unknown key {min(unknown)}", "export the model again")
     try:
         return _manifest(values)
     except (TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path} is no manifest: {error}", "export the model again") from error
+        raise ArtifactError(f"{path} is not a valid manifest: {error}", "export the model again") from error
 
 
 def _read_bounded(path: Path) -> str:
@@ -200,7 +206,7 @@ def _read_bounded(path: Path) -> str:
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode):
-            raise ValueError("it is no plain file")
+            raise ValueError("it is not a plain file")
         if facts.st_size > _MOST_MANIFEST_BYTES:
             raise ValueError(f"it has {facts.st_size} bytes")
         return file.read(_MOST_MANIFEST_BYTES).decode("utf-8")
@@ -210,13 +216,13 @@ def _manifest(values: dict[str, JSON]) -> Manifest:
     name, verdict = str(values.get("name")), values.get("verdict")
     entries, lineage = _object(values, "files"), _object(values, "lineage")
     if not all(isinstance(value, str) for value in lineage.values()):
-        raise TypeError("lineage holds something that is no text")
+        raise TypeError("lineage holds a value that is not text")
     labels = values.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise TypeError("labels is no list of texts")
+        raise TypeError("labels is not a list of texts")
     parsed = {
         "files": {
-            _checked(key, name): FileEntry(**_typed(FileEntry, _object(entries, key)))  # type: ignore[arg-type]
+            _check_file_name(key, name): FileEntry(**_typed(FileEntry, _object(entries, key)))  # type: ignore[arg-type]
             for key in entries
         },
         "verdict": None if verdict is None else Verdict(**_typed(Verdict, _object(values, "verdict"))),  # type: ignore[arg-type]
@@ -230,22 +236,22 @@ def _manifest(values: dict[str, JSON]) -> Manifest:
 def _object(values: Mapping[str, JSON], key: str) -> dict[str, JSON]:
     value = values.get(key, {})
     if not isinstance(value, dict):
-        raise TypeError(f"{key} is no object")
+        raise TypeError(f"{key} is not an object")
     return value
 
 
 def _typed(kind: type[FileEntry | Verdict | Manifest], values: dict[str, JSON]) -> dict[str, JSON]:
-    """The values, after those that the dataclass wants as text or number were checked to be that."""
+    """The values, once those that the dataclass declares as text or number are."""
     allowed: dict[object, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
     for described in fields(kind):
         value = values.get(described.name)
-        wanted = allowed.get(described.type)
-        if wanted and described.name in values and (not isinstance(value, wanted) or isinstance(value, bool)):
+        types = allowed.get(described.type)
+        if types and described.name in values and (not isinstance(value, types) or isinstance(value, bool)):
             raise TypeError(f"{described.name} is {value!r:.40}")
     return values
 
 
-def verify_artifact(directory: Path, told: Told | None = None) -> Manifest:
+def verify_artifact(directory: Path, on_bytes: OnBytes | None = None) -> Manifest:
     """Compares every file with the manifest.
 
     Raises:
@@ -256,40 +262,40 @@ def verify_artifact(directory: Path, told: Told | None = None) -> Manifest:
         path = directory / name
         hint = "the file was damaged or changed; export the model again or copy it again"
         if path.is_symlink() or not path.is_file():
-            raise ArtifactError(f"{manifest.name}: {name} is missing or no plain file", hint)
+            raise ArtifactError(f"{manifest.name}: {name} is missing or not a plain file", hint)
         size_bytes = path.stat().st_size
         if size_bytes != entry.size_bytes:
             raise ArtifactError(
-                f"{manifest.name}: {name} has {size_bytes} bytes, its manifest says {entry.size_bytes}", hint
+                f"{manifest.name}: {name} has {size_bytes} bytes, the manifest says {entry.size_bytes}", hint
             )
         try:
-            found = file_sha256(path, told)
+            sha256 = file_sha256(path, on_bytes)
         except OSError as error:
             raise ArtifactError(
-                f"{manifest.name}: {name} cannot be read: {error.strerror}", "check that the disk is still there"
+                f"{manifest.name}: {name} cannot be read: {error.strerror}", "check that the disk is still connected"
             ) from error
-        if found != entry.sha256:
-            raise ArtifactError(f"{manifest.name}: {name} has SHA-256 {found}, its manifest says {entry.sha256}", hint)
+        if sha256 != entry.sha256:
+            raise ArtifactError(f"{manifest.name}: {name} has SHA-256 {sha256}, the manifest says {entry.sha256}", hint)
     return manifest
 
 
-def _checked(name: str, artifact: str) -> str:
+def _check_file_name(name: str, artifact: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name == MANIFEST_NAME:
         raise ArtifactError(
-            f"{artifact}: {name!r} is no name for a file of an artifact", "use letters, digits, _ . + and -"
+            f"{artifact}: {name!r} is not a valid file name for an artifact", "use letters, digits, _ . + and -"
         )
     return name
 
 
-def _copy(source: Path, target: Path, told: Told | None) -> FileEntry:
+def _copy(source: Path, target: Path, on_bytes: OnBytes | None) -> FileEntry:
     """Copies a file durably and hashes what was copied."""
     digest = hashlib.sha256()
     with source.open("rb") as reading, target.open("wb") as writing:
         while block := reading.read(_BLOCK_BYTES):
             digest.update(block)
             writing.write(block)
-            if told:
-                told(len(block))
+            if on_bytes:
+                on_bytes(len(block))
         writing.flush()
         os.fsync(writing.fileno())
         size_bytes = writing.tell()

@@ -27,16 +27,14 @@ def choose_model(settings: Settings, task: Task, model: str | None) -> tuple[Pat
     elif (Path(model) / "manifest.json").is_file():
         directory = Path(model).absolute()
     elif os.sep in model:
-        raise UsageError(
-            f"{model} holds no manifest.json, so it is no model", "name a folder that `stillroom export` wrote"
-        )
+        raise UsageError(f"{model} is no model: it has no manifest.json", "name a folder that `stillroom export` wrote")
     else:
         directory = Store(settings).get(model).directory
     manifest = read_manifest(directory)
     if manifest.task_hash != task_hash(task):
         raise UsageError(
             f"model {manifest.name} was made for another version of a task: it answers {manifest.task_name}"
-            f" {manifest.task_hash[:12]}, asked is {task.name} {task_hash(task)[:12]}",
+            f" {manifest.task_hash[:12]}, this task is {task.name} {task_hash(task)[:12]}",
             "use the task.toml in the model's folder, or distil again for the changed task",
         )
     return directory, manifest

@@ -18,7 +18,7 @@ from appliance.ground.text import human_size
 from appliance.models.manifest import (
     MANIFEST_NAME,
     Manifest,
-    Told,
+    OnBytes,
     read_manifest,
     verify_artifact,
     write_artifact,
@@ -27,7 +27,7 @@ from appliance.models.manifest import (
 ACTIVE_NAME = "active.json"
 ACTIVE_VERSION = 1
 SHORTEST_PREFIX = 4
-KEPT_FORMER = 20
+MOST_FORMER = 20
 """Former models of a task that can be rolled back to."""
 SPARE_BYTES = 50_000_000
 """Space that adding a model leaves free."""
@@ -47,7 +47,7 @@ class InstalledModel:
 def check_name(name: str) -> None:
     """Refuses what is no name for a model in the store."""
     if name == ACTIVE_NAME or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
-        raise UsageError(f"{name!r} is no name for a model", "use up to 100 letters, digits, _ . + and -")
+        raise UsageError(f"{name!r} is not a valid model name", "use up to 100 letters, digits, _ . + and -")
 
 
 class Store:
@@ -93,7 +93,7 @@ class Store:
         """The model with this name, or with an identity that begins so.
 
         Raises:
-            UsageError: No model or several models are meant.
+            UsageError: No model or several models match.
             ArtifactError: The model's manifest cannot be read.
         """
         models = self.list()
@@ -104,25 +104,25 @@ class Store:
         if len(matching) == 1:
             return matching[0]
         if matching:
-            raise UsageError(f"{len(matching)} models have an identity that begins with {name}", "use the name")
+            raise UsageError(f"{len(matching)} models have an identity that begins with {name}", "use the model's name")
         if name in self.broken():
             read_manifest(self._models_dir / name)
-        meant = nearest(name, [model.name for model in models])
-        hint = f"did you mean {meant}? " if meant else ""
-        raise UsageError(f"no installed model is called {name}", f"{hint}`stillroom models list` shows all")
+        similar = nearest(name, [model.name for model in models])
+        hint = f"did you mean {similar}? " if similar else ""
+        raise UsageError(f"no model {name} is installed", f"{hint}`stillroom models list` shows all")
 
-    def add(self, source_dir: Path, name: str | None = None, told: Told | None = None) -> InstalledModel:
+    def add(self, source_dir: Path, name: str | None = None, on_bytes: OnBytes | None = None) -> InstalledModel:
         """Verifies an artifact folder and copies it into the store; the same model again changes nothing.
 
         Args:
-            told: Is told of every block that was read; each file is read three times.
+            on_bytes: Each file is read three times.
 
         Raises:
             ArtifactError: A file differs from the manifest.
             UsageError: The name is taken by another model.
             ResourceError: The disk has no room.
         """
-        manifest = verify_artifact(source_dir, told)
+        manifest = verify_artifact(source_dir, on_bytes)
         name = name or manifest.name
         check_name(name)
         with self._changing():
@@ -130,39 +130,40 @@ class Store:
             self._check_name(directory, manifest)
             self._check_space(manifest)
             files = {entry: source_dir / entry for entry in manifest.files}
-            write_artifact(directory, manifest, files, told, exact=True)
+            write_artifact(directory, manifest, files, on_bytes, exact=True)
         return self.get(name)
 
-    def verify(self, name: str, told: Told | None = None) -> InstalledModel:
+    def verify(self, name: str, on_bytes: OnBytes | None = None) -> InstalledModel:
         """Compares every file of the model with its manifest.
 
         Raises:
             ArtifactError: A file differs.
         """
         model = self.get(name)
-        verify_artifact(model.directory, told)
+        verify_artifact(model.directory, on_bytes)
         return model
 
-    def activate(self, name: str, unsafe: bool = False, told: Told | None = None) -> InstalledModel:
+    def activate(self, name: str, unsafe: bool = False, on_bytes: OnBytes | None = None) -> InstalledModel:
         """Makes the model the one that answers its task.
 
         Raises:
             NotAllGood: No gate found it READY, and `unsafe` is not set.
             ArtifactError: A file differs from the manifest.
         """
-        model = self.verify(name, told)
+        model = self.verify(name, on_bytes)
         if not model.manifest.ready and not unsafe:
             verdict = model.manifest.verdict
-            said = f"the gate says {verdict.verdict}" if verdict else "no gate has judged it"
+            reason = f"the gate's verdict is {verdict.verdict}" if verdict else "no gate has judged it"
             raise NotAllGood(
-                f"model {model.name} cannot be activated: {said}",
-                "judge it with `stillroom gate`, or give `--unsafe`, which every row will then say",
+                f"model {model.name} cannot be activated: {reason}",
+                ("correct what the gate found, or" if verdict else "run `stillroom gate` first, or")
+                + " activate it with `--unsafe`; every row will then say so",
             )
         with self._changing():
             current = self._read_active()
             names = current.get(model.manifest.task_name, ())
             if names[:1] != (model.name,):
-                current[model.manifest.task_name] = (model.name, *names)[: KEPT_FORMER + 1]
+                current[model.manifest.task_name] = (model.name, *names)[: MOST_FORMER + 1]
                 self._write_active(current)
         return self.get(model.name)
 
@@ -187,7 +188,7 @@ class Store:
             names = [name for name in current.get(task_name, ())[1:] if (self._models_dir / name).is_dir()]
             if not names:
                 raise UsageError(
-                    f"no earlier model of task {task_name} is installed", "`stillroom models list` shows all models"
+                    f"task {task_name} has no earlier model to go back to", "`stillroom models list` shows all models"
                 )
             verify_artifact(self._models_dir / names[0])
             current[task_name] = tuple(names)
@@ -232,17 +233,18 @@ class Store:
     def _forget(self, name: str) -> None:
         """Takes a model from the lists of active and former ones."""
         current = self._read_active()
-        kept = {task: tuple(other for other in names if other != name) for task, names in current.items()}
-        if kept != current:
-            self._write_active(kept)
+        remaining = {task: tuple(other for other in names if other != name) for task, names in current.items()}
+        if remaining != current:
+            self._write_active(remaining)
 
     def _check_space(self, manifest: Manifest) -> None:
         free_bytes = shutil.disk_usage(self._models_dir).free
         if free_bytes < manifest.size_bytes + SPARE_BYTES:
             needed, free = human_size(manifest.size_bytes), human_size(free_bytes)
             raise ResourceError(
-                f"model {manifest.name} needs {needed}, {self._models_dir} has {free} free",
-                "delete models that are not used with `stillroom models remove`",
+                f"model {manifest.name} needs {needed} and a reserve of {human_size(SPARE_BYTES)},"
+                f" {self._models_dir} has {free} free",
+                "remove models that are not used with `stillroom models remove`",
             )
 
     @contextmanager
@@ -263,8 +265,8 @@ class Store:
             if not os.path.lexists(self._models_dir / name):
                 os.rename(former, self._models_dir / name)
         for pattern in (".*.former", ".*.part", ".*.deleted"):
-            for left in self._models_dir.glob(pattern):
-                shutil.rmtree(left, ignore_errors=True)
+            for leftover in self._models_dir.glob(pattern):
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def _read_active(self) -> dict[str, tuple[str, ...]]:
         """Task name -> the active model and the ones before it, latest first."""
@@ -280,7 +282,7 @@ class Store:
             raise ResourceError(f"cannot read {path}: {error.strerror}", "check its owner and rights") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ApplianceError(
-                f"{path} cannot be read: {error}", "take it away and activate the models again"
+                f"{path} cannot be read: {error}", "delete the file and activate the models again"
             ) from error
 
     def _write_active(self, current: dict[str, tuple[str, ...]]) -> None:

@@ -41,7 +41,7 @@ async def test_verify_reads_every_file_and_says_how_it_ended(stocked: Scene, siz
         weights_path = stocked.settings.models_dir / "orders-q4" / "model.gguf"
         weights_path.write_bytes(b"\x01" + weights_path.read_bytes()[1:])
         await driver.press("v")
-        await driver.until("its manifest says")
+        await driver.until("the manifest says")
         assert "export the model again or copy it again" in " ".join(driver.text.split())
         assert driver.fills
 

@@ -67,7 +67,7 @@ def test_model_file_with_one_flipped_bit_is_refused_and_named(artifact_dir: Path
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"error: orders-q8: model.gguf has SHA-256 {file_sha256(artifact_dir / 'model.gguf')},"
-        f" its manifest says {expected}\n"
+        f" the manifest says {expected}\n"
         "hint: the file was damaged or changed; export the model again or copy it again\n"
     )
 
@@ -118,7 +118,7 @@ def test_roll_back_and_delete(tmp_path: Path) -> None:
     assert models("remove", "b", answer="y\n").returncode == 0
     again = models("roll-back", "orders")
     assert again.returncode == 2
-    assert "error: no earlier model of task orders is installed" in again.stderr
+    assert "error: task orders has no earlier model to go back to" in again.stderr
 
 
 def test_empty_store_says_how_to_fill_it() -> None:
@@ -144,12 +144,14 @@ def test_broken_manifest_is_told_beside_the_list(artifact_dir: Path, home_dir: P
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param(["add", "/nowhere"], 2, "/nowhere holds no manifest.json, so it is no model", id="no folder"),
-        pytest.param(["show", "x\x1b[31m"], 2, "no installed model is called x\N{REPLACEMENT CHARACTER}[31m", id="ESC"),
-        pytest.param(["roll-back", "none"], 2, "no earlier model of task none is installed", id="no task"),
+        pytest.param(["add", "/nowhere"], 2, "/nowhere is no model: it has no manifest.json", id="no folder"),
+        pytest.param(["show", "x\x1b[31m"], 2, "no model x\N{REPLACEMENT CHARACTER}[31m is installed", id="ESC"),
+        pytest.param(["roll-back", "none"], 2, "task none has no earlier model to go back to", id="no task"),
         pytest.param(["lst"], 2, "unknown command lst, did you mean list?", id="unknown command"),
         pytest.param(["pull", "a/b"], 2, "Missing option '--revision'", id="no revision"),
-        pytest.param(["pull", "a/b", "--revision", "main"], 2, "revision 'main' is no full commit hash", id="branch"),
+        pytest.param(
+            ["pull", "a/b", "--revision", "main"], 2, "revision 'main' is not a full commit hash", id="branch"
+        ),
     ],
 )
 def test_mistake_is_a_message_and_exit_code(arguments: list[str], code: int, message: str) -> None:

@@ -211,7 +211,7 @@ def test_removing_leaves_nothing(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--model", "one"), "no installed model is called one"),
+        (("--model", "one"), "no model one is installed"),
         ((), "0 of the two or more sides"),
         (("--tier", "low", "--tier", "high"), "--tier needs one frontier"),
         (("--model", "ARTIFACT", "--frontier", "nobody"), "no frontier is called nobody"),

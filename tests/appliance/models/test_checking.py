@@ -27,7 +27,7 @@ def levels(settings: Settings, directory: Path, name: str | None = None) -> dict
 
 def test_good_artifact_passes_every_check_with_its_numbers(settings: Settings, tmp_path: Path) -> None:
     read_bytes: list[int] = []
-    checked = check_import(settings, make_artifact(tmp_path / "a"), told=read_bytes.append)
+    checked = check_import(settings, make_artifact(tmp_path / "a"), on_bytes=read_bytes.append)
     assert checked.good
     assert {finding.check: finding.level for finding in checked.findings} == dict.fromkeys(
         ("format", "name", "licence", "disk", "memory", "verdict", "hash"), Level.OK
@@ -90,7 +90,7 @@ def test_reading_is_stopped_by_what_the_listener_raises_and_nothing_is_left(sett
         raise Left
 
     with pytest.raises(Left):
-        Store(settings).add(make_artifact(tmp_path / "a"), told=leave)
+        Store(settings).add(make_artifact(tmp_path / "a"), on_bytes=leave)
     assert Store(settings).list() == ()
     assert not (settings.models_dir / "a").exists()
 
@@ -102,7 +102,7 @@ def test_disk_that_is_pulled_out_while_it_is_read_is_named(tmp_path: Path) -> No
         for path in directory.iterdir():
             path.unlink()
 
-    with pytest.raises(ArtifactError, match="is missing or no plain file"):
+    with pytest.raises(ArtifactError, match="is missing or not a plain file"):
         verify_artifact(directory, pull_out)
 
 

@@ -169,7 +169,7 @@ def test_token_that_is_missing_mistaken_or_unencrypted_is_refused(
     monkeypatch.delenv("OUR_HUB", raising=False)
     with pytest.raises(UsageError, match="OUR_HUB holds no token"):
         pull(tmp_path, REPOSITORY, COMMIT, HubChoice("https://hub.invalid", "OUR_HUB"))
-    with pytest.raises(UsageError, match="no name of a variable") as caught:
+    with pytest.raises(UsageError, match="not the name of a variable") as caught:
         pull(tmp_path, REPOSITORY, COMMIT, HubChoice("https://hub.invalid", "hf-secret"))
     assert "hf-secret" not in caught.value.message + caught.value.hint
     monkeypatch.setenv("OUR_HUB", "secret")
@@ -243,13 +243,13 @@ def test_full_disk_is_called_that_and_leaves_nothing(hub: Hub, tmp_path: Path) -
 
 @pytest.mark.parametrize("revision", ["main", COMMIT[:12], COMMIT.upper(), COMMIT + "0", "refs/pr/1"])
 def test_revision_must_be_a_full_commit(tmp_path: Path, revision: str) -> None:
-    with pytest.raises(UsageError, match="is no full commit hash"):
+    with pytest.raises(UsageError, match="is not a full commit hash"):
         pull(tmp_path, REPOSITORY, revision, HubChoice("http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b/c", "/etc", "a b", "-x", "a/..", "a\x1b/b"])
 def test_name_that_is_no_repository_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is no name of a repository"):
+    with pytest.raises(UsageError, match="is not a valid repository name"):
         pull(tmp_path, name, COMMIT, HubChoice("http://127.0.0.1:9"))
     assert find_pulled(tmp_path, name) is None
 

@@ -135,11 +135,11 @@ def test_missing_source_leaves_no_leftovers(artifact_dir: Path) -> None:
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_hostile_file_name_is_neither_written_nor_read(artifact_dir: Path, name: str) -> None:
     before = names_in(artifact_dir.parent)
-    with pytest.raises(ArtifactError, match="is no name for a file of an artifact"):
+    with pytest.raises(ArtifactError, match="is not a valid file name for an artifact"):
         write_artifact(artifact_dir.parent / "new", read_manifest(artifact_dir), {name: artifact_dir / "model.gguf"})
     assert names_in(artifact_dir.parent) == before
     change(artifact_dir, files={name: {"size_bytes": 0, "sha256": "0"}})
-    with pytest.raises(ArtifactError, match="is no name for a file of an artifact"):
+    with pytest.raises(ArtifactError, match="is not a valid file name for an artifact"):
         read_manifest(artifact_dir)
 
 
@@ -156,14 +156,14 @@ def test_flipped_bit_is_named_with_both_hashes(artifact_dir: Path) -> None:
     found = file_sha256(artifact_dir / "model.gguf")
     with pytest.raises(ArtifactError) as caught:
         verify_artifact(artifact_dir)
-    assert caught.value.message == f"orders-q8: model.gguf has SHA-256 {found}, its manifest says {expected}"
+    assert caught.value.message == f"orders-q8: model.gguf has SHA-256 {found}, the manifest says {expected}"
     assert "export the model again or copy it again" in caught.value.hint
     assert caught.value.exit_code == 1
 
 
 def test_cut_file_is_named_with_both_sizes(artifact_dir: Path) -> None:
     os.truncate(artifact_dir / "model.gguf", 3)
-    with pytest.raises(ArtifactError, match=r"orders-q8: model\.gguf has 3 bytes, its manifest says 7"):
+    with pytest.raises(ArtifactError, match=r"orders-q8: model\.gguf has 3 bytes, the manifest says 7"):
         verify_artifact(artifact_dir)
 
 
@@ -178,12 +178,12 @@ def test_only_plain_files_count_even_with_the_right_content(artifact_dir: Path, 
     path, elsewhere = artifact_dir / "model.gguf", artifact_dir.parent / "elsewhere"
     path.rename(elsewhere)
     {"link": lambda: path.symlink_to(elsewhere), "folder": path.mkdir, "pipe": lambda: os.mkfifo(path)}[kind]()
-    with pytest.raises(ArtifactError, match=r"model\.gguf is missing or no plain file"):
+    with pytest.raises(ArtifactError, match=r"model\.gguf is missing or not a plain file"):
         verify_artifact(artifact_dir)
 
 
 def test_folder_without_a_manifest_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds no manifest\.json, so it is no model"):
+    with pytest.raises(UsageError, match=r"is no model: it has no manifest\.json"):
         verify_artifact(tmp_path)
 
 
@@ -194,10 +194,10 @@ def test_folder_without_a_manifest_is_no_model(tmp_path: Path) -> None:
         pytest.param(b"\xff", "cannot be read", id="no utf-8"),
         pytest.param(b"{" * 10, "cannot be read", id="cut"),
         pytest.param(b"[" * 100_000, "cannot be read", id="nested without end"),
-        pytest.param(b"[]", "has version None, this program knows 1", id="list"),
-        pytest.param(b"{}", "has version None, this program knows 1", id="no version"),
-        pytest.param(b'{"version": 2}', "has version 2, this program knows 1", id="other version"),
-        pytest.param(b'{"version": 1}', "is no manifest", id="nothing in it"),
+        pytest.param(b"[]", "has version None, this program reads version 1", id="list"),
+        pytest.param(b"{}", "has version None, this program reads version 1", id="no version"),
+        pytest.param(b'{"version": 2}', "has version 2, this program reads version 1", id="other version"),
+        pytest.param(b'{"version": 1}', "is not a valid manifest", id="nothing in it"),
     ],
 )
 def test_broken_manifest_is_named(artifact_dir: Path, content: bytes, message: str) -> None:
@@ -215,17 +215,17 @@ def test_broken_manifest_is_named(artifact_dir: Path, content: bytes, message: s
         pytest.param({"qualty": 1}, "has the unknown key qualty", id="unknown key"),
         pytest.param({"identity": 5}, "identity is 5", id="identity as number"),
         pytest.param({"name": None}, "name is None", id="no name"),
-        pytest.param({"files": []}, "files is no object", id="files as list"),
-        pytest.param({"files": {"a": 1}}, "a is no object", id="file as number"),
+        pytest.param({"files": []}, "files is not an object", id="files as list"),
+        pytest.param({"files": {"a": 1}}, "a is not an object", id="file as number"),
         pytest.param({"files": {"a": {"size_bytes": 1}}}, "missing 1 required", id="file without hash"),
         pytest.param({"files": {"a": {"size_bytes": "1", "sha256": ""}}}, "size_bytes is '1'", id="size as text"),
         pytest.param({"files": {"a": {"size_bytes": True, "sha256": ""}}}, "size_bytes is True", id="size as flag"),
-        pytest.param({"verdict": "READY"}, "verdict is no object", id="verdict as text"),
+        pytest.param({"verdict": "READY"}, "verdict is not an object", id="verdict as text"),
         pytest.param({"verdict": {"verdict": "READY", "x": 1}}, "unexpected keyword", id="unknown key of the verdict"),
         pytest.param({"verdict": {"verdict": "READY", "documents": "9"}}, "documents is '9'", id="documents as text"),
-        pytest.param({"labels": "abc"}, "labels is no list of texts", id="labels as text"),
+        pytest.param({"labels": "abc"}, "labels is not a list of texts", id="labels as text"),
         pytest.param({"lineage": {"base": 1}}, "lineage holds", id="lineage of numbers"),
-        pytest.param({"metrics": []}, "metrics is no object", id="metrics as list"),
+        pytest.param({"metrics": []}, "metrics is not an object", id="metrics as list"),
     ],
 )
 def test_wrong_value_in_a_manifest_is_named(artifact_dir: Path, values: dict[str, object], message: str) -> None:

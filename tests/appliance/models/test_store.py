@@ -12,7 +12,7 @@ import pytest
 from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
 from appliance.ground.settings import Settings, load_settings
 from appliance.models.manifest import ArtifactError, read_manifest, verify_artifact
-from appliance.models.store import KEPT_FORMER, Store
+from appliance.models.store import MOST_FORMER, Store
 from tests.appliance.model_fixtures import file_size_limit, flip_byte, make_artifact, names_in
 
 CALL = [sys.executable, "-m", "appliance.cli", "models"]
@@ -88,7 +88,7 @@ def test_name_of_another_model_is_taken(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../a", "a/b", ".a", "-a", "a b", "a\x1b[31m", "a" * 101])
 def test_name_that_is_no_folder_name_is_refused(store: Store, tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is no name for a model"):
+    with pytest.raises(UsageError, match="is not a valid model name"):
         store.add(make_artifact(tmp_path / "a"), name)
     assert store.list() == ()
 
@@ -125,8 +125,11 @@ def test_disk_too_small_is_refused_with_both_sizes(tmp_path: Path) -> None:
     if done.returncode in (1, 77) and "error:" not in done.stderr:
         pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
     assert done.returncode == 4
-    assert f"error: model a needs 126 B, {tmp_path / 'small' / 'models'} has 1.0 MB free" in done.stderr
-    assert "hint: delete models that are not used" in done.stderr
+    assert (
+        f"error: model a needs 126 B and a reserve of 50 MB, {tmp_path / 'small' / 'models'} has 1.0 MB free"
+        in done.stderr
+    )
+    assert "hint: remove models that are not used" in done.stderr
 
 
 def test_model_is_found_by_name_and_by_the_start_of_its_identity(store: Store, tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ def test_model_is_found_by_name_and_by_the_start_of_its_identity(store: Store, t
     assert store.get("a") == model
     assert store.get(model.manifest.identity[:8]) == model
     assert store.get(model.manifest.identity.upper()) == model
-    with pytest.raises(UsageError, match="no installed model is called"):
+    with pytest.raises(UsageError, match="is installed"):
         store.get(model.manifest.identity[:3])
 
 
@@ -188,7 +191,7 @@ def test_roll_back_goes_to_the_one_before(store: Store, tmp_path: Path) -> None:
         store.activate(name)
     assert store.roll_back("orders").name == "b"
     assert store.roll_back("orders").name == "a"
-    with pytest.raises(UsageError, match="no earlier model of task orders is installed"):
+    with pytest.raises(UsageError, match="task orders has no earlier model to go back to"):
         store.roll_back("orders")
     assert active(store) == "a"
 
@@ -213,12 +216,12 @@ def test_roll_back_does_not_go_to_a_damaged_model(store: Store, settings: Settin
 def test_number_of_former_models_is_limited(store: Store, settings: Settings, tmp_path: Path) -> None:
     install(store, tmp_path, "a")
     install(store, tmp_path, "b")
-    for _ in range(KEPT_FORMER):
+    for _ in range(MOST_FORMER):
         store.activate("a")
         store.activate("b")
     names = json.loads((settings.models_dir / "active.json").read_text())["tasks"]["orders"]
     assert names[:2] == ["b", "a"]
-    assert len(names) == KEPT_FORMER + 1
+    assert len(names) == MOST_FORMER + 1
 
 
 def test_active_model_is_not_removed(store: Store, tmp_path: Path) -> None:
@@ -229,7 +232,7 @@ def test_active_model_is_not_removed(store: Store, tmp_path: Path) -> None:
         store.remove("b")
     store.remove("a")
     assert [model.name for model in store.list()] == ["b"]
-    with pytest.raises(UsageError, match="no earlier model"):
+    with pytest.raises(UsageError, match="no earlier model to go back to"):
         store.roll_back("orders")
 
 
@@ -294,7 +297,7 @@ def test_name_of_the_list_of_active_models_is_no_name_for_a_model(store: Store, 
     """A manifest can ask for any name, also for that of the file that it would replace."""
     install(store, tmp_path, "a")
     store.activate("a")
-    with pytest.raises(UsageError, match="no name for a model"):
+    with pytest.raises(UsageError, match="not a valid model name"):
         store.add(make_artifact(tmp_path / "active.json", content=b"other"))
     assert active(store) == "a"
 
@@ -311,7 +314,7 @@ def test_source_that_changes_while_it_is_copied_leaves_the_installed_model(store
             flip_byte(artifact_dir / "model.gguf")
 
     with pytest.raises(ArtifactError, match="changed while they were copied"):
-        store.add(artifact_dir, told=change)
+        store.add(artifact_dir, on_bytes=change)
     assert store.verify("a").manifest == installed.manifest
 
 
