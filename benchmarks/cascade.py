@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError
-from appliance.quality.threshold_curve import Unit, choose, least_for_fallback_accuracy, make_curve
+from appliance.quality.threshold_curve import Curve, Point, Unit, choose, make_curve, smoothed
 from benchmarks.banking77 import (
     BALANCE,
     DATA_DIR,
@@ -48,6 +48,14 @@ MODEL = "gpt-4"
 NEAR = 0.1
 """Rows whose confidence is farther from the threshold must be as computed. Nearer ones may fall on either side: an int8
 encoder scales its activations by the batch, so a confidence moves by some hundredths with the documents beside it."""
+
+
+def least_for_fallback_accuracy(curve: Curve) -> Point | None:
+    """The point that sends least away and is, on average over its neighbours, right as often as the fallback alone."""
+    for point, accuracy in zip(curve.points, smoothed(curve.points), strict=True):
+        if accuracy >= curve.remote_accuracy.estimate:
+            return point
+    return None
 
 
 @dataclass(frozen=True)

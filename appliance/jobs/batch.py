@@ -265,37 +265,35 @@ def _run(
     process = process_identity(os.getpid())
     new_documents, ended, output_path = 0, "", None
     with shared_shard(directory, config):
-        with _own_ledger(directory, config, task) as ledger, stopped_by_signals(stop):
+        with _own_ledger(directory, config, task) as ledger, stopped_by_signals(stop), _noting_failures(ledger):
             ledger.begin_run(State.QUEUED, process)
-            with _noting_failures(ledger):
-                scan = scan_folder(config, read_documents_list(directory, config), ledger, stop)
+            scan = scan_folder(config, read_documents_list(directory, config), ledger, stop)
+            if ledger.pending(b"", 1, scan.last) and not stop.graceful:
                 # A frontier needs nothing of this machine that others could wait for.
-                waiting = contextlib.nullcontext() if config.frontier else engine_lease(settings, stop)
-                if ledger.pending(b"", 1, scan.last) and not stop.graceful:
-                    with waiting as lease:
-                        if lease is not None or (config.frontier and not stop.graceful):
-                            ledger.begin_run(State.RUNNING, process)
-                            total, before = ledger.counts()
-                            total -= ledger.beyond(scan.last)
-                            opener = answerer_opener(settings, directory, config, task, lease, caps)
-                            limits = ReaderLimits(policy=settings.sandbox)
-                            supervisor = Supervisor(Work(config, task, ledger, opener, limits, scan.last), stop)
-                            supervisor.run(Progress(before, total, before=before), on_progress)
-                            new_documents, ended = supervisor.finished, supervisor.ended
-                is_stopped = stop.graceful and (not scan.complete or bool(ledger.pending(b"", 1, scan.last)))
-                if is_stopped:
-                    ledger.end_run(stop.state)
-                elif ended:
-                    ledger.end_run(State.INTERRUPTED, ended)
-                else:
-                    # Only when the rows are out the job is done: a kill before that leaves one that resumes.
-                    if config.out_dir:
-                        output_path = export_rows(
-                            directory, Path(config.out_dir), OutputFormat(config.output_format), task
-                        )
-                    if config.keep_text == "none":
-                        forget_paid_answers(settings, config.id)
-                    ledger.end_run(State.DONE, _left(ledger, config, scan.last))
+                turn = contextlib.nullcontext() if config.frontier else engine_lease(settings, stop)
+                with turn as lease:
+                    if config.frontier or lease is not None:
+                        ledger.begin_run(State.RUNNING, process)
+                        total, before = ledger.counts()
+                        opener = answerer_opener(settings, directory, config, task, lease, caps)
+                        limits = ReaderLimits(policy=settings.sandbox)
+                        supervisor = Supervisor(Work(config, task, ledger, opener, limits, scan.last), stop)
+                        begin = Progress(before, total - ledger.beyond(scan.last), before=before)
+                        supervisor.run(begin, on_progress)
+                        new_documents, ended = supervisor.finished, supervisor.ended
+            is_stopped = stop.graceful and (not scan.complete or bool(ledger.pending(b"", 1, scan.last)))
+            if is_stopped:
+                ledger.end_run(stop.state)
+            elif ended:
+                ledger.end_run(State.INTERRUPTED, ended)
+            else:
+                # Only when the rows are out the job is done: a kill before that leaves one that resumes.
+                if config.out_dir:
+                    output_format = OutputFormat(config.output_format)
+                    output_path = export_rows(directory, Path(config.out_dir), output_format, task)
+                if config.keep_text == "none":
+                    forget_paid_answers(settings, config.id)
+                ledger.end_run(State.DONE, _left(ledger, config, scan.last))
             summary, for_review = ledger.reader.summary(), ledger.reader.for_review()
             fallback_unanswered = ledger.reader.fallback_unanswered() if config.fallback is not None else 0
         if is_stopped:

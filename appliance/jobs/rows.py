@@ -129,8 +129,3 @@ def row_schema() -> dict[str, object]:
         "required": list(properties),
         "additionalProperties": False,
     }
-
-
-def row_schema_text() -> str:
-    """The bytes of `docs/row.schema.json`."""
-    return json.dumps(row_schema(), indent=2, ensure_ascii=False) + "\n"

@@ -187,11 +187,3 @@ def _allowed(point: Point, most: float | None) -> bool:
 def _best(curve: Curve, accuracy: Sequence[float], allowed: Callable[[Point], bool]) -> int:
     able = [number for number, point in enumerate(curve.points) if allowed(point)] or [0]
     return max(able, key=lambda number: (round(accuracy[number], 9), -curve.points[number].escalated.estimate))
-
-
-def least_for_fallback_accuracy(curve: Curve) -> Point | None:
-    """The point that sends least away and is, on average over its neighbours, right as often as the fallback alone."""
-    for point, accuracy in zip(curve.points, smoothed(curve.points), strict=True):
-        if accuracy >= curve.remote_accuracy.estimate:
-            return point
-    return None

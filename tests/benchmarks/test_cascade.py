@@ -2,9 +2,9 @@
 
 import pytest
 
-from appliance.quality.threshold_curve import Unit, choose, least_for_fallback_accuracy, make_curve
+from appliance.quality.threshold_curve import Unit, choose, make_curve
 from benchmarks.banking77 import PromptSpec
-from benchmarks.cascade import Answered, cascade_at, figures, least_share, unit
+from benchmarks.cascade import Answered, cascade_at, figures, least_for_fallback_accuracy, least_share, unit
 
 UNITS = [
     Unit(number, confidence, local, remote)
