@@ -24,7 +24,8 @@ from pathlib import Path
 from appliance.ground.errors import ApplianceError
 from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
-from appliance.jobs.batch import BatchRequest, run_request
+from appliance.jobs.job_plan import JobRequest
+from appliance.jobs.job_run import run_request
 from appliance.jobs.ledger import list_jobs
 from appliance.models.manifest import Manifest, write_artifact
 from appliance.tasks.task import task_hash
@@ -62,10 +63,10 @@ class Bench:
         return load_settings({"STILLROOM_HOME": str(self.root / "home")})
 
     @property
-    def request(self) -> BatchRequest:
+    def request(self) -> JobRequest:
         """The run that is measured."""
         artifact_dir = str(self.root / "orders-noop")
-        return BatchRequest(self.root / "task.toml", self.root / "documents", self.root / "out", artifact_dir)
+        return JobRequest(self.root / "task.toml", self.root / "documents", self.root / "out", artifact_dir)
 
 
 def prepare(bench: Bench, documents: int) -> None:

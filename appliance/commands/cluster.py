@@ -11,8 +11,8 @@ from appliance.ground.errors import Interrupted, NotAllGood, UsageError
 from appliance.ground.output import note, print_json
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
-from appliance.jobs.batch import BatchRequest, plan
-from appliance.jobs.merging import MergeOutcome
+from appliance.jobs.job_plan import JobRequest, plan
+from appliance.jobs.joining import MergeOutcome
 from appliance.jobs.outputs import OutputFormat, require_format
 from appliance.jobs.shards import MAX_SHARDS
 
@@ -69,12 +69,12 @@ def run_command(
     the node's own disk and contains no text of documents. The same command again continues where it stopped.
     """
     from appliance.cluster.ray_runner import ClusterRequest, run_shards, shard_folders
-    from appliance.jobs.merging import merge_jobs
+    from appliance.jobs.joining import merge_jobs
     from appliance.models.manifest import verify_artifact
 
     choice = OutputFormat(output_format)
     require_format(choice)
-    request = BatchRequest(task, documents, out_dir, model, choice, limit, keep_text="none")
+    request = JobRequest(task, documents, out_dir, model, choice, limit, keep_text="none")
     config = plan(settings, request).config
     verify_artifact(Path(config.artifact_dir))
     arguments = (

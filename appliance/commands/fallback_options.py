@@ -8,7 +8,7 @@ from appliance.ground.output import note
 from appliance.ground.progress import Progress
 from appliance.ground.progress_line import ProgressLine
 from appliance.ground.settings import Settings
-from appliance.jobs.batch import BatchRequest, FallbackRequest
+from appliance.jobs.job_plan import FallbackRequest, JobRequest
 from appliance.routing.policy import Caps
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.taskfile import load_task
@@ -30,7 +30,7 @@ class FallbackOptions:
 
 
 def chosen_fallback(
-    settings: Settings, request: BatchRequest, asked: FallbackOptions, dry: bool = False
+    settings: Settings, request: JobRequest, asked: FallbackOptions, dry: bool = False
 ) -> FallbackRequest | None:
     """The fallback of the job; for `auto` the curve is printed on stderr and the threshold chosen.
 
@@ -63,7 +63,7 @@ def chosen_fallback(
     return FallbackRequest(asked.name, threshold, asked.caps)
 
 
-def _auto(settings: Settings, request: BatchRequest, asked: FallbackOptions) -> float:
+def _auto(settings: Settings, request: JobRequest, asked: FallbackOptions) -> float:
     from appliance.answering.lease import ENGINE_QUEUED
     from appliance.answering.threshold_choice import ThresholdRequest, choose_threshold
     from appliance.routing.egress import EgressOptions

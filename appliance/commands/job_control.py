@@ -118,9 +118,9 @@ def remove_command(settings: Settings, job: str, yes: bool, as_json: bool) -> No
 
 def _resume(settings: Settings, job: str, detach: bool, as_json: bool) -> None:
     from appliance.commands.run import note_detached, run_and_report
-    from appliance.jobs.batch import run_job
     from appliance.jobs.control import resume_detached
     from appliance.jobs.job import read_config
+    from appliance.jobs.job_run import run_job
     from appliance.jobs.outputs import OutputFormat, require_format
 
     directory = job_dir(settings, job)

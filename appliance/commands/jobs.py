@@ -20,8 +20,9 @@ from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.settings import Settings
-from appliance.jobs.batch import export_rows, refuse_among_documents
 from appliance.jobs.job import JobConfig, job_dir, read_config
+from appliance.jobs.job_plan import refuse_among_documents
+from appliance.jobs.job_run import export_rows
 from appliance.jobs.ledger import DocumentEntry, JobSummary, LedgerReader, list_jobs, open_readonly
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.reader_pool import STILL_WRITTEN

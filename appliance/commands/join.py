@@ -10,7 +10,7 @@ from appliance.ground.output import note, print_json
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
-from appliance.jobs.merging import MergeRefused, merge_jobs, problem_values
+from appliance.jobs.joining import MergeRefused, merge_jobs, problem_values
 from appliance.jobs.outputs import OutputFormat
 
 _SHOWN_PROBLEMS = 20

@@ -14,8 +14,9 @@ from appliance.ground.progress import OnProgress
 from appliance.ground.progress_line import ProgressLine
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
-from appliance.jobs.batch import BatchOutcome, BatchRequest, run_request
 from appliance.jobs.job import DEFAULT_SETTLE_SECONDS, DEFAULT_WORKERS
+from appliance.jobs.job_plan import JobRequest
+from appliance.jobs.job_run import JobOutcome, run_request
 from appliance.jobs.outputs import OutputFormat, require_format
 from appliance.jobs.rows import Row
 from appliance.routing.policy import Caps
@@ -98,7 +99,7 @@ def command(
     """
     if out_dir is None and preview is None:
         raise UsageError("no folder for the rows is named", "add `--out DIR`, or look first with `--preview 3`")
-    request = BatchRequest(
+    request = JobRequest(
         task, documents, out_dir or Path(), model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
     )
     require_format(request.output_format)
@@ -107,7 +108,7 @@ def command(
     _start(settings, request, preview, detach, as_json)
 
 
-def _start(settings: Settings, request: BatchRequest, preview: int | None, detach: bool, as_json: bool) -> None:
+def _start(settings: Settings, request: JobRequest, preview: int | None, detach: bool, as_json: bool) -> None:
     if preview is not None:
         _preview(settings, request, preview, as_json)
     elif detach:
@@ -118,7 +119,7 @@ def _start(settings: Settings, request: BatchRequest, preview: int | None, detac
         run_and_report(lambda on_progress: run_request(settings, request, on_progress), as_json)
 
 
-def run_and_report(run: Callable[[OnProgress], BatchOutcome], as_json: bool) -> None:
+def run_and_report(run: Callable[[OnProgress], JobOutcome], as_json: bool) -> None:
     """Runs a job and says how it ended; stdout gets only the JSON object.
 
     Raises:
@@ -136,7 +137,7 @@ def run_and_report(run: Callable[[OnProgress], BatchOutcome], as_json: bool) -> 
     refuse_unfinished(outcome)
 
 
-def refuse_unfinished(outcome: BatchOutcome) -> None:
+def refuse_unfinished(outcome: JobOutcome) -> None:
     """Ends the command with exit code 3 where documents have no answer, so that no script takes them for done.
 
     Raises:
@@ -167,7 +168,7 @@ def note_detached(settings: Settings, job: str, as_json: bool) -> None:
     note(f"watch: stillroom jobs show {job}", f"stop:  stillroom jobs pause {job}")
 
 
-def _preview(settings: Settings, request: BatchRequest, documents: int, as_json: bool) -> None:
+def _preview(settings: Settings, request: JobRequest, documents: int, as_json: bool) -> None:
     from appliance.ground.stopping import Stop, stopped_by_signals
     from appliance.jobs.preview import dry_run
 
@@ -195,7 +196,7 @@ def _row_lines(row: Row) -> list[str]:
     return lines
 
 
-def _as_json(outcome: BatchOutcome) -> dict[str, object]:
+def _as_json(outcome: JobOutcome) -> dict[str, object]:
     summary = asdict(outcome.summary)
     summary["job"] = summary.pop("id")
     return {
@@ -208,7 +209,7 @@ def _as_json(outcome: BatchOutcome) -> dict[str, object]:
     }
 
 
-def _note_outcome(outcome: BatchOutcome) -> None:
+def _note_outcome(outcome: JobOutcome) -> None:
     summary = outcome.summary
     if not summary.total:
         lines = ["the folder holds no documents: zero rows"]

@@ -14,9 +14,8 @@ from appliance.answering.paid_answers import forget_paid_answers
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import sync_directory
 from appliance.ground.settings import Settings
-from appliance.jobs.batch import BatchRequest, make_job, open_ledger, plan
 from appliance.jobs.detached import refuse_running, start_and_wait
-from appliance.jobs.fallback import capped, check_fallback
+from appliance.jobs.frontiers import capped, check_fallback
 from appliance.jobs.job import (
     LEDGER_NAME,
     REMOVED_PREFIX,
@@ -28,6 +27,8 @@ from appliance.jobs.job import (
     task_path,
     write_job,
 )
+from appliance.jobs.job_plan import JobRequest, make_job, plan
+from appliance.jobs.job_run import open_ledger
 from appliance.jobs.ledger import open_readonly
 from appliance.jobs.locks import Purpose, clear_request, lock_holder, request_stop, take_lock
 from appliance.jobs.states import State
@@ -89,7 +90,7 @@ def _with_caps(config: JobConfig, caps: Caps) -> JobConfig:
     return replace(config, fallback=capped(config.fallback, caps))
 
 
-def start_detached(settings: Settings, request: BatchRequest) -> str:
+def start_detached(settings: Settings, request: JobRequest) -> str:
     """Starts a job in a process session of its own, which outlives the caller and its terminal; gives the job's id.
 
     Raises:

@@ -29,8 +29,8 @@ from appliance.ground.database import database_error, open_reader
 from appliance.ground.errors import ApplianceError
 from appliance.ground.processes import is_alive
 from appliance.ground.settings import Settings
-from appliance.jobs.index import JobIndex, Signature, ledger_signature
 from appliance.jobs.job import LEDGER_NAME, job_dirs
+from appliance.jobs.job_index import JobIndex, Signature, ledger_signature
 from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import State
 

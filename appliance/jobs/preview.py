@@ -15,8 +15,9 @@ from appliance.ground.errors import UsageError
 from appliance.ground.progress import Progress, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop
-from appliance.jobs.batch import BatchRequest, open_ledger, plan
 from appliance.jobs.folder_scan import chosen_documents
+from appliance.jobs.job_plan import JobRequest, plan
+from appliance.jobs.job_run import open_ledger
 from appliance.jobs.rows import Row
 from appliance.jobs.supervisor import Supervisor, Work
 from appliance.models.manifest import verify_artifact
@@ -75,7 +76,7 @@ def count_documents(folder: Path, limit_seconds: float = 2.0) -> FolderCount:
     return FolderCount(documents, size_bytes, ordered, looked_at, complete)
 
 
-def dry_run(settings: Settings, request: BatchRequest, documents: int, stop: Stop | None = None) -> list[Row]:
+def dry_run(settings: Settings, request: JobRequest, documents: int, stop: Stop | None = None) -> list[Row]:
     """The rows of the first documents, by the same readers and the same engine as a job, leaving nothing behind.
 
     Raises:

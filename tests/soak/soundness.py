@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.jobs.batch import BatchOutcome, BatchRequest, run_request
 from appliance.jobs.job import job_dirs
+from appliance.jobs.job_plan import JobRequest
+from appliance.jobs.job_run import JobOutcome, run_request
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
 from tests.appliance.batch_fixtures import Bench
 
@@ -38,9 +39,9 @@ def write_documents(bench: Bench, count: int) -> None:
             bench.write(f"{name}.txt", f"an order\nnumber: {number * 7919}\ntotal: {number}.50\n")
 
 
-def run_here(bench: Bench) -> BatchOutcome:
+def run_here(bench: Bench) -> JobOutcome:
     """Runs the job of the bench in this process, to save the start of another one."""
-    request = BatchRequest(
+    request = JobRequest(
         bench.task_path, bench.documents_dir, bench.out_dir, str(bench.artifact_dir), settle_seconds=0, workers=1
     )
     return run_request(bench.settings, request, lambda report: None)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
-from appliance.jobs.index import JobIndex, is_quiet, ledger_signature
 from appliance.jobs.job import job_dirs
+from appliance.jobs.job_index import JobIndex, is_quiet, ledger_signature
 from appliance.jobs.ledger import JobSummary, LedgerReader, NotBegun, open_readonly
 from appliance.jobs.states import State
 from appliance.models.manifest import MANIFEST_NAME

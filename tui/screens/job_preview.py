@@ -9,8 +9,8 @@ from textual.widget import Widget
 from appliance.ground.errors import ResourceError
 from appliance.ground.stopping import Stop
 from appliance.ground.text import human_count, human_duration
-from appliance.jobs.batch import BatchRequest
 from appliance.jobs.control import start_detached
+from appliance.jobs.job_plan import JobRequest
 from appliance.jobs.preview import dry_run
 from appliance.jobs.rows import Row
 from tui.data.problems import READING_ERRORS, problem_of
@@ -52,7 +52,7 @@ class JobPreviewScreen(Frame):
             super().__init__()
             self.job_id, self.lines = job_id, lines
 
-    def __init__(self, request: BatchRequest, command: str) -> None:
+    def __init__(self, request: JobRequest, command: str) -> None:
         super().__init__()
         self._request, self._command = request, command
         self._stop = Stop()

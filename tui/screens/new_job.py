@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from appliance.ground.text import human_size
-from appliance.jobs.batch import BatchRequest
 from appliance.jobs.job import DEFAULT_WORKERS
+from appliance.jobs.job_plan import JobRequest
 from appliance.models.store import InstalledModel
 from appliance.tasks.taskfile import load_task
 from tui.data.problems import READING_ERRORS, problem_of
@@ -120,7 +120,7 @@ class NewJobScreen(FormScreen):
         from tui.screens.job_preview import JobPreviewScreen
 
         model = self._task_rows.model("model")
-        request = BatchRequest(
+        request = JobRequest(
             self._task_rows.task_path(model), self._task_rows.folder_path(), typed_path(self.value("out")),
             model.name if model else None, workers=int(self.value("workers")),
         )  # fmt: skip

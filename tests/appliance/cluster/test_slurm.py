@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.jobs.merging import merge_jobs
+from appliance.jobs.joining import merge_jobs
 from appliance.jobs.outputs import OutputFormat
 from tests.appliance.batch_fixtures import Bench
 from tests.conftest import ROOT_DIR

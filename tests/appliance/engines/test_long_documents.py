@@ -21,7 +21,7 @@ from appliance.engines.long_documents import (
 )
 from appliance.engines.open import open_engine
 from appliance.ground.errors import UsageError
-from appliance.jobs.batch import BatchRequest, plan
+from appliance.jobs.job_plan import JobRequest, plan
 from appliance.models.manifest import Manifest, write_artifact
 from appliance.tasks.task import InputLimits, LongDocumentPolicy, Task, task_hash
 from appliance.tasks.taskfile import load_task
@@ -263,8 +263,8 @@ def test_label_is_the_one_with_the_most_confidence_over_the_length(tmp_path: Pat
     assert joined.confidence["label"] == pytest.approx(0.4)
 
 
-def run_request(bench: Bench, task: Task) -> BatchRequest:
-    return BatchRequest(bench.task_path, bench.documents_dir, bench.out_dir, str(artifact(bench, task)))
+def run_request(bench: Bench, task: Task) -> JobRequest:
+    return JobRequest(bench.task_path, bench.documents_dir, bench.out_dir, str(artifact(bench, task)))
 
 
 def test_run_gives_a_long_document_one_row_with_its_places_in_the_whole_text(bench: Bench, task: Task) -> None:

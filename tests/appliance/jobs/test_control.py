@@ -16,7 +16,6 @@ from appliance.answering.local import SENT_AHEAD
 from appliance.ground.database import has_log
 from appliance.ground.errors import ApplianceError, Interrupted, ResourceError, UsageError
 from appliance.ground.processes import process_identity
-from appliance.jobs.batch import BatchOutcome, BatchRequest, run_job, run_request
 from appliance.jobs.control import (
     cancel_job,
     pause_job,
@@ -27,6 +26,8 @@ from appliance.jobs.control import (
 )
 from appliance.jobs.detached import log_path
 from appliance.jobs.job import REMOVED_PREFIX
+from appliance.jobs.job_plan import JobRequest
+from appliance.jobs.job_run import JobOutcome, run_job, run_request
 from appliance.jobs.ledger import JobSummary, list_jobs, open_readonly
 from appliance.jobs.locks import (
     Holder,
@@ -44,13 +45,11 @@ HOLD = "HOLD THE ENGINE\nnumber: 1\n"
 KILL = "KILL THE ENGINE\n"
 
 
-def request(bench: Bench) -> BatchRequest:
-    return BatchRequest(
-        bench.task_path, bench.documents_dir, bench.out_dir, str(bench.artifact_dir), settle_seconds=0.0
-    )
+def request(bench: Bench) -> JobRequest:
+    return JobRequest(bench.task_path, bench.documents_dir, bench.out_dir, str(bench.artifact_dir), settle_seconds=0.0)
 
 
-def run(bench: Bench) -> BatchOutcome:
+def run(bench: Bench) -> JobOutcome:
     return run_request(bench.settings, request(bench), lambda _: None)
 
 

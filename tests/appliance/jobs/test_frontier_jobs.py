@@ -9,9 +9,10 @@ import pytest
 
 from appliance.ground.errors import NotAllGood, UsageError
 from appliance.ground.progress import Progress
-from appliance.jobs.batch import BatchOutcome, BatchRequest, make_job, plan, run_job, run_request
 from appliance.jobs.control import remove_job
 from appliance.jobs.job import job_dirs, read_config
+from appliance.jobs.job_plan import JobRequest, make_job, plan
+from appliance.jobs.job_run import JobOutcome, run_job, run_request
 from appliance.jobs.ledger import FinishedDocument, list_jobs, open_readonly
 from appliance.jobs.locks import Purpose
 from appliance.jobs.states import State
@@ -35,12 +36,12 @@ def frontier(bench: Bench) -> Iterator[FrontierBench]:
         yield made
 
 
-def request(bench: Bench, **changed: object) -> BatchRequest:
-    made = BatchRequest(bench.task_path, bench.documents_dir, None, settle_seconds=0.0, frontier="recorded")
+def request(bench: Bench, **changed: object) -> JobRequest:
+    made = JobRequest(bench.task_path, bench.documents_dir, None, settle_seconds=0.0, frontier="recorded")
     return replace(made, **changed)  # type: ignore[arg-type]
 
 
-def run(bench: Bench, **changed: object) -> BatchOutcome:
+def run(bench: Bench, **changed: object) -> JobOutcome:
     return run_request(bench.settings, request(bench, **changed), lambda _: None)
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from appliance.ground.settings import Settings, load_settings
 from appliance.jobs import ledger as ledger_module
-from appliance.jobs.index import INDEX_NAME, is_quiet, ledger_signature
 from appliance.jobs.job import JobConfig
+from appliance.jobs.job_index import INDEX_NAME, is_quiet, ledger_signature
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.states import State

@@ -9,14 +9,14 @@ import pytest
 
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.jobs import preview
-from appliance.jobs.batch import BatchRequest
+from appliance.jobs.job_plan import JobRequest
 from appliance.jobs.preview import count_documents, dry_run
 from tests.appliance.batch_fixtures import Bench
 from tests.appliance.model_fixtures import names_in
 
 
-def request(bench: Bench, limit: int = 0) -> BatchRequest:
-    return BatchRequest(bench.task_path, bench.documents_dir, Path("nowhere"), str(bench.artifact_dir), limit=limit)
+def request(bench: Bench, limit: int = 0) -> JobRequest:
+    return JobRequest(bench.task_path, bench.documents_dir, Path("nowhere"), str(bench.artifact_dir), limit=limit)
 
 
 def test_folder_is_counted_by_what_its_files_are(tmp_path: Path) -> None:

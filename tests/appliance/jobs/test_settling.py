@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.jobs import reader_pool
-from appliance.jobs.batch import BatchOutcome, BatchRequest, run_request
+from appliance.jobs.job_plan import JobRequest
+from appliance.jobs.job_run import JobOutcome, run_request
 from appliance.jobs.ledger_writer import PendingDocument
 from appliance.jobs.reader_pool import FileStability, StabilityTracker
 from appliance.jobs.states import State
@@ -91,8 +92,8 @@ def test_many_young_files_do_not_all_wait_at_once(bench: Bench, monkeypatch: pyt
     assert [row["document"] for row in bench.rows()] == [f"{number:04}.txt" for number in range(8)]
 
 
-def run(bench: Bench, settle_seconds: float = 0.0) -> BatchOutcome:
-    request = BatchRequest(
+def run(bench: Bench, settle_seconds: float = 0.0) -> JobOutcome:
+    request = JobRequest(
         bench.task_path, bench.documents_dir, bench.out_dir, str(bench.artifact_dir), settle_seconds=settle_seconds
     )
     return run_request(bench.settings, request, lambda _: None)

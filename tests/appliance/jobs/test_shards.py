@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ResourceError, UsageError
-from appliance.jobs.batch import BatchOutcome, BatchRequest, export_rows, run_job, run_request
 from appliance.jobs.control import retry_failed
 from appliance.jobs.job import job_dirs
+from appliance.jobs.job_plan import JobRequest
+from appliance.jobs.job_run import JobOutcome, export_rows, run_job, run_request
+from appliance.jobs.joining import MergeOutcome, MergeRefused, merge_jobs
 from appliance.jobs.ledger import open_readonly
-from appliance.jobs.merging import MergeOutcome, MergeRefused, merge_jobs
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.shards import Shard, parse_shard, shard_number
 from tests.appliance.batch_fixtures import Bench
@@ -23,9 +24,9 @@ SHARDS = 3
 DOCUMENTS = 16
 
 
-def run_shard(bench: Bench, shard: str, limit: int = 0) -> BatchOutcome:
+def run_shard(bench: Bench, shard: str, limit: int = 0) -> JobOutcome:
     """Runs one shard, or with an empty name the whole folder, through the ordinary batch code."""
-    request = BatchRequest(
+    request = JobRequest(
         bench.task_path, bench.documents_dir, bench.out_dir, str(bench.artifact_dir), limit=limit, settle_seconds=0,
         workers=1, shard=shard,
     )  # fmt: skip
@@ -311,7 +312,7 @@ def test_published_ledger_of_another_job_is_replaced_and_not_adopted(bench: Benc
     bench.write("x.txt")
     # The same path is the same job: its rows stay, and the merge tells that their documents are gone.
     assert run_shard(bench, "1/1").summary.total == 5
-    moved = BatchRequest(
+    moved = JobRequest(
         bench.task_path, bench.root / "former", bench.out_dir, str(bench.artifact_dir), settle_seconds=0, shard="1/1"
     )
     outcome = run_request(bench.settings, moved, lambda report: None)

@@ -19,8 +19,8 @@ from appliance.documents.folder import document_name, hash_descriptor, open_docu
 from appliance.documents.problems import DocumentError
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import write_file
-from appliance.jobs.batch import refuse_among_documents
 from appliance.jobs.job import JobConfig, read_config, task_path
+from appliance.jobs.job_plan import refuse_among_documents
 from appliance.jobs.ledger import FinishedDocument, JobSummary, LedgerReader, open_readonly
 from appliance.jobs.outputs import OutputFormat, write_rows
 from appliance.jobs.rows import Row

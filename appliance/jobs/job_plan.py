@@ -1,0 +1,195 @@
+"""A job as it is asked for: what is checked before anything begins, and the folder that is made of it."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.documents.folder import document_name
+from appliance.ground.errors import UsageError
+from appliance.ground.settings import Settings
+from appliance.jobs.frontiers import check_caps, fallback_config, frontier_model
+from appliance.jobs.job import (
+    DEFAULT_SETTLE_SECONDS,
+    DEFAULT_WORKERS,
+    JobConfig,
+    documents_list,
+    finish_removals,
+    job_folder,
+    job_id,
+    write_job,
+)
+from appliance.jobs.locks import JobLock, Purpose, take_lock
+from appliance.jobs.outputs import OutputFormat
+from appliance.jobs.shards import shard_out_dir
+from appliance.models.selection import choose_model
+from appliance.routing.policy import Caps
+from appliance.tasks.folder import task_file
+from appliance.tasks.task import LongDocumentPolicy, Task, TaskKind, task_hash
+from appliance.tasks.taskfile import load_task
+
+
+@dataclass(frozen=True)
+class FallbackRequest:
+    """Which frontier is asked, and below which confidence; asking for it is the flag that lets documents leave."""
+
+    name: str
+    threshold: float
+    caps: Caps = field(default_factory=Caps)
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What `stillroom run` was asked."""
+
+    task_path: Path
+    documents_dir: Path
+    out_dir: Path | None
+    """Where the rows are written; None leaves them in the job."""
+    model: str | None = None
+    """Identity, name or artifact folder; None means the active model of the task."""
+    output_format: OutputFormat = OutputFormat.JSONL
+    limit: int = 0
+    keep_text: str = "all"
+    workers: int = DEFAULT_WORKERS
+    settle_seconds: float = DEFAULT_SETTLE_SECONDS
+    shard: str = ""
+    """`K/N`: only this part of the folder, with an output folder of its own in `out_dir`."""
+    fallback: FallbackRequest | None = None
+    """Who is asked where the local model is not sure."""
+    frontier: str = ""
+    """Who answers in place of a local model; naming one is the flag that lets all documents leave."""
+    effort: str = ""
+    """Reasoning effort that the frontier is asked with in place of the configured one."""
+    documents: tuple[bytes, ...] | None = None
+    """Paths in the folder that the job is about; None means all."""
+    caps: Caps = field(default_factory=Caps)
+    """The most that may leave to the frontier in this run; those of the policy hold beside them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job as asked for: everything checked that can be, nothing done yet."""
+
+    config: JobConfig
+    task: Task
+    task_text: bytes
+    documents: bytes | None = None
+    """The list of the documents that it is about, where they are not those of the whole folder."""
+
+
+def plan(settings: Settings, request: JobRequest) -> Plan:
+    """Checks everything that can be checked in a moment; writes nothing.
+
+    Raises:
+        ApplianceError: The task, the model, the frontier or the folder is not as it must be.
+    """
+    task = load_task(request.task_path)
+    _refuse_parts_of_texts(task)
+    if not request.settle_seconds >= 0:
+        raise UsageError(
+            f"a file cannot settle for {request.settle_seconds:g} s", "use a number from 0, as in --settle 2"
+        )
+    if not request.documents_dir.is_dir():
+        raise UsageError(f"no folder of documents at {request.documents_dir}", "name a folder that holds the documents")
+    documents_dir = _storable(request.documents_dir.resolve())
+    out_dir = None if request.out_dir is None else _storable(request.out_dir.absolute())
+    if request.frontier:
+        check_caps(request.caps)
+        artifact_dir, is_ready = "", True
+        identity = frontier_model(settings, task, request.frontier, request.effort)
+        model_name = f"{request.frontier}:{request.effort}" if request.effort else request.frontier
+    else:
+        directory, manifest = choose_model(settings, task, request.model)
+        artifact_dir, identity, model_name = str(directory), manifest.identity, manifest.name
+        is_ready = manifest.verdict is not None and manifest.verdict.verdict == "READY"
+    variant: list[str] = []
+    if request.shard:
+        out_dir = None if out_dir is None else shard_out_dir(out_dir, request.shard)
+        variant.append(f"shard {request.shard}")
+    fallback = None
+    if request.fallback is not None:
+        fallback = fallback_config(
+            settings, task, request.fallback.name, request.fallback.threshold, request.fallback.caps
+        )
+        variant.append(fallback.variant())
+    documents = None if request.documents is None else documents_list(request.documents)
+    documents_sha256 = "" if documents is None else hashlib.sha256(documents).hexdigest()
+    if documents_sha256:
+        variant.append(f"documents {documents_sha256}")
+    hash_ = task_hash(task)
+    config = JobConfig(
+        job_id(task.name, hash_, identity, documents_dir, tuple(variant)), hash_, str(documents_dir), artifact_dir,
+        identity, model_name, not is_ready, request.keep_text, str(out_dir or ""), request.output_format,
+        request.limit, request.workers, request.settle_seconds, request.shard, request.frontier, request.effort,
+        documents_sha256, fallback,
+    )  # fmt: skip
+    return Plan(config, task, task_file(request.task_path).read_bytes(), documents)
+
+
+def _refuse_parts_of_texts(task: Task) -> None:
+    if task.kind is TaskKind.GENERATE and task.input.long is not LongDocumentPolicy.REFUSE:
+        raise UsageError(
+            f"task {task.name} wants long documents read in parts, and texts that are generated cannot be made one",
+            'say `long = "refuse"` under [input] and distil again for the changed task',
+        )
+
+
+def refuse_own_files_as_documents(settings: Settings, config: JobConfig) -> None:
+    """Checks that neither rows nor the state of jobs become documents of the next run.
+
+    Raises:
+        UsageError: The output folder or the home folder lies in the folder of documents.
+    """
+    if config.out_dir:
+        refuse_among_documents("output", Path(config.out_dir), config.documents_dir)
+    refuse_among_documents("home", settings.home_dir, config.documents_dir)
+
+
+def refuse_among_documents(name: str, directory: Path, documents_dir: str) -> None:
+    """Checks that what is written into the folder does not become a document of the next run.
+
+    Raises:
+        UsageError: It lies in the folder of documents, and is not hidden there.
+    """
+    path = directory.resolve()
+    if not path.is_relative_to(documents_dir):
+        return
+    if not any(part.startswith(".") for part in path.relative_to(documents_dir).parts):
+        raise UsageError(
+            f"the {name} folder {directory} lies in the folder of documents", "name a folder outside of it"
+        )
+
+
+def make_job(settings: Settings, planned: Plan, purpose: Purpose) -> JobLock:
+    """Makes the job's folder with all that it is about, or takes the one that is there; gives its lock.
+
+    Raises:
+        UsageError: The output folder or the home folder lies in the folder of documents.
+        ResourceError: Another process runs the job.
+    """
+    refuse_own_files_as_documents(settings, planned.config)
+    finish_removals(settings)
+    while True:
+        directory = job_folder(settings, planned.config)
+        try:
+            lock = take_lock(directory, purpose)
+        except UsageError:  # It was removed in between.
+            continue
+        try:
+            write_job(directory, planned.config, planned.task_text, planned.documents)
+        except BaseException:
+            lock.release()
+            raise
+        return lock
+
+
+def _storable(path: Path) -> Path:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the folder's name is not UTF-8: {document_name(os.fsencode(path))}",
+            "rename the folder; files in it may be called anything",
+        ) from error
+    return path
