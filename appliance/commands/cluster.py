@@ -12,7 +12,7 @@ from appliance.ground.output import note, print_json
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.job_plan import JobRequest, plan
-from appliance.jobs.joining import MergeOutcome
+from appliance.jobs.joining import JoinOutcome
 from appliance.jobs.outputs import OutputFormat, require_format
 from appliance.jobs.shards import MAX_SHARDS
 
@@ -69,7 +69,7 @@ def run_command(
     the node's own disk and contains no text of documents. The same command again continues where it stopped.
     """
     from appliance.cluster.ray_runner import ClusterRequest, run_shards, shard_folders
-    from appliance.jobs.joining import merge_jobs
+    from appliance.jobs.joining import join_jobs
     from appliance.models.manifest import verify_artifact
 
     choice = OutputFormat(output_format)
@@ -86,7 +86,7 @@ def run_command(
     whole = run_shards(ClusterRequest(arguments, shards, address, workers, state_dir), _note_shard)
     if not whole:
         raise Interrupted("stopped before all shards had finished", "the same command continues where it stopped")
-    _print_outcome(merge_jobs(shard_folders(Path(config.out_dir), shards), Path(config.out_dir), [choice]), as_json)
+    _print_outcome(join_jobs(shard_folders(Path(config.out_dir), shards), Path(config.out_dir), [choice]), as_json)
 
 
 def _note_shard(shard: object, end: object) -> None:
@@ -97,7 +97,7 @@ def _note_shard(shard: object, end: object) -> None:
     note(f"shard {shard} on {end.node}: {documents}, {end.failed} failed")
 
 
-def _print_outcome(outcome: MergeOutcome, as_json: bool) -> None:
+def _print_outcome(outcome: JoinOutcome, as_json: bool) -> None:
     (path,) = outcome.output_paths
     if as_json:
         values = {"state": "done", "shards": outcome.shards, "documents": outcome.documents, "failed": outcome.failed}

@@ -10,7 +10,7 @@ from appliance.ground.output import note, print_json
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
-from appliance.jobs.joining import MergeRefused, merge_jobs, problem_values
+from appliance.jobs.joining import JoinRefused, join_jobs, problem_values
 from appliance.jobs.outputs import OutputFormat
 
 _SHOWN_PROBLEMS = 20
@@ -46,8 +46,8 @@ def join_command(
     """
     directories = [_directory(settings, job) for job in jobs]
     try:
-        outcome = merge_jobs(directories, out_dir.absolute(), [OutputFormat(choice) for choice in formats], documents)
-    except MergeRefused as refused:
+        outcome = join_jobs(directories, out_dir.absolute(), [OutputFormat(choice) for choice in formats], documents)
+    except JoinRefused as refused:
         if as_json:
             problems = [problem_values(problem) for problem in refused.problems]
             print_json({"state": "refused", "found": refused.found, "problems": problems})
@@ -74,7 +74,7 @@ def _directory(settings: Settings, job: str) -> Path:
     return path.absolute() if (path / "job.toml").is_file() else job_dir(settings, job)
 
 
-def _note_problems(refused: MergeRefused) -> None:
+def _note_problems(refused: JoinRefused) -> None:
     lines = []
     for problem in refused.problems[:_SHOWN_PROBLEMS]:
         about = f"{problem.document} " if problem.document is not None else ""

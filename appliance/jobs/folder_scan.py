@@ -57,7 +57,7 @@ def chosen_documents(config: JobConfig, paths: frozenset[bytes] | None = None) -
     documents = walk(Path(config.documents_dir))
     if paths is not None:
         documents = (document for document in documents if document.path in paths)
-    # The limit is one of the folder, not of a shard: shards of a limited job merge to the limited job.
+    # The limit is one of the folder, not of a shard: shards of a limited job join to the limited job.
     documents = islice(documents, config.limit or None)
     return filter(parse_shard(config.shard).has, documents) if config.shard else documents
 

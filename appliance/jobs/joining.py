@@ -1,6 +1,6 @@
-"""Merging the shards of a folder: verify that they are one whole, then write one result in path order.
+"""Joining the shards of a folder: verify that they are one whole, then write one result in path order.
 
-The ledgers and the folder are walked side by side, all in path order, so a merge of any size needs little memory.
+The ledgers and the folder are walked side by side, all in path order, so a join of any size needs little memory.
 Nothing is written before everything was found good; the rows are then those of one job over the whole folder.
 """
 
@@ -29,7 +29,7 @@ from appliance.jobs.states import State
 from appliance.models.manifest import file_sha256
 from appliance.tasks.taskfile import load_task
 
-MERGE_VERSION = 1
+JOIN_VERSION = 1
 REPORT_NAME = "merge.json"
 _OF_ONE_SHARD = frozenset(
     {
@@ -47,7 +47,7 @@ _OF_ONE_SHARD = frozenset(
 )
 """Settings in which the shards of one folder may differ: they change no row."""
 _KEPT_PROBLEMS = 1000
-"""A merge against the wrong folder finds one problem for each document; so many are told."""
+"""A join against the wrong folder finds one problem for each document; so many are named."""
 
 
 class ProblemKind(StrEnum):
@@ -66,8 +66,8 @@ class ProblemKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class MergeProblem:
-    """One finding that stops a merge."""
+class JoinProblem:
+    """One finding that stops a join."""
 
     kind: ProblemKind
     shard: str
@@ -77,8 +77,8 @@ class MergeProblem:
 
 
 @dataclass(frozen=True)
-class MergeOutcome:
-    """What a merge wrote."""
+class JoinOutcome:
+    """What a join wrote."""
 
     shards: int
     documents: int
@@ -86,10 +86,10 @@ class MergeOutcome:
     output_paths: tuple[Path, ...]
 
 
-class MergeRefused(ApplianceError):
+class JoinRefused(ApplianceError):
     """The shards are not one whole; carries what is missing or differs."""
 
-    def __init__(self, problems: Sequence[MergeProblem], found: int) -> None:
+    def __init__(self, problems: Sequence[JoinProblem], found: int) -> None:
         self.problems = tuple(problems)
         self.found = found
         again = sorted({problem.shard for problem in problems}, key=lambda shard: parse_shard(shard).number)
@@ -97,7 +97,7 @@ class MergeRefused(ApplianceError):
         super().__init__(
             f"the shards are not one whole result: {count}, nothing was written",
             f"look at shard {', '.join(again[:8])}{' and more' if len(again) > 8 else ''},"
-            " run what is missing again with `stillroom run --shard`, then merge again",
+            " run what is missing again with `stillroom run --shard`, then join again",
         )
 
 
@@ -124,23 +124,23 @@ class _Findings:
     """Problems in the order they were found, up to a number that a person can use."""
 
     def __init__(self) -> None:
-        self.problems: list[MergeProblem] = []
+        self.problems: list[JoinProblem] = []
         self.found = 0
 
     def add(self, kind: ProblemKind, shard: Shard | str, detail: str, path: bytes | None = None) -> None:
         self.found += 1
         if len(self.problems) < _KEPT_PROBLEMS:
             name = None if path is None else document_name(path)
-            self.problems.append(MergeProblem(kind, str(shard), detail, name))
+            self.problems.append(JoinProblem(kind, str(shard), detail, name))
 
     def refuse(self) -> None:
         if self.found:
-            raise MergeRefused(self.problems, self.found)
+            raise JoinRefused(self.problems, self.found)
 
 
-def merge_jobs(
+def join_jobs(
     directories: Sequence[Path], out_dir: Path, formats: Sequence[OutputFormat], documents_dir: Path | None = None
-) -> MergeOutcome:
+) -> JoinOutcome:
     """Verifies the shards and writes their rows as one result in each format, with a report beside.
 
     Args:
@@ -148,7 +148,7 @@ def merge_jobs(
         documents_dir: Where the folder of documents is here; by default where the first shard found it.
 
     Raises:
-        MergeRefused: A shard or document is missing, unfinished, changed or there twice; nothing was written.
+        JoinRefused: A shard or document is missing, unfinished, changed or there twice; nothing was written.
         UsageError: A folder holds no shard, or the folder of documents is not here.
     """
     findings = _Findings()
@@ -169,7 +169,7 @@ def merge_jobs(
         summaries = [ledger.reader.summary() for ledger in ledgers]
         documents = sum(summary.total for summary in summaries)
         failed = sum(summary.failed for summary in summaries)
-        outcome = MergeOutcome(len(ledgers), documents, failed, paths)
+        outcome = JoinOutcome(len(ledgers), documents, failed, paths)
         write_file(out_dir / REPORT_NAME, _report(ledgers, summaries, outcome).encode())
         return outcome
 
@@ -181,7 +181,8 @@ def _open_ledgers(directories: Sequence[Path], opened: contextlib.ExitStack, fin
         config = read_config(directory)
         if not config.shard:
             raise UsageError(
-                f"job {config.id} in {directory} is no shard", "merge takes jobs of `stillroom run --shard K/N`"
+                f"job {config.id} in {directory} is not a shard",
+                "`jobs join` takes jobs of `stillroom run --shard K/N`",
             )
         shard = parse_shard(config.shard)
         if shard in ledgers:
@@ -303,8 +304,8 @@ def _rows(ledgers: Iterable[_Ledger]) -> Iterator[Row]:
     return (entry.document.row for entry in _merged(ledgers))
 
 
-def _report(ledgers: Sequence[_Ledger], summaries: Sequence[JobSummary], outcome: MergeOutcome) -> str:
-    """What was merged into which files, so that a later reader can check that they are whole."""
+def _report(ledgers: Sequence[_Ledger], summaries: Sequence[JobSummary], outcome: JoinOutcome) -> str:
+    """What was joined into which files, so that a later reader can check that they are whole."""
     config = ledgers[0].config
     shards = [
         {"shard": str(ledger.shard), "job": ledger.config.id, "documents": summary.total, "failed": summary.failed}
@@ -314,12 +315,12 @@ def _report(ledgers: Sequence[_Ledger], summaries: Sequence[JobSummary], outcome
         path.name: {"size_bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in outcome.output_paths
     }
     values = {
-        "version": MERGE_VERSION, "task_hash": config.task_hash, "model": config.model, "unsafe": config.unsafe,
+        "version": JOIN_VERSION, "task_hash": config.task_hash, "model": config.model, "unsafe": config.unsafe,
         "documents": outcome.documents, "failed": outcome.failed, "shards": shards, "outputs": outputs,
     }  # fmt: skip
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
-def problem_values(problem: MergeProblem) -> dict[str, str | None]:
+def problem_values(problem: JoinProblem) -> dict[str, str | None]:
     """The problem as values for JSON."""
     return asdict(problem)

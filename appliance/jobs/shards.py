@@ -1,7 +1,7 @@
 """Shards: one folder of documents divided over N independent jobs, each with a ledger of its own.
 
 A document belongs to a shard by the hash of its path in the folder, so a growing folder never moves a document. A
-shard leaves a copy of its ledger in its output folder. There a merge finds it, and there another machine finds it
+shard leaves a copy of its ledger in its output folder. There `jobs join` finds it, and there another machine finds it
 that goes on with the shard. The copy is made beside the ledger and then copied as one file: SQLite never opens a
 database on a network disk.
 """
@@ -24,7 +24,7 @@ from appliance.jobs.job import LEDGER_NAME, JobConfig, config_text, task_path
 from appliance.jobs.ledger import connect, ledger_error, open_readonly
 
 MAX_SHARDS = 500
-"""A merge holds the ledger of every shard open."""
+"""A join holds the ledger of every shard open."""
 _PUBLISHED_PART = f".{LEDGER_NAME}.shard.part"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.jobs.joining import merge_jobs
+from appliance.jobs.joining import join_jobs
 from appliance.jobs.outputs import OutputFormat
 from tests.appliance.batch_fixtures import Bench
 from tests.conftest import ROOT_DIR
@@ -74,7 +74,7 @@ def test_tasks_of_the_array_merge_to_the_rows_of_one_run(node: Node, tmp_path: P
         assert f"shard {number}/2 on " in done.stderr
     assert list(node.disk_dir.iterdir()) == []
     directories = [bench.out_dir / f"shard-{number}-of-2" for number in (1, 2)]
-    merged = merge_jobs(directories, tmp_path / "merged", [OutputFormat.JSONL])
+    merged = join_jobs(directories, tmp_path / "merged", [OutputFormat.JSONL])
     assert bench.run().returncode == 3
     assert merged.output_paths[0].read_bytes() == (bench.out_dir / "rows.jsonl").read_bytes()
 

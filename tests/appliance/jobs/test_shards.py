@@ -14,7 +14,7 @@ from appliance.jobs.control import retry_failed
 from appliance.jobs.job import job_dirs
 from appliance.jobs.job_plan import JobRequest
 from appliance.jobs.job_run import JobOutcome, export_rows, run_job, run_request
-from appliance.jobs.joining import MergeOutcome, MergeRefused, merge_jobs
+from appliance.jobs.joining import JoinOutcome, JoinRefused, join_jobs
 from appliance.jobs.ledger import open_readonly
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.shards import Shard, parse_shard, shard_number
@@ -58,12 +58,12 @@ class Copy:
             shutil.copytree(finished.out_dir / directory.name, directory)
         self.out_dir = root / "merged"
 
-    def merge(self, *formats: OutputFormat) -> MergeOutcome:
-        return merge_jobs(self.shard_dirs, self.out_dir, formats or (OutputFormat.JSONL,), self.documents_dir)
+    def merge(self, *formats: OutputFormat) -> JoinOutcome:
+        return join_jobs(self.shard_dirs, self.out_dir, formats or (OutputFormat.JSONL,), self.documents_dir)
 
     def findings(self) -> list[tuple[str, str, str | None]]:
         """What the merge refuses for: kind, shard, document. Nothing is written then."""
-        with pytest.raises(MergeRefused) as refused:
+        with pytest.raises(JoinRefused) as refused:
             self.merge()
         assert not self.out_dir.exists()
         return [(problem.kind.value, problem.shard, problem.document) for problem in refused.value.problems]
@@ -237,7 +237,7 @@ def test_ledger_of_another_job_than_the_configuration_beside_it_is_told(copy: Co
 def test_job_over_the_whole_folder_is_no_shard(finished: Bench, tmp_path: Path) -> None:
     (whole_dir,) = (path for path in job_dirs(finished.settings) if not _shard_of(path))
     with pytest.raises(UsageError, match="is no shard"):
-        merge_jobs([whole_dir], tmp_path / "merged", [OutputFormat.JSONL])
+        join_jobs([whole_dir], tmp_path / "merged", [OutputFormat.JSONL])
 
 
 def test_folder_that_is_elsewhere_must_be_named(copy: Copy) -> None:
@@ -245,7 +245,7 @@ def test_folder_that_is_elsewhere_must_be_named(copy: Copy) -> None:
         path = directory / "job.toml"
         path.write_text(path.read_text().replace('documents"', 'not here"'))
     with pytest.raises(UsageError) as refused:
-        merge_jobs(copy.shard_dirs, copy.out_dir, [OutputFormat.JSONL])
+        join_jobs(copy.shard_dirs, copy.out_dir, [OutputFormat.JSONL])
     assert "--documents" in refused.value.hint
     assert copy.merge().documents == DOCUMENTS
 
@@ -265,7 +265,7 @@ def test_limit_is_of_the_folder_and_not_of_each_shard(bench: Bench) -> None:
     shards = [run_shard(bench, f"{number}/2", limit=5) for number in (1, 2)]
     assert sum(shard.summary.total for shard in shards) == 5
     directories = [bench.out_dir / f"shard-{number}-of-2" for number in (1, 2)]
-    assert merge_jobs(directories, bench.root / "merged", [OutputFormat.JSONL]).documents == 5
+    assert join_jobs(directories, bench.root / "merged", [OutputFormat.JSONL]).documents == 5
     rows = [json.loads(line) for line in (bench.root / "merged" / "rows.jsonl").read_text().splitlines()]
     assert [row["document"] for row in rows] == [f"{number:04}.txt" for number in range(5)]
 
