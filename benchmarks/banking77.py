@@ -8,8 +8,9 @@ questions are put aside; the student is trained on GPT-4's answers to the others
 score the rows at the end: training, the choice of anything and the temperature use GPT-4's answers alone.
 
 The questions were collected evenly over the 77 intents, while GPT-4 names some of them ten times as often as others.
-That fact is given to the training as `--balance 1.75`; `--balance 0` shows what it is worth. The strength was chosen on
-BANKING77's training half, which no seed tests on: labels that the teacher names too often are also those it errs in.
+That fact is given to the training as `--logit-adjustment 1.75`; `--logit-adjustment 0` shows what it is worth. The
+strength was chosen on BANKING77's training half, which no seed tests on: labels that the teacher names too often are
+also those it errs in.
 """
 
 import argparse
@@ -37,7 +38,7 @@ TEST_ROWS = 1000
 COVERAGE = 0.7
 BINS = 15
 """Of equal width, for the calibration error."""
-BALANCE = 1.75
+LOGIT_ADJUSTMENT = 1.75
 QUICK_OPTIONS = ("--epochs", "3", "--rate", "1e-3")
 FIGURES = ("accuracy_gold", "accuracy_gold_at_70", "accuracy_teacher", "ece", "documents_per_second")
 FLOORS = (
@@ -63,7 +64,7 @@ class PromptSpec:
 class Setting:
     """How each seed is trained."""
 
-    balance: float
+    logit_adjustment: float
     quick: bool
 
 
@@ -139,7 +140,13 @@ def distil(work_dir: Path, train: Sequence[PromptSpec], labels: Sequence[str], s
     task = str(task_dir)
     stillroom(home_dir, "collect", task, "--recorded", str(recorded), "--teacher", "gpt-4")
     stillroom(home_dir, "curate", task, "--validation", "0.1", "--test", "0")
-    options = [*(QUICK_OPTIONS if setting.quick else ()), "--balance", str(setting.balance), "--seed", str(seed)]
+    options = [
+        *(QUICK_OPTIONS if setting.quick else ()),
+        "--logit-adjustment",
+        str(setting.logit_adjustment),
+        "--seed",
+        str(seed),
+    ]
     run = str(stillroom(home_dir, "train", task, *options)["run"])
     stillroom(home_dir, "merge", run)
     artifacts = stillroom(home_dir, "export", run, "--target", "onnx-int8")["artifacts"]
@@ -247,14 +254,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA_DIR, help="folder with labels.jsonl")
     parser.add_argument("--seeds", type=int, default=3, help="how many splits and trainings, numbered from 1")
-    parser.add_argument("--balance", type=float, default=BALANCE, help="as of `stillroom train`")
+    parser.add_argument("--logit-adjustment", type=float, default=LOGIT_ADJUSTMENT, help="as of `stillroom train`")
     parser.add_argument("--quick", action="store_true", help="one seed, three epochs")
     parser.add_argument("--keep", type=Path, help="folder that keeps all files of the seeds")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     given = parser.parse_args()
     try:
         questions = read_questions(given.data)
-        setting = Setting(given.balance, given.quick)
+        setting = Setting(given.logit_adjustment, given.quick)
         seeds = []
         for seed in range(1, 1 + (1 if given.quick else given.seeds)):
             work_dir = given.keep / f"seed-{seed}" if given.keep else Path(tempfile.mkdtemp(prefix="banking77-"))

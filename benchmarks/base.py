@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,13 +34,17 @@ from appliance.tasks.task import TASK_VERSION, Comparator, Evidence, Field, Task
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import same
 from training.base_model import base_hash, load_base
-from training.demo.curriculum import MAX_TOKENS, draw_question
-from training.demo.documents import GeneratedDocument, draw_document
+from training.demo.documents import GeneratedDocument
 from training.demo.layouts import HELD_OUT_WAYS, TRAINING_WAYS
 from training.demo.utility import draw_bills, truth_of
 from training.students.decoder.generation import generate_each
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "examples" / "base"))  # the generator of the documents that the base learnt from
+
+from curriculum import MAX_TOKENS, draw_question  # noqa: E402
+from pretraining_documents import draw_document  # noqa: E402
+
 DEMO_DIR = ROOT / "training" / "demo"
 SEED = 2026
 """Of the generated documents; no choice in pre-training was made on them."""

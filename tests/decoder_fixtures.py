@@ -60,9 +60,8 @@ def order_row(number: int) -> LabelledRow:
 def write_base(directory: Path, seed: int = 0) -> Path:
     """A random Llama of two layers in the format that bases have."""
     import torch
+    from smollm_tokenizer import train_tokenizer
     from transformers.models.llama import LlamaConfig, LlamaForCausalLM
-
-    from training.demo.tokenizer import train_tokenizer
 
     texts = [" " + line for number in range(200) for line in order(number)[0].splitlines()]
     tokenizer = train_tokenizer([*texts, " order number:", " customer:", " total:", " Read the order"], 400)

@@ -18,17 +18,17 @@ from pathlib import Path
 from queue import Full
 
 import torch
+from curriculum import TokenizedExample, batches, draw_examples, tokenize
 from lean_llama import hidden_states, new_model, rotary
 from muon import Muon
+from pretraining_documents import draw_document
+from smollm_tokenizer import train_tokenizer
 from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
 from appliance.tasks.prompt import STILLROOM_FORM, document_lines
-from training.demo.curriculum import TokenizedExample, batches, draw_examples, tokenize
-from training.demo.documents import draw_document
 from training.demo.layouts import HELD_OUT_WAYS, TRAINING_WAYS
-from training.demo.tokenizer import train_tokenizer
 
 POOL_TOKENS = 60_000
 PASS_TOKENS = 2048

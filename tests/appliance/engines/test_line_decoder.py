@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from smollm_tokenizer import train_tokenizer
 
 from appliance.engines.line_decoder import LineDecoder
 from appliance.engines.tokenizer import FileTokenizer, TokenizerError
 from appliance.tasks.prompt import PLAIN_FORM, document_segments, head_segments, join_ids, value_segments
 from appliance.tasks.task import Comparator, Field, FieldType, Task, TaskKind
-from training.demo.tokenizer import train_tokenizer
 
 DOCUMENT = "ACME Ltd\nOrder no: 4711\nShip to:  12 High   Street\nLeeds LS1\nTotal: EUR 1,234.50\nPaths: C:\\new, Größe"
 LINES = [" " + line for line in DOCUMENT.splitlines()]

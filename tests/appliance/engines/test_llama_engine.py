@@ -232,7 +232,7 @@ def test_broken_model_files_are_refused_with_a_hint(run_dir: Path, task: Task, t
 
 
 def test_tokenizer_of_another_model_is_refused(run_dir: Path, task: Task, tmp_path: Path) -> None:
-    from training.demo.tokenizer import train_tokenizer
+    from smollm_tokenizer import train_tokenizer
 
     artifact_dir = shutil.copytree(run_dir / "export" / "gguf-f16", tmp_path / "artifact")
     words = random.Random(0)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from smollm_tokenizer import train_tokenizer
 
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.linecode import Value
@@ -22,7 +23,6 @@ from appliance.tasks.prompt import (
     render_example,
     value_segments,
 )
-from training.demo.tokenizer import train_tokenizer
 
 QUESTION = PromptSpec("Read the invoice", ("invoice number", "due date"))
 DOCUMENT = "ACME Ltd\r\n\r\n\tNo.   4711 \nTotal\t12.50"

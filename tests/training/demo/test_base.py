@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from curriculum import draw_examples
+from pretraining_documents import draw_document
+from smollm_tokenizer import train_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.prompt import document_lines
 from training.base_model import PACKAGED_BASE, find_base, load_base
-from training.demo.curriculum import draw_examples
-from training.demo.documents import draw_document
 from training.demo.layouts import TRAINING_WAYS
-from training.demo.tokenizer import train_tokenizer
 
 ROOT_DIR = Path(__file__).resolve().parents[3]
 BASE_DIR = ROOT_DIR / "training" / "demo" / "base"
@@ -346,13 +346,13 @@ def test_the_benchmark_reads_the_real_sets(benchmark, shared_data):
 
 def test_documents_are_the_same_in_every_process():
     program = (
-        "import hashlib, random; from training.demo.documents import draw_document; rng = random.Random(77);"
+        "import hashlib, random; from pretraining_documents import draw_document; rng = random.Random(77);"
         "documents = [draw_document(rng, 'test') for _ in range(60)];"
         "print(hashlib.sha256(repr(documents).encode()).hexdigest())"
     )
     hashes = set()
     for seed in ("1", "2"):
-        environ = os.environ | {"PYTHONHASHSEED": seed}
+        environ = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT_DIR}:{ROOT_DIR / 'examples' / 'base'}"}
         done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
         hashes.add(done.stdout)
     assert len(hashes) == 1

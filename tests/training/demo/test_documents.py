@@ -1,7 +1,8 @@
 import random
 
-from training.demo.curriculum import MAX_TOKENS, batches, draw_examples, stage_at
-from training.demo.documents import ask, draw_document, words_of
+from curriculum import MAX_TOKENS, batches, draw_examples, stage_at
+from pretraining_documents import ask, draw_document, words_of
+
 from training.demo.genres import UTILITY_BILL
 from training.demo.layouts import HELD_OUT_WAYS, WAYS, draw_layout, print_block
 from training.demo.pools import LOCALES, pools

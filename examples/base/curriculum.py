@@ -4,8 +4,10 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pretraining_documents import draw_document
+
 from appliance.tasks.prompt import STILLROOM_FORM, PromptSpec, render_example
-from training.demo.documents import GeneratedDocument, draw_document
+from training.demo.documents import GeneratedDocument
 
 MAX_TOKENS = 1000
 """Longer examples are left out; the context holds 1,024."""

@@ -2,8 +2,9 @@
 
 import random
 
+from label_words import LABEL_HEADS, LABEL_QUALIFIERS, LABEL_TAILS, TAIL_KINDS
+
 from training.demo.genres import UTILITY_BILL, UTILITY_DISTRACTORS, FieldSpec, Genre
-from training.demo.label_words import LABEL_HEADS, LABEL_QUALIFIERS, LABEL_TAILS, TAIL_KINDS
 
 TITLES = (
     "FORM", "Record", "Data sheet", "Summary", "Registration", "Protocol", "Notice", "Report", "Overview", "File card",

@@ -1,0 +1,125 @@
+"""Generated documents with their questions and true answers: what a small base learns reading from."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from forms import draw_form
+from training_genres import TRAINING_GENRES
+
+from training.demo.documents import (
+    COMPANY_HEADERS,
+    ISSUER_ADDRESS_KEYS,
+    ISSUER_KEYS,
+    Asked,
+    GeneratedDocument,
+    Printed,
+    choose_labels,
+    compose,
+    raise_case,
+)
+from training.demo.genres import FieldSpec, Genre
+from training.demo.layouts import TRAINING_WAYS, draw_layout, print_block
+from training.demo.pools import Split, pools
+from training.demo.printing import Style, draw_style, print_value
+
+ABSENT_SHARE = 0.25
+MOST_ASKED = 18
+
+
+def words_of(phrase: str) -> frozenset[str]:
+    """The words that a phrase is matched by."""
+    cleaned = "".join(c if c.isalnum() else " " for c in phrase.lower())
+    return frozenset(cleaned.split()) - {"of", "the", "no", "number", "a", "name"} or frozenset(cleaned.split())
+
+
+def choose_phrase(rng: random.Random, spec: FieldSpec, label: str | None, others: Sequence[str]) -> str | None:
+    """What the task calls the field, so that no other printed label fits as well; None if there is no such phrase."""
+    taken = {other.lower() for other in others}
+    phrases = list(spec.phrases)
+    rng.shuffle(phrases)
+    if label is not None and rng.random() < 0.35:
+        phrases.insert(0, label.lower())
+    for phrase in phrases:
+        if phrase in taken:
+            continue
+        words = words_of(phrase)
+        if label is not None and phrase == label.lower():
+            return phrase
+        if not any(words <= words_of(other) or words_of(other) <= words for other in others):
+            return phrase
+    return label.lower() if label is not None else None
+
+
+def ask(rng: random.Random, printed: Sequence[Printed], missing: Sequence[FieldSpec], count: int) -> tuple[Asked, ...]:
+    """Questions about printed fields, and about some that are missing, in random order."""
+    labels = [field.label for field in printed]
+    absent_wanted = sum(rng.random() < ABSENT_SHARE for _ in range(count))
+    present = rng.sample(list(printed), min(len(printed), max(1, count - absent_wanted)))
+    asked: list[Asked] = []
+    for field in present:
+        others = [label for label in labels if label != field.label]
+        phrase = choose_phrase(rng, field.spec, field.label or None, others)
+        asked.append(Asked(phrase or field.spec.phrases[-1], field.value))
+    absent = rng.sample(list(missing), len(missing))
+    for spec in absent:
+        if sum(a.value is None for a in asked) >= absent_wanted:
+            break
+        phrase = choose_phrase(rng, spec, None, labels)
+        if phrase is not None and phrase not in {a.phrase for a in asked}:
+            asked.append(Asked(phrase, None))
+    unique = list({a.phrase: a for a in asked}.values())
+    rng.shuffle(unique)
+    return tuple(unique)
+
+
+def _print_fields(rng: random.Random, specs: Sequence[FieldSpec], style: Style) -> list[Printed]:
+    labels = choose_labels(rng, specs)
+    printed = []
+    for spec, label in zip(specs, labels, strict=True):
+        printed.append(Printed(spec, label, print_value(rng, spec.kind, style)))
+    return printed
+
+
+def draw_document(
+    rng: random.Random, split: Split, *, genre: Genre | None = None, short: int = 0, ways: Sequence[str] = TRAINING_WAYS
+) -> GeneratedDocument:
+    """A document of a known genre or a form with random labels.
+
+    Args:
+        rng: Source of all choices.
+        split: Whose names and layouts to use.
+        genre: None draws a genre, or a form with random labels.
+        short: The most fields of a short document without noise; 0 for a full one.
+        ways: Ways of printing pairs to draw from.
+    """
+    style = draw_style(rng, pools(split))
+    form_share = 0.5 if short else 0.35
+    if genre is None:
+        genre = draw_form(rng, rng.randrange(4, 20)) if rng.random() < form_share else rng.choice(TRAINING_GENRES)
+    if short:
+        count = rng.randrange(2, short + 1)
+        layout = draw_layout(rng, split, 1, ways)
+        layout = replace(layout, header=rng.choice(("none", "none", "title")), footer="none")
+    else:
+        count = rng.randrange(4, len(genre.fields) + 1)
+        layout = draw_layout(rng, split, rng.choice((1, 2, 2, 3)), ways)
+    order = rng.sample(list(genre.fields), len(genre.fields))
+    if rng.random() < 0.5:
+        order.sort(key=genre.fields.index)
+    kept = set(rng.sample(range(len(order)), min(count, len(order))))
+    printed = _print_fields(rng, [spec for at, spec in enumerate(order) if at in kept], style)
+    missing = [spec for at, spec in enumerate(order) if at not in kept]
+    if layout.header in COMPANY_HEADERS:
+        # A company on top reads as the issuer: it cannot be asked for as absent.
+        missing = [spec for spec in missing if spec.key not in ISSUER_KEYS | ISSUER_ADDRESS_KEYS]
+    if short:
+        block = print_block(rng, layout.ways[0], [(field.label, field.value) for field in printed])
+        title = [rng.choice(genre.titles)] if layout.header == "title" else []
+        text = "\n".join([*title, *block])
+        wanted = len(printed)
+    else:
+        text = compose(rng, genre, printed, layout, style, 0.35)
+        wanted = rng.randrange(1, 9) if rng.random() < 0.5 else rng.randrange(5, MOST_ASKED + 1)
+    document = GeneratedDocument(text, ask(rng, printed, missing, max(wanted, 2)), genre.name, layout)
+    return raise_case(document) if layout.upper else document
