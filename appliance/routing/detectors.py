@@ -15,6 +15,10 @@ from appliance.routing.national_ids import national_ids
 
 LONG_NUMBER = "number"
 """Kind of what is found by its many digits alone."""
+MASKED_DIGITS = 9
+"""From so many digits on a number is masked whatever it is, because ids have nine and more; a policy may differ."""
+LEAST_DIGITS = 4
+"""Fewer would mask quantities and years, and leave nothing to answer from."""
 _DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d")
 
 

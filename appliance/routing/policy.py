@@ -15,15 +15,12 @@ from appliance.engines.frontier_config import FrontierConfig
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
-from appliance.routing.detectors import DETECTORS
+from appliance.routing.detectors import DETECTORS, MASKED_DIGITS
 from appliance.tasks.task import Task
 
 POLICY_NAME = "egress.toml"
 SYSTEM_DIR = Path("/etc/stillroom")
-POLICY_VERSION = 1
 _LARGEST_BYTES = 1_000_000
-LEAST_DIGITS = 4
-"""Fewer would mask quantities and years, and leave nothing to answer from."""
 
 
 class EgressRefused(UsageError):
@@ -49,8 +46,8 @@ class Masking:
     """What is taken out of a text before it leaves."""
 
     detectors: tuple[str, ...] = tuple(DETECTORS)
-    digits: int = 9
-    """Numbers of so many digits are masked whatever they are, because ids have nine and more; 0 masks none for that."""
+    digits: int = MASKED_DIGITS
+    """Numbers of so many digits are masked whatever they are; 0 masks none for that."""
     fields: tuple[str, ...] = ()
     """Fields whose values are masked wherever they stand in the text; `FIELD` of every task, or `TASK.FIELD`."""
     send_unfound: bool = False

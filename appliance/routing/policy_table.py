@@ -5,9 +5,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from appliance.ground.tables import PLUS_ZERO, Problem, Table, Texts, not_among
-from appliance.routing.detectors import DETECTORS
-from appliance.routing.policy import LEAST_DIGITS, POLICY_VERSION, Masking
+from appliance.routing.detectors import DETECTORS, LEAST_DIGITS, MASKED_DIGITS
 from appliance.tasks.task import DATA_CLASSES
+
+POLICY_VERSION = 1
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -16,7 +17,7 @@ class MaskingTable(Table):
     """What is taken out of a text before it leaves."""
 
     detectors: Texts = Field(default=list(DETECTORS))
-    digits: Count = Masking.digits
+    digits: Count = MASKED_DIGITS
     fields: Texts = Field(default=[])
     unfound: Literal["refuse", "send"] = "refuse"
 
