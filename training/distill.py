@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from appliance.ground.errors import UsageError
 from appliance.ground.files import write_lines
 from appliance.tasks.folder import RunFolder
-from training.loop import OnProgress, fit, is_better
+from training.loop import OnMeasurement, fit, is_better
 from training.lora import save_adapter
 from training.metrics import Measurement
 from training.options import RATE_FACTORS, RUN_VERSION, TrainingOptions, read_options, resolve_precision
@@ -23,7 +23,11 @@ SEARCH_EPOCHS = 3
 
 
 def distil(
-    task: "Task", task_folder: Path, run_dir: Path, options: TrainingOptions, on_progress: OnProgress | None = None
+    task: "Task",
+    task_folder: Path,
+    run_dir: Path,
+    options: TrainingOptions,
+    on_measurement: OnMeasurement | None = None,
 ) -> Measurement:
     """Trains on `dataset/train.jsonl`; writes config, metrics, checkpoint and adapter into `run_dir`.
 
@@ -44,7 +48,7 @@ def distil(
         options = resolve(student, options)
         config = {"version": RUN_VERSION, "family": student.family, **student.facts, "options": asdict(options)}
         write_lines(config_path, [json.dumps(config, indent=2)])
-    model, best = fit(student, options, run_dir, on_progress)
+    model, best = fit(student, options, run_dir, on_measurement)
     best = {**best, **student.finish(model, options)}
     save_adapter(model, student.base_hash, RunFolder(run_dir).adapter_dir)
     return best

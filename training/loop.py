@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from training.options import TrainingOptions
 
-OnProgress = Callable[[Measurement], None]
+OnMeasurement = Callable[[Measurement], None]
 
 
 def fit(
     student: Student[B],
     options: "TrainingOptions",
     run_dir: Path | None = None,
-    on_progress: OnProgress | None = None,
+    on_measurement: OnMeasurement | None = None,
 ) -> "tuple[PeftModel, Measurement]":
     """Trains an adapter; goes on from the checkpoint of `run_dir` where there is one.
 
@@ -40,7 +40,7 @@ def fit(
         student: Base and rows.
         options: With a number as learning rate and without `auto`.
         run_dir: Gets `metrics.jsonl` and the checkpoints; None leaves no trace.
-        on_progress: Called with the measurement of each epoch.
+        on_measurement: Called with the measurement of each epoch.
 
     Returns:
         The model with the weights of the best epoch, and that epoch's measurement.
@@ -99,8 +99,8 @@ def fit(
         metrics.write(measurement)
         if run_dir:
             save(run_dir, state, optimizer, model)
-        if on_progress:
-            on_progress(measurement)
+        if on_measurement:
+            on_measurement(measurement)
     model.load_state_dict(state.best_weights, strict=False)
     return model, state.best
 

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 
-from appliance.ground.database import make_private
+from appliance.ground.database import open_writer
 from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.settings import Settings
 
 _VERSION = 1
-_BUSY_SECONDS = 30.0
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS answers (
@@ -114,12 +113,9 @@ class PaidAnswers:
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        make_private(self._path)
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        # No write-ahead log: several processes write here.
+        connection = open_writer(self._path, log=False, secure_delete=True, any_thread=True)
         try:
-            # No write-ahead log: several processes write here, and SQLite before 3.51.3 can damage one that they share.
-            connection.execute("PRAGMA synchronous = EXTRA")
-            connection.execute("PRAGMA secure_delete = ON")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 connection.executescript(_SCHEMA)

@@ -1,4 +1,4 @@
-"""The fallback of `stillroom run`: its options made one request, with the threshold chosen where that was asked."""
+"""The fallback of `stillroom run`: its options made one request, with the threshold chosen where that was options."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from appliance.ground.errors import UsageError
 from appliance.ground.output import note
 from appliance.ground.progress import Progress
-from appliance.ground.progress_line import ProgressLine
+from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
 from appliance.jobs.job_plan import FallbackRequest, JobRequest
 from appliance.routing.policy import Caps
@@ -30,7 +30,7 @@ class FallbackOptions:
 
 
 def chosen_fallback(
-    settings: Settings, request: JobRequest, asked: FallbackOptions, dry: bool = False
+    settings: Settings, request: JobRequest, options: FallbackOptions, dry: bool = False
 ) -> FallbackRequest | None:
     """The fallback of the job; for `auto` the curve is printed on stderr and the threshold chosen.
 
@@ -38,52 +38,54 @@ def chosen_fallback(
         dry: Nothing may be sent, so `auto` chooses nothing: labelled rows would go to the frontier.
 
     Raises:
-        UsageError: The options say something that cannot be meant.
+        UsageError: The options are invalid.
         ApplianceError: The threshold cannot be chosen.
     """
-    if asked.name is None:
-        given = asked.threshold is not None or asked.labelled_path is not None or asked.budget is not None
-        if given or asked.caps.given:
-            raise UsageError("options of a fallback are given, but no fallback", "name one with `--fallback NAME`")
+    if options.name is None:
+        others = options.threshold is not None or options.labelled_path is not None or options.budget is not None
+        if others or options.caps.given:
+            raise UsageError("there are options of a fallback, but no fallback", "name one with `--fallback NAME`")
         return None
-    if asked.threshold is None:
+    if options.threshold is None:
         raise UsageError(
-            f"nothing says when {asked.name} is asked",
+            f"nothing says when {options.name} is asked",
             "add `--threshold 0.8`, or `--threshold auto` with labelled rows",
         )
-    if asked.threshold == AUTO and dry:
+    if options.threshold == AUTO and dry:
         note("no threshold was chosen: auto asks the frontier, and a preview sends nothing")
-        return FallbackRequest(asked.name, 0.0, asked.caps)
-    if asked.threshold == AUTO:
-        return FallbackRequest(asked.name, _auto(settings, request, asked), asked.caps)
+        return FallbackRequest(options.name, 0.0, options.caps)
+    if options.threshold == AUTO:
+        return FallbackRequest(options.name, _auto(settings, request, options), options.caps)
     try:
-        threshold = float(asked.threshold)
+        threshold = float(options.threshold)
     except ValueError as error:
-        raise UsageError(f"--threshold {asked.threshold} is neither a number nor auto", "use 0.8, or auto") from error
-    return FallbackRequest(asked.name, threshold, asked.caps)
+        raise UsageError(f"--threshold {options.threshold} is neither a number nor auto", "use 0.8, or auto") from error
+    return FallbackRequest(options.name, threshold, options.caps)
 
 
-def _auto(settings: Settings, request: JobRequest, asked: FallbackOptions) -> float:
+def _auto(settings: Settings, request: JobRequest, options: FallbackOptions) -> float:
     from appliance.answering.lease import ENGINE_QUEUED
     from appliance.answering.threshold_choice import ThresholdRequest, choose_threshold
     from appliance.routing.egress import EgressOptions
 
-    assert asked.name is not None
+    assert options.name is not None
     task = load_task(request.task_path)
-    labelled_path = asked.labelled_path or TaskFolder.of(request.task_path).split_path("test")
+    labelled_path = options.labelled_path or TaskFolder.of(request.task_path).split_path("test")
     if not labelled_path.is_file():
         raise UsageError(
-            f"auto needs labelled rows, and {labelled_path} is not there", "name a file of them with `--labels`"
+            f"auto needs labelled rows, and {labelled_path} is not there",
+            "name a file with `--labels`, or give a number: `--threshold 0.8`",
         )
-    options = EgressOptions(allowed=True, run="threshold", caps=asked.caps)
-    wanted = ThresholdRequest(task, request.task_path, labelled_path, asked.name, request.model, asked.budget, options)
-    line = ProgressLine()
-    try:
+    if not labelled_path.read_bytes().strip():
+        raise UsageError(f"auto needs labelled rows; {labelled_path} is empty", "give a number: `--threshold 0.8`")
+    egress = EgressOptions(allowed=True, run="threshold", caps=options.caps)
+    wanted = ThresholdRequest(
+        task, request.task_path, labelled_path, options.name, request.model, options.budget, egress
+    )
+    with progress_line() as line:
         chosen = choose_threshold(
             settings, wanted, lambda answered: line(Progress(answered, 0, "row", "labelled rows")),
             lambda: note(ENGINE_QUEUED),
         )  # fmt: skip
-    finally:
-        line.end()
     note(*chosen.lines())
     return chosen.point.threshold

@@ -9,7 +9,7 @@ from appliance.ground.command_line import json_option, with_settings
 from appliance.ground.errors import NotAllGood
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.progress import Progress
-from appliance.ground.progress_line import ProgressLine
+from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 
@@ -72,15 +72,12 @@ def _judge(
     from appliance.engines.engine import ENGINE_DIED
     from appliance.quality.gate import judge_results
 
-    line = ProgressLine()
-    try:
+    with progress_line() as line:
         results = answer_texts(
             settings, artifact_dir, task_folder.absolute(), [row.text for row in rows],
             lambda answered: line(Progress(answered, len(rows), "row", loading=not answered)),
             lambda: note(ENGINE_QUEUED),
         )  # fmt: skip
-    finally:
-        line.end()
     if died := sum(result.error == ENGINE_DIED for result in results):
         note(f"the engine died on {human_count(died, 'row')}, which count as wrong")
     return judge_results(task, rows, results)

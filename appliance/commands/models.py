@@ -9,6 +9,7 @@ from appliance.ground.command_group import CommandGroup
 from appliance.ground.command_line import json_option, with_settings, yes_option
 from appliance.ground.errors import ApplianceError
 from appliance.ground.output import confirm, note, print_json, print_lines
+from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import ArtifactError
@@ -102,7 +103,9 @@ def add_command(settings: Settings, directory: Path, name: str | None, as_json: 
 
     Every file is compared with its hash before and after it is copied.
     """
-    _print_model(Store(settings).add(directory, name), "added", as_json)
+    with progress_line() as line:
+        model = Store(settings).add(directory, name, line)
+    _print_model(model, "added", as_json)
 
 
 @command.command("check")
@@ -120,7 +123,8 @@ def check_command(settings: Settings, directory: Path, name: str | None, as_json
 
     bad = 0
     for artifact_dir in find_artifacts(directory):
-        checked = check_import(settings, artifact_dir, name)
+        with progress_line() as line:
+            checked = check_import(settings, artifact_dir, name, line)
         bad += not checked.good
         if as_json:
             findings = [asdict(finding) for finding in checked.findings]
@@ -147,13 +151,17 @@ def verify_command(settings: Settings, model: str | None, as_json: bool) -> None
     """
     store = Store(settings)
     if model:
-        _print_model(store.verify(model), "is intact", as_json)
+        with progress_line() as line:
+            verified = store.verify(model, line)
+        _print_model(verified, "is intact", as_json)
         return
     names = sorted([*(installed.name for installed in store.list()), *store.broken()])
     damaged = []
     for name in names:
         try:
-            _print_model(store.verify(name), "is intact", as_json)
+            with progress_line() as line:
+                verified = store.verify(name, line)
+            _print_model(verified, "is intact", as_json)
         except ApplianceError as error:
             damaged.append(name)
             note(error.message)
@@ -171,7 +179,9 @@ def verify_command(settings: Settings, model: str | None, as_json: bool) -> None
 @with_settings
 def activate_command(settings: Settings, model: str, unsafe: bool, as_json: bool) -> None:
     """Let MODEL answer its task from now on."""
-    _print_model(Store(settings).activate(model, unsafe), "answers its task from now on", as_json)
+    with progress_line() as line:
+        activated = Store(settings).activate(model, unsafe, line)
+    _print_model(activated, "answers its task from now on", as_json)
 
 
 @command.command("roll-back")

@@ -9,9 +9,9 @@ import click
 from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
 from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import NotAllGood, UsageError
-from appliance.ground.output import note, print_json, print_lines
+from appliance.ground.output import note, print_json, print_json_text, print_lines
 from appliance.ground.progress import OnProgress
-from appliance.ground.progress_line import ProgressLine
+from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.job import DEFAULT_SETTLE_SECONDS, DEFAULT_WORKERS
@@ -28,7 +28,9 @@ _MOST_WORKERS = 64
 @click.argument("task", type=NamedPath(path_type=Path))
 @click.argument("documents", type=NamedPath(path_type=Path))
 @click.option("--out", "out_dir", type=NamedPath(path_type=Path), help="Folder for the rows.")
-@click.option("--model", help="Identity, name or artifact folder of the model; default is the active one of the task.")
+@click.option(
+    "--model", help="Identity, name or artifact folder of the model; default is the active model of the task."
+)
 @click.option(
     "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl",
     show_default=True, help="How rows are written.",
@@ -48,26 +50,34 @@ _MOST_WORKERS = 64
 @click.option(
     "--settle", type=click.FloatRange(min=0, max=3600), default=DEFAULT_SETTLE_SECONDS, show_default=True,
     envvar="STILLROOM_SETTLE_SECONDS", metavar="SECONDS",
-    help="A file that changed less than this long ago is looked at twice; one that changes waits for the next run.",
+    help="A file that changed less than this long ago is read again later; if it still changes, the next run reads it.",
 )  # fmt: skip
 @click.option(
     "--preview", type=click.IntRange(min=1, max=1000), metavar="N",
-    help="Only show the rows of the first N documents; nothing is kept.",
+    help="Only show the rows of the first N documents, and keep nothing.",
 )  # fmt: skip
-@click.option("--detach", is_flag=True, help="Run in the background, whatever becomes of this terminal.")
-@click.option("--fallback", help="Frontier that is asked where the model is not sure: lets those documents leave.")
+@click.option("--detach", is_flag=True, help="Run in the background; it outlives this terminal.")
+@click.option(
+    "--fallback",
+    metavar="NAME",
+    help="Frontier that answers where the model is not sure; the text of those documents leaves this machine, masked.",
+)
 @click.option(
     "--threshold", metavar="X|auto",
-    help="Confidence below which a field goes to the fallback; auto chooses it on labelled rows.",
+    help="Confidence below which a document goes to the fallback; auto chooses it on labelled rows.",
 )  # fmt: skip
 @click.option(
     "--labels", "labelled_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Labelled rows for auto; default is dataset/test.jsonl of the task folder.",
+    help="Labelled rows for auto as JSON Lines; default is dataset/test.jsonl of the task folder.",
 )  # fmt: skip
-@click.option("--budget", type=click.FloatRange(min=0), help="Most money per 1,000 documents that auto may choose.")
-@click.option("--cap-documents", type=click.IntRange(min=0), help="At most so many documents leave in this run.")
-@click.option("--cap-tokens", type=click.IntRange(min=0), help="At most so many tokens are used in this run.")
-@click.option("--cap-money", type=click.FloatRange(min=0), help="At most so much money is spent in this run.")
+@click.option(
+    "--budget", type=click.FloatRange(min=0), metavar="MONEY", help="Most that auto may spend per 1,000 documents."
+)
+@click.option(
+    "--cap-documents", type=click.IntRange(min=0), metavar="N", help="Cap: documents that may leave in this run."
+)
+@click.option("--cap-tokens", type=click.IntRange(min=0), metavar="N", help="Cap: tokens that this run may use.")
+@click.option("--cap-money", type=click.FloatRange(min=0), metavar="MONEY", help="Cap: money that this run may spend.")
 @json_option()
 @with_settings
 def command(
@@ -95,16 +105,16 @@ def command(
 ) -> None:
     """Run TASK (a task file or folder) over the folder DOCUMENTS.
 
-    The same command again continues: finished documents are not repeated, new and changed ones are done.
+    The same command again continues: finished documents are not repeated, new and changed ones are answered.
     """
     if out_dir is None and preview is None:
-        raise UsageError("no folder for the rows is named", "add `--out DIR`, or look first with `--preview 3`")
+        raise UsageError("no folder for the rows is named", "add `--out DIR`, or try `--preview 3` first")
     request = JobRequest(
         task, documents, out_dir or Path(), model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
     )
     require_format(request.output_format)
-    asked = FallbackOptions(fallback, threshold, labelled_path, budget, Caps(cap_documents, cap_tokens, cap_money))
-    request = replace(request, fallback=chosen_fallback(settings, request, asked, preview is not None))
+    options = FallbackOptions(fallback, threshold, labelled_path, budget, Caps(cap_documents, cap_tokens, cap_money))
+    request = replace(request, fallback=chosen_fallback(settings, request, options, preview is not None))
     _start(settings, request, preview, detach, as_json)
 
 
@@ -125,11 +135,8 @@ def run_and_report(run: Callable[[OnProgress], JobOutcome], as_json: bool) -> No
     Raises:
         NotAllGood: Some documents have no answer.
     """
-    line = ProgressLine(in_logs=True)
-    try:
+    with progress_line(in_logs=True) as line:
         outcome = run(line)
-    finally:
-        line.end()
     if as_json:
         print_json(_as_json(outcome))
     else:
@@ -176,7 +183,10 @@ def _preview(settings: Settings, request: JobRequest, documents: int, as_json: b
     with stopped_by_signals(stop):
         rows = dry_run(settings, request, documents, stop)
     for row in rows:
-        print_lines(*([row.to_json()] if as_json else _row_lines(row)))
+        if as_json:
+            print_json_text(row.to_json())
+        else:
+            print_lines(*_row_lines(row))
     if stop.graceful:
         raise KeyboardInterrupt
     note(f"preview of {human_count(len(rows), 'document')}: nothing was kept")
@@ -212,16 +222,17 @@ def _as_json(outcome: JobOutcome) -> dict[str, object]:
 def _note_outcome(outcome: JobOutcome) -> None:
     summary = outcome.summary
     if not summary.total:
-        lines = ["the folder holds no documents: zero rows"]
+        lines = ["the folder holds no documents, so there are no rows"]
     else:
         speed = f", {summary.documents_per_second:.1f} documents/s" if outcome.new_documents else ""
         lines = [
-            f"{summary.done} of {summary.total} documents done, {summary.failed} failed,"
+            f"{summary.done} of {summary.total} documents finished, {summary.failed} failed,"
             f" {outcome.new_documents} of them in this run ({outcome.seconds:.1f} s{speed})"
         ]
     if outcome.for_review:
-        lines.append(f"{human_count(outcome.for_review, 'document')} for a person to look at: route review in the rows")
+        need = "needs" if outcome.for_review == 1 else "need"
+        lines.append(f"{human_count(outcome.for_review, 'document')} {need} a person (route `review` in the rows)")
     if outcome.fallback_unanswered:
-        again = f"`stillroom jobs retry {summary.id}` asks it again"
-        lines.append(f"the fallback did not answer {outcome.fallback_unanswered} of them: {again}")
+        again = f"`stillroom jobs retry {summary.id}` asks again"
+        lines.append(f"the fallback did not answer {outcome.fallback_unanswered} of these; {again}")
     note(*lines, f"rows: {outcome.output_path}", f"job: {summary.id}")

@@ -63,7 +63,7 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
     """Makes the comparison, or finds the one that the same request made before; gives its folder.
 
     Raises:
-        UsageError: The request says something that cannot be meant.
+        UsageError: The request is invalid.
         ArtifactError: A local model is damaged.
     """
     task = load_task(request.task_path)

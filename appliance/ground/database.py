@@ -6,14 +6,16 @@ from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError
 
-_WAIT_SECONDS = 10.0
+_WAIT_SECONDS = 30.0
 
 
 class UncleanDatabase(ResourceError):
     """A database was not ended cleanly and lies on a disk that cannot be written, so its log cannot be read."""
 
 
-def open_writer(path: Path | None, log: bool = True, secure_delete: bool = False) -> sqlite3.Connection:
+def open_writer(
+    path: Path | None, log: bool = True, secure_delete: bool = False, any_thread: bool = False
+) -> sqlite3.Connection:
     """A connection that makes the file where it is missing; it commits only what the caller puts in a transaction.
 
     Only its owner can read the file. What was committed stays after a power cut.
@@ -23,17 +25,21 @@ def open_writer(path: Path | None, log: bool = True, secure_delete: bool = False
         log: With a write-ahead log readers and the writer do not wait for each other. SQLite before 3.51.3 can damage
             such a file that two connections write: hold a lock around it.
         secure_delete: Overwrite what is deleted.
+        any_thread: Threads take turns with it, under a lock of the caller.
 
     Raises:
         sqlite3.Error: It cannot be opened or is no database; `database_error` words it.
     """
     if path is not None:
         make_private(path)
-    connection = sqlite3.connect(path if path else ":memory:", timeout=_WAIT_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        path or ":memory:", timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=not any_thread
+    )
     try:
         if path is not None and log:
             connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        # Without the log only EXTRA keeps a commit through a power cut: the journal's end must be on the disk, too.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if log else 'EXTRA'}")
         connection.execute("PRAGMA foreign_keys = ON")
         if secure_delete:
             connection.execute("PRAGMA secure_delete = ON")

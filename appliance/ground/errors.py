@@ -20,7 +20,7 @@ class ApplianceError(Exception):
 
 
 class UsageError(ApplianceError):
-    """A command, file or setting says something that cannot be meant."""
+    """A command, file or setting is invalid."""
 
     exit_code = 2
 

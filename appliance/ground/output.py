@@ -25,6 +25,11 @@ def print_json(value: object, ascii_only: bool = True, indent: int | None = None
     sys.stdout.write(json.dumps(value, ensure_ascii=ascii_only, indent=indent) + "\n")
 
 
+def print_json_text(text: str) -> None:
+    """Writes a line of JSON that is text already, as rows are."""
+    sys.stdout.write(text + "\n")
+
+
 def print_bytes(data: bytes) -> None:
     """Writes exactly these bytes to a file or a pipe; where a person looks at them, they are made safe."""
     if sys.stdout.isatty():

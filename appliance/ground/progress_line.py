@@ -2,6 +2,8 @@
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from appliance.ground.output import on_terminal, write_stderr
 from appliance.ground.progress import Progress
@@ -94,6 +96,16 @@ class ProgressLine:
         if self._drawn:
             write_stderr("\r\x1b[K")
             self._drawn = False
+
+
+@contextmanager
+def progress_line(in_logs: bool = False) -> Iterator[ProgressLine]:
+    """A line that is gone when the work has ended."""
+    line = ProgressLine(in_logs)
+    try:
+        yield line
+    finally:
+        line.end()
 
 
 def progress_text(progress: Progress, units_per_second: float | None) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.memory import available_memory_bytes
+from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
-from appliance.models.manifest import MANIFEST_NAME, Manifest, OnBytes, read_manifest, verify_artifact
+from appliance.models.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_artifact
 from appliance.models.store import SPARE_BYTES, check_name
 
 RUNNABLE = frozenset({("decoder", "gguf"), ("decoder", "onnx"), ("encoder", "onnx"), ("noop", "noop")})
@@ -97,12 +98,12 @@ def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def check_import(
-    settings: Settings, directory: Path, name: str | None = None, on_bytes: OnBytes | None = None
+    settings: Settings, directory: Path, name: str | None = None, on_progress: OnProgress = ignore_progress
 ) -> ImportCheck:
     """Checks everything that could make `Store.add` fail, and changes nothing.
 
     Args:
-        on_bytes: Each file is read once.
+        on_progress: Bytes; each file is read once. What it raises ends the work.
     """
     try:
         manifest = read_manifest(directory)
@@ -115,7 +116,7 @@ def check_import(
         _disk(settings, manifest),
         _memory(manifest),
         _verdict(manifest),
-        _hashes(directory, on_bytes),
+        _hashes(directory, manifest, on_progress),
     )
     return ImportCheck(directory, manifest, findings)
 
@@ -180,9 +181,10 @@ def _verdict(manifest: Manifest) -> Finding:
     return Finding("verdict", Level.OK if manifest.ready else Level.NOTE, message)
 
 
-def _hashes(directory: Path, on_bytes: OnBytes | None) -> Finding:
+def _hashes(directory: Path, manifest: Manifest, on_progress: OnProgress) -> Finding:
+    read = ProgressCounter(on_progress, manifest.size_bytes, "byte", f"checking {manifest.name}")
     try:
-        manifest = verify_artifact(directory, on_bytes)
+        verify_artifact(directory, read.add)
     except ApplianceError as error:
         return Finding("hash", Level.BAD, error.message, error.hint)
     files, size = human_count(len(manifest.files), "file"), human_size(manifest.size_bytes)

@@ -12,13 +12,13 @@ from pathlib import Path
 from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
 from appliance.ground.files import put_in_place, write_file
 from appliance.ground.locks import exclusive_lock
+from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
 from appliance.ground.text import human_size
 from appliance.models.manifest import (
     MANIFEST_NAME,
     Manifest,
-    OnBytes,
     read_manifest,
     verify_artifact,
     write_artifact,
@@ -111,18 +111,21 @@ class Store:
         hint = f"did you mean {similar}? " if similar else ""
         raise UsageError(f"no model {name} is installed", f"{hint}`stillroom models list` shows all")
 
-    def add(self, source_dir: Path, name: str | None = None, on_bytes: OnBytes | None = None) -> InstalledModel:
+    def add(
+        self, source_dir: Path, name: str | None = None, on_progress: OnProgress = ignore_progress
+    ) -> InstalledModel:
         """Verifies an artifact folder and copies it into the store; the same model again changes nothing.
 
         Args:
-            on_bytes: Each file is read three times.
+            on_progress: Bytes; each file is read three times. What it raises ends the work.
 
         Raises:
             ArtifactError: A file differs from the manifest.
             UsageError: The name is taken by another model.
             ResourceError: The disk has no room.
         """
-        manifest = verify_artifact(source_dir, on_bytes)
+        read = ProgressCounter(on_progress, 3 * read_manifest(source_dir).size_bytes, "byte", "checking and copying")
+        manifest = verify_artifact(source_dir, read.add)
         name = name or manifest.name
         check_name(name)
         with self._changing():
@@ -130,27 +133,28 @@ class Store:
             self._check_name(directory, manifest)
             self._check_space(manifest)
             files = {entry: source_dir / entry for entry in manifest.files}
-            write_artifact(directory, manifest, files, on_bytes, exact=True)
+            write_artifact(directory, manifest, files, read.add, exact=True)
         return self.get(name)
 
-    def verify(self, name: str, on_bytes: OnBytes | None = None) -> InstalledModel:
+    def verify(self, name: str, on_progress: OnProgress = ignore_progress) -> InstalledModel:
         """Compares every file of the model with its manifest.
 
         Raises:
             ArtifactError: A file differs.
         """
         model = self.get(name)
-        verify_artifact(model.directory, on_bytes)
+        read = ProgressCounter(on_progress, model.manifest.size_bytes, "byte", f"verifying {model.name}")
+        verify_artifact(model.directory, read.add)
         return model
 
-    def activate(self, name: str, unsafe: bool = False, on_bytes: OnBytes | None = None) -> InstalledModel:
+    def activate(self, name: str, unsafe: bool = False, on_progress: OnProgress = ignore_progress) -> InstalledModel:
         """Makes the model the one that answers its task.
 
         Raises:
             NotAllGood: No gate found it READY, and `unsafe` is not set.
             ArtifactError: A file differs from the manifest.
         """
-        model = self.verify(name, on_bytes)
+        model = self.verify(name, on_progress)
         if not model.manifest.ready and not unsafe:
             verdict = model.manifest.verdict
             reason = f"the gate's verdict is {verdict.verdict}" if verdict else "no gate has judged it"

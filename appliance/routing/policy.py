@@ -100,7 +100,7 @@ def load_policy(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Policy:
 
     Raises:
         EgressRefused: There is none, or others than its owner can write it.
-        UsageError: It says something that cannot be meant.
+        UsageError: It is invalid.
     """
     path = policy_path(settings, system_dir)
     if path is None:

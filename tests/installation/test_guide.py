@@ -78,7 +78,7 @@ systemctl start stillroom-batch-bills.service
     assert done.returncode == 0, done.stderr + machine.said
     rows = (machine.root / "srv" / "bills" / "rows" / "rows.jsonl").read_text()
     assert '"fields":{"number":"7","total":"7.50"}' in rows
-    assert "1 of 1 documents done" in machine.said
+    assert "1 of 1 documents finished" in machine.said
 
 
 def test_units_of_a_person_run_under_his_own_systemd(machine: SystemdMachine) -> None:

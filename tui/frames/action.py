@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.worker import Worker, get_current_worker
 
 from appliance.ground.errors import ApplianceError
+from appliance.ground.progress import Progress
 from appliance.ground.text import human_size
 from tui.data.problems import READING_ERRORS, Problem, problem_of
 from tui.frames.frame import Frame
@@ -50,8 +51,6 @@ class Action:
     """What the key is called, such as `Remove`."""
     act: "Callable[[ActionProgress], ActionResult]"
     """Runs in a thread."""
-    total_bytes: int = 0
-    """How many bytes will be read; 0 where no share can be shown."""
     confirm_word: str = ""
     """A word to type, where a key alone would be too easy."""
     key: str = "Enter"
@@ -63,20 +62,18 @@ class Action:
 class ActionProgress:
     """The `on_progress` of an action: shown twice a second, and it ends the work when the screen is left."""
 
-    def __init__(self, screen: "ActionScreen", total_bytes: int) -> None:
-        self._screen, self._total_bytes = screen, total_bytes
+    def __init__(self, screen: "ActionScreen") -> None:
+        self._screen = screen
         self._worker: Worker[object] = get_current_worker()
-        self._read_bytes = 0
         self._reported = time.monotonic()
 
-    def __call__(self, read_bytes: int) -> None:
-        """So many more bytes were read."""
-        self._read_bytes += read_bytes
+    def __call__(self, progress: Progress) -> None:
+        """Shows how many bytes were read."""
         self.check()
-        if time.monotonic() - self._reported > _REPORT_SECONDS and self._total_bytes:
+        if time.monotonic() - self._reported > _REPORT_SECONDS and progress.total:
             self._reported = time.monotonic()
-            share = min(99, 100 * self._read_bytes // self._total_bytes)
-            self.report(f"{share} %, {human_size(self._read_bytes)} of {human_size(self._total_bytes)} read")
+            share = min(99, 100 * progress.done // progress.total)
+            self.report(f"{share} %, {human_size(progress.done)} of {human_size(progress.total)} read")
 
     def report(self, text: str) -> None:
         """Shows how far the work is."""
@@ -176,7 +173,7 @@ class ActionScreen(Frame):
     def _work(self) -> None:
         outcome: ActionResult | Problem
         try:
-            outcome = self._action.act(ActionProgress(self, self._action.total_bytes))
+            outcome = self._action.act(ActionProgress(self))
         except ActionCancelled:
             outcome = Problem("cancelled: nothing was changed")
         except ApplianceError as error:

@@ -7,6 +7,7 @@ from textual.message import Message
 from textual.worker import Worker, get_current_worker
 
 from appliance.ground.errors import ApplianceError
+from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings
 from appliance.models.checking import ImportCheck, Level, check_import, find_artifacts, mounted_disks
 from appliance.models.manifest import Manifest
@@ -19,7 +20,6 @@ from tui.text.shell_commands import shell_words, typed_path
 from tui.widgets.choice import Option
 
 _STYLES = {Level.OK: GOOD, Level.NOTE: DOUBTFUL, Level.BAD: BAD}
-_PASSES = 3
 """How often adding a model reads each of its bytes."""
 
 
@@ -107,7 +107,7 @@ class ImportScreen(FormScreen):
     def _read(self, settings: Settings, place: Path, artifacts: list[Path], name: str | None) -> None:
         worker = get_current_worker()
 
-        def on_progress(_read_bytes: int) -> None:
+        def on_progress(_progress: Progress) -> None:
             if worker.is_cancelled:
                 raise ActionCancelled
 
@@ -178,5 +178,4 @@ def add(settings: Settings, directory: Path, manifest: Manifest, name: str | Non
 
     command = shell_words(["stillroom", "models", "add", str(directory), *(["--name", name] if name else [])])
     lines: list[Line] = [[Cell(f"Copies {directory} into {settings.models_dir}.")]]
-    total_bytes = manifest.size_bytes * _PASSES
-    return Action(f"Import {name or manifest.name}", lines, command, "Import", act, total_bytes, immediate=True)
+    return Action(f"Import {name or manifest.name}", lines, command, "Import", act, immediate=True)

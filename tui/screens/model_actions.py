@@ -22,7 +22,7 @@ def verify(settings: Settings, model: InstalledModel) -> Action:
 
     return Action(
         f"Verify {model.name}", [[Cell(f"Reads {files}, {size}, and compares each with the hash in the manifest.")]],
-        f"stillroom models verify {shell_word(model.name)}", "Verify", act, model.manifest.size_bytes, immediate=True,
+        f"stillroom models verify {shell_word(model.name)}", "Verify", act, immediate=True,
     )  # fmt: skip
 
 
@@ -48,9 +48,7 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
         return ActionResult([[Cell(f"{model.name} now answers the task {manifest.task_name}.")]])
 
     command = f"stillroom models activate {shell_word(model.name)}" + ("" if safe else " --unsafe")
-    return Action(
-        f"Activate {model.name}", lines, command, "Activate", act, manifest.size_bytes, "" if safe else UNSAFE_WORD
-    )
+    return Action(f"Activate {model.name}", lines, command, "Activate", act, "" if safe else UNSAFE_WORD)
 
 
 def _gate_outcome(manifest: Manifest) -> str:

@@ -35,7 +35,7 @@ def test_without_json_stdout_is_empty(bench: Bench) -> None:
     bench.write_orders(2)
     done = bench.run()
     assert done.stdout == ""
-    assert "2 of 2 documents done" in done.stderr
+    assert "2 of 2 documents finished" in done.stderr
 
 
 def test_empty_folder_is_zero_documents_and_says_so(bench: Bench) -> None:

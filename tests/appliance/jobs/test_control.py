@@ -270,7 +270,7 @@ def test_detached_job_outlives_the_session_that_started_it(bench: Bench) -> None
     wait_for_end(holder.pid)
     assert (the_job(bench).state, the_job(bench).done) == (State.DONE, 1)
     assert Path(told["log"]).stat().st_mode & 0o077 == 0
-    assert "1 of 1 documents done" in Path(told["log"]).read_text()
+    assert "1 of 1 documents finished" in Path(told["log"]).read_text()
 
 
 def test_detached_job_resumes_from_where_it_was_paused(bench: Bench) -> None:
