@@ -29,7 +29,7 @@ VERBS = {
     "collect": Verb("training.commands.collect:command", "Import a teacher's recorded answers"),
     "curate": Verb("training.commands.curate:command", "Filter the answers and split them into a dataset"),
     "train": Verb("training.commands.train:command", "Train the student on the dataset"),
-    "merge": Verb("training.commands.merge:command", "Fold a run's adapter into its base"),
+    "merge": Verb("training.commands.merge:command", "Merge a run's adapter into its base"),
     "export": Verb("export.commands.export:command", "Write GGUF and ONNX artifacts of a merged student"),
     "gate": Verb("appliance.commands.gate:command", "Judge an artifact on labelled rows"),
     "run": Verb("appliance.commands.run:command", "Run a folder of documents through a model"),

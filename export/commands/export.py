@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     metavar="TARGET",
     multiple=True,
     required=True,
-    help="gguf-f16, gguf-q8_0, gguf-q4_k_m, onnx-fp32, onnx-int8, or onnx, which is the usual form of the student's"
-    " family; can be given several times.",
+    help="gguf-f16, gguf-q8_0, gguf-q4_k_m, onnx-fp32, onnx-int8, or onnx for the usual form of the student's family;"
+    " can be repeated.",
 )
 @json_option("one JSON object")
 def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
-    """Write artifacts of a merged student, each checked against the merged weights.
+    """Write GGUF and ONNX artifacts of a merged student.
 
-    FOLDER is a run, a merged folder, or a task folder, of which the newest finished and merged run is taken. Each
-    TARGET becomes a folder below `export/` of the run.
+    FOLDER is a run, a folder of merged weights, or a task folder, whose newest merged run is taken. Each TARGET becomes
+    a folder in `export/` of the run, and is checked against the merged weights.
     """
     from export.targets import export_all, find_merged
 

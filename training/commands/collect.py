@@ -23,21 +23,21 @@ SHOWN_PROBLEMS = 10
     "--recorded",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Answers as JSON Lines, or as CSV where the name ends in .csv.",
+    help="Answers as JSON Lines, or as CSV if the name ends in .csv.",
 )
 @click.option(
     "--documents",
     "documents_dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that `document` paths start from.",
+    help="Folder that the paths in `document` are relative to.",
 )
-@click.option("--teacher", default="", help="Name of the teacher, for records that give none.")
+@click.option("--teacher", default="", metavar="NAME", help="Name of the teacher, for records without one.")
 @json_option("one JSON object")
 def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teacher: str, as_json: bool) -> None:
-    """Import recorded teacher answers into TASK_FOLDER/teacher/answers.jsonl.
+    """Import a teacher's recorded answers.
 
-    Records that cannot be used are named, and the exit code is 3 then; the others are imported. Documents are read by
-    the same confined readers as in `stillroom run`.
+    They go into TASK_FOLDER/teacher/answers.jsonl. Records that cannot be used are named, and the exit code is 3; the
+    others are imported. Documents are read by the same confined readers as in `stillroom run`.
     """
     from appliance.tasks.taskfile import load_task
 
@@ -48,11 +48,11 @@ def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teach
     if as_json:
         print_json(asdict(done), ascii_only=False)
     else:
-        counts = f"{done.imported} answers imported, {done.known} known already, {len(done.bad)} not usable"
+        counts = f"{done.imported} answers imported, {done.known} already there, {len(done.bad)} not usable"
         print_lines(f"{counts}: {task_folder / ANSWERS_FILE}")
     note(*done.bad[:SHOWN_PROBLEMS])
     if done.bad:
         more = len(done.bad) - SHOWN_PROBLEMS
         tail = f", {more} of them not shown" if more > 0 else ""
         message = f"{len(done.bad)} recorded answers are not usable{tail}"
-        raise NotAllGood(message, "correct these lines and import again")
+        raise NotAllGood(message, "correct these lines, then import again")

@@ -19,13 +19,16 @@ SHOWN_REASONS = 3
 
 @click.command("curate")
 @click.argument("task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--validation", default=0.15, show_default=True, help="Share of rows that choose the epoch.")
-@click.option("--test", "test_share", default=0.15, show_default=True, help="Share of rows that judge the student.")
+@click.option("--validation", default=0.15, show_default=True, help="Share of the rows that chooses the best epoch.")
+@click.option(
+    "--test", "test_share", default=0.15, show_default=True, help="Share of the rows that judges the student."
+)
 @json_option("one JSON object")
 def command(task_folder: Path, validation: float, test_share: float, as_json: bool) -> None:
-    """Filter TASK_FOLDER/teacher/answers.jsonl and split it into dataset/.
+    """Filter the teacher's answers and split them into a dataset.
 
-    Rejected rows are kept there with their reasons; the exit code is 3 where none is left to train on.
+    Reads TASK_FOLDER/teacher/answers.jsonl and writes TASK_FOLDER/dataset/. Rejected rows are kept there with their
+    reasons; the exit code is 3 if none is left to train on.
     """
     from appliance.tasks.taskfile import load_task
     from training.curate.pipeline import curate

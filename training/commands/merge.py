@@ -1,4 +1,4 @@
-"""`stillroom merge`: an adapter into its base."""
+"""`stillroom merge`: an adapter merged into its base."""
 
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from appliance.ground.output import print_json, print_lines
     "--base",
     "base_dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the base model, where it is not the one that the task names.",
+    help="Folder of the base model, if it is not the one that the task names.",
 )
 @json_option("one JSON object")
 def command(folder: Path, base_dir: Path | None, as_json: bool) -> None:
-    """Fold an adapter into its base, in 16 bit, with a manifest.
+    """Merge a run's adapter into its base.
 
-    FOLDER is a run, or a task folder, of which the newest finished run is taken.
+    FOLDER is a run, or a task folder, whose newest finished run is taken. The merged weights have 16 bits and a
+    manifest.
     """
     from training.merge import merge
     from training.run_folder import finished_run

@@ -18,10 +18,19 @@ KINDS = ("extract", "classify")
 
 @click.command("new")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--kind", type=click.Choice(KINDS), default="extract", show_default=True, help="What an answer is.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="extract",
+    show_default=True,
+    help="Whether answers are values from the document, or a label.",
+)
 @json_option()
 def command(folder: Path, kind: str, as_json: bool) -> None:
-    """Write FOLDER/task.toml with comments on every key; the folder's name becomes the task's."""
+    """Write a task folder to start from.
+
+    FOLDER/task.toml explains every key; the task has the folder's name.
+    """
     path = write_task_folder(folder, kind)
     if as_json:
         print_json({"task": str(path), "kind": kind})
