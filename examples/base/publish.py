@@ -17,6 +17,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.files import part_for_library, write_file
 from appliance.ground.text import human_duration, percent_interval
 from appliance.tasks.prompt import STILLROOM_FORM
 from training.base_model import base_hash
@@ -61,9 +62,9 @@ def publish(checkpoint: Path, out: Path) -> None:
     if size > LARGEST_BYTES:
         raise NotFit(f"{size:,} bytes of weights are more than {LARGEST_BYTES:,}", "train a smaller base")
     out.mkdir(parents=True, exist_ok=True)
-    save_file(halved, str(out / "model.part"), metadata={"format": "pt"})
-    (out / "model.part").chmod(0o644)  # safetensors lets only the owner read what it writes
-    os.replace(out / "model.part", out / "model.safetensors")
+    with part_for_library(out / "model.safetensors") as part:
+        save_file(halved, str(part), metadata={"format": "pt"})
+        part.chmod(0o644)  # safetensors lets only the owner read what it writes
     config = {key: settings[key] for key in CONFIG_KEYS if key in settings} | {"dtype": dtype_name}
     write(out / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     write(out / "tokenizer.json", (checkpoint / "tokenizer.json").read_text(encoding="utf-8"))
@@ -78,10 +79,8 @@ def publish(checkpoint: Path, out: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """A file that appears whole."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    """Writes a text file that appears whole."""
+    write_file(path, text.encode())
 
 
 def thin(lines: list[str], most_bytes: int = LARGEST_LOG_BYTES) -> list[str]:

@@ -207,8 +207,9 @@ copied() {
         fail "the bundle lacks its file $1" "is the medium still there? copy the bundle again"
     folder=$stage/$1
     folder=${folder%/*}
-    [ -d "$folder" ] || mkdir -p "$folder" && cp "$here/$1" "$stage/$1" 2>/dev/null ||
-        fail "cannot copy $1 to $stage" "is the medium still there, and is there space on the disk?" 4
+    [ -d "$folder" ] || mkdir -p "$folder" || fail "cannot create $folder" "check its rights" 4
+    reason=$(cp "$here/$1" "$stage/$1" 2>&1) ||
+        fail "cannot copy $1 to $stage: ${reason##*: }" "check the medium, the rights and the space on the disk" 4
 }
 
 dry_run() {

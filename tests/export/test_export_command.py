@@ -181,7 +181,9 @@ def test_an_artifact_that_is_not_merged_is_refused(run_dir: Path) -> None:
 
 def test_a_full_disk_is_told_before_work_begins(merged_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(targets, "SPARE_BYTES", 10**18)
-    with pytest.raises(ResourceError, match=r"the export needs 1000\.0 PB, the disk of .* has .* free") as caught:
+    with pytest.raises(
+        ResourceError, match=r"the export needs 1000\.0 PB with a reserve of 1000\.0 PB, the disk of .* has .* free"
+    ) as caught:
         export_all(merged_run / "merged", ["onnx"])
     assert caught.value.exit_code == 4
     assert not (merged_run / "export").exists()

@@ -97,7 +97,7 @@ def test_unjudged_model_needs_unsafe(tmp_path: Path) -> None:
     refused = models("activate", "a")
     assert refused.returncode == 3
     assert "error: model a cannot be activated: no gate has judged it" in refused.stderr
-    assert "hint: judge it with `stillroom gate`, or give `--unsafe`" in refused.stderr
+    assert "hint: run `stillroom gate` first, or activate it with `--unsafe`" in refused.stderr
     allowed = models("activate", "a", "--unsafe", "--json")
     assert allowed.returncode == 0
     assert json.loads(allowed.stdout)["active"] is True
