@@ -1,4 +1,4 @@
-"""A screen with a table that `/` filters."""
+"""The kind of screen that lists rows in a table, which `/` filters."""
 
 from typing import TYPE_CHECKING, ClassVar
 

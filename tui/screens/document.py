@@ -1,4 +1,4 @@
-"""One document of a job: its fields beside its text, the evidence of the chosen field marked, and corrections."""
+"""One document of a job: fields beside the text, the evidence of the selected field marked, and corrections."""
 
 import os
 import re

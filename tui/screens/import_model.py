@@ -1,4 +1,4 @@
-"""Bring a model in: where it is, what was checked of it, then the copy."""
+"""Import a model: its folder, how each check ended, then the copy into the store."""
 
 from collections.abc import Sequence
 from pathlib import Path
