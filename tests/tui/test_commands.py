@@ -126,7 +126,7 @@ async def test_command_of_a_document_corrects_it_whatever_it_is_called(furnished
         # The name that begins with a dash comes first of them that a screen shows as they are.
         for _ in range(len(HOSTILE_NAMES) + 2):
             screen = driver.app.screen
-            name = screen._opened.entry.name  # type: ignore[attr-defined]
+            name = screen._document.entry.name  # type: ignore[attr-defined]
             named[name] = driver.command
             assert driver.fills
             await driver.press("right_square_bracket")

@@ -78,7 +78,7 @@ def test_reading_makes_the_index_that_is_missing(scene: Scene) -> None:
 async def test_filter_leaves_the_rows_that_hold_a_text(lived_in: Scene) -> None:
     async with open_app(lived_in) as driver:
         await driver.press("/", *"MARCH")
-        assert "Enter Keep the filter  Esc Take it away" in driver.lines[-1]
+        assert "Enter Keep the filter  Esc Clear it" in driver.lines[-1]
         await driver.press("enter")
         assert "receipts-march" in driver.text
         assert "scans-april" not in driver.text
@@ -98,7 +98,7 @@ async def test_keys_that_can_do_nothing_say_why(scene: Scene, tab: str) -> None:
         await driver.press("/")
         assert driver.lines[-1].strip() == "there is nothing to filter"
         await driver.press("D")
-        assert driver.lines[-1].strip().startswith("there is no ")
+        assert driver.lines[-1].strip().startswith("no ")
 
 
 async def test_what_was_said_gives_way_to_the_keys(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ async def test_ready_model_is_activated_and_rolled_back_with_one_key_each(stocke
         await driver.press("b")
         assert "the task orders has no previous model" in driver.text
         await driver.press("a")
-        assert "Now it is orders-q8" in " ".join(driver.text.split())
+        assert "At present orders-q8 does" in " ".join(driver.text.split())
         assert "$ stillroom models activate orders-q4" in driver.text
         assert "--unsafe" not in driver.text
         await driver.press("enter")
