@@ -33,7 +33,7 @@ class ComparisonScreen(Frame):
     TAB = "Compare"
     HELP_LINES = (
         "The totals of one comparison: A is what the others are compared with. Every number stands with its 95 %"
-        " interval; n is the number that it rests on. The verdict uses right answers (gold) where there are some, else"
+        " interval; n is the number that it rests on. The verdict uses labelled rows where there are some, else"
         " what people judged of the documents that differ.",
         "Latency is the time in the engine, or until the frontier had answered. Reasoning tokens are counted apart.",
     )

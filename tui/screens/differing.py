@@ -77,12 +77,12 @@ class DifferingDocument:
         """A field as a row of the table."""
         differs = name in self.document.differing
         style = DOUBTFUL if differs else PLAIN
-        gold = value_text(self.document.gold.get(name)) if self.document.gold else "-"
+        label = value_text(self.document.gold.get(name)) if self.document.gold else "-"
         return (
             Cell(("! " if differs else "  ") + name, style),
             Cell(value_text(self.value(0, name)), style),
             Cell(value_text(self.value(1, name)), style),
-            Cell(gold),
+            Cell(label),
         )
 
 

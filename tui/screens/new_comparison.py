@@ -31,8 +31,8 @@ class NewComparisonScreen(FormScreen):
     HELP_LINES = (
         "A new comparison: A and B answer the same documents. B may be a frontier that `config.toml` names; then"
         " documents leave this machine, as far as the policy allows, and you confirm that once more.",
-        "Sample is how many documents are drawn at random; 0 takes all. Gold is a file with right answers, JSON Lines"
-        " with document and answer; without it you can judge the documents that differ.",
+        "Sample is how many documents are drawn at random; 0 takes all. Labels is a file with right answers, JSON"
+        " Lines with document and answer; without it you can judge the documents that differ.",
     )
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class NewComparisonScreen(FormScreen):
             Entry("first", "Model A", options=()),
             Entry("second", "Model B", options=()),
             Entry("sample", "Sample", str(DEFAULT_SAMPLE), hint="0 takes all documents"),
-            Entry("gold", "Gold", is_path=True, hint="right answers, if there are some"),
+            Entry("labels", "Labels", is_path=True, hint="optional: a file of labelled rows"),
         )
 
     def on_mount(self) -> None:
@@ -93,8 +93,8 @@ class NewComparisonScreen(FormScreen):
         sample = self.value("sample")
         if not (sample.isascii() and sample.isdecimal()):
             return "sample is a number of documents; 0 takes all"
-        gold = self.value("gold")
-        return f"there is no file {gold}" if gold and not typed_path(gold).is_file() else ""
+        labels = self.value("labels")
+        return f"there is no file {labels}" if labels and not typed_path(labels).is_file() else ""
 
     def _identity(self, name: str) -> str:
         """What makes the model of a row this one; two names may stand for the same model."""
@@ -115,8 +115,8 @@ class NewComparisonScreen(FormScreen):
                 lines.append(fact(f"model {letter}", verdict_cell(model.manifest), Cell(f"   {form}")))
         if name := self._frontier():
             lines.append(fact("model B", Cell(f"frontier {name}: documents leave this machine", DOUBTFUL)))
-        if not self.value("gold"):
-            lines.append(fact("gold", "none: nothing says who is right before you judge the documents that differ"))
+        if not self.value("labels"):
+            lines.append(fact("labels", "none: judge the documents that differ, and the verdict uses your judgements"))
         return lines
 
     def _command(self) -> str:
@@ -127,18 +127,18 @@ class NewComparisonScreen(FormScreen):
         words = ["stillroom", "compare", *self._task_rows.command_words(model), *models]
         words += ["--frontier", frontier] if frontier else []
         words += ["--sample", self.value("sample")] if self.value("sample") not in ("", "0") else []
-        words += ["--labels", str(typed_path(self.value("gold")))] if self.value("gold") else []
+        words += ["--labels", str(typed_path(self.value("labels")))] if self.value("labels") else []
         return shell_words([*words, "--detach"])
 
     def submit(self) -> None:
         """Says what will happen; a frontier asks for a typed word."""
         from appliance.comparison.preparing import CompareRequest
 
-        frontier, gold = self._frontier(), self.value("gold")
+        frontier, labels = self._frontier(), self.value("labels")
         request = CompareRequest(
             self._task_rows.task_path(self._task_rows.model("first")), self._task_rows.folder_path(),
             (self.value("first"),) if frontier else (self.value("first"), self.value("second")),
-            (frontier,) if frontier else (), int(self.value("sample")), typed_path(gold) if gold else None,
+            (frontier,) if frontier else (), int(self.value("sample")), typed_path(labels) if labels else None,
         )  # fmt: skip
         settings = self.stillroom.settings
 
