@@ -45,30 +45,54 @@ class Shown:
     help="Identity, name or artifact folder of a local model; repeat it for each side.",
 )
 @click.option(
-    "--frontier", "frontiers", multiple=True, help="A configured frontier as a further side; NAME:EFFORT sets effort."
+    "--frontier", "frontiers", multiple=True, metavar="NAME[:EFFORT]", help="A configured frontier as a further side."
 )
 @click.option(
-    "--tier", "tiers", multiple=True, help="Effort of the frontier; repeat it to see whether a dearer one pays."
+    "--tier",
+    "tiers",
+    multiple=True,
+    metavar="EFFORT",
+    help="Effort of the frontier; repeat it to see whether a higher one is worth its price.",
 )
-@click.option("--worth", type=click.FloatRange(min=0), help="What one more right document is worth, for --tier.")
-@click.option("--sample", type=click.IntRange(min=0), default=0, help="So many documents drawn at random; 0 means all.")
+@click.option(
+    "--worth",
+    type=click.FloatRange(min=0),
+    metavar="MONEY",
+    help="What one more right document is worth, for --tier.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Compare on N documents drawn at random; 0 means all.",
+)
 @click.option(
     "--labels", "gold_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Right answers as JSON Lines with document and answer.",
+    help="Labelled rows as JSON Lines, with document and answer.",
 )  # fmt: skip
-@click.option("--margin", type=click.FloatRange(0, 1, min_open=True), help="Share by which a side may be worse.")
 @click.option(
-    "--price-per-hour", type=click.FloatRange(min=0), default=0.0, help="Of the machine that runs local models."
+    "--margin",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Share of right answers by which a side may be worse.",
 )
-@click.option("--cap-documents", type=click.IntRange(min=0), help="At most so many documents go to a frontier.")
-@click.option("--cap-money", type=click.FloatRange(min=0), help="At most so much is spent at a frontier.")
+@click.option(
+    "--price-per-hour",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="MONEY",
+    help="Price of the machine that runs the local models.",
+)
+@click.option("--cap-documents", type=click.IntRange(min=0), metavar="N", help="Cap: documents that may leave.")
+@click.option("--cap-money", type=click.FloatRange(min=0), metavar="MONEY", help="Cap: money that may be spent.")
 @click.option(
     "--keep-text", type=click.Choice(["all", "none"]), default="all", show_default=True, envvar="STILLROOM_KEEP_TEXT",
     help="Whether the comparison keeps the text of the documents.",
 )  # fmt: skip
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Also write a report.")
 @click.option("--values/--no-values", default=True, help="Whether the report holds values from the documents.")
-@click.option("--dry-run", is_flag=True, help="Print exactly what would leave for the frontiers, and send nothing.")
+@click.option("--dry-run", is_flag=True, help="Print exactly what would leave, and send nothing.")
 @click.option("--detach", is_flag=True, help="Run it in the background; it outlives this terminal.")
 @json_option("the figures as one JSON object")
 @with_settings
@@ -93,7 +117,9 @@ def command(
     detach: bool,
     as_json: bool,
 ) -> None:
-    """Compare models of TASK (a task file or folder) on the folder DOCUMENTS: the first one with each other one.
+    """Compare models on a folder of documents.
+
+    TASK is a task file or folder, DOCUMENTS a folder. The first model is compared with each of the others.
 
     The same command again continues; all answers are kept and can be judged with `stillroom comparisons`.
     """
@@ -185,7 +211,7 @@ def group() -> None:
 @json_option("one JSON object per comparison")
 @with_settings
 def list_command(settings: Settings, as_json: bool) -> None:
-    """List all comparisons, the newest first."""
+    """List all comparisons, newest first."""
     from appliance.comparison.view import list_comparisons
 
     comparisons = list_comparisons(settings)
@@ -227,7 +253,7 @@ def show_command(settings: Settings, comparison: str, html_path: Path | None, va
 def differing_command(
     settings: Settings, comparison: str, side: int, offset: int, limit: int, at_random: bool, as_json: bool
 ) -> None:
-    """List documents that are answered differently, with their differing fields."""
+    """List documents that are answered differently."""
     from appliance.comparison.view import open_comparison
 
     with open_comparison(settings, comparison) as view:
@@ -258,7 +284,10 @@ def _value(value: object) -> str:
 @click.option("--side", type=click.IntRange(min=1), default=1, help="The side that is compared with the first one.")
 @with_settings
 def judge_command(settings: Settings, comparison: str, document: str, choice: str, side: int) -> None:
-    """Say which answer to DOCUMENT is right: A (the first side's), B, both, neither, or skip."""
+    """Judge which answer to a document is right.
+
+    A is the answer of the first side, B the other one.
+    """
     from appliance.comparison.view import open_comparison
 
     with open_comparison(settings, comparison) as view:
@@ -281,7 +310,7 @@ def resume_command(settings: Settings, comparison: str, as_json: bool) -> None:
 @yes_option
 @with_settings
 def remove_command(settings: Settings, comparison: str, yes: bool) -> None:
-    """Delete a comparison with all texts, answers and judgements that it kept."""
+    """Delete a comparison with its texts, answers and judgements."""
     identifier = comparison_dir(settings, comparison).name
     if not yes:
         confirm(f"delete comparison {identifier} with its answers and judgements?")
