@@ -236,7 +236,7 @@ def test_ledger_of_another_job_than_the_configuration_beside_it_is_told(copy: Co
 
 def test_job_over_the_whole_folder_is_no_shard(finished: Bench, tmp_path: Path) -> None:
     (whole_dir,) = (path for path in job_dirs(finished.settings) if not _shard_of(path))
-    with pytest.raises(UsageError, match="is no shard"):
+    with pytest.raises(UsageError, match="is not a shard"):
         join_jobs([whole_dir], tmp_path / "merged", [OutputFormat.JSONL])
 
 
