@@ -381,7 +381,8 @@ uninstall() {
     rm -rf "$prefix/releases"
     rmdir "$prefix/bin" 2>/dev/null || true
     if [ -n "$gone" ]; then
-        for name in models bases jobs comparisons egress paid-answers engine.lock engine.queue config.toml stillroom.log; do
+        for name in models bases jobs jobs.index.json comparisons egress paid-answers thresholds \
+            engine.lock engine.queue config.toml stillroom.log; do
             rm -rf "${state:?}/$name"
         done
         rmdir "$state" 2>/dev/null || say "$state still holds files that Stillroom did not make; they stay"
