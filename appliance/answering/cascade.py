@@ -59,13 +59,13 @@ class CascadeAnswerer:
         """
         for local in self._local.arrived(ready):
             request = self._requests.pop(local.key)
-            asked = escalation(self._task, request.text, local, self._threshold)
-            if asked is None:
+            escalated = escalation(self._task, request.text, local, self._threshold)
+            if escalated is None:
                 yield local
             elif not self._is_stopped:
                 # Where the run is being stopped, an unsure document gets no row: the next run asks again.
-                self._escalated[asked.key] = (asked, local)
-                self._remote.send(asked)
+                self._escalated[escalated.key] = (escalated, local)
+                self._remote.send(escalated)
         for remote in self._remote.arrived(ready):
             yield merge(self._task, *self._escalated.pop(remote.key), remote)
 

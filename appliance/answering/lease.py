@@ -101,13 +101,13 @@ def _wait_for_turn(
     descriptor: int, queue_dir: Path, ticket: str, stop: Stop, on_wait: Callable[[], None] = lambda: None
 ) -> bool:
     """Waits until nobody has the engine and nobody came earlier; whether it is held now."""
-    is_told = False
+    is_noted = False
     while not stop.graceful:
         if not any(other < ticket for other in _waiting(queue_dir)) and try_lock(descriptor):
             return True
-        if not is_told:
+        if not is_noted:
             on_wait()
-            is_told = True
+            is_noted = True
         time.sleep(_LOOK_SECONDS)
         stop.look()
     return False
@@ -131,9 +131,9 @@ def _ticket(queue_dir: Path) -> Iterator[str]:
         os.rename(hidden, path)
         yield name
     finally:
-        for left in (hidden, path):
+        for file in (hidden, path):
             with contextlib.suppress(OSError):
-                left.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
         os.close(descriptor)
 
 

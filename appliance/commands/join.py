@@ -50,7 +50,7 @@ def join_command(
     except JoinRefused as refused:
         if as_json:
             problems = [problem_values(problem) for problem in refused.problems]
-            print_json({"state": "refused", "found": refused.found, "problems": problems})
+            print_json({"state": "refused", "found": refused.count, "problems": problems})
         else:
             _note_problems(refused)
         raise
@@ -79,6 +79,6 @@ def _note_problems(refused: JoinRefused) -> None:
     for problem in refused.problems[:_SHOWN_PROBLEMS]:
         about = f"{problem.document} " if problem.document is not None else ""
         lines.append(f"shard {problem.shard}: {about}{problem.detail}")
-    if refused.found > len(lines):
-        lines.append(f"and {refused.found - len(lines):,} more")
+    if refused.count > len(lines):
+        lines.append(f"and {refused.count - len(lines):,} more")
     note(*lines)

@@ -146,29 +146,29 @@ def remove_job(settings: Settings, identifier: str) -> str:
     return directory.name
 
 
-def _stop(settings: Settings, identifier: str, wanted: State, wait_seconds: float) -> State:
+def _stop(settings: Settings, identifier: str, requested: State, wait_seconds: float) -> State:
     directory = job_dir(settings, identifier)
     deadline = time.monotonic() + wait_seconds
-    asked = ""
+    requested_token = ""
     while True:
         holder = lock_holder(directory)
         if holder is None:
             try:
-                return _stop_idle(directory, wanted)
+                return _stop_idle(directory, requested)
             except ResourceError:
                 # It was started, or the disk refuses; only the former has a holder now.
                 if lock_holder(directory) is None:
                     raise
                 continue
-        if holder.purpose is Purpose.RUN and holder.token != asked:
-            request_stop(directory, holder, wanted)
-            asked = holder.token
+        if holder.purpose is Purpose.RUN and holder.token != requested_token:
+            request_stop(directory, holder, requested)
+            requested_token = holder.token
         if time.monotonic() > deadline:
             return _state(directory)
         time.sleep(_LOOK_SECONDS)
 
 
-def _stop_idle(directory: Path, wanted: State) -> State:
+def _stop_idle(directory: Path, requested: State) -> State:
     """Notes the state in the ledger of a job that nobody runs."""
     with take_lock(directory, Purpose.CHANGE) as lock:
         clear_request(lock)
@@ -176,10 +176,10 @@ def _stop_idle(directory: Path, wanted: State) -> State:
         ledger = open_ledger(directory, config, load_task(task_path(directory)))
         try:
             state = ledger.reader.summary().state
-            if state in (State.DONE, State.CANCELLED, wanted):
+            if state in (State.DONE, State.CANCELLED, requested):
                 return state
-            ledger.end_run(wanted)
-            return wanted
+            ledger.end_run(requested)
+            return requested
         finally:
             ledger.close()
 

@@ -51,13 +51,13 @@ def start_and_wait(settings: Settings, directory: Path, arguments: list[str]) ->
     log = log_path(directory)
     told_before = _prepare_log(log)
     pid = _launch(settings, log, arguments)
-    mark = process_identity(pid)
+    identity = process_identity(pid)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         holder = lock_holder(directory)
         if holder is not None and holder.pid == pid:
             return
-        if not mark or process_identity(pid) != mark:
+        if not identity or process_identity(pid) != identity:
             _refuse_failed(directory, log, told_before)
             return
         time.sleep(_LOOK_SECONDS)

@@ -64,7 +64,7 @@ def chosen_documents(config: JobConfig, paths: frozenset[bytes] | None = None) -
 
 def _has_other_bytes(folder: Path, changed: ChangedDocument) -> bool:
     try:
-        descriptor = open_document(folder, changed.found.path)
+        descriptor = open_document(folder, changed.document.path)
         try:
             return hash_descriptor(descriptor) != changed.sha256
         finally:

@@ -238,9 +238,9 @@ def export_rows(directory: Path, out_dir: Path, output_format: OutputFormat, tas
 
 def _left(ledger: Ledger, config: JobConfig, last: bytes | None) -> str:
     """What the run was not to do, or could not yet."""
-    left = []
+    notes = []
     if waiting := ledger.reader.summary().waiting:
-        left.append(f"{human_count(waiting, 'file')} still being written")
+        notes.append(f"{human_count(waiting, 'file')} still being written")
     if beyond := ledger.beyond(last):
-        left.append(f"{human_count(beyond, 'document')} beyond the first {config.limit:,} left out")
-    return "; ".join(left)
+        notes.append(f"{human_count(beyond, 'document')} beyond the first {config.limit:,} left out")
+    return "; ".join(notes)

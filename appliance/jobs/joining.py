@@ -19,6 +19,7 @@ from appliance.documents.folder import document_name, hash_descriptor, open_docu
 from appliance.documents.problems import DocumentError
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import write_file
+from appliance.ground.text import human_count
 from appliance.jobs.job import JobConfig, read_config, task_path
 from appliance.jobs.job_plan import refuse_among_documents
 from appliance.jobs.ledger import FinishedDocument, JobSummary, LedgerReader, open_readonly
@@ -89,13 +90,13 @@ class JoinOutcome:
 class JoinRefused(ApplianceError):
     """The shards are not one whole; carries what is missing or differs."""
 
-    def __init__(self, problems: Sequence[JoinProblem], found: int) -> None:
+    def __init__(self, problems: Sequence[JoinProblem], count: int) -> None:
         self.problems = tuple(problems)
-        self.found = found
+        self.count = count
         again = sorted({problem.shard for problem in problems}, key=lambda shard: parse_shard(shard).number)
-        count = f"{found:,} problem" + ("" if found == 1 else "s")
+        problem_count = human_count(count, "problem")
         super().__init__(
-            f"the shards are not one whole result: {count}, nothing was written",
+            f"the shards are not one whole result: {problem_count}, nothing was written",
             f"look at shard {', '.join(again[:8])}{' and more' if len(again) > 8 else ''},"
             " run what is missing again with `stillroom run --shard`, then join again",
         )
@@ -125,17 +126,17 @@ class _Findings:
 
     def __init__(self) -> None:
         self.problems: list[JoinProblem] = []
-        self.found = 0
+        self.count = 0
 
     def add(self, kind: ProblemKind, shard: Shard | str, detail: str, path: bytes | None = None) -> None:
-        self.found += 1
+        self.count += 1
         if len(self.problems) < _KEPT_PROBLEMS:
             name = None if path is None else document_name(path)
             self.problems.append(JoinProblem(kind, str(shard), detail, name))
 
     def refuse(self) -> None:
-        if self.found:
-            raise JoinRefused(self.problems, self.found)
+        if self.count:
+            raise JoinRefused(self.problems, self.count)
 
 
 def join_jobs(
@@ -225,10 +226,10 @@ def _check_settings(ledgers: Sequence[_Ledger], findings: _Findings) -> None:
 
 def _check_shards(ledgers: Sequence[_Ledger], findings: _Findings) -> None:
     """All shards are there, and each has finished."""
-    told = {str(ledger.shard) for ledger in ledgers} | {problem.shard for problem in findings.problems}
-    for count in sorted({parse_shard(shard).count for shard in told})[:1]:
+    named = {str(ledger.shard) for ledger in ledgers} | {problem.shard for problem in findings.problems}
+    for count in sorted({parse_shard(shard).count for shard in named})[:1]:
         for number in range(1, count + 1):
-            if str(Shard(number, count)) not in told:
+            if str(Shard(number, count)) not in named:
                 findings.add(ProblemKind.MISSING_SHARD, Shard(number, count), "is not among the given jobs")
     for ledger in ledgers:
         summary = ledger.reader.summary()
@@ -243,13 +244,13 @@ def _check_documents(ledgers: Sequence[_Ledger], folder: Path, limit: int, findi
     count = ledgers[0].shard.count
     entries = _merged(ledgers)
     entry = next(entries, None)
-    for found in islice(walk(folder), limit or None):
-        while entry is not None and entry.path < found.path:
+    for document in islice(walk(folder), limit or None):
+        while entry is not None and entry.path < document.path:
             findings.add(ProblemKind.GONE_DOCUMENT, entry.shard, "is no longer in the folder", entry.path)
             entry = _after(entry, entries, findings)
-        if entry is None or entry.path > found.path:
-            shard = Shard(shard_number(found.path, count), count)
-            findings.add(ProblemKind.MISSING_DOCUMENT, shard, "is in the folder and in no shard", found.path)
+        if entry is None or entry.path > document.path:
+            shard = Shard(shard_number(document.path, count), count)
+            findings.add(ProblemKind.MISSING_DOCUMENT, shard, "is in the folder and in no shard", document.path)
             continue
         _check_document(folder, entry, findings)
         entry = _after(entry, entries, findings)

@@ -123,7 +123,7 @@ class LedgerReader:
     def documents_page(self, state: State | None, offset: int, limit: int) -> list[DocumentEntry]:
         """Documents in path order; state None means all of them."""
         where = "WHERE documents.state = ?" if state else ""
-        found = self._connection.execute(
+        rows = self._connection.execute(
             "SELECT documents.id, path, documents.state, size_bytes, rows.error FROM documents"
             f" LEFT JOIN rows ON rows.document = documents.id AND rows.superseded = 0 {where}"
             " ORDER BY path LIMIT ? OFFSET ?",
@@ -131,22 +131,22 @@ class LedgerReader:
         )
         return [
             DocumentEntry(identifier, path, document_name(path), State(state), size_bytes, error)
-            for identifier, path, state, size_bytes, error in found
+            for identifier, path, state, size_bytes, error in rows
         ]
 
     def row(self, document: int) -> Row | None:
         """The document's present row."""
-        found = self._connection.execute(
+        row = self._connection.execute(
             "SELECT row FROM rows WHERE document = ? AND superseded = 0", (document,)
         ).fetchone()
-        return row_from_json(found[0]) if found else None
+        return row_from_json(row[0]) if row else None
 
     def former_rows(self, document: int) -> list[Row]:
         """The document's superseded rows, the oldest first."""
-        found = self._connection.execute(
+        rows = self._connection.execute(
             "SELECT row FROM rows WHERE document = ? AND superseded = 1 ORDER BY id", (document,)
         )
-        return [row_from_json(text) for (text,) in found]
+        return [row_from_json(text) for (text,) in rows]
 
     def document(self, name: str) -> DocumentEntry | None:
         """The document with this path or shown name."""
@@ -169,7 +169,7 @@ class LedgerReader:
     def rows(self) -> Generator[Row]:
         """Present rows in path order; close it where it is not read to its end, or the ledger stays in use."""
         with contextlib.closing(self.finished_documents()) as documents:
-            yield from (found.row for found in documents)
+            yield from (document.row for document in documents)
 
     def finished_documents(self) -> Generator[FinishedDocument]:
         """Documents with a row, in path order; close it as `rows`."""
@@ -205,21 +205,21 @@ class LedgerReader:
 
     def text(self, document: int) -> str | None:
         """The document's text; None where none was kept or there is none."""
-        found = self._connection.execute("SELECT text FROM texts WHERE document = ?", (document,)).fetchone()
-        return str(found[0]) if found else None
+        row = self._connection.execute("SELECT text FROM texts WHERE document = ?", (document,)).fetchone()
+        return str(row[0]) if row else None
 
     def raw_answer(self, document: int) -> str | None:
         """What the model wrote, before it was parsed; None where it was not kept."""
         try:
-            found = self._connection.execute("SELECT raw FROM texts WHERE document = ?", (document,)).fetchone()
+            row = self._connection.execute("SELECT raw FROM texts WHERE document = ?", (document,)).fetchone()
         except sqlite3.OperationalError:
             return None  # a ledger of version 1 that no run has brought up to date
-        return str(found[0]) if found and found[0] else None
+        return str(row[0]) if row and row[0] else None
 
     def events(self, limit: int) -> list[tuple[float, str, str]]:
         """The latest events, newest first: time, kind, detail."""
-        found = self._connection.execute("SELECT time, kind, detail FROM events ORDER BY id DESC LIMIT ?", (limit,))
-        return list(found)
+        rows = self._connection.execute("SELECT time, kind, detail FROM events ORDER BY id DESC LIMIT ?", (limit,))
+        return list(rows)
 
     def data_version(self) -> int:
         """A number that changes whenever another process wrote."""
@@ -313,11 +313,11 @@ def _read_once(directory: Path, signature: Signature | None) -> JobSummary:
 
 
 def _summary(values: dict[str, Any]) -> JobSummary:
-    shown = State(values["state"])
-    if shown in (State.RUNNING, State.QUEUED) and not is_alive(values["supervisor"]):
-        shown = State.INTERRUPTED
+    state = State(values["state"])
+    if state in (State.RUNNING, State.QUEUED) and not is_alive(values["supervisor"]):
+        state = State.INTERRUPTED
     return JobSummary(
-        values["identifier"], values["name"], values["task"], values["model"], shown, values["message"],
+        values["identifier"], values["name"], values["task"], values["model"], state, values["message"],
         values["total"], values["done"], values["failed"] + values["quarantined"], values["quarantined"],
         values["started"], values["finished"], values["speed"], values.get("waiting", 0),
     )  # fmt: skip

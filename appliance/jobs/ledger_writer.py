@@ -105,7 +105,7 @@ class ChangedDocument:
     """A document with a row whose file has another size or time than the row is about."""
 
     id: int
-    found: FoundDocument
+    document: FoundDocument
     sha256: str | None
     """Hash of the bytes that the row is about."""
 
@@ -189,21 +189,21 @@ class Ledger:
         changed: list[ChangedDocument] = []
         added = 0
         with self._transaction():
-            for found in documents:
+            for document in documents:
                 known = self._connection.execute(
-                    "SELECT id, size_bytes, modified_ns, state, sha256 FROM documents WHERE path = ?", (found.path,)
+                    "SELECT id, size_bytes, modified_ns, state, sha256 FROM documents WHERE path = ?", (document.path,)
                 ).fetchone()
                 if known is None:
                     self._connection.execute(
                         "INSERT INTO documents (path, size_bytes, modified_ns, state) VALUES (?, ?, ?, ?)",
-                        (found.path, found.size_bytes, found.modified_ns, State.QUEUED),
+                        (document.path, document.size_bytes, document.modified_ns, State.QUEUED),
                     )
                     added += 1
-                elif (found.size_bytes, found.modified_ns) != known[1:3]:
+                elif (document.size_bytes, document.modified_ns) != known[1:3]:
                     if known[3] in FINAL_DOCUMENT_STATES:
-                        changed.append(ChangedDocument(known[0], found, known[4]))
+                        changed.append(ChangedDocument(known[0], document, known[4]))
                     else:
-                        self._set_facts(known[0], found)
+                        self._set_facts(known[0], document)
             if added:
                 self._connection.execute("UPDATE job SET total = total + ?", (added,))
         return changed
@@ -211,13 +211,13 @@ class Ledger:
     def keep(self, changed: ChangedDocument) -> None:
         """Notes the new size and time of a document whose bytes are the same as before."""
         with self._transaction():
-            self._set_facts(changed.id, changed.found)
+            self._set_facts(changed.id, changed.document)
 
     def supersede(self, changed: ChangedDocument) -> None:
         """Marks the document's row as about former bytes and queues the document again."""
         with self._transaction():
             self._queue_again(changed.id)
-            self._set_facts(changed.id, changed.found)
+            self._set_facts(changed.id, changed.document)
             self._event("changed", changed.id, "the file changed; its row is superseded")
 
     def retry(self, fallback_unanswered: bool = False) -> int:
@@ -227,19 +227,19 @@ class Ledger:
             fallback_unanswered: Also those whose fallback did not answer, so that only the local answer is in the row.
         """
         with self._transaction():
-            found = self._connection.execute(
+            documents = self._connection.execute(
                 "SELECT id FROM documents WHERE state IN (?, ?)", (State.FAILED, State.QUARANTINED)
             ).fetchall()
             if fallback_unanswered:
-                found += self._connection.execute(FALLBACK_UNANSWERED).fetchall()
-            for (document,) in found:
+                documents += self._connection.execute(FALLBACK_UNANSWERED).fetchall()
+            for (document,) in documents:
                 self._queue_again(document)
-            if found:
+            if documents:
                 # Together with the rows: a job that is done has them all.
-                message = f"{human_count(len(found), 'document')} to be tried again"
+                message = f"{human_count(len(documents), 'document')} to be tried again"
                 self._connection.execute("UPDATE job SET state = ?, message = ?", (State.PAUSED, message))
                 self._event("retry", None, message)
-        return len(found)
+        return len(documents)
 
     def waiting(self) -> list[PendingDocument]:
         """Documents that an earlier run left because their files were still being written."""
@@ -276,19 +276,19 @@ class Ledger:
     def pending(self, after: bytes, limit: int, last: bytes | None = None) -> list[PendingDocument]:
         """Documents without a row whose path comes after this one, in path order; up to the last one that is wanted."""
         bound, values = ("", ()) if last is None else (" AND path <= ?", (last,))
-        found = self._connection.execute(
+        rows = self._connection.execute(
             f"{_PENDING}state = ? AND path > ?{bound} ORDER BY path LIMIT ?", (State.QUEUED, after, *values, limit)
         )
-        return [PendingDocument(*values) for values in found]
+        return [PendingDocument(*values) for values in rows]
 
     def beyond(self, last: bytes | None) -> int:
         """How many documents without a row come after the last one that is wanted; none where all are."""
         if last is None:
             return 0
-        found = self._connection.execute(
+        rows = self._connection.execute(
             "SELECT count(*) FROM documents WHERE state = ? AND path > ?", (State.QUEUED, last)
         )
-        return int(found.fetchone()[0])
+        return int(rows.fetchone()[0])
 
     def record(self, outcomes: Sequence[Outcome], documents_per_second: float = 0.0) -> None:
         """Writes rows, texts, final states and counters of documents in one transaction."""
@@ -358,10 +358,10 @@ class Ledger:
                 guard.callback(connect(directory, "mode=ro").close)
             self._connection.close()
 
-    def _set_facts(self, document: int, found: FoundDocument) -> None:
+    def _set_facts(self, document: int, facts: FoundDocument) -> None:
         self._connection.execute(
             "UPDATE documents SET size_bytes = ?, modified_ns = ? WHERE id = ?",
-            (found.size_bytes, found.modified_ns, document),
+            (facts.size_bytes, facts.modified_ns, document),
         )
 
     def _queue_again(self, document: int) -> None:

@@ -39,7 +39,7 @@ class Holder:
     """The living process that holds a job."""
 
     purpose: Purpose
-    mark: str
+    identity: str
     """Names the process for good: pid, start time and boot."""
     token: str
     """Names this one time that the job is held."""
@@ -47,7 +47,7 @@ class Holder:
     @property
     def pid(self) -> int:
         """The process id."""
-        return int(self.mark.partition(" ")[0])
+        return int(self.identity.partition(" ")[0])
 
 
 class JobLock:
@@ -84,7 +84,7 @@ def take_lock(directory: Path, purpose: Purpose) -> JobLock:
         UsageError: The job was removed.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    mark = process_identity(os.getpid())
+    identity = process_identity(os.getpid())
     while True:
         descriptor = _open(directory)
         if not try_lock(descriptor):
@@ -99,7 +99,7 @@ def take_lock(directory: Path, purpose: Purpose) -> JobLock:
             continue
         if is_at(descriptor, directory / _LOCK_NAME):
             token = secrets.token_hex(8)
-            _sign(directory, descriptor, {"purpose": purpose, "mark": mark, "token": token})
+            _sign(directory, descriptor, {"purpose": purpose, "mark": identity, "token": token})
             return JobLock(directory, descriptor, token)
         # The folder was removed while this process waited for its lock.
         os.close(descriptor)
@@ -120,14 +120,14 @@ def lock_holder(directory: Path) -> Holder | None:
     try:
         values = json.loads((directory / _LOCK_NAME).read_bytes())
         holder = Holder(Purpose(values["purpose"]), str(values["mark"]), str(values["token"]))
-        return holder if process_identity(holder.pid) == holder.mark else None
+        return holder if process_identity(holder.pid) == holder.identity else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def request_stop(directory: Path, holder: Holder, wanted: State) -> None:
+def request_stop(directory: Path, holder: Holder, state: State) -> None:
     """Asks the process that runs the job to stop and leave the job in this state."""
-    write_file(directory / _REQUEST_NAME, json.dumps({"token": holder.token, "wanted": wanted}).encode())
+    write_file(directory / _REQUEST_NAME, json.dumps({"token": holder.token, "wanted": state}).encode())
 
 
 def requested_stop(lock: JobLock) -> State | None:

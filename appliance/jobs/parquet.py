@@ -48,12 +48,12 @@ def _schema(output_fields: Sequence[Field]) -> Any:
 
 def _values(row: Row, output_fields: Sequence[Field]) -> list[object]:
     plain: list[object] = [getattr(row, name) for name in ROW_COLUMNS]
-    found: list[object] = []
+    cells: list[object] = []
     for field in output_fields:
         value = (row.fields or {}).get(field.name)
         if field.type is FieldType.LIST and isinstance(value, str):
             value = [value]
         elif field.type is not FieldType.LIST and isinstance(value, list):
             value = "; ".join(value)
-        found += [value, row.confidence.get(field.name), row.evidence.get(field.name)]
-    return [*plain[:_BEFORE_FIELDS], *found, *plain[_BEFORE_FIELDS:]]
+        cells += [value, row.confidence.get(field.name), row.evidence.get(field.name)]
+    return [*plain[:_BEFORE_FIELDS], *cells, *plain[_BEFORE_FIELDS:]]

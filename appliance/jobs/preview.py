@@ -129,9 +129,9 @@ def _type_of(folder: Path, document: FoundDocument) -> str:
     except DocumentError:
         return UNKNOWN_TYPE
     try:
-        found = document_type(os.pread(descriptor, _HEAD_BYTES, 0))
+        type_name = document_type(os.pread(descriptor, _HEAD_BYTES, 0))
     except OSError:
         return UNKNOWN_TYPE
     finally:
         os.close(descriptor)
-    return str(found) if found else UNKNOWN_TYPE
+    return str(type_name) if type_name else UNKNOWN_TYPE

@@ -107,8 +107,8 @@ class StabilityTracker:
         if second or document.path.endswith(b"/") or age_seconds >= self._settle_seconds:
             return FileStability.SETTLED
         # A time in the future says nothing about the age: then the second look is the whole time away.
-        left = self._settle_seconds - max(0.0, age_seconds)
-        self._young.append((time.monotonic() + left, document))
+        remaining_seconds = self._settle_seconds - max(0.0, age_seconds)
+        self._young.append((time.monotonic() + remaining_seconds, document))
         return FileStability.YOUNG
 
     def changed(self, document: PendingDocument) -> bool:

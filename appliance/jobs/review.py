@@ -73,13 +73,13 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
     if cleaned is not None and (problems := answer_problems(_only(task, output_field), {field: cleaned})):
         raise UsageError(f"{document}: {problems[0]}", _values_hint(output_field))
     original = (row.fields or {}).get(field)
-    kept = Correction(document, row.sha256 or "", field, original, cleaned, user or current_user(), time.time())
+    made = Correction(document, row.sha256 or "", field, original, cleaned, user or current_user(), time.time())
     with _writing(directory) as connection:
         connection.execute(
             f"INSERT INTO corrections ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (kept.document, kept.sha256, kept.field, _json(original), _json(cleaned), kept.user, kept.time),
+            (made.document, made.sha256, made.field, _json(original), _json(cleaned), made.user, made.time),
         )
-    return kept
+    return made
 
 
 def read_corrections(directory: Path, document: str | None = None) -> list[Correction]:
@@ -92,10 +92,10 @@ def read_corrections(directory: Path, document: str | None = None) -> list[Corre
         with _reading(path) as connection:
             if _version(connection, path) == 0:
                 return []  # the first correction was cut short: by a kill, or because the disk was full
-            found = connection.execute(f"SELECT {_COLUMNS} FROM corrections {where} ORDER BY id", values).fetchall()
+            rows = connection.execute(f"SELECT {_COLUMNS} FROM corrections {where} ORDER BY id", values).fetchall()
         return [
             Correction(name, sha256, field, json.loads(original), json.loads(correction), user, moment)
-            for name, sha256, field, original, correction, user, moment in found
+            for name, sha256, field, original, correction, user, moment in rows
         ]
     except (sqlite3.DatabaseError, ValueError) as error:
         raise ApplianceError(
@@ -105,8 +105,8 @@ def read_corrections(directory: Path, document: str | None = None) -> list[Corre
 
 def in_force(corrections: list[Correction], sha256: str | None) -> dict[str, Correction]:
     """Field -> the latest correction of a document with these bytes; one back to the original is none."""
-    latest = {found.field: found for found in corrections if found.sha256 == (sha256 or "")}
-    return {field: found for field, found in latest.items() if found.correction != found.original}
+    latest = {each.field: each for each in corrections if each.sha256 == (sha256 or "")}
+    return {field: each for field, each in latest.items() if each.correction != each.original}
 
 
 def corrected_records(directory: Path) -> Iterator[dict[str, object]]:
@@ -116,8 +116,8 @@ def corrected_records(directory: Path) -> Iterator[dict[str, object]]:
     cannot be learned from.
     """
     by_document: dict[str, list[Correction]] = {}
-    for found in read_corrections(directory):
-        by_document.setdefault(found.document, []).append(found)
+    for correction in read_corrections(directory):
+        by_document.setdefault(correction.document, []).append(correction)
     names = [each.name for each in load_task(task_path(directory)).output_fields]
     with open_readonly(directory) as reader:
         for document in sorted(by_document):
@@ -128,10 +128,10 @@ def corrected_records(directory: Path) -> Iterator[dict[str, object]]:
             if row is None or text is None or not force:
                 continue
             answer: Answer = {name: (row.fields or {}).get(name) for name in names}
-            answer |= {field: found.correction for field, found in force.items()}
+            answer |= {field: each.correction for field, each in force.items()}
             yield {
                 "document": document, "text": text, "answer": answer, "source": "person",
-                "corrections": [asdict(found) for found in by_document[document]],
+                "corrections": [asdict(each) for each in by_document[document]],
             }  # fmt: skip
 
 

@@ -63,10 +63,10 @@ def parse_shard(text: str) -> Shard:
     Raises:
         UsageError: This names no shard.
     """
-    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
-    if found is None:
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    if match is None:
         raise UsageError(f"{text!r} is no shard", "write K/N, such as `--shard 1/4` for the first of four")
-    number, count = int(found[1]), int(found[2])
+    number, count = int(match[1]), int(match[2])
     if not 1 <= number <= count <= MAX_SHARDS:
         raise UsageError(
             f"there is no shard {number} of {count}", f"K of K/N is from 1 to N, and N is at most {MAX_SHARDS}"

@@ -74,7 +74,7 @@ class Supervisor:
         """When the answerer was first ready: loading a model is no work on documents."""
         self.finished = 0
         self.failed = 0
-        self.left = 0
+        self.waiting = 0
         self.ended = ""
         """Why the frontier that is the job's main answerer was not asked for all documents."""
 
@@ -92,8 +92,8 @@ class Supervisor:
                 loading = bool(self._answerer.in_flight) and not self._answerer.is_ready
                 on_progress(
                     replace(
-                        begin, done=begin.done + self.finished, failed=self.failed, waiting=self.left, loading=loading,
-                        stopping=self._stop.graceful,
+                        begin, done=begin.done + self.finished, failed=self.failed, waiting=self.waiting,
+                        loading=loading, stopping=self._stop.graceful,
                     )
                 )  # fmt: skip
                 self._stop.look()
@@ -180,7 +180,7 @@ class Supervisor:
 
     def _leave(self, document: PendingDocument) -> None:
         self._ledger.record_waiting(document, STILL_WRITTEN)
-        self.left += 1
+        self.waiting += 1
 
     def _text_arrived(self, document: PendingDocument, reply: ReadReply) -> None:
         if self._settling.changed(document):
