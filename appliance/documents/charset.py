@@ -1,79 +1,95 @@
-"""Which old encoding bytes are in, found by how the characters would stand together.
+"""Which encoding from before Unicode bytes are in: chardet ranks the candidates by statistics over the bytes.
 
-Every candidate is tried on the bytes. Letters of one script that are frequent in the languages written with it speak
-for a candidate; a sign inside a word, or two scripts in one word, speak against it. That is enough for a line of text,
-where statistics over bytes are not.
+Statistics say little about a text with one to three letters beyond ASCII. There three rules of our own decide: signs
+that stand alone are Western, words do not mix Latin letters with another script, and Western is commoner than the rest.
 """
 
-import codecs
 import re
-import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 
-_SAMPLE_CHARACTERS = 4000
-_FEWEST_POINTS = 0.5
-"""Mean points of a character beyond ASCII below which a candidate is not believed."""
+import chardet
+
+_SAMPLE_BYTES = 16384
+"""What chardet looks at."""
 _JIS_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J")
+_CANDIDATES = (
+    "cp1252", "cp1250", "iso8859-2", "cp1254", "cp1257", "cp1251", "koi8-r", "koi8-u", "iso8859-5", "cp1253", "cp1255",
+    "cp1256", "cp874", "cp932", "euc-jp", "gb18030", "big5", "cp949",
+)  # fmt: skip
+"""The commoner first: chardet ranks code pages equal that have the same letters at the same places."""
+_NO_MATCH_CONFIDENCE = 0.1
+_WESTERN = "cp1252"
+_WESTERN_WEIGHT = 1.3
+_MIXED_WEIGHT = 0.5
+"""For each place where a word mixes scripts; three say enough."""
+_HIGH_BYTE = re.compile(rb"[\x80-\xff]")
 _HIGH = re.compile(r"[^\x00-\x7f]")
-
-_LATIN = "éèàêçüöäßñáíóúåæøãõîôûëïœâìòùÿ"
-_SIGNS = (
-    "\u2019\u2018\u201c\u201d\u201e\u2013\u2014\u2026\u2022\u20ac\u00a3\u00a9\u00ae\u00b0\u00a7\u00ab\u00bb\u00a0\u2122\u00bf"
-    "\u00a1\u00b5\u00b1\u00d7\u00bd\u00bc\u00be\u00b2\u00b3\u00b7"
+_LONE_SIGN = re.compile(
+    r"(?<![^\x00-\x7f])(?:[\u2018\u2019\u201c\u201d\u201e\u2013\u2014\u2026\u2022\u2122\xa0\xa9\xae]"
+    r"|(?<![a-zA-Z])[§°±£€½¼¾\xd7«»·](?![a-zA-Z])|(?<![a-zA-Z])°(?=[CF]\b)|(?<![a-zA-Z])µ(?=[a-z])"
+    r"|(?<=\bm)[²³](?!\w)|(?<=\b[nN])[°º](?!\w))(?![^\x00-\x7f])"
 )
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """An encoding and what speaks for it."""
-
-    name: str
-    frequent: str
-    """Letters that make up most of the text, in lower case."""
-    script: str = "LATIN"
-    """First word of the Unicode names of its letters."""
-
-
-_SINGLE = (
-    _Candidate("cp1252", _LATIN),
-    _Candidate("cp1250", "ąćęłńóśźżáčďéěíňřšťúůýžőűöüäăâîşţđ"),
-    _Candidate("iso8859_2", "ąćęłńóśźżáčďéěíňřšťúůýžőűöüäăâîşţđ"),
-    _Candidate("cp1254", "çğıöşü\u0130"),
-    _Candidate("cp1257", "āčēģīķļņšūžąęėįųõäöü"),
-    _Candidate("cp1251", "оеаинтсрвлкмдпуяыьгзбчйіїє", "CYRILLIC"),
-    _Candidate("koi8_r", "оеаинтсрвлкмдпуяыьгзбчй", "CYRILLIC"),
-    _Candidate("iso8859_5", "оеаинтсрвлкмдпуяыьгзбчй", "CYRILLIC"),
-    _Candidate("cp1253", "αοιετσνηυρπκμλωςάέίόήύώδγ", "GREEK"),
-    _Candidate("cp1255", "יוהלארתמבשנכדעקפםחןסגטץךז", "HEBREW"),
-    _Candidate("cp1256", "اليمنوربتدسعكفقحجهةأشصضطخ", "ARABIC"),
-    _Candidate("cp874", "กงจดตนบมยรลวสหอะาิีึืุูเแโใไ่้็์", "THAI"),
-)
-_DOUBLE = ("cp932", "euc_jp", "gb18030", "big5", "cp949")
+"""Signs as they stand in Western texts; elsewhere the same bytes are letters of words."""
+_MIXED_SCRIPTS = re.compile(r"[A-Za-z](?=[\u0370-\u1dff\u3040-\ud7ff])|[\u0370-\u1dff\u3040-\ud7ff](?=[A-Za-z])")
+_ICELANDIC, _ICELANDIC_TOO = frozenset("þðýÞÐÝ"), frozenset("áéíóæÁÉÍÓÚÆ")
+"""The first stand where a Turkish code page has ş, ğ and dotless i; an Icelandic text also has some of the second."""
 
 
 def find_encoding(data: bytes) -> str | None:
-    """Name of the encoding that fits best; None where none is believed.
+    """Name of the encoding that fits best; None where none fits.
 
     UTF-8, UTF-16 and UTF-32 are not among the candidates: they are recognised by their own rules.
     """
     if any(escape in data for escape in _JIS_ESCAPES):
         return "iso2022_jp" if _decoded(data, "iso2022_jp") is not None else None
-    best, most = None, _FEWEST_POINTS
-    for name, points_of in _candidates():
-        text = _decoded(data, name)
-        points = points_of(_sample(text)) if text is not None else 0.0
-        # A hair more than equal: earlier candidates are the commoner ones.
-        if points > most + 1e-9:
-            best, most = name, points
-    return best
+    western = _decoded(data, _WESTERN)
+    if western is not None and not _HIGH.search(_LONE_SIGN.sub("", western)):
+        return _WESTERN
+    weights: dict[str, float] = {}
+    sample = _sample(data)
+    for guess in _ranked(sample):
+        name, text = guess["encoding"], sample.decode(guess["encoding"] or "ascii", "replace")
+        if name is None or _decoded(data, name) is None:
+            continue
+        weight = guess["confidence"] * _MIXED_WEIGHT ** min(len(_MIXED_SCRIPTS.findall(text)), 3)
+        if name == _WESTERN:
+            letters = set(text)
+            turkish = letters & _ICELANDIC and not letters & _ICELANDIC_TOO
+            weight *= _MIXED_WEIGHT if turkish else _WESTERN_WEIGHT
+        weights[name] = weight
+    # The first of those with the same weight is the commonest.
+    common_first = sorted(
+        weights, key=lambda name: _CANDIDATES.index(name) if name in _CANDIDATES else len(_CANDIDATES)
+    )
+    return max(common_first, key=weights.__getitem__, default=None)
 
 
-def _candidates() -> list[tuple[str, Callable[[str], float]]]:
-    single = [(candidate.name, lambda text, one=candidate: _single_points(text, one)) for candidate in _SINGLE]
-    double = [(name, lambda text, one=name: _double_points(text, one)) for name in _DOUBLE]
-    return [*single, *double]
+def warm_up() -> None:
+    """Loads chardet's tables, so that no file is opened later."""
+    for word in ("Grüße, ça va", "Счет на оплату", "名前と住所"):
+        for name in ("cp1252", "cp1251", "cp932"):
+            _ranked(word.encode(name, "replace"))
+
+
+def _ranked(sample: bytes) -> list[chardet.DetectionDict]:
+    ranked = chardet.detect_all(
+        sample, ignore_threshold=True, prefer_superset=False, compat_names=False, include_encodings=_CANDIDATES
+    )
+    # Where nothing fits, chardet answers with one candidate at a fixed low confidence.
+    return ranked if len(ranked) > 1 or ranked[0]["confidence"] > _NO_MATCH_CONFIDENCE else []
+
+
+def _sample(data: bytes) -> bytes:
+    """The lines that hold bytes beyond ASCII, up to a bound: the others say nothing."""
+    lines: list[bytes] = []
+    size = position = 0
+    while size < _SAMPLE_BYTES and (high := _HIGH_BYTE.search(data, position)):
+        # A very long line is cut in front, where it is ASCII.
+        start = max(data.rfind(b"\n", 0, high.start()) + 1, position, high.start() - 200)
+        end = data.find(b"\n", high.end())
+        position = min(len(data) if end < 0 else end + 1, high.end() + _SAMPLE_BYTES)
+        lines.append(data[start:position])
+        size += position - start
+    return b"".join(lines)[:_SAMPLE_BYTES]
 
 
 def _decoded(data: bytes, name: str) -> str | None:
@@ -81,105 +97,3 @@ def _decoded(data: bytes, name: str) -> str | None:
         return data.decode(name)
     except UnicodeDecodeError:
         return None
-
-
-def _sample(text: str) -> str:
-    """Lines with characters beyond ASCII, up to a bound: the rest says nothing."""
-    if len(text) <= _SAMPLE_CHARACTERS:
-        return text
-    pieces, size = [], 0
-    for found in _HIGH.finditer(text):
-        start = max(found.start() - 20, 0)
-        pieces.append(text[start : found.end() + 20])
-        size += len(pieces[-1])
-        if size > _SAMPLE_CHARACTERS:
-            break
-    return " ".join(pieces)
-
-
-def _single_points(text: str, candidate: _Candidate) -> float:
-    """Mean points of the characters beyond ASCII, in an encoding of one byte a character."""
-    points, count = 0.0, 0
-    for place, character in enumerate(text):
-        if character < "\x80":
-            continue
-        count += 1
-        before = text[place - 1] if place else " "
-        after = text[place + 1] if place + 1 < len(text) else " "
-        points += _points(character, before, after, candidate)
-    return points / count if count else 0.0
-
-
-def _points(character: str, before: str, after: str, candidate: _Candidate) -> float:
-    if character == "\u00b5" or not (character.isalpha() or unicodedata.category(character)[0] == "M"):
-        if character in _SIGNS:
-            # An apostrophe or a dash may stand between letters; a pound sign may not.
-            inside = before.isalpha() and after.isalpha()
-            return 0.6 if not inside or character in _SIGNS[:8] else -1.0
-        return -1.0 if before.isalpha() or after.isalpha() or character < "\xa0" else 0.0
-    if _script(character) != candidate.script:
-        return -1.0
-    latin = candidate.script == "LATIN"
-    if (
-        (before.islower() and character.isupper())
-        or (character.islower() and after.isupper())
-        or (not latin and (_is_plain(before) or _is_plain(after)))
-    ):
-        return -1.0
-    place = max(candidate.frequent.find(character.lower()), candidate.frequent.find(character))
-    if latin:
-        # Hardly a Latin word is made of accented letters alone.
-        alone = not (_is_plain(before) or _is_plain(after))
-        return (1.0 if place >= 0 else 0.3) - (0.6 if alone else 0.0)
-    if not (before.isalpha() or after.isalpha() or candidate.script == "THAI"):
-        return 0.2
-    points = 1.0 - 0.6 * place / len(candidate.frequent) if place >= 0 else 0.3
-    # Words in capitals alone are rarer than what a wrong encoding makes of small letters.
-    return points * (0.8 if character.isupper() and before.isalpha() else 1.0)
-
-
-def _is_plain(character: str) -> bool:
-    return character < "\x80" and character.isalpha()
-
-
-@cache
-def _script(character: str) -> str:
-    return unicodedata.name(character, "").partition(" ")[0]
-
-
-def _double_points(text: str, encoding: str) -> float:
-    """Mean points of the characters beyond ASCII, in an encoding of East Asia."""
-    high = _HIGH.findall(text)
-    return sum(_east_asian_points(character, encoding) for character in high) / len(high) if high else 0.0
-
-
-@cache
-def _east_asian_points(character: str, encoding: str) -> float:
-    code = ord(character)
-    if 0xFF61 <= code <= 0xFF9F or 0xE000 <= code <= 0xF8FF:  # katakana of half width; private characters
-        return -0.5
-    if 0x3000 <= code <= 0x3020 or 0xFF01 <= code <= 0xFF5E:
-        return 0.8
-    if 0x3041 <= code <= 0x30FE:
-        return 1.0 if encoding in ("cp932", "euc_jp") else 0.2
-    if 0xAC00 <= code <= 0xD7A3:
-        return 1.0 if encoding == "cp949" and _is_common(character, "euc_kr", (0xB0, 0xC8)) else -0.5
-    if 0x4E00 <= code <= 0x9FFF:
-        return _han_points(character, encoding)
-    return -0.5 if code < 0x2000 else 0.0
-
-
-def _han_points(character: str, encoding: str) -> float:
-    """Whether a Chinese character is among the common ones, which the old standards put first."""
-    standard, leads = {
-        "cp932": ("euc_jp", (0xB0, 0xCF)), "euc_jp": ("euc_jp", (0xB0, 0xCF)), "gb18030": ("gb2312", (0xB0, 0xD7)),
-        "big5": ("big5", (0xA4, 0xC6)), "cp949": ("euc_kr", (0x100, 0x100)),
-    }[encoding]  # fmt: skip
-    return 0.9 if _is_common(character, standard, leads) else 0.0
-
-
-def _is_common(character: str, standard: str, leads: tuple[int, int]) -> bool:
-    try:
-        return leads[0] <= codecs.encode(character, standard)[0] <= leads[1]
-    except UnicodeEncodeError:
-        return False

@@ -3,6 +3,8 @@
 import importlib
 import pkgutil
 
+from appliance.documents import charset
+
 _PACKAGES = ("appliance.documents", "email", "encodings", "html", "xml.etree")
 """Packages of which reading a document can ask for any module, some of them only then."""
 _ELSEWHERE = frozenset({"encodings.mbcs", "encodings.oem"})
@@ -26,6 +28,7 @@ def preload_readers() -> None:
                 importlib.import_module(module.name)
     for name in _MODULES:
         importlib.import_module(name)
+    charset.warm_up()
 
 
 def preload_text_recognition() -> None:
