@@ -81,6 +81,14 @@ def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], Found]:
         return read_pdf
     if kind in (DocumentType.MAIL, DocumentType.OUTLOOK):
         return lambda data: _read_mail(data, kind, depth)
+    if kind is DocumentType.OLD_WORKBOOK:
+        from appliance.documents.binary_workbook import read_xls
+
+        return read_xls
+    if kind is DocumentType.BINARY_WORKBOOK:
+        from appliance.documents.binary_workbook import read_xlsb
+
+        return read_xlsb
     if kind is DocumentType.RTF:
         from appliance.documents.rtf import read_rtf
 

@@ -13,8 +13,8 @@ from appliance.documents.problems import DocumentError, Problem
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _THREAD = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
 _DRAWN = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
-_MAX_SHEETS = 1000
-_WIDEST_GAP = 20
+MAX_SHEETS = 1000
+WIDEST_GAP = 20
 """Empty cells in a row beyond which the gap is written as one tab: a lone cell far to the right is no table."""
 _BUILT_IN = {
     **dict.fromkeys((14, 15, 16, 17, *range(27, 32), 36, *range(50, 55), 57, 58), "y"),
@@ -51,7 +51,7 @@ def read_workbook(package: Package) -> tuple[str, list[str]]:
     relations = package.relations(name)
     people = _people(package, name)
     lines, notes = Lines(), []
-    sheets = list(root.iter(_SHEET + "sheet"))[:_MAX_SHEETS]
+    sheets = list(root.iter(_SHEET + "sheet"))[:MAX_SHEETS]
     for sheet in sheets:
         if sheet.get("state", "visible") != "visible":
             notes.append(f"the hidden sheet {sheet.get('name', '')[:40]} was left out")
@@ -145,7 +145,7 @@ class _SheetTarget:
         if not text:
             return
         gap = self._column - len(self._cells)
-        self._cells += [""] * (gap if gap <= _WIDEST_GAP else 1)
+        self._cells += [""] * (gap if gap <= WIDEST_GAP else 1)
         self._cells.append(text)
 
     def _value(self) -> str:

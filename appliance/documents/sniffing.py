@@ -23,6 +23,8 @@ _HTML_START = re.compile(
 _PDF_MARK = b"%PDF-"
 _PDF_OBJECT = re.compile(rb"\d[ \t\r\n]+\d+[ \t\r\n]+obj\b")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+WORKBOOK_STREAMS = ("Workbook", "Book")
+_OTHER_STREAMS = ("WordDocument", "PowerPoint Document", "VisioDocument")
 _IMAGES = (
     (b"\x89PNG\r\n\x1a\n", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF87a", "a GIF image"),
     (b"GIF89a", "a GIF image"), (b"II*\x00", "a TIFF image"), (b"MM\x00*", "a TIFF image"), (b"BM", "a BMP image"),
@@ -45,6 +47,8 @@ class DocumentType(StrEnum):
     PDF = "pdf"
     WORD = "docx"
     WORKBOOK = "xlsx"
+    OLD_WORKBOOK = "xls"
+    BINARY_WORKBOOK = "xlsb"
     SLIDES = "pptx"
     OPENDOCUMENT = "odf"
     BOOK = "epub"
@@ -56,14 +60,14 @@ class DocumentType(StrEnum):
 def document_type(data: bytes) -> DocumentType | None:
     """What the file is; None where it is of no kind that is read.
 
-    The first 64 KiB are enough, except for some zip archives, which list their parts at the end.
+    The first 64 KiB are enough, except for some archives and old workbooks, which list their parts at the end.
     """
     if _is_pdf(data):
         return DocumentType.PDF
     if data.startswith(b"PK\x03\x04"):
         return _archive_type(data)
     if data.startswith(_OLE):
-        return DocumentType.OUTLOOK if "__properties_version1.0".encode("utf-16-le") in data else None
+        return _compound_type(data)
     if data.startswith(b"{\\rtf"):
         return DocumentType.RTF
     if image_name(data):
@@ -87,7 +91,7 @@ def image_name(data: bytes) -> str | None:
 def unsupported_name(data: bytes) -> tuple[str, str]:
     """What a file is that is not read, and what can be done about it."""
     if data.startswith(_OLE):
-        return "an old Office file", "save it as DOCX, XLSX, PPTX or PDF"
+        return "an old Office file", "save it as DOCX, PPTX or PDF"
     if data.startswith(b"PK"):
         return "an archive", "unpack it into the folder"
     for start, name in _UNSUPPORTED:
@@ -113,6 +117,24 @@ def _is_pdf(data: bytes) -> bool:
     return _PDF_OBJECT.search(data, start, _HEAD_BYTES) is not None and not is_mail(data)
 
 
+def _compound_type(data: bytes) -> DocumentType | None:
+    """Which document a compound file holds: a workbook inside a letter or slides does not make it a workbook."""
+    if "__properties_version1.0".encode("utf-16-le") in data:
+        return DocumentType.OUTLOOK
+    is_workbook = any(_has_entry(data, name) for name in WORKBOOK_STREAMS)
+    is_other = any(_has_entry(data, name) for name in _OTHER_STREAMS)
+    return DocumentType.OLD_WORKBOOK if is_workbook and not is_other else None
+
+
+def _has_entry(data: bytes, name: str) -> bool:
+    """Whether the compound file lists a stream of this name; entries of its directory have 128 bytes."""
+    entry = name.encode("utf-16-le") + b"\x00\x00"
+    start = data.find(entry)
+    while start >= 0 and start % 128:
+        start = data.find(entry, start + 1)
+    return start >= 0
+
+
 def _archive_type(data: bytes) -> DocumentType | None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -121,7 +143,8 @@ def _archive_type(data: bytes) -> DocumentType | None:
         names = set()  # cut off, or only the first bytes: the names stand before each part as well
     known = (
         ("word/document.xml", DocumentType.WORD), ("xl/workbook.xml", DocumentType.WORKBOOK),
-        ("ppt/presentation.xml", DocumentType.SLIDES), ("meta-inf/container.xml", DocumentType.BOOK),
+        ("xl/workbook.bin", DocumentType.BINARY_WORKBOOK), ("ppt/presentation.xml", DocumentType.SLIDES),
+        ("meta-inf/container.xml", DocumentType.BOOK),
     )  # fmt: skip
     head = data[:_HEAD_BYTES]
     if b"mimetypeapplication/vnd.oasis.opendocument." in head[:200]:

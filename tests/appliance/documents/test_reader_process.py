@@ -21,7 +21,7 @@ from appliance.ground.settings import SandboxPolicy
 
 
 class Parser(reader_process._Parser):
-    left_to_kill = {kills}
+    left_to_kill = {crash_count}
     pids = []
 
     def __init__(self, setting):
