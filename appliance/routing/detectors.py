@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
+from stdnum import luhn, numdb
+from stdnum.iso7064 import mod_97_10
+
 from appliance.routing.national_ids import national_ids
 
 LONG_NUMBER = "number"
@@ -137,18 +140,16 @@ def _phones(text: str) -> Iterator[tuple[int, int]]:
         yield found.span(1)
 
 
-_IBAN_LENGTHS = {
-    country: length
-    for length, countries in (
-        (15, "NO"), (16, "BE"), (18, "DK FI FO GL NL"), (19, "MK SI"), (20, "AT BA EE KZ LT LU XK"),
-        (21, "CH HR LI LV"), (22, "BG BH CR DE GB GE IE ME RS VA"), (23, "AE GI IL IQ TL"),
-        (24, "AD CZ ES MD PK RO SA SE SK TN VG"),
-        (25, "LY PT ST"), (26, "IS TR"), (27, "BI DJ FR GR IT MC MR SM"),
-        (28, "AL AZ BY CY DO GT HU LB PL SV"),
-        (29, "BR EG PS QA UA"), (30, "JO KW MU"), (31, "MT SC"), (32, "LC"),
-    )
-    for country in countries.split()
-}  # fmt: skip
+_IBAN_PART = re.compile(r"(\d+)!")
+
+
+@cache
+def _iban_length(country: str) -> int:
+    """Letters and digits of a country's IBANs; 0 where the country is not in the registry. Source: ISO 13616."""
+    structure = numdb.get("iban").info(country)[0][1].get("bban", "")
+    return 4 + sum(map(int, _IBAN_PART.findall(structure))) if structure else 0
+
+
 _IBAN_START = re.compile(r"(?<![^\W_])[A-Z]{2}[ \t]?\d[ \t]?\d", re.IGNORECASE)
 _IBAN_GAPS = " \t\n.-"
 _FOREIGN_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?)(?![\w])")
@@ -158,20 +159,20 @@ _FOREIGN_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]
 def _ibans(text: str) -> Iterator[tuple[int, int]]:
     for found in _IBAN_START.finditer(text):
         country = found.group()[:2].upper()
-        if wanted := _IBAN_LENGTHS.get(country):
-            end, compact = _take(text, found.start(), wanted)
-            if len(compact) == wanted and iban_is_good(compact):
+        if length := _iban_length(country):
+            end, compact = _take(text, found.start(), length)
+            if len(compact) == length and iban_is_good(compact):
                 yield found.start(), end
     for found in _FOREIGN_IBAN.finditer(text):
         if iban_is_good(found.group().replace(" ", "")):
             yield found.span()
 
 
-def _take(text: str, start: int, wanted: int) -> tuple[int, str]:
+def _take(text: str, start: int, length: int) -> tuple[int, str]:
     """So many letters and digits from here, with at most one separator between two of them."""
     taken: list[str] = []
     position, gap = start, False
-    while position < len(text) and len(taken) < wanted:
+    while position < len(text) and len(taken) < length:
         char = text[position]
         if char.isascii() and char.isalnum():
             taken.append(char.upper())
@@ -186,8 +187,7 @@ def _take(text: str, start: int, wanted: int) -> tuple[int, str]:
 
 def iban_is_good(compact: str) -> bool:
     """Whether the check digits of an IBAN without blanks are right. Source: ISO 13616, ISO 7064 mod 97-10."""
-    turned = compact[4:] + compact[:4]
-    return int("".join(str(int(char, 36)) for char in turned)) % 97 == 1
+    return mod_97_10.is_valid(compact[4:] + compact[:4])
 
 
 _DIGIT_CHAIN = re.compile(r"(?<![\w])\d+(?:[ \t-]\d+)*(?!\w)")
@@ -214,19 +214,10 @@ def _card_from(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, 
         digits += text[start:end]
         if len(digits) >= _CARD_LENGTHS.stop:
             break
-        if len(digits) in _CARD_LENGTHS and _CARD_START.match(digits) and luhn_is_good(digits):
+        if len(digits) in _CARD_LENGTHS and _CARD_START.match(digits) and luhn.is_valid(digits):
             best = end
     if best is not None:
         yield groups[0][0], best
-
-
-def luhn_is_good(digits: str) -> bool:
-    """Whether the last digit is right. Source: ISO/IEC 7812-1, annex B."""
-    total = 0
-    for position, char in enumerate(reversed(digits)):
-        value = int(char) * (2 if position % 2 else 1)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
 
 
 _WRITTEN_TOGETHER = re.compile(r"(?<!\w)\w+(?:[./-]\w+)*")

@@ -5,7 +5,7 @@ The ids are the sample numbers that the issuing offices and the standards publis
 
 import pytest
 
-from appliance.routing.detectors import DETECTORS, findings, iban_is_good, luhn_is_good
+from appliance.routing.detectors import DETECTORS, findings, iban_is_good
 
 ALL = tuple(DETECTORS)
 
@@ -48,6 +48,10 @@ NATIONAL = [
     pytest.param("736028/5163", id="SK"),
     pytest.param("219-09-9999", id="US"),
     pytest.param("912-70-1234", id="US ITIN"),
+    pytest.param("390.533.447-05", id="BR CPF"),
+    pytest.param("2341 2341 2346", id="IN"),
+    pytest.param("BOXW310820HNERXN09", id="MX"),
+    pytest.param("17291716060", id="TR"),
     pytest.param("SSN: 219099999", id="US without dashes"),
 ]
 
@@ -109,7 +113,6 @@ def test_card_is_found(card: str) -> None:
 
 
 def test_number_that_fails_luhn_is_no_card() -> None:
-    assert not luhn_is_good("4111111111111112")
     assert found("Card 4111 1111 1111 1112, order 1234567890123456", "card") == []
 
 
