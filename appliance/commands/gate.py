@@ -47,19 +47,19 @@ def command(settings: Settings, task_folder: Path, model: str, rows_path: Path |
     task = load_task(task_folder)
     folder = TaskFolder.of(task_folder)
     rows_path = rows_path or folder.split_path("test")
-    given = read_labels(rows_path)
-    check_field_names(task, given)  # before the engine spends time on them
-    rows = without_training_rows(given, folder.split_path("train"))
-    if len(rows) < len(given):
-        note(f"{human_count(len(given) - len(rows), 'training row')} left out of {len(given)} rows")
+    labelled_rows = read_labels(rows_path)
+    check_field_names(task, labelled_rows)  # before the engine spends time on them
+    rows = without_training_rows(labelled_rows, folder.split_path("train"))
+    if len(rows) < len(labelled_rows):
+        note(f"{human_count(len(labelled_rows) - len(rows), 'training row')} left out of {len(labelled_rows)} rows")
     artifact_dir, _ = choose_model(settings, task, model)
     manifest = verify_artifact(artifact_dir)
-    found = _judge(settings, task, task_folder, rows, artifact_dir)
-    verdict = write_verdict(artifact_dir, manifest, found, rows_path)
-    _print_report(manifest, found, as_json)
-    if not found.readiness.ready:
+    report = _judge(settings, task, task_folder, rows, artifact_dir)
+    verdict = write_verdict(artifact_dir, manifest, report, rows_path)
+    _print_report(manifest, report, as_json)
+    if not report.readiness.ready:
         raise NotAllGood(
-            f"the verdict on {manifest.name} is {verdict.verdict}: {found.readiness.reason}", found.readiness.advice
+            f"the verdict on {manifest.name} is {verdict.verdict}: {report.readiness.reason}", report.readiness.advice
         )
 
 
@@ -78,13 +78,13 @@ def _judge(
             lambda answered: line(Progress(answered, len(rows), "row", loading=not answered)),
             lambda: note(ENGINE_QUEUED),
         )  # fmt: skip
-    if died := sum(result.error == ENGINE_DIED for result in results):
-        note(f"the engine died on {human_count(died, 'row')}, which count as wrong")
+    if crashes := sum(result.error == ENGINE_DIED for result in results):
+        note(f"the engine died on {human_count(crashes, 'row')}, which count as wrong")
     return judge_results(task, rows, results)
 
 
-def _print_report(manifest: "Manifest", found: "QualityReport", as_json: bool) -> None:
+def _print_report(manifest: "Manifest", report: "QualityReport", as_json: bool) -> None:
     if as_json:
-        print_json({"model": manifest.name, "identity": manifest.identity, **found.record()})
+        print_json({"model": manifest.name, "identity": manifest.identity, **report.record()})
     else:
-        print_lines(*found.lines())
+        print_lines(*report.lines())

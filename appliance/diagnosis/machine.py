@@ -45,8 +45,8 @@ def check_gpu(nvidia_dir: Path = _NVIDIA_DIR, answers_onnx: Callable[[], bool] =
     if not nvidia_dir.is_dir() or not any(nvidia_dir.iterdir()):
         return ok("gpu", "none; models run on the processor")
     try:
-        done = subprocess.run(_SMI, capture_output=True, text=True, timeout=_SMI_SECONDS, check=True)
-        cards = [_card(line) for line in done.stdout.splitlines() if line.strip()]
+        query = subprocess.run(_SMI, capture_output=True, text=True, timeout=_SMI_SECONDS, check=True)
+        cards = [_card(line) for line in query.stdout.splitlines() if line.strip()]
     except (OSError, ValueError, subprocess.SubprocessError):
         return Check(
             "gpu", CheckState.WARN, "there is a graphics processor, but its driver does not answer",

@@ -128,16 +128,16 @@ def check_processor(cpu_info_path: Path = _CPU_INFO_PATH) -> Check:
     """What llama.cpp was compiled for against what this processor can do."""
     # A library for another processor dies on its first instruction, so it is asked in a process of its own.
     try:
-        done = subprocess.run(
+        query = subprocess.run(
             # -P: never a module of the folder that somebody happened to stand in.
             [sys.executable, "-P", "-c", _BUILD_PROGRAM], capture_output=True, timeout=_LIBRARY_SECONDS, check=False
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return _does_not_start(f"no answer in {_LIBRARY_SECONDS} s")
     try:
-        build = json.loads(done.stdout)
+        build = json.loads(query.stdout)
     except ValueError:
-        return _does_not_start(ChildDied(done.returncode).reason())
+        return _does_not_start(ChildDied(query.returncode).reason())
     return compare_processor(str(build), cpu_flags(cpu_info_path))
 
 

@@ -32,17 +32,17 @@ _SIGNAL = re.compile(r"\b(?:SIG[A-Z]+|exit status -?\d+)\b")
 
 def redacted_log(lines: Iterable[str]) -> list[str]:
     """The log with what it may hold of documents, names and paths left out."""
-    kept: list[str] = []
-    dropped = 0
+    lines_out: list[str] = []
+    left_out = 0
     for line in lines:
         harmless = _harmless(line.rstrip("\n"))
         if harmless is None:
-            dropped += 1
+            left_out += 1
             continue
-        kept += [f"[{dropped} lines left out]"] if dropped else []
-        kept.append(harmless)
-        dropped = 0
-    return kept + ([f"[{dropped} lines left out]"] if dropped else [])
+        lines_out += [f"[{left_out} lines left out]"] if left_out else []
+        lines_out.append(harmless)
+        left_out = 0
+    return lines_out + ([f"[{left_out} lines left out]"] if left_out else [])
 
 
 def redacted_detail(text: str) -> str:

@@ -115,15 +115,15 @@ def write_bundle(path: Path, files: dict[str, bytes]) -> None:
 
 
 def _check(check: Check) -> dict[str, str]:
-    shown = check.name in _SHOWN_CHECKS
-    return {"name": check.name, "state": check.state, "message": without_paths(check.message) if shown else LEFT_OUT}
+    harmless = check.name in _SHOWN_CHECKS
+    return {"name": check.name, "state": check.state, "message": without_paths(check.message) if harmless else LEFT_OUT}
 
 
 def without_paths(text: str) -> str:
     """The text with every absolute path left out, also those of this program that have blanks in them."""
-    for known in sorted({sys.executable, sys.prefix, sys.base_prefix, os.path.expanduser("~")}, key=len, reverse=True):
-        if len(known) > 1:
-            text = text.replace(known, "/known")
+    for path in sorted({sys.executable, sys.prefix, sys.base_prefix, os.path.expanduser("~")}, key=len, reverse=True):
+        if len(path) > 1:
+            text = text.replace(path, "/known")
     return _PATH.sub("[path]", text)
 
 
@@ -182,32 +182,32 @@ def _latest(directories: list[Path]) -> list[Path]:
 
 def _job(directory: Path) -> dict[str, object]:
     # The id begins with the task's name; what follows is a hash.
-    described: dict[str, object] = {"job": _hex(directory.name.rpartition("-")[2]) or LEFT_OUT}
+    facts: dict[str, object] = {"job": _hex(directory.name.rpartition("-")[2]) or LEFT_OUT}
     try:
-        described["config"] = _job_config(read_config(directory))
+        facts["config"] = _job_config(read_config(directory))
     except ApplianceError as error:
-        described["config_error"] = type(error).__name__
+        facts["config_error"] = type(error).__name__
     try:
         with open_readonly(directory) as reader:
-            described |= _counters(reader.summary())
-            described["events"] = [
+            facts |= _counters(reader.summary())
+            facts["events"] = [
                 [round(when, 3), _word(kind), redacted_detail(detail)]
                 for when, kind, detail in reader.events(_MOST_EVENTS)
             ]
-        described["documents"] = _documents(directory)
+        facts["documents"] = _documents(directory)
     except (ApplianceError, sqlite3.Error) as error:
-        described["ledger_error"] = type(error).__name__
-    return described
+        facts["ledger_error"] = type(error).__name__
+    return facts
 
 
 def _job_config(config: JobConfig) -> dict[str, object]:
-    shown: dict[str, object] = {
-        described.name: _setting(getattr(config, described.name)) if described.name in _SHOWN_CONFIG else LEFT_OUT
-        for described in fields(JobConfig)
+    values: dict[str, object] = {
+        option.name: _setting(getattr(config, option.name)) if option.name in _SHOWN_CONFIG else LEFT_OUT
+        for option in fields(JobConfig)
     }
     fallback = config.fallback
-    shown["fallback"] = {name: _setting(getattr(fallback, name)) for name in _SHOWN_FALLBACK} if fallback else None
-    return shown
+    values["fallback"] = {name: _setting(getattr(fallback, name)) for name in _SHOWN_FALLBACK} if fallback else None
+    return values
 
 
 def _setting(value: object) -> object:
@@ -219,21 +219,21 @@ def _setting(value: object) -> object:
 
 def _counters(summary: JobSummary) -> dict[str, object]:
     values = asdict(summary)
-    kept = {key: value for key, value in values.items() if isinstance(value, int | float) or value is None}
-    return {**kept, "state": summary.state, "message": redacted_detail(summary.message)}
+    counters = {key: value for key, value in values.items() if isinstance(value, int | float) or value is None}
+    return {**counters, "state": summary.state, "message": redacted_detail(summary.message)}
 
 
 def _documents(directory: Path) -> dict[str, int]:
     """How many documents ended how: state and class of the error."""
     connection = connect(directory, "mode=ro")
     try:
-        found = connection.execute(
+        counts = connection.execute(
             "SELECT documents.state, rows.error, COUNT(*) FROM documents LEFT JOIN rows"
             " ON rows.document = documents.id AND rows.superseded = 0 GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
     finally:
         connection.close()
-    return {" ".join(filter(None, (_word(state), _word(error or "")))): count for state, error, count in found}
+    return {" ".join(filter(None, (_word(state), _word(error or "")))): count for state, error, count in counts}
 
 
 def _log_lines(path: Path) -> deque[str]:

@@ -42,9 +42,8 @@ class Settings:
 
 def home_dir(environ: Mapping[str, str]) -> Path:
     """The home folder that the environment names, or the default; it need not exist."""
-    named = environ.get(HOME_VARIABLE)
-    if named:
-        return Path(named).expanduser().absolute()
+    if directory := environ.get(HOME_VARIABLE):
+        return Path(directory).expanduser().absolute()
     data_dir = environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return Path(data_dir).absolute() / "stillroom"
 
