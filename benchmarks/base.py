@@ -94,7 +94,7 @@ ADDRESS_FIELDS = (
 
 @dataclass(frozen=True)
 class Case:
-    """A document, what is asked about it, and what is right."""
+    """A document, the fields that a task asks for, and what is right."""
 
     name: str
     genre: str
@@ -122,12 +122,12 @@ def extraction(fields: Sequence[Field], instruction: str = "") -> Task:
 def generated_case(rng: random.Random, number: int, document: GeneratedDocument) -> Case:
     """A generated document with the question that is drawn for it; a value counts if it is printed just so."""
     question = draw_question(rng, document)
-    names = [f"field_{at}" for at in range(len(document.asked))]
+    names = [f"field_{at}" for at in range(len(document.output_fields))]
     fields = [
         Field(name, comparator=Comparator.EXACT, phrase=phrase)
         for name, phrase in zip(names, question.phrases, strict=True)
     ]
-    gold: Answer = {name: spaced(asked.value) for name, asked in zip(names, document.asked, strict=True)}
+    gold: Answer = {name: spaced(field.value) for name, field in zip(names, document.output_fields, strict=True)}
     return Case(f"{number}", document.genre, document.text, extraction(fields, question.instruction), gold)
 
 

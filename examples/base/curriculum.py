@@ -48,9 +48,9 @@ def stage_at(tokens: float) -> Stage:
 
 
 def draw_question(rng: random.Random, document: GeneratedDocument) -> PromptSpec:
-    """What is asked of a document, with one of several instructions or none."""
+    """What a task asks for in a document, with one of several instructions or none."""
     instruction = rng.choice(INSTRUCTIONS).format(genre=document.genre) if rng.random() < 0.6 else ""
-    return PromptSpec(instruction, tuple(asked.phrase for asked in document.asked))
+    return PromptSpec(instruction, tuple(field.phrase for field in document.output_fields))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def tokenize(
     rng: random.Random, document: GeneratedDocument, encode: Encode, document_share: float
 ) -> TokenizedExample:
     """Ids and loss weights: the values whole, heads less, and a share of the document's tokens a little."""
-    values = [asked.value for asked in document.asked]
+    values = [field.value for field in document.output_fields]
     example = render_example(draw_question(rng, document), document.text, values, STILLROOM_FORM, encode)
     weights = []
     for position, is_value in enumerate(example.is_value):

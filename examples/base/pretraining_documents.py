@@ -11,8 +11,8 @@ from training.demo.documents import (
     COMPANY_HEADERS,
     ISSUER_ADDRESS_KEYS,
     ISSUER_KEYS,
-    Asked,
     GeneratedDocument,
+    OutputField,
     Printed,
     choose_labels,
     compose,
@@ -51,24 +51,26 @@ def choose_phrase(rng: random.Random, spec: FieldSpec, label: str | None, others
     return label.lower() if label is not None else None
 
 
-def ask(rng: random.Random, printed: Sequence[Printed], missing: Sequence[FieldSpec], count: int) -> tuple[Asked, ...]:
+def ask(
+    rng: random.Random, printed: Sequence[Printed], missing: Sequence[FieldSpec], count: int
+) -> tuple[OutputField, ...]:
     """Questions about printed fields, and about some that are missing, in random order."""
     labels = [field.label for field in printed]
-    absent_wanted = sum(rng.random() < ABSENT_SHARE for _ in range(count))
-    present = rng.sample(list(printed), min(len(printed), max(1, count - absent_wanted)))
-    asked: list[Asked] = []
+    absent_count = sum(rng.random() < ABSENT_SHARE for _ in range(count))
+    present = rng.sample(list(printed), min(len(printed), max(1, count - absent_count)))
+    fields: list[OutputField] = []
     for field in present:
         others = [label for label in labels if label != field.label]
         phrase = choose_phrase(rng, field.spec, field.label or None, others)
-        asked.append(Asked(phrase or field.spec.phrases[-1], field.value))
+        fields.append(OutputField(phrase or field.spec.phrases[-1], field.value))
     absent = rng.sample(list(missing), len(missing))
     for spec in absent:
-        if sum(a.value is None for a in asked) >= absent_wanted:
+        if sum(a.value is None for a in fields) >= absent_count:
             break
         phrase = choose_phrase(rng, spec, None, labels)
-        if phrase is not None and phrase not in {a.phrase for a in asked}:
-            asked.append(Asked(phrase, None))
-    unique = list({a.phrase: a for a in asked}.values())
+        if phrase is not None and phrase not in {a.phrase for a in fields}:
+            fields.append(OutputField(phrase, None))
+    unique = list({a.phrase: a for a in fields}.values())
     rng.shuffle(unique)
     return tuple(unique)
 

@@ -52,7 +52,7 @@ def make_tokenizer(out: Path, seed: int) -> None:
     for number in range(12_000):
         document = draw_document(rng, "train", short=3 if number % 3 == 0 else 0)
         texts += [" " + line for line in document_lines(document.text)]
-        texts += [" " + asked.phrase for asked in document.asked]
+        texts += [" " + field.phrase for field in document.output_fields]
     tokenizer = train_tokenizer(texts, VOCAB_SIZE)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -131,14 +131,14 @@ def loss_of(
 
 
 def evaluation_set(encode: Encoder, ways: tuple[str, ...], seed: int) -> list[tuple[TokenizedExample, list[bool]]]:
-    """Test documents as ids, with whether each asked field is in the document."""
+    """Test documents as ids, with whether each output field is in the document."""
     rng = random.Random(seed)
     chosen: list[tuple[TokenizedExample, list[bool]]] = []
     while len(chosen) < EVALUATED_DOCUMENTS:
         document = draw_document(rng, "test", ways=ways)
         example = tokenize(rng, document, encode, 0.0)
         if len(example.input_ids) <= 1000:
-            chosen.append((example, [asked.value is not None for asked in document.asked]))
+            chosen.append((example, [field.value is not None for field in document.output_fields]))
     return sorted(chosen, key=lambda pair: len(pair[0].input_ids))
 
 

@@ -51,32 +51,32 @@ def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
     before = os.environ.get("STILLROOM_HOME")
     os.environ["STILLROOM_HOME"] = str(course.home_dir)
     try:
-        figures = _go(course, as_json)
+        figures = _run_steps(course, as_json)
     finally:
         os.environ.pop("STILLROOM_HOME")
         if before is not None:
             os.environ["STILLROOM_HOME"] = before
     figures["seconds"] = round(time.monotonic() - began, 1)
-    course.tell(f"all of it took {human_duration(time.monotonic() - began)}; everything is in {folder}")
-    course.tell(f"look at it: STILLROOM_HOME={course.home_dir} stillroom tui")
+    note(f"all of it took {human_duration(time.monotonic() - began)}; everything is in {folder}")
+    note(f"to look at it: STILLROOM_HOME={course.home_dir} stillroom tui")
     if as_json:
         print_json(figures)
 
 
-def _go(course: "Course", as_json: bool) -> dict[str, object]:
+def _run_steps(course: "Course", as_json: bool) -> dict[str, object]:
     """All steps; the figures of the JSON object. The table goes to stdout where that object does not."""
     from appliance.tasks.taskfile import load_task
-    from training.demo.course import TARGETS, call, collect_and_curate, read_scored, run_folder, write_material
+    from training.demo.course import TARGETS, call, collect_and_curate, read_scored, run_folder, write_inputs
     from training.demo.scoring import planted_recall, read_answers, score
 
     size = course.size
     with course.timed(f"write {size.scored} documents to score and {size.taught} with recorded teacher answers"):
-        golds = write_material(course)
+        golds = write_inputs(course)
     task = load_task(course.task_dir)
     with course.timed("collect and curate the answers (15 % of them carry planted mistakes)"):
         report = collect_and_curate(course)
         recall = planted_recall(course.folder / "planted.jsonl", TaskFolder(course.task_dir).rejected_path)
-        _tell_recall(course, report, recall)
+        _note_recall(course, report, recall)
     with course.timed("train the adapter"):
         run_dir = Path(json.loads(call("train", str(course.task_dir), "--json", *size.train_options))["run"])
     with course.timed("merge it into the base"):
@@ -94,7 +94,7 @@ def _go(course: "Course", as_json: bool) -> dict[str, object]:
         base, agreement = _compare(course, run_dir, artifacts, golds, texts)
     with course.timed("judge the student on the scored documents"):
         verdict = _gate(course, artifacts[TARGETS[0]], texts)
-    _tell_table(student, base, agreement, summary, verdict, as_json)
+    _print_table(student, base, agreement, summary, verdict, as_json)
     return {
         "documents": size.scored,
         "rows": summary["done"],
@@ -154,25 +154,25 @@ def _gate(course: "Course", artifact_dir: Path, texts: dict[str, str]) -> str:
     try:
         call("gate", str(course.task_dir), str(artifact_dir), "--labels", str(rows_path), "--json")
     except NotAllGood as ended:
-        course.tell(f"      {ended.message}")
+        note(f"      {ended.message}")
     manifest = json.loads((artifact_dir / "manifest.json").read_text(encoding="utf-8"))
     return str(manifest["verdict"]["verdict"])
 
 
-def _tell_recall(course: "Course", report: dict[str, object], recall: dict[str, tuple[int, int]]) -> None:
+def _note_recall(course: "Course", report: dict[str, object], recall: dict[str, tuple[int, int]]) -> None:
     planted = {kind: counts for kind, counts in recall.items() if kind != "right"}
     caught, total = (sum(counts[at] for counts in planted.values()) for at in (0, 1))
-    kinds = ", ".join(f"{kind} {found} of {of}" for kind, (found, of) in sorted(planted.items()))
-    course.tell(f"      planted mistakes found: {caught} of {total} ({kinds})")
+    kinds = ", ".join(f"{kind} {number} of {of}" for kind, (number, of) in sorted(planted.items()))
+    note(f"      planted mistakes found: {caught} of {total} ({kinds})")
     wrongly, right = recall.get("right", (0, 0))
-    course.tell(f"      good answers rejected: {wrongly} of {right}; {report['train']} rows are left to train on")
+    note(f"      good answers rejected: {wrongly} of {right}; {report['train']} rows are left to train on")
 
 
 def _share(interval: "Interval") -> str:
     return percent_interval(interval.estimate, interval.low, interval.high)
 
 
-def _tell_table(
+def _print_table(
     student: "Score",
     base: "Score",
     agreement: "dict[str, Interval]",

@@ -72,18 +72,14 @@ class Course:
         """The demo's own store and jobs."""
         return self.folder / "home"
 
-    def tell(self, text: str) -> None:
-        """A line for the person who watches."""
-        note(text)
-
     @contextlib.contextmanager
     def timed(self, what: str) -> Iterator[None]:
         """Says which step runs and how long it took."""
         self.step += 1
-        self.tell(f"[{self.step}/{self.steps}] {what}")
+        note(f"[{self.step}/{self.steps}] {what}")
         began = time.monotonic()
         yield
-        self.tell(f"      {human_duration(time.monotonic() - began)}")
+        note(f"      {human_duration(time.monotonic() - began)}")
 
 
 def open_folder(folder: Path) -> None:
@@ -110,7 +106,7 @@ def call(*arguments: str) -> str:
     return printed.getvalue()
 
 
-def write_material(course: Course) -> dict[str, Answer]:
+def write_inputs(course: Course) -> dict[str, Answer]:
     """Task folder, documents, recorded answers; returns the truth of the scored documents by file name."""
     course.task_dir.mkdir()
     shutil.copyfile(Path(__file__).with_name("task.toml"), course.task_dir / "task.toml")

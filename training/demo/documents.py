@@ -17,7 +17,7 @@ ISSUER_ADDRESS_KEYS = frozenset({"store_address", "seller_address", "hotel_addre
 
 
 @dataclass(frozen=True)
-class Asked:
+class OutputField:
     """A field as a task asks for it, and its true value; null where the document does not say it."""
 
     phrase: str
@@ -26,10 +26,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class GeneratedDocument:
-    """A document with what is asked about it."""
+    """A document with the fields that a task asks for."""
 
     text: str
-    asked: tuple[Asked, ...]
+    output_fields: tuple[OutputField, ...]
     genre: str
     layout: Layout | None
 
@@ -74,9 +74,8 @@ def _letterhead(
     address = [field for field in printed if field.spec.key in ISSUER_ADDRESS_KEYS]
     lines = [field.value for field in (*issuer[:1], *address[:1])]
     if rng.random() < 0.6:
-        shown = {field.label for field in (*issuer[:1], *address[:1])}
-        left = [pair for pair in pairs if pair[0] not in shown]
-        pairs = left or pairs
+        labels = {field.label for field in (*issuer[:1], *address[:1])}
+        pairs = [pair for pair in pairs if pair[0] not in labels] or pairs
     return header, lines, pairs
 
 
@@ -109,5 +108,8 @@ def compose(
 
 def raise_case(document: GeneratedDocument) -> GeneratedDocument:
     """All in capitals, as old printers write; the values too."""
-    asked = tuple(Asked(a.phrase, a.value.upper() if a.value else a.value) for a in document.asked)
-    return replace(document, text=document.text.upper(), asked=asked)
+    fields = tuple(
+        OutputField(field.phrase, field.value.upper() if field.value else field.value)
+        for field in document.output_fields
+    )
+    return replace(document, text=document.text.upper(), output_fields=fields)

@@ -37,10 +37,10 @@ def parse_fields(table: str) -> tuple[FieldSpec, ...]:
     for line in table.strip().splitlines():
         key, kind, labels, more = (part.strip() for part in line.split("|"))
         printed = tuple(label.strip() for label in labels.split(";"))
-        asked = dict.fromkeys(
+        all_phrases = dict.fromkeys(
             [*(label.lower() for label in printed), *(p.strip() for p in more.split(";") if p.strip())]
         )
-        specs.append(FieldSpec(key, kind, printed, tuple(asked)))
+        specs.append(FieldSpec(key, kind, printed, tuple(all_phrases)))
     return tuple(specs)
 
 

@@ -1,4 +1,4 @@
-"""Fields told in prose, as letters and mails tell them."""
+"""Fields in prose, as letters and mails state them."""
 
 import random
 from collections.abc import Sequence

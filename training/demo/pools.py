@@ -81,7 +81,7 @@ def _draw(fake: Faker, kind: str, count: int) -> list[str]:
 @lru_cache(maxsize=2)
 def pools(split: Split) -> Pools:
     """The pools of a split; drawn with fixed seeds, so every machine has the same ones."""
-    wanted = split == "test"
+    is_test = split == "test"
     columns: dict[str, list[tuple[str, ...]]] = {}
     for number, locale in enumerate(LOCALES):
         fake = Faker(locale)
@@ -91,8 +91,8 @@ def pools(split: Split) -> Pools:
         fake.seed_instance(1000 + number)
         for kind in ("names", "companies", "streets", "places", "cities", "phones"):
             values = [value for value in _draw(fake, kind, POOL_SIZE) if len(value) <= 48]
-            chosen = tuple(value for value in values if is_test_value(value) == wanted)
-            columns.setdefault(kind, []).append(chosen)
+            of_split = tuple(value for value in values if is_test_value(value) == is_test)
+            columns.setdefault(kind, []).append(of_split)
     return Pools(**{kind: tuple(column) for kind, column in columns.items()})
 
 

@@ -64,10 +64,10 @@ def equal_fields(task: "Task", one: Sequence[Answer | None], other: Sequence[Ans
 def planted_recall(teacher_path: Path, rejected_path: Path) -> dict[str, tuple[int, int]]:
     """By kind of planted mistake, how many the curation rejected, of how many; `right` counts good rows rejected."""
     rejected = {json.loads(line)["document"] for line in rejected_path.read_text(encoding="utf-8").splitlines()}
-    found: dict[str, tuple[int, int]] = {}
+    recall: dict[str, tuple[int, int]] = {}
     for line in teacher_path.read_text(encoding="utf-8").splitlines():
         planted = json.loads(line)
         kind = planted["mistake"] or "right"
-        caught, total = found.get(kind, (0, 0))
-        found[kind] = (caught + (planted["document"] in rejected), total + 1)
-    return found
+        caught, total = recall.get(kind, (0, 0))
+        recall[kind] = (caught + (planted["document"] in rejected), total + 1)
+    return recall

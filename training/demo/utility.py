@@ -5,15 +5,14 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from training.demo.documents import Asked as AskedField
-from training.demo.documents import GeneratedDocument, Printed, choose_labels, compose, raise_case
+from training.demo.documents import GeneratedDocument, OutputField, Printed, choose_labels, compose, raise_case
 from training.demo.genres import UTILITY_BILL, UTILITY_DISTRACTORS, FieldSpec
 from training.demo.layouts import TRAINING_WAYS, draw_layout
 from training.demo.pools import Split, pools
 from training.demo.printing import Style, draw_style, print_date, print_value
 
 PRESENT_SHARE = 0.9
-"""Chance of each asked field to stand in a document."""
+"""Chance of each output field to stand in a document."""
 ALWAYS = frozenset({"account_number", "amount_due", "bill_date"})
 MISTAKE_SHARE = 0.15
 MISTAKES = ("swapped", "invented", "misread", "cut", "missing", "malformed")
@@ -32,8 +31,8 @@ class TeacherRow:
 
 def _printed(rng: random.Random, style: Style) -> list[Printed]:
     distractors = rng.sample(list(UTILITY_DISTRACTORS), rng.randrange(2, 7))
-    asked = [spec for spec in UTILITY_BILL.fields if spec.key in ALWAYS or rng.random() < PRESENT_SHARE]
-    specs: list[FieldSpec] = [*asked, *distractors]
+    requested = [spec for spec in UTILITY_BILL.fields if spec.key in ALWAYS or rng.random() < PRESENT_SHARE]
+    specs: list[FieldSpec] = [*requested, *distractors]
     if rng.random() < 0.6:
         rng.shuffle(specs)
     first = rng.randrange(100, 80_000)
@@ -63,8 +62,8 @@ def draw_bill(rng: random.Random, split: Split) -> GeneratedDocument:
         if not has_issuer and layout.header.startswith(("company", "letter")):
             continue
         text = compose(rng, UTILITY_BILL, printed, layout, style, 0.35)
-        asked = tuple(AskedField(spec.key.replace("_", " "), values.get(spec.key)) for spec in UTILITY_BILL.fields)
-        document = GeneratedDocument(text, asked, UTILITY_BILL.name, layout)
+        fields = tuple(OutputField(spec.key.replace("_", " "), values.get(spec.key)) for spec in UTILITY_BILL.fields)
+        document = GeneratedDocument(text, fields, UTILITY_BILL.name, layout)
         document = raise_case(document) if layout.upper else document
         if _is_printable(document.text):
             return document
@@ -81,7 +80,7 @@ def _is_printable(text: str) -> bool:
 
 def truth_of(document: GeneratedDocument) -> Truth:
     """The true answer by field name."""
-    return {spec.key: asked.value for spec, asked in zip(UTILITY_BILL.fields, document.asked, strict=True)}
+    return {spec.key: field.value for spec, field in zip(UTILITY_BILL.fields, document.output_fields, strict=True)}
 
 
 def draw_bills(seed: int, count: int, split: Split) -> list[GeneratedDocument]:
@@ -114,7 +113,7 @@ def _spoil(rng: random.Random, truth: Truth, mistake: str, others: Sequence[Trut
         first, second = rng.choice(usable) if usable else rng.sample(present, 2)
         answer[first], answer[second] = truth[second], truth[first]
     elif mistake == "invented":
-        absent = [name for name, found in truth.items() if not found]
+        absent = [name for name, value in truth.items() if not value]
         key = rng.choice(absent) if absent else key
         answer[key] = rng.choice([other[key] for other in others if other[key] and other[key] != truth[key]])
     elif mistake == "misread":

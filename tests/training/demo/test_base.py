@@ -58,7 +58,7 @@ def small_tokenizer():
     rng = random.Random(2)
     documents = [draw_document(rng, "train") for _ in range(150)]
     texts = [" " + line for document in documents for line in document_lines(document.text)]
-    return train_tokenizer([*texts, *(" " + asked.phrase for one in documents for asked in one.asked)], 1500)
+    return train_tokenizer([*texts, *(" " + field.phrase for one in documents for field in one.output_fields)], 1500)
 
 
 def small_model(tokenizer, seed=0):
@@ -124,7 +124,7 @@ def test_llama_cpp_cuts_thousands_of_documents_as_the_tokenizer_does(base_dir, t
     try:
         for _ in range(2000):
             document = draw_document(rng, "train")
-            for text in (*document_lines(document.text), *(asked.phrase for asked in document.asked)):
+            for text in (*document_lines(document.text), *(field.phrase for field in document.output_fields)):
                 assert model.tokenize(" " + text, False) == tokenizer.encode(" " + text, False), text
     finally:
         model.close()
@@ -313,8 +313,10 @@ def test_the_benchmark_asks_generated_documents_what_was_drawn(benchmark):
     rng = random.Random(9)
     document = draw_document(rng, "test")
     case = benchmark.generated_case(rng, 0, document)
-    assert case.task.question().phrases == tuple(asked.phrase for asked in document.asked)
-    assert [bool(value) for value in case.gold.values()] == [asked.value is not None for asked in document.asked]
+    assert case.task.question().phrases == tuple(field.phrase for field in document.output_fields)
+    assert [bool(value) for value in case.gold.values()] == [
+        field.value is not None for field in document.output_fields
+    ]
 
 
 def test_the_benchmark_knows_which_values_can_be_copied(benchmark):

@@ -16,17 +16,17 @@ def _documents(split, count=150, **options):
 
 def test_every_true_value_stands_in_the_document():
     for document in _documents("train") + _documents("train", short=3) + _documents("test"):
-        for asked in document.asked:
-            assert asked.value is None or asked.value in document.text
+        for field in document.output_fields:
+            assert field.value is None or field.value in document.text
 
 
 def test_questions_of_a_document_differ_and_a_quarter_asks_for_what_is_missing():
     documents = _documents("train", 400)
-    asked = [asked for document in documents for asked in document.asked]
+    fields = [field for document in documents for field in document.output_fields]
     for document in documents:
-        phrases = [asked.phrase for asked in document.asked]
+        phrases = [field.phrase for field in document.output_fields]
         assert len(set(phrases)) == len(phrases)
-    assert 0.17 < sum(one.value is None for one in asked) / len(asked) < 0.3
+    assert 0.17 < sum(field.value is None for field in fields) / len(fields) < 0.3
 
 
 def test_splits_share_no_name_and_no_layout():
@@ -67,11 +67,11 @@ def test_the_kept_out_genre_is_in_no_training_document():
 def test_an_absent_field_is_never_asked_by_words_that_are_printed():
     rng = random.Random(5)
     for document in _documents("train", 200):
-        for asked in document.asked:
-            if asked.value is None:
-                assert f"\n{asked.phrase.capitalize()}:" not in document.text
+        for field in document.output_fields:
+            if field.value is None:
+                assert f"\n{field.phrase.capitalize()}:" not in document.text
     assert words_of("number of the invoice") == {"invoice"}
-    assert all(asked.value is None for asked in ask(rng, [], UTILITY_BILL.fields, 9))
+    assert all(field.value is None for field in ask(rng, [], UTILITY_BILL.fields, 9))
 
 
 def test_the_same_seed_gives_the_same_bills_and_splits_differ():
