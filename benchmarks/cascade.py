@@ -26,8 +26,8 @@ from pathlib import Path
 from appliance.ground.errors import ApplianceError
 from appliance.quality.threshold_curve import Curve, Point, Unit, choose, make_curve, smoothed
 from benchmarks.banking77 import (
-    BALANCE,
     DATA_DIR,
+    LOGIT_ADJUSTMENT,
     TEST_ROWS,
     PromptSpec,
     Setting,
@@ -144,7 +144,7 @@ def student_answers(questions: Sequence[PromptSpec], seed: int, cache_dir: Path,
     shutil.rmtree(work_dir, ignore_errors=True)
     work_dir.mkdir(parents=True)
     labels = sorted({question.teacher for question in questions if question.teacher is not None})
-    artifact_dir = distil(work_dir, train, labels, seed, Setting(BALANCE, quick))
+    artifact_dir = distil(work_dir, train, labels, seed, Setting(LOGIT_ADJUSTMENT, quick))
     rows, _ = run_folder(work_dir, artifact_dir, test)
     answers = [_answered(question, row) for question, row in zip(test, rows, strict=True)]
     path.write_text(json.dumps([asdict(answer) for answer in answers]), encoding="utf-8")

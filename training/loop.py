@@ -40,7 +40,7 @@ def fit(
         student: Base and rows.
         options: With a number as learning rate and without `auto`.
         run_dir: Gets `metrics.jsonl` and the checkpoints; None leaves no trace.
-        on_measurement: Called with the measurement of each epoch.
+        on_measurement: Called with each epoch's measurement.
 
     Returns:
         The model with the weights of the best epoch, and that epoch's measurement.

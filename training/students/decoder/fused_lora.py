@@ -31,7 +31,7 @@ class FusedLora(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of x, A and B."""
+        """Gradients of x (..., in), A (r, in) and B (out, r) from that of y (..., out)."""
         x, together, a, b = ctx.saved_tensors
         flat, y = x.flatten(0, -2), gradients[0].flatten(0, -2)
         grad_x = (y @ together).view_as(x) if ctx.needs_input_grad[0] else None
