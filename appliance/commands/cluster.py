@@ -33,19 +33,40 @@ def command() -> None:
     help="Folder for the rows, which all nodes share.",
 )
 @click.option(
-    "--shards", type=click.IntRange(1, MAX_SHARDS), required=True, help="Parts of the folder; use several per node."
+    "--shards",
+    type=click.IntRange(1, MAX_SHARDS),
+    required=True,
+    metavar="N",
+    help="Parts of the folder; use several per node.",
 )
-@click.option("--address", help="Ray cluster to use; by default one is started on this machine for this run.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, help="Nodes to use at most; 0 means all.")
-@click.option("--model", help="Identity, name or artifact folder of the model; default is the active one of the task.")
+@click.option(
+    "--address", metavar="ADDRESS", help="Ray cluster to use; by default one is started on this machine for this run."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=0), default=0, metavar="N", help="Nodes to use at most; 0 means all."
+)
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="Identity, name or artifact folder of the model; default is the active one of the task.",
+)
 @click.option(
     "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl",
     show_default=True, help="How rows are written.",
 )  # fmt: skip
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents in path order; 0 means all."
+    "--limit",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Only the first N documents in path order; 0 means all.",
 )
-@click.option("--state", "state_dir", help="Folder for state on each node's own disk; default is its temporary folder.")
+@click.option(
+    "--state",
+    "state_dir",
+    metavar="FOLDER",
+    help="Folder for state on each node's own disk; default is its temporary folder.",
+)
 @json_option()
 @with_settings
 def run_command(

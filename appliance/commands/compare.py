@@ -41,6 +41,7 @@ class Shown:
 @click.option(
     "--model",
     "models",
+    metavar="MODEL",
     multiple=True,
     help="Identity, name or artifact folder of a local model; repeat it for each side.",
 )

@@ -95,7 +95,7 @@ def show_command(settings: Settings, model: str, schema: bool, as_json: bool) ->
 
 @command.command("add")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--name", help="Name in the store; by default the artifact's own.")
+@click.option("--name", metavar="NAME", help="Name in the store; by default the artifact's own.")
 @_json_option
 @with_settings
 def add_command(settings: Settings, directory: Path, name: str | None, as_json: bool) -> None:
@@ -110,7 +110,7 @@ def add_command(settings: Settings, directory: Path, name: str | None, as_json: 
 
 @command.command("check")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--name", help="Name that it would have in the store.")
+@click.option("--name", metavar="NAME", help="Name that it would have in the store.")
 @_json_option
 @with_settings
 def check_command(settings: Settings, directory: Path, name: str | None, as_json: bool) -> None:
@@ -216,9 +216,13 @@ def remove_command(settings: Settings, model: str, yes: bool, as_json: bool) -> 
 
 @command.command("pull")
 @click.argument("repository")
-@click.option("--revision", required=True, help="Full commit hash.")
-@click.option("--endpoint", help="Address of the hub, if it is not the public one; it does not get the stored token.")
-@click.option("--token-env", default="", help="Environment variable with a token for this hub.")
+@click.option("--revision", required=True, metavar="HASH", help="Full commit hash.")
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Address of the hub, if it is not the public one; it does not get the stored token.",
+)
+@click.option("--token-env", default="", metavar="NAME", help="Environment variable with a token for this hub.")
 @_json_option
 @with_settings
 def pull_command(

@@ -29,14 +29,20 @@ _MOST_WORKERS = 64
 @click.argument("documents", type=NamedPath(path_type=Path))
 @click.option("--out", "out_dir", type=NamedPath(path_type=Path), help="Folder for the rows.")
 @click.option(
-    "--model", help="Identity, name or artifact folder of the model; default is the active model of the task."
+    "--model",
+    metavar="MODEL",
+    help="Identity, name or artifact folder of the model; default is the active model of the task.",
 )
 @click.option(
     "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl",
     show_default=True, help="How rows are written.",
 )  # fmt: skip
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=0, help="Only the first N documents in path order; 0 means all."
+    "--limit",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Only the first N documents in path order; 0 means all.",
 )
 @click.option(
     "--workers", type=click.IntRange(1, _MOST_WORKERS), default=DEFAULT_WORKERS, show_default=True,

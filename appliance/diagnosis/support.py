@@ -107,7 +107,7 @@ def write_bundle(path: Path, files: dict[str, bytes]) -> None:
                 entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
                 archive.addfile(entry, io.BytesIO(data))
     except FileExistsError as error:
-        raise UsageError(f"{path} is there already", "name another file with `--out`") from error
+        raise UsageError(f"{path} already exists", "name another file with `--out`") from error
     except OSError as error:
         raise ResourceError(
             f"cannot write {path}: {error.strerror or error}", "choose another place with `--out`"

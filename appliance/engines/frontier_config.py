@@ -152,7 +152,7 @@ def load_frontier(settings: Settings, name: str) -> FrontierConfig:
     if name not in tables:
         known = ", ".join(tables) or "none"
         raise UsageError(
-            f"no frontier is called {name}{did_you_mean(name, tables) or f'; known: {known}'}",
+            f"there is no frontier {name}{did_you_mean(name, tables) or f'; known: {known}'}",
             f"{path} names frontiers as tables [frontier.NAME] with url and model",
         )
     values = tables[name]

@@ -106,7 +106,7 @@ def job_dir(settings: Settings, identifier: str) -> Path:
     matching = [identifier] if identifier in known else [name for name in known if name.startswith(identifier)]
     if len(matching) == 1:
         return settings.jobs_dir / matching[0]
-    problem = f"{len(matching)} jobs are called {identifier}..." if matching else f"no job is called {identifier}"
+    problem = f"{len(matching)} jobs begin with {identifier}" if matching else f"there is no job {identifier}"
     raise UsageError(problem, "`stillroom jobs list` shows all ids")
 
 

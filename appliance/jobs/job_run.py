@@ -134,8 +134,8 @@ def _run(
         if is_stopped:
             finished = summary.done + summary.failed
             raise Interrupted(
-                f"{summary.state} with {finished} of {summary.total} documents finished",
-                f"`stillroom jobs resume {config.id}` goes on where it stopped",
+                f"{summary.state}: {finished} of {summary.total} documents finished",
+                f"`stillroom jobs resume {config.id}` continues where it stopped",
             )
         if ended:
             raise NotAllGood(

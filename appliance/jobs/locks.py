@@ -151,7 +151,7 @@ def _open(directory: Path) -> int:
     try:
         return os.open(directory / _LOCK_NAME, flags, 0o600)
     except FileNotFoundError as error:
-        raise UsageError(f"no job is called {directory.name}", "`stillroom jobs list` shows all ids") from error
+        raise UsageError(f"there is no job {directory.name}", "`stillroom jobs list` shows all ids") from error
     except OSError as error:
         raise _cannot_lock(directory, error) from error
 

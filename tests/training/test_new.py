@@ -61,14 +61,14 @@ def test_task_file_that_is_there_stays(tmp_path: Path) -> None:
     path.write_text("mine")
     done = new("orders", directory=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: orders/task.toml is there already\nhint: name another folder")
+    assert done.stderr.startswith("error: orders/task.toml already exists\nhint: name another folder")
     assert path.read_text() == "mine"
 
 
 def test_dangling_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "orders").mkdir()
     (tmp_path / "orders" / "task.toml").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_task_folder(tmp_path / "orders", "extract")
     assert not (tmp_path / "elsewhere").exists()
 

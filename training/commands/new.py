@@ -49,7 +49,7 @@ def write_task_folder(folder: Path, kind: str) -> Path:
     if not re.fullmatch(NAME_PATTERN, name):
         raise UsageError(f"the folder's name {name!r} cannot name a task", NAME_RULE)
     if path.exists() or path.is_symlink():
-        raise UsageError(f"{path} is there already", "name another folder, or take the file away")
+        raise UsageError(f"{path} already exists", "name another folder, or remove the file")
     template = files("training").joinpath("templates", f"{kind}.toml").read_text("utf-8")
     with disk_errors(path, "name a folder of your own"):
         folder.mkdir(parents=True, exist_ok=True)

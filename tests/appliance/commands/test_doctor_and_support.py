@@ -155,7 +155,7 @@ def test_support_bundle_is_shown_before_it_is_written(home_dir: Path, tmp_path: 
     assert stillroom("support-bundle", "--out", path, answer="y\n").returncode == 0
     again = stillroom("support-bundle", "--out", path, "--yes")
     assert again.returncode == 2
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
     assert [found.name for found in tmp_path.iterdir()] == ["support.tar.gz"]
     nowhere = stillroom("support-bundle", "--out", tmp_path / "missing" / "a.tar.gz", "--yes")
     assert nowhere.returncode == 4

@@ -185,7 +185,7 @@ def test_jobs_list_show_export_and_remove(bench: Bench) -> None:
 def test_unknown_job_is_a_usage_error(bench: Bench) -> None:
     done = bench.call("jobs", "show", "nothing")
     assert done.returncode == 2
-    assert "no job is called nothing" in done.stderr
+    assert "there is no job nothing" in done.stderr
 
 
 def test_job_folder_is_private_and_text_can_be_left_out(bench: Bench) -> None:

@@ -214,7 +214,7 @@ def test_removing_leaves_nothing(pair: Pair) -> None:
         (("--model", "one"), "no model one is installed"),
         ((), "0 of the two or more sides"),
         (("--tier", "low", "--tier", "high"), "--tier needs one frontier"),
-        (("--model", "ARTIFACT", "--frontier", "nobody"), "no frontier is called nobody"),
+        (("--model", "ARTIFACT", "--frontier", "nobody"), "there is no frontier nobody"),
     ],
 )
 def test_requests_that_cannot_be_meant_are_refused(pair: Pair, options: tuple[str, ...], said: str) -> None:

@@ -119,7 +119,7 @@ def test_cancelled_job_ends_at_once_and_keeps_finished_rows(bench: Bench) -> Non
     assert process.returncode == 130
     job = the_job(bench)
     # Two readers: what came before the document that is held differs from run to run.
-    assert f"cancelled with {job.done} of 20 documents finished" in stderr
+    assert f"cancelled: {job.done} of 20 documents finished" in stderr
     assert job.state is State.CANCELLED
     assert job.done < 20
     assert not bench.out_dir.exists()
@@ -242,7 +242,7 @@ def test_removed_job_is_a_usage_error_for_every_action(bench: Bench) -> None:
     assert remove_job(bench.settings, "orders").startswith("orders-")
     actions: list[Callable[..., object]] = [pause_job, cancel_job, retry_failed, resume_detached, remove_job]
     for action in actions:
-        with pytest.raises(UsageError, match="no job is called orders"):
+        with pytest.raises(UsageError, match="there is no job orders"):
             action(bench.settings, "orders")
 
 

@@ -215,7 +215,7 @@ def test_a_job_is_not_resumed_under_another_policy(bench: Bench, frontier: Front
         (("--fallback", "recorded", "--threshold", "often"), "neither a number nor auto"),
         (("--fallback", "recorded", "--threshold", "-1"), "no confidence"),
         (("--fallback", "recorded", "--threshold", "auto"), "auto needs labelled rows"),
-        (("--fallback", "somebody", "--threshold", "0.5"), "no frontier is called somebody"),
+        (("--fallback", "somebody", "--threshold", "0.5"), "there is no frontier somebody"),
         (("--fallback", "recorded", "--threshold", "0.5", "--cap-documents", "0"), "a cap of 0 lets no document leave"),
         (("--fallback", "recorded", "--threshold", "0.5", "--cap-money", "nan"), "a cap of nan lets no document leave"),
     ],
