@@ -56,9 +56,9 @@ def _script(word: str) -> str:
 @cache
 def _names(language: str) -> dict[str, int]:
     """Folded name -> month."""
-    from babel.localedata import LocaleDataDict, clear_caches, load
+    from babel.localedata import clear_caches, get_locale_data
 
-    months = LocaleDataDict(load(language))["months"]
+    months = get_locale_data(language)["months"]
     names = {
         # Catalan has "de gener" and "d'abril".
         fold(name).strip(". ").removeprefix("de ").removeprefix("d\u2019"): number
