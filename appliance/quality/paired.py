@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.quality.statistics import (
+    NORMAL,
     Interval,
     beta_cdf,
     design_effect,
     mcnemar_exact,
     normal_cdf,
-    normal_quantile,
     tango,
 )
 
@@ -115,7 +115,7 @@ def bootstrap_ratio(
         return _normal_ratio(over, under, estimate, confidence)
     drawn = _resampled_ratios(over, under, seed)
     below = (float((drawn < estimate).sum()) + 0.5 * float((drawn == estimate).sum())) / len(drawn)
-    bias = normal_quantile(min(max(below, 0.5 / len(drawn)), 1 - 0.5 / len(drawn)))
+    bias = NORMAL.inv_cdf(min(max(below, 0.5 / len(drawn)), 1 - 0.5 / len(drawn)))
     acceleration = _acceleration(over, under)
     low, high = (
         float(np.quantile(drawn, _bca_level(tail, bias, acceleration)))
@@ -135,7 +135,7 @@ def normal_mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
 def _normal_ratio(over: Floats, under: Floats, estimate: float, confidence: float) -> Interval:
     residuals = over - estimate * under
     n = len(over)
-    half = normal_quantile(0.5 + confidence / 2) * math.sqrt(float((residuals**2).sum()) * n / (n - 1))
+    half = NORMAL.inv_cdf(0.5 + confidence / 2) * math.sqrt(float((residuals**2).sum()) * n / (n - 1))
     half /= float(under.sum())
     return Interval(estimate, estimate - half, estimate + half, confidence)
 
@@ -165,7 +165,7 @@ def _acceleration(over: Floats, under: Floats) -> float:
 
 
 def _bca_level(tail: float, bias: float, acceleration: float) -> float:
-    shifted = bias + normal_quantile(tail)
+    shifted = bias + NORMAL.inv_cdf(tail)
     return normal_cdf(bias + shifted / (1 - acceleration * shifted))
 
 

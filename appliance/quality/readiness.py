@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from appliance.quality.metrics import Judged, Outcome
-from appliance.quality.statistics import Interval, clopper_pearson, design_effect, mcnemar_exact, normal_quantile, tango
+from appliance.quality.statistics import NORMAL, Interval, clopper_pearson, design_effect, mcnemar_exact, tango
 
 LEVEL = 0.95
 """Of the one-sided bounds."""
@@ -143,9 +143,9 @@ def against_teacher(student: Sequence[Judged], teacher: Sequence[Judged], margin
 
 def _pairs_needed(difference: float, variance: float, pairs: float, margin: float) -> float:
     """Independent pairs that decide with `POWER`; at least so many that a score interval without discordance would."""
-    z = normal_quantile(LEVEL)
+    z = NORMAL.inv_cdf(LEVEL)
     gap = max(abs(margin + difference), margin / 10)
-    by_power = (z + normal_quantile(POWER)) ** 2 * max(variance, 1 / pairs) / gap**2
+    by_power = (z + NORMAL.inv_cdf(POWER)) ** 2 * max(variance, 1 / pairs) / gap**2
     return max(by_power, z * z * (1 - margin) / margin)
 
 
@@ -170,7 +170,7 @@ def _units_needed(share: float, required: float) -> float:
     without an error would lie above.
     """
     gap = max(abs(share - required), (1 - required) / 10, 1e-3)
-    z, power = normal_quantile(LEVEL), normal_quantile(POWER)
+    z, power = NORMAL.inv_cdf(LEVEL), NORMAL.inv_cdf(POWER)
     by_power = (z * math.sqrt(required * (1 - required)) + power * math.sqrt(share * (1 - share))) ** 2 / gap**2
     without_error = math.log(1 - LEVEL) / math.log(required) if 0 < required < 1 else 1.0
     return max(by_power, without_error)

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
+NORMAL = NormalDist()
 _STEPS = 200
 """Of a bisection; doubles settle after about 60."""
 PRIOR_SEEN = 3.0
@@ -28,15 +30,6 @@ def normal_cdf(z: float) -> float:
     return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
-def normal_quantile(p: float) -> float:
-    """The z with this share below it."""
-    low, high = -40.0, 40.0
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if normal_cdf(middle) < p else (low, middle)
-    return (low + high) / 2
-
-
 def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """Score interval of a share; fractional counts serve effective sample sizes.
 
@@ -44,7 +37,7 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """
     if n <= 0:
         return Interval(0.0, 0.0, 1.0, confidence)
-    z = normal_quantile(0.5 + confidence / 2)
+    z = NORMAL.inv_cdf(0.5 + confidence / 2)
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -140,7 +133,7 @@ def tango(only_first: float, only_second: float, n: float, confidence: float = 0
     """
     if n <= 0:
         return Interval(0.0, -1.0, 1.0, confidence)
-    z, difference = normal_quantile(0.5 + confidence / 2), (only_first - only_second) / n
+    z, difference = NORMAL.inv_cdf(0.5 + confidence / 2), (only_first - only_second) / n
 
     def score(delta: float) -> float:
         quadratic, linear = 2 * n, -only_first - only_second + (2 * n - only_first + only_second) * delta

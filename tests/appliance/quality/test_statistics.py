@@ -10,17 +10,11 @@ from appliance.quality.statistics import (
     clustered_wilson,
     design_effect,
     mcnemar_exact,
-    normal_quantile,
     tango,
     wilson,
 )
 
 COUNTS = [(0, 20), (1, 20), (20, 20), (63, 78), (480, 500), (3, 7)]
-
-
-@pytest.mark.parametrize("p", [0.001, 0.05, 0.5, 0.8, 0.975])
-def test_normal_quantile_is_scipys(p: float) -> None:
-    assert normal_quantile(p) == pytest.approx(stats.norm.ppf(p), abs=1e-9)
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.5, 3.0), (20.0, 1.0), (3.7, 412.2), (500.0, 21.0)])
