@@ -9,8 +9,9 @@ import uuid
 from datetime import UTC, datetime
 
 from models import BundledModel
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from wheelfiles import Wheel
-from wheelhouse import normalised
 
 _NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")
 """RFC 9562's name space for addresses."""
@@ -114,7 +115,7 @@ def _dependencies(ours: Wheel, wheels: list[Wheel], models: list[BundledModel], 
     refs = {wheel.name: _purl(wheel) for wheel in wheels}
     found = []
     for wheel in [ours, *wheels]:
-        names = {normalised(re.split(r"[^A-Za-z0-9._-]", line)[0]) for line in wheel.requires}
+        names = {canonicalize_name(Requirement(line).name) for line in wheel.requires}
         needed = sorted(refs[name] for name in names if name in refs)
         found.append({"ref": _purl(wheel), "dependsOn": needed + (linked if wheel.name == "llama-cpp-python" else [])})
     found += [{"ref": f"model:{model.manifest.identity}", "dependsOn": []} for model in models]

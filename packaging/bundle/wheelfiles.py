@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from email.parser import Parser
 from pathlib import Path
 
-from wheelhouse import BundleError, file_sha256, normalised
+from packaging.utils import canonicalize_name
+from wheelhouse import BundleError, file_sha256
 
 _LICENCE_NAME = re.compile(r"(licen[sc]e|copying|notice|authors|thirdpartynotices)[^/]*$", re.IGNORECASE)
 _LICENCE_FOLDER = re.compile(r"\.dist-info/licenses/.")
@@ -59,7 +60,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Wheel:
     }
     return Wheel(
         path,
-        normalised(str(metadata["Name"])),
+        canonicalize_name(str(metadata["Name"])),
         str(metadata["Version"]),
         file_sha256(path),
         licence_of(metadata.get("License-Expression"), metadata.get("License"), metadata.get_all("Classifier", [])),
@@ -87,6 +88,6 @@ def check_licences(wheels: list[Wheel]) -> None:
         BundleError: A wheel names no licence, or one that binds what it is shipped with.
     """
     for wheel in wheels:
-        # The LGPL and GPL with an exception appear only in the texts of parts, never as a wheel's own licence here.
+        # The LGPL passes: such a wheel is imported unchanged, ships with its text, and can be replaced.
         if wheel.licence == "unknown" or _FORBIDDEN.search(wheel.licence):
             raise BundleError(f"{wheel.path.name} is under {wheel.licence!r}, which cannot be shipped")

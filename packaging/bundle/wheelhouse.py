@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
 ROOT_DIR = Path(__file__).resolve().parents[2]
 LOCK_DIR = ROOT_DIR / "packaging" / "lock"
 BUILT_HERE = ("llama-cpp-python",)
+PURE = ("chardet",)
+"""Locked as the wheel without native code: it works on bytes of documents in a parser that serves more than one."""
 GLIBC_MINORS = (34, 31, 28, 27, 26, 24, 17, 12, 5)
 """Of the manylinux tags that are accepted; 2.34 is what the llama wheel needs."""
 
@@ -44,11 +48,6 @@ def lock_path(python: str, lock_dir: Path = LOCK_DIR) -> Path:
     return lock_dir / f"wheels-py{python}.txt"
 
 
-def normalised(name: str) -> str:
-    """A project's name as indexes write it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -56,9 +55,16 @@ def file_sha256(path: Path) -> str:
 
 
 def wheel_name(path: Path) -> tuple[str, str]:
-    """Project and version of a wheel, from its file name."""
-    name, version, *_ = path.name.split("-")
-    return normalised(name), version
+    """Project and version of a wheel, from its file name.
+
+    Raises:
+        BundleError: The name is not that of a wheel.
+    """
+    try:
+        name, version, _, _ = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise BundleError(f"{path.name} is no wheel: {error}") from error
+    return name, str(version)
 
 
 def read_lock(path: Path) -> list[Locked]:
@@ -99,7 +105,12 @@ def write_lock(python: str, cache_dir: Path, lock_dir: Path = LOCK_DIR) -> list[
     """Downloads what `runtime.txt` and pip's line in `build.txt` name, and writes down what came."""
     wanted = _wanted(lock_dir)
     wheels_dir = cache_dir / f"wheels-py{python}"
-    _download(python, wheels_dir, [f"{name}=={version}" for name, version in sorted(wanted.items())])
+    for path in wheels_dir.glob("*.whl"):
+        if wheel_name(path)[0] in PURE:
+            path.unlink()
+    exact = {name: f"{name}=={version}" for name, version in sorted(wanted.items())}
+    _download(python, wheels_dir, [line for name, line in exact.items() if name not in PURE])
+    _download(python, wheels_dir, [line for name, line in exact.items() if name in PURE], pure=True)
     found = {wheel_name(path): path for path in wheels_dir.glob("*.whl")}
     locked = [
         Locked(name, version, file_sha256(found[name, version]))
@@ -140,18 +151,27 @@ def _cached(locked: list[Locked], wheels_dir: Path) -> list[Path] | None:
     return whole if len(whole) == len(locked) else None
 
 
-def _download(python: str, wheels_dir: Path, what: list[str]) -> None:
+def _download(python: str, wheels_dir: Path, what: list[str], pure: bool = False) -> None:
+    if not what:
+        return
     wheels_dir.mkdir(parents=True, exist_ok=True)
-    platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in GLIBC_MINORS]
-    platforms += [f"--platform=manylinux{tag}_x86_64" for tag in ("2014", "2010", "1")]
+    platforms = ["--platform=any"] if pure else _platforms()
+    abis = ["--abi=none"] if pure else [f"--abi=cp{python.replace('.', '')}", "--abi=abi3", "--abi=none"]
     command = [
         sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps",
-        "--only-binary=:all:", "--implementation=cp", f"--python-version={python}", *platforms,
-        f"--abi=cp{python.replace('.', '')}", "--abi=abi3", "--abi=none", "--dest", str(wheels_dir), *what,
+        "--only-binary=:all:", "--implementation=cp", f"--python-version={python}", *platforms, *abis,
+        "--dest", str(wheels_dir), *what,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BundleError(f"pip cannot fetch the wheels: {done.stderr.strip().splitlines()[-1:]}")
+
+
+def _platforms() -> list[str]:
+    """pip's options for every tag of wheels that is accepted."""
+    platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in GLIBC_MINORS]
+    platforms += [f"--platform=manylinux{tag}_x86_64" for tag in ("2014", "2010", "1")]
+    return platforms
 
 
 def main() -> int:

@@ -6,36 +6,31 @@
 extra; `build.txt` what builds the wheel.
 """
 
-import re
 from collections.abc import Iterable
-from importlib.metadata import Distribution, distribution, distributions
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 FOLDER = Path(__file__).parent
 BUILD = ("pip", "hatchling")
 
 
-def name_of(found: Distribution) -> str:
-    """The normalised name."""
-    return re.sub(r"[-_.]+", "-", found.name).lower()
-
-
 def closure(names: Iterable[str]) -> set[str]:
     """The named distributions and all that they need here."""
-    found: set[str] = set()
+    needed: set[str] = set()
     waiting = list(names)
     while waiting:
-        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
-        if name in found:
+        name = canonicalize_name(waiting.pop())
+        if name in needed:
             continue
-        found.add(name)
+        needed.add(name)
         for line in distribution(name).requires or []:
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 waiting.append(requirement.name)
-    return found
+    return needed
 
 
 def write(path: Path, names: Iterable[str], versions: dict[str, str]) -> None:
@@ -45,7 +40,7 @@ def write(path: Path, names: Iterable[str], versions: dict[str, str]) -> None:
 
 def main() -> None:
     """All files."""
-    versions = {name_of(found): found.version.partition("+")[0] for found in distributions()}
+    versions: dict[str, str] = {canonicalize_name(one.name): one.version.partition("+")[0] for one in distributions()}
     ours = versions.pop("stillroom", None)
     if ours is None:
         raise SystemExit("error: stillroom is not installed here\nhint: run make first")
