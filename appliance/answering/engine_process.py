@@ -12,19 +12,48 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from appliance.engines.engine import Engine, Request
 from appliance.ground import child
 from appliance.ground.errors import ApplianceError
+from appliance.tasks.task import (
+    Comparator,
+    Field,
+    FieldType,
+    InputLimits,
+    LongDocumentPolicy,
+    Student,
+    Targets,
+    Task,
+    TaskKind,
+)
 
 TARGET = "appliance.answering.engine_process:serve_engine"
 
 
-def start_engine(artifact_dir: Path, task_path: Path, threads: int) -> child.Child:
-    """Starts the child and tells it what to open; its first message says whether it could."""
+def start_engine(artifact_dir: Path, task: Task, threads: int) -> child.Child:
+    """Starts the child with what it is to open; its first message says whether it could."""
     worker = child.Child(TARGET)
-    worker.send({"artifact_dir": str(artifact_dir), "task_path": str(task_path), "threads": threads})
+    worker.send({"artifact_dir": str(artifact_dir), "task": asdict(task), "threads": threads})
     return worker
+
+
+def task_from_message(values: dict[str, Any]) -> Task:
+    """The task that was sent as plain values, so that the child need not read and check the task file again."""
+    fields = tuple(
+        Field(
+            **{
+                **each, "type": FieldType(each["type"]), "comparator": Comparator(each["comparator"]),
+                "values": tuple(each["values"]),
+            }
+        )
+        for each in values["fields"]
+    )  # fmt: skip
+    limits = InputLimits(values["input"]["max_tokens"], LongDocumentPolicy(values["input"]["long"]))
+    lists = {name: tuple(values[name]) for name in ("labels", "tiers", "slices")}
+    parts = {"readiness": Targets(**values["readiness"]), "student": Student(**values["student"])}
+    return Task(**{**values, **lists, **parts, "kind": TaskKind(values["kind"]), "fields": fields, "input": limits})
 
 
 def serve_engine(connection: Connection) -> None:
@@ -61,9 +90,8 @@ def _take_messages(connection: Connection, arrived: "queue.Queue[child.Message]"
 
 def _open(opening: child.Message, on_progress: Callable[[], None]) -> Engine:
     from appliance.engines.open import open_engine
-    from appliance.tasks.taskfile import load_task
 
-    task = load_task(Path(opening["task_path"]))
+    task = task_from_message(opening["task"])
     return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]), on_progress)
 
 

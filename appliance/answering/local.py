@@ -22,6 +22,7 @@ from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop, stopped_by_signals
 from appliance.models.manifest import read_manifest
+from appliance.tasks.task import Task
 
 MAX_CRASHES = 2
 SILENCE_SECONDS = 900.0
@@ -242,23 +243,22 @@ class LocalAnswerer:
 
 
 def open_local(
-    artifact_dir: Path, task_path: Path, model: str, threads: int, lease: Lease, on_crash: OnCrash = lambda *_: None
+    artifact_dir: Path, task: Task, model: str, threads: int, lease: Lease, on_crash: OnCrash = lambda *_: None
 ) -> LocalAnswerer:
     """The answerer of an artifact.
 
     Args:
-        task_path: Task file or folder.
         model: Identity of the artifact.
         lease: Shows that the caller holds the engine of this machine, for as long as the answerer is open.
     """
     lease.check()
-    return LocalAnswerer(lambda: start_engine(artifact_dir, task_path, threads), model, on_crash)
+    return LocalAnswerer(lambda: start_engine(artifact_dir, task, threads), model, on_crash)
 
 
 def answer_texts(
     settings: Settings,
     artifact_dir: Path,
-    task_path: Path,
+    task: Task,
     texts: Sequence[str],
     on_progress: Callable[[int], None] = lambda _: None,
     on_wait: Callable[[], None] = lambda: None,
@@ -278,7 +278,7 @@ def answer_texts(
     with stopped_by_signals(stop), engine_lease(settings, stop, on_wait) as lease:
         if lease is not None:
             model = read_manifest(artifact_dir).identity
-            answerer = open_local(artifact_dir, task_path, model, settings.threads, lease)
+            answerer = open_local(artifact_dir, task, model, settings.threads, lease)
             try:
                 requests = (Request(str(number), text) for number, text in enumerate(texts))
                 for result in answer_all(answerer, requests, on_progress, stop):

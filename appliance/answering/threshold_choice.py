@@ -38,7 +38,6 @@ class ThresholdRequest:
     """What a threshold is chosen for."""
 
     task: Task
-    task_path: Path
     labelled_path: Path
     fallback: str
     model: str | None = None
@@ -89,7 +88,7 @@ def choose_threshold(
     check_field_names(request.task, rows)
     artifact_dir, _ = choose_model(settings, request.task, request.model)
     verify_artifact(artifact_dir)
-    local = answer_texts(settings, artifact_dir, request.task_path, [row.text for row in rows], on_progress, on_wait)
+    local = answer_texts(settings, artifact_dir, request.task, [row.text for row in rows], on_progress, on_wait)
     requests = [
         # The local answer knows values of fields that the policy masks, as in a run.
         Request(str(number), row.text, known=mine.answer or {})

@@ -79,9 +79,7 @@ def _auto(settings: Settings, request: JobRequest, options: FallbackOptions) -> 
     if not labelled_path.read_bytes().strip():
         raise UsageError(f"auto needs labelled rows; {labelled_path} is empty", "give a number: `--threshold 0.8`")
     egress = EgressOptions(allowed=True, run="threshold", caps=options.caps)
-    threshold_request = ThresholdRequest(
-        task, request.task_path, labelled_path, options.name, request.model, options.budget, egress
-    )
+    threshold_request = ThresholdRequest(task, labelled_path, options.name, request.model, options.budget, egress)
     with progress_line() as line:
         chosen = choose_threshold(
             settings, threshold_request, lambda answered: line(Progress(answered, 0, "row", "labelled rows")),

@@ -54,7 +54,7 @@ def command(settings: Settings, task_folder: Path, model: str, rows_path: Path |
         note(f"{human_count(len(labelled_rows) - len(rows), 'training row')} left out of {len(labelled_rows)} rows")
     artifact_dir, _ = choose_model(settings, task, model)
     manifest = verify_artifact(artifact_dir)
-    report = _judge(settings, task, task_folder, rows, artifact_dir)
+    report = _judge(settings, task, rows, artifact_dir)
     verdict = write_verdict(artifact_dir, manifest, report, rows_path)
     _print_report(manifest, report, as_json)
     if not report.readiness.ready:
@@ -63,9 +63,7 @@ def command(settings: Settings, task_folder: Path, model: str, rows_path: Path |
         )
 
 
-def _judge(
-    settings: Settings, task: "Task", task_folder: Path, rows: "list[LabelledRow]", artifact_dir: Path
-) -> "QualityReport":
+def _judge(settings: Settings, task: "Task", rows: "list[LabelledRow]", artifact_dir: Path) -> "QualityReport":
     """Lets the artifact's own engine answer all rows; one that kills it has no answer, which counts as wrong."""
     from appliance.answering.lease import ENGINE_QUEUED
     from appliance.answering.local import answer_texts
@@ -74,7 +72,7 @@ def _judge(
 
     with progress_line() as line:
         results = answer_texts(
-            settings, artifact_dir, task_folder.absolute(), [row.text for row in rows],
+            settings, artifact_dir, task, [row.text for row in rows],
             lambda answered: line(Progress(answered, len(rows), "row", loading=not answered)),
             lambda: note(ENGINE_QUEUED),
         )  # fmt: skip

@@ -9,6 +9,7 @@ from appliance.answering.lease import Lease
 from appliance.answering.local import open_local
 from appliance.engines.engine import Request, Result
 from appliance.ground.stopping import Stop
+from appliance.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class LocalSide:
     """Answers texts with one artifact; results come in any order."""
 
     artifact_dir: Path
-    task_path: Path
+    task: Task
     identity: str
     threads: int
     stop: Stop
@@ -42,7 +43,7 @@ class LocalSide:
             ApplianceError: The engine cannot be opened, or dies without any document.
         """
         answerer = open_local(
-            self.artifact_dir, self.task_path, self.identity, self.threads, lease,
+            self.artifact_dir, self.task, self.identity, self.threads, lease,
             lambda key, _: self.record_kill(int(key)),
         )  # fmt: skip
 

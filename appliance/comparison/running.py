@@ -142,7 +142,7 @@ def _by_frontier(run: _Run, side: Side, texts: Iterator[Text], clock: "_Clock") 
 def _locally(run: _Run, number: int, texts: Iterator[Text], clock: "_Clock") -> Generator[Result]:
     side = run.config.sides[number]
     local = LocalSide(
-        Path(side.artifact_dir), run.directory / TASK_NAME, side.identity, run.settings.threads, run.stop,
+        Path(side.artifact_dir), run.task, side.identity, run.settings.threads, run.stop,
         lambda document: run.writer.record_kill(number, document), clock.start,
     )  # fmt: skip
     with engine_lease(run.settings, run.stop) as lease:

@@ -110,7 +110,7 @@ def _run(
                     if config.frontier or lease is not None:
                         ledger.begin_run(State.RUNNING, process)
                         total, before = ledger.counts()
-                        opener = answerer_opener(settings, directory, config, task, lease, caps)
+                        opener = answerer_opener(settings, config, task, lease, caps)
                         limits = ReaderLimits(policy=settings.sandbox)
                         supervisor = Supervisor(Work(config, task, ledger, opener, limits, scan.last), stop)
                         begin = Progress(before, total - ledger.beyond(scan.last), before=before)
@@ -146,12 +146,11 @@ def _run(
 
 
 def answerer_opener(
-    settings: Settings, directory: Path, config: JobConfig, task: Task, lease: Lease | None, caps: Caps
+    settings: Settings, config: JobConfig, task: Task, lease: Lease | None, caps: Caps
 ) -> Callable[[OnCrash], Answerer]:
     """What opens who answers the job's documents.
 
     Args:
-        directory: The folder with the task file.
         lease: Of the machine's engine; a job that a frontier answers needs none.
         caps: Of this run, where a frontier answers; those of a fallback are the job's.
 
@@ -159,7 +158,7 @@ def answerer_opener(
         UsageError: The frontier, or the policy of a fallback, is not what the job was made with, or nothing may leave.
     """
     if not config.frontier and config.fallback is None:
-        return lambda on_crash: _open_local(settings, directory, config, lease, on_crash)
+        return lambda on_crash: _open_local(settings, config, task, lease, on_crash)
     # Most jobs ask no frontier, and need not load what asks one.
     from appliance.answering.frontier import open_frontier
     from appliance.routing.egress import EgressOptions
@@ -173,15 +172,13 @@ def answerer_opener(
     remote = open_frontier(settings, task, fallback.name, EgressOptions(True, config.id, caps), OUTSIDE_DOCUMENTS)
     threshold = fallback.threshold
     return lambda on_crash: CascadeAnswerer(
-        _open_local(settings, directory, config, lease, on_crash), remote, task, threshold
+        _open_local(settings, config, task, lease, on_crash), remote, task, threshold
     )
 
 
-def _open_local(
-    settings: Settings, directory: Path, config: JobConfig, lease: Lease | None, on_crash: OnCrash
-) -> Answerer:
+def _open_local(settings: Settings, config: JobConfig, task: Task, lease: Lease | None, on_crash: OnCrash) -> Answerer:
     assert lease is not None
-    return open_local(Path(config.artifact_dir), directory, config.model, settings.threads, lease, on_crash)
+    return open_local(Path(config.artifact_dir), task, config.model, settings.threads, lease, on_crash)
 
 
 @contextmanager

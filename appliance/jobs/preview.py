@@ -98,7 +98,7 @@ def dry_run(settings: Settings, request: JobRequest, documents: int, stop: Stop 
             work = Work(
                 config, planned.task, ledger,
                 lambda on_crash: open_local(
-                    artifact_dir, request.task_path.absolute(), config.model, settings.threads, lease, on_crash
+                    artifact_dir, planned.task, config.model, settings.threads, lease, on_crash
                 ),
                 ReaderLimits(policy=settings.sandbox),
             )  # fmt: skip

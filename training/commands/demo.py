@@ -133,8 +133,8 @@ def _compare(
     adapter = agreement.adapter_answers(task, base_dir, run_dir, texts)
     others = {
         "merged": agreement.merged_answers(task, run_dir / "merged", texts),
-        "gguf": agreement.artifact_answers(settings, course.task_dir, artifacts["gguf-q8_0"], texts),
-        "onnx": agreement.artifact_answers(settings, course.task_dir, artifacts["onnx"], texts),
+        "gguf": agreement.artifact_answers(settings, task, artifacts["gguf-q8_0"], texts),
+        "onnx": agreement.artifact_answers(settings, task, artifacts["onnx"], texts),
     }
     base_score = score(task, {name: golds[name] for name in names}, dict(zip(names, base, strict=True)))
     return base_score, {name: equal_fields(task, adapter, answers) for name, answers in others.items()}

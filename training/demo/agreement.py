@@ -53,8 +53,8 @@ def merged_answers(task: "Task", merged_dir: Path, texts: Sequence[str]) -> Answ
     return torch_answers(load_base(merged_dir), task, merged_dir, texts)
 
 
-def artifact_answers(settings: "Settings", task_dir: Path, artifact_dir: Path, texts: Sequence[str]) -> Answers:
+def artifact_answers(settings: "Settings", task: "Task", artifact_dir: Path, texts: Sequence[str]) -> Answers:
     """What an exported model answers in its own engine."""
     from appliance.answering.local import answer_texts
 
-    return [result.answer for result in answer_texts(settings, artifact_dir, task_dir, texts)]
+    return [result.answer for result in answer_texts(settings, artifact_dir, task, texts)]

@@ -14,6 +14,7 @@ from appliance.answering.local import open_local
 from appliance.ground.errors import ResourceError
 from appliance.ground.settings import Settings, load_settings
 from appliance.ground.stopping import Stop
+from tests.appliance.frontier_fixtures import classify_task
 
 PARTY = """
 import sys
@@ -125,4 +126,4 @@ def test_engine_is_not_opened_after_the_end_of_the_lease(settings: Settings, tmp
         pass
     assert isinstance(lease, Lease)
     with pytest.raises(ValueError, match="the lease of the engine has ended"):
-        open_local(tmp_path, tmp_path, "model", 1, lease)
+        open_local(tmp_path, classify_task(), "model", 1, lease)
