@@ -50,10 +50,10 @@ def task_from_message(values: dict[str, Any]) -> Task:
         )
         for each in values["fields"]
     )  # fmt: skip
-    limits = InputLimits(values["input"]["max_tokens"], LongDocumentPolicy(values["input"]["long"]))
-    lists = {name: tuple(values[name]) for name in ("labels", "tiers", "slices")}
-    parts = {"readiness": Targets(**values["readiness"]), "student": Student(**values["student"])}
-    return Task(**{**values, **lists, **parts, "kind": TaskKind(values["kind"]), "fields": fields, "input": limits})
+    parts: dict[str, Any] = {name: tuple(values[name]) for name in ("labels", "tiers", "slices")}
+    parts |= {"readiness": Targets(**values["readiness"]), "student": Student(**values["student"])}
+    parts["input"] = InputLimits(values["input"]["max_tokens"], LongDocumentPolicy(values["input"]["long"]))
+    return Task(**{**values, **parts, "kind": TaskKind(values["kind"]), "fields": fields})
 
 
 def serve_engine(connection: Connection) -> None:
