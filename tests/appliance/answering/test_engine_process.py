@@ -27,7 +27,9 @@ def test_task_arrives_as_it_was_sent() -> None:
     assert task_from_message(json.loads(json.dumps(asdict(WHOLE)))) == WHOLE
 
 
-@pytest.mark.parametrize("path", sorted((ROOT_DIR / "examples" / "tasks").rglob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT_DIR / "examples" / "tasks").rglob("*.toml")), ids=lambda path: path.parent.name
+)
 def test_tasks_of_the_examples_arrive(path: Path) -> None:
     task = load_task(path)
     arrived = task_from_message(json.loads(json.dumps(asdict(task))))
