@@ -64,7 +64,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
 @with_settings
 def show_command(settings: Settings, model: str, schema: bool, as_json: bool) -> None:
     """Show where a model comes from and how good it is."""
-    from appliance.quality.measured import measured_lines
+    from appliance.quality.manifest_metrics import measured_lines
 
     installed = Store(settings).get(model)
     if schema:

@@ -50,19 +50,6 @@ class FileTokenizer:
         """Text of ids, special tokens left out."""
         return b"".join(self.token_bytes[token] for token in ids).decode("utf-8", errors="replace")
 
-    def token_id(self, mark: str) -> int:
-        """Id of a token that the vocabulary must have.
-
-        Raises:
-            TokenizerError: It does not have it.
-        """
-        token = self._tokenizer.token_to_id(mark)
-        if token is None:
-            raise TokenizerError(
-                f"the tokenizer has no token {mark!r}", "use a base model with the prompt form's marks"
-            )
-        return int(token)
-
     @cached_property
     def special_ids(self) -> frozenset[int]:
         """Ids of tokens that are no text."""

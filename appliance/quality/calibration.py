@@ -59,6 +59,10 @@ def minimise(function: Callable[[float], float], low: float, high: float, steps:
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     """The temperature with the least negative log likelihood; 1 where there are no rows.
 
+    Args:
+        logits: (rows, labels).
+        labels: (rows,) label numbers, or (rows, labels) distributions.
+
     The likelihood has one valley in 1 / temperature, hence also in its logarithm.
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2.
@@ -69,23 +73,32 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> list[ReliabilityBin]:
-    """Confidence against accuracy in bins of equal width; empty bins are left out."""
-    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    """Confidence against accuracy in bins of equal width; empty bins are left out.
+
+    Args:
+        confidence: (rows,), 0 to 1.
+        correct: (rows,), whether the row is right.
+    """
+    shares, hits = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     edges = np.linspace(0.0, 1.0, bins + 1)
-    number = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, bins - 1)
+    number = np.clip(np.searchsorted(edges, shares, side="left") - 1, 0, bins - 1)
     table: list[ReliabilityBin] = []
     for index in range(bins):
         inside = number == index
         if inside.any():
             low, high = float(edges[index]), float(edges[index + 1])
             table.append(
-                ReliabilityBin(low, high, int(inside.sum()), float(sure[inside].mean()), float(right[inside].mean()))
+                ReliabilityBin(low, high, int(inside.sum()), float(shares[inside].mean()), float(hits[inside].mean()))
             )
     return table
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
     """Mean distance of confidence and accuracy over bins of equal width, weighted by rows; 0 for no rows.
+
+    Args:
+        confidence: (rows,), 0 to 1.
+        correct: (rows,), whether the row is right.
 
     Source: Guo et al. 2017, equation 3.
     """

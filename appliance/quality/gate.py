@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
 DEFAULT_REQUIRED = 0.95
-"""Field accuracy that is asked for where the task names neither a margin nor an accuracy."""
+"""Field accuracy that is required where the task names neither a margin nor an accuracy."""
 
 
 def judge_results(task: "Task", rows: Sequence[LabelledRow], results: Sequence[Result]) -> QualityReport:
-    """The report on a student's answers, with the verdict that the task's readiness asks for.
+    """The report on a student's answers, with the verdict by the task's readiness.
 
     Raises:
         UsageError: A row names a field that the task does not have.
@@ -33,14 +33,14 @@ def judge_results(task: "Task", rows: Sequence[LabelledRow], results: Sequence[R
     teacher = None
     if all(row.teacher_answer is not None for row in rows):
         teacher = [judge(task, row.document, row.answer, row.teacher_answer) for row in rows]
-    found = []
+    conditions = []
     margin, required = task.readiness.margin, task.readiness.required
     if teacher is not None and margin is not None:
-        found.append(against_teacher(judged, teacher, margin))
-    if required is not None or not found:
-        found.append(against_gold(judged, DEFAULT_REQUIRED if required is None else required))
+        conditions.append(against_teacher(judged, teacher, margin))
+    if required is not None or not conditions:
+        conditions.append(against_gold(judged, DEFAULT_REQUIRED if required is None else required))
     return replace(
-        report(task, judged, worst(found)),
+        report(task, judged, worst(conditions)),
         coverage=coverages(judged, [result.confidence for result in results]),
         abstention=abstention(task, [row.answer for row in rows], answers),
         labelled_by=dict(Counter(row.source for row in rows)),
@@ -48,9 +48,9 @@ def judge_results(task: "Task", rows: Sequence[LabelledRow], results: Sequence[R
     )
 
 
-def write_verdict(artifact_dir: Path, manifest: Manifest, found: QualityReport, rows_path: Path) -> Verdict:
+def write_verdict(artifact_dir: Path, manifest: Manifest, quality_report: QualityReport, rows_path: Path) -> Verdict:
     """Writes verdict and metrics into the artifact's manifest."""
-    readiness = found.readiness
+    readiness = quality_report.readiness
     verdict = Verdict(
         readiness.verdict,
         readiness.basis,
@@ -62,6 +62,6 @@ def write_verdict(artifact_dir: Path, manifest: Manifest, found: QualityReport, 
         file_sha256(rows_path),
         utc_now(),
     )
-    quality: JSON = json.loads(json.dumps(found.record()))
+    quality: JSON = json.loads(json.dumps(quality_report.record()))
     rewrite_manifest(artifact_dir, replace(manifest, verdict=verdict, metrics={**manifest.metrics, "quality": quality}))
     return verdict

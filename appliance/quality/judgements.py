@@ -1,4 +1,4 @@
-"""What people said of two answers to one document: which is right; kept with user and time, never overwritten.
+"""How people judged two answers to one document: which is right; kept with user and time, never overwritten.
 
 Several screens may be open on one comparison, so there are many writers, each for a moment: the database keeps a
 rollback journal rather than a write-ahead log, which SQLite before 3.51.3 can damage when two connections write.
@@ -32,7 +32,7 @@ COMMIT
 
 
 class Choice(StrEnum):
-    """What a person says of two answers."""
+    """How a person judges two answers."""
 
     A = "A"
     """The first is right, the other one is not."""
@@ -63,13 +63,13 @@ def add_judgement(path: Path, side: int, document: int, choice: Choice, user: st
     Raises:
         ResourceError: It cannot be written.
     """
-    found = Judgement(side, document, choice, user or current_user(), time.time())
+    judgement = Judgement(side, document, choice, user or current_user(), time.time())
     with _opened(path) as connection:
         connection.execute(
             "INSERT INTO judgements (side, document, choice, user, time) VALUES (?, ?, ?, ?, ?)",
-            (side, document, found.choice.value, found.user, found.time),
+            (side, document, judgement.choice.value, judgement.user, judgement.time),
         )
-    return found
+    return judgement
 
 
 def judgements(path: Path, side: int) -> list[Judgement]:
@@ -81,17 +81,17 @@ def judgements(path: Path, side: int) -> list[Judgement]:
     if not path.exists():
         return []
     with _opened(path, for_reading=True) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "SELECT side, document, choice, user, time FROM judgements WHERE side = ? ORDER BY id", (side,)
         ).fetchall()
     return [
-        Judgement(side, document, Choice(choice), user, when) for side, document, choice, user, when in found
+        Judgement(side, document, Choice(choice), user, when) for side, document, choice, user, when in rows
     ]  # fmt: skip
 
 
-def newest(found: list[Judgement]) -> dict[int, Judgement]:
+def newest(history: list[Judgement]) -> dict[int, Judgement]:
     """Document -> the judgement that counts."""
-    return {judgement.document: judgement for judgement in found}
+    return {judgement.document: judgement for judgement in history}
 
 
 @contextmanager

@@ -140,20 +140,20 @@ def coverages(judged: Sequence[Judged], confidences: Sequence[Mapping[str, float
         confidences: Of each document's fields; a field without one counts as the least sure.
     """
     places = [
-        (confidence.get(name, 0.0), number, found is Outcome.CORRECT)
+        (confidence.get(name, 0.0), number, result is Outcome.CORRECT)
         for number, (document, confidence) in enumerate(zip(judged, confidences, strict=True))
-        for name, found in document.outcomes.items()
+        for name, result in document.outcomes.items()
     ]
     if not any(confidences):
         return ()
     places.sort(key=lambda place: (-place[0], place[1]))
-    found = []
+    table = []
     for share in COVERAGES:
-        kept = places[: round(share * len(places))]
-        right, sizes = Counter(place[1] for place in kept if place[2]), Counter(place[1] for place in kept)
+        surest = places[: round(share * len(places))]
+        right, sizes = Counter(place[1] for place in surest if place[2]), Counter(place[1] for place in surest)
         accuracy = clustered_wilson([right[number] for number in sizes], list(sizes.values()))
-        found.append(Coverage(share, len(kept), kept[-1][0] if kept else 0.0, accuracy))
-    return tuple(found)
+        table.append(Coverage(share, len(surest), surest[-1][0] if surest else 0.0, accuracy))
+    return tuple(table)
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ def abstention(task: "Task", golds: Sequence[Answer], answers: Sequence[Answer |
         (gold.get("label"), answer.get("label") if answer else None)
         for gold, answer in zip(golds, answers, strict=True)
     ]
-    silent = [given is None or given == task.abstain for _, given in pairs]
+    silent = [label is None or label == task.abstain for _, label in pairs]
     rightly = sum(quiet and gold == task.abstain for (gold, _), quiet in zip(pairs, silent, strict=True))
-    answered = [gold == given for (gold, given), quiet in zip(pairs, silent, strict=True) if not quiet]
+    answered = [gold == label for (gold, label), quiet in zip(pairs, silent, strict=True) if not quiet]
     missed = sum(gold == task.abstain for gold, _ in pairs) - rightly
     return Abstention(sum(silent), rightly, missed, len(answered), wilson(sum(answered), len(answered)))
 

@@ -113,12 +113,12 @@ def bootstrap_ratio(
         return Interval(estimate, estimate, estimate, confidence)
     if len(over) > BOOTSTRAP_DOCUMENTS:
         return _normal_ratio(over, under, estimate, confidence)
-    drawn = _resampled_ratios(over, under, seed)
-    below = (float((drawn < estimate).sum()) + 0.5 * float((drawn == estimate).sum())) / len(drawn)
-    bias = NORMAL.inv_cdf(min(max(below, 0.5 / len(drawn)), 1 - 0.5 / len(drawn)))
+    ratios = _resampled_ratios(over, under, seed)
+    below = (float((ratios < estimate).sum()) + 0.5 * float((ratios == estimate).sum())) / len(ratios)
+    bias = NORMAL.inv_cdf(min(max(below, 0.5 / len(ratios)), 1 - 0.5 / len(ratios)))
     acceleration = _acceleration(over, under)
     low, high = (
-        float(np.quantile(drawn, _bca_level(tail, bias, acceleration)))
+        float(np.quantile(ratios, _bca_level(tail, bias, acceleration)))
         for tail in ((1 - confidence) / 2, (1 + confidence) / 2)
     )
     return Interval(estimate, min(low, estimate), max(high, estimate), confidence)
@@ -128,8 +128,8 @@ def normal_mean(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """A mean with the normal interval: for long tables, where a bootstrap of every row would take minutes."""
     if len(values) < 2:
         return Interval(sum(values), -math.inf, math.inf, confidence)
-    found = np.asarray(values, dtype=np.float64)
-    return _normal_ratio(found, np.ones_like(found), float(found.mean()), confidence)
+    sample = np.asarray(values, dtype=np.float64)
+    return _normal_ratio(sample, np.ones_like(sample), float(sample.mean()), confidence)
 
 
 def _normal_ratio(over: Floats, under: Floats, estimate: float, confidence: float) -> Interval:

@@ -176,7 +176,7 @@ def _units_needed(share: float, required: float) -> float:
     return max(by_power, without_error)
 
 
-def worst(found: Sequence[Readiness]) -> Readiness:
+def worst(conditions: Sequence[Readiness]) -> Readiness:
     """The verdict of several conditions: one NOT READY is enough, and the largest need counts."""
     order = {Decision.NOT_READY: 2, Decision.NEED_MORE: 1, Decision.READY: 0}
-    return max(found, key=lambda readiness: (order[readiness.decision], readiness.more))
+    return max(conditions, key=lambda readiness: (order[readiness.decision], readiness.more))

@@ -12,7 +12,7 @@ from appliance.quality.statistics import Interval, clustered_wilson, wilson
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
-SHOWN_FIELDS = 3
+LISTED_FIELDS = 3
 
 
 @dataclass(frozen=True)
@@ -57,31 +57,33 @@ class QualityReport:
         if self.failed:
             lines.append(f"without an answer  {self.failed} of {self.documents} documents")
         lines += [
-            f"most confident {100 * found.share:2.0f} %  {_share(found.accuracy)}, {found.fields} fields"
-            for found in self.coverage
+            f"most confident {100 * part.share:2.0f} %  {_share(part.accuracy)}, {part.fields} fields"
+            for part in self.coverage
         ]
         if self.abstention:
-            found = self.abstention
+            abstention = self.abstention
             lines.append(
-                f"abstained          {found.abstained} of {self.documents}, rightly {found.rightly}; "
-                f"answered ones right {_share(found.answered_accuracy)}, {found.answered} documents"
+                f"abstained          {abstention.abstained} of {self.documents}, {abstention.rightly} correctly; "
+                f"accuracy of the rest {_share(abstention.answered_accuracy)}, {abstention.answered} documents"
             )
         if self.teacher_accuracy is not None:
             lines.append(self._teacher_line(self.teacher_accuracy))
-        if taught := self.labelled_by.get("teacher"):
-            lines.append(f"unreviewed labels  {taught} of {self.documents} rows hold the teacher's answer as it is")
-        worst = list(self.fields_worst_first.items())[:SHOWN_FIELDS]
+        if unreviewed := self.labelled_by.get("teacher"):
+            lines.append(
+                f"unreviewed labels  {unreviewed} of {self.documents} rows are the teacher's answers as they were"
+            )
+        worst = list(self.fields_worst_first.items())[:LISTED_FIELDS]
         lines.append("worst fields       " + ", ".join(f"{name} {c.correct}/{c.fields}" for name, c in worst))
         lines.append(f"verdict            {self.readiness.verdict} ({self.readiness.reason})")
         return lines
 
     def _teacher_line(self, teacher_accuracy: float) -> str:
-        found = self.readiness
-        if found.basis != "teacher" or found.p is None:
+        readiness = self.readiness
+        if readiness.basis != "teacher" or readiness.p is None:
             return f"teacher accuracy   {100 * teacher_accuracy:.1f} %, {self.fields} fields"
         return (
-            f"student - teacher  {100 * found.estimate:+.1f} points (95 % at least {100 * found.low:+.1f}, "
-            f"margin {100 * found.threshold:+.1f}), McNemar p {found.p:.2f}"
+            f"student - teacher  {100 * readiness.estimate:+.1f} points (95 % at least {100 * readiness.low:+.1f}, "
+            f"margin {100 * readiness.threshold:+.1f}), McNemar p {readiness.p:.2f}"
         )
 
 

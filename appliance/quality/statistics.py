@@ -172,5 +172,5 @@ def design_effect(numerators: Sequence[float], sizes: Sequence[float], unit_vari
     if clusters < 2 or unit_variance <= 0:
         return worst
     residuals = sums - float(sums.sum()) / total * weights
-    found = float((residuals**2).sum()) * clusters / (clusters - 1) / (total * unit_variance)
-    return min(worst, max(1.0, (seen * found + PRIOR_SEEN * worst) / (seen + PRIOR_SEEN)))
+    estimated = float((residuals**2).sum()) * clusters / (clusters - 1) / (total * unit_variance)
+    return min(worst, max(1.0, (seen * estimated + PRIOR_SEEN * worst) / (seen + PRIOR_SEEN)))

@@ -28,9 +28,6 @@ PRE_TOKENIZERS: dict[tuple[tuple[str, object], ...], str] = {
 }
 """How the pre-tokenizer cuts text -> its name in `tokenizer.ggml.pre`; the token check of the export is the judge."""
 
-BLANK = "\u2581"
-"""What SentencePiece writes for a blank."""
-
 
 class VocabularyError(ApplianceError):
     """The tokenizer is of a kind that the GGUF export does not know."""

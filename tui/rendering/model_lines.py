@@ -6,7 +6,7 @@ from pathlib import Path
 from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import READY, Manifest, Verdict
 from appliance.models.store import InstalledModel
-from appliance.quality.measured import measured_lines
+from appliance.quality.manifest_metrics import measured_lines
 from tui.data.problems import Problem
 from tui.rendering.facts import commands, fact, heading
 from tui.text.cells import BAD, DOUBTFUL, FAINT, GOOD, PLAIN, STRONG, Cell, Line

@@ -12,7 +12,7 @@ from appliance.ground.settings import Settings, load_settings
 from appliance.models.checking import RUNNABLE, Level, check_import, find_artifacts
 from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact
 from appliance.models.store import Store
-from appliance.quality.measured import measured_lines
+from appliance.quality.manifest_metrics import measured_lines
 from tests.appliance.model_fixtures import flip_byte, make_artifact
 
 

@@ -100,7 +100,7 @@ def test_document_is_plain_text_whatever_it_spells(form: PromptTemplate) -> None
 
 
 def test_marks_in_documents_values_and_phrases_never_become_marks(tokenizer: FileTokenizer) -> None:
-    marks = {tokenizer.token_id(mark) for mark in STILLROOM_FORM.marks()}
+    marks = {tokenizer.encode(mark, True)[-1] for mark in STILLROOM_FORM.marks()}
     question = PromptSpec(f"Read {HOSTILE}", (f"number {HOSTILE}",))
     example = render_example(question, f"a {HOSTILE}\nb", (HOSTILE,), STILLROOM_FORM, tokenizer.encode)
     expected = ["<|user|>", "<|1|>", "<|document|>", "<|line|>", "<|answer|>", "<|1|>", "<|line|>"]
@@ -112,7 +112,7 @@ def test_example_marks_what_the_model_writes(tokenizer: FileTokenizer) -> None:
     example = render_example(QUESTION, DOCUMENT, VALUES, STILLROOM_FORM, tokenizer.encode)
     assert len(example.is_value) == len(example.input_ids)
     assert not any(example.is_value[: example.prompt_tokens])
-    line = tokenizer.token_id("<|line|>")
+    line = tokenizer.encode("<|line|>", True)[-1]
     written = [token for token, is_value in zip(example.input_ids, example.is_value, strict=True) if is_value]
     assert written == [*tokenizer.encode(" 4711", False), line, line]
 

@@ -16,7 +16,7 @@ _MOST_LISTED = 8
 
 
 def measured_lines(metrics: Mapping[str, JSON]) -> list[tuple[str, str]]:
-    """Names and values; what the gate measured first, then what the export and others have left."""
+    """Names and values; what the gate measured first, then what the export and other steps measured."""
     lines = list(_gate_lines(metrics.get("quality")))
     others = {name: value for name, value in metrics.items() if name != "quality" or not lines}
     return [*lines, *_flat(others)]
@@ -47,10 +47,10 @@ def _gate_lines(quality: JSON) -> Iterator[tuple[str, str]]:
 
 
 def _coverage_lines(coverage: JSON) -> Iterator[tuple[str, str]]:
-    for found in coverage if isinstance(coverage, list) else []:
-        if isinstance(found, dict) and _is_interval(found.get("accuracy")) and isinstance(found.get("share"), float):
-            name = f"most confident {100 * found['share']:.0f} %"  # type: ignore[operator]
-            yield name, f"{_share(found['accuracy'])}, {found.get('fields')} fields"  # type: ignore[arg-type]
+    for part in coverage if isinstance(coverage, list) else []:
+        if isinstance(part, dict) and _is_interval(part.get("accuracy")) and isinstance(part.get("share"), float):
+            name = f"most confident {100 * part['share']:.0f} %"  # type: ignore[operator]
+            yield name, f"{_share(part['accuracy'])}, {part.get('fields')} fields"  # type: ignore[arg-type]
 
 
 def _field_lines(by_field: JSON) -> Iterator[tuple[str, str]]:
@@ -60,8 +60,8 @@ def _field_lines(by_field: JSON) -> Iterator[tuple[str, str]]:
     for name, counts in by_field.items() if isinstance(by_field, dict) else ():
         if isinstance(counts, dict) and _is_count(counts.get("fields")) and _is_count(counts.get("correct")):
             correct, fields = int(counts["correct"]), int(counts["fields"])  # type: ignore[arg-type]
-            found = wilson(correct, fields)
-            share = percent_interval(found.estimate, found.low, found.high)
+            interval = wilson(correct, fields)
+            share = percent_interval(interval.estimate, interval.low, interval.high)
             yield f"field {name}", f"{share}, {human_count(fields, 'document')}"
 
 
