@@ -69,9 +69,7 @@ class QualityReport:
         if self.teacher_accuracy is not None:
             lines.append(self._teacher_line(self.teacher_accuracy))
         if unreviewed := self.labelled_by.get("teacher"):
-            lines.append(
-                f"unreviewed labels  {unreviewed} of {self.documents} rows are the teacher's answers as they were"
-            )
+            lines.append(f"unreviewed labels  {unreviewed} of {self.documents} rows are unchanged teacher's answers")
         worst = list(self.fields_worst_first.items())[:LISTED_FIELDS]
         lines.append("worst fields       " + ", ".join(f"{name} {c.correct}/{c.fields}" for name, c in worst))
         lines.append(f"verdict            {self.readiness.verdict} ({self.readiness.reason})")

@@ -222,7 +222,7 @@ def test_unreviewed_teacher_answers_as_gold_are_told(bench: Bench) -> None:
     lines = rows.read_text().splitlines()
     rows.write_text("\n".join([*lines[:2], *(line.replace("{", '{"source": "teacher", ', 1) for line in lines[2:])]))
     _, stdout, _ = gate(bench, rows)
-    assert "4 of 6 rows hold the teacher's answer as it is" in stdout
+    assert "4 of 6 rows are unchanged teacher's answers" in stdout
 
 
 def test_each_kind_of_mistake_has_its_name(bench: Bench) -> None:

@@ -105,7 +105,7 @@ def test_marks_in_documents_values_and_phrases_never_become_marks(tokenizer: Fil
     example = render_example(question, f"a {HOSTILE}\nb", (HOSTILE,), STILLROOM_FORM, tokenizer.encode)
     expected = ["<|user|>", "<|1|>", "<|document|>", "<|line|>", "<|answer|>", "<|1|>", "<|line|>"]
     found = [token for token in example.input_ids if token in marks]
-    assert found == [tokenizer.token_id(mark) for mark in expected]
+    assert found == [tokenizer.encode(mark, True)[-1] for mark in expected]
 
 
 def test_example_marks_what_the_model_writes(tokenizer: FileTokenizer) -> None:
@@ -146,4 +146,4 @@ def test_vocabulary_chooses_the_form() -> None:
 
 
 def test_order_of_marks_is_that_of_their_ids(tmp_path: Path, tokenizer: FileTokenizer) -> None:
-    assert [tokenizer.token_id(mark) for mark in STILLROOM_FORM.marks()] == list(range(MAX_FIELDS + 6))
+    assert [tokenizer.encode(mark, True)[-1] for mark in STILLROOM_FORM.marks()] == list(range(MAX_FIELDS + 6))
