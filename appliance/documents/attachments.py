@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from appliance.documents.lines import Lines
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.text_lines import Lines
 
 MAX_DEPTH = 4
 """Mails inside mails."""

@@ -14,10 +14,10 @@ import olefile  # type: ignore[import-untyped]
 import python_calamine
 
 from appliance.documents.archive import MAX_UNPACKED_BYTES, Package
-from appliance.documents.lines import Lines, table_line
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sheet import MAX_SHEETS, WIDEST_GAP
 from appliance.documents.sniffing import WORKBOOK_STREAMS
+from appliance.documents.text_lines import Lines, table_line
 
 _MAX_AREA = 1 << 24
 """Cells between the first and the last of a sheet, which calamine lays out in full; an XLS sheet has no more."""

@@ -4,8 +4,8 @@ import urllib.parse
 
 from appliance.documents.archive import Package, resolve
 from appliance.documents.html import read_html
-from appliance.documents.lines import Lines
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.text_lines import Lines
 
 _CONTAINER = "META-INF/container.xml"
 _PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")

@@ -12,10 +12,10 @@ import olefile  # type: ignore[import-untyped]
 
 from appliance.documents.attachments import Attachment, MailParts
 from appliance.documents.html import read_html
-from appliance.documents.lines import MAX_TEXT_CHARACTERS
 from appliance.documents.plain import decode
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.rtf import known_encoding, read_rtf
+from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 
 _MAX_ATTACHMENTS = 200
 _MAX_DEPTH = 4

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from appliance.documents.archive import MAX_DEPTH, Package
-from appliance.documents.lines import Lines, table_line
 from appliance.documents.numbering import BULLET, number_text
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.text_lines import Lines, table_line
 
 _OASIS = "urn:oasis:names:tc:opendocument:xmlns:"
 _TEXT = "{" + _OASIS + "text:1.0}"

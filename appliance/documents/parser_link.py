@@ -7,7 +7,7 @@ import os
 import socket
 import time
 
-from appliance.documents.lines import MAX_TEXT_CHARACTERS
+from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 
 MAX_FACTS_BYTES = 1 << 19
 """Notes, or the problem with its message, in JSON."""

@@ -8,9 +8,9 @@ import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
 from appliance.documents.layout import Piece, page_lines
-from appliance.documents.lines import MAX_TEXT_CHARACTERS
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.recognition import LONGEST_SIDE, recognise, recognition_is_installed
+from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 
 _MAX_PAGES = 5000
 _MAX_SCANNED_PAGES = 200

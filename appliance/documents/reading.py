@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from appliance.documents import plain, sniffing
-from appliance.documents.lines import MAX_TEXT_CHARACTERS
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sniffing import DocumentType, document_type
+from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 
 MAX_DOCUMENT_BYTES = 64 << 20
 TOO_LARGE_FILE = f"the file is larger than {MAX_DOCUMENT_BYTES >> 20} MB"

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from appliance.documents.lines import Lines, table_line
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.text_lines import Lines, table_line
 
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)|[\r\n\\]+"

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 from appliance.documents.archive import MAX_UNPACKED_BYTES, Package, usual_namespaces
 from appliance.documents.charts import CHART, DRAWING, RELATION, drawn_text, graphic_lines
-from appliance.documents.lines import Lines, table_line
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.text_lines import Lines, table_line
 
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _THREAD = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"

@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 
 from appliance.documents.archive import MAX_DEPTH, Package
 from appliance.documents.charts import CHART, DIAGRAM, DRAWING, RELATION, drawn_text, graphic_lines
-from appliance.documents.lines import Lines, table_line
 from appliance.documents.numbering import number_text
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.text_lines import Lines, table_line
 
 _SLIDE = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"

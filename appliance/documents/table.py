@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from itertools import islice
 
 from appliance.documents import plain
-from appliance.documents.lines import Lines, table_line
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.text_lines import Lines, table_line
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_LINES = 50

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 from appliance.documents.archive import MAX_DEPTH, Package
 from appliance.documents.charts import CHART, DIAGRAM, graphic_lines
-from appliance.documents.lines import Lines
 from appliance.documents.numbering import WORD, Numbering, read_numbering
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.text_lines import Lines
 
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
