@@ -102,7 +102,7 @@ def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], Found]:
 
         return read_html
     if kind is DocumentType.TABLE:
-        from appliance.documents.table import read_table
+        from appliance.documents.csv_table import read_table
 
         return read_table
     if kind is DocumentType.TEXT:

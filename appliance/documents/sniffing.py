@@ -176,7 +176,7 @@ def _text_type(data: bytes) -> DocumentType | None:
         return None
     if is_mail(start):
         return DocumentType.MAIL
-    from appliance.documents.table import delimiter_of
+    from appliance.documents.csv_table import delimiter_of
 
     return DocumentType.TABLE if delimiter_of(text) else DocumentType.TEXT
 

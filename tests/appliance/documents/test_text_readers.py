@@ -4,10 +4,10 @@ import pytest
 
 from appliance.documents import table
 from appliance.documents.charset import find_encoding
+from appliance.documents.csv_table import read_table
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.reading import read_document
 from appliance.documents.sniffing import DocumentType
-from appliance.documents.table import read_table
 
 
 def lines(data: bytes) -> list[str]:
