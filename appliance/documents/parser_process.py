@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from typing import NoReturn
 
 from appliance.documents.confinement import ParserLimits, SandboxLevel, Wall, confine_parser
+from appliance.documents.document_text import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE, ReadText, read_as
 from appliance.documents.parser_link import send_answer
 from appliance.documents.plain_family import is_plain_family
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE, ReadText, read_as
 from appliance.documents.seccomp import libc
 from appliance.documents.sniffing import document_type
 from appliance.ground.settings import SandboxPolicy

@@ -30,6 +30,7 @@ from appliance.documents.confinement import (
     prepare_parsers,
     wall_off_files,
 )
+from appliance.documents.document_text import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE
 from appliance.documents.folder import hash_descriptor
 from appliance.documents.parser_link import MAX_ANSWER_BYTES, Overdue, TooLong, receive_answer, send_request
 from appliance.documents.parser_process import (
@@ -45,7 +46,6 @@ from appliance.documents.parser_process import (
 )  # fmt: skip
 from appliance.documents.preloading import preload_readers, preload_text_recognition
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE
 from appliance.ground import child
 from appliance.ground.settings import SandboxPolicy
 

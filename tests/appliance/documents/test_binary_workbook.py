@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.documents.document_text import read_document
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import read_document
 from appliance.documents.sandbox import read_file
 from appliance.documents.sniffing import DocumentType, document_type
 from tests.appliance.documents.document_files import compound_file

@@ -5,9 +5,9 @@ from email.message import EmailMessage
 
 import pytest
 
+from appliance.documents.document_text import read_document
 from appliance.documents.msg import unpack_rtf
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import read_document
 from appliance.documents.sniffing import DocumentType
 from tests.appliance.documents.document_files import Tree, compound_file, outlook, workbook
 

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
+from appliance.documents.document_text import read_document
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import read_document
 from appliance.documents.sheet import number_text
 from appliance.documents.sniffing import DocumentType, document_type
 from tests.appliance.documents.document_files import (

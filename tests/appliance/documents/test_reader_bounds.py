@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from appliance.documents import archive as archives
+from appliance.documents.document_text import read_document
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import read_document
 from tests.appliance.documents.document_files import archive, book, opendocument, shape, slides, word, workbook
 
 LONGEST_SECONDS = 120.0
@@ -120,7 +120,7 @@ from appliance.documents.preloading import preload_readers
 preload_readers()
 import pathlib
 files = {path.name: path.read_bytes() for path in sorted(pathlib.Path(sys.argv[1]).iterdir())}
-from appliance.documents.reading import read_document
+from appliance.documents.document_text import read_document
 opened = []
 def watch(event, arguments):
     if event in ("open", "import") and (event == "import" or isinstance(arguments[0], (str, bytes))):

@@ -10,8 +10,8 @@ import pypdfium2
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
+from appliance.documents.document_text import DocumentType, read_document
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import DocumentType, read_document
 from tests.appliance.documents.hostile_documents import pdf, stream
 
 

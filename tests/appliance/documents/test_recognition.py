@@ -13,9 +13,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from appliance.documents import scan
 from appliance.documents.confinement import ParserLimits
+from appliance.documents.document_text import read_document
 from appliance.documents.pdf import _MAX_SCANNED_PAGES
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import read_document
 from appliance.documents.recognition import recognition_is_installed
 from appliance.documents.sandbox import ReaderLimits
 from appliance.documents.sniffing import DocumentType
@@ -160,7 +160,7 @@ def test_all_scanned_pages_that_are_read_fit_into_the_time(limits: ReaderLimits 
 
 def test_importing_the_readers_loads_no_recognition() -> None:
     code = (
-        "import appliance.documents.reading, appliance.documents.pdf, appliance.documents.scan, sys;"
+        "import appliance.documents.document_text, appliance.documents.pdf, appliance.documents.scan, sys;"
         "print(sorted({'cv2', 'onnxruntime', 'rapidocr', 'numpy', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

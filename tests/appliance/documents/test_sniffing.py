@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from appliance.documents.reading import read_document
+from appliance.documents.document_text import read_document
 from appliance.documents.sniffing import DocumentType, document_type
 from tests.appliance.documents.reader_bench import PATIENT, simple_pdf
 

@@ -5,8 +5,8 @@ import pytest
 from appliance.documents import table
 from appliance.documents.charset import find_encoding
 from appliance.documents.csv_table import read_table
+from appliance.documents.document_text import read_document
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.reading import read_document
 from appliance.documents.sniffing import DocumentType
 
 

@@ -2,7 +2,7 @@ import collections
 
 import pytest
 
-from appliance.documents.reading import read_document
+from appliance.documents.document_text import read_document
 from appliance.tasks.prompt import document_lines
 from training.demo.files import WRITERS, write_documents
 from training.demo.utility import MISTAKE_SHARE, MISTAKES, draw_bills, teacher_rows, truth_of
