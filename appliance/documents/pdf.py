@@ -9,8 +9,8 @@ import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
 from appliance.documents.layout import Piece, page_lines
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.recognition import LONGEST_SIDE, recognise, recognition_is_installed
 from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
+from appliance.documents.text_recognition import LONGEST_SIDE, recognise, recognition_is_installed
 
 _MAX_PAGES = 5000
 _MAX_SCANNED_PAGES = 200

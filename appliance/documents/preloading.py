@@ -33,7 +33,7 @@ def preload_readers() -> None:
 
 def preload_text_recognition() -> None:
     """Loads the libraries and models of text recognition; nothing where they are not installed."""
-    from appliance.documents.recognition import preload_recognition, recognition_is_installed
+    from appliance.documents.text_recognition import preload_recognition, recognition_is_installed
 
     if recognition_is_installed():
         preload_recognition()

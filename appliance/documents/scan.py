@@ -6,9 +6,9 @@ from typing import Any
 
 from appliance.documents.layout import page_lines
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.recognition import LONGEST_SIDE, recognise, recognition_is_installed
 from appliance.documents.sniffing import image_name
 from appliance.documents.text_lines import Lines
+from appliance.documents.text_recognition import LONGEST_SIDE, recognise, recognition_is_installed
 
 MAX_PIXELS = 120_000_000
 """An A3 sheet at 600 dots per inch has 70 million."""

@@ -11,7 +11,7 @@ import pytest
 from decoder_fixtures import order
 from systemd_fixtures import SHARE, WAITING, SystemdMachine, why_no_systemd
 
-from appliance.documents.recognition import recognition_is_installed
+from appliance.documents.text_recognition import recognition_is_installed
 from appliance.ground.settings import load_settings
 from appliance.models.store import Store
 from training.demo.files import WRITERS

@@ -16,9 +16,9 @@ from appliance.documents.confinement import ParserLimits
 from appliance.documents.document_text import read_document
 from appliance.documents.pdf import _MAX_SCANNED_PAGES
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.recognition import recognition_is_installed
 from appliance.documents.sandbox import ReaderLimits
 from appliance.documents.sniffing import DocumentType
+from appliance.documents.text_recognition import recognition_is_installed
 
 needs_recognition = pytest.mark.skipif(not recognition_is_installed(), reason="the extra `ocr` is not installed")
 FULL_PAGE_SECONDS = 6.0
