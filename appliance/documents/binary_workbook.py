@@ -15,9 +15,9 @@ import python_calamine
 
 from appliance.documents.archive import MAX_UNPACKED_BYTES, Package
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.sheet import MAX_SHEETS, WIDEST_GAP
 from appliance.documents.sniffing import WORKBOOK_STREAMS
 from appliance.documents.text_lines import Lines, table_line
+from appliance.documents.xlsx import MAX_SHEETS, WIDEST_GAP
 
 _MAX_AREA = 1 << 24
 """Cells between the first and the last of a sheet, which calamine lays out in full; an XLS sheet has no more."""

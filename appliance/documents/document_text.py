@@ -119,7 +119,7 @@ def _read_package(data: bytes, kind: DocumentType) -> Found:
 
         return read_word(package)
     if kind is DocumentType.WORKBOOK:
-        from appliance.documents.sheet import read_workbook
+        from appliance.documents.xlsx import read_workbook
 
         return read_workbook(package)
     if kind is DocumentType.SLIDES:

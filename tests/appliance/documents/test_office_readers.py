@@ -6,8 +6,8 @@ import pytest
 
 from appliance.documents.document_text import read_document
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.sheet import number_text
 from appliance.documents.sniffing import DocumentType, document_type
+from appliance.documents.xlsx import number_text
 from tests.appliance.documents.document_files import (
     CHART,
     DRAWING,
