@@ -115,7 +115,7 @@ def _read_package(data: bytes, kind: DocumentType) -> Found:
 
     package = Package(data)
     if kind is DocumentType.WORD:
-        from appliance.documents.word import read_word
+        from appliance.documents.docx import read_word
 
         return read_word(package)
     if kind is DocumentType.WORKBOOK:
