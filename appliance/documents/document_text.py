@@ -123,7 +123,7 @@ def _read_package(data: bytes, kind: DocumentType) -> Found:
 
         return read_workbook(package)
     if kind is DocumentType.SLIDES:
-        from appliance.documents.slides import read_slides
+        from appliance.documents.pptx import read_slides
 
         return read_slides(package)
     if kind is DocumentType.BOOK:
