@@ -94,7 +94,7 @@ def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], Found]:
 
         return read_rtf
     if kind is DocumentType.IMAGE:
-        from appliance.documents.scan import read_image
+        from appliance.documents.images import read_image
 
         return read_image
     if kind is DocumentType.HTML:

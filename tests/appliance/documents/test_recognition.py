@@ -160,7 +160,7 @@ def test_all_scanned_pages_that_are_read_fit_into_the_time(limits: ReaderLimits 
 
 def test_importing_the_readers_loads_no_recognition() -> None:
     code = (
-        "import appliance.documents.document_text, appliance.documents.pdf, appliance.documents.scan, sys;"
+        "import appliance.documents.document_text, appliance.documents.pdf, appliance.documents.images, sys;"
         "print(sorted({'cv2', 'onnxruntime', 'rapidocr', 'numpy', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
