@@ -44,7 +44,7 @@ from appliance.documents.parser_process import (
     ParserSetting,
     run_parser,
 )  # fmt: skip
-from appliance.documents.preloading import preload_readers, preload_text_recognition
+from appliance.documents.preload import preload_readers, preload_text_recognition
 from appliance.documents.problems import DocumentError, Problem
 from appliance.ground import child
 from appliance.ground.settings import SandboxPolicy

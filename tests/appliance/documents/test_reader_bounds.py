@@ -116,7 +116,7 @@ def test_parts_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 WITHOUT_FILES = """
 import sys
-from appliance.documents.preloading import preload_readers
+from appliance.documents.preload import preload_readers
 preload_readers()
 import pathlib
 files = {path.name: path.read_bytes() for path in sorted(pathlib.Path(sys.argv[1]).iterdir())}
