@@ -151,9 +151,9 @@ def test_no_reader_opens_a_file_or_imports_once_it_was_preloaded(
 @pytest.fixture
 def samples() -> dict[str, Callable[[], bytes]]:
     """A document of each family, with encodings and headers that make libraries look things up."""
+    from tests.appliance.documents.test_document_text import pdf_bytes
     from tests.appliance.documents.test_mail_readers import mail, outlook_file
     from tests.appliance.documents.test_office_readers import FORMATS, LEGAL, numbered
-    from tests.appliance.documents.test_reading import pdf_bytes
 
     def full_mail() -> bytes:
         message = mail("Grüße\n", "Größe")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.documents import table
+from appliance.documents import csv_table
 from appliance.documents.charset import find_encoding
 from appliance.documents.csv_table import read_table
 from appliance.documents.document_text import read_document
@@ -75,7 +75,7 @@ def test_quote_that_never_ends_loses_no_row() -> None:
 
 
 def test_table_with_a_cell_beyond_all_bounds_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "_MAX_CELL_CHARACTERS", 1000)
+    monkeypatch.setattr(csv_table, "_MAX_CELL_CHARACTERS", 1000)
     with pytest.raises(DocumentError, match="field larger than field limit") as caught:
         read_table(b"a,b\n" * 60 + b"c," + b"d" * 2000)
     assert caught.value.problem is Problem.TOO_LARGE

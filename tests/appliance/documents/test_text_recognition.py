@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from appliance.documents import scan
+from appliance.documents import images
 from appliance.documents.confinement import ParserLimits
 from appliance.documents.document_text import read_document
 from appliance.documents.pdf import _MAX_SCANNED_PAGES
@@ -141,7 +141,7 @@ def test_broken_and_huge_images_are_named_failures(make: Callable[[], bytes], pr
 def test_without_the_extra_images_are_unsupported_and_scans_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     from appliance.documents import pdf
 
-    for module in (scan, pdf):
+    for module in (images, pdf):
         monkeypatch.setattr(module, "recognition_is_installed", lambda: False)
     with pytest.raises(DocumentError) as caught:
         read_document(image_bytes(page()))
@@ -155,7 +155,7 @@ def test_without_the_extra_images_are_unsupported_and_scans_empty(monkeypatch: p
 
 @pytest.mark.parametrize("limits", [ReaderLimits(), ParserLimits()], ids=["reader process", "parser"])
 def test_all_scanned_pages_that_are_read_fit_into_the_time(limits: ReaderLimits | ParserLimits) -> None:
-    assert limits.recognition_seconds > 1.2 * FULL_PAGE_SECONDS * max(_MAX_SCANNED_PAGES, scan.MAX_PAGES)
+    assert limits.recognition_seconds > 1.2 * FULL_PAGE_SECONDS * max(_MAX_SCANNED_PAGES, images.MAX_PAGES)
 
 
 def test_importing_the_readers_loads_no_recognition() -> None:
