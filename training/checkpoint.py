@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from appliance.ground.errors import ApplianceError
 from training.lora import trainable_weights
-from training.writing import save_tensors
+from training.tensor_files import save_tensors
 
 FILE_NAME = "checkpoint.safetensors"
 _COUNTERS = ("epoch", "step", "tokens", "seconds", "losses", "epochs_without_gain", "best")

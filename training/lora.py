@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from appliance.ground.files import sync_directory, sync_file
 from training.base_model import BaseMismatch
-from training.writing import tensor_disk_errors
+from training.tensor_files import tensor_disk_errors
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel

@@ -13,7 +13,7 @@ from appliance.tasks.folder import ANSWERS_FILE
 from appliance.tasks.labels import LabelledRow, read_dataset, read_json_lines
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
-from training.curate.near import jaccard, near_duplicates, word_pairs
+from training.curate.near_duplicates import jaccard, near_duplicates, word_pairs
 from training.curate.pipeline import FILTERS, curate, filter_rows
 from training.curate.split import families, split_rows
 

@@ -11,10 +11,10 @@ from appliance.ground.errors import UsageError
 from appliance.ground.files import write_lines
 from appliance.tasks.folder import ANSWERS_FILE, SPLITS, TaskFolder
 from appliance.tasks.labels import LabelledRow, data_hash, read_dataset
-from training.curate.form import Findings, duplicates, wrong_form
-from training.curate.places import misplaced
+from training.curate.answer_checks import Findings, duplicates, wrong_form
+from training.curate.evidence import not_in_text
 from training.curate.split import split_rows
-from training.curate.truth import not_in_text
+from training.curate.value_positions import misplaced
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from appliance.tasks.folder import SPLITS, Split
-from training.curate.near import near_duplicates
+from training.curate.near_duplicates import near_duplicates
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow

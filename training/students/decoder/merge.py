@@ -11,7 +11,7 @@ from appliance.ground.files import disk_errors
 from appliance.tasks.folder import RunFolder
 from training.base_model import base_hash, find_base, load_base
 from training.lora import load_adapter
-from training.writing import save_tensors
+from training.tensor_files import save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

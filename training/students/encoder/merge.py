@@ -10,7 +10,7 @@ from appliance.ground.files import disk_errors
 from appliance.tasks.folder import RunFolder
 from training.lora import load_adapter
 from training.students.encoder.model import EncoderBase, EncoderClassifier, find_base, load_bert, write_config
-from training.writing import save_tensors
+from training.tensor_files import save_tensors
 
 MERGE_METHOD = "lora-fp32"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from training.curate.form import Findings
+from training.curate.answer_checks import Findings
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow

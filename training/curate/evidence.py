@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from training.curate.form import Findings
+from training.curate.answer_checks import Findings
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
