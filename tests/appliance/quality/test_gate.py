@@ -85,7 +85,7 @@ def test_document_that_kills_the_engine_counts_as_wrong_and_takes_no_other_with_
     code, stdout, stderr = gate(bench, rows, "--json")
     report = json.loads(stdout)
     assert (report["documents"], report["counts"]["correct"]) == (81, 160)
-    assert "the engine died with 1 row; they count as wrong" in stderr
+    assert "the engine died on 1 row, counted as wrong" in stderr
     assert code in (0, 3)
 
 

@@ -55,9 +55,10 @@ def test_cap_of_a_run_begins_anew_with_each_run_and_that_of_a_day_does_not(bench
     bench.allow(text="[caps.run]\ndocuments = 2", day="documents = 3")
     task = classify_task()
     outcomes = []
-    for run in ("first", "second"):
+    # What was paid for counts against no cap, so each run has questions of its own.
+    for run, questions in (("first", QUESTIONS[:3]), ("second", QUESTIONS[3:6])):
         engine = bench.open(task, run=run)
-        outcomes += [result.error for result in answer_all(engine, (Request(text, text) for text in QUESTIONS[:3]))]
+        outcomes += [result.error for result in answer_all(engine, (Request(text, text) for text in questions))]
     assert outcomes == [None, None, "cap_documents", None, "cap_documents", "cap_documents"]
     assert [record["scope"] for record in bench.records("cap")] == ["run", "day"]
 
@@ -271,4 +272,6 @@ def test_account_says_which_cap_a_request_would_break(caps: Caps, over: str | No
 
 def test_no_thread_stays_behind(bench: FrontierBench) -> None:
     answered(bench, 3)
+    for answerer in bench.engines:
+        answerer.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("frontier-")]
