@@ -77,7 +77,7 @@ def _judge(settings: Settings, task: "Task", rows: "list[LabelledRow]", artifact
             lambda: note(ENGINE_QUEUED),
         )  # fmt: skip
     if crashes := sum(result.error == ENGINE_DIED for result in results):
-        note(f"the engine died on {human_count(crashes, 'row')}, which count as wrong")
+        note(f"the engine died on {human_count(crashes, 'row')}, counted as wrong")
     return judge_results(task, rows, results)
 
 
