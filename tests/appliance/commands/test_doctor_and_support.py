@@ -78,7 +78,7 @@ def test_doctor_survives_a_home_that_cannot_be_made_and_a_broken_configuration(t
     (home_dir / "config.toml").write_text("sandbox = 'none'\n")
     done = stillroom("doctor", "--json")
     found = {check["name"]: check["message"] for check in json.loads(done.stdout)["checks"]}
-    assert '`sandbox` is "none"' in found["configuration"]
+    assert 'sandbox: "none" is not one of' in found["configuration"]
 
 
 @pytest.fixture
