@@ -8,6 +8,7 @@ import pytest
 
 from appliance.engines.open import ENGINE_CLASSES
 from appliance.ground.errors import UsageError
+from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
 from appliance.models.checking import RUNNABLE, Level, check_import, find_artifacts
 from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact
@@ -26,18 +27,18 @@ def levels(settings: Settings, directory: Path, name: str | None = None) -> dict
 
 
 def test_good_artifact_passes_every_check_with_its_numbers(settings: Settings, tmp_path: Path) -> None:
-    read_bytes: list[int] = []
-    checked = check_import(settings, make_artifact(tmp_path / "a"), on_bytes=read_bytes.append)
+    reported: list[Progress] = []
+    checked = check_import(settings, make_artifact(tmp_path / "a"), on_progress=reported.append)
     assert checked.good
     assert {finding.check: finding.level for finding in checked.findings} == dict.fromkeys(
         ("format", "name", "licence", "disk", "memory", "verdict", "hash"), Level.OK
     )
     assert checked.manifest is not None
-    assert sum(read_bytes) == checked.manifest.size_bytes
-    told = {finding.check: finding.message for finding in checked.findings}
-    assert told["format"] == "decoder as gguf Q8_0, for cpu"
-    assert told["licence"] == "Apache-2.0"
-    assert "free" in told["disk"]
+    assert reported[-1].done == reported[-1].total == checked.manifest.size_bytes
+    messages = {finding.check: finding.message for finding in checked.findings}
+    assert messages["format"] == "decoder as gguf Q8_0, for cpu"
+    assert messages["licence"] == "Apache-2.0"
+    assert "free" in messages["disk"]
 
 
 def test_flipped_byte_is_bad_and_names_both_hashes(settings: Settings, tmp_path: Path) -> None:
@@ -86,11 +87,11 @@ def test_reading_is_stopped_by_what_the_listener_raises_and_nothing_is_left(sett
     class Left(Exception):
         pass
 
-    def leave(_read_bytes: int) -> None:
+    def leave(_progress: Progress) -> None:
         raise Left
 
     with pytest.raises(Left):
-        Store(settings).add(make_artifact(tmp_path / "a"), on_bytes=leave)
+        Store(settings).add(make_artifact(tmp_path / "a"), on_progress=leave)
     assert Store(settings).list() == ()
     assert not (settings.models_dir / "a").exists()
 
@@ -123,13 +124,13 @@ def test_measurements_are_told_with_interval_and_sample() -> None:
         "counts": {"omitted": 3, "substituted": 20, "invented": 9, "absent": 50}, "invented": interval,
         "fields_worst_first": {"total": {"fields": 240, "correct": 200}},
     }  # fmt: skip
-    told = dict(measured_lines({"quality": json.loads(json.dumps(quality)), "export": {"size": 4}}))
-    assert told["field accuracy"] == "93.4 % (91.0 to 95.3), 480 fields"
-    assert told["document accuracy"] == "93.4 % (91.0 to 95.3), 240 documents"
-    assert told["invented values"] == "93.4 % (91.0 to 95.3), 50 absent fields"
-    assert told["without an answer"] == "2 of 240 documents"
-    assert told["field total"].startswith("83.3 % (78.1 to 87.5), 240 documents")
-    assert told["export.size"] == "4"
+    messages = dict(measured_lines({"quality": json.loads(json.dumps(quality)), "export": {"size": 4}}))
+    assert messages["field accuracy"] == "93.4 % (91.0 to 95.3), 480 fields"
+    assert messages["document accuracy"] == "93.4 % (91.0 to 95.3), 240 documents"
+    assert messages["invented values"] == "93.4 % (91.0 to 95.3), 50 absent fields"
+    assert messages["without an answer"] == "2 of 240 documents"
+    assert messages["field total"].startswith("83.3 % (78.1 to 87.5), 240 documents")
+    assert messages["export.size"] == "4"
 
 
 def test_measurements_of_another_form_are_told_as_they_are() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
+from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
 from appliance.models.manifest import ArtifactError, read_manifest, verify_artifact
 from appliance.models.store import MOST_FORMER, Store
@@ -305,16 +306,16 @@ def test_name_of_the_list_of_active_models_is_no_name_for_a_model(store: Store, 
 def test_source_that_changes_while_it_is_copied_leaves_the_installed_model(store: Store, tmp_path: Path) -> None:
     artifact_dir = make_artifact(tmp_path / "a")
     installed = store.add(artifact_dir)
-    told = []
+    reported: list[Progress] = []
 
-    def change(size_bytes: int) -> None:
+    def change(progress: Progress) -> None:
         # The first reading of both files was well; a medium that fails gives other bytes in the second.
-        told.append(size_bytes)
-        if len(told) == 2:
+        reported.append(progress)
+        if len(reported) == 2:
             flip_byte(artifact_dir / "model.gguf")
 
     with pytest.raises(ArtifactError, match="changed while they were copied"):
-        store.add(artifact_dir, on_bytes=change)
+        store.add(artifact_dir, on_progress=change)
     assert store.verify("a").manifest == installed.manifest
 
 
