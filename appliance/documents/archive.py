@@ -139,16 +139,16 @@ class Package:
         """What a part of an Office file refers to, by id; in the order of the file."""
         folder, _, name = part.rpartition("/")
         root = self.parse_if_there(f"{folder}/_rels/{name}.rels" if folder else f"_rels/{name}.rels")
-        found: dict[str, Relation] = {}
+        relations: dict[str, Relation] = {}
         for element in root.iter(_RELATIONSHIP) if root is not None else ():
             external = element.get("TargetMode") == "External"
             target = element.get("Target", "")
-            found[element.get("Id", "")] = Relation(
+            relations[element.get("Id", "")] = Relation(
                 element.get("Type", "").rpartition("/")[2],
                 target if external else resolve(folder, target),
                 external,
             )
-        return found
+        return relations
 
     def related(self, part: str, kind: str) -> list[str]:
         """Names of the parts of one kind that a part refers to and that are there."""

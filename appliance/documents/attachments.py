@@ -53,12 +53,12 @@ def mail_text(mail: MailParts, read_inner: InnerReader, depth: int = 0) -> tuple
     for attachment in mail.attachments:
         name = _shown_name(attachment.name)
         try:
-            text, said = _attachment_text(attachment, read_inner, depth)
+            text, its_notes = _attachment_text(attachment, read_inner, depth)
         except DocumentError as error:
             if error.problem is Problem.TOO_LARGE and depth:
                 raise
-            text, said = "", [f"left out: {error.message}"]
-        notes += [f"attachment {name}: {note}" for note in said]
+            text, its_notes = "", [f"left out: {error.message}"]
+        notes += [f"attachment {name}: {note}" for note in its_notes]
         lines.add(f"\nAttachment: {name}" + (f"\n{text.strip()}" if text.strip() else ""))
     return lines.text().strip() + "\n", notes
 

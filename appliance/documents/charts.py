@@ -69,19 +69,19 @@ def short_number(written: str) -> str:
 
 def _first(series: ElementTree.Element, *names: str) -> ElementTree.Element | None:
     for name in names:
-        found = series.find(CHART + name)
-        if found is not None:
-            return found
+        element = series.find(CHART + name)
+        if element is not None:
+            return element
     return None
 
 
 def _points(element: ElementTree.Element | None) -> Points:
     """Values by index: what the program that wrote the chart put into its cache."""
-    found: Points = {}
+    points: Points = {}
     for position, point in enumerate(element.iter(CHART + "pt") if element is not None else ()):
         index = point.get("idx", "")
         # Categories on several levels repeat their indices; they belong together.
         place = int(index) if index.isascii() and index.isdigit() and len(index) < 9 else position
         value = short_number(point.findtext(CHART + "v") or "")
-        found[place] = f"{value} {found[place]}" if place in found else value
-    return found
+        points[place] = f"{value} {points[place]}" if place in points else value
+    return points

@@ -131,7 +131,7 @@ def confine_parser(limits: ParserLimits, files: Wall, abi: int, base_bytes: int)
 def _limit_resources(limits: ParserLimits, base_bytes: int) -> Wall:
     # The wall clock is the parent's; this ends a parser whose parent was stopped.
     cpu_seconds = int(max(limits.timeout_seconds, limits.recognition_seconds) + 1) * (os.cpu_count() or 1)
-    wanted = {
+    limit_values = {
         resource.RLIMIT_AS: base_bytes + limits.memory_bytes,
         resource.RLIMIT_CPU: cpu_seconds,
         resource.RLIMIT_NOFILE: _DESCRIPTORS,
@@ -141,7 +141,7 @@ def _limit_resources(limits: ParserLimits, base_bytes: int) -> Wall:
         resource.RLIMIT_MSGQUEUE: 0,
     }
     try:
-        for name, value in wanted.items():
+        for name, value in limit_values.items():
             _, hard = resource.getrlimit(name)
             capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
             resource.setrlimit(name, (capped, capped))

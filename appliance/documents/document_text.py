@@ -13,7 +13,7 @@ MAX_DOCUMENT_BYTES = 64 << 20
 TOO_LARGE_FILE = f"the file is larger than {MAX_DOCUMENT_BYTES >> 20} MB"
 
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-Found = tuple[str, list[str]]
+TextAndNotes = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _refusal(data: bytes) -> DocumentError:
     return DocumentError(Problem.UNSUPPORTED, f"this is {what}, which is not read", hint)
 
 
-def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], Found]:
+def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], TextAndNotes]:
     """The reader of a family; the modules are imported here, so that a command that reads nothing loads none."""
     if kind is DocumentType.PDF:
         from appliance.documents.pdf import read_pdf
@@ -110,7 +110,7 @@ def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], Found]:
     return lambda data: _read_package(data, kind)
 
 
-def _read_package(data: bytes, kind: DocumentType) -> Found:
+def _read_package(data: bytes, kind: DocumentType) -> TextAndNotes:
     from appliance.documents.archive import Package
 
     package = Package(data)
@@ -135,12 +135,12 @@ def _read_package(data: bytes, kind: DocumentType) -> Found:
     return read_opendocument(package)
 
 
-def _read_mail(data: bytes, kind: DocumentType, depth: int) -> Found:
+def _read_mail(data: bytes, kind: DocumentType, depth: int) -> TextAndNotes:
     from appliance.documents.attachments import mail_text
 
     def read_inner(attached: bytes, inner_depth: int) -> tuple[str, str, list[str]]:
-        found = read_as(document_type(attached), attached, inner_depth)
-        return found.text, found.document_type, found.notes
+        inner = read_as(document_type(attached), attached, inner_depth)
+        return inner.text, inner.document_type, inner.notes
 
     if kind is DocumentType.OUTLOOK:
         from appliance.documents.msg import read_message

@@ -26,8 +26,8 @@ def read_book(package: Package) -> tuple[str, list[str]]:
         if name not in package:
             notes.append(f"the chapter {name[:60]} is missing")
             continue
-        text, said = read_html(package.read(name))
-        notes += [note for note in said if note not in notes]
+        text, page_notes = read_html(package.read(name))
+        notes += [note for note in page_notes if note not in notes]
         if text.strip():
             lines.add(("\n" if lines else "") + text)
     return lines.text(), notes

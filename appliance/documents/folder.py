@@ -57,8 +57,8 @@ def walk(folder: Path) -> Iterator[FoundDocument]:
         if name is None:
             opened.pop()
         elif not name.endswith(b"/"):
-            if (found := _facts(root, below + name)) is not None:
-                yield found
+            if (document := _facts(root, below + name)) is not None:
+                yield document
         else:
             try:
                 opened.append((below + name, iter(_names(os.path.join(root, below + name)))))

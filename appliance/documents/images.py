@@ -30,9 +30,9 @@ def read_image(data: bytes) -> tuple[str, list[str]]:
         )
     lines = Lines()
     for number, page in enumerate(_pages(data)):
-        found = page_lines(recognise(page))
-        if found:
-            lines.add(("\n" if lines and number else "") + "\n".join(found))
+        page_text = page_lines(recognise(page))
+        if page_text:
+            lines.add(("\n" if lines and number else "") + "\n".join(page_text))
     return lines.text(), ["the text was recognised in an image"]
 
 

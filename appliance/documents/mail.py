@@ -20,7 +20,7 @@ _ODD_WORD = re.compile(r"(=\?[^?\s]+\?[bBqQ]\?[^?]*\?=)\s+(?==\?)")
 
 
 @dataclass
-class _Found:
+class _Collected:
     """What the parts of a mail give."""
 
     texts: list[str] = field(default_factory=list)
@@ -38,18 +38,18 @@ def read_mail(data: bytes) -> MailParts:
 
 
 def _mail(message: Message, depth: int) -> MailParts:
-    found = _Found()
-    _collect(message, found, (depth, 0), False)
+    collected = _Collected()
+    _collect(message, collected, (depth, 0), False)
     headers = [(name, value) for name in _SHOWN_HEADERS for value in _header_values(message, name)]
-    if len(found.attachments) > _MAX_ATTACHMENTS:
-        found.notes.append(f"{len(found.attachments) - _MAX_ATTACHMENTS} attachments too many were left out")
+    if len(collected.attachments) > _MAX_ATTACHMENTS:
+        collected.notes.append(f"{len(collected.attachments) - _MAX_ATTACHMENTS} attachments too many were left out")
     defects = sorted({type(defect).__name__ for part in message.walk() for defect in part.defects})
     if defects:
-        found.notes.append("the mail breaks the rules of its format: " + ", ".join(defects))
-    return MailParts(headers, "\n\n".join(found.texts), found.notes, found.attachments[:_MAX_ATTACHMENTS])
+        collected.notes.append("the mail breaks the rules of its format: " + ", ".join(defects))
+    return MailParts(headers, "\n\n".join(collected.texts), collected.notes, collected.attachments[:_MAX_ATTACHMENTS])
 
 
-def _collect(part: Message, found: _Found, depth: tuple[int, int], only_attached: bool) -> None:
+def _collect(part: Message, collected: _Collected, depth: tuple[int, int], only_attached: bool) -> None:
     """Takes a part and all inside it; `depth` counts mails inside mails, and parts inside parts."""
     kind = part.get_content_type()
     if depth[1] > _MAX_PARTS_DEEP:
@@ -60,18 +60,18 @@ def _collect(part: Message, found: _Found, depth: tuple[int, int], only_attached
     if kind in ("message/rfc822", "message/global") and children:
         if depth[0] < MAX_DEPTH:
             name = _file_name(part) or next(iter(_header_values(children[0], "Subject")), "") or "mail"
-            found.attachments.append(_attached_mail(name, children[0], depth[0] + 1))
+            collected.attachments.append(_attached_mail(name, children[0], depth[0] + 1))
         else:
-            found.notes.append("a mail inside too many mails was left out")
+            collected.notes.append("a mail inside too many mails was left out")
     elif kind == "multipart/alternative":
         chosen = _preferred(children)
         for child in children:
-            _collect(child, found, inside, only_attached or child is not chosen)
+            _collect(child, collected, inside, only_attached or child is not chosen)
     elif children:
         for child in children:
-            _collect(child, found, inside, only_attached)
+            _collect(child, collected, inside, only_attached)
     elif kind not in _SIGNATURES:
-        _collect_leaf(part, found, kind, only_attached)
+        _collect_leaf(part, collected, kind, only_attached)
 
 
 def _attached_mail(name: str, message: Message, depth: int) -> Attachment:
@@ -84,17 +84,17 @@ def _attached_mail(name: str, message: Message, depth: int) -> Attachment:
         return Attachment(name, None, left_out=error.message)
 
 
-def _collect_leaf(part: Message, found: _Found, kind: str, only_attached: bool) -> None:
+def _collect_leaf(part: Message, collected: _Collected, kind: str, only_attached: bool) -> None:
     name = _file_name(part)
     shown = part.get_content_disposition() != "attachment"
     if kind in ("text/plain", "text/html") and shown and not name:
         if not only_attached:
-            text = _text(part, kind, found.notes)
-            found.texts += [text] if text.strip() else []
+            text = _text(part, kind, collected.notes)
+            collected.texts += [text] if text.strip() else []
     elif not (only_attached and shown and not name):
         data = _payload(part)
         if data.strip():
-            found.attachments.append(Attachment(name or kind, data, shown_inside=shown and "content-id" in part))
+            collected.attachments.append(Attachment(name or kind, data, shown_inside=shown and "content-id" in part))
 
 
 def _preferred(children: list[Message]) -> Message | None:
@@ -159,11 +159,11 @@ def _text(part: Message, kind: str, notes: list[str]) -> str:
     except (LookupError, ValueError, TypeError):
         charset = None
     try:
-        text, said = decode_declared(_payload(part), charset)
+        text, decoding_notes = decode_declared(_payload(part), charset)
     except DocumentError as error:
         notes.append(f"a part of the body was left out: {error.message}")
         return ""
-    notes += [note for note in said if note not in notes]
+    notes += [note for note in decoding_notes if note not in notes]
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if kind == "text/html":
         text, hidden = html_lines(text)

@@ -104,7 +104,7 @@ def _message(storage: _Storage, depth: int) -> MailParts:
         notes.append(f"{len(folders) - _MAX_ATTACHMENTS} attachments too many were left out")
     for folder in folders[:_MAX_ATTACHMENTS]:
         parts.attachments.append(_attachment(_Storage(storage.ole, (*storage.prefix, folder), 8), depth))
-    if storage.text(_CLASS).upper() == _SEALED_CLASS and any(_is_sealed(found.data) for found in parts.attachments):
+    if storage.text(_CLASS).upper() == _SEALED_CLASS and any(_is_sealed(part.data) for part in parts.attachments):
         raise DocumentError(Problem.ENCRYPTED, "the mail is encrypted", "save it decrypted")
     return parts
 
@@ -134,9 +134,9 @@ def _headers(storage: _Storage) -> list[tuple[str, str]]:
     name = storage.text(_SENDER_NAME)
     address = storage.text(_SENDER_SMTP) or storage.text(_SENDER_ADDRESS)
     sender = f"{name} <{address}>" if name and "@" in address and name != address else name or address
-    found = [("From", sender), *((title, storage.text(tag)) for title, tag in _SHOWN_TO)]
-    found += [("Subject", storage.text(_SUBJECT)), ("Date", _moment(storage))]
-    return [(title, " ".join(value.split())) for title, value in found if value.strip()]
+    headers = [("From", sender), *((title, storage.text(tag)) for title, tag in _SHOWN_TO)]
+    headers += [("Subject", storage.text(_SUBJECT)), ("Date", _moment(storage))]
+    return [(title, " ".join(value.split())) for title, value in headers if value.strip()]
 
 
 def _moment(storage: _Storage) -> str:

@@ -135,7 +135,7 @@ def _lists(root: ElementTree.Element) -> dict[str, _List]:
     abstract = {
         element.get(WORD + "abstractNumId", ""): _levels(element) for element in root.iter(WORD + "abstractNum")
     }
-    found: dict[str, _List] = {}
+    lists: dict[str, _List] = {}
     for element in root.iter(WORD + "num"):
         counters = _value(element.find(WORD + "abstractNumId")) or ""
         levels = dict(abstract.get(counters, {}))
@@ -146,9 +146,9 @@ def _lists(root: ElementTree.Element) -> dict[str, _List]:
             first = override.find(WORD + "startOverride")
             if first is not None:
                 restarts[index] = _number(_value(first), 1)
-        found[element.get(WORD + "numId", "")] = _List(counters, levels, restarts)
-    found.pop("0", None)  # Word's way to say: not in a list
-    return found
+        lists[element.get(WORD + "numId", "")] = _List(counters, levels, restarts)
+    lists.pop("0", None)  # Word's way to say: not in a list
+    return lists
 
 
 def _levels(element: ElementTree.Element) -> dict[int, _Level]:

@@ -76,9 +76,9 @@ def read_opendocument(package: Package) -> tuple[str, list[str]]:
     lines = Lines()
     for name in ("header", "body", "footer"):
         root = content if name == "body" else styles
-        wanted = _OFFICE + "body" if name == "body" else _STYLE + name
+        tag = _OFFICE + "body" if name == "body" else _STYLE + name
         seen: set[str] = set()
-        for element in root.iter(wanted) if root is not None else ():
+        for element in root.iter(tag) if root is not None else ():
             for line in _block_lines(reading, element, 0):
                 if line.strip() and (name == "body" or line not in seen):
                     lines.add(line)
@@ -105,19 +105,19 @@ def _learn_styles(reading: _Reading, root: ElementTree.Element) -> None:
 
 
 def _levels(style: ElementTree.Element) -> dict[int, _Level]:
-    found = {}
+    levels = {}
     for element in style:
         number = _small(element.get(_TEXT + "level"), 1)
         numbered = element.tag in (_TEXT + "list-level-style-number", _TEXT + "outline-level-style")
         written = element.get(_STYLE + "num-format", "") if numbered else ""
-        found[number] = _Level(
+        levels[number] = _Level(
             form=_FORMS.get(written, "none") if numbered else "",
             prefix=element.get(_STYLE + "num-prefix", "")[:_MAX_AFFIX_CHARACTERS],
             suffix=element.get(_STYLE + "num-suffix", "")[:_MAX_AFFIX_CHARACTERS],
             start=_small(element.get(_TEXT + "start-value"), 1),
             shown=_small(element.get(_TEXT + "display-levels"), 1),
         )
-    return found
+    return levels
 
 
 def _block_lines(reading: _Reading, element: ElementTree.Element, depth: int) -> Iterator[str]:

@@ -23,8 +23,8 @@ def try_to_break_out(memory_bytes: int) -> dict[str, str]:
         _read_file, _write_file, socket.socket, _fork, _execute, _signal_parent,
         lambda: bytearray(memory_bytes + _SLACK_BYTES),
     )  # fmt: skip
-    found = {kind: _outcome(attempt) for kind, attempt in zip(DENIED_KINDS, attempts, strict=True)}
-    return found | {ALLOWED_KINDS[0]: _outcome(_thread)}
+    outcomes = {kind: _outcome(attempt) for kind, attempt in zip(DENIED_KINDS, attempts, strict=True)}
+    return outcomes | {ALLOWED_KINDS[0]: _outcome(_thread)}
 
 
 def _outcome(attempt: Callable[[], object]) -> str:

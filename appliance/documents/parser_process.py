@@ -135,11 +135,11 @@ def _contents(descriptor: int) -> bytes:
     return b"".join(chunks)
 
 
-def _text_answer(found: ReadText) -> bytes:
-    notes = [f"read as {found.document_type}", *found.notes]
+def _text_answer(document: ReadText) -> bytes:
+    notes = [f"read as {document.document_type}", *document.notes]
     left_out = [f"{len(notes) - _MOST_NOTES} more notes were left out"] if len(notes) > _MOST_NOTES else []
     facts = {"notes": [note[:_MESSAGE_CHARACTERS] for note in [*notes[:_MOST_NOTES], *left_out]]}
-    return TEXT + json.dumps(facts).encode() + b"\0" + found.text.encode("utf-8", "replace")
+    return TEXT + json.dumps(facts).encode() + b"\0" + document.text.encode("utf-8", "replace")
 
 
 def _problem_answer(problem: Problem, message: str) -> bytes:

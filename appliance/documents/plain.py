@@ -56,9 +56,9 @@ def _decode_old(data: bytes, error: UnicodeDecodeError) -> tuple[str, list[str]]
     whole = sum(1 for character in mended if character > "\x7f") - broken
     if whole > 10 * broken:
         return mended, [f"{broken} broken bytes in UTF-8 text were replaced"]
-    found = find_encoding(data)
-    if found:
-        return data.decode(found), [f"encoding {found} found by its characters"]
+    encoding = find_encoding(data)
+    if encoding:
+        return data.decode(encoding), [f"encoding {encoding} found by its characters"]
     try:
         return data.decode("cp1252"), ["encoding cp1252 assumed: the bytes fit no encoding well"]
     except UnicodeDecodeError:

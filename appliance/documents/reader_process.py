@@ -142,7 +142,7 @@ class _Readers:
             return ""
         for _ in range(_LEVEL_TRIES):
             try:
-                return level_from_values(self._told(LEVEL)).required_missing
+                return level_from_values(self._self_report(LEVEL)).required_missing
             except (EOFError, Overdue, TooLong):
                 # Whoever kills one parser, as the kernel does when memory is short, says nothing about the machine.
                 self._end_shared()
@@ -150,15 +150,15 @@ class _Readers:
 
     def probe(self) -> dict[str, object]:
         """The level that a parser reaches, and what it could not do."""
-        level = self._told(LEVEL)
+        level = self._self_report(LEVEL)
         try:
-            attempts = self._told(PROBE)
+            attempts = self._self_report(PROBE)
         except (EOFError, Overdue, TooLong):
             attempts = {}
         self._end_shared()
         return {"level": level, "attempts": attempts}
 
-    def _told(self, request: bytes) -> dict[str, Any]:
+    def _self_report(self, request: bytes) -> dict[str, Any]:
         """What a parser that has not seen a document says about itself."""
         answer: dict[str, Any] = json.loads(self._shared_parser().ask(request, [], time.monotonic() + _START_SECONDS))
         return answer

@@ -128,8 +128,8 @@ class Reader:
                     raise
 
     def _start_child(self) -> child.Child:
-        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-        started = child.Child(_TARGET, environment=kept | _ONE_THREAD | _BIND_NOW)
+        environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        started = child.Child(_TARGET, environment=environment | _ONE_THREAD | _BIND_NOW)
         limits = self.limits
         started.send(
             {
@@ -176,8 +176,8 @@ class Reader:
         """
         self._send(PROBE, [])
         assert self._child is not None
-        found = self._child.receive()
-        return SandboxReport(level_from_values(found["level"]), found["attempts"])
+        report = self._child.receive()
+        return SandboxReport(level_from_values(report["level"]), report["attempts"])
 
     def close(self) -> None:
         """Ends the reader process and its parsers."""

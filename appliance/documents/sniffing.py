@@ -151,12 +151,12 @@ def _archive_type(data: bytes) -> DocumentType | None:
         return DocumentType.OPENDOCUMENT
     if b"mimetypeapplication/epub+zip" in head[:200]:
         return DocumentType.BOOK
-    for name, found in known:
+    for name, kind in known:
         if name in names or (not names and (name.encode() in head.lower())):
-            return found
-    for start, found in (("word/", DocumentType.WORD), ("xl/worksheets/", DocumentType.WORKBOOK)):
+            return kind
+    for start, kind in (("word/", DocumentType.WORD), ("xl/worksheets/", DocumentType.WORKBOOK)):
         if any(name.startswith(start) and name.endswith(".xml") for name in names):
-            return found
+            return kind
     return DocumentType.OPENDOCUMENT if {"content.xml", "meta-inf/manifest.xml"} <= names else None
 
 

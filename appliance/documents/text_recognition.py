@@ -152,8 +152,8 @@ def _read_page(image: Any) -> tuple[list[Piece], bool]:
 
 
 def _boxes(image: Any) -> list[Any]:
-    found = _engine().find(image).boxes
-    return [] if found is None else list(found)
+    boxes = _engine().find(image).boxes
+    return [] if boxes is None else list(boxes)
 
 
 def _is_tall(box: Any) -> bool:

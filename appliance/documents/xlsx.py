@@ -109,8 +109,8 @@ class _SheetTarget:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition("}")[2]
         if name == "c":
-            found = _CELL.fullmatch(attributes.get("r", ""))
-            self._column = max(_column(found.group(1)) - self._margin, 0) if found else len(self._cells)
+            reference = _CELL.fullmatch(attributes.get("r", ""))
+            self._column = max(_column(reference.group(1)) - self._margin, 0) if reference else len(self._cells)
             self._kind, self._style = attributes.get("t", "n"), _index(attributes.get("s", "0"))
             self._parts = {"v": [], "t": [], "f": []}
         elif name in ("v", "t", "f"):
@@ -120,8 +120,8 @@ class _SheetTarget:
         elif name == "row":
             self._cells = []
         elif name == "dimension":
-            found = _CELL.match(attributes.get("ref", ""))
-            self._margin = _column(found.group(1)) if found else 0
+            reference = _CELL.match(attributes.get("ref", ""))
+            self._margin = _column(reference.group(1)) if reference else 0
 
     def data(self, text: str) -> None:
         if self._into is not None and not self._phonetic:
@@ -225,34 +225,34 @@ def _meaning(code: str) -> str:
 
 def _drawn_lines(package: Package, part: str, root: ElementTree.Element) -> list[str]:
     """Charts and text boxes of a sheet."""
-    found: list[str] = []
+    drawn_lines: list[str] = []
     for element in root.iter():
         if element.tag == CHART + "chart":
-            found += graphic_lines(package, part, element)
+            drawn_lines += graphic_lines(package, part, element)
         elif element.tag == _DRAWN + "txBody":
-            found += [drawn_text(paragraph) for paragraph in element.iter(DRAWING + "p")]
-    return [line for line in found if line.strip()]
+            drawn_lines += [drawn_text(paragraph) for paragraph in element.iter(DRAWING + "p")]
+    return [line for line in drawn_lines if line.strip()]
 
 
 def _people(package: Package, name: str) -> dict[str, str]:
     """Names of those who comment, by id."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for part in package.related(name, "person"):
         root = package.parse_if_there(part)
         for person in root.iter(_THREAD + "person") if root is not None else ():
-            found[person.get("id", "")] = person.get("displayName", "")
-    return found
+            names[person.get("id", "")] = person.get("displayName", "")
+    return names
 
 
 def _comment_lines(package: Package, name: str, people: dict[str, str]) -> list[str]:
-    found: list[str] = []
+    comment_lines: list[str] = []
     threaded: set[str] = set()
     for part in package.related(name, "threadedComment"):
         root = package.parse_if_there(part)
         for comment in root.iter(_THREAD + "threadedComment") if root is not None else ():
             threaded.add(comment.get("ref", ""))
             author = people.get(comment.get("personId", ""), "")
-            found.append(_comment(comment.get("ref", ""), author, comment.findtext(_THREAD + "text") or ""))
+            comment_lines.append(_comment(comment.get("ref", ""), author, comment.findtext(_THREAD + "text") or ""))
     for part in package.related(name, "comments"):
         root = package.parse_if_there(part)
         authors = [author.text or "" for author in root.iter(_SHEET + "author")] if root is not None else []
@@ -261,8 +261,10 @@ def _comment_lines(package: Package, name: str, people: dict[str, str]) -> list[
             if comment.get("ref", "") not in threaded:
                 index = _index(comment.get("authorId", ""))
                 text = "".join(piece.text or "" for piece in comment.iter(_SHEET + "t"))
-                found.append(_comment(comment.get("ref", ""), authors[index] if index < len(authors) else "", text))
-    return found
+                comment_lines.append(
+                    _comment(comment.get("ref", ""), authors[index] if index < len(authors) else "", text)
+                )
+    return comment_lines
 
 
 def _comment(cell: str, author: str, text: str) -> str:

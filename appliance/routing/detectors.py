@@ -88,8 +88,8 @@ _SPELT_MAIL = re.compile(rf"{_LOCAL}[ \t]at[ \t][\w-]{{1,63}}(?:[ \t]dot[ \t][\w
 
 def _mails(text: str) -> Iterator[tuple[int, int]]:
     for pattern in (_MAIL, _SPELT_MAIL):
-        for found in pattern.finditer(text):
-            yield found.span()
+        for match in pattern.finditer(text):
+            yield match.span()
 
 
 _GAP = r"[ \t./()-]{0,3}"
@@ -134,10 +134,10 @@ _LABELLED_PHONE = re.compile(
 
 def _phones(text: str) -> Iterator[tuple[int, int]]:
     for pattern in _PHONES:
-        for found in pattern.finditer(text):
-            yield found.span()
-    for found in _LABELLED_PHONE.finditer(text):
-        yield found.span(1)
+        for match in pattern.finditer(text):
+            yield match.span()
+    for match in _LABELLED_PHONE.finditer(text):
+        yield match.span(1)
 
 
 _IBAN_PART = re.compile(r"(\d+)!")
@@ -157,15 +157,15 @@ _FOREIGN_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]
 
 
 def _ibans(text: str) -> Iterator[tuple[int, int]]:
-    for found in _IBAN_START.finditer(text):
-        country = found.group()[:2].upper()
+    for match in _IBAN_START.finditer(text):
+        country = match.group()[:2].upper()
         if length := _iban_length(country):
-            end, compact = _take(text, found.start(), length)
+            end, compact = _take(text, match.start(), length)
             if len(compact) == length and iban_is_good(compact):
-                yield found.start(), end
-    for found in _FOREIGN_IBAN.finditer(text):
-        if iban_is_good(found.group().replace(" ", "")):
-            yield found.span()
+                yield match.start(), end
+    for match in _FOREIGN_IBAN.finditer(text):
+        if iban_is_good(match.group().replace(" ", "")):
+            yield match.span()
 
 
 def _take(text: str, start: int, length: int) -> tuple[int, str]:
@@ -233,16 +233,16 @@ _SUM = re.compile(r"\d+(?:\.\d{3})*|\d+\.\d{1,2}")
 def _long_numbers(text: str, digits: int) -> Iterator[tuple[int, int]]:
     """Whatever holds so many digits, with the letters that are written to it; not days and sums of money."""
     for pattern in (_WRITTEN_TOGETHER, _IN_GROUPS):
-        for found in pattern.finditer(text):
-            value = found.group()
-            if sum(map(str.isdigit, value)) >= digits and not _DAYS.fullmatch(value) and not _is_sum(text, found):
-                yield found.span()
+        for match in pattern.finditer(text):
+            value = match.group()
+            if sum(map(str.isdigit, value)) >= digits and not _DAYS.fullmatch(value) and not _is_sum(text, match):
+                yield match.span()
 
 
-def _is_sum(text: str, found: re.Match[str]) -> bool:
+def _is_sum(text: str, match: re.Match[str]) -> bool:
     """Whether it is a number with a decimal part, in it or behind it."""
-    decimals = re.compile(r",\d{1,2}(?!\d)").match(text, found.end())
-    value = found.group()
+    decimals = re.compile(r",\d{1,2}(?!\d)").match(text, match.end())
+    value = match.group()
     return bool(_SUM.fullmatch(value)) and (decimals is not None or value[-3:-2] == "." or value[-2:-1] == ".")
 
 
@@ -263,20 +263,20 @@ def findings(text: str, detectors: tuple[str, ...], digits: int = 0) -> list[Fin
         digits: Numbers of so many digits or more are found whatever they are; 0 finds none for that.
     """
     shadow = shadow_of(text)
-    found = [
+    places = [
         Finding(name, *shadow.place(start, end))
         for name in detectors
         for start, end in DETECTORS[name](shadow.text)
         if end > start
     ]
     if digits:
-        found += [Finding(LONG_NUMBER, *shadow.place(*place)) for place in _long_numbers(shadow.text, digits)]
-    return joined(found)
+        places += [Finding(LONG_NUMBER, *shadow.place(*place)) for place in _long_numbers(shadow.text, digits)]
+    return joined(places)
 
 
-def joined(found: list[Finding]) -> list[Finding]:
+def joined(places: list[Finding]) -> list[Finding]:
     """The places without overlaps; the longest of those that overlap says what it is."""
-    rest = sorted(found, key=lambda finding: (finding.start, -finding.end))
+    rest = sorted(places, key=lambda finding: (finding.start, -finding.end))
     apart: list[Finding] = []
     longest = 0
     for finding in rest:

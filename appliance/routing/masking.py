@@ -62,11 +62,11 @@ class Masker:
         if _PLACEHOLDER_LIKE.search(text):
             raise Withheld("placeholder_collision", "the document holds words like the placeholders of masking")
         masking = self._masking
-        found = joined([*findings(text, masking.detectors, masking.digits), *self._fields_in(text, known)])
+        places = joined([*findings(text, masking.detectors, masking.digits), *self._fields_in(text, known)])
         parts: list[str] = []
         restored_by: dict[str, str] = {}
         at = 0
-        for finding in found:
+        for finding in places:
             value = text[finding.start : finding.end]
             placeholder = self._placeholder(finding.kind, value)
             if restored_by.setdefault(placeholder, value) != value:
@@ -76,7 +76,7 @@ class Masker:
         masked = "".join([*parts, text[at:]])
         if left := findings(masked, masking.detectors, masking.digits):
             raise Withheld("masking_failed", f"a {left[0].kind.replace('_', ' ')} is still found after masking")
-        return Cleared(masked, restored_by, dict(Counter(finding.kind for finding in found)))
+        return Cleared(masked, restored_by, dict(Counter(finding.kind for finding in places)))
 
     def restore(self, restored_by: Mapping[str, str], answer: Answer) -> Answer:
         """The answer with the values.
@@ -100,7 +100,7 @@ class Masker:
         for name, phrase in self._fields.items():
             value = known.get(name)
             values = [value] if isinstance(value, str) else list(value or ())
-            values += [found.group(1).strip() for found in _labelled(phrase).finditer(text)]
+            values += [match.group(1).strip() for match in _labelled(phrase).finditer(text)]
             places = [place for value in values for place in _places(value, text)]
             if not places and not self._masking.send_unfound:
                 message = f"the policy masks {name}, and no value of it is known in this document"

@@ -224,10 +224,10 @@ _LABELLED_SSN = re.compile(
 def national_ids(text: str) -> Iterator[tuple[int, int]]:
     """Places of national ids in a plain text."""
     for known, pattern in _COMPILED:
-        for found in pattern.finditer(text):
-            compact = "".join(char for char in found.group().upper() if char.isalnum())
+        for match in pattern.finditer(text):
+            compact = "".join(char for char in match.group().upper() if char.isalnum())
             if known.check(compact):
-                yield found.span()
-    for found in _LABELLED_SSN.finditer(text):
-        if _american(found.group(1)):
-            yield found.span(1)
+                yield match.span()
+    for match in _LABELLED_SSN.finditer(text):
+        if _american(match.group(1)):
+            yield match.span(1)
