@@ -179,8 +179,8 @@ class LocalAnswerer:
         elif "ready" in message:
             if (identity := str(message["ready"])) != self._model:
                 raise ApplianceError(
-                    f"the engine holds model {identity[:16]}, expected is {self._model[:16]}",
-                    "run it again: another model is another job",
+                    f"the engine loaded model {identity[:16]} in place of {self._model[:16]}",
+                    "run it again: another model makes a new job",
                 )
             self.is_ready = True
         elif "refused" in message:

@@ -30,7 +30,7 @@ def check_frontier(settings: Settings, task: Task, config: JobConfig) -> None:
     """
     if frontier_model(settings, task, config.frontier, config.effort) != config.model:
         raise UsageError(
-            "the frontier is not the one that the job was made with", "run it again: another frontier is another job"
+            f"frontier {config.frontier} has changed since the job was made", "run it again: that makes a new job"
         )
 
 
@@ -44,8 +44,8 @@ def check_fallback(settings: Settings, config: FallbackConfig, task: Task) -> No
     if (now.model, now.policy) != (config.model, config.policy):
         what = "frontier" if now.model != config.model else "policy"
         raise UsageError(
-            f"the {what} is not the one that the job was made with",
-            "run the job again: with another fallback or policy it is another job",
+            f"the {what} has changed since the job was made",
+            "run it again: another fallback or policy makes a new job",
         )
 
 
@@ -62,7 +62,7 @@ def fallback_config(
     from appliance.routing.policy import check_allowed, load_policy
 
     if not threshold >= 0:
-        raise UsageError(f"a threshold of {threshold:g} is no confidence", "use a number from 0 to 1, or auto")
+        raise UsageError(f"a threshold of {threshold:g} is not a confidence", "use a number from 0 to 1, or auto")
     frontier = load_frontier(settings, name)
     policy = load_policy(settings)
     check_allowed(policy, task, frontier)

@@ -233,13 +233,13 @@ def read_config(directory: Path) -> JobConfig:
     wrong = set(values) - set(known) | {name for name, needed in known.items() if needed and name not in values}
     if wrong:
         raise ApplianceError(
-            f"{path} has other keys than a job: {', '.join(sorted(wrong))}",
+            f"{path} does not have the keys of a job: {', '.join(sorted(wrong))}",
             "use the program that made the job, or `stillroom jobs remove` it",
         )
     try:
         fallback = FallbackConfig(**values["fallback"]) if "fallback" in values else None
     except TypeError as error:
         raise ApplianceError(
-            f"{path} has another fallback than a job: {error}", "use the program that made the job"
+            f"{path} does not have the keys of a fallback: {error}", "use the program that made the job"
         ) from error
     return JobConfig(**{**values, "fallback": fallback})

@@ -88,7 +88,7 @@ def plan(settings: Settings, request: JobRequest) -> Plan:
     _refuse_parts_of_texts(task)
     if not request.settle_seconds >= 0:
         raise UsageError(
-            f"a file cannot settle for {request.settle_seconds:g} s", "use a number from 0, as in --settle 2"
+            f"a settle time of {request.settle_seconds:g} s is invalid", "use a number from 0, as in `--settle 2`"
         )
     if not request.documents_dir.is_dir():
         raise UsageError(f"no folder of documents at {request.documents_dir}", "name a folder that holds the documents")
@@ -130,8 +130,8 @@ def plan(settings: Settings, request: JobRequest) -> Plan:
 def _refuse_parts_of_texts(task: Task) -> None:
     if task.kind is TaskKind.GENERATE and task.input.long is not LongDocumentPolicy.REFUSE:
         raise UsageError(
-            f"task {task.name} wants long documents read in parts, and texts that are generated cannot be made one",
-            'say `long = "refuse"` under [input] and distil again for the changed task',
+            f"task {task.name} generates texts, and those of the parts of a long document cannot be joined",
+            'set `long = "refuse"` under [input] and distil again for the changed task',
         )
 
 

@@ -188,7 +188,7 @@ def _cleaned(output_field: Field, value: Value) -> Value:
         entries = [value] if isinstance(value, str) else value or []
         return [entry.strip() for entry in entries if entry.strip()] or None
     if isinstance(value, list):
-        raise UsageError(f"{output_field.name} is no list", "give one value")
+        raise UsageError(f"{output_field.name} is not a list", "give one value")
     return (value or "").strip() or None
 
 

@@ -65,11 +65,11 @@ def parse_shard(text: str) -> Shard:
     """
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
     if match is None:
-        raise UsageError(f"{text!r} is no shard", "write K/N, such as `--shard 1/4` for the first of four")
+        raise UsageError(f"{text!r} is not a shard", "write K/N, such as `--shard 1/4` for the first of four")
     number, count = int(match[1]), int(match[2])
     if not 1 <= number <= count <= MAX_SHARDS:
         raise UsageError(
-            f"there is no shard {number} of {count}", f"K of K/N is from 1 to N, and N is at most {MAX_SHARDS}"
+            f"there is not a shard {number} of {count}", f"K of K/N is from 1 to N, and N is at most {MAX_SHARDS}"
         )
     return Shard(number, count)
 
@@ -87,7 +87,7 @@ def shard_out_dir(out_dir: Path, shard: str) -> Path:
 def shared_shard(directory: Path, config: JobConfig) -> Iterator[None]:
     """Goes on from what the shard left in its output folder, and leaves there what it comes to.
 
-    A job that is no shard is left alone. Where the work itself fails, that error is the one to show.
+    A job that is not a shard is left alone. Where the work itself fails, that error is the one to show.
     """
     if not config.shard:
         yield

@@ -205,7 +205,7 @@ def test_refusal_keeps_message_hint_and_exit_code(local: MakeLocal) -> None:
 def test_other_model_than_the_job_s_is_refused(local: MakeLocal) -> None:
     other = local("hang_with_the_first", model="another")
     other.answerer.send(request(1))
-    with pytest.raises(ApplianceError, match="the engine holds model model, expected is another"):
+    with pytest.raises(ApplianceError, match="the engine loaded model model in place of another"):
         other.results(1)
 
 

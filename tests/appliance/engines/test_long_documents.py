@@ -283,7 +283,7 @@ def test_generated_text_of_parts_is_refused_before_any_work(bench: Bench) -> Non
     bench.task_path.write_text(f'{text}\n[input]\nlong = "split"\n')
     task = load_task(bench.task_path)
     assert not can_window(task)
-    with pytest.raises(UsageError, match="cannot be made one"):
+    with pytest.raises(UsageError, match="cannot be joined"):
         plan(bench.settings, run_request(bench, task))
 
 

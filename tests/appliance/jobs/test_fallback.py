@@ -147,7 +147,7 @@ def test_retry_under_another_policy_is_refused_and_keeps_the_local_answers(
     frontier.allow('tasks = ["orders"]')
     refused = bench.call("jobs", "retry", "orders")
     assert refused.returncode == 2
-    assert "the policy is not the one that the job was made with" in refused.stderr
+    assert "the policy has changed since the job was made" in refused.stderr
     assert bench.call("jobs", "export", "orders", "--out", str(bench.out_dir)).returncode == 0
     assert bench.rows() == before
 
@@ -203,7 +203,7 @@ def test_a_job_is_not_resumed_under_another_policy(bench: Bench, frontier: Front
     frontier.allow('tasks = ["orders"]')
     done = bench.call("jobs", "resume", directory.name)
     assert done.returncode == 2
-    assert "the policy is not the one that the job was made with" in done.stderr
+    assert "the policy has changed since the job was made" in done.stderr
     assert len(frontier.frontier.requests) == 1
 
 
@@ -213,7 +213,7 @@ def test_a_job_is_not_resumed_under_another_policy(bench: Bench, frontier: Front
         (("--fallback", "recorded"), "nothing says when recorded is asked"),
         (("--threshold", "0.5"), "no fallback"),
         (("--fallback", "recorded", "--threshold", "often"), "neither a number nor auto"),
-        (("--fallback", "recorded", "--threshold", "-1"), "no confidence"),
+        (("--fallback", "recorded", "--threshold", "-1"), "not a confidence"),
         (("--fallback", "recorded", "--threshold", "auto"), "auto needs labelled rows"),
         (("--fallback", "somebody", "--threshold", "0.5"), "there is no frontier somebody"),
         (("--fallback", "recorded", "--threshold", "0.5", "--cap-documents", "0"), "a cap of 0 lets no document leave"),

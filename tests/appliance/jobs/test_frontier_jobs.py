@@ -99,7 +99,7 @@ def test_job_goes_on_under_another_policy_but_not_with_another_frontier(bench: B
     assert run_job(bench.settings, directory, lambda _: None).new_documents == 1
     bench.write("8.txt", "order 8")
     frontier.configure(model="other")
-    with pytest.raises(UsageError, match="the frontier is not the one that the job was made with"):
+    with pytest.raises(UsageError, match="frontier recorded has changed since the job was made"):
         run_job(bench.settings, directory, lambda _: None)
 
 
