@@ -25,7 +25,7 @@ class BadRecord(ApplianceError):
 
 
 @dataclass
-class Collected:
+class CollectResult:
     """What an import did."""
 
     imported: int = 0
@@ -45,7 +45,7 @@ class Documents:
 
 def collect_recorded(
     task: "Task", task_folder: Path, recorded: Path, documents: Documents | None = None, teacher: str = ""
-) -> Collected:
+) -> CollectResult:
     """Adds recorded answers to `teacher/answers.jsonl`; doing it again adds nothing.
 
     Args:
@@ -58,25 +58,25 @@ def collect_recorded(
     answers_path = TaskFolder(task_folder).answers_path
     rows = read_dataset(answers_path) if answers_path.is_file() else []
     known = {content_key(row) for row in rows}
-    done = Collected()
-    records = list(read_records(recorded, [asked.name for asked in task.output_fields]))
-    found = _read_all([record for _, record in records], documents or Documents())
+    result = CollectResult()
+    records = list(read_records(recorded, [output_field.name for output_field in task.output_fields]))
+    replies = _read_all([record for _, record in records], documents or Documents())
     for number, record in records:
         try:
-            row = make_row({"teacher": teacher, **record}, found)
+            row = make_row({"teacher": teacher, **record}, replies)
         except ApplianceError as error:
-            done.bad.append(f"{recorded.name}:{number}: {error.message}")
+            result.bad.append(f"{recorded.name}:{number}: {error.message}")
             continue
         key = content_key(row)
         if key in known:
-            done.known += 1
+            result.known += 1
             continue
         known.add(key)
         rows.append(row)
-        done.imported += 1
-    if done.imported or not answers_path.is_file():
+        result.imported += 1
+    if result.imported or not answers_path.is_file():
         write_lines(answers_path, map(LabelledRow.line, rows))
-    return done
+    return result
 
 
 def content_key(row: LabelledRow) -> str:
@@ -165,18 +165,18 @@ def _value(value: object) -> str | list[str] | None:
 def _read_all(records: list[Record], documents: Documents) -> dict[str, ReadReply | BadRecord]:
     """What came of the documents that records name without giving their text; each is read once."""
     named = (record.get("document") for record in records if not isinstance(record.get("text"), str))
-    found: dict[str, ReadReply | BadRecord] = {}
+    replies: dict[str, ReadReply | BadRecord] = {}
     places: dict[str, bytes] = {}
     for name in named:
-        if isinstance(name, str) and name not in found and name not in places:
+        if isinstance(name, str) and name not in replies and name not in places:
             try:
                 places[name] = _place(name, documents.folder)
             except BadRecord as error:
-                found[name] = error
+                replies[name] = error
     if documents.folder is not None and places:
-        replies = read_files(documents.folder.resolve(), places.values(), documents.limits)
-        found |= {name: reply for name, (_, reply) in zip(places, replies, strict=True)}
-    return found
+        read_replies = read_files(documents.folder.resolve(), places.values(), documents.limits)
+        replies |= {name: reply for name, (_, reply) in zip(places, read_replies, strict=True)}
+    return replies
 
 
 def _place(name: str, folder: Path | None) -> bytes:
@@ -199,10 +199,10 @@ def _place(name: str, folder: Path | None) -> bytes:
         raise BadRecord(f"{name!r} is no name of a file") from error
 
 
-def _text_of(name: str, found: ReadReply | BadRecord) -> tuple[str, str]:
+def _text_of(name: str, reply: ReadReply | BadRecord) -> tuple[str, str]:
     """Text and SHA-256 of a document that was read."""
-    if isinstance(found, BadRecord):
-        raise found
-    if found.problem is not None or found.sha256 is None:
-        raise BadRecord(f"{name}: {found.message}")
-    return found.text, found.sha256
+    if isinstance(reply, BadRecord):
+        raise reply
+    if reply.problem is not None or reply.sha256 is None:
+        raise BadRecord(f"{name}: {reply.message}")
+    return reply.text, reply.sha256

@@ -123,11 +123,11 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise UsageError(f"cannot read the policy {path}: {error.strerror}; nothing leaves") from error
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_BYTES:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
             raise UsageError(f"the policy {path} is no file of at most 1 MB; nothing leaves")
-        if found.st_mode & 0o022 or found.st_uid not in (0, os.geteuid()):
-            mode = stat.S_IMODE(found.st_mode)
+        if status.st_mode & 0o022 or status.st_uid not in (0, os.geteuid()):
+            mode = stat.S_IMODE(status.st_mode)
             raise EgressRefused(
                 f"others can change the policy {path} (mode {mode:04o}); nothing leaves", f"chmod 600 {path}"
             )
@@ -139,13 +139,13 @@ def _check_folders(path: Path) -> None:
     for place in {path.absolute(), Path(os.path.realpath(path))}:
         for folder in (place.parent, place.parent.parent):
             try:
-                found = os.stat(folder)
+                status = os.stat(folder)
             except OSError as error:
                 raise UsageError(f"cannot read the policy {path}: {error.strerror}; nothing leaves") from error
-            shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
-            if shared or found.st_uid not in (0, os.geteuid()):
+            shared = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+            if shared or status.st_uid not in (0, os.geteuid()):
                 raise EgressRefused(
-                    f"others can change the folder {folder} of the policy (mode {stat.S_IMODE(found.st_mode):04o});"
+                    f"others can change the folder {folder} of the policy (mode {stat.S_IMODE(status.st_mode):04o});"
                     " nothing leaves",
                     f"its owner must be root or this user: chmod go-w {folder}",
                 )

@@ -30,7 +30,7 @@ def chat_messages(task: Task, text: str, field_names: Sequence[str] = (), masks:
     """System and user message for one document.
 
     Args:
-        asked: Names of the fields that are asked for; all where it is empty.
+        field_names: Names of the fields that are asked for; all where it is empty.
         masks: Whether values in the text were replaced by placeholders.
     """
     return [
@@ -79,8 +79,15 @@ def chat_schema(task: Task, field_names: Sequence[str] = ()) -> dict[str, object
     schema = answer_schema(task)
     properties = schema["properties"]
     assert isinstance(properties, dict)
-    kept = {name: _strict(value) for name, value in properties.items() if not field_names or name in field_names}
-    return {"type": "object", "properties": kept, "required": list(kept), "additionalProperties": False}
+    strict_properties = {
+        name: _strict(value) for name, value in properties.items() if not field_names or name in field_names
+    }
+    return {
+        "type": "object",
+        "properties": strict_properties,
+        "required": list(strict_properties),
+        "additionalProperties": False,
+    }
 
 
 def _strict(value: dict[str, object]) -> dict[str, object]:

@@ -48,9 +48,9 @@ def command(task_folder: Path, validation: float, test_share: float, as_json: bo
 def _print_report(report: "CurationReport", task_folder: Path) -> None:
     splits = f"{report.train} train, {report.validation} validation, {report.test} test"
     print_lines(f"{report.rows} rows: {splits}, {report.rejected} rejected")
-    for found in report.filters:
-        print_lines(f"  {found.name}: {found.rejected} of {found.seen} rejected")
-        for reason, rows in list(found.reasons.items())[:SHOWN_REASONS]:
+    for filter_report in report.filters:
+        print_lines(f"  {filter_report.name}: {filter_report.rejected} of {filter_report.seen} rejected")
+        for reason, rows in list(filter_report.reasons.items())[:SHOWN_REASONS]:
             print_lines(f"    {rows} x {reason}")
     if report.rejected:
         print_lines(f"rejected rows and reasons: {TaskFolder(task_folder).rejected_path}")

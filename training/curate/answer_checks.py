@@ -15,15 +15,15 @@ def wrong_form(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     """Rows whose answer is not one of this task's, or that have no text."""
     from appliance.tasks.task import answer_problems
 
-    found: Findings = {}
+    findings: Findings = {}
     for number, row in enumerate(rows):
         reasons = [f"form: {problem}" for problem in answer_problems(task, row.answer)]
         if not row.text.strip():
             reasons.append("form: the document has no text")
         reasons += _wrong_labels(task, row)
         if reasons:
-            found[number] = reasons
-    return found
+            findings[number] = reasons
+    return findings
 
 
 def _wrong_labels(task: "Task", row: "LabelledRow") -> list[str]:
@@ -32,8 +32,8 @@ def _wrong_labels(task: "Task", row: "LabelledRow") -> list[str]:
         return []
     if not task.labels:
         return ["form: shares of labels are given, and the task has none"]
-    (asked,) = task.output_fields
-    return [f"form: {label!r} is not a label of the task" for label in row.labels if label not in asked.values]
+    (label_field,) = task.output_fields
+    return [f"form: {label!r} is not a label of the task" for label in row.labels if label not in label_field.values]
 
 
 def duplicates(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
@@ -45,12 +45,12 @@ def duplicates(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     same_text: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         same_text.setdefault(" ".join(row.text.split()), []).append(number)
-    found: Findings = {}
+    findings: Findings = {}
     for numbers in same_text.values():
         persons = [number for number in numbers if rows[number].source == "person"]
         if persons:
             taught = set(numbers) - set(persons)
-            found |= {number: ["duplicate: a person answered this text"] for number in sorted(taught)}
+            findings |= {number: ["duplicate: a person answered this text"] for number in sorted(taught)}
             numbers = persons
         first = rows[numbers[0]]
         differing = [
@@ -58,10 +58,10 @@ def duplicates(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
         ]
         if differing:
             reason = f"duplicate: {len(numbers)} rows of this text disagree on {', '.join(differing)}"
-            found |= {number: [reason] for number in numbers}
+            findings |= {number: [reason] for number in numbers}
         else:
-            found |= {number: [f"duplicate: same text and answer as {first.document}"] for number in numbers[1:]}
-    return found
+            findings |= {number: [f"duplicate: same text and answer as {first.document}"] for number in numbers[1:]}
+    return findings
 
 
 def _names(task: "Task") -> list[str]:

@@ -15,7 +15,7 @@ def not_in_text(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     from appliance.tasks.values import evidence
 
     literal = [field for field in task.output_fields if field.evidence == "literal"]
-    found: Findings = {}
+    findings: Findings = {}
     for number, row in enumerate(rows):
         reasons = []
         for field in literal:
@@ -24,5 +24,5 @@ def not_in_text(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
             if any(part and evidence(field, part, row.text) is None for part in parts):
                 reasons.append(f"evidence: {field.name} is not in the text")
         if reasons:
-            found[number] = reasons
-    return found
+            findings[number] = reasons
+    return findings

@@ -28,14 +28,14 @@ def near_duplicates(texts: Sequence[str], share: float = SHARE) -> list[tuple[in
     a short prefix must contain one that the other set's prefix has too.
     """
     sets = [word_pairs(text) for text in texts]
-    frequency = Counter(pair for found in sets for pair in found)
+    frequency = Counter(pair for pairs in sets for pair in pairs)
     index: dict[tuple[str, ...], list[int]] = defaultdict(list)
     duplicates = []
-    for number, found in enumerate(sets):
-        ordered = sorted(found, key=lambda pair: (frequency[pair], pair))
+    for number, pairs in enumerate(sets):
+        ordered = sorted(pairs, key=lambda pair: (frequency[pair], pair))
         prefix = ordered[: len(ordered) - int(share * len(ordered) - 1e-9)]
         candidates = sorted({other for pair in prefix for other in index[pair]})
-        duplicates += [(other, number) for other in candidates if jaccard(sets[other], found) >= share]
+        duplicates += [(other, number) for other in candidates if jaccard(sets[other], pairs) >= share]
         for pair in prefix:
             index[pair].append(number)
     return duplicates

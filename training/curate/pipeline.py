@@ -57,14 +57,14 @@ def filter_rows(
     task: "Task", rows: Sequence[LabelledRow]
 ) -> tuple[list[LabelledRow], list[tuple[LabelledRow, list[str]]], tuple[FilterReport, ...]]:
     """Rows that pass, rows that do not with reasons, and a report per filter."""
-    kept, rejected, reports = list(rows), [], []
+    passed, rejected, reports = list(rows), [], []
     for name, check in FILTERS:
-        found = check(task, kept)
-        reasons = Counter(reason for given in found.values() for reason in given)
-        reports.append(FilterReport(name, len(kept), len(found), dict(reasons.most_common())))
-        rejected += [(kept[number], given) for number, given in found.items()]
-        kept = [row for number, row in enumerate(kept) if number not in found]
-    return kept, rejected, tuple(reports)
+        findings = check(task, passed)
+        reasons = Counter(reason for row_reasons in findings.values() for reason in row_reasons)
+        reports.append(FilterReport(name, len(passed), len(findings), dict(reasons.most_common())))
+        rejected += [(passed[number], row_reasons) for number, row_reasons in findings.items()]
+        passed = [row for number, row in enumerate(passed) if number not in findings]
+    return passed, rejected, tuple(reports)
 
 
 def curate(task: "Task", task_folder: Path, validation: float = 0.15, test: float = 0.15) -> CurationReport:
@@ -79,8 +79,8 @@ def curate(task: "Task", task_folder: Path, validation: float = 0.15, test: floa
     if not folder.answers_path.is_file():
         raise UsageError(f"{task_folder.name} has no {ANSWERS_FILE}", "import answers with `stillroom collect` first")
     rows = read_dataset(folder.answers_path)
-    kept, rejected, filters = filter_rows(task, rows)
-    splits = split_rows(kept, validation, test)
+    passed, rejected, filters = filter_rows(task, rows)
+    splits = split_rows(passed, validation, test)
     for name in SPLITS:
         write_lines(folder.split_path(name), map(LabelledRow.line, splits[name]))
     write_lines(folder.rejected_path, (row.line(reasons=reasons) for row, reasons in rejected))

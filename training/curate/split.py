@@ -45,15 +45,15 @@ def split_rows(rows: Sequence["LabelledRow"], validation: float, test: float) ->
     names = families(rows)
     places = {name: place(name) for name in names}
     chosen: dict[str, Split] = {name: _split_at(at, validation, test) for name, at in places.items()}
-    wanted: dict[Split, float] = {"test": test, "validation": validation}
-    for split, share in wanted.items():
+    shares: dict[Split, float] = {"test": test, "validation": validation}
+    for split, share in shares.items():
         spare = sorted((name for name in places if chosen[name] == "train"), key=lambda name: places[name])
         if share > 0 and split not in chosen.values() and len(spare) > 1:
             chosen[spare[0]] = split
-    found: dict[Split, list[LabelledRow]] = {split: [] for split in SPLITS}
+    splits: dict[Split, list[LabelledRow]] = {split: [] for split in SPLITS}
     for row, name in zip(rows, names, strict=True):
-        found[chosen[name]].append(row)
-    return found
+        splits[chosen[name]].append(row)
+    return splits
 
 
 def _split_at(at: float, validation: float, test: float) -> Split:

@@ -79,8 +79,8 @@ def labels_before(text: str, offset: int) -> list[Label]:
 def occurrences(text: str, value: str) -> Iterator[int]:
     """Where a value stands, whatever its case and blanks, not inside a longer word."""
     pattern = r"\s+".join(re.escape(word) for word in value.split())
-    for found in re.finditer(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE):
-        yield found.start()
+    for match in re.finditer(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE):
+        yield match.start()
 
 
 def _printed_labels(text: str) -> frozenset[Label]:
@@ -88,11 +88,11 @@ def _printed_labels(text: str) -> frozenset[Label]:
     lines = [line for line in text.split("\n") if line.strip()]
     labels: set[Label] = set()
     for number, line in enumerate(lines):
-        found = list(_WORD.finditer(line))
+        matches = list(_WORD.finditer(line))
         words = _words(line)
         below = lines[number + 1] if number + 1 < len(lines) else ""
         for end in range(len(words)):
-            rest = line[found[end].end() :]
+            rest = line[matches[end].end() :]
             follows = rest if rest.strip(" .:\t") else below
             if not _NOTHING.match(follows):
                 labels.update(_suffixes(words[: end + 1]))
@@ -102,16 +102,16 @@ def _printed_labels(text: str) -> frozenset[Label]:
 def places_of(task: "Task", row: "LabelledRow") -> Places:
     """Where the row's literal values stand."""
     before: dict[str, list[list[Label]]] = {}
-    for asked in task.output_fields:
-        value = row.answer.get(asked.name)
-        if asked.evidence == "literal" and isinstance(value, str) and value.strip():
-            before[asked.name] = [labels_before(row.text, offset) for offset in occurrences(row.text, value)]
+    for output_field in task.output_fields:
+        value = row.answer.get(output_field.name)
+        if output_field.evidence == "literal" and isinstance(value, str) and value.strip():
+            before[output_field.name] = [labels_before(row.text, offset) for offset in occurrences(row.text, value)]
     return Places(before, _printed_labels(row.text))
 
 
 def _count(statistics: Statistics, places: Places, sign: int) -> None:
-    for name, found in places.before.items():
-        for label in {label for labels in found for label in labels}:
+    for name, occurrences_labels in places.before.items():
+        for label in {label for labels in occurrences_labels for label in labels}:
             statistics.rows_of[label][name] += sign
     for label in places.printed:
         statistics.printed[label] += sign
@@ -119,14 +119,14 @@ def _count(statistics: Statistics, places: Places, sign: int) -> None:
 
 def misplaced(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     """A teacher's rows with a value in another field's place, or with a null where the field's label is printed."""
-    names = [asked.name for asked in task.output_fields if asked.evidence == "literal"]
+    names = [output_field.name for output_field in task.output_fields if output_field.evidence == "literal"]
     if len(names) < 2:
         return {}
     all_places = [places_of(task, row) for row in rows]
     statistics = Statistics()
     for places in all_places:
         _count(statistics, places, 1)
-    found: Findings = {}
+    findings: Findings = {}
     for number, (row, places) in enumerate(zip(rows, all_places, strict=True)):
         _count(statistics, places, -1)
         reasons = [reason for name in names if (reason := _judge(statistics, row, places, name))]
@@ -135,8 +135,8 @@ def misplaced(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
         # columns perhaps; to drop such pages would leave a student that never saw one.
         # And a person has looked at the page.
         if 0 < len(reasons) <= MOST_SLIPS and row.source == "teacher":
-            found[number] = reasons
-    return found
+            findings[number] = reasons
+    return findings
 
 
 def _judge(statistics: Statistics, row: "LabelledRow", places: Places, name: str) -> str | None:
