@@ -15,7 +15,7 @@ from appliance.ground.locks import exclusive_lock
 from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
-from appliance.ground.text import human_size
+from appliance.ground.text import human_count, human_size
 from appliance.models.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -157,7 +157,8 @@ class Store:
         model = self.verify(name, on_progress)
         if not model.manifest.ready and not unsafe:
             verdict = model.manifest.verdict
-            reason = f"the gate's verdict is {verdict.verdict}" if verdict else "no gate has judged it"
+            documents = human_count(verdict.documents, "document") if verdict else ""
+            reason = f"its verdict on {documents} is {verdict.verdict}" if verdict else "no gate has judged it"
             raise NotAllGood(
                 f"model {model.name} cannot be activated: {reason}",
                 ("correct what the gate found, or" if verdict else "run `stillroom gate` first, or")

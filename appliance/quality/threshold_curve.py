@@ -97,10 +97,10 @@ def _share(interval: Interval) -> str:
 
 def documents_of(units: Sequence[Unit]) -> list[list[Unit]]:
     """The units of each document, in the order of the documents."""
-    found: dict[int, list[Unit]] = {}
+    by_document: dict[int, list[Unit]] = {}
     for unit in units:
-        found.setdefault(unit.document, []).append(unit)
-    return [found[document] for document in sorted(found)]
+        by_document.setdefault(unit.document, []).append(unit)
+    return [by_document[document] for document in sorted(by_document)]
 
 
 def make_curve(units: Sequence[Unit], money: Sequence[float], currency: str, steps: int = 100) -> Curve:
@@ -163,12 +163,12 @@ def _point(documents: Sequence[Sequence[Unit]], money: Sequence[float], threshol
 
 def smoothed(points: Sequence[Point]) -> list[float]:
     """Accuracy of each point, averaged over the points that send away nearly as many documents."""
-    found = []
+    means = []
     for point in points:
         share = point.escalated.estimate
         near = [p.accuracy.estimate for p in points if abs(p.escalated.estimate - share) <= NEIGHBOURS]
-        found.append(sum(near) / len(near))
-    return found
+        means.append(sum(near) / len(near))
+    return means
 
 
 def choose(curve: Curve, most_money_per_1000: float | None = None) -> Point:
