@@ -94,7 +94,7 @@ def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str,
         f" {summary.quarantined} of them quarantined{waiting})",
         "speed": f"{summary.documents_per_second:.1f} documents/s in the latest run",
         "model": f"{config.model_name} {config.model[:16]}" + (" (not approved)" if config.unsafe else ""),
-        "folder": config.documents_dir, "out": config.out_dir,
+        "folder": config.documents_dir, "out": config.out_dir or "the rows stay in the job",
     }  # fmt: skip
     if (fallback := config.fallback) is not None:
         caps = {"documents": fallback.cap_documents, "tokens": fallback.cap_tokens, "money": fallback.cap_money}

@@ -116,7 +116,7 @@ def command(
     if out_dir is None and preview is None:
         raise UsageError("no folder for the rows is named", "add `--out DIR`, or try `--preview 3` first")
     request = JobRequest(
-        task, documents, out_dir or Path(), model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
+        task, documents, out_dir, model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
     )
     require_format(request.output_format)
     options = FallbackOptions(fallback, threshold, labelled_path, budget, Caps(cap_documents, cap_tokens, cap_money))
@@ -221,7 +221,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, object]:
         "for_review": outcome.for_review,
         "fallback_unanswered": outcome.fallback_unanswered,
         "seconds": round(outcome.seconds, 3),
-        "output": str(outcome.output_path),
+        "output": None if outcome.output_path is None else str(outcome.output_path),
     }
 
 
@@ -241,4 +241,5 @@ def _note_outcome(outcome: JobOutcome) -> None:
     if outcome.fallback_unanswered:
         again = f"`stillroom jobs retry {summary.id}` asks again"
         lines.append(f"the fallback did not answer {outcome.fallback_unanswered} of these; {again}")
-    note(*lines, f"rows: {outcome.output_path}", f"job: {summary.id}")
+    in_job = f"in the job; `stillroom jobs export {summary.id} --out DIR` writes them out"
+    note(*lines, f"rows: {outcome.output_path or in_job}", f"job: {summary.id}")

@@ -60,7 +60,7 @@ def _configured(directory: Path) -> list[Line]:
         fact("identity", config.model),
         fact("task hash", config.task_hash),
         fact("documents", config.documents_dir, f" (the first {config.limit:,})" if config.limit else ""),
-        fact("rows", f"{config.out_dir}, as {config.output_format}"),
+        fact("rows", f"{config.out_dir}, as {config.output_format}" if config.out_dir else "in the job"),
         fact("texts", "kept in the job" if config.keep_text == "all" else "not kept"),
         *([fact("shard", f"{config.shard} of the folder")] if config.shard else []),
         *(_fallback(config.fallback) if config.fallback else []),

@@ -180,5 +180,8 @@ def test_local_job_needs_no_output_folder(bench: Bench) -> None:
     assert [each.money for each in documents(directory)] == [0.0, 0.0, 0.0]
     done = bench.call("jobs", "show", directory.name)
     assert done.returncode == 0, done.stderr
+    assert "the rows stay in the job" in done.stdout
+    resumed = bench.call("jobs", "resume", directory.name)
+    assert f"in the job; `stillroom jobs export {directory.name} --out DIR`" in resumed.stderr
     assert bench.call("jobs", "export", directory.name, "--out", str(bench.out_dir)).returncode == 0
     assert len(bench.rows()) == 3
