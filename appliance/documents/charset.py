@@ -16,7 +16,11 @@ _CANDIDATES = (
     "cp1256", "cp874", "cp932", "euc-jp", "gb18030", "big5", "cp949",
 )  # fmt: skip
 """The commoner first: chardet ranks code pages equal that have the same letters at the same places."""
+_LATIN = _CANDIDATES[:5]
 _NO_MATCH_CONFIDENCE = 0.1
+_LEAST_CONFIDENCE = 0.02
+"""Of a script other than Latin, whose words consist of letters that chardet knows."""
+_C1_CONTROL = re.compile(r"[\x80-\x9f]")
 _WESTERN = "cp1252"
 _WESTERN_WEIGHT = 1.3
 _MIXED_WEIGHT = 0.5
@@ -48,7 +52,9 @@ def find_encoding(data: bytes) -> str | None:
     sample = _sample(data)
     for guess in _ranked(sample):
         name, text = guess["encoding"], sample.decode(guess["encoding"] or "ascii", "replace")
-        if name is None or _decoded(data, name) is None:
+        if name is None or _decoded(data, name) is None or _C1_CONTROL.search(text):
+            continue
+        if name not in _LATIN and guess["confidence"] < _LEAST_CONFIDENCE:
             continue
         weight = guess["confidence"] * _MIXED_WEIGHT ** min(len(_MIXED_SCRIPTS.findall(text)), 3)
         if name == _WESTERN:
