@@ -9,10 +9,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from appliance.ground.errors import ApplianceError
+from appliance.tasks.folder import RunFolder
 from training.lora import trainable_weights
 from training.tensor_files import save_tensors
 
-FILE_NAME = "checkpoint.safetensors"
 _COUNTERS = ("epoch", "step", "tokens", "seconds", "losses", "epochs_without_gain", "best")
 
 
@@ -57,7 +57,7 @@ def save(run_dir: Path, state: Checkpoint, optimizer: torch.optim.Optimizer, mod
         tensors |= {f"optimizer/{number}/{key}": value for key, value in moments.items()}
     counters = {name: getattr(state, name) for name in _COUNTERS}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_tensors(contiguous, run_dir / FILE_NAME, {"state": json.dumps(counters)})
+    save_tensors(contiguous, RunFolder(run_dir).checkpoint_path, {"state": json.dumps(counters)})
 
 
 def restore(run_dir: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
@@ -66,7 +66,7 @@ def restore(run_dir: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
     Raises:
         BrokenCheckpoint: The file is damaged.
     """
-    path = run_dir / FILE_NAME
+    path = RunFolder(run_dir).checkpoint_path
     if not path.is_file():
         return None
     try:

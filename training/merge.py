@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.ground.files import disk_errors
+from appliance.tasks.folder import TASK_FILE, RunFolder
 from training.run_folder import read_record
 from training.students.families import merge_adapter
 
@@ -31,22 +32,23 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
 
     record = read_record(run_dir)
     task = load_task(run_dir)
+    run = RunFolder(run_dir)
     staging = run_dir / "merged.part"
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        with disk_errors(run_dir / "merged"):
+        with disk_errors(run.merged_dir):
             staging.mkdir()
         lineage = merge_adapter(task, run_dir, staging, base_dir)
-        with disk_errors(run_dir / "merged"):
-            shutil.copyfile(run_dir / "task.toml", staging / "task.toml")
+        with disk_errors(run.merged_dir):
+            shutil.copyfile(run.task_path, staging / TASK_FILE)
         form_name = "" if task.student.family == "encoder" else _form_name(staging)
         lineage |= {
-            "adapter_hash": file_sha256(run_dir / "adapter" / "adapter_model.safetensors"),
+            "adapter_hash": file_sha256(run.adapter_dir / "adapter_model.safetensors"),
             "data_hash": str(record["data_hash"]),
             "teacher": str(record["teacher"]),
             "run": run_dir.name,
         }
-        return pack(task, staging, run_dir / "merged", lineage, form_name)
+        return pack(task, staging, run.merged_dir, lineage, form_name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.files import disk_errors, write_lines
+from appliance.tasks.folder import RunFolder
 from training.checkpoint import Checkpoint
 
 Measurement = dict[str, float | int]
 
-FILE_NAME = "metrics.jsonl"
 STEPS_A_LINE = 10
 SECONDS_A_CHECKPOINT = 30.0
 """A killed run loses at most this; saving an adapter with its moments takes a fraction of a second."""
@@ -56,7 +56,7 @@ class Metrics:
 
     def __init__(self, run_dir: Path | None, step: int) -> None:
         """Drops lines past `step`, which a run that was cut off wrote after its last checkpoint."""
-        self._path = run_dir / FILE_NAME if run_dir else None
+        self._path = RunFolder(run_dir).metrics_path if run_dir else None
         if self._path and self._path.is_file():
             lines = self._path.read_text(encoding="utf-8").split("\n")
             write_lines(self._path, [line for line in lines if _step_of(line) <= step])

@@ -12,8 +12,6 @@ from appliance.ground.files import disk_errors, write_file, write_lines
 from appliance.ground.locks import exclusive_lock
 from appliance.tasks.folder import RunFolder, TaskFolder, task_file
 
-REQUESTED_OPTIONS = "requested_options.json"
-LOCK = "lock"
 VERSIONED = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy")
 
 
@@ -35,7 +33,7 @@ def new_run(task_folder: Path, requested: Mapping[str, object] | None = None) ->
             except FileExistsError:  # of another process in the same second
                 number += 1
                 run_dir = run_dir.with_name(f"{stamp}-{number}")
-        write_lines(run_dir / REQUESTED_OPTIONS, [json.dumps(dict(requested or {}))])
+        write_lines(RunFolder(run_dir).requested_options_path, [json.dumps(dict(requested or {}))])
         write_file(RunFolder(run_dir).task_path, task_path.read_bytes())
     return run_dir
 
@@ -46,10 +44,10 @@ def read_requested_options(run_dir: Path) -> dict[str, object]:
     Raises:
         UsageError: Another version of Stillroom began the run.
     """
-    path = run_dir / REQUESTED_OPTIONS
+    path = RunFolder(run_dir).requested_options_path
     if not path.is_file():
         raise UsageError(
-            f"the run {run_dir.name} was begun by another version of Stillroom: it has no {REQUESTED_OPTIONS}",
+            f"the run {run_dir.name} was begun by another version of Stillroom: it has no {path.name}",
             "start a new run with `stillroom train` without --resume",
         )
     requested: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
@@ -67,7 +65,7 @@ def exclusive_run(run_dir: Path) -> Iterator[None]:
         f"the run {run_dir.name} is being trained by another process",
         "wait for it, or start a new run without --resume",
     )
-    with exclusive_lock(run_dir / LOCK, busy):
+    with exclusive_lock(RunFolder(run_dir).lock_path, busy):
         yield
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import write_file
 from appliance.ground.settings import Settings
+from appliance.tasks.folder import TASK_FILE
 
 JOB_VERSION = 2
 DEFAULT_WORKERS = 2
@@ -21,7 +22,6 @@ REMOVED_PREFIX = ".removed-"
 """A job's folder is renamed to this before its files go, so that a removal that is cut short is finished later."""
 LEDGER_NAME = "job.db"
 _CONFIG_NAME = "job.toml"
-_TASK_NAME = "task.toml"
 _DOCUMENTS_NAME = "documents.list"
 
 
@@ -142,7 +142,7 @@ def write_job(directory: Path, config: JobConfig, task_text: bytes, documents: b
     """
     if documents is not None:
         write_file(directory / _DOCUMENTS_NAME, documents)
-    write_file(directory / _TASK_NAME, task_text)
+    write_file(directory / TASK_FILE, task_text)
     write_file(directory / _CONFIG_NAME, config_text(config).encode())
 
 
@@ -177,7 +177,7 @@ def finish_removals(settings: Settings) -> None:
 
 def task_path(directory: Path) -> Path:
     """The job's own copy of its task file."""
-    return directory / _TASK_NAME
+    return directory / TASK_FILE
 
 
 def job_file(directory: Path) -> Path:

@@ -22,6 +22,7 @@ from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import part_of, write_file
 from appliance.jobs.job import LEDGER_NAME, JobConfig, config_text, task_path
 from appliance.jobs.ledger import connect, ledger_error, open_readonly
+from appliance.tasks.folder import TASK_FILE
 
 MAX_SHARDS = 500
 """A join holds the ledger of every shard open."""
@@ -111,7 +112,7 @@ def publish_shard(directory: Path, config: JobConfig) -> None:
     out_dir, part = Path(config.out_dir), directory / _PUBLISHED_PART
     try:
         out_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(out_dir / "task.toml", task_path(directory).read_bytes())
+        write_file(out_dir / TASK_FILE, task_path(directory).read_bytes())
         write_file(out_dir / "job.toml", config_text(config).encode())
         _copy_ledger(directory, part)
         _copy_whole(part, out_dir / LEDGER_NAME)

@@ -3,7 +3,8 @@
 task.toml
 teacher/answers.jsonl
 dataset/train.jsonl, validation.jsonl, test.jsonl, rejected.jsonl, report.json
-runs/<id>/task.toml, config.json, metrics.jsonl, record.json, adapter/, merged/, export/<format>/
+runs/<id>/requested_options.json, task.toml, config.json, metrics.jsonl, checkpoint.safetensors, lock, record.json,
+          adapter/, merged/, export/<format>/
 """
 
 from dataclasses import dataclass
@@ -83,6 +84,21 @@ class RunFolder:
     def task_path(self) -> Path:
         """The task file as it was when the run began."""
         return self.path / TASK_FILE
+
+    @property
+    def requested_options_path(self) -> Path:
+        """The options as they were typed."""
+        return self.path / "requested_options.json"
+
+    @property
+    def lock_path(self) -> Path:
+        """Locked by the process that trains the run."""
+        return self.path / "lock"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """What a run that was cut off goes on from."""
+        return self.path / "checkpoint.safetensors"
 
     @property
     def config_path(self) -> Path:

@@ -12,7 +12,7 @@ from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import human_duration, percent_interval
-from appliance.tasks.folder import TaskFolder
+from appliance.tasks.folder import RunFolder, TaskFolder
 
 if TYPE_CHECKING:
     from appliance.quality.statistics import Interval
@@ -132,7 +132,7 @@ def _compare(
     base = agreement.base_answers(task, base_dir, texts)
     adapter = agreement.adapter_answers(task, base_dir, run_dir, texts)
     others = {
-        "merged": agreement.merged_answers(task, run_dir / "merged", texts),
+        "merged": agreement.merged_answers(task, RunFolder(run_dir).merged_dir, texts),
         "gguf": agreement.artifact_answers(settings, task, artifacts["gguf-q8_0"], texts),
         "onnx": agreement.artifact_answers(settings, task, artifacts["onnx"], texts),
     }

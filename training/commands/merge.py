@@ -6,6 +6,7 @@ import click
 
 from appliance.ground.command_line import json_option
 from appliance.ground.output import print_json, print_lines
+from appliance.tasks.folder import RunFolder
 
 
 @click.command("merge")
@@ -29,6 +30,6 @@ def command(folder: Path, base_dir: Path | None, as_json: bool) -> None:
     run_dir = finished_run(folder)
     manifest = merge(run_dir, base_dir)
     if as_json:
-        print_json({"merged": str(run_dir / "merged"), "identity": manifest.identity})
+        print_json({"merged": str(RunFolder(run_dir).merged_dir), "identity": manifest.identity})
     else:
         print_lines(f"{run_dir / 'merged'}  {manifest.identity[:16]}")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.tasks.folder import RunFolder
 from appliance.tasks.linecode import Answer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def adapter_answers(task: "Task", base_dir: Path, run_dir: Path, texts: Sequence
     from training.base_model import base_hash, load_base
     from training.lora import load_adapter
 
-    model = load_adapter(load_base(base_dir), base_hash(base_dir), run_dir / "adapter")
+    model = load_adapter(load_base(base_dir), base_hash(base_dir), RunFolder(run_dir).adapter_dir)
     return torch_answers(model, task, base_dir, texts)
 
 

@@ -16,6 +16,7 @@ from appliance.documents.sandbox import read_files
 from appliance.ground.errors import ApplianceError, NotAllGood, UsageError
 from appliance.ground.output import note
 from appliance.ground.text import human_duration
+from appliance.tasks.folder import TASK_FILE, TaskFolder
 from appliance.tasks.linecode import Answer
 from training.demo.files import write_documents
 from training.demo.utility import draw_bills, teacher_rows, truth_of
@@ -109,7 +110,7 @@ def call(*arguments: str) -> str:
 def write_inputs(course: Course) -> dict[str, Answer]:
     """Task folder, documents, recorded answers; returns the truth of the scored documents by file name."""
     course.task_dir.mkdir()
-    shutil.copyfile(Path(__file__).with_name("task.toml"), course.task_dir / "task.toml")
+    shutil.copyfile(Path(__file__).with_name(TASK_FILE), TaskFolder(course.task_dir).task_path)
     scored = draw_bills(course.seed, course.size.scored, "test")
     paths = write_documents(course.documents_dir, [bill.text for bill in scored], "Utility bill")
     taught = draw_bills(course.seed, course.size.taught, "train")
