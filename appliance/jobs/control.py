@@ -31,6 +31,7 @@ from appliance.jobs.job_plan import JobRequest, make_job, plan
 from appliance.jobs.job_run import open_ledger
 from appliance.jobs.ledger import open_readonly
 from appliance.jobs.locks import Purpose, clear_request, lock_holder, request_stop, take_lock
+from appliance.jobs.needs import refuse_needed
 from appliance.jobs.states import State
 from appliance.routing.policy import Caps
 from appliance.tasks.taskfile import load_task
@@ -128,9 +129,11 @@ def remove_job(settings: Settings, identifier: str) -> str:
 
     Raises:
         ResourceError: The job is running, or its files cannot be deleted.
+        UsageError: A comparison needs its rows.
     """
     directory = job_dir(settings, identifier)
     with take_lock(directory, Purpose.CHANGE):
+        refuse_needed(directory)
         finish_removals(settings)
         # Before the folder goes: a removal that is cut short in between can be repeated.
         forget_paid_answers(settings, directory.name)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError
@@ -42,8 +43,13 @@ def refuse_running(directory: Path) -> None:
         )
 
 
-def start_and_wait(settings: Settings, directory: Path, arguments: list[str]) -> None:
+def start_and_wait(
+    settings: Settings, directory: Path, arguments: list[str], is_done: Callable[[Path], bool] | None = None
+) -> None:
     """Starts `stillroom` with these arguments for the job of this folder, and waits until it has the job in hand.
+
+    Args:
+        is_done: Whether a process that has ended already has done all its work; by default, whether the job is done.
 
     Raises:
         ApplianceError: The process ended with an error before that.
@@ -58,7 +64,8 @@ def start_and_wait(settings: Settings, directory: Path, arguments: list[str]) ->
         if holder is not None and holder.pid == pid:
             return
         if not identity or process_identity(pid) != identity:
-            _refuse_failed(directory, log, told_before)
+            if not (is_done or _is_done)(directory):
+                _refuse_failed(log, told_before)
             return
         time.sleep(_LOOK_SECONDS)
 
@@ -100,20 +107,23 @@ def _launch(settings: Settings, log: Path, arguments: list[str]) -> int:
     return int(started.stdout)
 
 
-def _refuse_failed(directory: Path, log: Path, told_before: int) -> None:
-    """A process that has ended already may have done all its work; otherwise its last words say why.
+def _is_done(directory: Path) -> bool:
+    with contextlib.suppress(ApplianceError), open_readonly(directory) as reader:
+        return reader.summary().state is State.DONE
+    return False
+
+
+def _refuse_failed(log: Path, told_before: int) -> None:
+    """Says what the last words of a process say that ended without its work.
 
     Raises:
-        ApplianceError: It did not do its work.
+        ApplianceError: Always.
     """
-    with contextlib.suppress(ApplianceError), open_readonly(directory) as reader:
-        if reader.summary().state is State.DONE:
-            return
     with open(log, encoding="utf-8", errors="replace") as file:
         file.seek(told_before)
         lines = file.read().splitlines()
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
     raise ApplianceError(
-        errors[-1] if errors else "the job ended as soon as it was started", hints[-1] if hints else f"its log is {log}"
+        errors[-1] if errors else "it ended as soon as it was started", hints[-1] if hints else f"its log is {log}"
     )

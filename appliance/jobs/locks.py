@@ -1,4 +1,4 @@
-"""The lock of a job's folder: one process changes a job at a time; others can see which, and ask it to stop.
+"""The lock of a job's or comparison's folder: one process changes it at a time; others see which, and ask it to stop.
 
 The lock file names its holder while it is held. A request to stop names the holder that it is for, so a request that
 comes too late is nobody's: a later run never obeys it.
@@ -76,24 +76,25 @@ class JobLock:
         self.release()
 
 
-def take_lock(directory: Path, purpose: Purpose) -> JobLock:
-    """Holds the job for this process.
+def take_lock(directory: Path, purpose: Purpose, noun: str = "job") -> JobLock:
+    """Holds the job, or the comparison, for this process.
 
     Raises:
-        ResourceError: Another process runs the job.
-        UsageError: The job was removed.
+        ResourceError: Another process runs it.
+        UsageError: It was removed.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     identity = process_identity(os.getpid())
     while True:
-        descriptor = _open(directory)
+        descriptor = _open(directory, noun)
         if not try_lock(descriptor):
             os.close(descriptor)
             holder = lock_holder(directory)
             if (holder is not None and holder.purpose is Purpose.RUN) or time.monotonic() > deadline:
+                verb = "pause" if noun == "job" else "show"
                 raise ResourceError(
-                    f"job {directory.name} is running in another process",
-                    f"wait for it, or `stillroom jobs pause {directory.name}`",
+                    f"{noun} {directory.name} is running in another process",
+                    f"wait for it, or `stillroom {noun}s {verb} {directory.name}`",
                 )
             time.sleep(_LOOK_SECONDS)
             continue
@@ -146,15 +147,15 @@ def clear_request(lock: JobLock) -> None:
         (lock.directory / _REQUEST_NAME).unlink()
 
 
-def _open(directory: Path) -> int:
+def _open(directory: Path, noun: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(directory / _LOCK_NAME, flags, 0o600)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no job {directory.name}", "`stillroom jobs list` shows all ids") from error
+        raise UsageError(f"there is no {noun} {directory.name}", f"`stillroom {noun}s list` shows all ids") from error
     except OSError as error:
         raise _cannot_lock(directory, error) from error
 
 
 def _cannot_lock(directory: Path, error: OSError) -> ResourceError:
-    return ResourceError(f"cannot lock job {directory.name}: {error.strerror}", "check the rights and the free space")
+    return ResourceError(f"cannot lock {directory}: {error.strerror}", "check the rights and the free space")
