@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.comparison.folder import comparison_dir, read_comparison, remove_comparison
 from appliance.ground.command_group import CommandGroup
 from appliance.ground.command_line import json_option, with_settings, yes_option
 from appliance.ground.errors import NotAllGood, UsageError
@@ -17,13 +16,13 @@ from appliance.quality.judgements import Choice
 from appliance.routing.policy import Caps
 
 if TYPE_CHECKING:
-    from appliance.comparison.preparing import CompareRequest
+    from appliance.comparison.request import CompareRequest
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShowOptions:
     """How the figures are shown."""
 
     as_json: bool = False
@@ -124,7 +123,7 @@ def command(
 
     The same command again continues; all answers are kept and can be judged with `stillroom comparisons`.
     """
-    from appliance.comparison.preparing import CompareRequest, prepare_comparison
+    from appliance.comparison.request import CompareRequest, prepare_comparison
 
     sides = _tiered(frontiers, tiers)
     request = CompareRequest(task, documents, models, sides, sample, gold_path, margin, price_per_hour, keep_text)
@@ -138,20 +137,19 @@ def command(
         print_json({"comparison": identifier}) if as_json else note(f"comparison: {identifier}")
         return
     directory = prepare_comparison(settings, request)
-    _run(
-        settings, directory, Shown(as_json, html_path, values, bool(tiers), worth), Caps(cap_documents, money=cap_money)
-    )
+    options = ShowOptions(as_json, html_path, values, bool(tiers), worth)
+    _run(settings, directory, options, Caps(cap_documents, money=cap_money))
 
 
 def _print_requests(settings: Settings, request: "CompareRequest") -> None:
     """Prints the requests of every frontier, one after the other."""
     from appliance.commands.egress_preview import print_requests, read_each
-    from appliance.comparison.preparing import chosen_documents
+    from appliance.comparison.request import chosen_documents
     from appliance.tasks.taskfile import load_task
 
     if not request.frontiers:
         raise UsageError("no frontier is named, so nothing would leave", "name one with `--frontier NAME`")
-    task, paths = load_task(request.task_path), [found.path for found in chosen_documents(request)]
+    task, paths = load_task(request.task_path), [document.path for document in chosen_documents(request)]
     for named in request.frontiers:
         name, _, effort = named.partition(":")
         print_requests(settings, task, name, read_each(settings, request.documents_dir.absolute(), paths), effort)
@@ -165,9 +163,9 @@ def _tiered(frontiers: tuple[str, ...], efforts: tuple[str, ...]) -> tuple[str, 
     return tuple(f"{frontiers[0]}:{effort}" for effort in efforts)
 
 
-def _run(settings: Settings, directory: Path, shown: Shown, caps: Caps | None = None) -> None:
+def _run(settings: Settings, directory: Path, options: ShowOptions, caps: Caps | None = None) -> None:
     """Runs the comparison and shows it, also where a cap or a dead frontier ended it."""
-    from appliance.comparison.running import run_comparison
+    from appliance.comparison.run import run_comparison
 
     line = ProgressLine()
     ended: NotAllGood | None = None
@@ -177,29 +175,29 @@ def _run(settings: Settings, directory: Path, shown: Shown, caps: Caps | None = 
         ended = error
     finally:
         line.end()
-    _show(settings, directory.name, shown)
+    _show(settings, directory.name, options)
     if ended is not None:
         raise ended
 
 
-def _show(settings: Settings, identifier: str, shown: Shown) -> None:
-    from appliance.comparison.render_text import lines
+def _show(settings: Settings, identifier: str, options: ShowOptions) -> None:
+    from appliance.comparison.render_text import figure_lines
     from appliance.comparison.tiers import tier_verdicts
     from appliance.comparison.view import open_comparison
 
     with open_comparison(settings, identifier) as view:
-        found = view.figures()
-        if shown.tiers:
-            found = replace(found, tiers=tier_verdicts(found, shown.worth))
-        if shown.html_path is not None:
+        figures = view.figures()
+        if options.tiers:
+            figures = replace(figures, tiers=tier_verdicts(figures, options.worth))
+        if options.html_path is not None:
             from appliance.comparison.report import write_report
 
-            write_report(view, found, shown.html_path, shown.values)
-            note(f"report: {shown.html_path}")
-        if shown.as_json:
-            print_json(found.record())
+            write_report(view, figures, options.html_path, options.values)
+            note(f"report: {options.html_path}")
+        if options.as_json:
+            print_json(figures.record())
         else:
-            print_lines(*lines(found))
+            print_lines(*figure_lines(figures))
             note(f"comparison: {view.config.id}")
 
 
@@ -240,7 +238,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
 @with_settings
 def show_command(settings: Settings, comparison: str, html_path: Path | None, values: bool, as_json: bool) -> None:
     """Show the figures of a comparison; COMPARISON is an id or its start."""
-    _show(settings, comparison, Shown(as_json, html_path, values))
+    _show(settings, comparison, ShowOptions(as_json, html_path, values))
 
 
 @group.command("differing")
@@ -260,18 +258,15 @@ def differing_command(
     with open_comparison(settings, comparison) as view:
         judged = view.judged(side)
         for document in view.differing(offset, limit, side, at_random):
-            first, second = document.answers[0], document.answers[side]
-            said = judged[document.id].choice.value if document.id in judged else None
-            fields = {
-                name: [given.answer.get(name) if given and given.answer else None for given in (first, second)]
-                for name in document.differing
-            }
+            choice = judged[document.path].choice.value if document.path in judged else None
+            rows = [answer.row for answer in (document.answers[0], document.answers[side]) if answer is not None]
+            fields = {name: [(row.fields or {}).get(name) for row in rows] for name in document.differing}
             if as_json:
-                print_json({"document": document.name, "judged": said, "fields": fields})
+                print_json({"document": document.name, "judged": choice, "fields": fields})
                 continue
-            print_lines(document.name + (f"  judged: {said}" if said else ""))
-            for name, (mine, other) in fields.items():
-                print_lines(f"  {name}: {_value(mine)} | {_value(other)}")
+            print_lines(document.name + (f"  judged: {choice}" if choice else ""))
+            for name, (first, second) in fields.items():
+                print_lines(f"  {name}: {_value(first)} | {_value(second)}")
 
 
 def _value(value: object) -> str:
@@ -301,9 +296,11 @@ def judge_command(settings: Settings, comparison: str, document: str, choice: st
 @with_settings
 def resume_command(settings: Settings, comparison: str, as_json: bool) -> None:
     """Continue a comparison that was stopped."""
+    from appliance.comparison.folder import comparison_dir, read_comparison
+
     directory = comparison_dir(settings, comparison)
     read_comparison(directory)
-    _run(settings, directory, Shown(as_json))
+    _run(settings, directory, ShowOptions(as_json))
 
 
 @group.command("remove")
@@ -311,7 +308,9 @@ def resume_command(settings: Settings, comparison: str, as_json: bool) -> None:
 @yes_option
 @with_settings
 def remove_command(settings: Settings, comparison: str, yes: bool) -> None:
-    """Delete a comparison with its texts, answers and judgements."""
+    """Delete a comparison with its judgements, and the jobs that answered for it alone."""
+    from appliance.comparison.folder import comparison_dir, remove_comparison
+
     identifier = comparison_dir(settings, comparison).name
     if not yes:
         confirm(f"delete comparison {identifier} with its answers and judgements?")

@@ -112,7 +112,7 @@ class PairFigures:
         if right.difference is None or right.readiness is None:
             return (
                 f"nothing says who is right on the {human_count(self.differing, 'document')} that differ:"
-                " give right answers with --gold, or judge them"
+                " give right answers with --labels, or judge them"
             )
         low, high = _bounds(right.difference)
         points = f"{100 * right.difference.value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from appliance.comparison.answers import AGREE, DIFFER, NEITHER, ComparedDocument, SideAnswer
 from appliance.comparison.figures import FieldFigures, Figure, PairFigures, Right, SideFigures
 from appliance.comparison.folder import Side
+from appliance.comparison.join import ComparedDocument
+from appliance.jobs.ledger import FinishedDocument
 from appliance.quality.judgements import Choice
 from appliance.quality.metrics import Judged, Outcome, judge
 from appliance.quality.paired import bootstrap_ratio, holm, paired_shares, quantile_interval
@@ -20,6 +21,9 @@ from appliance.tasks.linecode import Answer
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
+AGREE, DIFFER, NEITHER = "agree", "differ", "neither"
+"""Of two sides on one document: the same answer, another one, or no answer on either side."""
+
 Compared = tuple[str, tuple[str, ...]]
 """Whether two answers agree, and in which fields they do not."""
 
@@ -28,7 +32,7 @@ _BLOCKS = 10
 _LEAST_PER_BLOCK = 5
 
 
-def differing_fields(task: "Task", first: Answer | None, second: Answer | None) -> Compared:
+def compare_answers(task: "Task", first: Answer | None, second: Answer | None) -> Compared:
     """Compares two answers field by field, by the comparators of the task; a missing answer differs in all fields."""
     from appliance.tasks.values import same
 
@@ -37,61 +41,71 @@ def differing_fields(task: "Task", first: Answer | None, second: Answer | None) 
         return NEITHER, ()
     if first is None or second is None:
         return DIFFER, names
-    found = tuple(
+    if first == second:
+        return AGREE, ()
+    differing = tuple(
         field.name
         for field in task.output_fields
         if not same(field, first.get(field.name) or None, second.get(field.name) or None)
     )
-    return (DIFFER, found) if found else (AGREE, ())
+    return (DIFFER, differing) if differing else (AGREE, ())
 
 
-def side_figures(task: "Task", side: Side, documents: Sequence[ComparedDocument], number: int) -> SideFigures:
-    """Figures of one side over the documents that it has answered."""
+def side_figures(
+    task: "Task", side: Side, documents: Sequence[ComparedDocument], number: int, work_seconds: Sequence[float]
+) -> SideFigures:
+    """Figures of one side over the documents that it has answered.
+
+    Args:
+        work_seconds: The second of its job's work at which each answer of the job came.
+    """
     answers = [answer for document in documents if (answer := document.answers[number]) is not None]
+    rows = [answer.row for answer in answers]
     judged = _judged_by_gold(task, documents, number)
     fields = documents_right = None
     if judged:
         sizes = [len(document.outcomes) for document in judged]
         fields = Figure.of(clustered_wilson([document.correct for document in judged], sizes), sum(sizes))
         documents_right = Figure.of(wilson(sum(document.whole for document in judged), len(judged)), len(judged))
-    good = [answer for answer in answers if answer.answer is not None]
-    seconds = [answer.seconds for answer in good]
+    seconds = [row.seconds for row in rows if row.fields is not None]
     return SideFigures(
         name=side.name,
         kind=side.kind,
         identity=side.identity,
         effort=side.effort,
-        answered=len(good),
-        failed=dict(Counter(answer.error or "no_answer" for answer in answers if answer.answer is None).most_common()),
+        answered=len(seconds),
+        failed=dict(Counter(row.error or "no_answer" for row in rows if row.fields is None).most_common()),
         field_accuracy=fields,
         document_accuracy=documents_right,
-        documents_per_second=_throughput(answers),
+        documents_per_second=_throughput(work_seconds),
         latency_p50=Figure.of(quantile_interval(seconds, 0.5), len(seconds)),
         latency_p95=Figure.of(quantile_interval(seconds, 0.95), len(seconds)),
-        prompt_tokens=_mean([answer.prompt_tokens for answer in answers]),
-        completion_tokens=_mean([answer.completion_tokens for answer in answers]),
-        reasoning_tokens=_mean([answer.reasoning_tokens for answer in answers]),
+        prompt_tokens=_mean([row.prompt_tokens for row in rows]),
+        completion_tokens=_mean([row.completion_tokens for row in rows]),
+        reasoning_tokens=_mean([row.reasoning_tokens for row in rows]),
         money_per_1000=_mean([1000 * money(side, answer) for answer in answers]),
         currency=side.currency,
     )
 
 
-def money(side: Side, answer: SideAnswer) -> float:
+def money(side: Side, answer: FinishedDocument) -> float:
     """What one answer costs: what the frontier took, and its time on a machine that is paid by the hour.
 
-    A frontier that did not tell its tokens is priced by what is known of them.
+    An answer that had been paid for before costs what it cost then. Without money, as where a frontier did not tell its
+    tokens, the price is of what is known of them.
     """
+    row = answer.row
+    machine = row.seconds * side.price_per_hour / 3600
     if answer.money is not None:
-        return answer.money + answer.seconds * side.price_per_hour / 3600
-    written = answer.completion_tokens + answer.reasoning_tokens
-    tokens = answer.prompt_tokens * side.input_price + written * side.output_price
-    return tokens / 1e6 + answer.seconds * side.price_per_hour / 3600
+        return answer.money + machine
+    written = row.completion_tokens + row.reasoning_tokens
+    return (row.prompt_tokens * side.input_price + written * side.output_price) / 1e6 + machine
 
 
 def _judged_by_gold(task: "Task", documents: Sequence[ComparedDocument], number: int) -> list[Judged]:
     """The side's documents that have gold."""
     return [
-        judge(task, document.name, document.gold, answer.answer)
+        judge(task, document.name, document.gold, answer.row.fields)
         for document in documents
         if document.gold is not None and (answer := document.answers[number]) is not None
     ]
@@ -101,9 +115,9 @@ def _mean(values: Sequence[float]) -> Figure:
     return Figure.of(bootstrap_ratio(values, [1.0] * len(values)), len(values))
 
 
-def _throughput(answers: Sequence[SideAnswer]) -> Figure:
-    """Documents per second of the side's whole work; the interval is Student's over stretches of equal time."""
-    times = sorted(answer.at for answer in answers)
+def _throughput(work_seconds: Sequence[float]) -> Figure:
+    """Documents per second of a job's whole work; the interval is Student's over stretches of equal time."""
+    times = sorted(work_seconds)
     if not times or times[-1] <= 0:
         return Figure(0.0, None, None, len(times))
     rate = len(times) / times[-1]
@@ -123,26 +137,26 @@ def pair_figures(
     sides: Sequence[Side],
     documents: Sequence[ComparedDocument],
     number: int,
-    choices: Mapping[int, Choice],
+    choices: Mapping[bytes, Choice],
     margin: float,
 ) -> PairFigures:
     """The first side against the one of this number, over documents that both have answered.
 
     Args:
-        choices: What people said of documents; used where there is no gold.
+        choices: Path of a document -> what people said of it; used where there is no gold.
     """
     both = [(d, a, b) for d in documents if (a := d.answers[0]) is not None and (b := d.answers[number]) is not None]
-    compared = [differing_fields(task, a.answer, b.answer) for _, a, b in both]
+    compared = [compare_answers(task, a.row.fields, b.row.fields) for _, a, b in both]
     states = Counter(state for state, _ in compared)
     golden = [document for document, _, _ in both if document.gold is not None]
-    judged = [_judged_by_gold(task, golden, which) for which in (0, number)]
+    judged = [_judged_by_gold(task, golden, side) for side in (0, number)]
     names = [field.name for field in task.output_fields]
     same_fields = [0 if state == NEITHER else len(names) - len(fields) for state, fields in compared]
     if golden:
         right = _right_by_gold(judged[0], judged[1], margin)
     else:
-        right = _right_by_judgements([document.id for document, _, _ in both], compared, choices, margin)
-    answered = [(a, b) for _, a, b in both if a.answer is not None and b.answer is not None]
+        right = _right_by_judgements([document.path for document, _, _ in both], compared, choices, margin)
+    answered = [(a.row, b.row) for _, a, b in both if a.row.fields is not None and b.row.fields is not None]
     return PairFigures(
         first=sides[0].name,
         second=sides[number].name,
@@ -176,7 +190,7 @@ def _field_pairs(first: Judged, second: Judged) -> list[tuple[bool, bool]]:
 
 
 def _right_by_judgements(
-    documents: Sequence[int], compared: Sequence[Compared], choices: Mapping[int, Choice], margin: float
+    documents: Sequence[bytes], compared: Sequence[Compared], choices: Mapping[bytes, Choice], margin: float
 ) -> Right:
     """Who is right on the judged documents; agreeing documents are sampled at the judged rate.
 
@@ -226,13 +240,13 @@ def _field_figures(
         ]
         for name in names
     }
-    shares = {name: paired_shares(found) for name, found in pairs.items() if found}
+    shares = {name: paired_shares(outcomes) for name, outcomes in pairs.items() if outcomes}
     adjusted = holm({name: mcnemar_exact(s.table.only_first, s.table.only_second) for name, s in shares.items()})
-    found = []
+    figures = []
     for name in names:
         alike = sum(state == AGREE or (state == DIFFER and name not in fields) for state, fields in compared)
         share = shares.get(name)
-        found.append(
+        figures.append(
             FieldFigures(
                 name=name,
                 agreement=Figure.of(wilson(alike, len(compared)), len(compared)),
@@ -241,4 +255,4 @@ def _field_figures(
                 p=adjusted.get(name),
             )
         )
-    return tuple(sorted(found, key=lambda field: field.agreement.value))
+    return tuple(sorted(figures, key=lambda field: field.agreement.value))

@@ -6,7 +6,7 @@ from appliance.comparison.figures import ComparisonFigures, FieldFigures, Figure
 from appliance.ground.text import human_count, human_duration, printable
 
 NAME_CELLS = 20
-_SHOWN_FIELDS = 8
+_MOST_FIELDS = 8
 
 
 def share(figure: Figure | None) -> str:
@@ -39,10 +39,10 @@ def cash(figure: Figure, currency: str) -> str:
     return _with_bounds(figure, lambda value: f"{value:.4g}", f" {currency}")
 
 
-def _with_bounds(figure: Figure, word: Callable[[float], str], unit: str) -> str:
+def _with_bounds(figure: Figure, format_value: Callable[[float], str], unit: str) -> str:
     if not figure.n:
         return "-"
-    text = word(figure.value) + unit
+    text = format_value(figure.value) + unit
     if figure.low is None and figure.high is None:
         return f"{text} (no interval)"
     if figure.low == figure.high:
@@ -50,23 +50,23 @@ def _with_bounds(figure: Figure, word: Callable[[float], str], unit: str) -> str
     if figure.low is None or figure.high is None:
         bound = figure.high if figure.low is None else figure.low
         assert bound is not None
-        return f"{text} ({'at most' if figure.low is None else 'at least'} {word(bound)})"
-    return f"{text} ({word(figure.low)} to {word(figure.high)})"
+        return f"{text} ({'at most' if figure.low is None else 'at least'} {format_value(bound)})"
+    return f"{text} ({format_value(figure.low)} to {format_value(figure.high)})"
 
 
-def lines(found: ComparisonFigures) -> list[str]:
+def figure_lines(figures: ComparisonFigures) -> list[str]:
     """The whole comparison."""
-    about = [human_count(found.documents, "document")]
-    if found.unreadable:
-        about.append(f"{found.unreadable} more could not be read")
-    if found.gold_documents:
-        about.append(f"right answers for {found.gold_documents:,}")
-    text = [f"comparison {found.id}: {', '.join(about)}; intervals are 95 %"]
-    for side in found.sides:
+    facts = [human_count(figures.documents, "document")]
+    if figures.unreadable:
+        facts.append(f"{figures.unreadable} more could not be read")
+    if figures.gold_documents:
+        facts.append(f"right answers for {figures.gold_documents:,}")
+    text = [f"comparison {figures.id}: {', '.join(facts)}; intervals are 95 %"]
+    for side in figures.sides:
         text += ["", *_side_lines(side)]
-    for pair in found.pairs:
+    for pair in figures.pairs:
         text += ["", *_pair_lines(pair)]
-    return [printable(line) for line in text] + [printable(line) for line in found.tiers]
+    return [printable(line) for line in [*text, *figures.tiers]]
 
 
 def _side_lines(side: SideFigures) -> list[str]:
@@ -117,7 +117,7 @@ def _pair_lines(pair: PairFigures) -> list[str]:
 
 
 def _worst(pair: PairFigures) -> Sequence[FieldFigures]:
-    return pair.fields[:_SHOWN_FIELDS] if len(pair.fields) > 1 else ()
+    return pair.fields[:_MOST_FIELDS] if len(pair.fields) > 1 else ()
 
 
 def _field_line(name: str, agreement: Figure, difference: Figure | None, p: float | None) -> str:

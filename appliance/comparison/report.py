@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.comparison.answers import ComparedDocument, SideAnswer
 from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
+from appliance.comparison.join import ComparedDocument
 from appliance.comparison.plots import SIDE_CLASSES, Axis, Drawing, Mark, dot_plot, span, stacked_bar
 from appliance.comparison.render_text import cash, number, points, seconds, share, small_duration
 from appliance.comparison.view import ComparisonView
 from appliance.ground.errors import ResourceError
 from appliance.ground.files import write_file
 from appliance.ground.text import printable
+from appliance.jobs.ledger import FinishedDocument
 from appliance.quality.judgements import Judgement
 from appliance.tasks.linecode import Value
 
@@ -165,8 +166,8 @@ def _section(view: ComparisonView, pair: PairFigures, side: int, values: bool) -
         "bar_caption": caption,
         "plot": _difference_plot(pair),
         "plot_note": f"Differences that many fields do not explain (Holm): {note}." if note else "",
-        "shown": f"{first_of}{pair.differing:,}",
-        "documents": [_document(document, side, judged.get(document.id), values) for document in documents],
+        "how_many": f"{first_of}{pair.differing:,}",
+        "documents": [_document(document, side, judged.get(document.path), values) for document in documents],
     }
 
 
@@ -210,10 +211,11 @@ def _cell(text: str, missing: bool = False) -> dict[str, object]:
     return {"text": text, "missing": missing}
 
 
-def _answer(answer: SideAnswer | None, name: str) -> dict[str, object]:
-    if answer is None or answer.answer is None:
-        return _cell((answer.error or "no answer") if answer else "not answered yet", missing=True)
-    return _value(answer.answer.get(name))
+def _answer(answer: FinishedDocument | None, name: str) -> dict[str, object]:
+    if answer is None:
+        return _cell("not answered yet", missing=True)
+    row = answer.row
+    return _cell(row.error or "no answer", missing=True) if row.fields is None else _value(row.fields.get(name))
 
 
 def _value(value: Value) -> dict[str, object]:

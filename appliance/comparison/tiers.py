@@ -10,24 +10,24 @@ from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures,
 from appliance.comparison.render_text import points
 
 
-def tier_verdicts(found: ComparisonFigures, worth: float | None) -> tuple[str, ...]:
+def tier_verdicts(figures: ComparisonFigures, worth: float | None) -> tuple[str, ...]:
     """One sentence for each side after the first, which is the tier that they are compared with.
 
     Args:
         worth: What one more right document is worth, in the currency of the prices.
     """
-    base = found.sides[0]
-    return tuple(_verdict(base, side, pair, worth) for side, pair in zip(found.sides[1:], found.pairs, strict=True))
+    base = figures.sides[0]
+    return tuple(_verdict(base, side, pair, worth) for side, pair in zip(figures.sides[1:], figures.pairs, strict=True))
 
 
 def _verdict(base: SideFigures, side: SideFigures, pair: PairFigures, worth: float | None) -> str:
     name = f"effort {side.effort}" if side.effort and side.effort != base.effort else side.name
-    gain = _turned(pair.right.document_difference) if pair.right.document_difference is not None else None
+    gain = _negated(pair.right.document_difference) if pair.right.document_difference is not None else None
     cost = _cost(base, side)
     latency = _times(base.latency_p50.value, side.latency_p50.value)
     if gain is None:
         return f"{name}: {cost}, {latency} latency on {pair.agreement.n:,} documents: nothing says whether it is better"
-    decision = _decide(gain, _turned(pair.money_difference), worth, side.currency)
+    decision = _decide(gain, _negated(pair.money_difference), worth, side.currency)
     return f"{name}: {points(gain)}, {cost}, {latency} latency on {gain.n:,} documents: {decision}"
 
 
@@ -45,7 +45,7 @@ def _decide(gain: Figure, extra: Figure, worth: float | None, currency: str) -> 
     return f"not worth it: a further right document costs {price:.3g} {currency}, it is worth {worth:.3g}"
 
 
-def _turned(figure: Figure) -> Figure:
+def _negated(figure: Figure) -> Figure:
     """Second minus first."""
     low = None if figure.high is None else -figure.high
     high = None if figure.low is None else -figure.low

@@ -2,37 +2,53 @@
 
 - `list_comparisons(settings) -> list[ComparisonSummary]`: all of them, newest first.
 - `open_comparison(settings, id) -> ComparisonView`: its state, its figures, the documents that differ, page by page.
-- `store_judgement(settings, id, document, choice, side)`: what a person says of the two answers to one document.
 - `start_comparison(settings, request) -> str`: checks the request and runs it in a process session of its own.
 """
 
+import contextlib
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from appliance.comparison.answers import DIFFER, ComparedDocument, ComparisonState, open_answers
+from appliance.comparison.differences import Differences, note_differences, read_differences
 from appliance.comparison.figures import ComparisonFigures
 from appliance.comparison.folder import (
+    DIFFERENCES_NAME,
     JUDGEMENTS_NAME,
     TASK_NAME,
     ComparisonConfig,
     comparison_dir,
     comparison_dirs,
     read_comparison,
+    read_documents,
 )
+from appliance.comparison.join import ComparedDocument, join, of_same_bytes
 from appliance.comparison.metrics import pair_figures, side_figures
-from appliance.comparison.preparing import CompareRequest, prepare_comparison
+from appliance.comparison.request import CompareRequest, prepare_comparison
 from appliance.ground.errors import ApplianceError, UsageError
-from appliance.ground.settings import HOME_VARIABLE, Settings
+from appliance.ground.settings import Settings
+from appliance.jobs.detached import refuse_running, start_and_wait
+from appliance.jobs.job import job_file
+from appliance.jobs.ledger import LedgerReader, NotBegun, open_readonly
+from appliance.jobs.locks import Purpose, lock_holder
 from appliance.jobs.states import State
-from appliance.quality.judgements import Choice, Judgement, add_judgement, judgements, newest
+from appliance.quality.judgements import Choice, Judgement, add_judgement, judgements
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 
-LOG_NAME = "run.log"
+_AT_WORK = (State.QUEUED, State.RUNNING)
+
+
+@dataclass(frozen=True)
+class ComparisonState:
+    """How far a comparison is."""
+
+    state: State
+    message: str
+    documents: int
+    answered: tuple[int, ...]
+    """Documents with a row, by side: an answer, or a failure."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +69,13 @@ class ComparisonSummary:
 class ComparisonView:
     """One comparison, open for reading; close it, or use it with `with`. Only `store` writes, the judgements."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path) -> None:
         self.directory = directory
         self.config: ComparisonConfig = read_comparison(directory)
         self.task: Task = load_task(directory / TASK_NAME)
-        self._reader = open_answers(directory, len(self.config.sides))
         self._figures: tuple[object, ComparisonFigures] | None = None
+        self._differences: tuple[str, Differences] | None = None
+        self._readers = _open_jobs(settings, self.config)
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -67,40 +84,54 @@ class ComparisonView:
 
     def state(self) -> ComparisonState:
         """How far it is; one whose process died shows as interrupted."""
-        return self._reader.state()
+        return _state(self.directory, self.config, self._readers)
 
     def figures(self) -> ComparisonFigures:
-        """Totals with intervals; computed anew only where an answer or a judgement was added.
+        """Totals with intervals; computed anew only where a row or a judgement was added.
 
-        Takes about a second for 10,000 documents: call it outside a thread that draws.
+        Takes about two seconds for 10,000 documents: call it outside a thread that draws.
         """
-        judged = [judgements(self._judgements_path, side) for side in range(1, len(self.config.sides))]
-        state = self._reader.state()
-        key = (state.read, state.answered, state.state, [len(found) for found in judged])
+        numbers = range(1, len(self.config.sides))
+        key = (self._stamp(), self.state(), [len(self.judgements(side)) for side in numbers])
         if self._figures is None or self._figures[0] != key:
-            self._figures = (key, self._compute(state, judged))
+            self._figures = (key, self._compute())
         return self._figures[1]
 
-    def _compute(self, state: ComparisonState, judged: Sequence[list[Judgement]]) -> ComparisonFigures:
-        config, documents = self.config, list(self._reader.documents())
-        choices = [{document: said.choice for document, said in newest(found).items()} for found in judged]
+    def _compute(self) -> ComparisonFigures:
+        config, task, state = self.config, self.task, self.state().state
+        everything = list(self._documents())
+        documents = [document for document in everything if not _is_unreadable(document, state)]
+        seconds = [reader.worked_seconds() for reader in self._readers]
+        seconds += [[]] * (len(config.sides) - len(seconds))
+        sides = tuple(
+            side_figures(task, side, documents, number, seconds[number]) for number, side in enumerate(config.sides)
+        )
+        pairs = tuple(
+            pair_figures(
+                task, config.sides, documents, number,
+                {path: judgement.choice for path, judgement in self.judged(number).items()}, config.margin,
+            )
+            for number in range(1, len(config.sides))
+        )  # fmt: skip
         return ComparisonFigures(
             id=config.id,
             task=config.task_name,
             documents=len(documents),
-            unreadable=state.unreadable,
+            unreadable=len(everything) - len(documents),
             gold_documents=sum(document.gold is not None for document in documents),
             margin=config.margin,
-            sides=tuple(side_figures(self.task, side, documents, number) for number, side in enumerate(config.sides)),
-            pairs=tuple(
-                pair_figures(self.task, config.sides, documents, number, choices[number - 1], config.margin)
-                for number in range(1, len(config.sides))
-            ),
+            sides=sides,
+            pairs=pairs,
         )
+
+    def _documents(self) -> Sequence[ComparedDocument]:
+        missing = (None,) * (len(self.config.sides) - len(self._readers))
+        documents = join(read_documents(self.directory), self._readers)
+        return [replace(each, answers=each.answers + missing) if missing else each for each in documents]
 
     def count_differing(self, side: int = 1) -> int:
         """How many documents this side and the first answer differently."""
-        return self._reader.count_pairs(side, DIFFER)
+        return self.note_differences().count(side)
 
     def differing(self, offset: int, limit: int, side: int = 1, at_random: bool = False) -> list[ComparedDocument]:
         """A page of the documents that differ, each with all answers and the fields that differ.
@@ -109,57 +140,92 @@ class ComparisonView:
             at_random: In a random order that stays the same. Where people judge only a part of the documents, this
                 order makes the part a fair one.
         """
-        return self._reader.differing(side, offset, limit, at_random)
+        documents = []
+        for difference in self.note_differences().page(side, offset, limit, at_random):
+            answers = of_same_bytes([reader.finished_document(difference.path) for reader in self._readers])
+            documents.append(ComparedDocument(difference.path, difference.gold, answers, difference.fields))
+        return documents
 
-    def text(self, document: int) -> str | None:
+    def note_differences(self) -> Differences:
+        """The documents that differ; compared anew where rows were added, but not while they still come."""
+        stamp = self._stamp()
+        if self._differences is not None and self._differences[0] == stamp:
+            return self._differences[1]
+        path = self.directory / DIFFERENCES_NAME
+        holder = lock_holder(self.directory)
+        is_own_run = holder is not None and holder.pid == os.getpid()
+        is_at_work = self.state().state in _AT_WORK and not is_own_run
+        differences = read_differences(path, None if is_at_work else stamp)
+        if differences is None:
+            differences = note_differences(path, stamp, self.task, [] if is_at_work else self._documents())
+        if self._differences is not None:
+            self._differences[1].close()
+        self._differences = (stamp, differences)
+        return differences
+
+    def _stamp(self) -> str:
+        """Names the state of all rows."""
+        return repr([(reader.written_rows(), [time for time, _, _ in reader.events(1)]) for reader in self._readers])
+
+    def text(self, path: bytes) -> str | None:
         """The document's text; None where none was kept or there is none."""
-        return self._reader.text(document)
+        for reader in self._readers:
+            document = reader.document(os.fsdecode(path))
+            if document is not None and (text := reader.text(document.id)) is not None:
+                return text
+        return None
 
-    def find(self, name: str) -> int:
-        """The document of this name.
+    def find(self, name: str) -> bytes:
+        """The path of the document with this name.
 
         Raises:
             UsageError: The comparison has none.
         """
-        found = self._reader.find(name)
-        if found is None:
-            raise UsageError(f"the comparison has no document {name}", "`stillroom comparisons show` lists them")
-        return found
+        for document in read_documents(self.directory):
+            if name in (document.name, os.fsdecode(document.path)):
+                return document.path
+        raise UsageError(
+            f"the comparison has no document {name}", f"`stillroom comparisons differing {self.config.id}` lists them"
+        )
 
     def unreadable(self, limit: int = 100) -> list[tuple[str, str, str]]:
         """Documents without a text: name, problem, message."""
-        return self._reader.unreadable(limit)
+        problems = ((document.name, document.problem) for document in self._documents())
+        return [(name, *problem) for name, problem in problems if problem is not None][:limit]
 
     def judgements(self, side: int = 1) -> list[Judgement]:
-        """All judgements, oldest first; the newest of a document counts."""
+        """All judgements, oldest first."""
         return judgements(self._judgements_path, side)
 
-    def judged(self, side: int = 1) -> dict[int, Judgement]:
-        """Document -> the judgement that counts."""
-        return newest(self.judgements(side))
+    def judged(self, side: int = 1) -> dict[bytes, Judgement]:
+        """Path -> the judgement that counts: the newest, if it is about the bytes that the rows are about."""
+        newest = {judgement.path: judgement for judgement in self.judgements(side)}
+        return {path: judgement for path, judgement in newest.items() if judgement.sha256 == self._sha256(path)}
 
-    def store(self, document: int, choice: Choice, side: int = 1, user: str | None = None) -> Judgement:
-        """Keeps what a person says of the first answer (A) and this side's answer (B) to one document.
+    def store(self, path: bytes, choice: Choice, side: int = 1) -> Judgement:
+        """Keeps what the present user says of the first answer (A) and this side's answer (B) to one document.
 
         Raises:
-            UsageError: There is no such side.
+            UsageError: There is no such side, or no answer yet.
             ResourceError: It cannot be written.
         """
         if not 1 <= side < len(self.config.sides):
             raise UsageError(f"the comparison has no side {side}", f"sides: 1 to {len(self.config.sides) - 1}")
-        return add_judgement(self._judgements_path, side, document, choice, user)
+        judgement = Judgement(side, path, self._sha256(path), choice)
+        add_judgement(self._judgements_path, judgement)
+        return judgement
 
-    def data_version(self) -> tuple[int, int]:
-        """Changes whenever an answer or a judgement was written; costs microseconds, made for polling."""
-        try:
-            judged = self._judgements_path.stat().st_mtime_ns
-        except OSError:
-            judged = 0
-        return self._reader.data_version(), judged
+    def _sha256(self, path: bytes) -> str:
+        """Of the bytes that the first side answered; empty where it could not read them."""
+        document = self._readers[0].finished_document(path) if self._readers else None
+        return (document.sha256 or "") if document is not None else ""
 
     def close(self) -> None:
-        """Closes the database."""
-        self._reader.close()
+        """Closes the ledgers."""
+        for reader in self._readers:
+            reader.close()
+        if self._differences is not None:
+            self._differences[1].close()
 
     def __enter__(self) -> "ComparisonView":
         return self
@@ -172,6 +238,50 @@ class ComparisonView:
         return self.directory / JUDGEMENTS_NAME
 
 
+def _is_unreadable(document: ComparedDocument, state: State) -> bool:
+    """Whether some side could not read it, or it was gone when a side came to it."""
+    return document.problem is not None or (state is State.DONE and None in document.answers)
+
+
+def _open_jobs(settings: Settings, config: ComparisonConfig) -> list[LedgerReader]:
+    """The ledgers of the sides that have begun: no side begins before those in front of it.
+
+    Raises:
+        ApplianceError: A job was removed, or its ledger cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        readers = []
+        for side in config.sides:
+            directory = settings.jobs_dir / side.job
+            if not job_file(directory).exists():
+                raise ApplianceError(
+                    f"job {side.job}, which answered for {side.name}, was removed",
+                    f"`stillroom comparisons remove {config.id}`, then compare again",
+                )
+            try:
+                readers.append(stack.enter_context(open_readonly(directory)))
+            except NotBegun:
+                break
+        stack.pop_all()
+        return readers
+
+
+def _state(directory: Path, config: ComparisonConfig, readers: Sequence[LedgerReader]) -> ComparisonState:
+    jobs = [reader.summary() for reader in readers]
+    answered = [min(config.documents, job.done + job.failed) for job in jobs]
+    answered += [0] * (len(config.sides) - len(jobs))
+    holder = lock_holder(directory)
+    state = State.INTERRUPTED
+    if (holder is not None and holder.purpose is Purpose.RUN) or any(job.state in _AT_WORK for job in jobs):
+        state = State.QUEUED if any(job.state is State.QUEUED for job in jobs) else State.RUNNING
+    elif any(job.state is State.FAILED for job in jobs):
+        state = State.FAILED
+    elif len(jobs) == len(config.sides) and all(job.state is State.DONE for job in jobs):
+        state = State.DONE
+    message = next((job.message for job in jobs if job.state is not State.DONE), "")
+    return ComparisonState(state, message, config.documents, tuple(answered))
+
+
 def open_comparison(settings: Settings, identifier: str) -> ComparisonView:
     """Opens the comparison with this id or unambiguous start of an id.
 
@@ -179,39 +289,36 @@ def open_comparison(settings: Settings, identifier: str) -> ComparisonView:
         UsageError: None or several are called so.
         ApplianceError: It is damaged or of another version.
     """
-    return ComparisonView(comparison_dir(settings, identifier))
+    return ComparisonView(settings, comparison_dir(settings, identifier))
 
 
 def list_comparisons(settings: Settings) -> list[ComparisonSummary]:
     """All comparisons, the newest first; one that cannot be read shows as failed."""
-    found = []
+    summaries = []
     for directory in comparison_dirs(settings):
         try:
             config = read_comparison(directory)
-            with open_answers(directory, len(config.sides)) as reader:
-                state = reader.state()
-            found.append(
+            with contextlib.ExitStack() as stack:
+                readers = _open_jobs(settings, config)
+                for reader in readers:
+                    stack.callback(reader.close)
+                state = _state(directory, config, readers)
+            summaries.append(
                 ComparisonSummary(
                     config.id, config.task_name, tuple(side.name for side in config.sides), state.state,
                     state.message, state.documents, min(state.answered), config.created,
                 )
             )  # fmt: skip
         except ApplianceError as error:
-            found.append(ComparisonSummary(directory.name, "", (), State.FAILED, error.message, 0, 0, ""))
-    return sorted(found, key=lambda summary: summary.created, reverse=True)
-
-
-def store_judgement(settings: Settings, identifier: str, document: int, choice: Choice, side: int = 1) -> Judgement:
-    """Keeps what the present user says of two answers to one document."""
-    with open_comparison(settings, identifier) as view:
-        return view.store(document, choice, side)
+            summaries.append(ComparisonSummary(directory.name, "", (), State.FAILED, error.message, 0, 0, ""))
+    return sorted(summaries, key=lambda summary: summary.created, reverse=True)
 
 
 def start_comparison(settings: Settings, request: CompareRequest) -> str:
     """Checks the request, then runs it in a process session of its own, which outlives this one; gives the id.
 
     Raises:
-        ApplianceError: The request cannot be run.
+        ApplianceError: The request cannot be run, or its run ended at once with an error.
     """
     return resume_comparison(settings, prepare_comparison(settings, request).name)
 
@@ -221,14 +328,14 @@ def resume_comparison(settings: Settings, identifier: str) -> str:
 
     Raises:
         UsageError: No comparison is called so.
+        ApplianceError: It is running already, or its run ended at once with an error.
     """
     directory = comparison_dir(settings, identifier)
-    environ = {**os.environ, HOME_VARIABLE: str(settings.home_dir), "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "appliance.cli", "comparisons", "resume", directory.name]
-    with open(directory / LOG_NAME, "ab") as log:
-        # By way of a shell that ends at once: nobody here has to wait for the run.
-        subprocess.run(
-            ["/bin/sh", "-c", '"$@" &', "sh", *command], env=environ, cwd="/", stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, start_new_session=True, check=True,
-        )  # fmt: skip
+    refuse_running(directory, "comparison")
+
+    def is_done(directory: Path) -> bool:
+        with ComparisonView(settings, directory) as view:
+            return view.state().state is State.DONE
+
+    start_and_wait(settings, directory, ["comparisons", "resume", directory.name], is_done)
     return directory.name

@@ -29,8 +29,8 @@ def log_path(directory: Path) -> Path:
     return directory / LOG_NAME
 
 
-def refuse_running(directory: Path) -> None:
-    """Checks that nobody runs the job.
+def refuse_running(directory: Path, noun: str = "job") -> None:
+    """Checks that nobody runs the job, or the comparison.
 
     Raises:
         ResourceError: Somebody does.
@@ -38,8 +38,8 @@ def refuse_running(directory: Path) -> None:
     holder = lock_holder(directory)
     if holder is not None and holder.purpose is Purpose.RUN:
         raise ResourceError(
-            f"job {directory.name} is running already, as process {holder.pid}",
-            f"`stillroom jobs show {directory.name}` tells how far it is",
+            f"{noun} {directory.name} is running already, as process {holder.pid}",
+            f"`stillroom {noun}s show {directory.name}` shows how far it is",
         )
 
 

@@ -63,6 +63,8 @@ class JobRequest:
     """Reasoning effort that the frontier is asked with in place of the configured one."""
     documents: tuple[bytes, ...] | None = None
     """Paths in the folder that the job is about; None means all."""
+    variant: str = ""
+    """What else makes it another job, such as the state of the documents."""
     caps: Caps = field(default_factory=Caps)
     """The most that may leave to the frontier in this run; those of the policy hold beside them."""
 
@@ -113,6 +115,8 @@ def plan(settings: Settings, request: JobRequest) -> Plan:
             settings, task, request.fallback.name, request.fallback.threshold, request.fallback.caps
         )
         variant.append(fallback.variant())
+    if request.variant:
+        variant.append(request.variant)
     documents = None if request.documents is None else documents_list(request.documents)
     documents_sha256 = "" if documents is None else hashlib.sha256(documents).hexdigest()
     if documents_sha256:

@@ -58,6 +58,8 @@ class JobOutcome:
     """Documents whose answer a person must look at."""
     fallback_unanswered: int = 0
     """Those of them that the fallback did not answer; `retry` asks it again."""
+    is_stopped: bool = False
+    """Whether a person asked for the end, when nothing was left to do."""
 
 
 def run_request(settings: Settings, request: JobRequest, on_progress: OnProgress) -> JobOutcome:
@@ -142,7 +144,9 @@ def _run(
                 f"not all documents were sent: {ended}", f"`stillroom jobs resume {config.id}` sends the rest"
             )
     seconds = time.monotonic() - started
-    return JobOutcome(summary, output_path, new_documents, seconds, for_review, fallback_unanswered)
+    return JobOutcome(
+        summary, output_path, new_documents, seconds, for_review, fallback_unanswered, stop.graceful
+    )  # fmt: skip
 
 
 def answerer_opener(
@@ -217,8 +221,10 @@ def open_ledger(directory: Path | None, config: JobConfig, task: Task) -> Ledger
 
 
 def job_name(config: JobConfig, task: Task) -> str:
-    """What people call the job: its task and its folder."""
+    """What people call the job: its task and its folder, and who answers where the rows stay in the job."""
     name = f"{task.name} {Path(config.documents_dir).name}"
+    if not config.out_dir:
+        name += f" by {config.model_name}"
     return f"{name} {config.shard}" if config.shard else name
 
 

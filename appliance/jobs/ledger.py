@@ -17,13 +17,13 @@ The writing side is `ledger_writer.py`.
 import contextlib
 import os
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from appliance.documents.folder import document_name
+from appliance.documents.folder import FoundDocument, document_name
 from appliance.ground import database
 from appliance.ground.database import database_error, open_reader
 from appliance.ground.errors import ApplianceError
@@ -32,7 +32,7 @@ from appliance.ground.settings import Settings
 from appliance.jobs.job import LEDGER_NAME, job_dirs
 from appliance.jobs.job_index import JobIndex, Signature, ledger_signature
 from appliance.jobs.rows import Row, row_from_json
-from appliance.jobs.states import State
+from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
 
 LEDGER_VERSION = 3
 _PROBE = "SELECT 1 FROM job"
@@ -96,6 +96,11 @@ class FinishedDocument:
     """Second of the job's work at which the answer came; None where nothing answered, as with a file that is broken."""
     cached: bool = False
     """Whether the answer had been paid for before, perhaps by another run."""
+
+
+def _finished_document(values: Sequence[Any]) -> FinishedDocument:
+    path, sha256, row, money, worked_seconds, cached = values
+    return FinishedDocument(path, sha256, row_from_json(row), money, worked_seconds, bool(cached))
 
 
 class LedgerReader:
@@ -173,15 +178,38 @@ class LedgerReader:
 
     def finished_documents(self) -> Generator[FinishedDocument]:
         """Documents with a row, in path order; close it as `rows`."""
-        joined = "FROM documents JOIN rows ON rows.document = documents.id AND rows.superseded = 0 ORDER BY path"
-        try:
-            cursor = self._connection.execute(f"SELECT path, sha256, row, money, worked_seconds, cached {joined}")
-        except sqlite3.OperationalError:
-            # A ledger of an earlier version that no run has brought up to date.
-            cursor = self._connection.execute(f"SELECT path, sha256, row, NULL, NULL, 0 {joined}")
-        with contextlib.closing(cursor):
-            for path, sha256, text, money, worked_seconds, cached in cursor:
-                yield FinishedDocument(path, sha256, row_from_json(text), money, worked_seconds, bool(cached))
+        with contextlib.closing(self._finished("ORDER BY path")) as cursor:
+            yield from map(_finished_document, cursor)
+
+    def finished_document(self, path: bytes) -> FinishedDocument | None:
+        """The document with this path, if it has a row."""
+        values = self._finished("WHERE path = ?", path).fetchone()
+        return None if values is None else _finished_document(values)
+
+    def _finished(self, clause: str, *values: bytes) -> sqlite3.Cursor:
+        joined = "FROM documents JOIN rows ON rows.document = documents.id AND rows.superseded = 0"
+        columns = "money, worked_seconds, cached" if self._has_work() else "NULL, NULL, 0"
+        return self._connection.execute(f"SELECT path, sha256, row, {columns} {joined} {clause}", values)
+
+    def _has_work(self) -> bool:
+        """Whether rows carry money and time of work; not in an earlier ledger that no run has brought up to date."""
+        return any(name == "worked_seconds" for _, name, *_ in self._connection.execute("PRAGMA table_info(rows)"))
+
+    def documents_with_row(self) -> Iterator[FoundDocument]:
+        """Documents with a row, with the size and time of their files when it was written."""
+        cursor = self._connection.execute(
+            "SELECT path, size_bytes, modified_ns FROM documents WHERE state IN (?, ?, ?)", FINAL_DOCUMENT_STATES
+        )
+        return (FoundDocument(*values) for values in cursor)
+
+    def worked_seconds(self) -> list[float]:
+        """For each row that was answered, and not from what had been paid for before: the second of the job's work."""
+        if not self._has_work():
+            return []
+        cursor = self._connection.execute(
+            "SELECT worked_seconds FROM rows WHERE superseded = 0 AND worked_seconds IS NOT NULL AND NOT cached"
+        )
+        return [seconds for (seconds,) in cursor]
 
     def written_rows(self) -> int:
         """How many rows were ever written, superseded ones among them."""

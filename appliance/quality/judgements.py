@@ -6,26 +6,23 @@ The newest judgement of a document counts; the earlier ones stay as its history.
 """
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from time import time as now
 
 from appliance.ground.database import database_error, open_reader, open_writer
 from appliance.ground.errors import ApplianceError
 from appliance.ground.users import current_user
 
-JUDGEMENTS_VERSION = 1
-_PATIENCE_SECONDS = 10.0
-"""How long a writer waits for the others."""
+JUDGEMENTS_VERSION = 2
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS judgements (
-    id INTEGER PRIMARY KEY, side INTEGER NOT NULL, document INTEGER NOT NULL, choice TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, side INTEGER NOT NULL, path BLOB NOT NULL, sha256 TEXT NOT NULL, choice TEXT NOT NULL,
     user TEXT NOT NULL, time REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS judgements_by_document ON judgements (side, document, id);
 PRAGMA user_version = {JUDGEMENTS_VERSION};
 COMMIT
 """
@@ -50,48 +47,42 @@ class Judgement:
 
     side: int
     """The side that was compared with the first one."""
-    document: int
+    path: bytes
+    """Of the document, relative to its folder."""
+    sha256: str
+    """Of the bytes that were judged."""
     choice: Choice
-    user: str
-    time: float
+    user: str = field(default_factory=current_user)
+    time: float = field(default_factory=now)
     """Seconds since the epoch."""
 
 
-def add_judgement(path: Path, side: int, document: int, choice: Choice, user: str | None = None) -> Judgement:
+def add_judgement(database_path: Path, judgement: Judgement) -> None:
     """Adds a judgement to the file, which is made where it is missing.
 
     Raises:
         ResourceError: It cannot be written.
     """
-    judgement = Judgement(side, document, choice, user or current_user(), time.time())
-    with _opened(path) as connection:
+    with _opened(database_path) as connection:
         connection.execute(
-            "INSERT INTO judgements (side, document, choice, user, time) VALUES (?, ?, ?, ?, ?)",
-            (side, document, judgement.choice.value, judgement.user, judgement.time),
+            "INSERT INTO judgements (side, path, sha256, choice, user, time) VALUES (?, ?, ?, ?, ?, ?)",
+            astuple(judgement),
         )
-    return judgement
 
 
-def judgements(path: Path, side: int) -> list[Judgement]:
+def judgements(database_path: Path, side: int) -> list[Judgement]:
     """All judgements of this side against the first, oldest first; none where there is no file.
 
     Raises:
         ApplianceError: The file is damaged or of another version.
     """
-    if not path.exists():
+    if not database_path.exists():
         return []
-    with _opened(path, for_reading=True) as connection:
+    with _opened(database_path, for_reading=True) as connection:
         rows = connection.execute(
-            "SELECT side, document, choice, user, time FROM judgements WHERE side = ? ORDER BY id", (side,)
+            "SELECT side, path, sha256, choice, user, time FROM judgements WHERE side = ? ORDER BY id", (side,)
         ).fetchall()
-    return [
-        Judgement(side, document, Choice(choice), user, when) for side, document, choice, user, when in rows
-    ]  # fmt: skip
-
-
-def newest(history: list[Judgement]) -> dict[int, Judgement]:
-    """Document -> the judgement that counts."""
-    return {judgement.document: judgement for judgement in history}
+    return [Judgement(side, path, sha256, Choice(choice), *facts) for side, path, sha256, choice, *facts in rows]
 
 
 @contextmanager

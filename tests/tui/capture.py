@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from appliance.comparison.preparing import CompareRequest, prepare_comparison
-from appliance.comparison.running import run_comparison
+from appliance.comparison.request import CompareRequest, prepare_comparison
+from appliance.comparison.run import run_comparison
 from appliance.models.store import Store
 from tests.tui.scenes import HOLD, TOO_LONG, Folder, Scene
 from tests.tui.terminal import Program

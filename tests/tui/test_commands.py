@@ -9,8 +9,8 @@ import click
 import pytest
 
 from appliance.cli import stillroom
-from appliance.comparison.preparing import CompareRequest, prepare_comparison
-from appliance.comparison.running import run_comparison
+from appliance.comparison.request import CompareRequest, prepare_comparison
+from appliance.comparison.run import run_comparison
 from appliance.jobs.review import read_corrections
 from appliance.models.store import Store
 from tests.tui.app_driver import LARGE, SMALL, open_app

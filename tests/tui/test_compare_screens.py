@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from appliance.comparison.preparing import CompareRequest, prepare_comparison
 from appliance.comparison.render_text import seconds
-from appliance.comparison.running import run_comparison
+from appliance.comparison.request import CompareRequest, prepare_comparison
+from appliance.comparison.run import run_comparison
 from appliance.comparison.view import list_comparisons, open_comparison
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice
@@ -195,7 +195,7 @@ async def test_interrupted_comparison_shows_its_reason_and_is_resumed(scene: Sce
     async with open_app(scene, tab="3") as driver:
         await driver.until("interrupted  orders")
         await driver.press("enter")
-        await driver.until("0 of 3 documents read")
+        await driver.until("0 of 3 documents answered by all")
         assert "`r` in the list of comparisons resumes it." in driver.text
         await driver.press("enter")
         assert "not every side has answered yet" in driver.text

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.comparison.preparing import CompareRequest, prepare_comparison
-from appliance.comparison.running import run_comparison
+from appliance.comparison.request import CompareRequest, prepare_comparison
+from appliance.comparison.run import run_comparison
 from appliance.documents.folder import FoundDocument
 from appliance.jobs.ledger_writer import Ledger, Outcome
 from appliance.jobs.rows import Route, Row

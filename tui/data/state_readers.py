@@ -118,7 +118,7 @@ class ComparisonReader:
         """All comparisons, the newest first; blocks for a moment, so call it in a thread."""
         root = self._settings.home_dir / "comparisons"
         names = sorted(os.listdir(root)) if root.is_dir() else []
-        paths = [root / name / file for name in names for file in ("answers.db", "answers.db-wal", "comparison.json")]
+        paths = [root / name / file for name in names for file in ("lock", "comparison.json", "differences.db")]
         signature = file_signature(*paths)
         if signature != self._signature or any(each.state in AT_WORK for each in self._comparisons):
             # Only who has comparisons pays for what they are computed with.

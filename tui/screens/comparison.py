@@ -20,8 +20,8 @@ from tui.text.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cel
 from tui.widgets.line_view import LineView
 
 if TYPE_CHECKING:
-    from appliance.comparison.answers import ComparisonState
     from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
+    from appliance.comparison.view import ComparisonState
 
 _LABEL_CELLS = 16
 _GAP = 1
@@ -166,7 +166,9 @@ def _state_lines(state: "ComparisonState", sides: Sequence[str]) -> list[Line]:
     """How far a comparison is that is not done."""
     if state.state is State.DONE:
         return []
-    lines: list[Line] = [[state_cell(state.state), Cell(f"   {state.read:,} of {state.documents:,} documents read")]]
+    lines: list[Line] = [
+        [state_cell(state.state), Cell(f"   {min(state.answered):,} of {state.documents:,} documents answered by all")]
+    ]
     for number, (name, count) in enumerate(zip(sides, state.answered, strict=True)):
         lines.append(_row(f"{chr(ord('A') + number)} answered", f"{count:,}   {name}"))
     if state.message:

@@ -165,8 +165,8 @@ def remove(settings: Settings, comparison: "ComparisonSummary") -> Action:
 
     lines: list[Line] = [
         [Cell("This cannot be undone.", STRONG)],
-        [Cell("Answers, texts and judgements of the comparison are deleted.")],
-        [Cell("The documents themselves stay.")],
+        [Cell("The judgements are deleted, and the jobs that were made for this comparison alone.")],
+        [Cell("Jobs that a person ran, and the documents themselves, stay.")],
     ]
     command = f"stillroom comparisons remove {comparison.id} --yes"
     return Action(f"Remove {comparison.id}", lines, command, "Remove", act, key="y")

@@ -21,8 +21,9 @@ from tui.widgets.table import Column, ListedRows, Table
 from tui.widgets.text_pane import MOST_CHARACTERS, TextPane
 
 if TYPE_CHECKING:
-    from appliance.comparison.answers import ComparedDocument, SideAnswer
+    from appliance.comparison.join import ComparedDocument
     from appliance.comparison.view import ComparisonView
+    from appliance.jobs.rows import Row
     from appliance.quality.judgements import Choice, Judgement
 
 _FACT_LINES = 3
@@ -48,14 +49,15 @@ class DifferingDocument:
     judged: int
     """How many of the documents that differ have a judgement."""
 
-    def answer(self, which: int) -> "SideAnswer | None":
-        """The answer of A (0) or B (1)."""
-        return self.document.answers[self.side if which else 0]
+    def row(self, which: int) -> "Row | None":
+        """The row of A (0) or B (1)."""
+        answer = self.document.answers[self.side if which else 0]
+        return answer.row if answer else None
 
     def value(self, which: int, name: str) -> Value:
         """The value of A (0) or B (1)."""
-        answer = self.answer(which)
-        return (answer.answer or {}).get(name) if answer else None
+        row = self.row(which)
+        return (row.fields or {}).get(name) if row else None
 
     @property
     def first_differing(self) -> int:
@@ -66,8 +68,8 @@ class DifferingDocument:
         """The document, and how it was judged."""
         cells = [Cell(self.document.name, STRONG)]
         for which, letter in enumerate("AB"):
-            answer = self.answer(which)
-            failed = f": {answer.error}" if answer and answer.error else ""
+            row = self.row(which)
+            failed = f": {row.error}" if row and row.fields is None else ""
             cells.append(Cell(f"   {letter} {self.sides[which]}"))
             cells.append(Cell(failed, BAD))
         judgement = f"   judged: {self.judgement}" if self.judgement else "   not judged yet"
@@ -96,17 +98,17 @@ def read_differing(view: "ComparisonView", side: int, position: int) -> Differin
         return None
     document = documents[0]
     names = tuple(each.name for each in view.task.output_fields)
-    judgement = judged[document.id].choice.value if document.id in judged else ""
+    judgement = judged[document.path].choice.value if document.path in judged else ""
     sides = (view.sides[0], view.sides[side])
     return DifferingDocument(
-        position, count, document, side, sides, names, view.text(document.id), judgement, len(judged)
+        position, count, document, side, sides, names, view.text(document.path), judgement, len(judged)
     )
 
 
-def _first_open(view: "ComparisonView", side: int, count: int, judged: "dict[int, Judgement]") -> int:
+def _first_open(view: "ComparisonView", side: int, count: int, judged: "dict[bytes, Judgement]") -> int:
     for start in range(0, count, _PAGE):
         for number, document in enumerate(view.differing(start, _PAGE, side, at_random=True)):
-            if document.id not in judged:
+            if document.path not in judged:
                 return start + number
     return 0
 
@@ -180,7 +182,7 @@ class DifferingScreen(Frame):
         try:
             with open_comparison(self.stillroom.settings, self._comparison_id) as view:
                 if judged is not None:
-                    view.store(judged[0].id, judged[1], self._side)
+                    view.store(judged[0].path, judged[1], self._side)
                     saved = f"saved: {judged[1].value} for {judged[0].name}"
                 self.post_message(self.Read(read_differing(view, self._side, position), saved=saved))
         except READING_ERRORS as error:
@@ -199,7 +201,7 @@ class DifferingScreen(Frame):
         self._position = current.position
         self._show_head(current)
         table = self.query_one(Table)
-        keep = before is not None and before.document.id == current.document.id
+        keep = before is not None and before.document.path == current.document.path
         table.show(
             ListedRows([current.cells(name) for name in current.names]),
             position=None if keep else current.first_differing,

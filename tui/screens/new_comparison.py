@@ -132,7 +132,7 @@ class NewComparisonScreen(FormScreen):
 
     def submit(self) -> None:
         """Says what will happen; a frontier asks for a typed word."""
-        from appliance.comparison.preparing import CompareRequest
+        from appliance.comparison.request import CompareRequest
 
         frontier, labels = self._frontier(), self.value("labels")
         request = CompareRequest(

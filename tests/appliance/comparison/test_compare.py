@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.comparison.folder import comparison_dirs
-from appliance.comparison.preparing import CompareRequest
-from appliance.comparison.view import list_comparisons, open_comparison, start_comparison, store_judgement
+from appliance.comparison.request import CompareRequest
+from appliance.comparison.view import list_comparisons, open_comparison, start_comparison
 from appliance.ground.errors import ApplianceError
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice
@@ -61,11 +61,11 @@ def test_differing_documents_come_in_pages_with_their_fields(pair: Pair) -> None
         assert document.differing == ("number",)
         assert first is not None
         assert second is not None
-        assert (first.answer, second.answer) == (
+        assert (first.row.fields, second.row.fields) == (
             {"number": "N7", "total": "12.50"},
             {"number": "misread", "total": "12.50"},
         )
-        assert "an order MISREAD THIS" in str(view.text(document.id))
+        assert "an order MISREAD THIS" in str(view.text(document.path))
         by_lot = [found.name for found in view.differing(0, 5, at_random=True)]
         assert sorted(by_lot) == names
         assert by_lot == [found.name for found in view.differing(0, 5, at_random=True)]
@@ -76,10 +76,10 @@ def test_judgements_decide_where_there_is_no_gold(pair: Pair) -> None:
     settings, identifier = pair.bench.settings, str(compare(pair)["id"])
     with open_comparison(settings, identifier) as view:
         assert "or judge them" in view.figures().pairs[0].verdict
-        differing = [document.id for document in view.differing(0, 100)]
+        differing = [document.path for document in view.differing(0, 100)]
         for document in differing[:6]:
-            store_judgement(settings, identifier, document, Choice.A)
-        store_judgement(settings, identifier, differing[6], Choice.SKIP)
+            view.store(document, Choice.A)
+        view.store(differing[6], Choice.SKIP)
         right = view.figures().pairs[0].right
         assert right.basis == "judgements"
         assert right.judged == 6
@@ -90,7 +90,7 @@ def test_judgements_decide_where_there_is_no_gold(pair: Pair) -> None:
         assert right.difference.n == 6 + 24
         assert right.difference.value == pytest.approx(6 / 30)
         for document in differing[:6]:
-            store_judgement(settings, identifier, document, Choice.BOTH)
+            view.store(document, Choice.BOTH)
         difference = view.figures().pairs[0].right.difference
         assert difference is not None
         assert difference.value == 0.0
@@ -167,7 +167,7 @@ def test_ctrl_c_keeps_what_was_answered_and_says_how_to_go_on(pair: Pair) -> Non
     pair.bench.release()
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in stderr
+    assert "the same command continues" in stderr
     (summary,) = list_comparisons(pair.bench.settings)
     with open_comparison(pair.bench.settings, summary.id) as view:
         assert view.state().answered == (1, 0)

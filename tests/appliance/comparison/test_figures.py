@@ -22,7 +22,7 @@ def undecided(basis: str, judged: int, documents: int, more: int) -> Right:
     [
         (
             Right(),
-            "nothing says who is right on the 40 documents that differ: give right answers with --gold, or judge",
+            "nothing says who is right on the 40 documents that differ: give right answers with --labels, or judge",
         ),
         (
             undecided("judgements", judged=2, documents=20, more=131),
