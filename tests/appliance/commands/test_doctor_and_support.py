@@ -46,7 +46,7 @@ def test_doctor_names_every_check_and_what_to_do(home_dir: Path) -> None:
     assert [check["name"] for check in report["checks"]] == CHECKS
     by_name = {check["name"]: check for check in report["checks"]}
     assert by_name["models"]["state"] == "warn"
-    assert by_name["models"]["advice"] == "`stillroom models add DIR` takes one"
+    assert by_name["models"]["advice"] == "add one with `stillroom models add DIR`"
     assert by_name["egress"]["message"].startswith("nothing can leave this machine")
     assert "Landlock" in by_name["sandbox"]["message"]
     assert all(check["advice"] for check in report["checks"] if check["state"] != "ok")
