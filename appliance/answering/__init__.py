@@ -2,8 +2,8 @@
 
 Fallback
 --------
-`routing/cascade.py` decides and merges, `jobs/fallback.py` joins it to the supervisor, `routing/thresholds.py` and
-`routing/auto.py` choose a threshold.
+`routing/cascade.py` decides and merges, `answering/cascade.py` answers by it, `quality/threshold_curve.py` and
+`answering/threshold_choice.py` choose a threshold.
 - A field goes out where its confidence is below the threshold, where it has none, or where its value does not fit the
   task; a document that has no local answer goes out whole, but for one that killed an engine.
 - What decides is the confidence; the margin between the two likeliest labels gained less on BANKING77.
@@ -11,8 +11,9 @@ Fallback
   documents on either side), within the budget; of equal ones the one that sends least.
 - Frontier, threshold and policy are part of the job's id. A changed policy is another job, and a resumed one is
   refused.
-- The frontier's answers to labelled rows are kept under `$STILLROOM_HOME/thresholds/`, so no run pays for them twice. A
-  kill makes at most the documents that were outside at that moment (64) to be asked again.
+- Answers that were paid for are kept in `$STILLROOM_HOME/paid-answers/` by the hash of address and request, as the
+  frontier wrote them, so no run pays for them twice. A kill makes at most the documents that were outside at that
+  moment (64) to be asked again. They go with the job that paid for them, and at its end where it keeps no text.
 - Where the fallback does not answer, the local answer stays, and the row's route is `review` with the reason. The end
   of the run says how many there are; `stillroom jobs retry` asks again for those, with `--cap-documents`,
   `--cap-tokens` and `--cap-money` to raise what the job was given. Their former rows are superseded. Caps are no part

@@ -11,17 +11,17 @@ Bytes to text, chosen by what the bytes are (`sniffing.py`), one module for each
   use them. Text that is only invisible by colour or place is not recognised as hidden.
 - What is attached to a mail follows in the same document after the line `Attachment: NAME`, whatever its format, four
   mails deep. An attachment that cannot be read is named and noted, and does not fail the mail.
-- Encodings: a mark or a declaration counts if it fits, else UTF-8, else what `charset.py` finds: of some 20 old
-  encodings the one whose letters stand together as the scripts' languages have them. It works on a line of text,
-  where detectors by statistics do not (charset-normalizer 3.5 got 7 of 16 such lines); languages that share their
-  letters' codes stay ambiguous (Hungarian against French, Lithuanian against German). A note names what was found.
+- Encodings: a mark or a declaration counts if it fits, else UTF-8, else the
+  first of chardet's candidates that passes the rules of `charset.py`, which decide where there are few letters. A note
+  names it.
 - PDF: PDFium turns a line from right to left around letter by letter, and so the letters of a ligature as well; letters
   that stand in one and the same box are put back into their order.
 - Bounds: 64 MB a file and a part, 256 MB unpacked, 20,000 parts, 200 levels, 16 million characters of text counted as
   they come out (a shared string in a million cells), 5,000 pages, 200 scanned ones, 120 million pixels; document
   types in Office XML are refused. Time and memory are the sandbox's.
 - XLSX, PPTX, ODT, EPUB, RTF, DOCX and CSV are read with the standard library alone: what is needed is text, and
-  bounds in every loop. Not read: DOC, XLS, PPT, XML that is no web page, archives.
+  bounds in every loop. XLS and XLSB are read with calamine (cells only). Not read: DOC, PPT, XML that is no web page,
+  archives.
 - `preload_readers` imports all that readers may need; afterwards no reader opens a file (a test watches). Models of
   text recognition are kept as bytes, and sessions are made in the parser that needs them, with one thread.
 

@@ -38,7 +38,9 @@ background. The id follows from task, model, folder and variant (shard, fallback
   answer, end the run. One that says nothing for 15 minutes is killed, and what it had in work is as suspect as after a
   crash.
 
-Shards ------ `stillroom run --shard K/N` is a job of its own over the documents whose path, hashed, falls to K
+Shards
+------
+`stillroom run --shard K/N` is a job of its own over the documents whose path, hashed, falls to K
 (SHA-256 of the path in the folder, first 8 bytes, modulo N, plus 1), so a growing folder never moves a document.
 `--limit` counts the folder's documents, not the shard's. A shard's output folder is `OUT/shard-K-of-N` and gets,
 besides the rows, `job.toml`, `task.toml` and a copy of the ledger without documents' texts; it is compacted beside
