@@ -11,18 +11,16 @@ llama engine, the ONNX engine and the torch reference, so they differ in arithme
 - The confidence of a value is the product over its tokens of their probability among the tokens that could stand there.
   Likelier tokens that the grammar refuses are taken out of the sum.
 
-Long documents
---------------
-`[input] long` of a task says what becomes of a document that the context does not hold. An encoder cuts it by tokens and takes the mean. Before a decoder stands
-`long_documents.py`, for jobs, gate and comparison alike: what the engine refuses as too long is cut at line
-ends into windows, by what the whole took in tokens; one that still does not fit is cut again. With `window` they
-overlap by up to a quarter, and a field takes the value that stands in its window with the highest confidence, of
-equal ones the first; its place is that in the whole text. With `split` they do not overlap, and a list has the
-entries of all parts, each once. A field without a value in any is null, as sure as the least sure window. A label is
-the one with the most confidence over the length. The document keeps one row. At most 500 windows are read; a task
-whose answer is a text cannot be read so and is refused before any work. A student that saw only whole short documents
-may find a value in a window that holds none: judge it with long labelled rows, which the gate reads in the same
-windows.
+Long documents -------------- `[input] long` of a task says what becomes of a document that the context does not hold.
+An encoder cuts it by tokens and takes the mean. Before a decoder stands `long_documents.py`, for jobs, gate and
+comparison alike: what the engine refuses as too long is cut at line ends into windows, by what the whole took in
+tokens; one that still does not fit is cut again. With `window` they overlap by up to a quarter, and a field takes the
+value that stands in its window with the highest confidence, of equal ones the first; its place is that in the whole
+text. With `split` they do not overlap, and a list has the entries of all parts, each once. A field without a value in
+any is null, as sure as the least sure window. A label is the one with the most confidence over the length. The
+document keeps one row. At most 500 windows are read; a task whose answer is a text cannot be read so and is refused
+before any work. A student that saw only whole short documents may find a value in a window that holds none: judge it
+with long labelled rows, which the gate reads in the same windows.
 
 One text a pass
 ---------------
