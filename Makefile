@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help demo test test-slow check setup bundle llama-wheel wheel-lock soak
+.PHONY: help demo test test-slow check setup bundle llama-wheel lock wheel-lock soak
 
 help:
 	@echo "make demo       set up, then distil, export, run and judge a small task on this machine"
@@ -37,6 +37,11 @@ llama-wheel: setup
 
 bundle: llama-wheel
 	@.venv/bin/python packaging/bundle/build.py $(foreach model,$(MODELS),--model $(model)) $(if $(KEY),--key $(KEY))
+
+# The versions, after a change of pyproject.toml or to take newer ones: make lock NEWER="click httpx2". Set-up comes
+# after it, because set-up fails where the lock does not meet pyproject.toml.
+lock:
+	.venv/bin/python packaging/lock/write.py $(foreach name,$(NEWER),--upgrade-package $(name))
 
 # The hashes of the wheels, after a change of packaging/lock/runtime.txt.
 wheel-lock: setup

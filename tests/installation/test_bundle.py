@@ -6,12 +6,14 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from bundle_fixtures import EPOCH, Bundle, bundler, bundler_module, make_bundle, make_model
 from installer_fixtures import Finished, Place
+from packaging.requirements import Requirement
 
 ROOT_DIR = Path(__file__).parents[2]
 GXX = shutil.which("g++")
@@ -165,6 +167,20 @@ def test_hashes_of_the_runtime_are_locked_as_the_lock_file_says() -> None:
     assert {wheel.name: wheel.version for wheel in locked if wheel.name != "pip"} == wanted
     source = (ROOT_DIR / "packaging/lock/llama-source.txt").read_text()
     assert source.startswith(f"llama-cpp-python=={built_here['llama-cpp-python']} --hash=sha256:")
+
+
+def test_locks_meet_every_requirement_of_the_project() -> None:
+    project = tomllib.loads((ROOT_DIR / "pyproject.toml").read_text())["project"]
+    locks = {
+        name: dict(line.split("==") for line in (ROOT_DIR / f"packaging/lock/{name}.txt").read_text().split())
+        for name in ("development", "runtime", "build")
+    }
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    for name, lines in (("runtime", project["dependencies"]), ("development", [*project["dependencies"], *extras])):
+        for requirement in map(Requirement, lines):
+            assert requirement.specifier.contains(locks[name][requirement.name]), (name, str(requirement))
+    assert locks["runtime"].items() <= locks["development"].items()
+    assert locks["build"].items() <= locks["development"].items()
 
 
 @pytest.mark.parametrize(
