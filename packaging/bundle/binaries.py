@@ -3,10 +3,14 @@
 import re
 import subprocess
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from auditwheel.elfutils import elf_find_versioned_symbols, elf_read_dt_needed
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
 from wheelhouse import BundleError
 
 OPTIONAL = ("onnxruntime_providers_cuda", "onnxruntime_providers_tensorrt")
@@ -36,7 +40,10 @@ class Needs:
 
 
 def needs_of(wheels: list[Path]) -> Needs:
-    """Reads the dynamic sections of every shared library in the wheels.
+    """What every shared library in the wheels asks of the server.
+
+    auditwheel's report on a whole wheel does not serve: it counts the optional libraries too, resolves names on the
+    machine that it runs on, and keeps silent on what manylinux allows, such as libX11.
 
     Raises:
         BundleError: A library is needed that servers do not have as a rule, such as libgomp.
@@ -48,15 +55,19 @@ def needs_of(wheels: list[Path]) -> Needs:
             paths = _extract_libraries(wheel, Path(folder))
             brought = {path.name for path in paths}
             for path in paths:
-                text = _objdump("-p", path)
-                for kind, version in re.findall(r"\b(GLIBC|GLIBCXX)_(\d+(?:\.\d+)+)\b", text):
-                    versions[kind].add(tuple(map(int, version.split("."))))
-                wanted = set(re.findall(r"NEEDED\s+(\S+)", text)) - brought
-                libraries |= {name: wheel.name for name in wanted if not _brought(name, brought)}
+                try:
+                    needed = set(elf_read_dt_needed(path)) - brought
+                    symbols = set(_versioned_symbols(path))
+                except (ELFError, ValueError) as error:
+                    raise BundleError(f"{wheel.name}: cannot read {path.name}: {error}") from error
+                for symbol in symbols:
+                    if match := re.fullmatch(r"(GLIBC|GLIBCXX)_(\d+(?:\.\d+)+)", symbol):
+                        versions[match[1]].add(tuple(map(int, match[2].split("."))))
+                libraries |= {name: wheel.name for name in needed if not _brought(name, brought)}
     for name, wheel_name in libraries.items():
         if not EXPECTED_LIBRARIES.fullmatch(name):
             raise BundleError(f"{wheel_name} needs {name}, which a server may lack; build it without, or ship it")
-    newest = {kind: ".".join(map(str, max(found))) if found else "" for kind, found in versions.items()}
+    newest = {kind: ".".join(map(str, max(numbers))) if numbers else "" for kind, numbers in versions.items()}
     return Needs(newest["GLIBC"] or "2.17", newest["GLIBCXX"], tuple(sorted(libraries)))
 
 
@@ -79,6 +90,20 @@ def check_cpu_flags(wheel: Path) -> dict[str, int]:
     if missing := [flag for flag, count in counts.items() if not count]:
         raise BundleError(f"{wheel.name} was built without {', '.join(missing)}; build it with llama_wheel.sh")
     return counts
+
+
+def _versioned_symbols(path: Path) -> Iterator[str]:
+    """Versions of the symbols that a library takes from others, such as GLIBC_2.34.
+
+    auditwheel leaves out those of the loader, but the loader is a part of glibc too: `__rseq_offset` came with 2.35.
+    """
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        yield from (version for _, version in elf_find_versioned_symbols(elf))
+        section = elf.get_section_by_name(".gnu.version_r")
+        for library, needs in section.iter_versions() if section else ():
+            if library.name.startswith("ld-linux"):
+                yield from (need.name for need in needs)
 
 
 def _brought(name: str, brought: set[str]) -> bool:

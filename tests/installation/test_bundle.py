@@ -264,3 +264,29 @@ class TestCompiledFiles:
         needs = bundler_module("binaries").needs_of([self.wheel(tmp_path, source)])
         assert needs.glibc == "2.17" or tuple(map(int, needs.glibc.split("."))) >= (2, 2)
         assert "libc.so.6" in needs.libraries
+
+    def test_symbols_of_the_loader_count(self, tmp_path: Path) -> None:
+        path = self.wheel(tmp_path, 'extern "C" const long __rseq_offset; long f() { return __rseq_offset; }')
+        with zipfile.ZipFile(path) as archive:
+            if b"GLIBC_2.35" not in archive.read("llama_cpp/lib/libggml-cpu.so"):
+                pytest.skip("the loader of this machine has no __rseq_offset")
+        needs = bundler_module("binaries").needs_of([path])
+        assert needs.glibc == "2.35"
+        assert "ld-linux-x86-64.so.2" in needs.libraries
+
+    def test_optional_libraries_are_not_asked_for(self, tmp_path: Path) -> None:
+        source = "void g(int); void f(int n) {\n#pragma omp parallel for\nfor (int i = 0; i < n; i++) g(i); }"
+        path = self.wheel(tmp_path, source, "-fopenmp")
+        optional_path = tmp_path / "onnxruntime_gpu-0-cp311-cp311-linux_x86_64.whl"
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(optional_path, "w") as optional:
+            library = archive.read("llama_cpp/lib/libggml-cpu.so")
+            optional.writestr("onnxruntime/capi/libonnxruntime_providers_cuda.so", library)
+        assert bundler_module("binaries").needs_of([optional_path]).libraries == ()
+
+
+def test_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/broken.so", "no library")
+    with pytest.raises(bundler_module("wheelhouse").BundleError, match=r"cannot read broken\.so"):
+        bundler_module("binaries").needs_of([path])
