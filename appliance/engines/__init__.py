@@ -11,7 +11,9 @@ llama engine, the ONNX engine and the torch reference, so they differ in arithme
 - The confidence of a value is the product over its tokens of their probability among the tokens that could stand there.
   Likelier tokens that the grammar refuses are taken out of the sum.
 
-Long documents -------------- `[input] long` of a task says what becomes of a document that the context does not hold.
+Long documents
+--------------
+`[input] long` of a task says what becomes of a document that the context does not hold.
 An encoder cuts it by tokens and takes the mean. Before a decoder stands `long_documents.py`, for jobs, gate and
 comparison alike: what the engine refuses as too long is cut at line ends into windows, by what the whole took in
 tokens; one that still does not fit is cut again. With `window` they overlap by up to a quarter, and a field takes the
