@@ -258,25 +258,27 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one seed, three epochs")
     parser.add_argument("--keep", type=Path, help="folder that keeps all files of the seeds")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        questions = read_questions(given.data)
-        setting = Setting(given.logit_adjustment, given.quick)
+        questions = read_questions(arguments.data)
+        setting = Setting(arguments.logit_adjustment, arguments.quick)
         seeds = []
-        for seed in range(1, 1 + (1 if given.quick else given.seeds)):
-            work_dir = given.keep / f"seed-{seed}" if given.keep else Path(tempfile.mkdtemp(prefix="banking77-"))
+        for seed in range(1, 1 + (1 if arguments.quick else arguments.seeds)):
+            work_dir = (
+                arguments.keep / f"seed-{seed}" if arguments.keep else Path(tempfile.mkdtemp(prefix="banking77-"))
+            )
             work_dir.mkdir(parents=True, exist_ok=True)
             try:
                 seeds.append(one_seed(questions, seed, setting, work_dir))
             finally:
-                if not given.keep:
+                if not arguments.keep:
                     shutil.rmtree(work_dir, ignore_errors=True)
             print(f"seed {seed}: {json.dumps(seeds[-1])}", file=sys.stderr, flush=True)
     except ApplianceError as error:
         print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
     result = summarise(seeds)
-    if given.json:
+    if arguments.json:
         print(json.dumps(result))
     else:
         print_table(result, seeds)

@@ -255,14 +255,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one split, three epochs")
     parser.add_argument("--cache", type=Path, help="folder that keeps each split's student and its answers")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
-    given = parser.parse_args()
-    cache_dir = given.cache or Path(tempfile.mkdtemp(prefix="cascade-"))
+    arguments = parser.parse_args()
+    cache_dir = arguments.cache or Path(tempfile.mkdtemp(prefix="cascade-"))
     try:
-        questions = read_questions(given.data)
+        questions = read_questions(arguments.data)
         cache_dir.mkdir(parents=True, exist_ok=True)
         splits = []
-        for seed in range(1, 1 + (1 if given.quick else given.splits)):
-            splits.append(one_split(questions, seed, cache_dir, given.quick))
+        for seed in range(1, 1 + (1 if arguments.quick else arguments.splits)):
+            splits.append(one_split(questions, seed, cache_dir, arguments.quick))
             print(f"split {seed}: {json.dumps(splits[-1])}", file=sys.stderr, flush=True)
         result = summarise(splits)
         if (cache_dir / "work-1").is_dir():
@@ -271,9 +271,9 @@ def main() -> int:
         print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
     finally:
-        if given.cache is None:
+        if arguments.cache is None:
             shutil.rmtree(cache_dir, ignore_errors=True)
-    print(json.dumps(result)) if given.json else print_table(result)
+    print(json.dumps(result)) if arguments.json else print_table(result)
     return 0
 
 

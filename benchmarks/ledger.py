@@ -187,20 +187,20 @@ def main() -> int:
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object, after the table")
     parser.add_argument("--supervise", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.supervise:
-        print(json.dumps(supervise(Bench(given.supervise))))
+    arguments = parser.parse_args()
+    if arguments.supervise:
+        print(json.dumps(supervise(Bench(arguments.supervise))))
         return 0
     work_dir = Path(tempfile.mkdtemp(prefix="ledger-"))
     try:
-        result = measure(given.documents, work_dir)
+        result = measure(arguments.documents, work_dir)
     except ApplianceError as error:
         print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_code
     finally:
         shutil.rmtree(work_dir, ignore_errors=True)
     print_table(result)
-    if given.json:
+    if arguments.json:
         print(json.dumps(result))
     return 0
 

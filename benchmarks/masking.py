@@ -82,14 +82,14 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100, help="values of each kind and locale")
     parser.add_argument("--invoices", type=Path, default=INVOICES_DIR, help="folder with pdf/")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
         require_extra("train")
     except ResourceError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return error.exit_code
-    result = {**measure(given.count), **masked_in_invoices(given.invoices)}
-    if given.json:
+    result = {**measure(arguments.count), **masked_in_invoices(arguments.invoices)}
+    if arguments.json:
         print(json.dumps(result))
         return 0
     found, missed = result["found"], result["missed"]

@@ -366,15 +366,17 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--reasoning", type=int, default=0, help="reasoning tokens of each answer")
     parser.add_argument("--modes", default="", help=f"met by the first requests, with commas: {', '.join(MODES)}")
-    given = parser.parse_args()
-    if not (given.data / "labels.jsonl").is_file():
-        print(f"error: {given.data / 'labels.jsonl'} is not there\nhint: name its folder with --data", file=sys.stderr)
+    arguments = parser.parse_args()
+    if not (arguments.data / "labels.jsonl").is_file():
+        print(
+            f"error: {arguments.data / 'labels.jsonl'} is not there\nhint: name its folder with --data", file=sys.stderr
+        )
         return 4
-    behaviour = Behaviour(given.model, given.delay, reasoning_tokens=given.reasoning)
-    with RecordedFrontier(recorded_answers(given.data, given.answers), behaviour, given.port) as frontier:
-        if given.modes:
-            frontier.next_modes(*given.modes.split(","))
-        print(json.dumps({"url": frontier.url, "model": given.model, "answers": len(frontier.answers)}), flush=True)
+    behaviour = Behaviour(arguments.model, arguments.delay, reasoning_tokens=arguments.reasoning)
+    with RecordedFrontier(recorded_answers(arguments.data, arguments.answers), behaviour, arguments.port) as frontier:
+        if arguments.modes:
+            frontier.next_modes(*arguments.modes.split(","))
+        print(json.dumps({"url": frontier.url, "model": arguments.model, "answers": len(frontier.answers)}), flush=True)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

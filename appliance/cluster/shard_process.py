@@ -90,17 +90,17 @@ class ShardProcess:
 
 
 def _end(exit_code: int, stdout: str, stderr: str) -> ShardEnd:
-    told = {"error": "", "hint": ""}
+    report = {"error": "", "hint": ""}
     for line in stderr.splitlines():
         kind, separator, text = line.partition(": ")
-        if separator and kind in told:
-            told[kind] = text
+        if separator and kind in report:
+            report[kind] = text
     if exit_code < 0:
-        told["error"] = f"killed by signal {-exit_code}"
+        report["error"] = f"killed by signal {-exit_code}"
     try:
         summary = json.loads(stdout)
         documents, failed = int(summary["total"]), int(summary["failed"])
     except (ValueError, KeyError, TypeError):
         documents = failed = 0
-    message = told["error"] or ("" if exit_code in (0, 3) else stderr[-_STDERR_BYTES:].strip())
-    return ShardEnd(exit_code, documents, failed, message, told["hint"], platform.node())
+    message = report["error"] or ("" if exit_code in (0, 3) else stderr[-_STDERR_BYTES:].strip())
+    return ShardEnd(exit_code, documents, failed, message, report["hint"], platform.node())

@@ -62,8 +62,8 @@ def _harmless(line: str) -> str | None:
     if not message or message in _KNOWN_MESSAGES:
         return line
     number = _NUMBERED.match(message)
-    shown = f"[Errno {number['number']}] " if number else ""
-    return f"{error['kind']}: {shown}[{len(message)} characters left out]"
+    error_number = f"[Errno {number['number']}] " if number else ""
+    return f"{error['kind']}: {error_number}[{len(message)} characters left out]"
 
 
 def _frame(path: Path, line: str, function: str) -> str | None:

@@ -86,12 +86,12 @@ def _attached_mail(name: str, message: Message, depth: int) -> Attachment:
 
 def _collect_leaf(part: Message, collected: _Collected, kind: str, only_attached: bool) -> None:
     name = _file_name(part)
-    shown = part.get_content_disposition() != "attachment"
-    if kind in ("text/plain", "text/html") and shown and not name:
+    is_inline = part.get_content_disposition() != "attachment"
+    if kind in ("text/plain", "text/html") and is_inline and not name:
         if not only_attached:
             text = _text(part, kind, collected.notes)
             collected.texts += [text] if text.strip() else []
-    elif not (only_attached and shown and not name):
+    elif not (only_attached and is_inline and not name):
         data = _payload(part)
         if data.strip():
             collected.attachments.append(Attachment(name or kind, data, shown_inside=shown and "content-id" in part))
