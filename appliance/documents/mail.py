@@ -94,7 +94,8 @@ def _collect_leaf(part: Message, collected: _Collected, kind: str, only_attached
     elif not (only_attached and is_inline and not name):
         data = _payload(part)
         if data.strip():
-            collected.attachments.append(Attachment(name or kind, data, shown_inside=shown and "content-id" in part))
+            shown_inside = is_inline and "content-id" in part
+            collected.attachments.append(Attachment(name or kind, data, shown_inside=shown_inside))
 
 
 def _preferred(children: list[Message]) -> Message | None:

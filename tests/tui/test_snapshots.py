@@ -3,16 +3,19 @@
 `UPDATE_SNAPSHOTS=1 pytest tests/tui/test_snapshots.py` writes them anew; read the difference before you keep it.
 """
 
+import contextlib
 import html
 import os
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.comparison.folder import read_comparison
 from appliance.comparison.request import CompareRequest, prepare_comparison
 from appliance.comparison.run import run_comparison
 from appliance.documents.folder import FoundDocument
@@ -75,11 +78,13 @@ def fill(scene: Scene) -> None:
     _, ended = scene.write_ledger("orders-1111111111", "orders march")
     add(ended, 40, failed=3)
     ended.end_run(State.DONE)
-    pin_times(ended, 1_772_900_000, 1_772_903_600)
+    pin_times(ended._connection, 1_772_900_000, 1_772_903_600)
+    ended.close()
     _, paused = scene.write_ledger("orders-0000000000", "orders april")
     add(paused, 200, failed=0, pending=120)
     paused.end_run(State.PAUSED)
-    pin_times(paused, 1_772_800_000, 1_772_810_000)
+    pin_times(paused._connection, 1_772_800_000, 1_772_810_000)
+    paused.close()
     scene.add_working_model("noop-a", "aa11" * 16)
     scene.add_working_model("noop-b", "bb22" * 16, misread="hard")
     folder = scene.folder("letters")
@@ -87,7 +92,11 @@ def fill(scene: Scene) -> None:
         folder.write(f"hard-{number}.txt", f"a hard one\nnumber: H-{number}\ntotal: 3\n")
     task_path = scene.settings.models_dir / "noop-a" / "task.toml"
     request = CompareRequest(task_path, folder.documents_dir, ("noop-a", "noop-b"))
-    run_comparison(scene.settings, prepare_comparison(scene.settings, request), lambda _progress: None)
+    comparison_dir = prepare_comparison(scene.settings, request)
+    run_comparison(scene.settings, comparison_dir, lambda _progress: None)
+    for number, side in enumerate(read_comparison(comparison_dir).sides):
+        with contextlib.closing(sqlite3.connect(scene.settings.jobs_dir / side.job / "job.db")) as connection:
+            pin_times(connection, 1_772_700_000 - number, 1_772_700_060)
     for name in ("noop-a", "noop-b"):
         Store(scene.settings).remove(name)
 
@@ -111,10 +120,10 @@ def add(ledger: Ledger, count: int, failed: int, pending: int = 0) -> None:
     ledger.record(outcomes)
 
 
-def pin_times(ledger: Ledger, started: float, finished: float) -> None:
+def pin_times(connection: sqlite3.Connection, started: float, finished: float) -> None:
     """Sets the clock of a job."""
-    ledger._connection.execute("UPDATE job SET started = ?, finished = ?, speed = 4.2", (started, finished))
-    ledger.close()
+    with connection:
+        connection.execute("UPDATE job SET started = ?, finished = ?, speed = 4.2", (started, finished))
 
 
 def normal(svg: str, root: Path) -> str:
