@@ -70,7 +70,7 @@ def parse_shard(text: str) -> Shard:
     number, count = int(match[1]), int(match[2])
     if not 1 <= number <= count <= MAX_SHARDS:
         raise UsageError(
-            f"there is not a shard {number} of {count}", f"K of K/N is from 1 to N, and N is at most {MAX_SHARDS}"
+            f"there is no shard {number} of {count}", f"K of K/N is from 1 to N, and N is at most {MAX_SHARDS}"
         )
     return Shard(number, count)
 

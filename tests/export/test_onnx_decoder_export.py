@@ -89,7 +89,7 @@ def test_int8_that_disagrees_in_every_form_is_refused(
     model, _ = load_decoder(run_dir / "merged")
     monkeypatch.setattr(decoder, "AGREEMENT_FLOOR", 1.01)  # which no form can reach
     graph_path = run_dir / "export" / "onnx-fp32" / "model.onnx"
-    with pytest.raises(ExportDisagrees, match=r"int8 chooses the merged model's token on \d+\.\d% of 80"):
+    with pytest.raises(ExportDisagrees, match=r"int8 chooses the merged model's token in \d+\.\d% of 80"):
         quantize_until_it_agrees(model, graph_path, tmp_path / "model.onnx", random_samples(300), True)
 
 

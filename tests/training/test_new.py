@@ -44,7 +44,7 @@ def test_command_says_what_comes_next(tmp_path: Path) -> None:
     done = new("orders", directory=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
-        "orders/task.toml is written; change it to your task, then"
+        "wrote orders/task.toml; adapt it to your task, then"
         " `stillroom collect orders --recorded FILE --documents DIR`\n"
     )
 

@@ -64,12 +64,12 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     for name in HOSTILE_NAMES:
         folder.write(name, TOO_LONG)
     folder.write("x.txt", KILL)
-    assert folder.run().returncode == 3
     letters = scene.folder("letters")
     letters.write("-hard 'one'.txt", "hard\nnumber: 1\ntotal: 2\n")
     task_path = scene.settings.models_dir / "orders-y" / "task.toml"
     request = CompareRequest(task_path, letters.documents_dir, ("orders-y", "orders-z"))
     run_comparison(scene.settings, prepare_comparison(scene.settings, request), lambda _progress: None)
+    assert folder.run().returncode == 3  # after the comparison's jobs, so that it is the first of the list
     for number in (1, 2):
         _, ledger = scene.write_ledger(f"orders-cut-000000000{number}")
         ledger.close()

@@ -97,7 +97,7 @@ async def test_broken_list_of_active_models_does_not_hide_the_jobs(scene: Scene)
         assert "orders archive" in driver.text
         await driver.press("1")
         assert "cannot be read: Expecting property name" in driver.text
-        assert "take it away and activate the models again" in driver.text
+        assert "delete the file and activate the models again" in driver.text
 
 
 async def test_hostile_words_of_a_manifest_are_shown_as_they_are_but_for_control_characters(scene: Scene) -> None:

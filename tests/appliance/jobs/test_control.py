@@ -97,7 +97,7 @@ def test_paused_job_finishes_what_is_in_flight_and_resumes(bench: Bench) -> None
     bench.release()
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "paused with" in stderr
+    assert "paused: " in stderr
     assert "stillroom jobs resume orders-" in stderr
     job = the_job(bench)
     assert job.state is State.PAUSED
