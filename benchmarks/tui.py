@@ -193,9 +193,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measures the terminal UI.")
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     parser.add_argument("--documents", type=int, default=1_000_000, help="of the large job")
-    chosen = parser.parse_args()
-    figures = measure(chosen.documents)
-    if not chosen.json:
+    arguments = parser.parse_args()
+    figures = measure(arguments.documents)
+    if not arguments.json:
         print(f"{'figure':26} {'measured':>10}  {'at most':>10}")
         for name, value in figures.items():
             limit = f"{TARGETS[name]:>10,g}" if name in TARGETS else " " * 10

@@ -14,7 +14,7 @@ folder is another comparison. `view.py` is what screens use.
   in the gate; means by a BCa bootstrap over documents; quantiles by order statistics; fields by exact McNemar with
   Holm.
 - documents/s has Student's interval over ten stretches of equal time, and none where answers came in a few bursts.
-- Sides are answered one after the other, so that their speeds do not disturb each other. Documents that a cap kept back
+- Sides are answered one after the other, so that their speeds do not disturb each other. Documents that a cap left out
   have no row yet: the same command sends them later.
 - Judgements are a file of their own with a rollback journal: many screens write for a moment each, and SQLite before
   3.51.3 can damage a write-ahead log that two connections write. All are kept, the newest of a document counts.

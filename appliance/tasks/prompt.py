@@ -1,4 +1,4 @@
-"""The one prompt form of decoder students: what a document and a task look like to the model.
+"""The one prompt template of decoder students: what a document and a task look like to the model.
 
 A prompt is a list of segments. Marks are special tokens of the base model; everything else, and above all the
 document, is plain text that can never become a mark, whatever it spells. Each segment is tokenized alone and the ids

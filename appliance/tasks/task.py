@@ -148,7 +148,7 @@ class Task:
         return self.fields
 
     def question(self) -> PromptSpec:
-        """The question as the prompt form wants it."""
+        """The question as the prompt template wants it."""
         return PromptSpec(
             self.instruction, tuple(each.phrase or each.name.replace("_", " ") for each in self.output_fields)
         )

@@ -15,7 +15,7 @@ PRE_TOKENIZER = "smollm"
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 4096) -> Tokenizer:
-    """A tokenizer with the marks of the prompt form as its first ids, in the form's order.
+    """A tokenizer with the marks of the prompt template as its first ids, in the form's order.
 
     Args:
         texts: Lines of text; each is tokenized alone.

@@ -1,4 +1,4 @@
-"""Rows to batches of token ids: rendered by the one prompt form, loss only on what the student writes."""
+"""Rows to batches of token ids: rendered by the one prompt template, loss only on what the student writes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
