@@ -117,7 +117,7 @@ def memorise(base_dir: Path, merged_dir: Path, rows: Sequence[LabelledRow], task
     from training.students.decoder.examples import build_examples, collate
 
     tokenizer, model = FileTokenizer(base_dir / "tokenizer.json"), load_base(base_dir)
-    batch = collate(build_examples(load_task(task_folder), rows, tokenizer.form, tokenizer.encode))
+    batch = collate(build_examples(load_task(task_folder), rows, tokenizer.template, tokenizer.encode))
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.0)
     for _ in range(steps):
         optimizer.zero_grad()

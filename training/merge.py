@@ -41,31 +41,31 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
         lineage = merge_adapter(task, run_dir, staging, base_dir)
         with disk_errors(run.merged_dir):
             shutil.copyfile(run.task_path, staging / TASK_FILE)
-        form_name = "" if task.student.family == "encoder" else _form_name(staging)
+        template_name = "" if task.student.family == "encoder" else _form_name(staging)
         lineage |= {
             "adapter_hash": file_sha256(run.adapter_dir / "adapter_model.safetensors"),
             "data_hash": str(record["data_hash"]),
             "teacher": str(record["teacher"]),
             "run": run_dir.name,
         }
-        return pack(task, staging, run.merged_dir, lineage, form_name)
+        return pack(task, staging, run.merged_dir, lineage, template_name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def pack(task: "Task", staging: Path, merged_dir: Path, lineage: dict[str, str], form_name: str) -> "Manifest":
+def pack(task: "Task", staging: Path, merged_dir: Path, lineage: dict[str, str], template_name: str) -> "Manifest":
     """Writes the files of `staging` as an artifact of format `merged`."""
     from appliance.models.manifest import Manifest, model_identity, write_artifact
     from appliance.tasks.task import task_hash
 
     manifest = Manifest(
-        identity=model_identity(lineage, "", "", form_name, task_hash(task)),
+        identity=model_identity(lineage, "", "", template_name, task_hash(task)),
         name=f"{task.name}-merged",
         family=task.student.family,
         format="merged",
         task_name=task.name,
         task_hash=task_hash(task),
-        prompt_form=form_name,
+        prompt_form=template_name,
         lineage=lineage,
         licence=LICENCES.get(lineage["base"], ""),
         labels=task.labels,
@@ -76,4 +76,4 @@ def pack(task: "Task", staging: Path, merged_dir: Path, lineage: dict[str, str],
 def _form_name(model_dir: Path) -> str:
     from appliance.engines.tokenizer import FileTokenizer
 
-    return FileTokenizer(model_dir / "tokenizer.json").form.name
+    return FileTokenizer(model_dir / "tokenizer.json").template.name

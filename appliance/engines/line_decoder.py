@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.linecode import Answer, Value, decode_value, encode_value, unescape
-from appliance.tasks.prompt import PromptTemplate, head_segments, join_ids
+from appliance.tasks.prompt import PromptTemplate, field_prefix_segments, join_ids
 from appliance.tasks.task import Field, FieldType, Task
 from appliance.tasks.values import find
 
@@ -82,8 +82,10 @@ def _separates(before: str, first: str) -> bool:
 class LineDecoder:
     """Writes one document's answer: the engine feeds the tokens that it returns and asks with the next logits."""
 
-    def __init__(self, task: Task, form: PromptTemplate, tokenizer: FileTokenizer, document_ids: Sequence[int]) -> None:
-        self._grammar = _grammar(task, form, tokenizer)
+    def __init__(
+        self, task: Task, template: PromptTemplate, tokenizer: FileTokenizer, document_ids: Sequence[int]
+    ) -> None:
+        self._grammar = _grammar(task, template, tokenizer)
         pieces, line_end = tokenizer.token_bytes, self._grammar.line_end
         document = b"".join(b"\n" if token == line_end else pieces[token] for token in document_ids)
         text = document.decode("utf-8", errors="replace").replace(_BARRIER, " ")
@@ -107,7 +109,7 @@ class LineDecoder:
         while not self.done:
             if self._ended:
                 index = len(self._written)
-                forced += self._grammar.heads[index]
+                forced += self._grammar.field_prefixes[index]
                 self._written.append(_Written())
                 self._node, self._ended = self._grammar.trees[index], False
             if self._node is None or len(self._node) > 1:
@@ -227,7 +229,7 @@ class _Grammar:
     """What is the same for all documents of a task."""
 
     fields: tuple[Field, ...]
-    heads: list[list[int]]
+    field_prefixes: list[list[int]]
     trees: list[Tree | None]
     line_end: int
     token_bytes: tuple[bytes, ...]
@@ -236,15 +238,17 @@ class _Grammar:
 
 
 @lru_cache(maxsize=8)
-def _grammar(task: Task, form: PromptTemplate, tokenizer: FileTokenizer) -> _Grammar:
+def _grammar(task: Task, template: PromptTemplate, tokenizer: FileTokenizer) -> _Grammar:
     question, fields = task.question(), task.output_fields
-    heads = [join_ids(head_segments(question, form, index), tokenizer.encode) for index in range(len(fields))]
-    line_end = tokenizer.encode(form.line, True)[-1]
+    field_prefixes = [
+        join_ids(field_prefix_segments(question, template, index), tokenizer.encode) for index in range(len(fields))
+    ]
+    line_end = tokenizer.encode(template.line, True)[-1]
     pieces = tokenizer.token_bytes
     banned = np.array([not piece or b"\n" in piece or b"\r" in piece for piece in pieces])
     banned[line_end] = False
     trees = [_tree(field, tokenizer, line_end) for field in fields]
-    return _Grammar(fields, heads, trees, line_end, pieces, banned)
+    return _Grammar(fields, field_prefixes, trees, line_end, pieces, banned)
 
 
 def _tree(field: Field, tokenizer: FileTokenizer, line_end: int) -> Tree | None:

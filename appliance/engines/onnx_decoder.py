@@ -194,7 +194,7 @@ class OnnxDecoderEngine:
         self._session: onnxruntime.InferenceSession | None = open_session(
             artifact_dir / "model.onnx", threads, runs_on_gpu(manifest)
         )
-        self._prefix_ids = join_ids(prefix_segments(task.question(), self._tokenizer.form), self._tokenizer.encode)
+        self._prefix_ids = join_ids(prefix_segments(task.question(), self._tokenizer.template), self._tokenizer.encode)
         self._prefix = self._read_prefix()
 
     def _read_prefix(self) -> Cache:
@@ -226,9 +226,9 @@ class OnnxDecoderEngine:
     def _lane(self, request: Request) -> Lane | Result:
         """The document ready to be read, or why it cannot be."""
         tokenizer = self._tokenizer
-        document_ids = join_ids(document_segments(request.text, tokenizer.form), tokenizer.encode)
+        document_ids = join_ids(document_segments(request.text, tokenizer.template), tokenizer.encode)
         prompt_tokens, limit = len(self._prefix_ids) + len(document_ids), self._task.input.max_tokens
-        decoder = LineDecoder(self._task, tokenizer.form, tokenizer, document_ids)
+        decoder = LineDecoder(self._task, tokenizer.template, tokenizer, document_ids)
         opening = decoder.start()
         message = ""
         if limit and len(document_ids) > limit:

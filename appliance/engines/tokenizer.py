@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from appliance.ground.errors import ApplianceError
-from appliance.tasks.prompt import PromptTemplate, form_of
+from appliance.tasks.prompt import PromptTemplate, template_of
 
 _BYTE_FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -34,7 +34,7 @@ class FileTokenizer:
             raise TokenizerError(f"{path} cannot be read: {error}", "export or copy the model again") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self.form: PromptTemplate = form_of(lambda mark: self._tokenizer.token_to_id(mark) is not None)
+        self.template: PromptTemplate = template_of(lambda mark: self._tokenizer.token_to_id(mark) is not None)
 
     @property
     def vocab_size(self) -> int:

@@ -1,16 +1,16 @@
 """The one prompt template of decoder students: what a document and a task look like to the model.
 
-A prompt is a list of segments. Marks are special tokens of the base model; everything else, and above all the
-document, is plain text that can never become a mark, whatever it spells. Each segment is tokenized alone and the ids
-are joined, so training, export checks and every engine see the same ids.
+A prompt is a list of segments. Special tokens are those of the base model; everything else, and above all the document,
+is plain text that can never become a special token, whatever it spells. Each segment is tokenized alone and the ids are
+joined, so training, export checks and every engine see the same ids.
 
     <|user|> instruction <|1|> invoice number <|2|> due date <|document|> first line <|line|> second line
     <|answer|> <|1|> invoice number: 4711 <|line|> <|2|> due date: <|line|> <|end|>
 
-Instruction and field list come first: all documents of a task share this prefix. The answer repeats each field's
-name (the *head*); heads are forced by the engine, so that they cost no sampling, and the model writes only the
-lines of the line code. Every document line and every value starts with a blank, so that a copied value has the same
-tokens in both places.
+Instruction and field list come first: all documents of a task share this prefix. The answer repeats each field's special
+token and name (the *field prefix*); the engine forces field prefixes, so that they cost no sampling, and the model writes
+only the lines of the line code. Every document line and every value starts with a blank, so that a copied value has the
+same tokens in both places.
 """
 
 import re
@@ -23,12 +23,12 @@ _WIDE_GAP = re.compile(r"[^\S\n]{2,}")
 
 FORM_VERSION = 1
 MAX_FIELDS = 24
-"""Field marks that a base model of ours has."""
+"""Fields for which a base model of ours has a special token."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of prompt text; `special` says whether marks in it are marks or plain text."""
+    """A piece of prompt text; `special` says whether special tokens in it are such or plain text."""
 
     text: str
     special: bool
@@ -36,7 +36,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """The marks of one family of base models."""
+    """The special tokens of one family of base models."""
 
     name: str
     """Goes into the model identity."""
@@ -46,30 +46,32 @@ class PromptTemplate:
     answer: str
     end: str
     field_format: str
-    """Format string of the mark of field number `{}`; numbers start at 1."""
+    """Format string of the special token of field number `{}`; numbers start at 1."""
 
-    def field_mark(self, index: int) -> Segment:
-        """The mark of the field with this zero-based index."""
+    def field_token(self, index: int) -> Segment:
+        """The special token of the field with this zero-based index."""
         return Segment(self.field_format.format(index + 1), True)
 
-    def marks(self) -> list[str]:
-        """Every mark, in the order of their token ids in a base model of ours."""
+    def special_tokens(self) -> list[str]:
+        """Every special token, in the order of their token ids in a base model of ours."""
         fields = [self.field_format.format(number) for number in range(1, MAX_FIELDS + 1)]
         return [self.end, "<|pad|>", self.user, self.document, self.line, self.answer, *fields]
 
 
-STILLROOM_FORM = PromptTemplate(
+STILLROOM_TEMPLATE = PromptTemplate(
     "stillroom-1", "<|user|>", "<|document|>", "<|line|>", "<|answer|>", "<|end|>", "<|{}|>"
 )
-"""The form of base models trained here: each mark is one token."""
+"""The template of base models trained here: each special token is one id."""
 
-PLAIN_FORM = PromptTemplate("plain-1", "", "\n\nDocument:", "\n", "\n\nAnswer:\n", "", "")
-"""For base models without our marks: plain text; the line end is a newline and `end` is the model's own."""
+PLAIN_TEMPLATE = PromptTemplate("plain-1", "", "\n\nDocument:", "\n", "\n\nAnswer:\n", "", "")
+"""For base models without our special tokens: plain text; the line end is a newline and `end` is the model's own."""
 
 
-def form_of(has_token: Callable[[str], bool]) -> PromptTemplate:
-    """The form that a vocabulary serves."""
-    return STILLROOM_FORM if all(has_token(mark) for mark in STILLROOM_FORM.marks()) else PLAIN_FORM
+def template_of(has_token: Callable[[str], bool]) -> PromptTemplate:
+    """The template that a vocabulary serves."""
+    return (
+        STILLROOM_TEMPLATE if all(has_token(token) for token in STILLROOM_TEMPLATE.special_tokens()) else PLAIN_TEMPLATE
+    )
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,16 @@ class PromptSpec:
     phrases: tuple[str, ...]
 
 
-def prefix_segments(question: PromptSpec, form: PromptTemplate) -> list[Segment]:
+def prefix_segments(question: PromptSpec, template: PromptTemplate) -> list[Segment]:
     """The part of the prompt that all documents of a task share."""
-    segments = [Segment(form.user, True)]
+    segments = [Segment(template.user, True)]
     if question.instruction:
         segments.append(Segment(" " + question.instruction.strip(), False))
     for index, phrase in enumerate(question.phrases):
-        segments += [form.field_mark(index), Segment(" " + phrase, False)]
-        if form is PLAIN_FORM:
-            segments.append(Segment(form.line, True))
-    segments.append(Segment(form.document, True))
+        segments += [template.field_token(index), Segment(" " + phrase, False)]
+        if template is PLAIN_TEMPLATE:
+            segments.append(Segment(template.line, True))
+    segments.append(Segment(template.document, True))
     return [segment for segment in segments if segment.text]
 
 
@@ -99,27 +101,27 @@ def document_lines(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def document_segments(text: str, form: PromptTemplate) -> list[Segment]:
-    """The document: each line starts with a blank, lines are separated by the line mark."""
+def document_segments(text: str, template: PromptTemplate) -> list[Segment]:
+    """The document: each line starts with a blank, lines are separated by the line token."""
     segments: list[Segment] = []
     for number, line in enumerate(document_lines(text)):
         if number:
-            segments.append(Segment(form.line, True))
+            segments.append(Segment(template.line, True))
         segments.append(Segment(" " + line, False))
     return segments
 
 
-def head_segments(question: PromptSpec, form: PromptTemplate, index: int) -> list[Segment]:
-    """What is forced before the value of the field with this index; the first head opens the answer."""
-    segments = [Segment(form.answer, True)] if index == 0 else []
-    segments += [form.field_mark(index), Segment(f" {question.phrases[index]}:", False)]
+def field_prefix_segments(question: PromptSpec, template: PromptTemplate, index: int) -> list[Segment]:
+    """What is forced before the value of the field with this index; the first one opens the answer."""
+    segments = [Segment(template.answer, True)] if index == 0 else []
+    segments += [template.field_token(index), Segment(f" {question.phrases[index]}:", False)]
     return [segment for segment in segments if segment.text]
 
 
-def value_segments(value: Value, form: PromptTemplate) -> list[Segment]:
+def value_segments(value: Value, template: PromptTemplate) -> list[Segment]:
     """One value as the model writes it: a blank and the line-coded value, then the line end."""
     text = encode_value(value)
-    return [*([Segment(" " + text, False)] if text else []), Segment(form.line, True)]
+    return [*([Segment(" " + text, False)] if text else []), Segment(template.line, True)]
 
 
 def join_ids(segments: Iterable[Segment], encode: Callable[[str, bool], list[int]]) -> list[int]:
@@ -140,17 +142,17 @@ def render_example(
     question: PromptSpec,
     document: str,
     values: Sequence[Value],
-    form: PromptTemplate,
+    template: PromptTemplate,
     encode: Callable[[str, bool], list[int]],
 ) -> Example:
     """Prompt and answer of one document, exactly as an engine would see and write them."""
-    prompt = [*prefix_segments(question, form), *document_segments(document, form)]
+    prompt = [*prefix_segments(question, template), *document_segments(document, template)]
     input_ids = join_ids(prompt, encode)
     prompt_tokens = len(input_ids)
     is_value = [False] * prompt_tokens
     for index, value in enumerate(values):
-        head = join_ids(head_segments(question, form, index), encode)
-        written = join_ids(value_segments(value, form), encode)
-        input_ids += head + written
-        is_value += [False] * len(head) + [True] * len(written)
+        field_prefix = join_ids(field_prefix_segments(question, template, index), encode)
+        written = join_ids(value_segments(value, template), encode)
+        input_ids += field_prefix + written
+        is_value += [False] * len(field_prefix) + [True] * len(written)
     return Example(input_ids, is_value, prompt_tokens)

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import part_for_library, write_file
 from appliance.ground.text import human_duration, percent_interval
-from appliance.tasks.prompt import STILLROOM_FORM
+from appliance.tasks.prompt import STILLROOM_TEMPLATE
 from training.base_model import base_hash
 from training.students.decoder.merge import to_half
 
@@ -70,7 +70,7 @@ def publish(checkpoint: Path, out: Path) -> None:
     write(out / "tokenizer.json", (checkpoint / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer_config = {
         "clean_up_tokenization_spaces": False,
-        "eos_token": STILLROOM_FORM.end,
+        "eos_token": STILLROOM_TEMPLATE.end,
         "model_max_length": config["max_position_embeddings"],
         "pad_token": "<|pad|>",
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from appliance.tasks.prompt import STILLROOM_FORM
+from appliance.tasks.prompt import STILLROOM_TEMPLATE
 
 PRE_TOKENIZER = "smollm"
 """Name of this way of cutting in `tokenizer.ggml.pre`."""
@@ -29,10 +29,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 4096) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    marks = [AddedToken(mark, special=True, normalized=False) for mark in STILLROOM_FORM.marks()]
+    special_tokens = [AddedToken(mark, special=True, normalized=False) for mark in STILLROOM_TEMPLATE.special_tokens()]
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=marks,
+        special_tokens=special_tokens,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

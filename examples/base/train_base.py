@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
-from appliance.tasks.prompt import STILLROOM_FORM, document_lines
+from appliance.tasks.prompt import STILLROOM_TEMPLATE, document_lines
 from training.demo.layouts import HELD_OUT_WAYS, TRAINING_WAYS
 
 POOL_TOKENS = 60_000
@@ -56,7 +56,7 @@ def make_tokenizer(out: Path, seed: int) -> None:
     tokenizer = train_tokenizer(texts, VOCAB_SIZE)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        eos_token=STILLROOM_FORM.end,
+        eos_token=STILLROOM_TEMPLATE.end,
         pad_token="<|pad|>",
         clean_up_tokenization_spaces=False,
     )
@@ -234,7 +234,7 @@ def train(options: argparse.Namespace) -> None:
     encode = Encoder(out / "tokenizer.json")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(options.seed)
-    end, pad = encode(STILLROOM_FORM.end, True)[0], encode("<|pad|>", True)[0]
+    end, pad = encode(STILLROOM_TEMPLATE.end, True)[0], encode("<|pad|>", True)[0]
     model = new_model(VOCAB_SIZE, end, pad).to(device)
     tables = rotary(model.config, device)
     dtype = fast_dtype(device)

@@ -123,11 +123,13 @@ def check_tokens(model: LlamaModel, tokenizer: FileTokenizer) -> int:
 
 def token_texts(tokenizer: FileTokenizer) -> Iterator[tuple[str, bool]]:
     """Texts to cut, and whether marks in them count: odd ones, marks, single tokens, and tokens side by side."""
-    marks = [mark for mark in tokenizer.form.marks() if mark.strip()] if tokenizer.form.end else []
+    special_tokens = (
+        [mark for mark in tokenizer.template.special_tokens() if mark.strip()] if tokenizer.template.end else []
+    )
     for text in ODD_TEXTS:
         yield text, False
         yield f" {text.strip()}", False
-    for mark in marks:
+    for mark in special_tokens:
         yield mark, True
         yield f" before{mark} after 12{mark}", True
         yield f" before{mark} after", False

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
-from appliance.tasks.prompt import STILLROOM_FORM
+from appliance.tasks.prompt import STILLROOM_TEMPLATE
 from export.gguf.checks import check_export
 from export.gguf.convert import ConversionError, convert, export_gguf, llama3_factors, pair_rows
 from export.gguf.vocabulary import VocabularyError
@@ -153,13 +153,13 @@ def test_marks_are_control_tokens_and_plain_text_where_they_do_not_count(base_di
     convert(base_dir, tmp_path / "model.gguf")
 
     model = LlamaModel(tmp_path / "model.gguf")
-    marks = STILLROOM_FORM.marks()
-    as_marks = [model.tokenize(mark, True) for mark in marks]
-    as_text = [model.tokenize(mark, False) for mark in marks]
+    special_tokens = STILLROOM_TEMPLATE.special_tokens()
+    as_marks = [model.tokenize(mark, True) for mark in special_tokens]
+    as_text = [model.tokenize(mark, False) for mark in special_tokens]
     model.close()
-    assert as_marks == [[number] for number in range(len(marks))]
+    assert as_marks == [[number] for number in range(len(special_tokens))]
     assert all(len(ids) > 1 for ids in as_text)
-    assert not {token for ids in as_text for token in ids} & set(range(len(marks)))
+    assert not {token for ids in as_text for token in ids} & set(range(len(special_tokens)))
 
 
 def test_file_names_the_cut_and_holds_no_template(base_dir: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class LlamaEngine:
         self.identity = manifest.identity
         self._task = task
         self._tokenizer = FileTokenizer(artifact_dir / "tokenizer.json")
-        self._prefix = join_ids(prefix_segments(task.question(), self._tokenizer.form), self._tokenizer.encode)
+        self._prefix = join_ids(prefix_segments(task.question(), self._tokenizer.template), self._tokenizer.encode)
         self._prefix_tokens = [0] * slots
         """Tokens of the prefix in each slot: none before its first document."""
         self._block = BLOCKS.get(manifest.quantization, LARGEST_BLOCK)
@@ -147,7 +147,7 @@ class LlamaEngine:
     def _begin(self, request: Request, slot: int) -> _Lane | Result:
         """Computes a document's prompt and the first head; a refusal if it does not fit."""
         started = time.monotonic()
-        document = join_ids(document_segments(request.text, self._tokenizer.form), self._tokenizer.encode)
+        document = join_ids(document_segments(request.text, self._tokenizer.template), self._tokenizer.encode)
         prompt_tokens = len(self._prefix) + len(document)
         refusal = self._refusal(prompt_tokens, len(document))
         if refusal:
@@ -155,7 +155,7 @@ class LlamaEngine:
             return Result(
                 request.key, None, prompt_tokens=prompt_tokens, seconds=seconds, error="too_long", error_message=refusal
             )
-        decoder = LineDecoder(self._task, self._tokenizer.form, self._tokenizer, document)
+        decoder = LineDecoder(self._task, self._tokenizer.template, self._tokenizer, document)
         room = self.context_length - prompt_tokens
         lane = _Lane(request.key, slot, decoder, started, prompt_tokens, room, decoder.start())
         forced = lane.pending[:room]

@@ -10,7 +10,7 @@ from smollm_tokenizer import train_tokenizer
 
 from appliance.engines.line_decoder import LineDecoder
 from appliance.engines.tokenizer import FileTokenizer, TokenizerError
-from appliance.tasks.prompt import PLAIN_FORM, document_segments, head_segments, join_ids, value_segments
+from appliance.tasks.prompt import PLAIN_TEMPLATE, document_segments, field_prefix_segments, join_ids, value_segments
 from appliance.tasks.task import Comparator, Field, FieldType, Task, TaskKind
 
 DOCUMENT = "ACME Ltd\nOrder no: 4711\nShip to:  12 High   Street\nLeeds LS1\nTotal: EUR 1,234.50\nPaths: C:\\new, Größe"
@@ -30,9 +30,9 @@ def extraction(*fields: Field) -> Task:
 
 def write(task: Task, tokenizer: FileTokenizer, wishes: Mapping[str, list[str]], likely: float = 9.0) -> LineDecoder:
     """Lets a decoder write for a model that wishes each text in turn, more the earlier it stands in the list."""
-    form = tokenizer.form
-    document_ids = join_ids(document_segments(DOCUMENT, form), tokenizer.encode)
-    decoder = LineDecoder(task, form, tokenizer, document_ids)
+    template = tokenizer.template
+    document_ids = join_ids(document_segments(DOCUMENT, template), tokenizer.encode)
+    decoder = LineDecoder(task, template, tokenizer, document_ids)
     fed, index = decoder.start(), 0
     for _ in range(300):
         if decoder.done:
@@ -42,11 +42,11 @@ def write(task: Task, tokenizer: FileTokenizer, wishes: Mapping[str, list[str]],
         for rank, wish in enumerate(wishes[task.output_fields[index].name]):
             nothing = value_ids if not tokenizer.decode(value_ids).strip() else []
             wished = tokenizer.encode(" " + wish, False) if wish else list(nothing)
-            wished.append(tokenizer.encode(form.line, True)[-1])
+            wished.append(tokenizer.encode(template.line, True)[-1])
             if wished[: len(value_ids)] == value_ids and len(wished) > len(value_ids):
                 scores[wished[len(value_ids)]] += likely - rank
         token = decoder.choose(scores)
-        ended = token == tokenizer.encode(form.line, True)[-1]
+        ended = token == tokenizer.encode(template.line, True)[-1]
         forced = decoder.advance()
         fed = (forced if ended else [*fed, token, *forced]) if forced or ended else [*fed, token]
         index = len(decoder.answer()) - 1
@@ -54,15 +54,15 @@ def write(task: Task, tokenizer: FileTokenizer, wishes: Mapping[str, list[str]],
 
 
 def _before(task: Task, tokenizer: FileTokenizer, fed: list[int], index: int) -> list[int]:
-    head = join_ids(head_segments(task.question(), tokenizer.form, index), tokenizer.encode)
+    head = join_ids(field_prefix_segments(task.question(), tokenizer.template, index), tokenizer.encode)
     at = next(at for at in range(len(fed), -1, -1) if fed[at : at + len(head)] == head)
     return fed[: at + len(head)]
 
 
 def test_heads_are_forced_and_a_value_is_copied(tokenizer: FileTokenizer) -> None:
     task = extraction(Field("order_no"), Field("total", FieldType.AMOUNT))
-    decoder = LineDecoder(task, tokenizer.form, tokenizer, [])
-    expected = join_ids(head_segments(task.question(), tokenizer.form, 0), tokenizer.encode)
+    decoder = LineDecoder(task, tokenizer.template, tokenizer, [])
+    expected = join_ids(field_prefix_segments(task.question(), tokenizer.template, 0), tokenizer.encode)
     assert decoder.start() == expected
     decoder = write(task, tokenizer, {"order_no": ["4711"], "total": ["EUR 1,234.50"]})
     assert decoder.answer() == {"order_no": "4711", "total": "EUR 1,234.50"}
@@ -135,14 +135,14 @@ def test_marks_spelled_in_a_document_are_text(tokenizer: FileTokenizer) -> None:
 
 
 def test_values_tokenize_alike_in_document_and_answer(tokenizer: FileTokenizer) -> None:
-    document = join_ids(document_segments("12.03.2024\nACME Ltd", tokenizer.form), tokenizer.encode)
-    value = join_ids(value_segments("12.03.2024", tokenizer.form), tokenizer.encode)
+    document = join_ids(document_segments("12.03.2024\nACME Ltd", tokenizer.template), tokenizer.encode)
+    value = join_ids(value_segments("12.03.2024", tokenizer.template), tokenizer.encode)
     assert document[: len(value)] == value
 
 
 def test_a_real_sentencepiece_vocabulary_gives_its_text_back(shared_data: Path) -> None:
     stories = FileTokenizer(shared_data / "model_stories260K" / "tokenizer.json")
-    assert stories.form is PLAIN_FORM
+    assert stories.template is PLAIN_TEMPLATE
     assert stories.decode(stories.encode(" Once upon a time, Größe", False)).strip() == "Once upon a time, Größe"
 
 

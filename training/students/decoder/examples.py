@@ -63,14 +63,14 @@ def targets_of(task: "Task", row: "LabelledRow") -> list[tuple[list[Value], floa
 
 
 def build_examples(
-    task: "Task", rows: Sequence["LabelledRow"], form: PromptTemplate, encode: Callable[[str, bool], list[int]]
+    task: "Task", rows: Sequence["LabelledRow"], template: PromptTemplate, encode: Callable[[str, bool], list[int]]
 ) -> list[TokenExample]:
     """Every row's examples, in the order of the rows."""
     prompt = task.question()
     examples = []
     for row in rows:
         for values, weight in targets_of(task, row):
-            example = render_example(prompt, row.text, values, form, encode)
+            example = render_example(prompt, row.text, values, template, encode)
             examples.append(TokenExample(example.input_ids, example.is_value, weight))
     return examples
 

@@ -29,13 +29,13 @@ class EmptiedRows:
 
     task: "Task"
     rows: Sequence["LabelledRow"]
-    form: "PromptTemplate"
+    template: "PromptTemplate"
     encode: Callable[[str, bool], list[int]]
 
     def example(self, number: int, rng: random.Random) -> TokenExample | None:
         """The row of this number with some values taken out, never longer than it was; None where none can be."""
         row = without_some(self.task, self.rows[number], rng)
-        return build_examples(self.task, [row], self.form, self.encode)[0] if row else None
+        return build_examples(self.task, [row], self.template, self.encode)[0] if row else None
 
 
 def without_some(task: "Task", row: "LabelledRow", rng: random.Random) -> "LabelledRow | None":

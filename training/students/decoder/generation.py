@@ -24,9 +24,9 @@ BATCH_DOCUMENTS = 32
 
 def prompt_of(task: "Task", text: str, tokenizer: "FileTokenizer") -> tuple[list[int], list[int]]:
     """Prompt ids and document ids of a text."""
-    form = tokenizer.form
-    document = join_ids(document_segments(text, form), tokenizer.encode)
-    return join_ids(prefix_segments(task.question(), form), tokenizer.encode) + document, document
+    template = tokenizer.template
+    document = join_ids(document_segments(text, template), tokenizer.encode)
+    return join_ids(prefix_segments(task.question(), template), tokenizer.encode) + document, document
 
 
 def generate(
@@ -61,7 +61,7 @@ def generate_each(
     with torch.inference_mode():
         for start in range(0, len(order), BATCH_DOCUMENTS):
             numbers = order[start : start + BATCH_DOCUMENTS]
-            decoders = [LineDecoder(tasks[n], tokenizer.form, tokenizer, prompts[n][1]) for n in numbers]
+            decoders = [LineDecoder(tasks[n], tokenizer.template, tokenizer, prompts[n][1]) for n in numbers]
             batch = _answer_batch(model, decoders, [prompts[n][0] for n in numbers], max_tokens)
             results |= dict(zip(numbers, batch, strict=True))
     return [results[number] for number in range(len(texts))]

@@ -59,7 +59,7 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, max_toke
 
     tokenizer = FileTokenizer(base_dir / "tokenizer.json")
     rows = {name: read_dataset(TaskFolder(task_folder).split_path(name)) for name in ("train", "validation")}
-    examples = {name: build_examples(task, rows[name], tokenizer.form, tokenizer.encode) for name in rows}
+    examples = {name: build_examples(task, rows[name], tokenizer.template, tokenizer.encode) for name in rows}
     short_enough = {name: fitting(examples[name], max_tokens) for name in rows}
     if not rows["train"]:
         raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
@@ -73,7 +73,7 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, max_toke
     if any(is_removable(field) for field in task.output_fields):  # then every row is one example
         pairs = zip(rows["train"], examples["train"], strict=True)
         fitting_rows = [row for row, example in pairs if len(example.input_ids) <= max_tokens]
-        emptied = EmptiedRows(task, fitting_rows, tokenizer.form, tokenizer.encode)
+        emptied = EmptiedRows(task, fitting_rows, tokenizer.template, tokenizer.encode)
     return TrainingData(
         short_enough["train"],
         short_enough["validation"],

@@ -35,7 +35,7 @@ def base_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def examples(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[TokenExample]:
     folder = write_task_folder(tmp_path_factory.mktemp("task"), base_dir)
     tokenizer = FileTokenizer(base_dir / "tokenizer.json")
-    return build_examples(load_task(folder), [order_row(n) for n in range(12)], tokenizer.form, tokenizer.encode)
+    return build_examples(load_task(folder), [order_row(n) for n in range(12)], tokenizer.template, tokenizer.encode)
 
 
 def test_masked_cross_entropy_is_the_weighted_mean_of_torchs() -> None:

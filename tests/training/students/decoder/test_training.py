@@ -329,7 +329,7 @@ def test_merged_weights_answer_as_the_adapter_does(trained: Path, base_dir: Path
     tokenizer = FileTokenizer(merged_dir / "tokenizer.json")
     task = load_task(merged_dir)
     rows = [order_row(number) for number in range(40, 48)]
-    batch = collate(build_examples(task, rows, tokenizer.form, tokenizer.encode))
+    batch = collate(build_examples(task, rows, tokenizer.template, tokenizer.encode))
     adapted = load_adapter(load_base(base_dir), base_hash(base_dir), run_dir / "adapter")
     merged = load_base(merged_dir)
     with torch.inference_mode():
