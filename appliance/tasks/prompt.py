@@ -7,10 +7,10 @@ joined, so training, export checks and every engine see the same ids.
     <|user|> instruction <|1|> invoice number <|2|> due date <|document|> first line <|line|> second line
     <|answer|> <|1|> invoice number: 4711 <|line|> <|2|> due date: <|line|> <|end|>
 
-Instruction and field list come first: all documents of a task share this prefix. The answer repeats each field's special
-token and name (the *field prefix*); the engine forces field prefixes, so that they cost no sampling, and the model writes
-only the lines of the line code. Every document line and every value starts with a blank, so that a copied value has the
-same tokens in both places.
+Instruction and field list come first: all documents of a task share this prefix. The answer repeats each field's
+special token and name (the *field prefix*); the engine forces field prefixes, so that they cost no sampling, and the
+model writes only the lines of the line code. Every document line and every value starts with a blank, so that a copied
+value has the same tokens in both places.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The prompt form: what is shared, what is a mark, and the bytes of one rendered prompt."""
+"""The prompt template: what is shared, what is a special token, and the bytes of one rendered prompt."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ RENDERED = {
         "\n\nAnswer:\n invoice number: 4711\n due date:\n"
     ),
 }
-TEMPLATES = pytest.mark.parametrize("form", [STILLROOM_TEMPLATE, PLAIN_TEMPLATE], ids=lambda template: template.name)
+TEMPLATES = pytest.mark.parametrize("template", [STILLROOM_TEMPLATE, PLAIN_TEMPLATE], ids=lambda template: template.name)
 
 
 @pytest.fixture(scope="module")
