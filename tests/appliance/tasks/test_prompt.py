@@ -40,7 +40,9 @@ RENDERED = {
         "\n\nAnswer:\n invoice number: 4711\n due date:\n"
     ),
 }
-TEMPLATES = pytest.mark.parametrize("template", [STILLROOM_TEMPLATE, PLAIN_TEMPLATE], ids=lambda template: template.name)
+TEMPLATES = pytest.mark.parametrize(
+    "template", [STILLROOM_TEMPLATE, PLAIN_TEMPLATE], ids=lambda template: template.name
+)
 
 
 @pytest.fixture(scope="module")
