@@ -332,6 +332,8 @@ list(answer_all(engine, [Request("a", "question 0")]))
 @pytest.mark.slow
 def test_whatever_is_killed_nothing_leaves_without_a_record(bench: FrontierBench) -> None:
     bench.configure(concurrency=4)
+    # Each run goes on with the questions that no former one has paid for.
+    bench.frontier.answers = {f"question {number}": {"label": "cards"} for number in range(2000)}
     program = f"""
 import os, sys
 from pathlib import Path
@@ -340,10 +342,11 @@ from appliance.answering.answerer import answer_all
 from appliance.answering.frontier import open_frontier
 from appliance.routing.egress import EgressOptions
 from appliance.ground.settings import load_settings
-from tests.appliance.frontier_fixtures import ANSWERS, classify_task
+from tests.appliance.frontier_fixtures import classify_task
 options = EgressOptions(allowed=True, run="killed", system_dir=Path({str(bench.system_dir)!r}))
 engine = open_frontier(load_settings(os.environ), classify_task(), "recorded", options)
-list(answer_all(engine, (Request(text, text) for text in list(ANSWERS) * 50)))
+texts = [f"question {{number}}" for number in range(2000)]
+list(answer_all(engine, (Request(text, text) for text in texts)))
 """
     for kill in range(6):
         seen = len(bench.frontier.requests)
