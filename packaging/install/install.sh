@@ -208,8 +208,11 @@ copied() {
     folder=$stage/$1
     folder=${folder%/*}
     [ -d "$folder" ] || mkdir -p "$folder" || fail "cannot create $folder" "check its rights" 4
-    reason=$(cp "$here/$1" "$stage/$1" 2>&1) ||
-        fail "cannot copy $1 to $stage: ${reason##*: }" "check the medium, the rights and the space on the disk" 4
+    cp "$here/$1" "$stage/$1" 2>"$stage/.reason" && return
+    reason=$(cat "$stage/.reason" 2>/dev/null) || :
+    reason=${reason##*: }
+    # On a full disk the reason cannot be written either.
+    fail "cannot copy $1 to $stage: ${reason:-no space left}" "check the medium, the rights and the space on the disk" 4
 }
 
 dry_run() {
