@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import click
 
@@ -14,8 +14,7 @@ from appliance.ground.extras import missing_extra
 from appliance.ground.output import finish_stdout, note, note_error, open_standard_streams, reader_has_gone
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """One verb of the command line."""
 
     target: str
