@@ -13,6 +13,14 @@ class NetworkBlocked(AssertionError):
     """A test tried to reach another machine."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the tests run in several processes, those of a file stay together, and those with one installation."""
+    for item in items:
+        file = item.path.relative_to(ROOT_DIR)
+        group = file.parent if file.parent.name == "installation" else file
+        item.add_marker(pytest.mark.xdist_group(str(group)))
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets reach this machine only."""

@@ -243,9 +243,13 @@ def show_command(settings: Settings, comparison: str, html_path: Path | None, va
 
 @group.command("differing")
 @click.argument("comparison")
-@click.option("--side", type=click.IntRange(min=1), default=1, help="The side that is compared with the first one.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Leave out the first N.")
-@click.option("--limit", type=click.IntRange(min=1), default=_SHOWN, show_default=True, help="At most N documents.")
+@click.option(
+    "--side", type=click.IntRange(min=1), default=1, metavar="N", help="The side that is compared with the first one."
+)
+@click.option("--offset", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out the first N.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=_SHOWN, metavar="N", show_default=True, help="At most N documents."
+)
 @click.option("--random", "at_random", is_flag=True, help="In a random order: for judging a fair part of them.")
 @json_option("one JSON object per document")
 @with_settings
@@ -277,7 +281,9 @@ def _value(value: object) -> str:
 @click.argument("comparison")
 @click.argument("document")
 @click.argument("choice", type=click.Choice([choice.value for choice in Choice], case_sensitive=False))
-@click.option("--side", type=click.IntRange(min=1), default=1, help="The side that is compared with the first one.")
+@click.option(
+    "--side", type=click.IntRange(min=1), default=1, metavar="N", help="The side that is compared with the first one."
+)
 @with_settings
 def judge_command(settings: Settings, comparison: str, document: str, choice: str, side: int) -> None:
     """Judge which answer to a document is right.

@@ -45,7 +45,7 @@ _MOST_WORKERS = 64
     help="Only the first N documents in path order; 0 means all.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, _MOST_WORKERS), default=DEFAULT_WORKERS, show_default=True,
+    "--workers", type=click.IntRange(1, _MOST_WORKERS), metavar="N", default=DEFAULT_WORKERS, show_default=True,
     help="Processes that read documents.",
 )  # fmt: skip
 @click.option("--shard", default="", metavar="K/N", help="Only this part of the folder; `jobs join` joins the parts.")
@@ -239,7 +239,9 @@ def _note_outcome(outcome: JobOutcome) -> None:
         need = "needs" if outcome.for_review == 1 else "need"
         lines.append(f"{human_count(outcome.for_review, 'document')} {need} a person (route `review` in the rows)")
     if outcome.fallback_unanswered:
-        again = f"`stillroom jobs retry {summary.id}` asks again"
-        lines.append(f"the fallback did not answer {outcome.fallback_unanswered} of these; {again}")
+        lines.append(
+            f"the fallback did not answer {outcome.fallback_unanswered} of these: {outcome.fallback_reason};"
+            f" when that is put right, `stillroom jobs retry {summary.id}` asks again"
+        )
     in_job = f"in the job; `stillroom jobs export {summary.id} --out DIR` writes them out"
     note(*lines, f"rows: {outcome.output_path or in_job}", f"job: {summary.id}")

@@ -134,7 +134,7 @@ def comparison_dir(settings: Settings, identifier: str) -> Path:
     problem = (
         f"{len(matching)} comparisons have ids that begin with {identifier}"
         if matching
-        else f"no comparison is called {identifier}"
+        else f"no comparison has an id that begins with {identifier}"
     )
     raise UsageError(problem, "`stillroom comparisons list` shows all ids")
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class JobOutcome:
     """Documents whose answer a person must look at."""
     fallback_unanswered: int = 0
     """Those of them that the fallback did not answer; `retry` asks it again."""
+    fallback_reason: str = ""
+    """Why it did not answer most of those."""
     is_stopped: bool = False
     """Whether a person asked for the end, when nothing was left to do."""
 
@@ -132,7 +135,8 @@ def _run(
                     forget_paid_answers(settings, config.id)
                 ledger.end_run(State.DONE, _left(ledger, config, scan.last))
             summary, for_review = ledger.reader.summary(), ledger.reader.for_review()
-            fallback_unanswered = ledger.reader.fallback_unanswered() if config.fallback is not None else 0
+            failures = ledger.reader.fallback_failures() if config.fallback is not None else Counter()
+            ((reason, _),) = failures.most_common(1) or [("", 0)]
         if is_stopped:
             finished = summary.done + summary.failed
             raise Interrupted(
@@ -145,7 +149,7 @@ def _run(
             )
     seconds = time.monotonic() - started
     return JobOutcome(
-        summary, output_path, new_documents, seconds, for_review, fallback_unanswered, stop.graceful
+        summary, output_path, new_documents, seconds, for_review, failures.total(), reason, stop.graceful
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ The writing side is `ledger_writer.py`.
 import contextlib
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from appliance.jobs.job import LEDGER_NAME, job_dirs
 from appliance.jobs.job_index import JobIndex, Signature, ledger_signature
 from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
+from appliance.routing.cascade import FALLBACK_UNANSWERED_PREFIX
 
 LEDGER_VERSION = 3
 _PROBE = "SELECT 1 FROM job"
@@ -225,6 +227,14 @@ class LedgerReader:
         """How many of those are so because the fallback did not answer; only of a job with a fallback."""
         (count,) = self._connection.execute(f"SELECT count(*) FROM ({FALLBACK_UNANSWERED})").fetchone()
         return int(count)
+
+    def fallback_failures(self) -> Counter[str]:
+        """Why the fallback did not answer, with the number of documents; only of a job with a fallback."""
+        cursor = self._connection.execute(
+            "SELECT coalesce(json_extract(row, '$.error_message'), '') FROM rows"
+            f" WHERE superseded = 0 AND document IN ({FALLBACK_UNANSWERED})"
+        )
+        return Counter(message.partition(FALLBACK_UNANSWERED_PREFIX)[2] for (message,) in cursor)
 
     def damage(self) -> str | None:
         """What SQLite finds wrong in the file; None where it is sound. Reads all of it."""

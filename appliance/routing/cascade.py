@@ -14,6 +14,8 @@ from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task, answer_problems
 
 FALLBACK_PROBLEM = "fallback_failed"
+FALLBACK_UNANSWERED_PREFIX = "the fallback did not answer: "
+"""What the message of a row begins with, or has after what else is wrong, where the fallback gave no answer."""
 _NOT_WORTH_ASKING = frozenset({ENGINE_DIED})
 """Local failures after which a document stays here: it killed an engine, and nothing says that it is harmless."""
 
@@ -50,9 +52,7 @@ def merge(task: Task, request: Request, local: Result, remote: Result) -> Result
     seconds = local.seconds + remote.seconds
     if remote.answer is None:
         reason = remote.error or FALLBACK_PROBLEM
-        message = f"the fallback did not answer: {reason}"
-        if remote.error_message:
-            message += f": {remote.error_message}"
+        message = f"{FALLBACK_UNANSWERED_PREFIX}{remote.error_message or reason}"
         unanswered = replace(
             local, seconds=seconds, prompt_tokens=remote.prompt_tokens, completion_tokens=remote.completion_tokens,
             reasoning_tokens=remote.reasoning_tokens, money=remote.money,

@@ -21,7 +21,6 @@ from appliance.tasks.linecode import Value, encode_value
 
 _WIDE_GAP = re.compile(r"[^\S\n]{2,}")
 
-FORM_VERSION = 1
 MAX_FIELDS = 24
 """Fields for which a base model of ours has a special token."""
 

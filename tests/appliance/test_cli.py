@@ -8,11 +8,14 @@ import resource
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from appliance.cli import VERBS
+from appliance.cli import stillroom as stillroom_command
 from appliance.ground.extras import EXTRAS
 from tests.appliance.model_fixtures import make_artifact
 
@@ -89,6 +92,24 @@ def test_verb_has_a_summary_of_one_line(verb: str) -> None:
     assert summary[0].isupper()
     assert not summary.endswith(".")
     assert len(summary) <= 80
+
+
+def test_every_option_names_its_value_in_words() -> None:
+    """`N`, `SHARE`, `FOLDER`: never the type of the programming language."""
+
+    def options(name: str, command: click.Command) -> Iterator[tuple[str, str]]:
+        context = click.Context(command, info_name=name)
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.is_flag:
+                yield f"{name} {parameter.opts[0]}", parameter.make_metavar(context)
+        for child in command.list_commands(context) if isinstance(command, click.Group) else ():
+            found = command.get_command(context, child)
+            assert found is not None
+            yield from options(f"{name} {child}", found)
+
+    named = list(options("stillroom", stillroom_command))
+    assert len(named) > 80
+    assert [pair for pair in named if re.match(r"(INTEGER|FLOAT|TEXT)", pair[1])] == []
 
 
 def test_help_of_a_verb_loads_no_heavy_library(helps: dict[str, list[str]]) -> None:

@@ -54,6 +54,7 @@ def test_medium_removed_midway_stops_before_anything_changes(
     check_works(installed, (OLD,))
 
 
+@pytest.mark.slow
 def test_medium_may_go_once_it_is_copied(installed: Place, new_bundle: Bundle, tmp_path: Path) -> None:
     medium = tmp_path / "medium"
     shutil.copytree(new_bundle.directory, medium)

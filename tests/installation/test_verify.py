@@ -88,6 +88,7 @@ def test_changed_bundle_is_refused(place: Place, bundle: Bundle, change: Callabl
     assert not place.state.exists()
 
 
+@pytest.mark.slow
 def test_one_flipped_bit_is_found_in_a_file_of_every_kind(place: Place, bundle: Bundle) -> None:
     names = [line[66:] for line in (bundle.directory / "SHA256SUMS").read_text().splitlines()]
     kinds = {(name.rpartition("/")[0].partition("/")[0], Path(name).suffix): name for name in names}

@@ -33,31 +33,45 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 
 @click.command("train")
 @click.argument("task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the rows, at most.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time to train, at most.")
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Passes over the rows, at most.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Time to train, at most."
+)
 @click.option(
     "--rate",
+    metavar="RATE",
     callback=_rate,
     help="Highest learning rate of the adapter, or `auto` to try three on the validation rows.",
 )
-@click.option("--rank", type=click.IntRange(min=1), help="Rank of the adapter.")
-@click.option("--alpha", type=click.IntRange(min=1), help="The adapter's output is scaled by alpha / rank.")
-@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of activations dropped in training.")
-@click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens of a step, padding included, at most.")
-@click.option("--batch-rows", type=click.IntRange(min=1), help="Rows of a step, at most.")
+@click.option("--rank", type=click.IntRange(min=1), metavar="N", help="Rank of the adapter.")
+@click.option(
+    "--alpha", type=click.IntRange(min=1), metavar="N", help="The adapter's output is scaled by alpha / rank."
+)
+@click.option(
+    "--dropout",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="SHARE",
+    help="Share of activations dropped in training.",
+)
+@click.option(
+    "--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens of a step, padding included, at most."
+)
+@click.option("--batch-rows", type=click.IntRange(min=1), metavar="N", help="Rows of a step, at most.")
 @click.option(
     "--field-dropout",
     type=click.FloatRange(0, 1),
+    metavar="SHARE",
     help="Decoder: share of the rows that an epoch shows with values taken out of document and answer, so that the"
     " student learns to leave fields empty; 0.35 by default.",
 )
 @click.option(
     "--logit-adjustment",
     type=click.FloatRange(0, 2),
+    metavar="FACTOR",
     help="Encoder: how far to take the labels' shares in the answers out of the logits; 1 where documents spread"
     " evenly over the labels, 0 by default.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of the adapter and the order of rows.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of the adapter and the order of rows.")
 @click.option("--resume", is_flag=True, help="Continue the newest unfinished run, with the options that it began with.")
 @json_option("the run's record as one JSON object")
 def command(task_folder: Path, resume: bool, as_json: bool, **options: object) -> None:

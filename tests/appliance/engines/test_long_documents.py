@@ -287,6 +287,7 @@ def test_generated_text_of_parts_is_refused_before_any_work(bench: Bench) -> Non
         plan(bench.settings, run_request(bench, task))
 
 
+@pytest.mark.slow
 def test_student_on_its_own_tokens_reads_what_its_context_does_not_hold(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

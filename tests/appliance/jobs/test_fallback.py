@@ -125,7 +125,8 @@ def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierB
     write_documents(bench, sure=2, unsure=4)
     done = bench.run("--fallback", "recorded", "--threshold", "0.8", "--cap-documents", "1")
     assert "3 documents need a person" in done.stderr
-    assert "the fallback did not answer 3 of these; `stillroom jobs retry orders-" in done.stderr
+    assert "the fallback did not answer 3 of these: not sent: the command's cap is reached" in done.stderr
+    assert "`stillroom jobs retry orders-" in done.stderr
     retried = bench.call("jobs", "retry", "orders", "--cap-documents", "50", "--json")
     assert retried.returncode == 0, retried.stderr
     told = json.loads(retried.stdout)

@@ -122,6 +122,7 @@ def test_a_run_that_fails_in_the_middle_of_an_epoch_goes_on_to_the_same_end(
     assert epochs(run_dir) == epochs(finished_run(trained))
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_end(folder: Path, trained: Path) -> None:
     command = [sys.executable, "-m", "appliance.cli", "train", str(folder), *OPTIONS]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=os.environ)
@@ -359,6 +360,7 @@ def test_an_adapter_refuses_every_base_but_its_own(trained: Path, base_dir: Path
     assert before == after
 
 
+@pytest.mark.slow
 def test_another_dataset_or_adapter_is_another_identity(folder: Path) -> None:
     identities = {merge(run(folder)).identity, merge(run(folder, seed=2)).identity}
     rows = [order_row(number) for number in range(31)]

@@ -190,6 +190,7 @@ def test_a_base_folder_without_weights_is_named(tmp_path: Path) -> None:
         find_base(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_logit_adjustment_takes_the_share_of_a_favourite_label_out(folder: Path) -> None:
     # One text whose teacher says one thing three times of four: the student repeats that, an adjusted one does not.
     skewed = [make_row("help please", LABELS[0 if number % 4 else 1]) for number in range(64)]
@@ -299,6 +300,7 @@ def assert_same_run(run_dir: Path, other: Path) -> None:
     assert epochs(run_dir) == epochs(other)
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_end(folder: Path, uninterrupted: Path) -> None:
     command = [sys.executable, "-m", "appliance.cli", "train", str(folder), *TYPED]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
