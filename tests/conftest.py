@@ -13,6 +13,7 @@ class NetworkBlocked(AssertionError):
     """A test tried to reach another machine."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where the tests run in several processes, those of a file stay together, and those with one installation."""
     for item in items:

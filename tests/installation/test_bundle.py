@@ -53,6 +53,7 @@ def test_same_inputs_give_the_same_bytes(workshop: dict[str, Path | str], new_bu
     assert again.tar_path.read_bytes() == new_bundle.tar_path.read_bytes()
 
 
+@pytest.mark.usefixtures("new_bundle")
 def test_unsigned_bundle_says_so_in_its_name_and_loudly(workshop: dict[str, Path | str], tmp_path: Path) -> None:
     options = [part for name in ("--locks", "--cache") for part in (name, workshop[name])]
     checkout_dir = Path(str(workshop["root"])) / "checkout-0.2.0"

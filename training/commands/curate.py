@@ -19,9 +19,20 @@ SHOWN_REASONS = 3
 
 @click.command("curate")
 @click.argument("task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--validation", default=0.15, show_default=True, help="Share of the rows that chooses the best epoch.")
 @click.option(
-    "--test", "test_share", default=0.15, show_default=True, help="Share of the rows that judges the student."
+    "--validation",
+    metavar="SHARE",
+    default=0.15,
+    show_default=True,
+    help="Share of the rows that chooses the best epoch.",
+)
+@click.option(
+    "--test",
+    "test_share",
+    metavar="SHARE",
+    default=0.15,
+    show_default=True,
+    help="Share of the rows that judges the student.",
 )
 @json_option("one JSON object")
 def command(task_folder: Path, validation: float, test_share: float, as_json: bool) -> None:
