@@ -24,7 +24,7 @@ check: setup
 	.venv/bin/mypy
 
 test: check
-	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not gpu" --numprocesses=auto --maxprocesses=8 --dist=loadgroup
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not gpu" --numprocesses=auto --maxprocesses=8
 
 test-slow: setup
 	$(PYTEST) -m "slow and not gpu"

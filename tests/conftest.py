@@ -2,8 +2,13 @@
 
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
 ROOT_DIR = Path(__file__).resolve().parent.parent
 _LOOPBACK = ("127.", "::1", "localhost")
@@ -13,13 +18,17 @@ class NetworkBlocked(AssertionError):
     """A test tried to reach another machine."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
     """Where the tests run in several processes, those of a file stay together, and those with one installation."""
-    for item in items:
-        file = item.path.relative_to(ROOT_DIR)
-        group = file.parent if file.parent.name == "installation" else file
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "installation" if "/installation/" in file else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
