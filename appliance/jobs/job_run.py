@@ -89,10 +89,11 @@ def run_job(settings: Settings, directory: Path, on_progress: OnProgress, caps: 
         Interrupted: A person stopped the run; finished documents keep their rows.
         NotAllGood: A cap or the frontier ended the sending; the next run sends the rest.
     """
+    # Before the job is in hand: who started this process waits until it is, and then says that it runs.
+    if artifact_dir := read_config(directory).artifact_dir:
+        verify_artifact(Path(artifact_dir))
     with take_lock(directory, Purpose.RUN) as lock:
         config = read_config(directory)
-        if config.artifact_dir:
-            verify_artifact(Path(config.artifact_dir))
         return _run(settings, lock, config, load_task(task_path(directory)), on_progress, caps or Caps())
 
 
