@@ -69,7 +69,7 @@ def _attachment_text(attachment: Attachment, read_inner: InnerReader, depth: int
     if attachment.left_out:
         return "", [f"left out: {attachment.left_out}"]
     if attachment.data is None or depth >= MAX_DEPTH:
-        return "", ["left out: it lies in too many mails or cannot be taken out"]
+        return "", ["left out: it is nested too deeply or cannot be extracted"]
     if attachment.shown_inside and attachment.data[:8].startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")):
         return "", ["left out: a picture that the body shows"]
     text, kind, notes = read_inner(attachment.data, depth + 1)

@@ -143,11 +143,11 @@ def _check_sheet(name: str, data: bytes) -> None:
             columns.add(int.from_bytes(data[position : position + 4], "little"))
         elif kind in _SHORT_CELLS:
             raise DocumentError(
-                Problem.UNSUPPORTED, f"{name[:80]} has cells in the short form, which is not read", "save it as XLSX"
+                Problem.UNSUPPORTED, f"{name[:80]} uses a short cell format that is not read", "save it as XLSX"
             )
         position += size
     if rows and columns and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > _MAX_AREA:
         raise DocumentError(
-            Problem.TOO_LARGE, f"the cells of {name[:80]} lie too far from each other: between them are more than"
-            f" {_MAX_AREA:,} cells", "delete the lone cells, or save it as XLSX"
+            Problem.TOO_LARGE, f"the cells of {name[:80]} are too far apart: the area they span has more than"
+            f" {_MAX_AREA:,} cells", "delete the outlying cells, or save it as XLSX"
         )  # fmt: skip

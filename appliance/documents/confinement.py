@@ -26,7 +26,7 @@ _LIBRARY_DIRS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "
 _REASONS = {
     errno.ENOSYS: "the kernel does not have it",
     errno.EOPNOTSUPP: "the kernel has it turned off: boot with landlock in `lsm=`",
-    errno.EPERM: "something around this process forbids it, such as the profile of a container",
+    errno.EPERM: "it is forbidden here, for example by the security profile of a container",
 }
 
 
@@ -65,9 +65,9 @@ class SandboxLevel:
     def required_missing(self) -> str:
         """Why documents must not be read here; empty where they may be."""
         if not self.rlimits.in_force:
-            return f"resource limits: {self.rlimits.detail}"
+            return f"resource limits ({self.rlimits.detail})"
         if not self.seccomp.in_force and this_machine() is not None:
-            return f"filter of system calls: {self.seccomp.detail}"
+            return f"system call filter ({self.seccomp.detail})"
         return ""
 
 

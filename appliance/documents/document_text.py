@@ -53,7 +53,7 @@ def read_as(kind: DocumentType | None, data: bytes, depth: int = 0) -> ReadText:
         raise DocumentError(Problem.EMPTY, f"the {kind} file has no text in it")
     if len(text) > MAX_TEXT_CHARACTERS:
         raise DocumentError(
-            Problem.TOO_LARGE, f"the text has {len(text):,} characters, at most {MAX_TEXT_CHARACTERS:,} are kept"
+            Problem.TOO_LARGE, f"the text has {len(text):,} characters; the limit is {MAX_TEXT_CHARACTERS:,}"
         )
     # A lone surrogate cannot be written as UTF-8, and a zero byte ends text in many programs.
     clean = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
@@ -152,7 +152,7 @@ def _read_mail(data: bytes, kind: DocumentType, depth: int) -> TextAndNotes:
     if data.startswith(_WIDE_MARKS) or plain.wide_encoding(data):
         text, notes = plain.decode(data)
         parts = read_mail(text.removeprefix("\ufeff").encode())
-        parts.notes[:0] = [*notes, "the mail was stored in a wide encoding"]
+        parts.notes[:0] = [*notes, "the mail was stored as UTF-16 or UTF-32"]
     else:
         parts = read_mail(data.removeprefix(codecs.BOM_UTF8))
     return mail_text(parts, read_inner, depth)

@@ -47,7 +47,7 @@ def _pages(data: bytes) -> list[Any]:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 count = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
                 if count > MAX_PAGES:
-                    raise DocumentError(Problem.TOO_LARGE, f"the image has {count} pages, at most {MAX_PAGES} are read")
+                    raise DocumentError(Problem.TOO_LARGE, f"the image has {count} pages; the limit is {MAX_PAGES}")
                 return [_page(image, number) for number in range(count)]
     except Image.DecompressionBombError as error:
         raise DocumentError(Problem.TOO_LARGE, f"the image has more than {MAX_PIXELS:,} pixels") from error

@@ -42,7 +42,9 @@ def _mail(message: Message, depth: int) -> MailParts:
     _collect(message, collected, (depth, 0), False)
     headers = [(name, value) for name in _SHOWN_HEADERS for value in _header_values(message, name)]
     if len(collected.attachments) > _MAX_ATTACHMENTS:
-        collected.notes.append(f"{len(collected.attachments) - _MAX_ATTACHMENTS} attachments too many were left out")
+        collected.notes.append(
+            f"attachments left out after the first {_MAX_ATTACHMENTS}: {len(collected.attachments) - _MAX_ATTACHMENTS}"
+        )
     defects = sorted({type(defect).__name__ for part in message.walk() for defect in part.defects})
     if defects:
         collected.notes.append("the mail breaks the rules of its format: " + ", ".join(defects))
@@ -62,7 +64,7 @@ def _collect(part: Message, collected: _Collected, depth: tuple[int, int], only_
             name = _file_name(part) or next(iter(_header_values(children[0], "Subject")), "") or "mail"
             collected.attachments.append(_attached_mail(name, children[0], depth[0] + 1))
         else:
-            collected.notes.append("a mail inside too many mails was left out")
+            collected.notes.append("a mail nested inside too many others was left out")
     elif kind == "multipart/alternative":
         chosen = _preferred(children)
         for child in children:

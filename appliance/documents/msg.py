@@ -101,7 +101,7 @@ def _message(storage: _Storage, depth: int) -> MailParts:
         }
     )
     if len(folders) > _MAX_ATTACHMENTS:
-        notes.append(f"{len(folders) - _MAX_ATTACHMENTS} attachments too many were left out")
+        notes.append(f"attachments left out after the first {_MAX_ATTACHMENTS}: {len(folders) - _MAX_ATTACHMENTS}")
     for folder in folders[:_MAX_ATTACHMENTS]:
         parts.attachments.append(_attachment(_Storage(storage.ole, (*storage.prefix, folder), 8), depth))
     if storage.text(_CLASS).upper() == _SEALED_CLASS and any(_is_sealed(part.data) for part in parts.attachments):
@@ -181,11 +181,11 @@ def unpack_rtf(data: bytes) -> bytes:
         raise DocumentError(Problem.UNREADABLE, "the message's text is cut off")
     size, kind = struct.unpack_from("<I4s", data, 4)
     if size > 4 * MAX_TEXT_CHARACTERS:
-        raise DocumentError(Problem.TOO_LARGE, f"the message's text unpacks to {size >> 20} MB")
+        raise DocumentError(Problem.TOO_LARGE, f"the message's text unpacks to {size >> 20} MB, which is too large")
     if kind == b"MELA":
         return data[16 : 16 + size]
     if kind != b"LZFu":
-        raise DocumentError(Problem.UNREADABLE, "the message's text is packed in an unknown way")
+        raise DocumentError(Problem.UNREADABLE, "the message's text is compressed in an unknown format")
     window = bytearray(_LZ_START.ljust(4096, b"\x00"))
     write, position, out = len(_LZ_START), 16, bytearray()
     while position < len(data) and len(out) < size:

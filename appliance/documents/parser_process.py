@@ -115,9 +115,9 @@ def _answer(descriptor: int, plain_only: bool) -> bytes:
     except DocumentError as error:
         return _problem_answer(error.problem, error.message)
     except MemoryError:
-        return _problem_answer(Problem.TOO_LARGE, "reading needs more memory than one document may take")
+        return _problem_answer(Problem.TOO_LARGE, "reading needs more memory than one document may use")
     except RecursionError:
-        return _problem_answer(Problem.UNREADABLE, "the document is nested too deep")
+        return _problem_answer(Problem.UNREADABLE, "the document is nested too deeply")
     except Exception as error:  # A parser can fail in any way on a hostile file; whatever it is, it is this file's.
         return _problem_answer(Problem.UNREADABLE, f"the parser failed: {type(error).__name__}: {error}")
 
@@ -137,7 +137,7 @@ def _contents(descriptor: int) -> bytes:
 
 def _text_answer(document: ReadText) -> bytes:
     notes = [f"read as {document.document_type}", *document.notes]
-    left_out = [f"{len(notes) - _MOST_NOTES} more notes were left out"] if len(notes) > _MOST_NOTES else []
+    left_out = [f"further notes left out: {len(notes) - _MOST_NOTES}"] if len(notes) > _MOST_NOTES else []
     facts = {"notes": [note[:_MESSAGE_CHARACTERS] for note in [*notes[:_MOST_NOTES], *left_out]]}
     return TEXT + json.dumps(facts).encode() + b"\0" + document.text.encode("utf-8", "replace")
 

@@ -11,6 +11,7 @@ from appliance.documents.layout import Piece, page_lines
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 from appliance.documents.text_recognition import LONGEST_SIDE, recognise, recognition_is_installed
+from appliance.ground.text import human_count
 
 _MAX_PAGES = 5000
 _MAX_SCANNED_PAGES = 200
@@ -59,26 +60,26 @@ def read_pdf(data: bytes) -> tuple[str, list[str]]:
         raise DocumentError(Problem.UNREADABLE, f"the PDF is broken: {error}") from error
     try:
         if len(document) > _MAX_PAGES:
-            raise DocumentError(Problem.TOO_LARGE, f"the PDF has {len(document)} pages, at most {_MAX_PAGES} are read")
+            raise DocumentError(Problem.TOO_LARGE, f"the PDF has {len(document)} pages; the limit is {_MAX_PAGES}")
         pages = _read_pages(document)
     finally:
         document.close()
     if pages.empty == len(pages.texts):
         raise DocumentError(
             Problem.EMPTY,
-            f"none of the {len(pages.texts)} pages has text"
-            + ("; text recognition is not installed" if pages.unread_scans else ""),
+            "no page of the PDF has text" + ("; text recognition is not installed" if pages.unread_scans else ""),
             "install the extra: pip install 'stillroom[ocr]'" if pages.unread_scans else "",
         )
     return "\n\n".join(pages.texts) + "\n", _notes(pages)
 
 
 def _notes(pages: _Pages) -> list[str]:
-    notes = [f"{pages.empty} pages have no text"] if pages.empty else []
+    notes = [f"no text on {human_count(pages.empty, 'page')}"] if pages.empty else []
     if pages.unread_scans:
-        notes.append(f"{pages.unread_scans} pages are scans that were not read: text recognition is not installed")
+        scans = human_count(pages.unread_scans, "scanned page")
+        notes.append(f"{scans} not read: text recognition is not installed")
     if pages.recognised:
-        notes.append(f"the text of {pages.recognised} pages was recognised in images")
+        notes.append(f"text recognised in images on {human_count(pages.recognised, 'page')}")
     return notes
 
 

@@ -4,6 +4,7 @@ import codecs
 
 from appliance.documents.charset import find_encoding
 from appliance.documents.problems import DocumentError, Problem
+from appliance.ground.text import human_count
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -55,7 +56,7 @@ def _decode_old(data: bytes, error: UnicodeDecodeError) -> tuple[str, list[str]]
     broken = mended.count("\ufffd")
     whole = sum(1 for character in mended if character > "\x7f") - broken
     if whole > 10 * broken:
-        return mended, [f"{broken} broken bytes in UTF-8 text were replaced"]
+        return mended, [f"{human_count(broken, 'broken byte')} in UTF-8 text replaced"]
     encoding = find_encoding(data)
     if encoding:
         return data.decode(encoding), [f"encoding {encoding} found by its characters"]
@@ -103,7 +104,9 @@ def _strict(data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DocumentError(Problem.UNREADABLE, f"the file says it is {encoding} but breaks its rules") from error
+        raise DocumentError(
+            Problem.UNREADABLE, f"the file is marked as {encoding} but is not valid {encoding}"
+        ) from error
 
 
 def wide_encoding(data: bytes) -> str | None:

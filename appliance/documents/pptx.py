@@ -8,6 +8,7 @@ from appliance.documents.charts import CHART, DIAGRAM, DRAWING, RELATION, drawn_
 from appliance.documents.numbering import number_text
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import Lines, table_line
+from appliance.ground.text import human_count
 
 _SLIDE = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
@@ -40,8 +41,8 @@ def read_slides(package: Package) -> tuple[str, list[str]]:
             slide = [line for line in _slide_lines(package, part, root) if line.strip()]
             if slide:
                 lines.add(("\n" if lines else "") + "\n".join(slide))
-    notes = [f"{hidden} hidden slides were left out"] if hidden else []
-    return lines.text(), notes + ([f"{broken} broken slides were left out"] if broken else [])
+    notes = [f"{human_count(hidden, 'hidden slide')} left out"] if hidden else []
+    return lines.text(), notes + ([f"{human_count(broken, 'broken slide')} left out"] if broken else [])
 
 
 def _slide_lines(package: Package, part: str, root: ElementTree.Element) -> Iterator[str]:

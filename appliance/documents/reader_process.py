@@ -224,10 +224,10 @@ class _Readers:
             limits = self._setting.limits
             return _overdue(sha256, limits.recognition_seconds if may_recognise else limits.timeout_seconds)
         except TooLong:
-            message = f"the parser wrote more than {MAX_ANSWER_BYTES >> 20} MB"
+            message = f"the parser gave more than {MAX_ANSWER_BYTES >> 20} MB of text"
             return _Finding(sha256, problem=Problem.TOO_LARGE, message=message)
         except EOFError:
-            return _Finding(sha256, problem=Problem.READER_DIED, message=f"the parser was {parser.end().reason()}")
+            return _Finding(sha256, problem=Problem.READER_DIED, message=f"the parser died ({parser.end().reason()})")
 
     def _shared_parser(self) -> _Parser:
         if self._shared is None:

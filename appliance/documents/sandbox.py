@@ -157,12 +157,12 @@ class Reader:
             answer, facts = self._child.receive_bytes(), self._child.receive()
         except child.ChildDied as death:
             self.close()
-            return ReadReply(None, problem=Problem.READER_DIED, message=f"the reader was {death.reason()}")
+            return ReadReply(None, problem=Problem.READER_DIED, message=f"the reader process died ({death.reason()})")
         if facts["refused"]:
             self.close()
             raise ResourceError(
-                f"documents are not read without a sandbox, which lacks {facts['refused']}",
-                '`stillroom doctor` shows all of it; sandbox = "best-effort" in config.toml reads them all the same',
+                f"documents are not read without a sandbox, and this one has no {facts['refused']}",
+                'run `stillroom doctor` for details; to read them anyway, set sandbox = "best-effort" in config.toml',
             )
         if facts["problem"]:
             return ReadReply(facts["sha256"], problem=Problem(facts["problem"]), message=facts["message"])
@@ -287,7 +287,7 @@ def _reply(sha256: str | None, answer: bytes | bytearray) -> ReadReply:
             raise ValueError("the text is longer than any reader gives")
         return ReadReply(sha256, decoded, tuple(map(_storable, values["notes"])))
     except (KeyError, ValueError, TypeError, RecursionError):
-        return ReadReply(sha256, problem=Problem.READER_DIED, message="the parser wrote nonsense")
+        return ReadReply(sha256, problem=Problem.READER_DIED, message="the parser's answer is not valid")
 
 
 def _storable(text: object) -> str:

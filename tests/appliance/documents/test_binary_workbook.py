@@ -38,7 +38,7 @@ def test_dates_and_times_have_the_form_that_xlsx_gives() -> None:
 
 
 def test_cells_far_from_each_other_are_too_large_before_memory_is_asked_for() -> None:
-    with pytest.raises(DocumentError, match="lie too far from each other") as caught:
+    with pytest.raises(DocumentError, match="are too far apart") as caught:
         read_document(xlsb({"S": {(0, 0): "a", (1_048_575, 16_383): "b"}}))
     assert caught.value.problem is Problem.TOO_LARGE
 

@@ -201,7 +201,7 @@ def test_notes_of_a_document_are_bounded(reader: Reader, tmp_path: Path) -> None
     (tmp_path / "a.eml").write_bytes(bytes(mail))
     notes = read(reader, tmp_path, "a.eml").notes
     assert (notes[1], len(notes), notes[-1]) == (
-        "attachment 0.txt: read as text", 101, "51 more notes were left out",
+        "attachment 0.txt: read as text", 101, "further notes left out: 51",
     )  # fmt: skip
 
 

@@ -87,9 +87,9 @@ def test_without_a_filter_of_calls_documents_are_refused_unless_configured(tmp_p
     (tmp_path / "a.txt").write_text("hello\n")
     refused = without(NO_FILTER, READ_ALL.format(folder=str(tmp_path), policy="required")).stdout
     assert refused == (
-        "refused 4 documents are not read without a sandbox, which lacks filter of system calls: something around this"
-        " process forbids it, such as the profile of a container | `stillroom doctor` shows all of it;"
-        ' sandbox = "best-effort" in config.toml reads them all the same\n'
+        "refused 4 documents are not read without a sandbox, and this one has no system call filter (it is forbidden"
+        " here, for example by the security profile of a container) | run `stillroom doctor` for details;"
+        ' to read them anyway, set sandbox = "best-effort" in config.toml\n'
     )
     read_anyway = without(NO_FILTER, READ_ALL.format(folder=str(tmp_path), policy="best-effort")).stdout
     assert read_anyway == "a.txt None  ['hello']\n"

@@ -46,7 +46,7 @@ def test_found_encoding_is_stated() -> None:
 def test_a_few_broken_bytes_do_not_turn_utf_8_into_something_else() -> None:
     found = read_document("Grüße, schöne Straße, müde Füße, böse Hüte und Mäuse\n".encode() * 3 + b"\xff")
     assert found.text.startswith("Grüße, schöne")
-    assert found.notes == ["1 broken bytes in UTF-8 text were replaced"]
+    assert found.notes == ["1 broken byte in UTF-8 text replaced"]
 
 
 def test_stray_control_characters_do_not_make_text_binary() -> None:

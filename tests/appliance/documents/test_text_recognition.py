@@ -69,7 +69,7 @@ def words(text: str) -> list[str]:
 def test_scanned_page_is_recognised_and_pages_with_text_are_not() -> None:
     found = read_document(scanned_pdf(page()))
     assert words(found.text) == words(" ".join([*LINES, "this page has a text layer of its own"]))
-    assert found.notes == ["the text of 1 pages was recognised in images"]
+    assert found.notes == ["text recognised in images on 1 page"]
 
 
 @needs_recognition
@@ -149,7 +149,7 @@ def test_without_the_extra_images_are_unsupported_and_scans_empty(monkeypatch: p
     assert "stillroom[ocr]" in caught.value.hint
     found = read_document(scanned_pdf(page()))
     assert found.notes == [
-        "1 pages have no text", "1 pages are scans that were not read: text recognition is not installed",
+        "no text on 1 page", "1 scanned page not read: text recognition is not installed",
     ]  # fmt: skip
 
 
