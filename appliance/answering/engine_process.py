@@ -66,7 +66,12 @@ def serve_engine(connection: Connection) -> None:
         return
     except ImportError as error:
         child.send(
-            connection, {"refused": f"the engine needs {error.name}", "hint": "install it again", "exit_code": 4}
+            connection,
+            {
+                "refused": f"the engine needs {error.name}, which is not installed",
+                "hint": "install Stillroom again",
+                "exit_code": 4,
+            },
         )
         return
     arrived: queue.Queue[child.Message] = queue.Queue()

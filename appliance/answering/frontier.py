@@ -227,7 +227,9 @@ class FrontierAnswerer:
     def _check_length(self, body: bytes) -> None:
         room = self._config.choice.context_length - self._config.choice.max_answer_tokens
         if len(body) > room * _LEAST_BYTES_PER_TOKEN:
-            raise FrontierFailure("too_long", f"the request has {len(body)} bytes, room is for {room} tokens")
+            raise FrontierFailure(
+                "too_long", f"the request has {len(body):,} bytes, the context has room for {room:,} tokens"
+            )
 
     def _ask(self, under_way: _UnderWay, cleared: Cleared, body: bytes) -> tuple[Answer, str]:
         """Sends until there is an answer or no further try makes sense; gives it and the text it was read from."""

@@ -123,7 +123,7 @@ def _ticket(queue_dir: Path) -> Iterator[str]:
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ResourceError(
-            f"cannot wait in {queue_dir}: {error.strerror}", "check the rights and the space"
+            f"cannot wait in {queue_dir}: {error.strerror}", "check the permissions and the free space"
         ) from error
     try:
         # Locked before others can see it: one that is not locked is a dead process's.

@@ -160,7 +160,7 @@ class LocalAnswerer:
             if (result := self._understand(message)) is not None:
                 yield result
         elif self._clock() - self._heard > self._silence_seconds:
-            yield from self._died(f"killed: it said nothing for {self._silence_seconds:g} s")
+            yield from self._died(f"killed after {self._silence_seconds:g} s without a sign of life")
 
     def _understand(self, message: child.Message) -> Result | None:
         """The result in the message; None where it is about something else."""
@@ -179,7 +179,7 @@ class LocalAnswerer:
         elif "ready" in message:
             if (identity := str(message["ready"])) != self._model:
                 raise ApplianceError(
-                    f"the engine loaded model {identity[:16]} in place of {self._model[:16]}",
+                    f"the engine loaded model {identity[:16]} instead of {self._model[:16]}",
                     "run it again: another model makes a new job",
                 )
             self.is_ready = True
@@ -206,7 +206,7 @@ class LocalAnswerer:
         for request in in_work:
             crash_count = request.crash_count + 1
             if crash_count >= MAX_CRASHES:
-                message = f"the engine died {crash_count} times with this document in work: {reason}"
+                message = f"the engine died {crash_count} times while it worked on this document: {reason}"
                 yield Result(request.key, None, error=ENGINE_DIED, error_message=message)
             elif not self._is_stopped:
                 self._suspects.append(replace(request, crash_count=crash_count))

@@ -108,7 +108,7 @@ class PaidAnswers:
             except (sqlite3.Error, OSError) as error:
                 raise ResourceError(
                     f"the paid answers in {self._path} cannot be used: {error}",
-                    "check the disk and the rights; without this file all documents are paid for again",
+                    "check the disk and the permissions; without this file all documents are paid for again",
                 ) from error
 
     def _open(self) -> sqlite3.Connection:

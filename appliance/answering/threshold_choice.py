@@ -19,6 +19,7 @@ from appliance.engines.frontier_config import load_frontier
 from appliance.ground.errors import NotAllGood, ResourceError, UsageError
 from appliance.ground.files import write_file
 from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.models.manifest import verify_artifact
 from appliance.models.selection import choose_model
 from appliance.quality.metrics import Outcome, judge
@@ -59,7 +60,7 @@ class Chosen:
         """For a terminal."""
         text = self.curve.lines(self.point)
         if "teacher" in self.labelled_by:
-            text.append("rows that hold the teacher's answer as it is: right means agreement with the teacher")
+            text.append("some rows hold the teacher's own answer: there, right means agreement with the teacher")
         return text
 
 
@@ -82,7 +83,7 @@ def choose_threshold(
     rows = read_labels(request.labelled_path)
     if len(rows) < LEAST_ROWS:
         raise UsageError(
-            f"{len(rows)} labelled rows cannot tell one threshold from another",
+            f"{human_count(len(rows), 'labelled row')}: too few to choose a threshold",
             f"label at least {LEAST_ROWS} documents, or give `--threshold` a number",
         )
     check_field_names(request.task, rows)
@@ -118,7 +119,7 @@ def _remote_answers(settings: Settings, request: ThresholdRequest, requests: Seq
     if answerer.ended is not None:
         raise NotAllGood(
             f"the fallback answered {len(results)} of {len(requests)} labelled rows: {answerer.ended[1]}",
-            "the same command asks for the rest",
+            "run the same command again for the rest",
         )
     return [results[each.key] for each in requests]
 
@@ -148,5 +149,7 @@ def _directory(settings: Settings, request: ThresholdRequest) -> Path:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ResourceError(f"cannot make {directory}: {error.strerror}", "check the free space and rights") from error
+        raise ResourceError(
+            f"cannot make {directory}: {error.strerror}", "check the free space and the permissions"
+        ) from error
     return directory

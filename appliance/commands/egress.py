@@ -104,7 +104,9 @@ def verify_command(settings: Settings, head: str, as_json: bool) -> None:
             f"{human_count(record.records, 'record')}, {human_count(record.requests, 'request')}, head {record.head}"
         ]
         if record.torn_bytes:
-            lines.append(f"{record.torn_bytes} bytes of an unfinished record at the end: its request never left")
+            lines.append(
+                f"{human_count(record.torn_bytes, 'byte')} of an unfinished record at the end: its request never left"
+            )
         if record.unfinished:
             lines.append(
                 f"{human_count(len(record.unfinished), 'request')} without a recorded end: killed, or under way"

@@ -51,7 +51,7 @@ def command(settings: Settings, task_folder: Path, model: str, rows_path: Path |
     check_field_names(task, labelled_rows)  # before the engine spends time on them
     rows = without_training_rows(labelled_rows, folder.split_path("train"))
     if len(rows) < len(labelled_rows):
-        note(f"{human_count(len(labelled_rows) - len(rows), 'training row')} left out of {len(labelled_rows)} rows")
+        note(f"{len(labelled_rows) - len(rows)} of {len(labelled_rows)} rows left out: the model was trained on them")
     artifact_dir, _ = choose_model(settings, task, model)
     manifest = verify_artifact(artifact_dir)
     report = _judge(settings, task, rows, artifact_dir)

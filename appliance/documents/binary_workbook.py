@@ -143,7 +143,7 @@ def _check_sheet(name: str, data: bytes) -> None:
             columns.add(int.from_bytes(data[position : position + 4], "little"))
         elif kind in _SHORT_CELLS:
             raise DocumentError(
-                Problem.UNSUPPORTED, f"{name[:80]} uses a short cell format that is not read", "save it as XLSX"
+                Problem.UNSUPPORTED, f"{name[:80]} stores cells in a short form that is not read", "save it as XLSX"
             )
         position += size
     if rows and columns and (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1) > _MAX_AREA:

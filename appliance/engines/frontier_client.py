@@ -109,7 +109,9 @@ class _Transport(httpx2.BaseTransport):
         response = self._inner.handle_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
-            raise _CompressedResponse(f"the response is encoded as {response.headers['content-encoding']}")
+            raise _CompressedResponse(
+                f"the response is compressed ({response.headers['content-encoding']}), although this was not requested"
+            )
         assert isinstance(response.stream, httpx2.SyncByteStream)
         response.stream = _LimitedStream(response.stream, self._limits.max_response_bytes, deadline)
         return response

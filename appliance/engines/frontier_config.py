@@ -210,7 +210,7 @@ def read_key(endpoint: Endpoint, environ: Mapping[str, str]) -> str:
     if not key:
         raise UsageError(f"{source} holds no key for {endpoint.host}", "put the key there, never on the command line")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError(f"{source} holds something that is no key", "put the key there alone, on one line")
+        raise UsageError(f"{source} does not hold a valid key", "put the key there alone, on one line")
     return key
 
 
@@ -224,7 +224,7 @@ def _key_from(path: Path) -> str:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"the key file {path} is no regular file", "name a file that holds the key")
+            raise UsageError(f"the key file {path} is not a regular file", "name a file that holds the key")
         if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()):
             raise UsageError(
                 f"others can read or change the key file {path} (mode {stat.S_IMODE(status.st_mode):04o})",

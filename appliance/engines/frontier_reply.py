@@ -70,7 +70,7 @@ def read_reply(config: FrontierConfig, body: bytes) -> Reply:
         # Not validated: servers leave out fields that the type requires and send others. Every value is checked below.
         completion = ChatCompletion.construct(**values)
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise FrontierFailure("broken_response", "the response is no chat completion", again=True) from error
+        raise FrontierFailure("broken_response", "the response is not a chat completion", again=True) from error
     usage = _usage(completion.usage)
     if isinstance(error_body := values.get("error"), dict):
         message = f"the frontier reports an error: {_excerpt(error_body.get('message'))}"
@@ -93,7 +93,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise FrontierFailure(
-            "broken_response", f"the response of {len(body)} bytes is incomplete or no JSON", again=True
+            "broken_response", f"the response of {len(body)} bytes is incomplete or not JSON", again=True
         ) from error
     if not isinstance(values, dict):
         raise FrontierFailure("broken_response", "the response is JSON but not an object", again=True)
@@ -121,7 +121,9 @@ def _content(limits: ModelChoice, choice: "Choice", usage: Usage | None) -> str:
         explanation = f"the answer was cut off at {limits.max_answer_tokens} tokens{reasoning}"
         raise FrontierFailure("truncated", explanation, usage)
     if reason not in ("stop", None) or not isinstance(message.content, str):
-        raise FrontierFailure("wrong_schema", f"the frontier ended with {_excerpt(reason)} and no text", usage)
+        raise FrontierFailure(
+            "wrong_schema", f"the frontier stopped without text (finish_reason {_excerpt(reason)})", usage
+        )
     return message.content
 
 

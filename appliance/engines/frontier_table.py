@@ -70,7 +70,7 @@ class FrontierTable(Table):
             return [("url", f'"{url}" is not a web address: {error}', _URL_HINT)]
         if parts.username or parts.password or parts.query or parts.fragment:
             # It may hold a key, which must not be shown.
-            return [("url", "more than host and path", "a key belongs into key_env or key_file")]
+            return [("url", "more than host and path", "a key belongs in key_env or key_file")]
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return [("url", f'"{url}" is not a web address', _URL_HINT)]
         if parts.scheme == "http" and parts.hostname not in LOOPBACK and not self.allow_http:

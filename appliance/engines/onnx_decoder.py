@@ -101,7 +101,7 @@ def empty_cache(session: onnxruntime.InferenceSession, rows: int) -> Cache:
     known = {*TOKEN_INPUTS, *(part.name for part in caches.values())}
     if not caches or caches.keys() != set(map(_layer, outputs[1:])) or known != _input_names(session):
         raise DecoderArtifactError(
-            "the graph is no decoder with a cache", "export the model again with `stillroom export`"
+            "the graph is not a decoder with a cache", "export the model again with `stillroom export`"
         )
     parts = [caches[_layer(name)] for name in outputs[1:]]
     values = [_value(np.zeros((rows, part.shape[1], 0, part.shape[3]), np.float32)) for part in parts]
@@ -292,5 +292,5 @@ def _context_length(artifact_dir: Path) -> int:
         return int(settings["max_position_embeddings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DecoderArtifactError(
-            f"config.json of {artifact_dir.name} names no context length", "export the model again"
+            f"config.json of {artifact_dir.name} states no context length", "export the model again"
         ) from error

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_session import open_session, runs_on_gpu
 from appliance.ground.errors import ApplianceError
+from appliance.ground.text import human_count
 from appliance.models.calibration import read_calibration, softmax
 from appliance.models.manifest import read_manifest
 
@@ -65,7 +66,7 @@ def read_lengths(settings: dict[str, object]) -> tuple[int, int]:
     longest = settings.get("max_position_embeddings")
     trained = settings.get("stillroom_max_tokens", longest)
     if not (isinstance(longest, int) and isinstance(trained, int) and min(longest, trained) >= 8):
-        raise EncoderArtifactError("config.json of the encoder names no length of its texts", "export the model again")
+        raise EncoderArtifactError("config.json of the encoder states no maximum length", "export the model again")
     return longest, min(longest, trained)
 
 
@@ -73,11 +74,13 @@ def read_labels(settings: dict[str, object]) -> list[str]:
     """The labels in the order of the logits, from config.json."""
     names = settings.get("id2label")
     if not isinstance(names, dict) or not names:
-        raise EncoderArtifactError("config.json of the encoder names no labels", "export the model again")
+        raise EncoderArtifactError("config.json of the encoder lists no labels", "export the model again")
     try:
         return [str(names[str(index)]) for index in range(len(names))]
     except KeyError as error:
-        raise EncoderArtifactError(f"config.json of the encoder lacks label {error}", "export it again") from None
+        raise EncoderArtifactError(
+            f"config.json of the encoder lacks label {error}", "export the model again"
+        ) from None
 
 
 def check_graph(session: "InferenceSession", labels: int) -> None:
@@ -85,7 +88,9 @@ def check_graph(session: "InferenceSession", labels: int) -> None:
     outputs = {output.name: output.shape for output in session.get_outputs()}
     inputs = {entry.name for entry in session.get_inputs()}
     if inputs != {"input_ids", "attention_mask"} or outputs.get("logits", [0])[-1] not in (labels, None):
-        raise EncoderArtifactError(f"model.onnx is no encoder with {labels} labels", "export the model again")
+        raise EncoderArtifactError(
+            f"model.onnx is not an encoder with {human_count(labels, 'label')}", "export the model again"
+        )
 
 
 class OnnxEncoderEngine:
@@ -133,7 +138,7 @@ class OnnxEncoderEngine:
         for piece in pieces:
             logits = self._logits(piece)
             if not np.isfinite(logits).all():
-                message = "the model's output is no number"
+                message = "the model's output is not a number"
                 return Result(request.key, None, prompt_tokens=tokens, error="no_number", error_message=message)
             mean += softmax(logits, self._temperature)[0] * (len(piece) / tokens)
         return self._result(request, mean, tokens, time.perf_counter() - began)

@@ -127,7 +127,7 @@ def _refuse_indirect_weights(path: Path) -> None:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 for name in names:
                     if content.find(os.fsencode(name)) >= 0:
-                        raise _unusable(path, f"its weights lie in {name!r}, which is no plain file beside it")
+                        raise _unusable(path, f"its weights lie in {name!r}, which is not a plain file beside it")
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
     except ValueError as error:  # an empty file cannot be mapped

@@ -35,7 +35,7 @@ def open_engine(artifact_dir: Path, task: Task, threads: int, on_progress: Calla
     target = ENGINE_CLASSES.get((manifest.family, manifest.format))
     if target is None:
         raise ApplianceError(
-            f"no engine runs a {manifest.family} in format {manifest.format}",
+            f"no engine can run this kind of model ({manifest.family} as {manifest.format})",
             "export the model as GGUF or ONNX with `stillroom export`",
         )
     module, _, name = target.partition(":")

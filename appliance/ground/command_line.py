@@ -49,5 +49,5 @@ class NamedPath(click.Path):
     ) -> Any:  # What click's own gives.
         """The path, or a usage error."""
         if not os.fspath(value):
-            self.fail("the name is empty: a variable that is not set?", param, ctx)
+            self.fail("the name is empty; is a variable not set?", param, ctx)
         return super().convert(value, param, ctx)

@@ -10,7 +10,7 @@ _WAIT_SECONDS = 30.0
 
 
 class UncleanDatabase(ResourceError):
-    """A database was not ended cleanly and lies on a disk that cannot be written, so its log cannot be read."""
+    """A database was not closed cleanly and is on a read-only disk, so its log cannot be read."""
 
 
 def open_writer(
@@ -86,8 +86,8 @@ def open_reader(path: Path, probe: str) -> sqlite3.Connection:
             raise
     if has_log(path):
         raise UncleanDatabase(
-            f"{path} was not ended cleanly and lies on a disk that cannot be written",
-            f"copy its folder to a disk that can be written, with all files that begin with {path.name}",
+            f"{path} was not closed cleanly and is on a read-only disk",
+            f"copy its folder, with all files that begin with {path.name}, to a disk that can be written",
         )
     return connect(path, "mode=ro&immutable=1", probe)
 
@@ -120,5 +120,5 @@ def database_error(name: str, error: sqlite3.Error, remedy: str) -> ApplianceErr
         remedy: What to do where it is damaged.
     """
     if isinstance(error, sqlite3.OperationalError):
-        return ResourceError(f"{name} cannot be used: {error}", "check the disk and the rights")
+        return ResourceError(f"{name} cannot be used: {error}", "check the disk and the permissions")
     return ApplianceError(f"{name} is damaged: {error}", remedy)

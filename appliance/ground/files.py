@@ -48,7 +48,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 @contextmanager
-def disk_errors(path: Path, hint: str = "check the free space and the rights") -> Iterator[None]:
+def disk_errors(path: Path, hint: str = "check the free space and the permissions") -> Iterator[None]:
     """Around the writing of a file or folder.
 
     Raises:
@@ -136,7 +136,9 @@ def _empty_and_locked(path: Path, private: bool) -> Iterator[BinaryIO]:
     while True:
         with open(path, "ab", opener=_open_private if private else open_no_link) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EEXIST, "something else has the name of the unfinished file", str(path))
+                raise OSError(
+                    errno.EEXIST, "the name of the temporary file is taken by something that is not a file", str(path)
+                )
             fcntl.flock(file, fcntl.LOCK_EX)
             if not is_at(file.fileno(), path):  # Another writer has put it in its place.
                 continue

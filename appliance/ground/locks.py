@@ -21,7 +21,9 @@ def open_lock(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise ResourceError(f"cannot open {path}: {error.strerror}", "check the rights and the free space") from error
+        raise ResourceError(
+            f"cannot open {path}: {error.strerror}", "check the permissions and the free space"
+        ) from error
 
 
 def try_lock(descriptor: int) -> bool:

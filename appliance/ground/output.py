@@ -91,7 +91,7 @@ def confirm(question: str) -> None:
     with contextlib.suppress(click.Abort):
         answer = click.confirm(printable(question), err=True)
     if not answer:
-        raise Interrupted("not confirmed, so nothing was done", "add `--yes` where nobody can answer")
+        raise Interrupted("not confirmed, so nothing was done", "answer y, or add `--yes`")
 
 
 def open_standard_streams() -> None:

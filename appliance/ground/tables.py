@@ -57,7 +57,7 @@ def _not_blank(text: str) -> str:
 def _different(words: list[str]) -> list[str]:
     for word in words:
         if not word.strip():
-            raise wrong("not a list of texts: one is empty", 'write ["...", "..."]')
+            raise wrong("one of the strings is empty", 'write ["...", "..."]')
     if len(set(words)) < len(words):
         twice = next(word for word in words if words.count(word) > 1)
         raise wrong(f'holds "{twice}" twice', "name each only once")
@@ -97,8 +97,8 @@ def check_table(model: type[AnyTable], values: Mapping[str, object], file: str, 
     version = values.get("version")
     if model.version_known and type(version) is int and version > 0 and version != model.version_known:
         # What else the file says is for the program of that version to judge.
-        problem = f"{version} is not the version that this program reads, which is {model.version_known}"
-        raise InvalidFile(file, [(f"{prefix}version", problem, "use the program of that version")])
+        problem = f"{version} is not supported; this program reads version {model.version_known}"
+        raise InvalidFile(file, [(f"{prefix}version", problem, "use a version of the program that reads it")])
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -138,10 +138,10 @@ def _problems(model: type[Table], details: ErrorDetails) -> list[Problem]:
         case "model_type":
             remedy = f"write [{path}] and its keys below" if info else "write its keys below [[...]]"
             return [(path, f"{toml_value(value)} is not a table", remedy)]
-    expected = _expected(info) if info else "a text"
+    expected = _expected(info) if info else "a string"
     if expected == "a list of tables":
         return [(path, f"{toml_value(value)} is not {expected}", f"write [[{path}]] before the keys of each")]
-    return [(path, f"{toml_value(value)} is not {expected}", f"write {example}" if info else "use a text")]
+    return [(path, f"{toml_value(value)} is not {expected}", f"write {example}" if info else "use a string")]
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
@@ -184,8 +184,8 @@ def _expected(info: FieldInfo) -> str:
         least = f"above {bounds['gt']:g} and up to" if "gt" in bounds else f"from {bounds['ge']:g} to"
         return f"a number {least} {bounds['le']:g}"
     if list in kinds:
-        return "a list of tables" if any(map(_is_table, kinds)) else "a list of texts"
-    return "a text"
+        return "a list of tables" if any(map(_is_table, kinds)) else "a list of strings"
+    return "a string"
 
 
 def _example(info: FieldInfo) -> str:

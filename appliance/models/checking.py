@@ -125,7 +125,12 @@ def _format(manifest: Manifest) -> Finding:
     kind = f"{manifest.family} as {manifest.format} {manifest.quantization}".strip()
     if (manifest.family, manifest.format) in RUNNABLE:
         return Finding("format", Level.OK, f"{kind}, for {manifest.target or 'any device'}")
-    return Finding("format", Level.BAD, f"no engine runs a {kind}", "export it as GGUF or ONNX with `stillroom export`")
+    return Finding(
+        "format",
+        Level.BAD,
+        f"no engine can run this kind of model ({kind})",
+        "export it as GGUF or ONNX with `stillroom export`",
+    )
 
 
 def _name(settings: Settings, manifest: Manifest, name: str) -> Finding:

@@ -145,7 +145,7 @@ def _make_room(bases_dir: Path, staging_dir: Path, repository: str, size_bytes: 
         staging_dir.mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise ResourceError(
-            f"cannot create {staging_dir}: {error.strerror}", "check the rights of the home folder"
+            f"cannot create {staging_dir}: {error.strerror}", "check the permissions of the home folder"
         ) from error
     free_bytes = shutil.disk_usage(bases_dir).free
     if free_bytes < size_bytes + SPARE_BYTES:
@@ -240,7 +240,8 @@ def _check_file(path: Path, file: "RepoFile") -> dict[str, object]:
     expected, actual = (file.lfs.sha256, sha256) if file.lfs else (file.blob_id, _git_hash(path))
     if size_bytes != file.size or actual != expected:
         raise ArtifactError(
-            f"{file.path} arrived with {size_bytes} bytes and hash {actual}, announced were {file.size} and {expected}",
+            f"{file.path} arrived with {size_bytes} bytes and hash {actual}; the hub announced"
+            f" {file.size} and {expected}",
             "pull again; if it repeats, do not use this hub",
         )
     return {"size_bytes": size_bytes, "sha256": sha256}

@@ -159,7 +159,8 @@ def write_artifact(
         put_in_place(staging_dir, directory)
     except OSError as error:
         raise ResourceError(
-            f"cannot write the artifact {directory}: {error.strerror or error}", "check the free space and the rights"
+            f"cannot write the artifact {directory}: {error.strerror or error}",
+            "check the free space and the permissions",
         ) from error
     finally:
         shutil.rmtree(staging_dir, ignore_errors=True)
@@ -183,7 +184,7 @@ def read_manifest(directory: Path) -> Manifest:
         values = json.loads(_read_bounded(path))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{directory} is no model: it has no {MANIFEST_NAME}", "name a folder that `stillroom export` wrote"
+            f"{directory} is not a model: it has no {MANIFEST_NAME}", "name a folder that `stillroom export` wrote"
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}", "export the model again") from error
@@ -208,7 +209,7 @@ def _read_bounded(path: Path) -> str:
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError("it is not a plain file")
         if facts.st_size > _MOST_MANIFEST_BYTES:
-            raise ValueError(f"it has {facts.st_size} bytes")
+            raise ValueError(f"it is larger than {_MOST_MANIFEST_BYTES:,} bytes")
         return file.read(_MOST_MANIFEST_BYTES).decode("utf-8")
 
 
@@ -219,7 +220,7 @@ def _manifest(values: dict[str, JSON]) -> Manifest:
         raise TypeError("lineage holds a value that is not text")
     labels = values.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise TypeError("labels is not a list of texts")
+        raise TypeError("labels is not a list of strings")
     parsed = {
         "files": {
             _check_file_name(key, name): FileEntry(**_typed(FileEntry, _object(entries, key)))  # type: ignore[arg-type]
@@ -247,7 +248,7 @@ def _typed(kind: type[FileEntry | Verdict | Manifest], values: dict[str, JSON]) 
         value = values.get(described.name)
         types = allowed.get(described.type)
         if types and described.name in values and (not isinstance(value, types) or isinstance(value, bool)):
-            raise TypeError(f"{described.name} is {value!r:.40}")
+            raise TypeError(f"{described.name} is {value!r:.40}, which has the wrong type")
     return values
 
 

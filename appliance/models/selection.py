@@ -27,7 +27,9 @@ def choose_model(settings: Settings, task: Task, model: str | None) -> tuple[Pat
     elif (Path(model) / "manifest.json").is_file():
         directory = Path(model).absolute()
     elif os.sep in model:
-        raise UsageError(f"{model} is no model: it has no manifest.json", "name a folder that `stillroom export` wrote")
+        raise UsageError(
+            f"{model} is not a model: it has no manifest.json", "name a folder that `stillroom export` wrote"
+        )
     else:
         directory = Store(settings).get(model).directory
     manifest = read_manifest(directory)

@@ -86,7 +86,7 @@ class Store:
             return ()
         except OSError as error:
             raise ResourceError(
-                f"cannot look into {self._models_dir}: {error.strerror}", "check its owner and rights"
+                f"cannot look into {self._models_dir}: {error.strerror}", "check its owner and permissions"
             ) from error
 
     def get(self, name: str) -> InstalledModel:
@@ -210,7 +210,7 @@ class Store:
             model = self.get(name)
             if model.active:
                 raise UsageError(
-                    f"model {model.name} answers the task {model.manifest.task_name}",
+                    f"model {model.name} is active for the task {model.manifest.task_name}",
                     "activate another model for this task, or roll back, before you remove it",
                 )
             self._forget(model.name)
@@ -284,7 +284,7 @@ class Store:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise ResourceError(f"cannot read {path}: {error.strerror}", "check its owner and rights") from error
+            raise ResourceError(f"cannot read {path}: {error.strerror}", "check its owner and permissions") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ApplianceError(
                 f"{path} cannot be read: {error}", "delete the file and activate the models again"

@@ -54,7 +54,8 @@ def open_gate(settings: Settings, task: Task, name: str, options: EgressOptions)
     """
     if not options.allowed:
         raise EgressRefused(
-            f"nothing is sent to frontier {name} without the flag of the command", "add it, if documents may leave"
+            f"the command does not let documents go to frontier {name}",
+            "name it with `--fallback` or `--frontier`, if documents may leave",
         )
     config, policy = checked(settings, task, name, options.system_dir)
     config = with_effort(config, options.effort)
@@ -84,8 +85,8 @@ def check_prices(config: FrontierConfig, *caps: Caps) -> None:
     """
     if not config.prices.known and any(given.money is not None for given in caps):
         raise UsageError(
-            f"money is capped, and frontier {config.name} has no prices; nothing leaves",
-            "add input_price and output_price, per million tokens; 0 if they cost nothing",
+            f"money is capped, but frontier {config.name} has no prices; nothing leaves",
+            f"add input_price and output_price to [frontier.{config.name}]: per million tokens, 0 if free",
         )
 
 
@@ -259,6 +260,6 @@ class EgressGate:
     def _cap_message(self, scope: str, cap: str) -> str:
         caps = {"run": self._policy.run_caps, "day": self._policy.day_caps}.get(scope, self._options.caps)
         most = {"documents": caps.documents, "tokens": caps.tokens, "money": caps.money}[cap]
-        unit = f" {self.config.prices.currency}" if cap == "money" else f" {cap}"
-        whose = "the command's cap" if scope == "the command" else f"the policy's cap of a {scope}"
-        return f"{whose} is reached: {most:,}{unit}"
+        unit = {"money": self.config.prices.currency}.get(cap, cap.removesuffix("s") if most == 1 else cap)
+        whose = "the command's cap" if scope == "the command" else f"the policy's cap per {scope}"
+        return f"{whose} is reached: {most:,} {unit}"

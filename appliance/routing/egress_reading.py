@@ -83,13 +83,13 @@ class _Walk:
             sequence, previous, own = int(record["sequence"]), record["previous"], record["hash"]
             version = record["version"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            return "is no record"
+            return "not a valid record"
         if version != LOG_VERSION:
-            return f"has version {version}, this program knows {LOG_VERSION}"
+            return f"the record has version {version}, this program knows {LOG_VERSION}"
         if own != record_hash(record):
             return f"record {sequence} was changed: its hash is not that of its contents"
         if sequence != self.sequence + 1 or previous != self.previous:
-            return f"record {sequence} does not follow record {self.sequence}: records are missing, moved or put in"
+            return f"record {sequence} does not follow record {self.sequence}: records are missing, moved or inserted"
         self.sequence, self.previous = sequence, own
         self.found_head = self.found_head or own == self._head
         self._follow(record)
@@ -172,7 +172,7 @@ def read_records(directory: Path) -> Iterator[Record]:
                         raise ValueError
                 except (ValueError, AttributeError, RecursionError) as error:
                     raise UsageError(
-                        f"{path.name} line {number} is no record", "`stillroom egress verify` says more"
+                        f"{path.name} line {number} is not a record", "`stillroom egress verify` says more"
                     ) from error
                 yield record
 
@@ -189,8 +189,9 @@ def read_body(directory: Path, sequence: int) -> bytes:
                 return body_path(directory, str(record["sha256"])).read_bytes()
             except OSError as error:
                 raise UsageError(
-                    f"the bytes of request {sequence} are not kept", "keep_bodies in the policy says whether they are"
+                    f"the bytes of request {sequence} are not kept",
+                    "keep_bodies = true in the policy keeps those of later requests",
                 ) from error
     raise UsageError(
-        f"record {sequence} is no request", "`stillroom egress show` lists the requests with their numbers"
+        f"record {sequence} is not a request", "`stillroom egress show` lists the requests with their numbers"
     )

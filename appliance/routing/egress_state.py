@@ -9,6 +9,7 @@ from typing import Literal
 from appliance.engines.frontier_config import frontier_names, load_frontier, read_key
 from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.routing.budget import Account, DayAccount
 from appliance.routing.egress_log import egress_dir, log_files
 from appliance.routing.policy import SYSTEM_DIR, Caps, Policy, load_policy, policy_path
@@ -89,7 +90,7 @@ def policy_state(settings: Settings, system_dir: Path = SYSTEM_DIR) -> PolicySta
     elif not policy.data_classes or not policy.hosts:
         reason = f"{policy.path} names no {'hosts' if policy.data_classes else 'data_classes'}"
     if reason:
-        return PolicyState("off", reason, "an administrator may change that", policy)
+        return PolicyState("off", reason, "an administrator can change the policy", policy)
     return PolicyState("on", policy=policy)
 
 
@@ -123,8 +124,8 @@ def spent_today(settings: Settings) -> Account:
 def caps_line(caps: Caps, currency: str = "") -> str:
     """Caps in words: `100 documents, 2,000,000 tokens, 5.00 USD`."""
     parts = [
-        f"{caps.documents:,} documents" if caps.documents is not None else "",
-        f"{caps.tokens:,} tokens" if caps.tokens is not None else "",
+        human_count(caps.documents, "document") if caps.documents is not None else "",
+        human_count(caps.tokens, "token") if caps.tokens is not None else "",
         f"{caps.money:,.2f} {currency}".strip() if caps.money is not None else "",
     ]
     return ", ".join(part for part in parts if part) or "none"

@@ -60,7 +60,7 @@ class Masker:
                 is still found in it afterwards.
         """
         if _PLACEHOLDER_LIKE.search(text):
-            raise Withheld("placeholder_collision", "the document holds words like the placeholders of masking")
+            raise Withheld("placeholder_collision", "the document contains words that look like masking placeholders")
         masking = self._masking
         places = joined([*findings(text, masking.detectors, masking.digits), *self._fields_in(text, known)])
         parts: list[str] = []
@@ -70,12 +70,12 @@ class Masker:
             value = text[finding.start : finding.end]
             placeholder = self._placeholder(finding.kind, value)
             if restored_by.setdefault(placeholder, value) != value:
-                raise Withheld("placeholder_collision", "two values of the document have the same placeholder")
+                raise Withheld("placeholder_collision", "two values in the document would get the same placeholder")
             parts += [text[at : finding.start], _space(text, finding.start - 1), placeholder, _space(text, finding.end)]
             at = finding.end
         masked = "".join([*parts, text[at:]])
         if left := findings(masked, masking.detectors, masking.digits):
-            raise Withheld("masking_failed", f"a {left[0].kind.replace('_', ' ')} is still found after masking")
+            raise Withheld("masking_failed", f"still found after masking: {left[0].kind.replace('_', ' ')}")
         return Cleared(masked, restored_by, dict(Counter(finding.kind for finding in places)))
 
     def restore(self, restored_by: Mapping[str, str], answer: Answer) -> Answer:
@@ -103,7 +103,7 @@ class Masker:
             values += [match.group(1).strip() for match in _labelled(phrase).finditer(text)]
             places = [place for value in values for place in _places(value, text)]
             if not places and not self._masking.send_unfound:
-                message = f"the policy masks {name}, and no value of it is known in this document"
+                message = f"the policy masks {name}, but its value in this document is not known"
                 raise Withheld("unmasked_field", message)
             for start, end in places:
                 yield Finding("field", start, end)
@@ -146,7 +146,9 @@ def _restored(name: str, value: Value, restored_by: Mapping[str, str]) -> Value:
     # Only whole words: one with a letter more stands for nothing.
     value = _WORD.sub(lambda word: restored_by.get(word.group(), word.group()), value)
     if _PLACEHOLDER_LIKE.search(value):
-        raise Withheld("unrestorable", f"the answer's {name} holds a placeholder that stands for nothing here")
+        raise Withheld(
+            "unrestorable", f"the answer's {name} contains a placeholder that does not belong to this document"
+        )
     return value
 
 
@@ -165,14 +167,15 @@ def installation_key(directory: Path) -> bytes:
         with os.fdopen(descriptor, "rb") as file:
             mode, key = stat.S_IMODE(os.fstat(descriptor).st_mode), file.read(KEY_BYTES + 1)
     except OSError as error:
-        raise ResourceError(f"cannot use the key of masking {path}: {error.strerror}; nothing leaves") from error
+        raise ResourceError(f"cannot use the masking key {path}: {error.strerror}; nothing leaves") from error
     if mode & 0o077:
         raise ResourceError(
-            f"others can read the key of masking {path} (mode {mode:04o}); nothing leaves", f"chmod 600 {path}"
+            f"others can read the masking key {path} (mode {mode:04o}); nothing leaves", f"chmod 600 {path}"
         )
     if len(key) != KEY_BYTES:
         raise ResourceError(
-            f"the key of masking {path} has not {KEY_BYTES} bytes; nothing leaves", "restore it, or delete it"
+            f"the masking key {path} is not {KEY_BYTES} bytes long; nothing leaves",
+            "restore it from a backup, or delete it to get a new one",
         )
     return key
 

@@ -88,7 +88,7 @@ def policy_path(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Path | Non
         except OSError as error:
             raise EgressRefused(
                 f"cannot see whether there is a policy {path}: {error.strerror}; nothing leaves",
-                f"an administrator lets this user look into {path.parent}",
+                f"ask an administrator to let this user read {path.parent}",
             ) from error
         # Whatever stands there counts, even a link to nothing: it is never passed over for a laxer one.
         return path
@@ -106,7 +106,7 @@ def load_policy(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Policy:
     if path is None:
         raise EgressRefused(
             "nothing can leave this machine: it has no egress policy",
-            f"an administrator writes {settings.home_dir / 'policy' / POLICY_NAME} or one below {SYSTEM_DIR}",
+            f"an administrator can write {settings.home_dir / 'policy' / POLICY_NAME} or one below {SYSTEM_DIR}",
         )
     data = _read(path)
     _check_folders(path)
@@ -125,7 +125,7 @@ def _read(path: Path) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
-            raise UsageError(f"the policy {path} is no file of at most 1 MB; nothing leaves")
+            raise UsageError(f"the policy {path} is not a regular file of at most 1 MB; nothing leaves")
         if status.st_mode & 0o022 or status.st_uid not in (0, os.geteuid()):
             mode = stat.S_IMODE(status.st_mode)
             raise EgressRefused(
@@ -174,11 +174,11 @@ def check_allowed(policy: Policy, task: Task, config: FrontierConfig) -> None:
     if not policy.enabled:
         raise EgressRefused(f"egress is off: {policy.path} does not say enabled = true")
     if task.data_class not in policy.data_classes:
-        named = f"of class {task.data_class}" if task.data_class else "that names no data_class"
+        named = f"of class {task.data_class}" if task.data_class else "without a data_class"
         allowed = ", ".join(policy.data_classes) or "none"
         raise EgressRefused(
-            f"the policy {policy.path} lets no documents of a task {named} leave (allowed: {allowed})",
-            f"task {task.name} stays on this machine, or an administrator changes the policy",
+            f"the policy {policy.path} does not let documents {named} leave (allowed: {allowed})",
+            f"keep task {task.name} on this machine, or ask an administrator to change the policy",
         )
     if policy.tasks and task.name not in policy.tasks:
         raise EgressRefused(f"the policy {policy.path} does not name task {task.name}")

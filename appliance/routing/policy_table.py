@@ -25,7 +25,7 @@ class MaskingTable(Table):
         """Detectors that there are, and no number of digits that would mask years."""
         problems = not_among("detectors", self.detectors, tuple(DETECTORS))
         if 0 < self.digits < LEAST_DIGITS:
-            hint = f"write at least {LEAST_DIGITS}, or 0 to mask no number for its length"
+            hint = f"write at least {LEAST_DIGITS}, or 0 to mask no number because of its length"
             problems.append(("digits", f"{self.digits} would mask quantities and years", hint))
         return problems
 

@@ -137,10 +137,10 @@ def read_dataset(path: Path) -> list[LabelledRow]:
             if key not in record:
                 raise UsageError(f"{where}: the row has no {key}", _DATASET_HINT)
             if not isinstance(record[key], type_):
-                raise UsageError(f"{where}: {key} is not {'a text' if type_ is str else 'an object'}", _DATASET_HINT)
+                raise UsageError(f"{where}: {key} is not {'a string' if type_ is str else 'an object'}", _DATASET_HINT)
         labels = record.get("labels")
         if labels is not None and not _is_shares(labels):
-            raise UsageError(f"{where}: labels is not an object of label and share", _DATASET_HINT)
+            raise UsageError(f"{where}: labels does not give each label a number", _DATASET_HINT)
         rows.append(_row(record, where, "teacher"))
     return rows
 
@@ -152,7 +152,7 @@ def read_labels(path: Path) -> list[LabelledRow]:
         UsageError: The file cannot be read, has no rows, or a line is something else; named by file and line.
     """
     rows = []
-    hint = "name a file with `--labels`, or let `stillroom curate` keep a share of the rows back with --test"
+    hint = "name a file with `--labels`, or set rows aside with `stillroom curate --test`"
     for number, record in read_json_lines(path, hint):
         where = f"{path}:{number}"
         if not isinstance(record.get("text"), str) or not isinstance(record.get("answer"), dict):
@@ -241,8 +241,10 @@ def _refuse_half_pairs(value: object, where: str) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        hint = "leave it out"
-        raise UsageError(f"{where}: it holds half of a surrogate pair, which is no character", hint) from error
+        hint = "remove it"
+        raise UsageError(
+            f"{where}: a value contains half of a surrogate pair, which is not a character", hint
+        ) from error
 
 
 def without_training_rows(rows: Sequence[LabelledRow], train_path: Path) -> list[LabelledRow]:
@@ -256,7 +258,7 @@ def without_training_rows(rows: Sequence[LabelledRow], train_path: Path) -> list
     others = [row for row in rows if _folded(row.text) not in training_texts]
     if not others:
         raise UsageError(
-            f"all {len(rows)} labelled rows are training rows of {train_path}",
+            f"every labelled row is a training row of {train_path}",
             "judge on documents that the student was not trained on, such as dataset/test.jsonl",
         )
     return others

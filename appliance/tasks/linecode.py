@@ -7,6 +7,7 @@ a value never holds a character that carries structure.
 from collections.abc import Sequence
 
 from appliance.ground.errors import ApplianceError
+from appliance.ground.text import human_count
 
 Value = str | list[str] | None
 Answer = dict[str, Value]
@@ -72,5 +73,6 @@ def decode(text: str, names: Sequence[str], lists: frozenset[str] = frozenset())
     """
     lines = text.split("\n")
     if len(lines) != len(names):
-        raise LineCodeError(f"the answer has {len(lines)} lines, the task has {len(names)} fields")
+        answered, expected = human_count(len(lines), "line"), human_count(len(names), "field")
+        raise LineCodeError(f"the answer has {answered}, the task has {expected}")
     return {name: decode_value(line, name in lists) for name, line in zip(names, lines, strict=True)}

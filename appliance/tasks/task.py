@@ -190,11 +190,11 @@ def _value_problem(output_field: Field, value: Value) -> str | None:
         return "is required and has no value" if output_field.required else None
     if output_field.type is FieldType.LIST:
         good = isinstance(value, list) and all(isinstance(text, str) for text in value)
-        return None if good else "is not a list of texts"
+        return None if good else "is not a list of strings"
     if not isinstance(value, str):
-        return "is not a text"
+        return "is not a string"
     if output_field.type is FieldType.ENUM and value not in output_field.values:
-        return f"is {value[:40]!r}, which is none of its values"
+        return f"is {value[:40]!r}, which is not one of its values"
     if output_field.type in _WITH_DIGITS and not any(char.isdigit() for char in value):
         return f"is {value[:40]!r}, which has no digit"
     return None

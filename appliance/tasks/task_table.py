@@ -31,7 +31,9 @@ class FieldTable(Table):
     weight: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=1.0, description="What a mistake in it costs, against the other fields."
     )
-    phrase: str = Field(default="", description="How the model is asked for it; by default the name with blanks.")
+    phrase: str = Field(
+        default="", description="How the model is asked for it; by default the name, with spaces for underscores."
+    )
     values: Texts = Field(default=[], description="The values of an enum.", examples=[["EUR", "USD"]])
 
     def problems(self) -> list[Problem]:
@@ -144,7 +146,7 @@ class TaskTable(Table):
                 problems.append(("fields", "missing", 'add [[fields]] with name = "..." and type = "text"'))
             if len(names) > MAX_FIELDS:
                 problem = f"{len(names)} fields, at most {MAX_FIELDS} fit one prompt"
-                problems.append(("fields", problem, "make two tasks of it"))
+                problems.append(("fields", problem, "split it into two tasks"))
             for number, name in enumerate(names):
                 if name in names[:number]:
                     problems.append(
@@ -156,7 +158,7 @@ class TaskTable(Table):
         abstain = self.abstain.strip()
         choices = [label for label in self.labels if label != abstain]
         if self.kind == "classify" and len(choices) < 2:
-            problem = f"{len(self.labels)} labels, and two that a document can have are the least"
+            problem = "at least two are needed that a document can have"
             problems.append(("labels", problem, 'write labels = ["...", "..."]'))
         for key, value in (("labels", self.labels), ("abstain", abstain)):
             if self.kind != "classify" and value:
@@ -165,7 +167,9 @@ class TaskTable(Table):
         problems += [*_blank_words("labels", self.labels), *_blank_words("abstain", [abstain])]
         for name in self.slices:
             if name not in names:
-                problems.append(("slices", f'"{name}" is no field of the task', f"known: {', '.join(names) or 'none'}"))
+                problems.append(
+                    ("slices", f'"{name}" is not a field of the task', f"known: {', '.join(names) or 'none'}")
+                )
         if self.student.family == "encoder" and self.kind != "classify":
             problem = f'"encoder" only classifies, but the kind is "{self.kind}"'
             problems.append(("student.family", problem, 'write family = "decoder"'))
@@ -197,9 +201,9 @@ class TaskTable(Table):
 
 def _blank_words(key: str, words: list[str]) -> list[Problem]:
     """Words that a model could not write as they stand here."""
-    hint = f"use {key} without outer blanks and line breaks"
+    hint = f"write {key} without spaces at the ends and without line breaks"
     return [
-        (key, f"{word!r} has outer blanks or characters that cannot be printed", hint)
+        (key, f"{word!r} begins or ends with a space, or has characters that cannot be printed", hint)
         for word in words
         if word != word.strip() or not word.isprintable()
     ]

@@ -114,8 +114,8 @@ def test_rows_do_not_depend_on_their_neighbours(folder: Path) -> None:
         ("config.json", "{", "cannot be read"),
         ("config.json", "[]", "no settings"),
         ("config.json", '{"id2label": {"0": "a", "2": "b"}, "max_position_embeddings": 64}', "lacks label '1'"),
-        ("config.json", '{"id2label": {"0": "a"}, "max_position_embeddings": 64}', "no encoder with 1 labels"),
-        ("config.json", '{"id2label": {"0": "a"}, "max_position_embeddings": "64"}', "no length"),
+        ("config.json", '{"id2label": {"0": "a"}, "max_position_embeddings": 64}', "not an encoder with 1 label"),
+        ("config.json", '{"id2label": {"0": "a"}, "max_position_embeddings": "64"}', "no maximum length"),
         ("tokenizer.json", "{}", "cannot be read"),
     ],
 )

@@ -210,5 +210,5 @@ def test_nothing_left_to_train_on_is_said(folder: Path) -> None:
 def test_a_row_that_somebody_edited_into_nonsense_is_named(folder: Path) -> None:
     (folder / "teacher").mkdir()
     (folder / ANSWERS_FILE).write_text('{"document": "a", "sha256": "0", "text": 5, "answer": {}}\n')
-    with pytest.raises(UsageError, match=r"answers\.jsonl:1: text is not a text"):
+    with pytest.raises(UsageError, match=r"answers\.jsonl:1: text is not a string"):
         read_dataset(folder / ANSWERS_FILE)

@@ -74,7 +74,7 @@ class _Lane:
             error=None if complete else "too_long",
             error_message=""
             if complete
-            else f"the answer leaves the context of {self.prompt_tokens + self.room} tokens",
+            else f"the answer does not fit into the context of {self.prompt_tokens + self.room} tokens",
         )
 
 
@@ -167,7 +167,7 @@ class LlamaEngine:
 
     def _refusal(self, prompt_tokens: int, document_tokens: int) -> str | None:
         if prompt_tokens >= self.context_length:
-            return f"{prompt_tokens} prompt tokens leave no room in {self.context_length}"
+            return f"{prompt_tokens} prompt tokens leave no room for an answer in the context of {self.context_length}"
         most = self._task.input.max_tokens
         if most and document_tokens > most:
             return f"the document has {document_tokens} tokens, the task allows {most}"

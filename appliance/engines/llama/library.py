@@ -60,11 +60,11 @@ def library() -> Any:
     except (ImportError, OSError, RuntimeError) as error:
         raise ResourceError(f"llama.cpp cannot be loaded: {error}", hint) from error
     if llama_cpp.__version__ != KNOWN_VERSION:
-        raise ResourceError(f"llama-cpp-python is {llama_cpp.__version__}, this program knows {KNOWN_VERSION}", hint)
+        raise ResourceError(f"llama-cpp-python is {llama_cpp.__version__}, this program needs {KNOWN_VERSION}", hint)
     _keep_quiet(bindings)
     wrong = layout_problem(bindings)
     if wrong:
-        raise ResourceError(f"the compiled llama.cpp does not fit its bindings: {wrong}", hint)
+        raise ResourceError(f"the compiled llama.cpp does not match its Python bindings: {wrong}", hint)
     bindings.llama_backend_init()
     return bindings
 

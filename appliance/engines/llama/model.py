@@ -61,7 +61,7 @@ class LlamaModel:
         except OSError as error:
             raise ModelFileError(f"{path} cannot be read: {error.strerror}", hint) from error
         if magic != _MAGIC:
-            raise ModelFileError(f"{path} is no GGUF file: it begins with {magic!r}", hint)
+            raise ModelFileError(f"{path} is not a GGUF file: it begins with {magic!r}", hint)
         self._llama = library()
         parameters = self._llama.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
@@ -121,7 +121,8 @@ class LlamaContext:
         self._pointer = self._llama.llama_init_from_model(model.pointer, parameters)
         if not self._pointer:
             raise DecodingError(
-                f"no context of {slots} times {slot_tokens} tokens: {' '.join(recent_errors) or 'no reason given'}",
+                f"cannot create a context of {slots} x {slot_tokens} tokens:"
+                f" {' '.join(recent_errors) or 'no reason given'}",
                 "free memory, or take a model with a shorter context",
             )
         self._memory = self._llama.llama_get_memory(self._pointer)

@@ -110,7 +110,7 @@ def test_engine_that_says_nothing_is_killed_and_only_what_it_took_is_suspect(loc
         assert list(hanging.answerer.arrived(wait(hanging.answerer.connections, 30))) == []
     hanging.seconds = 11.0
     assert list(hanging.answerer.arrived([])) == []
-    assert hanging.crashes == [("1", "killed: it said nothing for 10 s")]
+    assert hanging.crashes == [("1", "killed after 10 s without a sign of life")]
     assert (hanging.answerer.connections, hanging.answerer.in_flight) == ([], 2), "both are to be tried again"
     list(hanging.answerer.arrived([]))
     assert list(hanging.answerer._sent) == ["2"], "the suspect waits until the other is answered"
@@ -133,7 +133,7 @@ def test_what_an_engine_said_before_its_death_counts_and_two_deaths_end_a_docume
     answered, quarantined = dying.results(2)
     assert answered == Result("1", {})
     assert (quarantined.key, quarantined.error) == ("2", "engine_died")
-    assert "the engine died 2 times with this document in work" in quarantined.error_message
+    assert "the engine died 2 times while it worked on this document" in quarantined.error_message
     assert [key for key, _ in dying.crashes] == ["2", "2"], "the ledger learns of each death"
     assert dying.answerer.in_flight == 0
 
@@ -205,7 +205,7 @@ def test_refusal_keeps_message_hint_and_exit_code(local: MakeLocal) -> None:
 def test_other_model_than_the_job_s_is_refused(local: MakeLocal) -> None:
     other = local("hang_with_the_first", model="another")
     other.answerer.send(request(1))
-    with pytest.raises(ApplianceError, match="the engine loaded model model in place of another"):
+    with pytest.raises(ApplianceError, match="the engine loaded model model instead of another"):
         other.results(1)
 
 

@@ -114,7 +114,7 @@ def test_show_of_a_body_that_is_not_there(call: Call, bench: FrontierBench) -> N
     code, _, stderr = call("show", "--body", "1")
     assert code == 2
     assert "are not kept" in stderr
-    assert "record 2 is no request" in call("show", "--body", "2")[2]
+    assert "record 2 is not a request" in call("show", "--body", "2")[2]
 
 
 def test_document_names_never_reach_the_terminal_raw(call: Call, bench: FrontierBench) -> None:

@@ -110,7 +110,7 @@ def test_roll_back_and_delete(tmp_path: Path) -> None:
         models("activate", name)
     refused = models("remove", "b", "--yes")
     assert refused.returncode == 2
-    assert "error: model b answers the task orders" in refused.stderr
+    assert "error: model b is active for the task orders" in refused.stderr
     assert json.loads(models("roll-back", "orders", "--json").stdout)["name"] == "a"
     declined = models("remove", "b", answer="n\n")
     assert declined.returncode == 130
@@ -144,7 +144,7 @@ def test_broken_manifest_is_told_beside_the_list(artifact_dir: Path, home_dir: P
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param(["add", "/nowhere"], 2, "/nowhere is no model: it has no manifest.json", id="no folder"),
+        pytest.param(["add", "/nowhere"], 2, "/nowhere is not a model: it has no manifest.json", id="no folder"),
         pytest.param(["show", "x\x1b[31m"], 2, "no model x\N{REPLACEMENT CHARACTER}[31m is installed", id="ESC"),
         pytest.param(["roll-back", "none"], 2, "task none has no earlier model to go back to", id="no task"),
         pytest.param(["lst"], 2, "unknown command lst, did you mean list?", id="unknown command"),

@@ -139,7 +139,8 @@ def test_key_file_of_its_owner_is_read(settings: Settings, tmp_path: Path, conte
     ("content", "mode", "message"),
     [
         ("sk-1", 0o644, "others can read"), ("sk-1", 0o660, "others can read"), ("", 0o600, "holds no key"),
-        ("sk-1\nsk-2", 0o600, "no key"), ("Bearer sk-1", 0o600, "no key"), (None, 0o600, "No such file"),
+        ("sk-1\nsk-2", 0o600, "not hold a valid key"), ("Bearer sk-1", 0o600, "not hold a valid key"),
+        (None, 0o600, "No such file"),
     ],
 )  # fmt: skip
 def test_key_file_that_is_wrong_is_refused(

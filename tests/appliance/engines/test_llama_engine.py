@@ -146,10 +146,11 @@ def test_documents_beyond_the_context_are_refused_and_the_others_are_answered(ru
     results = answers(run_dir / "export" / "gguf-q8_0", task, ["Paid by card\n" * 200, known[0], "9" * 231], slots=2)
 
     assert results[0].error == "too_long"
-    assert results[0].error_message == f"{results[0].prompt_tokens} prompt tokens leave no room in 256"
+    no_room = "prompt tokens leave no room for an answer in the context of 256"
+    assert results[0].error_message == f"{results[0].prompt_tokens} {no_room}"
     assert results[1].answer == known[1]
     assert (results[2].error, results[2].answer) == ("too_long", None)
-    assert "the answer leaves the context of 256" in results[2].error_message
+    assert "the answer does not fit into the context of 256" in results[2].error_message
 
 
 def test_documents_beyond_the_tasks_limit_are_refused_with_both_numbers(run_dir: Path, tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_a_missing_file_is_a_message_with_a_hint(run_dir: Path, task: Task, tmp_
 def test_a_graph_that_is_no_decoder_is_refused(run_dir: Path, task: Task, tmp_path: Path) -> None:
     artifact_dir = copied(run_dir, tmp_path)
     onnx.save(adding([]), str(artifact_dir / "model.onnx"))
-    with pytest.raises(ApplianceError, match="no decoder with a cache"):
+    with pytest.raises(ApplianceError, match="not a decoder with a cache"):
         OnnxDecoderEngine(artifact_dir, task, 1)
 
 

@@ -320,4 +320,4 @@ def test_job_that_was_killed_says_what_to_do_on_a_read_only_disk(tmp_path: Path)
     for name in ("job.db", "job.db-wal"):
         (copy / name).write_bytes((tmp_path / name).read_bytes())
     ledger.close()
-    assert "was not ended cleanly and lies on a disk that cannot be written" in on_a_read_only_disk(copy)
+    assert "was not closed cleanly and is on a read-only disk" in on_a_read_only_disk(copy)

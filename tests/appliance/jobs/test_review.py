@@ -82,7 +82,7 @@ def test_value_outside_the_values_of_an_enum_is_refused(tmp_path: Path) -> None:
     assert bench.run().returncode == 0
     text = TASK.replace('name = "total"\ntype = "text"', 'name = "total"\ntype = "enum"\nvalues = ["paid", "open"]')
     (job_dir(bench) / "task.toml").write_text(text)
-    with pytest.raises(UsageError, match="which is none of its values") as refused:
+    with pytest.raises(UsageError, match="which is not one of its values") as refused:
         correct_field(job_dir(bench), "0000.txt", "total", "maybe")
     assert "paid, open" in refused.value.hint
     assert correct_field(job_dir(bench), "0000.txt", "total", "paid").correction == "paid"

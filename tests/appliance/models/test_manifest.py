@@ -183,7 +183,7 @@ def test_only_plain_files_count_even_with_the_right_content(artifact_dir: Path, 
 
 
 def test_folder_without_a_manifest_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is no model: it has no manifest\.json"):
+    with pytest.raises(UsageError, match=r"is not a model: it has no manifest\.json"):
         verify_artifact(tmp_path)
 
 
@@ -223,7 +223,7 @@ def test_broken_manifest_is_named(artifact_dir: Path, content: bytes, message: s
         pytest.param({"verdict": "READY"}, "verdict is not an object", id="verdict as text"),
         pytest.param({"verdict": {"verdict": "READY", "x": 1}}, "unexpected keyword", id="unknown key of the verdict"),
         pytest.param({"verdict": {"verdict": "READY", "documents": "9"}}, "documents is '9'", id="documents as text"),
-        pytest.param({"labels": "abc"}, "labels is not a list of texts", id="labels as text"),
+        pytest.param({"labels": "abc"}, "labels is not a list of strings", id="labels as text"),
         pytest.param({"lineage": {"base": 1}}, "lineage holds", id="lineage of numbers"),
         pytest.param({"metrics": []}, "metrics is not an object", id="metrics as list"),
     ],

@@ -229,7 +229,7 @@ def test_active_model_is_not_removed(store: Store, tmp_path: Path) -> None:
     for name in ("a", "b"):
         install(store, tmp_path, name)
         store.activate(name)
-    with pytest.raises(UsageError, match="model b answers the task orders"):
+    with pytest.raises(UsageError, match="model b is active for the task orders"):
         store.remove("b")
     store.remove("a")
     assert [model.name for model in store.list()] == ["b"]

@@ -153,11 +153,11 @@ def test_training_rows_do_not_judge(bench: Bench) -> None:
     taught.write_text("\n".join(lines[:4]).replace("NULL", "null") + "\n")
     _, stdout, stderr = gate(bench, rows, "--json")
     assert json.loads(stdout)["documents"] == 2
-    assert "4 training rows left out of 6 rows" in stderr
+    assert "4 of 6 rows left out: the model was trained on them" in stderr
     taught.write_text("\n".join(lines).replace("NULL", "null"))
     code, _, stderr = gate(bench, rows, "--json")
     assert code == 2
-    assert "all 6 labelled rows are training rows" in stderr
+    assert "every labelled row is a training row" in stderr
 
 
 def test_a_model_of_another_task_is_refused(bench: Bench) -> None:

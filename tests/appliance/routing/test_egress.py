@@ -44,7 +44,7 @@ def test_cap_on_documents_ends_the_sending_with_its_name(bench: FrontierBench, s
         bench.allow(day="documents = 3")
     results = bench.ask(classify_task(), *QUESTIONS[:6])
     assert [result.error for result in results] == [None] * 3 + ["cap_documents"] * 3
-    assert f"the policy's cap of a {scope} is reached: 3 documents" in results[3].error_message
+    assert f"the policy's cap per {scope} is reached: 3 documents" in results[3].error_message
     assert len(bench.frontier.requests) == 3
     (cap,) = bench.records("cap")
     assert (cap["cap"], cap["scope"]) == ("documents", scope)

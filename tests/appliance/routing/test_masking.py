@@ -210,5 +210,5 @@ def test_cut_key_stops_everything(tmp_path: Path) -> None:
 def test_key_that_is_a_link_stops_everything(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(KEY)
     (tmp_path / "mask.key").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ResourceError, match="cannot use the key"):
+    with pytest.raises(ResourceError, match="cannot use the masking key"):
         installation_key(tmp_path)

@@ -141,7 +141,7 @@ def test_policy_may_be_a_link_but_not_into_a_folder_of_others(bench: FrontierBen
         ('"send"', '"sned"', '"sned"', "mean send?"),
         ("documents", "docments", "caps.run.docments: unknown key", "mean documents?"),
         ("[caps.day]", "[caps.dya]", "caps.dya: unknown key", "mean day?"),
-        ("version = 1", "version = 2", "version: 2 is not the version", ""),
+        ("version = 1", "version = 2", "version: 2 is not supported", ""),
         ("enabled = true", 'enabled = "yes"', "not true or false", "enabled = "),
         ("digits = 7", "digits = 2", "masking.digits: 2 would mask", "at least 4"),
         ("digits = 7", "digits = -1", "not a whole number", "digits = "),
@@ -192,7 +192,7 @@ def test_policy_of_another_user_is_refused(bench: FrontierBench) -> None:
 def test_policy_that_is_no_file_is_refused(bench: FrontierBench) -> None:
     bench.policy_path.unlink()
     os.mkfifo(bench.policy_path)
-    with pytest.raises(UsageError, match="no file"):
+    with pytest.raises(UsageError, match="not a regular file"):
         load_policy(bench.settings, bench.system_dir)
 
 
@@ -233,7 +233,7 @@ def test_what_the_policy_does_not_allow_is_refused(
 def test_task_that_names_no_data_class_never_leaves(bench: FrontierBench) -> None:
     values = {"version": 1, "name": "bank", "kind": "classify", "instruction": "What?", "labels": ["a", "b"]}
     bench.allow(data_classes='["public", "internal", "confidential", "secret"]')
-    with pytest.raises(EgressRefused, match="names no data_class"):
+    with pytest.raises(EgressRefused, match="without a data_class"):
         bench.open(task_from_table(values, "task.toml"))
 
 
@@ -251,5 +251,5 @@ def test_examples_of_the_manual_are_right(bench: FrontierBench, monkeypatch: pyt
 
 
 def test_flag_of_the_command_is_needed_besides(bench: FrontierBench) -> None:
-    with pytest.raises(EgressRefused, match="without the flag"):
+    with pytest.raises(EgressRefused, match="does not let documents go"):
         bench.open(classify_task(), allowed=False)

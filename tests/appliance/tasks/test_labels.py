@@ -41,7 +41,7 @@ def test_only_a_newline_ends_a_row(tmp_path: Path) -> None:
         assert rows[0].answer == {"number": text, "total": None}
     assert read_answers_by_document(path, TASK)["a.txt"]["number"] == text
     assert [row.text for row in without_training_rows([replace(rows[0], text="new")], path)] == ["new"]
-    with pytest.raises(UsageError, match="all 1 labelled rows are training rows"):
+    with pytest.raises(UsageError, match="every labelled row is a training row"):
         without_training_rows(rows[:1], path)
 
 
@@ -79,7 +79,7 @@ def test_the_hash_of_data_is_the_same_in_any_order_and_version() -> None:
         ('{"text": "x", "answer": {}, "teacher_answer": 3}\n', "rows.jsonl:1: teacher_answer is not an object"),
         ('{"text": "x", "answer": {"total": {"sum": 5}}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
         ('{"text": "x", "answer": {"total": true}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
-        ('{"text": "half \\ud800", "answer": {}}\n', "rows.jsonl:1: it holds half of a surrogate pair"),
+        ('{"text": "half \\ud800", "answer": {}}\n', "rows.jsonl:1: a value contains half of a surrogate pair"),
     ],
     ids=["empty", "no row", "broken", "teacher", "nested", "truth value", "surrogate"],
 )
@@ -109,10 +109,10 @@ def test_numbers_are_read_as_they_are_written(tmp_path: Path, digits: str, text:
     ("line", "message"),
     [
         ('{"document": "a.txt"}', "the row has no sha256"),
-        (stored("x", text=5), "text is not a text"),
+        (stored("x", text=5), "text is not a string"),
         (stored("x", answer=[]), "answer is not an object"),
-        (stored("x", labels=["a"]), "labels is not an object of label and share"),
-        (stored("x", labels={"a": "much"}), "labels is not an object of label and share"),
+        (stored("x", labels=["a"]), "labels does not give each label a number"),
+        (stored("x", labels={"a": "much"}), "labels does not give each label a number"),
         (stored("x", answer={"total": {}}), "answer: total is neither text nor null"),
         ('{"document": "a", "sha256": "", "text": "\\ud800", "answer": {}}', "half of a surrogate pair"),
         ('{"document": "a", "sha256": "", "text": "", "answer": {"n": ["\\udfff"]}}', "half of a surrogate pair"),
