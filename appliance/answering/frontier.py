@@ -299,7 +299,7 @@ class FrontierAnswerer:
 
     def _not_sent(self) -> tuple[str, str]:
         name, message = self.ended or ("interrupted", "the run was stopped")
-        return name, f"not sent: {message}"
+        return name, f"not sent because {message}"
 
     def _end(self, name: str, message: str) -> None:
         if self.ended is None:

@@ -149,7 +149,9 @@ class FrontierClient:
         except openai.APIStatusError as error:
             raise _status_failure(error, self._config) from error
         except openai.APITimeoutError as error:
-            message = f"no complete answer within {self._config.limits.timeout_seconds:g} s"
+            message = (
+                f"{self._config.endpoint.host} gave no complete answer within {self._config.limits.timeout_seconds:g} s"
+            )
             raise FrontierFailure("timed_out", message, again=True) from error
         except openai.APIConnectionError as error:
             raise _connection_failure(error.__cause__, self._config) from error

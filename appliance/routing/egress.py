@@ -262,4 +262,4 @@ class EgressGate:
         most = {"documents": caps.documents, "tokens": caps.tokens, "money": caps.money}[cap]
         unit = {"money": self.config.prices.currency}.get(cap, cap.removesuffix("s") if most == 1 else cap)
         whose = "the command's cap" if scope == "the command" else f"the policy's cap per {scope}"
-        return f"{whose} is reached: {most:,} {unit}"
+        return f"{whose} is reached ({most:,} {unit})"

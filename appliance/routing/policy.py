@@ -172,7 +172,9 @@ def check_allowed(policy: Policy, task: Task, config: FrontierConfig) -> None:
         EgressRefused: It does not; says why.
     """
     if not policy.enabled:
-        raise EgressRefused(f"egress is off: {policy.path} does not say enabled = true")
+        raise EgressRefused(
+            f"egress is off: {policy.path} does not say enabled = true", "ask an administrator to change the policy"
+        )
     if task.data_class not in policy.data_classes:
         named = f"of class {task.data_class}" if task.data_class else "without a data_class"
         allowed = ", ".join(policy.data_classes) or "none"
@@ -181,7 +183,9 @@ def check_allowed(policy: Policy, task: Task, config: FrontierConfig) -> None:
             f"keep task {task.name} on this machine, or ask an administrator to change the policy",
         )
     if policy.tasks and task.name not in policy.tasks:
-        raise EgressRefused(f"the policy {policy.path} does not name task {task.name}")
+        raise EgressRefused(
+            f"the policy {policy.path} does not name task {task.name}", "ask an administrator to change the policy"
+        )
     if config.endpoint.host.lower() not in policy.hosts:
         raise EgressRefused(
             f"the policy {policy.path} does not let anything go to {config.endpoint.host}",

@@ -125,7 +125,7 @@ def test_a_cap_ends_clearly_and_the_next_run_sends_only_the_rest(pair: Pair, fro
     options = ("--model", str(pair.bench.artifact_dir), "--frontier", "recorded")
     code, found, stderr = compare(pair, *options, "--cap-documents", "2")
     assert code == 3
-    assert "cap is reached: 2 documents" in stderr
+    assert "cap is reached (2 documents)" in stderr
     assert found["sides"][1]["answered"] == 2  # type: ignore[index]
     assert found["sides"][1]["failed"] == {}  # type: ignore[index]
     code, found, stderr = compare(pair, *options)

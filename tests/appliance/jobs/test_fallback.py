@@ -117,7 +117,7 @@ def test_a_cap_is_a_clear_end_with_local_answers_kept(bench: Bench, frontier: Fr
     assert (routes.count("local"), routes.count("frontier"), routes.count("review")) == (2, 2, 3)
     (row, *_) = [row for row in rows if row["route"] == "review"]
     assert row["error"] == "cap_documents"
-    assert "the command's cap is reached: 2 documents" in str(row["error_message"])
+    assert "the command's cap is reached (2 documents)" in str(row["error_message"])
     assert len(frontier.frontier.requests) == 2
 
 
@@ -125,7 +125,7 @@ def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierB
     write_documents(bench, sure=2, unsure=4)
     done = bench.run("--fallback", "recorded", "--threshold", "0.8", "--cap-documents", "1")
     assert "3 documents need a person" in done.stderr
-    assert "the fallback did not answer 3 of these: not sent: the command's cap is reached" in done.stderr
+    assert "the fallback did not answer 3 of these: not sent because the command's cap is reached" in done.stderr
     assert "`stillroom jobs retry orders-" in done.stderr
     retried = bench.call("jobs", "retry", "orders", "--cap-documents", "50", "--json")
     assert retried.returncode == 0, retried.stderr

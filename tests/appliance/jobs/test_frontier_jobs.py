@@ -68,7 +68,7 @@ def test_frontier_answers_every_document_and_the_ledger_keeps_what_it_took(
 
 
 def test_what_a_cap_keeps_here_has_no_row_and_is_sent_by_the_next_run(bench: Bench, frontier: FrontierBench) -> None:
-    with pytest.raises(NotAllGood, match="not all documents were sent: the command's cap is reached: 2 documents"):
+    with pytest.raises(NotAllGood, match=r"not all documents were sent: the command's cap is reached \(2 documents\)"):
         run(bench, caps=Caps(documents=2))
     (job,) = list_jobs(bench.settings)
     assert (job.state, job.done, job.failed) == (State.INTERRUPTED, 2, 0)

@@ -44,7 +44,7 @@ def test_cap_on_documents_ends_the_sending_with_its_name(bench: FrontierBench, s
         bench.allow(day="documents = 3")
     results = bench.ask(classify_task(), *QUESTIONS[:6])
     assert [result.error for result in results] == [None] * 3 + ["cap_documents"] * 3
-    assert f"the policy's cap per {scope} is reached: 3 documents" in results[3].error_message
+    assert f"the policy's cap per {scope} is reached (3 documents)" in results[3].error_message
     assert len(bench.frontier.requests) == 3
     (cap,) = bench.records("cap")
     assert (cap["cap"], cap["scope"]) == ("documents", scope)
@@ -132,7 +132,7 @@ def test_cap_of_the_command_holds_besides(bench: FrontierBench) -> None:
     errors = [result.error for result in answer_all(engine, (Request(text, text) for text in QUESTIONS[:3]))]
     assert errors == [None, "cap_documents", "cap_documents"]
     assert engine.ended is not None
-    assert "the command's cap is reached: 1 documents" in engine.ended[1]
+    assert "the command's cap is reached (1 document)" in engine.ended[1]
 
 
 def test_cap_of_nothing_lets_nothing_leave(bench: FrontierBench) -> None:
