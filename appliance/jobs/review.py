@@ -247,6 +247,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, REVIEW_VERSION):
         raise ApplianceError(
-            f"{path} has version {version}, this program knows {REVIEW_VERSION}", "use the program that wrote it"
+            f"{path} has version {version}, this program knows {REVIEW_VERSION}",
+            "use the version of Stillroom that wrote it",
         )
     return int(version)
