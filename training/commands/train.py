@@ -83,7 +83,7 @@ def command(task_folder: Path, resume: bool, as_json: bool, **options: object) -
     requested = {name: value for name, value in options.items() if value is not None}
     if resume and requested:
         option = next(iter(requested)).replace("_", "-")
-        raise UsageError(f"--{option} cannot be given with --resume", "a resumed run keeps the options it began with")
+        raise UsageError(f"--{option} cannot be given with --resume", "leave it out: a resumed run keeps its options")
     run_dir = last_unfinished(task_folder) if resume else new_run(task_folder, requested)
     began = time.monotonic()
     requested = read_requested_options(run_dir)
@@ -103,7 +103,7 @@ def _resumable(task_folder: Path, run_dir: Path) -> "Iterator[None]":
         yield
     except KeyboardInterrupt as error:
         hint = f"`stillroom train {printable(str(task_folder))} --resume` continues it"
-        raise Interrupted(f"the run {run_dir.name} is interrupted", hint) from error
+        raise Interrupted(f"the run {run_dir.name} was interrupted", hint) from error
     except ResourceError as error:
         hint = f"{error.hint}; then `stillroom train {printable(str(task_folder))} --resume` continues the run"
         raise ResourceError(error.message, hint) from error
