@@ -139,7 +139,7 @@ def check_models(settings: Settings, quick: bool) -> Check:
     if unsafe := [model.name for model in active if not model.manifest.ready]:
         return Check(
             "models", CheckState.WARN, f"{message}; active but not approved: {', '.join(unsafe)}",
-            "judge it with `stillroom gate`, or activate another with `stillroom models activate`",
+            "judge each with `stillroom gate`, or activate another with `stillroom models activate`",
         )  # fmt: skip
     if not active:
         return Check("models", CheckState.WARN, message, "choose one with `stillroom models activate MODEL`")
