@@ -25,7 +25,7 @@ SHOWN_REASONS = 3
     metavar="SHARE",
     default=0.15,
     show_default=True,
-    help="Share of the rows that chooses the best epoch.",
+    help="Share of the rows on which the best epoch is chosen.",
 )
 @click.option(
     "--test",
@@ -33,7 +33,7 @@ SHOWN_REASONS = 3
     metavar="SHARE",
     default=0.15,
     show_default=True,
-    help="Share of the rows that judges the student.",
+    help="Share of the rows on which the student is judged.",
 )
 @json_option("one JSON object")
 def command(task_folder: Path, validation: float, test_share: float, as_json: bool) -> None:

@@ -68,10 +68,10 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
     "--logit-adjustment",
     type=click.FloatRange(0, 2),
     metavar="FACTOR",
-    help="Encoder: how far to take the labels' shares in the answers out of the logits; 1 where documents spread"
-    " evenly over the labels, 0 by default.",
+    help="Encoder: how much of the labels' shares in the answers is taken out of the logits, from 0 (the default) to 2;"
+    " 1 fits documents that are spread evenly over the labels.",
 )
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of the adapter and the order of rows.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the adapter and of the order of rows.")
 @click.option("--resume", is_flag=True, help="Continue the newest unfinished run, with the options that it began with.")
 @json_option("the run's record as one JSON object")
 def command(task_folder: Path, resume: bool, as_json: bool, **options: object) -> None:
