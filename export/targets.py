@@ -84,7 +84,7 @@ def choose_targets(names: Sequence[str], family: str) -> list[Target]:
             raise UsageError(f"unknown export target {requested}", f"{hint}targets: {', '.join([*TARGETS, 'onnx'])}")
         if family not in target.families:
             fitting = [known.name for known in TARGETS.values() if family in known.families]
-            raise UsageError(f"{name} is no target for {family} students", f"targets for them: {', '.join(fitting)}")
+            raise UsageError(f"{name} is not a target for {family} students", f"targets for them: {', '.join(fitting)}")
         chosen[name] = target
     return list(chosen.values())
 
@@ -105,9 +105,9 @@ def find_merged(folder: Path) -> Path:
         return merged[-1]
     if runs:
         run_dir = runs[-1].path
-        raise UsageError(f"the run {run_dir.name} has not been merged", f"run `stillroom merge {run_dir}` first")
+        raise UsageError(f"the run {run_dir.name} has not been merged", f"merge it with `stillroom merge {run_dir}`")
     raise UsageError(
-        f"{folder} is no run, no merged model, and no task with a finished run",
+        f"{folder} is not a run, a merged model, or a task with a finished and merged run",
         "run `stillroom train` and `stillroom merge` first",
     )
 

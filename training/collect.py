@@ -186,7 +186,7 @@ def _place(name: str, folder: Path | None) -> bytes:
         BadRecord: It is no file below the folder.
     """
     if folder is None:
-        raise BadRecord(f"the text of {name} is not given, and no folder of documents either")
+        raise BadRecord(f"the text of {name} is not given, and no folder to read it from: name one with --documents")
     try:
         root = folder.resolve(strict=True)
         path = (root / name).resolve(strict=True)
@@ -196,7 +196,7 @@ def _place(name: str, folder: Path | None) -> bytes:
     except OSError as error:
         raise BadRecord(f"{name} cannot be read: {os.strerror(error.errno) if error.errno else error}") from error
     except ValueError as error:  # a zero byte or half a character, which no file name has
-        raise BadRecord(f"{name!r} is no name of a file") from error
+        raise BadRecord(f"{name!r} is not a file name") from error
 
 
 def _text_of(name: str, reply: ReadReply | BadRecord) -> tuple[str, str]:

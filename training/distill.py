@@ -87,11 +87,12 @@ def resumed_options(config_path: Path, facts: Mapping[str, object]) -> TrainingO
     """
     options = read_options(config_path)
     config = json.loads(config_path.read_text(encoding="utf-8"))
-    for key, thing in (("base_hash", "base"), ("data_hash", "training rows")):
+    for key, changed in (("base_hash", "the base model has"), ("data_hash", "the training rows have")):
         now = str(facts[key])
         if config[key] != now:
             raise UsageError(
-                f"the {thing} of {config_path.parent.name} had the hash {config[key][:16]}, now it is {now[:16]}",
+                f"{changed} changed since the run {config_path.parent.name} began:"
+                f" the hash was {config[key][:16]} and is {now[:16]} now",
                 "start a new run with `stillroom train` without --resume",
             )
     return options

@@ -93,7 +93,7 @@ def finished_run(folder: Path) -> Path:
         return folder
     finished = [run for run in TaskFolder(folder).runs() if run.is_finished]
     if not finished:
-        raise UsageError(f"{folder} is no run and has no finished one", "run `stillroom train TASK_FOLDER` first")
+        raise UsageError(f"{folder} is not a run, and holds no finished run", "run `stillroom train TASK_FOLDER` first")
     return finished[-1].path
 
 

@@ -117,10 +117,13 @@ def _connect(request: ClusterRequest) -> None:
     try:
         ray.init(**options)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        where = request.address or "this machine"
-        raise ResourceError(
-            f"no Ray cluster at {where}: {error}", "start one with `ray start --head`, or leave `--address` out"
-        ) from error
+        if request.address is None:
+            hint = (
+                "check the free memory and ports, or start a cluster with `ray start --head` and name its `--address`"
+            )
+            raise ResourceError(f"no Ray cluster can be started on this machine: {error}", hint) from error
+        hint = "start one there with `ray start --head`, or leave `--address` out"
+        raise ResourceError(f"no Ray cluster at {request.address}: {error}", hint) from error
 
 
 def _start_workers(request: ClusterRequest) -> list[_Worker]:
@@ -129,7 +132,7 @@ def _start_workers(request: ClusterRequest) -> list[_Worker]:
     strategies = importlib.import_module("ray.util.scheduling_strategies")
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     if not nodes:
-        raise ResourceError("the Ray cluster has no node with a processor", "see `ray status`")
+        raise ResourceError("the Ray cluster has no node with a processor", "`ray status` shows its nodes")
     workers = []
     for node in sorted(nodes, key=lambda node: str(node["NodeID"]))[: request.workers or None]:
         processors = int(node["Resources"]["CPU"])
@@ -169,11 +172,11 @@ def _collect(work: _Work, reference: Any, report: Callable[[Shard, ShardEnd], No
     except ray.exceptions.RayError as error:
         # The node or its actor is gone; the shard goes to another one.
         work.workers.remove(worker)
-        _again(work, shard, ShardEnd(4, 0, 0, f"the worker is gone: {type(error).__name__}", "", worker.node))
+        _again(work, shard, ShardEnd(4, 0, 0, f"the worker process ended: {type(error).__name__}", "", worker.node))
         if not work.workers:
             raise ResourceError(
                 f"no node of the Ray cluster is left: {str(error).splitlines()[0]}",
-                "see `ray status`; the same command goes on with what the shards have left",
+                "`ray status` shows the nodes; the same command continues where it stopped",
             ) from error
         return
     if end.exit_code in _GOOD_EXIT_CODES:

@@ -103,7 +103,9 @@ def run_command(
         "--format", output_format, "--limit", str(limit), "--keep-text", "none", "--json",
     )  # fmt: skip
     if state_dir is not None and not os.path.isabs(state_dir):
-        raise UsageError(f"--state is {state_dir}", "name a folder from the root: it is one of each node")
+        raise UsageError(
+            f"--state {state_dir} is not an absolute path", "give one that begins with /: every node has this folder"
+        )
     whole = run_shards(ClusterRequest(arguments, shards, address, workers, state_dir), _note_shard)
     if not whole:
         raise Interrupted("stopped before all shards had finished", "the same command continues where it stopped")
@@ -125,7 +127,7 @@ def _print_outcome(outcome: JoinOutcome, as_json: bool) -> None:
         print_json({**values, "output": str(path)})
     else:
         documents = human_count(outcome.documents, "document")
-        note(f"{documents} in {outcome.shards} shards, {outcome.failed} failed", f"rows: {path}")
+        note(f"{documents} in {human_count(outcome.shards, 'shard')}, {outcome.failed} failed", f"rows: {path}")
     if outcome.failed:
         raise NotAllGood(
             f"{outcome.failed} of {outcome.documents} documents failed", "their rows carry the reason as `error`"

@@ -75,7 +75,7 @@ class ShowOptions:
     "--margin",
     type=click.FloatRange(0, 1, min_open=True),
     metavar="SHARE",
-    help="Share of right answers by which a side may be worse.",
+    help="Share by which a side may be worse and still counts as good.",
 )
 @click.option(
     "--price-per-hour",
@@ -250,7 +250,9 @@ def show_command(settings: Settings, comparison: str, html_path: Path | None, va
 @click.option(
     "--limit", type=click.IntRange(min=1), default=_SHOWN, metavar="N", show_default=True, help="At most N documents."
 )
-@click.option("--random", "at_random", is_flag=True, help="In a random order: for judging a fair part of them.")
+@click.option(
+    "--random", "at_random", is_flag=True, help="List in random order, so that judging a part of them is fair."
+)
 @json_option("one JSON object per document")
 @with_settings
 def differing_command(

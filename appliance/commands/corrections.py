@@ -31,7 +31,8 @@ def correct_command(
     with the original and the user's name, and `stillroom jobs corrections` exports it.
     """
     if null == bool(values):
-        raise UsageError("no value is given", "give the right value, or `--null` if the document does not contain it")
+        problem = "both a value and `--null` are given" if null else "no value is given"
+        raise UsageError(problem, "give the right value, or `--null` alone if the document does not contain it")
     directory = job_dir(settings, job)
     value = None if null else values[0] if len(values) == 1 else list(values)
     correction = correct_field(directory, document, field, value)
@@ -41,7 +42,10 @@ def correct_command(
     original, corrected = (
         repr(typed_value(value)) if value else "nothing" for value in (correction.original, correction.correction)
     )
-    note(f"{correction.document}: {correction.field} is {corrected}, the model answered {original}; {correction.user}")
+    note(
+        f"{correction.document}: {correction.user} corrected {correction.field} to {corrected};"
+        f" the model answered {original}"
+    )
 
 
 @click.command("corrections")

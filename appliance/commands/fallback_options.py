@@ -44,11 +44,11 @@ def chosen_fallback(
     if options.name is None:
         others = options.threshold is not None or options.labelled_path is not None or options.budget is not None
         if others or options.caps.given:
-            raise UsageError("there are options of a fallback, but no fallback", "name one with `--fallback NAME`")
+            raise UsageError("options for a fallback are given, but no fallback", "name one with `--fallback NAME`")
         return None
     if options.threshold is None:
         raise UsageError(
-            f"nothing says when {options.name} is asked",
+            f"no threshold says when frontier {options.name} is asked",
             "add `--threshold 0.8`, or `--threshold auto` with labelled rows",
         )
     if options.threshold == AUTO and dry:
@@ -59,7 +59,9 @@ def chosen_fallback(
     try:
         threshold = float(options.threshold)
     except ValueError as error:
-        raise UsageError(f"--threshold {options.threshold} is neither a number nor auto", "use 0.8, or auto") from error
+        raise UsageError(
+            f"--threshold {options.threshold} is neither a number nor auto", "give a number such as 0.8, or auto"
+        ) from error
     return FallbackRequest(options.name, threshold, options.caps)
 
 

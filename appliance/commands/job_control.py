@@ -24,7 +24,7 @@ _WAIT = click.option(
 @json_option()
 @with_settings
 def pause_command(settings: Settings, job: str, wait_seconds: float, as_json: bool) -> None:
-    """Stop a job when it has finished what is in flight.
+    """Stop a job after the documents in progress.
 
     `stillroom jobs resume` continues it.
     """
@@ -137,6 +137,6 @@ def _note_state(job: str, state: State, goal: State, as_json: bool) -> None:
     elif state is goal:
         note(f"job {job} is {state}; `stillroom jobs resume {job}` continues it")
     elif state in (State.RUNNING, State.QUEUED):
-        note(f"job {job} will stop when it has finished what is in flight")
+        note(f"job {job} is still stopping: it finishes the documents in progress first")
     else:
         note(f"job {job} is {state}: there is nothing to stop")

@@ -20,6 +20,7 @@ from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.jobs.job import JobConfig, job_dir, read_config
 from appliance.jobs.job_plan import refuse_among_documents
 from appliance.jobs.job_run import export_rows
@@ -82,14 +83,15 @@ def show_command(settings: Settings, job: str, failed: bool, document: str | Non
     for name, value in _facts(summary, config, for_review).items():
         print_lines(f"{name + ':':11} {value}")
     for failure in failures:
-        print_lines(f"{failure['error']}  {failure['document']}  {failure['message']}")
+        reason = f"{failure['message']} ({failure['error']})" if failure["message"] else failure["error"]
+        print_lines(f"{failure['document']}: {reason}")
 
 
 def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str, str]:
     waiting = f", {summary.waiting} still being written" if summary.waiting else ""
-    review = f", {for_review} of them need a person" if for_review else ""
+    review = f", {for_review} of them {'needs' if for_review == 1 else 'need'} a person" if for_review else ""
     facts = {
-        "job": summary.id, "name": summary.name, "state": f"{summary.state} {summary.message}".strip(),
+        "job": summary.id, "name": summary.name, "state": ": ".join(filter(None, (summary.state, summary.message))),
         "documents": f"{summary.total} ({summary.done} finished{review}, {summary.failed} failed,"
         f" {summary.quarantined} of them quarantined{waiting})",
         "speed": f"{summary.documents_per_second:.1f} documents/s in the latest run",
@@ -97,9 +99,13 @@ def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str,
         "folder": config.documents_dir, "out": config.out_dir or "the rows stay in the job",
     }  # fmt: skip
     if (fallback := config.fallback) is not None:
-        caps = {"documents": fallback.cap_documents, "tokens": fallback.cap_tokens, "money": fallback.cap_money}
-        capped = ", ".join(f"{most:g} {name}" for name, most in caps.items() if most)
-        facts["fallback"] = f"{fallback.name} below {fallback.threshold:g}" + (f", at most {capped}" if capped else "")
+        caps = [
+            *([human_count(fallback.cap_documents, "document")] if fallback.cap_documents else []),
+            *([human_count(fallback.cap_tokens, "token")] if fallback.cap_tokens else []),
+            *([f"a cost of {fallback.cap_money:g}"] if fallback.cap_money else []),
+        ]
+        facts["fallback"] = f"frontier {fallback.name}, for fields with a confidence below {fallback.threshold:g}"
+        facts["fallback"] += f"; in one run at most {', '.join(caps)}" if caps else ""
     return facts
 
 
@@ -107,7 +113,7 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
     """The state, the row and the superseded rows of one document."""
     entry = reader.document(name)
     if entry is None:
-        raise UsageError(f"the job has no document {name}", "name it as `jobs show --failed` and the rows do")
+        raise UsageError(f"the job has no document {name}", "spell the name as in the rows")
     row, former = reader.row(entry.id), reader.former_rows(entry.id)
     if as_json:
         values = {"document": entry.name, "state": entry.state, "row": asdict(row) if row else None}

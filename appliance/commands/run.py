@@ -164,8 +164,8 @@ def refuse_unfinished(outcome: JobOutcome) -> None:
         )
     if summary.waiting:
         raise NotAllGood(
-            f"{human_count(summary.waiting, 'file')} of {summary.total} still being written",
-            f"when they are complete, `stillroom jobs resume {summary.id}` reads them",
+            f"{summary.waiting} of {human_count(summary.total, 'file')} still being written",
+            f"when complete, `stillroom jobs resume {summary.id}` reads what is left",
         )
 
 
@@ -204,7 +204,7 @@ def _preview(settings: Settings, request: JobRequest, documents: int, as_json: b
 def _row_lines(row: Row) -> list[str]:
     lines = [row.document]
     if row.fields is None:
-        lines.append(f"  {row.error}: {row.error_message}")
+        lines.append(f"  {row.error_message} ({row.error})" if row.error_message else f"  {row.error}")
     for name, value in (row.fields or {}).items():
         text = "; ".join(value) if isinstance(value, list) else value
         confidence = f"  ({row.confidence[name]:.2f})" if name in row.confidence else ""
@@ -233,7 +233,7 @@ def _note_outcome(outcome: JobOutcome) -> None:
         speed = f", {summary.documents_per_second:.1f} documents/s" if outcome.new_documents else ""
         lines = [
             f"{summary.done} of {summary.total} documents finished, {summary.failed} failed,"
-            f" {outcome.new_documents} of them in this run ({outcome.seconds:.1f} s{speed})"
+            f" {outcome.new_documents} new in this run ({outcome.seconds:.1f} s{speed})"
         ]
     if outcome.for_review:
         need = "needs" if outcome.for_review == 1 else "need"
@@ -241,7 +241,7 @@ def _note_outcome(outcome: JobOutcome) -> None:
     if outcome.fallback_unanswered:
         lines.append(
             f"the fallback did not answer {outcome.fallback_unanswered} of these: {outcome.fallback_reason};"
-            f" when that is put right, `stillroom jobs retry {summary.id}` asks again"
+            f" correct that, then `stillroom jobs retry {summary.id}` asks it again"
         )
     in_job = f"in the job; `stillroom jobs export {summary.id} --out DIR` writes them out"
     note(*lines, f"rows: {outcome.output_path or in_job}", f"job: {summary.id}")

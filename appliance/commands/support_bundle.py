@@ -14,7 +14,10 @@ from appliance.ground.text import human_size
 
 @click.command("support-bundle")
 @click.option(
-    "--out", "out_path", type=click.Path(path_type=Path), help="File to write; by default its name is the time."
+    "--out",
+    "out_path",
+    type=click.Path(path_type=Path),
+    help="File to write; by default one here, named after the time.",
 )
 @click.option("--preview", is_flag=True, help="Print everything that it would contain, and write nothing.")
 @yes_option

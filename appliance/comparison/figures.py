@@ -110,6 +110,8 @@ class PairFigures:
         """Who is better, in one sentence with the numbers."""
         right = self.right
         if right.difference is None or right.readiness is None:
+            if not self.differing:
+                return "no document is answered differently"
             return (
                 f"nothing says who is right on the {human_count(self.differing, 'document')} that differ:"
                 " give right answers with --labels, or judge them"
@@ -120,29 +122,33 @@ class PairFigures:
             basis = human_count(right.judged, "judged document")
         else:
             basis = human_count(right.difference.n, "field")
-        return f"{self._conclusion(right.readiness, low, high)}: {points}, {basis}"
+        conclusion, advice = self._conclusion(right.readiness, low, high)
+        return f"{conclusion}: {points}, {basis}" + (f"; {advice}" if advice else "")
 
-    def _conclusion(self, readiness: Readiness, low: float, high: float) -> str:
+    def _conclusion(self, readiness: Readiness, low: float, high: float) -> tuple[str, str]:
+        """Who is better, and what to do where it cannot be said yet."""
         margin = f"{-100 * readiness.threshold:g} points"
         if low > 0:
-            return f"{self.first} is right more often than {self.second}"
+            return f"{self.first} is right more often than {self.second}", ""
         if readiness.ready:
-            return f"{self.first} is as good as {self.second} within {margin}"
+            return f"{self.first} is as good as {self.second} within {margin}", ""
         if high < 0:
-            return f"{self.second} is right more often than {self.first}"
+            return f"{self.second} is right more often than {self.first}", ""
         if not readiness.more:
-            return f"{self.first} is not as good as {self.second} within {margin}"
+            return f"{self.first} is not as good as {self.second} within {margin}", ""
+        open_verdict = f"too early to say within {margin}"
         if self.right.basis == "gold":
-            return f"too early to say within {margin}: give right answers for about {readiness.more:,} more documents"
+            return open_verdict, f"give right answers for about {human_count(readiness.more, 'more document')}"
         # The need counts agreeing documents too, which nobody judges.
         judgements = math.ceil(readiness.more * self.right.judged / readiness.documents)
         open_documents = self.differing - self.right.judged
         if judgements > open_documents:
-            return (
-                f"too early to say within {margin}: about {judgements:,} more judgements would decide, but only"
-                f" {open_documents:,} differing documents are left: compare more documents"
-            )
-        return f"too early to say within {margin}: judge about {human_count(judgements, 'more document')}"
+            left = "every differing document is judged"
+            if open_documents:
+                left = f"only {human_count(open_documents, 'differing document')} can still be judged"
+            needed = f"about {human_count(judgements, 'more judgement')} would decide it"
+            return open_verdict, f"{needed}, but {left}: compare more documents"
+        return open_verdict, f"judge about {human_count(judgements, 'more document')}"
 
 
 def _bounds(figure: Figure) -> tuple[float, float]:

@@ -179,12 +179,12 @@ def read_comparison(directory: Path) -> ComparisonConfig:
     if version != COMPARISON_VERSION:
         raise ApplianceError(
             f"comparison {directory.name} has version {version}, this program knows {COMPARISON_VERSION}",
-            "use the program that made it, or compare again",
+            "use the version of Stillroom that made it, or compare again",
         )
     try:
         return ComparisonConfig(**{**values, "sides": tuple(Side(**side) for side in values["sides"])})
     except (TypeError, KeyError) as error:
-        raise ApplianceError(f"{path} does not have the keys of a comparison: {error}", hint) from error
+        raise ApplianceError(f"{path} has unknown or missing keys: {error}", hint) from error
 
 
 def read_documents(directory: Path) -> list[LabelledDocument]:

@@ -18,7 +18,7 @@ from appliance.comparison.render_text import cash, number, points, seconds, shar
 from appliance.comparison.view import ComparisonView
 from appliance.ground.errors import ResourceError
 from appliance.ground.files import write_file
-from appliance.ground.text import printable
+from appliance.ground.text import human_count, printable
 from appliance.jobs.ledger import FinishedDocument
 from appliance.quality.judgements import Judgement
 from appliance.tasks.linecode import Value
@@ -144,7 +144,9 @@ def _section(view: ComparisonView, pair: PairFigures, side: int, values: bool) -
     right, bar, caption = pair.right, None, ""
     if right.table is not None and right.difference is not None:
         table = right.table
-        basis = "by the right answers" if right.basis == "gold" else f"of the {right.judged} judged ones"
+        basis = (
+            "by the right answers" if right.basis == "gold" else f"of {human_count(right.judged, 'judged document')}"
+        )
         caption = f"Documents that are right as a whole, {basis}; exact McNemar p {right.p:.3g}"
         parts = [("both right", table.both, "both"), (f"only {pair.first}", table.only_first, "a"),
                  (f"only {pair.second}", table.only_second, _side_class(side)),
@@ -165,7 +167,9 @@ def _section(view: ComparisonView, pair: PairFigures, side: int, values: bool) -
         "bar": bar,
         "bar_caption": caption,
         "plot": _difference_plot(pair),
-        "plot_note": f"Differences that many fields do not explain (Holm): {note}." if note else "",
+        "plot_note": f"Fields whose difference is unlikely to be chance (Holm-adjusted p below 0.05): {note}."
+        if note
+        else "",
         "how_many": f"{first_of}{pair.differing:,}",
         "documents": [_document(document, side, judged.get(document.path), values) for document in documents],
     }

@@ -84,7 +84,7 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
     plans = _plans(settings, request, documents)
     if len(plans) < 2:
         raise UsageError(
-            f"{len(plans)} of the two or more sides of a comparison are named",
+            f"a comparison needs two models or more, {'one is' if plans else 'none is'} named",
             "name two models with `--model A --model B`, or a model and a frontier with `--model A --frontier NAME`",
         )
     sides = _with_unique_names([_side(settings, request, *planned) for planned in plans])

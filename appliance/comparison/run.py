@@ -8,6 +8,7 @@ from appliance.comparison.view import ComparisonView
 from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood
 from appliance.ground.progress import OnProgress
 from appliance.ground.settings import Settings
+from appliance.ground.text import human_count
 from appliance.jobs.job_run import run_job
 from appliance.jobs.ledger import NotBegun, open_readonly
 from appliance.jobs.locks import Purpose, take_lock
@@ -70,6 +71,6 @@ def _check_rows(directory: Path, job_dir: Path, side: Side) -> None:
         missing.difference_update(document.path for document in reader.documents_with_row())
     if missing:
         raise ApplianceError(
-            f"job {side.job}, whose rows are the answers of {side.name}, lacks {len(missing)} of them",
-            f"`stillroom jobs resume {side.job}`",
+            f"job {side.job}, which answers for {side.name}, has no row for {human_count(len(missing), 'document')}",
+            f"`stillroom jobs resume {side.job}`, then resume the comparison",
         )

@@ -8,6 +8,7 @@ import math
 
 from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
 from appliance.comparison.render_text import points
+from appliance.ground.text import human_count
 
 
 def tier_verdicts(figures: ComparisonFigures, worth: float | None) -> tuple[str, ...]:
@@ -26,23 +27,27 @@ def _verdict(base: SideFigures, side: SideFigures, pair: PairFigures, worth: flo
     cost = _cost(base, side)
     latency = _times(base.latency_p50.value, side.latency_p50.value)
     if gain is None:
-        return f"{name}: {cost}, {latency} latency on {pair.agreement.n:,} documents: nothing says whether it is better"
+        documents = human_count(pair.agreement.n, "document")
+        decision = "without right answers or judgements nobody can say whether it is better"
+        return f"{name}: {cost}, {latency} latency on {documents}: {decision}"
     decision = _decide(gain, _negated(pair.money_difference), worth, side.currency)
-    return f"{name}: {points(gain)}, {cost}, {latency} latency on {gain.n:,} documents: {decision}"
+    return f"{name}: {points(gain)}, {cost}, {latency} latency on {human_count(gain.n, 'document')}: {decision}"
 
 
 def _decide(gain: Figure, extra: Figure, worth: float | None, currency: str) -> str:
     if gain.low is None or gain.low <= 0:
-        return "not worth it" + ("" if gain.high is None or gain.high <= 0 else ", as no gain is certain")
+        return "not worth it" + ("" if gain.high is None or gain.high <= 0 else ": it may be no better at all")
     if extra.value <= 0:
-        return "worth it: better and not dearer"
-    price = extra.value / 1000 / gain.value
+        return "worth it: better, and no more expensive"
+    price = f"each further right document costs {extra.value / 1000 / gain.value:.3g} {currency}"
     if worth is None:
-        return f"better; a further right document costs {price:.3g} {currency}: worth it if it is worth more to you"
+        return f"better; {price}: worth it if a right document is worth more to you"
     high = extra.value if extra.high is None else extra.high
     if 1000 * gain.low * worth > high:
-        return f"worth it: a further right document costs {price:.3g} {currency} and is worth {worth:.3g}"
-    return f"not worth it: a further right document costs {price:.3g} {currency}, it is worth {worth:.3g}"
+        return f"worth it: {price} and is worth {worth:.3g}"
+    if extra.value < 1000 * gain.value * worth:
+        return f"not worth it for certain: {price} and is worth {worth:.3g}, but the intervals are too wide"
+    return f"not worth it: {price} and is worth only {worth:.3g}"
 
 
 def _negated(figure: Figure) -> Figure:

@@ -35,7 +35,7 @@ def check_home(home: Path) -> Check:
             "home", CheckState.FAIL, f"{home}: {error.strerror}", f"set {HOME_VARIABLE} to a folder of your own"
         )
     if not stat.S_ISDIR(facts.st_mode):
-        return Check("home", CheckState.FAIL, f"{home} is no folder", f"set {HOME_VARIABLE} to a folder of your own")
+        return Check("home", CheckState.FAIL, f"{home} is not a folder", f"set {HOME_VARIABLE} to a folder of your own")
     if facts.st_uid != os.geteuid():
         message = f"{home} belongs to user {facts.st_uid}, this is user {os.geteuid()}"
         return Check("home", CheckState.FAIL, message, f"run as that user, or set {HOME_VARIABLE}")
@@ -46,7 +46,8 @@ def check_home(home: Path) -> Check:
         return Check("home", CheckState.FAIL, f"others can enter {home} (mode {mode:04o})", f"chmod 700 {home}")
     foreign = _foreign(home)
     if foreign:
-        message = f"{human_count(len(foreign), 'file')} in {home} of another user: {', '.join(foreign[:_SHOWN])}"
+        owned = "belongs to another user" if len(foreign) == 1 else "belong to other users"
+        message = f"{human_count(len(foreign), 'file')} in {home} {owned}: {', '.join(foreign[:_SHOWN])}"
         return Check("home", CheckState.WARN, message, f"chown -R {os.geteuid()} {home}")
     if os.geteuid() == 0:
         return Check("home", CheckState.WARN, f"{home}, used by root", "run Stillroom as a user of its own")
@@ -92,7 +93,12 @@ def check_disk(home: Path) -> Check:
     if free_bytes < _LITTLE_FREE_BYTES:
         return Check("disk", CheckState.WARN, message, "a larger job or another model will not fit; free some space")
     if facts.f_files and facts.f_favail < _LITTLE_FREE_FILES:
-        return Check("disk", CheckState.WARN, f"{message}, room for {facts.f_favail} more files", "delete small files")
+        return Check(
+            "disk",
+            CheckState.WARN,
+            f"{message}, room for {facts.f_favail} more files",
+            "delete files that are not used",
+        )
     return ok("disk", message)
 
 
@@ -133,7 +139,7 @@ def check_models(settings: Settings, quick: bool) -> Check:
     if unsafe := [model.name for model in active if not model.manifest.ready]:
         return Check(
             "models", CheckState.WARN, f"{message}; active but not approved: {', '.join(unsafe)}",
-            "judge it with `stillroom gate`, or activate another with `stillroom models activate`",
+            "judge each with `stillroom gate`, or activate another with `stillroom models activate`",
         )  # fmt: skip
     if not active:
         return Check("models", CheckState.WARN, message, "choose one with `stillroom models activate MODEL`")

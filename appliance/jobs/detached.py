@@ -103,7 +103,8 @@ def _launch(settings: Settings, log: Path, arguments: list[str]) -> int:
         start_new_session=True,
     )
     if not started.stdout.strip().isdigit():
-        raise ResourceError(f"no process can be started: {started.stderr.strip()}", "check the limit of processes")
+        problem = f"the background process cannot be started: {started.stderr.strip()}"
+        raise ResourceError(problem, "check the free memory and the limit of processes (`ulimit -u`)")
     return int(started.stdout)
 
 
@@ -125,5 +126,6 @@ def _refuse_failed(log: Path, told_before: int) -> None:
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
     raise ApplianceError(
-        errors[-1] if errors else "it ended as soon as it was started", hints[-1] if hints else f"its log is {log}"
+        errors[-1] if errors else "the background process ended right after its start",
+        hints[-1] if hints else f"its log is {log}",
     )

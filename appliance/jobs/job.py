@@ -163,10 +163,14 @@ def read_documents_list(directory: Path, config: JobConfig) -> frozenset[bytes] 
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ApplianceError(f"cannot read {path}: {error.strerror}", "`stillroom jobs remove` the job") from error
+        raise ApplianceError(f"cannot read {path}: {error.strerror}", _remove_and_run(directory)) from error
     if hashlib.sha256(data).hexdigest() != config.documents:
-        raise ApplianceError(f"{path} is not the list that the job was made with", "`stillroom jobs remove` the job")
+        raise ApplianceError(f"{path} is not the list that the job was made with", _remove_and_run(directory))
     return frozenset(data.split(b"\0")[:-1])
+
+
+def _remove_and_run(directory: Path) -> str:
+    return f"`stillroom jobs remove {directory.name}`, then run it again"
 
 
 def finish_removals(settings: Settings) -> None:
@@ -218,28 +222,27 @@ def read_config(directory: Path) -> JobConfig:
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ApplianceError(
-            f"{path} cannot be read: {error}", "`stillroom jobs remove` takes broken jobs away"
-        ) from error
+        raise ApplianceError(f"{path} cannot be read: {error}", _remove_and_run(directory)) from error
     if values.get("version") == 1:
         # Without the keys that came later, whose defaults say what it did.
         values["version"] = JOB_VERSION
     if values.get("version") != JOB_VERSION:
         raise ApplianceError(
             f"job {directory.name} has version {values.get('version')}, this program knows {JOB_VERSION}",
-            "use the program that made the job, or run it again as a new one",
+            "use the version of Stillroom that made the job, or run it again as a new one",
         )
     known = {described.name: described.default is MISSING for described in fields(JobConfig)}
     wrong = set(values) - set(known) | {name for name, needed in known.items() if needed and name not in values}
     if wrong:
         raise ApplianceError(
-            f"{path} does not have the keys of a job: {', '.join(sorted(wrong))}",
-            "use the program that made the job, or `stillroom jobs remove` it",
+            f"{path} has unknown or missing keys: {', '.join(sorted(wrong))}",
+            f"use the version of Stillroom that made the job, or {_remove_and_run(directory)}",
         )
     try:
         fallback = FallbackConfig(**values["fallback"]) if "fallback" in values else None
     except TypeError as error:
         raise ApplianceError(
-            f"{path} does not have the keys of a fallback: {error}", "use the program that made the job"
+            f"[fallback] in {path} has unknown or missing keys: {error}",
+            "use the version of Stillroom that made the job",
         ) from error
     return JobConfig(**{**values, "fallback": fallback})

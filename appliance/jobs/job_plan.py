@@ -7,7 +7,7 @@ from pathlib import Path
 
 from appliance.documents.folder import document_name
 from appliance.ground.errors import UsageError
-from appliance.ground.settings import Settings
+from appliance.ground.settings import HOME_VARIABLE, Settings
 from appliance.jobs.frontiers import check_caps, fallback_config, frontier_model
 from appliance.jobs.job import (
     DEFAULT_SETTLE_SECONDS,
@@ -160,9 +160,8 @@ def refuse_among_documents(name: str, directory: Path, documents_dir: str) -> No
     if not path.is_relative_to(documents_dir):
         return
     if not any(part.startswith(".") for part in path.relative_to(documents_dir).parts):
-        raise UsageError(
-            f"the {name} folder {directory} lies in the folder of documents", "name a folder outside of it"
-        )
+        hint = f"set {HOME_VARIABLE} to a folder outside of it" if name == "home" else "name a folder outside of it"
+        raise UsageError(f"the {name} folder {directory} lies in the folder of documents", hint)
 
 
 def make_job(settings: Settings, planned: Plan, purpose: Purpose) -> JobLock:

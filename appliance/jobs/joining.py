@@ -96,8 +96,8 @@ class JoinRefused(ApplianceError):
         again = sorted({problem.shard for problem in problems}, key=lambda shard: parse_shard(shard).number)
         problem_count = human_count(count, "problem")
         super().__init__(
-            f"the shards are not one whole result: {problem_count}, nothing was written",
-            f"look at shard {', '.join(again[:8])}{' and more' if len(again) > 8 else ''},"
+            f"the shards do not make one complete result: {problem_count}; nothing was written",
+            f"check shard {', '.join(again[:8])}{' and more' if len(again) > 8 else ''}:"
             " run what is missing again with `stillroom run --shard`, then join again",
         )
 
@@ -161,7 +161,9 @@ def join_jobs(
         first = ledgers[0]
         folder = documents_dir or Path(first.config.documents_dir)
         if not folder.is_dir():
-            raise UsageError(f"no folder of documents at {folder}", "say where it is here with `--documents DIR`")
+            raise UsageError(
+                f"no folder of documents at {folder}", "name the folder on this machine with `--documents DIR`"
+            )
         refuse_among_documents("output", out_dir, str(folder.resolve()))
         _check_documents(ledgers, folder, first.config.limit, findings)
         findings.refuse()

@@ -123,7 +123,7 @@ class LedgerReader:
             raise ApplianceError(
                 f"the ledger of job {self._identifier} has version {named['version']}, this program knows"
                 f" {LEDGER_VERSION}",
-                "use the program that made the job",
+                "use the version of Stillroom that made the job",
             )
         return _summary(named)
 
@@ -363,4 +363,4 @@ def _summary(values: dict[str, Any]) -> JobSummary:
 
 def ledger_error(job: str, error: sqlite3.Error) -> ApplianceError:
     """What an operator reads when SQLite refuses the ledger of a job."""
-    return database_error(f"the ledger of job {job}", error, "`stillroom jobs remove`, then run the job again")
+    return database_error(f"the ledger of job {job}", error, f"`stillroom jobs remove {job}`, then run it again")

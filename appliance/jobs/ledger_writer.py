@@ -153,7 +153,7 @@ class Ledger:
         elif version != LEDGER_VERSION:
             raise ApplianceError(
                 f"the ledger of job {self._identifier} has version {version}, this program knows {LEDGER_VERSION}",
-                "use the program that made the job",
+                "use the version of Stillroom that made the job",
             )
 
     @property

@@ -41,6 +41,6 @@ def remove_model(settings: Settings, name: str) -> InstalledModel:
     if not model.active and (job_ids := unfinished_jobs_of(settings, model.name)):
         raise UsageError(
             f"model {model.name} is used by {human_count(len(job_ids), 'unfinished job')}: {', '.join(job_ids[:3])}",
-            f"wait until they end, or `stillroom jobs cancel {job_ids[0]}`",
+            f"wait until {'it ends' if len(job_ids) == 1 else 'they end'}, or `stillroom jobs cancel {job_ids[0]}`",
         )
     return store.remove(model.name)

@@ -48,5 +48,5 @@ def refuse_needed(directory: Path) -> None:
     if names := needed_by(directory):
         raise UsageError(
             f"comparison {names[0]} needs the rows of job {directory.name}",
-            f"`stillroom comparisons remove {names[0]}` first",
+            f"remove the comparison first: `stillroom comparisons remove {names[0]}`",
         )

@@ -84,7 +84,7 @@ def dry_run(settings: Settings, request: JobRequest, documents: int, stop: Stop 
         ApplianceError: The task, the model or the folder is not as it must be.
     """
     if documents < 1:
-        raise UsageError(f"a preview of {documents} documents shows nothing", "`--preview 3`")
+        raise UsageError(f"a preview of {documents} documents shows nothing", "use 1 or more, as in `--preview 3`")
     planned = plan(settings, request)
     config = replace(
         planned.config, limit=min(documents, request.limit or documents), keep_text="none", settle_seconds=0.0

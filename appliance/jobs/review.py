@@ -99,7 +99,8 @@ def read_corrections(directory: Path, document: str | None = None) -> list[Corre
         ]
     except (sqlite3.DatabaseError, ValueError) as error:
         raise ApplianceError(
-            f"the corrections of job {directory.name} cannot be read: {error}", f"take {path} away, or restore it"
+            f"the corrections of job {directory.name} cannot be read: {error}",
+            f"restore {path} from a backup, or move it away",
         ) from error
 
 
@@ -188,7 +189,7 @@ def _cleaned(output_field: Field, value: Value) -> Value:
         entries = [value] if isinstance(value, str) else value or []
         return [entry.strip() for entry in entries if entry.strip()] or None
     if isinstance(value, list):
-        raise UsageError(f"{output_field.name} is not a list", "give one value")
+        raise UsageError(f"{output_field.name} is not a list", "give one VALUE")
     return (value or "").strip() or None
 
 
@@ -196,10 +197,10 @@ def _row(reader: LedgerReader, document: str) -> tuple[str, Row]:
     """The document's name as the rows spell it, and its row."""
     entry = reader.document(document)
     if entry is None:
-        raise UsageError(f"the job has no document {document}", "name it as the rows spell it")
+        raise UsageError(f"the job has no document {document}", "spell the name as in the rows")
     row = reader.row(entry.id)
     if row is None:
-        raise UsageError(f"{entry.name} has no row yet", "correct it when the job has answered it")
+        raise UsageError(f"{entry.name} has no row yet", "wait until the job has answered it, then correct it")
     return entry.name, row
 
 
@@ -246,6 +247,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, REVIEW_VERSION):
         raise ApplianceError(
-            f"{path} has version {version}, this program knows {REVIEW_VERSION}", "use the program that wrote it"
+            f"{path} has version {version}, this program knows {REVIEW_VERSION}",
+            "use the version of Stillroom that wrote it",
         )
     return int(version)

@@ -93,7 +93,9 @@ def _opened(path: Path, for_reading: bool = False) -> Iterator[sqlite3.Connectio
         _check(path, connection, for_reading)
         yield connection
     except sqlite3.Error as error:
-        raise database_error(f"the file of judgements {path}", error, "move the file away to judge anew") from error
+        raise database_error(
+            f"the file of judgements {path}", error, "restore it from a backup, or move it away and judge again"
+        ) from error
     finally:
         if connection is not None:
             connection.close()
@@ -108,5 +110,5 @@ def _check(path: Path, connection: sqlite3.Connection, for_reading: bool) -> Non
     if version != JUDGEMENTS_VERSION:
         raise ApplianceError(
             f"the judgements in {path} have version {version}, this program knows {JUDGEMENTS_VERSION}",
-            "use the program that wrote them",
+            "use the version of Stillroom that wrote them",
         )

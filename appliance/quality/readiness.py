@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from appliance.ground.text import human_count
 from appliance.quality.metrics import Judged, Outcome
 from appliance.quality.statistics import NORMAL, Interval, clopper_pearson, design_effect, mcnemar_exact, tango
 
@@ -68,7 +69,7 @@ class Readiness:
     def advice(self) -> str:
         """What to do next; empty where it is READY."""
         if self.decision is Decision.NEED_MORE:
-            return f"label about {self.more} more documents and gate again: these cannot decide it"
+            return f"label about {human_count(self.more, 'more document')}, then run the gate again on all of them"
         return "" if self.ready else "collect more answers, correct the worst fields' rows, and train again"
 
     @property
@@ -79,7 +80,7 @@ class Readiness:
             f"{100 * value:.1f}" for value in (self.estimate, self.low, self.high, self.threshold)
         )
         return (
-            f"{what} {estimate} {unit} (90 % interval {low} to {high}, {self.documents} documents); "
+            f"{what} {estimate} {unit} (90 % interval {low} to {high}, {human_count(self.documents, 'document')}); "
             f"the lower end must be above {threshold} {unit}"
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from appliance.ground.text import percent_interval
+from appliance.ground.text import human_count, percent_interval
 from appliance.quality.metrics import Abstention, Counts, Coverage, Judged, by_field, count, document_accuracy
 from appliance.quality.readiness import Readiness
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
@@ -45,10 +45,10 @@ class QualityReport:
 
     def lines(self) -> list[str]:
         """For a terminal; every share with its interval and sample size."""
-        counts = self.counts
+        counts, documents = self.counts, human_count(self.documents, "document")
         lines = [
-            f"field accuracy     {_share(self.field_accuracy)}, {self.fields} fields in {self.documents} documents",
-            f"document accuracy  {_share(self.document_accuracy)}, {self.documents} documents",
+            f"field accuracy     {_share(self.field_accuracy)}, {human_count(self.fields, 'field')} in {documents}",
+            f"document accuracy  {_share(self.document_accuracy)}, {documents}",
             f"mistakes           {counts.omitted} omitted, {counts.substituted} substituted, "
             f"{counts.invented} invented",
         ]
@@ -69,7 +69,7 @@ class QualityReport:
         if self.teacher_accuracy is not None:
             lines.append(self._teacher_line(self.teacher_accuracy))
         if unreviewed := self.labelled_by.get("teacher"):
-            lines.append(f"unreviewed labels  {unreviewed} of {self.documents} rows are unchanged teacher's answers")
+            lines.append(f"unreviewed labels  {unreviewed} of {self.documents} rows are the teacher's own answers")
         worst = list(self.fields_worst_first.items())[:LISTED_FIELDS]
         lines.append("worst fields       " + ", ".join(f"{name} {c.correct}/{c.fields}" for name, c in worst))
         lines.append(f"verdict            {self.readiness.verdict} ({self.readiness.reason})")

@@ -92,7 +92,7 @@ def load_decoder(merged_dir: Path) -> tuple["PreTrainedModel", DecoderShape]:
         ) from error
     if not is_decoder or model_class is None:
         raise UsageError(
-            f"{merged_dir.name} holds {architecture}, which is no text generation model",
+            f"{merged_dir.name} holds {architecture}, which is not a text generation model",
             "merge a run of a decoder task",
         )
     with quiet_exporters():

@@ -37,7 +37,7 @@ class ExportedEncoder(nn.Module):
         settings = json.loads((merged_dir / "config.json").read_text(encoding="utf-8"))
         if settings.get("stillroom_head") != HEAD_FORM:
             raise UsageError(
-                f"{merged_dir.name} is no merged encoder student: its head is {settings.get('stillroom_head')}",
+                f"{merged_dir.name} is not a merged encoder student: its config.json has no `{HEAD_FORM}` head",
                 "merge a run of an encoder task first",
             )
         weights = load_file(str(merged_dir / "model.safetensors"))

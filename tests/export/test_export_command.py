@@ -114,7 +114,7 @@ def test_plain_onnx_is_int8_for_an_encoder(encoder_run: Path) -> None:
 
 
 def test_a_target_of_another_family_is_refused(encoder_run: Path) -> None:
-    with pytest.raises(UsageError, match="gguf-q8_0 is no target for encoder students") as caught:
+    with pytest.raises(UsageError, match="gguf-q8_0 is not a target for encoder students") as caught:
         export_all(encoder_run / "merged", ["onnx-fp32", "gguf-q8_0"])
     assert "onnx-fp32, onnx-int8" in caught.value.hint
     assert not (encoder_run / "export" / "onnx-fp32").exists()
@@ -158,7 +158,7 @@ def test_what_has_not_been_merged_is_told_so(merged_run: Path, tmp_path: Path) -
             find_merged(folder)
         assert f"stillroom merge {merged_run}" in caught.value.hint
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="no run, no merged model, and no task with a finished run"):
+    with pytest.raises(UsageError, match="not a run, a merged model, or a task with a finished and merged run"):
         find_merged(tmp_path / "empty")
 
 

@@ -118,7 +118,7 @@ def test_a_cache_of_another_shape_is_refused(run_dir: Path) -> None:
 )
 def test_a_checkpoint_that_is_no_decoder_is_refused(tmp_path: Path, settings: dict[str, object]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(UsageError, match=r"cannot be exported|no text generation model"):
+    with pytest.raises(UsageError, match=r"cannot be exported|not a text generation model"):
         load_decoder(tmp_path)
 
 

@@ -160,7 +160,7 @@ def test_hostile_text_gets_a_row(folder: Path) -> None:
 
 def test_a_folder_that_is_no_merged_encoder_is_refused(tmp_path: Path) -> None:
     write_base(tmp_path / "base")
-    with pytest.raises(UsageError, match="no merged encoder"):
+    with pytest.raises(UsageError, match="not a merged encoder"):
         ExportedEncoder(tmp_path / "base")
 
 

@@ -147,8 +147,8 @@ BAD = {
     "is not a file below": {"document": "../secret.txt", "answer": {"total": "1"}},
     "cannot be read": {"document": "gone.txt", "answer": {"total": "1"}},
     "text is not a text": {"text": 5, "answer": {"total": "1"}},
-    r"'a\x00b' is no name of a file": {"document": "a\0b", "answer": {"total": "1"}},
-    r"'\ud800' is no name of a file": {"document": "\ud800", "answer": {"total": "1"}},
+    r"'a\x00b' is not a file name": {"document": "a\0b", "answer": {"total": "1"}},
+    r"'\ud800' is not a file name": {"document": "\ud800", "answer": {"total": "1"}},
 }
 
 
@@ -171,7 +171,7 @@ def test_bad_records_exit_3_and_neither_kind_of_broken_file_leaves_answers(folde
     path = recorded(tmp_path / "answers.jsonl", [{"text": "x\x1b[2J"}, {"text": "Total: 1", "answer": {"total": "1"}}])
     found = cli("collect", folder, "--recorded", path)
     assert found.returncode == 3
-    assert "1 answers imported, 0 already there, 1 not usable" in found.stdout
+    assert "1 answer imported, 0 already there, 1 not usable" in found.stdout
     assert "\x1b" not in found.stderr
 
     broken = tmp_path / "broken.jsonl"

@@ -176,7 +176,9 @@ def test_shares_may_name_the_label_for_none_of_these(folder: Path) -> None:
 
 def test_shares_of_labels_have_no_place_in_an_extraction(task: Task) -> None:
     wrong = replace(ODD, labels={"a": 1.0})
-    assert filter_rows(task, [wrong])[1] == [(wrong, ["form: shares of labels are given, and the task has none"])]
+    assert filter_rows(task, [wrong])[1] == [
+        (wrong, ["form: the row gives shares of labels, but the task has no labels"])
+    ]
 
 
 def test_a_persons_answer_stands_above_a_teachers_to_the_same_text(task: Task) -> None:
@@ -185,7 +187,7 @@ def test_a_persons_answer_stands_above_a_teachers_to_the_same_text(task: Task) -
     for rows in ([taught, person], [person, taught]):
         kept, rejected, _ = filter_rows(task, rows)
         assert kept == [person]
-        assert rejected == [(taught, ["duplicate: a person answered this text"])]
+        assert rejected == [(taught, ["duplicate: a person answered the same text"])]
     contradicting = [person, replace(person, answer=taught.answer)]
     assert filter_rows(task, contradicting)[0] == []
 
@@ -201,7 +203,7 @@ def test_nothing_left_to_train_on_is_said(folder: Path) -> None:
     write_rows(folder / ANSWERS_FILE, [with_answer(ODD, totl="1.00")])
     done = cli("curate", folder)
     assert done.returncode == 3
-    assert "none of 1 rows is left to train on" in done.stderr
+    assert "no row is left to train on (1 row read, 1 rejected)" in done.stderr
     assert "rejected.jsonl" in done.stderr
     refused = cli("curate", folder, "--validation", "nan")
     assert refused.returncode == 2

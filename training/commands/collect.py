@@ -11,6 +11,7 @@ from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.settings import load_settings
+from appliance.ground.text import human_count
 from appliance.tasks.folder import ANSWERS_FILE
 from training.collect import Documents, collect_recorded
 
@@ -48,11 +49,13 @@ def command(task_folder: Path, recorded: Path, documents_dir: Path | None, teach
     if as_json:
         print_json(asdict(done), ascii_only=False)
     else:
-        counts = f"{done.imported} answers imported, {done.known} already there, {len(done.bad)} not usable"
+        imported = human_count(done.imported, "answer")
+        counts = f"{imported} imported, {done.known} already there, {len(done.bad)} not usable"
         print_lines(f"{counts}: {task_folder / ANSWERS_FILE}")
     note(*done.bad[:SHOWN_PROBLEMS])
     if done.bad:
         more = len(done.bad) - SHOWN_PROBLEMS
         tail = f", {more} of them not shown" if more > 0 else ""
-        message = f"{len(done.bad)} recorded answers are not usable{tail}"
+        unusable = "1 recorded answer is" if len(done.bad) == 1 else f"{len(done.bad):,} recorded answers are"
+        message = f"{unusable} not usable{tail}"
         raise NotAllGood(message, "correct these lines, then import again")

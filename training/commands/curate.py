@@ -9,6 +9,7 @@ import click
 from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
 from appliance.ground.output import print_json, print_lines
+from appliance.ground.text import human_count
 from appliance.tasks.folder import TaskFolder
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SHOWN_REASONS = 3
     metavar="SHARE",
     default=0.15,
     show_default=True,
-    help="Share of the rows that chooses the best epoch.",
+    help="Share of the rows on which the best epoch is chosen.",
 )
 @click.option(
     "--test",
@@ -32,7 +33,7 @@ SHOWN_REASONS = 3
     metavar="SHARE",
     default=0.15,
     show_default=True,
-    help="Share of the rows that judges the student.",
+    help="Share of the rows on which the student is judged.",
 )
 @json_option("one JSON object")
 def command(task_folder: Path, validation: float, test_share: float, as_json: bool) -> None:
@@ -52,13 +53,14 @@ def command(task_folder: Path, validation: float, test_share: float, as_json: bo
     if not report.train:
         rejected = f"the reasons are in {TaskFolder(task_folder).rejected_path}"
         raise NotAllGood(
-            f"none of {report.rows} rows is left to train on", rejected if report.rejected else "collect answers first"
+            f"no row is left to train on ({human_count(report.rows, 'row')} read, {report.rejected:,} rejected)",
+            rejected if report.rejected else "collect answers first",
         )
 
 
 def _print_report(report: "CurationReport", task_folder: Path) -> None:
     splits = f"{report.train} train, {report.validation} validation, {report.test} test"
-    print_lines(f"{report.rows} rows: {splits}, {report.rejected} rejected")
+    print_lines(f"{human_count(report.rows, 'row')}: {splits}, {report.rejected} rejected")
     for filter_report in report.filters:
         print_lines(f"  {filter_report.name}: {filter_report.rejected} of {filter_report.seen} rejected")
         for reason, rows in list(filter_report.reasons.items())[:SHOWN_REASONS]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for all that the demo makes.",
 )
-@click.option("--seed", default=1, metavar="N", show_default=True, help="Of documents, teacher and training.")
+@click.option("--seed", default=1, metavar="N", show_default=True, help="Seed of documents, teacher and training.")
 @json_option("the figures as one JSON object")
 def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
     """Distil a student for utility bills, export it, run a folder with it, and say how good it is.

@@ -68,10 +68,10 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
     "--logit-adjustment",
     type=click.FloatRange(0, 2),
     metavar="FACTOR",
-    help="Encoder: how far to take the labels' shares in the answers out of the logits; 1 where documents spread"
-    " evenly over the labels, 0 by default.",
+    help="Encoder: how much of the labels' shares in the answers is taken out of the logits, from 0 (the default) to 2;"
+    " 1 fits documents that are spread evenly over the labels.",
 )
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of the adapter and the order of rows.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the adapter and of the order of rows.")
 @click.option("--resume", is_flag=True, help="Continue the newest unfinished run, with the options that it began with.")
 @json_option("the run's record as one JSON object")
 def command(task_folder: Path, resume: bool, as_json: bool, **options: object) -> None:
@@ -83,7 +83,7 @@ def command(task_folder: Path, resume: bool, as_json: bool, **options: object) -
     requested = {name: value for name, value in options.items() if value is not None}
     if resume and requested:
         option = next(iter(requested)).replace("_", "-")
-        raise UsageError(f"--{option} cannot be given with --resume", "a resumed run keeps the options it began with")
+        raise UsageError(f"--{option} cannot be given with --resume", "leave it out: a resumed run keeps its options")
     run_dir = last_unfinished(task_folder) if resume else new_run(task_folder, requested)
     began = time.monotonic()
     requested = read_requested_options(run_dir)
@@ -103,7 +103,7 @@ def _resumable(task_folder: Path, run_dir: Path) -> "Iterator[None]":
         yield
     except KeyboardInterrupt as error:
         hint = f"`stillroom train {printable(str(task_folder))} --resume` continues it"
-        raise Interrupted(f"the run {run_dir.name} is interrupted", hint) from error
+        raise Interrupted(f"the run {run_dir.name} was interrupted", hint) from error
     except ResourceError as error:
         hint = f"{error.hint}; then `stillroom train {printable(str(task_folder))} --resume` continues the run"
         raise ResourceError(error.message, hint) from error

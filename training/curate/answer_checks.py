@@ -31,7 +31,7 @@ def _wrong_labels(task: "Task", row: "LabelledRow") -> list[str]:
     if row.labels is None:
         return []
     if not task.labels:
-        return ["form: shares of labels are given, and the task has none"]
+        return ["form: the row gives shares of labels, but the task has no labels"]
     (label_field,) = task.output_fields
     return [f"form: {label!r} is not a label of the task" for label in row.labels if label not in label_field.values]
 
@@ -50,14 +50,14 @@ def duplicates(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
         persons = [number for number in numbers if rows[number].source == "person"]
         if persons:
             taught = set(numbers) - set(persons)
-            findings |= {number: ["duplicate: a person answered this text"] for number in sorted(taught)}
+            findings |= {number: ["duplicate: a person answered the same text"] for number in sorted(taught)}
             numbers = persons
         first = rows[numbers[0]]
         differing = [
             name for name in _names(task) if any(rows[n].answer.get(name) != first.answer.get(name) for n in numbers)
         ]
         if differing:
-            reason = f"duplicate: {len(numbers)} rows of this text disagree on {', '.join(differing)}"
+            reason = f"duplicate: {len(numbers)} rows with this text disagree on {', '.join(differing)}"
             findings |= {number: [reason] for number in numbers}
         else:
             findings |= {number: [f"duplicate: same text and answer as {first.document}"] for number in numbers[1:]}

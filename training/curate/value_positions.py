@@ -158,9 +158,9 @@ def _judge(statistics: Statistics, row: "LabelledRow", places: Places, name: str
         if count / shares.total() >= OWNER:
             owners.append((owner, label))
     if owners:
-        return f"place: {name} has the value after {' '.join(owners[0][1])!r}, which is {owners[0][0]}'s"
+        return f"place: {name} has the value after {' '.join(owners[0][1])!r}, which belongs to {owners[0][0]}"
     label = _own_label(statistics, places, name)
-    return f"place: {name} has a value from elsewhere, but {' '.join(label)!r} is printed" if label else None
+    return f"place: {name} has a value that does not stand after its label {' '.join(label)!r}" if label else None
 
 
 def _own_label(statistics: Statistics, places: Places, name: str) -> Label | None:

@@ -35,7 +35,7 @@ class ComparisonScreen(Frame):
         "The totals of one comparison: A is what the others are compared with. Every number stands with its 95 %"
         " interval; n is the number that it rests on. The verdict uses labelled rows where there are some, else"
         " what people judged of the documents that differ.",
-        "Latency is the time in the engine, or until the frontier had answered. Reasoning tokens are counted apart.",
+        "Latency is the time in the engine, or until the frontier answered. Reasoning tokens are counted separately.",
     )
     KEYS = (
         ("Enter", "Documents that differ", "side by side, and who is right"),
@@ -139,7 +139,7 @@ class ComparisonScreen(Frame):
         if figures is None:
             reasons["Enter"] = "not every side has answered yet"
         elif not figures.pairs[self._pair].differing:
-            reasons["Enter"] = "the models differ on no document"
+            reasons["Enter"] = "the models answer all documents alike"
         if figures is None or len(figures.pairs) < 2:
             reasons["s"] = "there are only two sides"
         return reasons
@@ -189,7 +189,7 @@ def total_lines(figures: "ComparisonFigures", pair_number: int, width: int) -> l
     lines += [[], *_agreement(pair)]
     right = pair.right
     if right.difference is not None:
-        fields, judged = f"{right.difference.n:,} fields", human_count(right.judged, "judged document")
+        fields, judged = human_count(right.difference.n, "field"), human_count(right.judged, "judged document")
         basis = fields if right.basis == "gold" else judged
         lines.append(_row("A minus B", f"{points(right.difference)}, {basis}"))
     if right.document_difference is not None:
@@ -199,7 +199,7 @@ def total_lines(figures: "ComparisonFigures", pair_number: int, width: int) -> l
         lines += [[], [Cell("Fields, the same in both:", STRONG)]]
         lines += [_row(field.name, f"{share(field.agreement)}, n {field.agreement.n:,}") for field in pair.fields]
     if figures.unreadable:
-        lines.append(_row("not readable", f"{figures.unreadable:,} documents, left out above"))
+        lines.append(_row("not readable", f"{human_count(figures.unreadable, 'document')}, left out above"))
     return lines
 
 

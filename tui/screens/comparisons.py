@@ -147,8 +147,9 @@ def resume(settings: Settings, comparison: "ComparisonSummary") -> Action:
         return ActionResult([[Cell("The comparison continues.")]])
 
     left = comparison.documents - comparison.answered
+    verb = "is" if left == 1 else "are"
     lines: list[Line] = [
-        [Cell(f"{human_count(left, 'document')} are still to be answered; new ones in the folder are left out.")],
+        [Cell(f"{human_count(left, 'document')} {verb} still to be answered; new ones in the folder are left out.")],
         [Cell("A frontier among them receives the documents that it has not answered.")],
     ]
     command = f"stillroom comparisons resume {comparison.id}"

@@ -34,7 +34,7 @@ class ImportScreen(FormScreen):
         "Import a model from a folder or a USB disk. Type the folder, or one above it; the right arrow takes the"
         " offered name. Left and right choose among the disks that are mounted, and among several models in a folder.",
         "Format, name, licence, disk, memory, verdict and every hash are checked before anything is copied. What is"
-        " `bad` stops it; a `note` is worth knowing.",
+        " `bad` stops the import; a `note` does not.",
     )
 
     class Checked(Message):

@@ -51,8 +51,8 @@ class JobScreen(JobKeys):
     HELP_LINES = (
         "One job: its counters, and its documents in path order.",
         "f shows all documents, then only the failed, quarantined, done, queued, paused ones. A quarantined document"
-        " killed its reader or the engine twice and is not tried again. A paused one was still being written when the"
-        " job came to it: r processes it after the job has ended.",
+        " ended its reader or the engine twice and is skipped; t tries it again. A paused one was still being written"
+        " when the job came to it: r processes it after the job has ended.",
         "/ goes to the first document whose path is the typed one or comes after it.",
     )
     KEYS = (

@@ -72,7 +72,7 @@ def _fallback(fallback: FallbackConfig) -> list[Line]:
     caps = [
         *([human_count(fallback.cap_documents, "document")] if fallback.cap_documents else []),
         *([human_count(fallback.cap_tokens, "token")] if fallback.cap_tokens else []),
-        *([f"{fallback.cap_money:g} of money"] if fallback.cap_money else []),
+        *([f"a cost of {fallback.cap_money:g}"] if fallback.cap_money else []),
     ]
     below = f"gets the text, masked, of documents with a field below confidence {fallback.threshold:g}"
     return [

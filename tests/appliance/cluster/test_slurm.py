@@ -99,7 +99,7 @@ def test_stopped_task_leaves_its_ledger_and_the_next_one_goes_on(node: Node) -> 
     rows = (bench.out_dir / "shard-1-of-1" / "rows.jsonl").read_text().splitlines()
     assert [json.loads(row)["document"] for row in rows] == [f"{number:04}.txt" for number in range(120)]
     assert "120 of 120 documents finished" in done.stderr
-    assert "120 of them in this run" not in done.stderr
+    assert "120 new in this run" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_removing_leaves_nothing(pair: Pair) -> None:
     ("options", "said"),
     [
         (("--model", "one"), "no model one is installed"),
-        ((), "0 of the two or more sides"),
+        ((), "a comparison needs two models or more, none is named"),
         (("--tier", "low", "--tier", "high"), "--tier needs one frontier"),
         (("--model", "ARTIFACT", "--frontier", "nobody"), "there is no frontier nobody"),
     ],

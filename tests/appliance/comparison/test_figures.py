@@ -26,15 +26,15 @@ def undecided(basis: str, judged: int, documents: int, more: int) -> Right:
         ),
         (
             undecided("judgements", judged=2, documents=20, more=131),
-            "too early to say within 2 points: judge about 14 more documents: -50.0 points (-90.5 to +48.6), 2 judged",
+            "too early to say within 2 points: -50.0 points (-90.5 to +48.6), 2 judged documents; judge about 14 more",
         ),
         (
             undecided("judgements", judged=2, documents=4, more=131),
-            "about 66 more judgements would decide, but only 38 differing documents are left: compare more documents",
+            "about 66 more judgements would decide it, but only 38 differing documents can still be judged: compare",
         ),
         (
             undecided("gold", judged=0, documents=4, more=131),
-            "too early to say within 2 points: give right answers for about 131 more documents: -50.0 points",
+            "(-90.5 to +48.6), 4 fields; give right answers for about 131 more documents",
         ),
     ],
     ids=["nobody-says", "judge-more", "compare-more", "label-more"],

@@ -38,16 +38,17 @@ def test_a_gain_that_may_be_none_is_not_worth_it() -> None:
     found = compared(Figure(0.02, -0.004, 0.044, 300), 18.0)
     assert tier_verdicts(found, None) == (
         "effort high: +2.0 points (-0.4 to +4.4), +900 % cost, 30x latency on 300 documents:"
-        " not worth it, as no gain is certain",
+        " not worth it: it may be no better at all",
     )
 
 
 @pytest.mark.parametrize(
     ("worth", "said"),
     [
-        (None, "better; a further right document costs 0.36 USD"),
-        (10.0, "worth it: a further right document costs 0.36 USD and is worth 10"),
-        (0.4, "not worth it: a further right document costs 0.36 USD, it is worth 0.4"),
+        (None, "better; each further right document costs 0.36 USD"),
+        (10.0, "worth it: each further right document costs 0.36 USD and is worth 10"),
+        (0.4, "not worth it for certain: each further right document costs 0.36 USD and is worth 0.4, but"),
+        (0.3, "not worth it: each further right document costs 0.36 USD and is worth only 0.3"),
     ],
 )
 def test_a_certain_gain_is_weighed_against_its_price(worth: float | None, said: str) -> None:
@@ -57,12 +58,12 @@ def test_a_certain_gain_is_weighed_against_its_price(worth: float | None, said: 
 
 def test_a_better_tier_that_costs_no_more_is_worth_it() -> None:
     (verdict,) = tier_verdicts(compared(Figure(0.05, 0.02, 0.08, 300), 0.0), None)
-    assert verdict.endswith("worth it: better and not dearer")
+    assert verdict.endswith("worth it: better, and no more expensive")
 
 
 def test_without_right_answers_nothing_is_claimed() -> None:
     (verdict,) = tier_verdicts(compared(None, 18.0), None)
-    assert verdict.endswith("nothing says whether it is better")
+    assert verdict.endswith("nobody can say whether it is better")
 
 
 def test_a_price_from_nothing_is_told_as_money() -> None:

@@ -133,7 +133,8 @@ def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierB
     assert (told["total"], told["done"], told["new_documents"], told["fallback_unanswered"]) == (6, 6, 3, 0)
     assert [row["route"] for row in bench.rows()] == ["local"] * 2 + ["frontier"] * 4
     assert len(frontier.frontier.requests) == 4, "what was answered is not paid for again"
-    assert "fallback:   recorded below 0.8, at most 50 documents" in bench.call("jobs", "show", "orders").stdout
+    shown = bench.call("jobs", "show", "orders").stdout
+    assert "fallback:   frontier recorded, for fields with a confidence below 0.8; in one run at most 50" in shown
     with open_readonly(job_dirs(bench.settings)[0]) as reader:
         former = [[row.error for row in reader.former_rows(entry.id)] for entry in reader.documents_page(None, 0, 9)]
     assert sorted(former) == [[], [], [], ["cap_documents"], ["cap_documents"], ["cap_documents"]]
@@ -211,7 +212,7 @@ def test_a_job_is_not_resumed_under_another_policy(bench: Bench, frontier: Front
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--fallback", "recorded"), "nothing says when recorded is asked"),
+        (("--fallback", "recorded"), "no threshold says when frontier recorded is asked"),
         (("--threshold", "0.5"), "no fallback"),
         (("--fallback", "recorded", "--threshold", "often"), "neither a number nor auto"),
         (("--fallback", "recorded", "--threshold", "-1"), "not a confidence"),

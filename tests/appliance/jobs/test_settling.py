@@ -113,7 +113,7 @@ def test_file_that_changes_while_the_job_runs_waits_for_the_next_run(bench: Benc
     told = json.loads(stdout)
     assert (told["state"], told["total"], told["done"], told["waiting"]) == ("done", 80, 79, 1)
     assert process.returncode == 3
-    assert "1 file of 80 still being written" in stderr
+    assert "1 of 80 files still being written" in stderr
     assert "jobs resume" in stderr
     assert "0079.txt" not in [row["document"] for row in bench.rows()]
     shown = bench.call("jobs", "show", "orders", "--failed", "--json")

@@ -134,8 +134,8 @@ def test_merge_command_lists_what_is_missing(finished: Bench, tmp_path: Path) ->
     assert shown.returncode == 1
     assert "shard 1/3: is given twice" in shown.stderr
     assert "shard 2/3: is not among the given jobs" in shown.stderr
-    assert "error: the shards are not one whole result: 3 problems, nothing was written" in shown.stderr
-    assert "hint: look at shard 1/3, 2/3, 3/3" in shown.stderr
+    assert "error: the shards do not make one complete result: 3 problems; nothing was written" in shown.stderr
+    assert "hint: check shard 1/3, 2/3, 3/3: run" in shown.stderr
     told = json.loads(finished.call(*arguments, "--json").stdout)
     assert (told["state"], told["found"]) == ("refused", 3)
     assert told["problems"][1]["kind"] == "missing_shard"

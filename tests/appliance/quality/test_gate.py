@@ -74,7 +74,7 @@ def test_few_documents_need_more_and_the_number_is_told(bench: Bench) -> None:
     assert code == 3
     assert readiness["verdict"] == f"NEED {readiness['more']} MORE"
     assert readiness["more"] > 0
-    assert f"label about {readiness['more']} more documents" in stderr
+    assert f"label about {readiness['more']:,} more documents" in stderr
 
 
 def test_document_that_kills_the_engine_counts_as_wrong_and_takes_no_other_with_it(bench: Bench) -> None:
@@ -222,7 +222,7 @@ def test_unreviewed_teacher_answers_as_gold_are_told(bench: Bench) -> None:
     lines = rows.read_text().splitlines()
     rows.write_text("\n".join([*lines[:2], *(line.replace("{", '{"source": "teacher", ', 1) for line in lines[2:])]))
     _, stdout, _ = gate(bench, rows)
-    assert "4 of 6 rows are unchanged teacher's answers" in stdout
+    assert "4 of 6 rows are the teacher's own answers" in stdout
 
 
 def test_each_kind_of_mistake_has_its_name(bench: Bench) -> None:

@@ -344,7 +344,7 @@ def test_a_run_that_fails_in_the_middle_of_an_epoch_draws_the_same_dropout_when_
 
 def test_another_dataset_is_not_gone_on_with(folder: Path, uninterrupted: Path) -> None:
     write_rows(folder / "dataset" / "train.jsonl", [make_row("my card", LABELS[0])])
-    with pytest.raises(UsageError, match=r"the training rows of uninterrupted had the hash"):
+    with pytest.raises(UsageError, match=r"the training rows have changed since the run uninterrupted began"):
         train(load_task(folder), folder, uninterrupted, {})
 
 
