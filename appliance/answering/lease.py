@@ -6,7 +6,6 @@ after those who waited. All of it rests on file locks, so the death of a holder 
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 import time
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError
-from appliance.ground.locks import open_lock, try_lock
+from appliance.ground.locks import open_lock, try_lock, unlock, wait_for_lock
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop
 
@@ -41,7 +40,7 @@ class Lease:
         The caller has closed its engine: two of them may not fit into the memory.
         """
         with _ticket(self._queue_dir) as ticket:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            unlock(self._descriptor)
             return _wait_for_turn(self._descriptor, self._queue_dir, ticket, stop)
 
     def check(self) -> None:
@@ -127,7 +126,7 @@ def _ticket(queue_dir: Path) -> Iterator[str]:
         ) from error
     try:
         # Locked before others can see it: one that is not locked is a dead process's.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        wait_for_lock(descriptor)
         os.rename(hidden, path)
         yield name
     finally:
@@ -150,11 +149,11 @@ def _waiting(queue_dir: Path) -> list[str]:
         except OSError:
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if not try_lock(descriptor, shared=True):
+                names.append(name)
+                continue
             with contextlib.suppress(OSError):
                 (queue_dir / name).unlink(missing_ok=True)
-        except BlockingIOError:
-            names.append(name)
         finally:
             os.close(descriptor)
     return names
