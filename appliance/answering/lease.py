@@ -1,8 +1,8 @@
 """The lease of the machine's one engine: who holds it, who waits for it, and handing it over in turn.
 
 Whoever opens a local engine holds the lease. Others wait in the order in which they came. A holder that stays for long,
-such as a server, sees that somebody waits (`wanted`) and hands the lease over between two documents; it gets it back
-after those who waited. All of it rests on file locks, so the death of a holder or of a waiter frees what it had.
+such as a server, sees that somebody waits (`has_waiters`) and hands the lease over between two documents; it gets it
+back after those who waited. All of it rests on file locks, so the death of a holder or of a waiter frees what it had.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop
 
 ENGINE_QUEUED = "queued: another process has the engine of this machine"
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 class Lease:
@@ -30,7 +30,7 @@ class Lease:
         self._queue_dir = queue_dir
 
     @property
-    def wanted(self) -> bool:
+    def has_waiters(self) -> bool:
         """Whether somebody waits for the engine."""
         return bool(_waiting(self._queue_dir))
 
@@ -83,7 +83,7 @@ def free_engine(settings: Settings) -> Iterator[Lease]:
     """
     lease = _open_lease(settings)
     try:
-        if lease.wanted or not try_lock(lease._descriptor):
+        if lease.has_waiters or not try_lock(lease._descriptor):
             raise ResourceError(
                 "another process has the engine of this machine", "try again when it has ended or is paused"
             )
@@ -107,8 +107,8 @@ def _wait_for_turn(
         if not is_noted:
             on_wait()
             is_noted = True
-        time.sleep(_LOOK_SECONDS)
-        stop.look()
+        time.sleep(_POLL_SECONDS)
+        stop.poll()
     return False
 
 

@@ -1,11 +1,10 @@
-"""The fallback of `stillroom run`: its options made one request, with the threshold chosen where that was options."""
+"""The fallback of `stillroom run`: its options made one request, with the threshold chosen on labelled rows."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.ground.errors import UsageError
 from appliance.ground.output import note
-from appliance.ground.progress import Progress
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
 from appliance.jobs.job_plan import FallbackRequest, JobRequest
@@ -81,9 +80,6 @@ def _auto(settings: Settings, request: JobRequest, options: FallbackOptions) -> 
     egress = EgressOptions(allowed=True, run="threshold", caps=options.caps)
     threshold_request = ThresholdRequest(task, labelled_path, options.name, request.model, options.budget, egress)
     with progress_line() as line:
-        chosen = choose_threshold(
-            settings, threshold_request, lambda answered: line(Progress(answered, 0, "row", "labelled rows")),
-            lambda: note(ENGINE_QUEUED),
-        )  # fmt: skip
+        chosen = choose_threshold(settings, threshold_request, line, lambda: note(ENGINE_QUEUED))
     note(*chosen.lines())
     return chosen.point.threshold

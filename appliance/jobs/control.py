@@ -36,7 +36,7 @@ from appliance.jobs.states import State
 from appliance.routing.policy import Caps
 from appliance.tasks.taskfile import load_task
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 def pause_job(settings: Settings, identifier: str, wait_seconds: float = 10.0) -> State:
@@ -168,7 +168,7 @@ def _stop(settings: Settings, identifier: str, requested: State, wait_seconds: f
             requested_token = holder.token
         if time.monotonic() > deadline:
             return _state(directory)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _stop_idle(directory: Path, requested: State) -> State:

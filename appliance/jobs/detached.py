@@ -21,7 +21,7 @@ _LOG_BYTES = 1 << 20
 _LAUNCH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
 """The shell ends at once, so that the job is nobody's child and leaves no zombie in a screen that started it."""
 _START_SECONDS = 60.0
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 def log_path(directory: Path) -> Path:
@@ -67,7 +67,7 @@ def start_and_wait(
             if not (is_done or _is_done)(directory):
                 _refuse_failed(log, told_before)
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _prepare_log(log: Path) -> int:
