@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from appliance.documents.archive import MAX_DEPTH, Package
+from appliance.documents.archive import Package, check_depth
 from appliance.documents.numbering import BULLET, number_text
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import Lines, table_line
@@ -122,7 +122,7 @@ def _levels(style: ElementTree.Element) -> dict[int, _Level]:
 
 def _block_lines(reading: _Reading, element: ElementTree.Element, depth: int) -> Iterator[str]:
     """Lines of a body, a section, a cell or a text box."""
-    _check_depth(depth)
+    check_depth(depth)
     for child in element:
         if child.tag == _TEXT + "p":
             yield from _inline_text(reading, child, depth + 1).split("\n")
@@ -143,7 +143,7 @@ def _block_lines(reading: _Reading, element: ElementTree.Element, depth: int) ->
 
 def _inline_text(reading: _Reading, element: ElementTree.Element, depth: int) -> str:
     """Text of a paragraph or of what stands inside one."""
-    _check_depth(depth)
+    check_depth(depth)
     if element.get(_TEXT + "style-name", "") in reading.hidden_styles:
         reading.hidden = True
         return ""
@@ -183,7 +183,7 @@ def _note(reading: _Reading, note: ElementTree.Element, depth: int) -> str:
 
 def _list_lines(reading: _Reading, element: ElementTree.Element, place: tuple[str, int], depth: int) -> Iterator[str]:
     """Entries of a list; `place` is its style and its level."""
-    _check_depth(depth)
+    check_depth(depth)
     style, number = place
     counts = reading.counts.setdefault(style, [])
     if number == 1 and element.get(_TEXT + "continue-numbering") != "true" and not element.get(_TEXT + "continue-list"):
@@ -243,7 +243,7 @@ def _label(levels: dict[int, _Level], counts: list[int], number: int) -> str:
 
 
 def _table_lines(reading: _Reading, table: ElementTree.Element, depth: int) -> Iterator[str]:
-    _check_depth(depth)
+    check_depth(depth)
     for child in table:
         if child.tag == _TABLE + "table-row":
             line = table_line(_cells(reading, child, depth + 1))
@@ -283,8 +283,3 @@ def _blank(text: str | None) -> str:
 
 def _small(text: str | None, default: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else default
-
-
-def _check_depth(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise DocumentError(Problem.TOO_LARGE, f"the document is nested deeper than {MAX_DEPTH} levels")

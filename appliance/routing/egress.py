@@ -144,11 +144,6 @@ class EgressGate:
         self._closed = False
         self._in_flight: set[int] = set()
 
-    @property
-    def spent(self) -> Account:
-        """What this run has sent and spent."""
-        return self._spent
-
     def clear(self, request: Request) -> Cleared:
         """The masked text."""
         return self._masker.mask(request.text, request.known)
