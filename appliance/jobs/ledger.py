@@ -9,7 +9,6 @@ For readers in other processes (screens, `stillroom jobs`):
 - `LedgerReader.row(document) -> Row | None`, `LedgerReader.text(document) -> str | None`, `LedgerReader.events(limit)`.
 - `LedgerReader.raw_answer(document) -> str | None`: what the model wrote, kept where the text is.
 - `LedgerReader.former_rows(document) -> list[Row]`: rows about former bytes of a file, or of a failure tried again.
-- `LedgerReader.data_version() -> int`: changes when another process wrote; costs microseconds, made for polling.
 
 The writing side is `ledger_writer.py`.
 """
@@ -258,11 +257,6 @@ class LedgerReader:
         """The latest events, newest first: time, kind, detail."""
         rows = self._connection.execute("SELECT time, kind, detail FROM events ORDER BY id DESC LIMIT ?", (limit,))
         return list(rows)
-
-    def data_version(self) -> int:
-        """A number that changes whenever another process wrote."""
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        return int(version)
 
     def close(self) -> None:
         """Closes the connection."""
