@@ -39,7 +39,7 @@ class ThresholdRequest:
     """What a threshold is chosen for."""
 
     task: Task
-    labelled_path: Path
+    labels_path: Path
     fallback: str
     model: str | None = None
     most_money_per_1000: float | None = None
@@ -80,7 +80,7 @@ def choose_threshold(
         UsageError: The rows, the model or the frontier are not as they must be, or the policy does not allow it.
         NotAllGood: A cap was reached before the frontier had answered all rows.
     """
-    rows = read_labels(request.labelled_path)
+    rows = read_labels(request.labels_path)
     if len(rows) < LEAST_ROWS:
         raise UsageError(
             f"{len(rows)} labelled rows cannot tell one threshold from another",
@@ -146,7 +146,7 @@ def _units(
 def _directory(settings: Settings, request: ThresholdRequest) -> Path:
     """Where the curve of exactly these rows is kept."""
     identity = frontier_identity(load_frontier(settings, request.fallback), request.task)
-    rows = hashlib.sha256(request.labelled_path.read_bytes()).hexdigest()
+    rows = hashlib.sha256(request.labels_path.read_bytes()).hexdigest()
     key = hashlib.sha256(json.dumps([identity, rows]).encode()).hexdigest()[:16]
     directory = settings.home_dir / "thresholds" / key
     try:

@@ -68,7 +68,7 @@ class ShowOptions:
     help="Compare on N documents drawn at random; 0 means all.",
 )
 @click.option(
-    "--labels", "gold_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--labels", "labels_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Labelled rows as JSON Lines, with document and answer.",
 )  # fmt: skip
 @click.option(
@@ -105,7 +105,7 @@ def command(
     tiers: tuple[str, ...],
     worth: float | None,
     sample: int,
-    gold_path: Path | None,
+    labels_path: Path | None,
     margin: float | None,
     price_per_hour: float,
     cap_documents: int | None,
@@ -126,7 +126,7 @@ def command(
     from appliance.comparison.request import CompareRequest, prepare_comparison
 
     sides = _tiered(frontiers, tiers)
-    request = CompareRequest(task, documents, models, sides, sample, gold_path, margin, price_per_hour, keep_text)
+    request = CompareRequest(task, documents, models, sides, sample, labels_path, margin, price_per_hour, keep_text)
     if dry_run:
         _print_requests(settings, request)
         return

@@ -22,7 +22,7 @@ class FallbackOptions:
     name: str | None = None
     threshold: str | None = None
     """A number, or `auto`."""
-    labelled_path: Path | None = None
+    labels_path: Path | None = None
     budget: float | None = None
     """Most money per 1,000 documents that auto may choose."""
     caps: Caps = field(default_factory=Caps)
@@ -41,7 +41,7 @@ def chosen_fallback(
         ApplianceError: The threshold cannot be chosen.
     """
     if options.name is None:
-        others = options.threshold is not None or options.labelled_path is not None or options.budget is not None
+        others = options.threshold is not None or options.labels_path is not None or options.budget is not None
         if others or options.caps.given:
             raise UsageError("there are options of a fallback, but no fallback", "name one with `--fallback NAME`")
         return None
@@ -69,16 +69,16 @@ def _auto(settings: Settings, request: JobRequest, options: FallbackOptions) -> 
 
     assert options.name is not None
     task = load_task(request.task_path)
-    labelled_path = options.labelled_path or TaskFolder.of(request.task_path).split_path("test")
-    if not labelled_path.is_file():
+    labels_path = options.labels_path or TaskFolder.of(request.task_path).split_path("test")
+    if not labels_path.is_file():
         raise UsageError(
-            f"auto needs labelled rows, and {labelled_path} is not there",
+            f"auto needs labelled rows, and {labels_path} is not there",
             "name a file with `--labels`, or give a number: `--threshold 0.8`",
         )
-    if not labelled_path.read_bytes().strip():
-        raise UsageError(f"auto needs labelled rows; {labelled_path} is empty", "give a number: `--threshold 0.8`")
+    if not labels_path.read_bytes().strip():
+        raise UsageError(f"auto needs labelled rows; {labels_path} is empty", "give a number: `--threshold 0.8`")
     egress = EgressOptions(allowed=True, run="threshold", caps=options.caps)
-    threshold_request = ThresholdRequest(task, labelled_path, options.name, request.model, options.budget, egress)
+    threshold_request = ThresholdRequest(task, labels_path, options.name, request.model, options.budget, egress)
     with progress_line() as line:
         chosen = choose_threshold(settings, threshold_request, line, lambda: note(ENGINE_QUEUED))
     note(*chosen.lines())

@@ -73,7 +73,7 @@ _MOST_WORKERS = 64
     help="Confidence below which a document goes to the fallback; auto chooses it on labelled rows.",
 )  # fmt: skip
 @click.option(
-    "--labels", "labelled_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--labels", "labels_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Labelled rows for auto as JSON Lines; default is dataset/test.jsonl of the task folder.",
 )  # fmt: skip
 @click.option(
@@ -102,7 +102,7 @@ def command(
     detach: bool,
     fallback: str | None,
     threshold: str | None,
-    labelled_path: Path | None,
+    labels_path: Path | None,
     budget: float | None,
     cap_documents: int | None,
     cap_tokens: int | None,
@@ -119,7 +119,7 @@ def command(
         task, documents, out_dir, model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
     )
     require_format(request.output_format)
-    options = FallbackOptions(fallback, threshold, labelled_path, budget, Caps(cap_documents, cap_tokens, cap_money))
+    options = FallbackOptions(fallback, threshold, labels_path, budget, Caps(cap_documents, cap_tokens, cap_money))
     request = replace(request, fallback=chosen_fallback(settings, request, options, preview is not None))
     _start(settings, request, preview, detach, as_json)
 

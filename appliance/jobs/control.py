@@ -159,7 +159,7 @@ def _stop(settings: Settings, identifier: str, requested: State, wait_seconds: f
             try:
                 return _stop_idle(directory, requested)
             except ResourceError:
-                # It was started, or the disk refuses; only the former has a holder now.
+                # It was started, or the disk refuses; only the first has a holder now.
                 if lock_holder(directory) is None:
                     raise
                 continue

@@ -17,7 +17,7 @@ from appliance.jobs.states import State
 
 LOG_NAME = "run.log"
 _LOG_BYTES = 1 << 20
-"""A longer log of former runs is begun anew."""
+"""A longer log of previous runs is begun anew."""
 _LAUNCH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
 """The shell ends at once, so that the job is nobody's child and leaves no zombie in a screen that started it."""
 _START_SECONDS = 60.0

@@ -135,8 +135,10 @@ def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierB
     assert len(frontier.frontier.requests) == 4, "what was answered is not paid for again"
     assert "fallback:   recorded below 0.8, at most 50 documents" in bench.call("jobs", "show", "orders").stdout
     with open_readonly(job_dirs(bench.settings)[0]) as reader:
-        former = [[row.error for row in reader.former_rows(entry.id)] for entry in reader.documents_page(None, 0, 9)]
-    assert sorted(former) == [[], [], [], ["cap_documents"], ["cap_documents"], ["cap_documents"]]
+        earlier = [
+            [row.error for row in reader.superseded_rows(entry.id)] for entry in reader.documents_page(None, 0, 9)
+        ]
+    assert sorted(earlier) == [[], [], [], ["cap_documents"], ["cap_documents"], ["cap_documents"]]
 
 
 def test_retry_under_another_policy_is_refused_and_keeps_the_local_answers(
