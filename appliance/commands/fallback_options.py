@@ -29,12 +29,12 @@ class FallbackOptions:
 
 
 def chosen_fallback(
-    settings: Settings, request: JobRequest, options: FallbackOptions, dry: bool = False
+    settings: Settings, request: JobRequest, options: FallbackOptions, is_preview: bool = False
 ) -> FallbackRequest | None:
     """The fallback of the job; for `auto` the curve is printed on stderr and the threshold chosen.
 
     Args:
-        dry: Nothing may be sent, so `auto` chooses nothing: labelled rows would go to the frontier.
+        is_preview: Nothing may be sent, so `auto` chooses nothing: labelled rows would go to the frontier.
 
     Raises:
         UsageError: The options are invalid.
@@ -42,7 +42,7 @@ def chosen_fallback(
     """
     if options.name is None:
         others = options.threshold is not None or options.labels_path is not None or options.budget is not None
-        if others or options.caps.given:
+        if others or options.caps.is_set:
             raise UsageError("there are options of a fallback, but no fallback", "name one with `--fallback NAME`")
         return None
     if options.threshold is None:
@@ -50,7 +50,7 @@ def chosen_fallback(
             f"nothing says when {options.name} is asked",
             "add `--threshold 0.8`, or `--threshold auto` with labelled rows",
         )
-    if options.threshold == AUTO and dry:
+    if options.threshold == AUTO and is_preview:
         note("no threshold was chosen: auto asks the frontier, and a preview sends nothing")
         return FallbackRequest(options.name, 0.0, options.caps)
     if options.threshold == AUTO:

@@ -144,8 +144,8 @@ def _section(view: ComparisonView, pair: PairFigures, side: int, values: bool) -
     documents = view.differing(0, SHOWN_DOCUMENTS, side)
     judged = view.judged(side)
     first_of = f"the first {len(documents):,} of " if pair.differing > len(documents) else ""
-    telling = [field for field in pair.fields if field.p is not None and field.p < 0.05 and len(pair.fields) > 1]
-    note = ", ".join(f"{field.name} (p {field.p:.2g})" for field in telling)
+    significant = [field for field in pair.fields if field.p is not None and field.p < 0.05 and len(pair.fields) > 1]
+    note = ", ".join(f"{field.name} (p {field.p:.2g})" for field in significant)
     return {
         "pair": pair,
         "summary": f"Same answer on {share(pair.agreement)} of {pair.agreement.n:,} documents, the same value in"

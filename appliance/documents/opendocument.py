@@ -43,7 +43,7 @@ class _Level:
     prefix: str
     suffix: str
     start: int
-    shown: int
+    display_levels: int
     """How many levels the number shows."""
 
 
@@ -115,7 +115,7 @@ def _levels(style: ElementTree.Element) -> dict[int, _Level]:
             prefix=element.get(_STYLE + "num-prefix", "")[:_MAX_AFFIX_CHARACTERS],
             suffix=element.get(_STYLE + "num-suffix", "")[:_MAX_AFFIX_CHARACTERS],
             start=_small(element.get(_TEXT + "start-value"), 1),
-            shown=_small(element.get(_TEXT + "display-levels"), 1),
+            display_levels=_small(element.get(_TEXT + "display-levels"), 1),
         )
     return levels
 
@@ -236,9 +236,9 @@ def _heading_label(reading: _Reading, heading: ElementTree.Element) -> str:
 
 def _label(levels: dict[int, _Level], counts: list[int], number: int) -> str:
     level = levels[number]
-    shown = range(max(number - level.shown, 0), number)
-    forms = [levels[index + 1].form if index + 1 in levels else "decimal" for index in shown]
-    numbers = ".".join(number_text(counts[index], form) for index, form in zip(shown, forms, strict=True))
+    indices = range(max(number - level.display_levels, 0), number)
+    forms = [levels[index + 1].form if index + 1 in levels else "decimal" for index in indices]
+    numbers = ".".join(number_text(counts[index], form) for index, form in zip(indices, forms, strict=True))
     return f"{level.prefix}{numbers}{level.suffix}".strip() + " "
 
 

@@ -55,7 +55,7 @@ def start_and_wait(
         ApplianceError: The process ended with an error before that.
     """
     log = log_path(directory)
-    told_before = _prepare_log(log)
+    log_bytes_before = _prepare_log(log)
     pid = _launch(settings, log, arguments)
     identity = process_identity(pid)
     deadline = time.monotonic() + _START_SECONDS
@@ -65,7 +65,7 @@ def start_and_wait(
             return
         if not identity or process_identity(pid) != identity:
             if not (is_done or _is_done)(directory):
-                _refuse_failed(log, told_before)
+                _refuse_failed(log, log_bytes_before)
             return
         time.sleep(_POLL_SECONDS)
 
@@ -113,14 +113,14 @@ def _is_done(directory: Path) -> bool:
     return False
 
 
-def _refuse_failed(log: Path, told_before: int) -> None:
+def _refuse_failed(log: Path, log_bytes_before: int) -> None:
     """Says what the last words of a process say that ended without its work.
 
     Raises:
         ApplianceError: Always.
     """
     with open(log, encoding="utf-8", errors="replace") as file:
-        file.seek(told_before)
+        file.seek(log_bytes_before)
         lines = file.read().splitlines()
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]

@@ -214,11 +214,11 @@ class Store:
                     "activate another model for this task, or roll back, before you remove it",
                 )
             self._forget(model.name)
-            doomed = self._models_dir / f".{model.name}.deleted"
-            shutil.rmtree(doomed, ignore_errors=True)
+            removed_dir = self._models_dir / f".{model.name}.deleted"
+            shutil.rmtree(removed_dir, ignore_errors=True)
             # First out of sight, so that a removal that is cut short leaves no half model behind.
-            put_in_place(model.directory, doomed)
-            shutil.rmtree(doomed)
+            put_in_place(model.directory, removed_dir)
+            shutil.rmtree(removed_dir)
         return model
 
     def _check_name(self, directory: Path, manifest: Manifest) -> None:

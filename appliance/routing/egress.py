@@ -82,7 +82,7 @@ def check_prices(config: FrontierConfig, *caps: Caps) -> None:
     Raises:
         UsageError: Money is capped, and the frontier has no prices.
     """
-    if not config.prices.known and any(given.money is not None for given in caps):
+    if not config.prices.known and any(cap.money is not None for cap in caps):
         raise UsageError(
             f"money is capped, and frontier {config.name} has no prices; nothing leaves",
             "add input_price and output_price, per million tokens; 0 if they cost nothing",
