@@ -245,13 +245,13 @@ def _awaited(reader: Reader) -> ReadReply:
     return reader.finish()
 
 
-def probe_sandbox(limits: ReaderLimits | None = None) -> SandboxReport:
+def probe_sandbox() -> SandboxReport:
     """What the sandbox of this machine reaches, by trying.
 
     Raises:
         ChildDied: No reader process could be started.
     """
-    reader = Reader(limits or ReaderLimits(policy=SandboxPolicy.BEST_EFFORT))
+    reader = Reader(ReaderLimits(policy=SandboxPolicy.BEST_EFFORT))
     try:
         return reader.probe()
     finally:
