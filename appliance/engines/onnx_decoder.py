@@ -194,7 +194,9 @@ class OnnxDecoderEngine:
         self._session: onnxruntime.InferenceSession | None = open_session(
             artifact_dir / "model.onnx", threads, runs_on_gpu(manifest)
         )
-        self._prefix_ids = join_ids(prefix_segments(task.question(), self._tokenizer.template), self._tokenizer.encode)
+        self._prefix_ids = join_ids(
+            prefix_segments(task.prompt_spec(), self._tokenizer.template), self._tokenizer.encode
+        )
         self._prefix = self._read_prefix()
 
     def _read_prefix(self) -> Cache:

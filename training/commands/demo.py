@@ -10,6 +10,7 @@ import click
 
 from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
+from appliance.ground.files import write_lines
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import human_duration
 from appliance.tasks.folder import RunFolder, TaskFolder
@@ -142,15 +143,13 @@ def _compare(
 
 def _gate(course: "Course", artifact_dir: Path, texts: dict[str, str]) -> str:
     """The verdict of `stillroom gate` on the scored documents."""
+    from appliance.tasks.labels import read_json_lines
     from training.demo.course import call
 
     rows_path = course.folder / "labelled.jsonl"
-    lines = []
-    for line in (course.folder / "truth.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        row["text"] = texts[row["document"]]
-        lines.append(json.dumps(row, ensure_ascii=False))
-    rows_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = [row for _, row in read_json_lines(course.folder / "truth.jsonl")]
+    lines = [json.dumps({**row, "text": texts[str(row["document"])]}, ensure_ascii=False) for row in rows]
+    write_lines(rows_path, lines)
     try:
         call("gate", str(course.task_dir), str(artifact_dir), "--labels", str(rows_path), "--json")
     except NotAllGood as ended:
