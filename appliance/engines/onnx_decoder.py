@@ -158,7 +158,7 @@ class Lane:
         return opening
 
     def take(self, logits: NDArray[np.float32]) -> None:
-        """Chooses a token where nothing is forced any more."""
+        """Chooses a token where nothing is forced any more; logits (vocab_size,) float32."""
         if not self.pending and not self.stopped:
             self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
 
