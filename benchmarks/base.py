@@ -185,7 +185,7 @@ def fitting(cases: Iterator[Case], count: int, tokenizer: FileTokenizer) -> Part
     left_out = 0
     for case in cases:
         values = [case.gold.get(field.name) for field in case.task.output_fields]
-        example = render_example(case.task.question(), case.text, values, tokenizer.template, tokenizer.encode)
+        example = render_example(case.task.prompt_spec(), case.text, values, tokenizer.template, tokenizer.encode)
         if len(example.input_ids) > MAX_TOKENS:
             left_out += 1
             continue

@@ -113,12 +113,12 @@ def find_merged(folder: Path) -> Path:
 
 
 def export_all(
-    merged_dir: Path, names: Sequence[str], on_progress: Callable[[str], None] = lambda target: None
+    merged_dir: Path, names: Sequence[str], on_target: Callable[[str], None] = lambda target: None
 ) -> list[ExportedArtifact]:
     """Writes an artifact folder for each target to `export/` beside the merged folder.
 
     Args:
-        on_progress: Called with the name of each target before it is made.
+        on_target: Called with the name of each target before it is made.
 
     Raises:
         UsageError: A target is unknown or not for this student.
@@ -141,7 +141,7 @@ def export_all(
     try:
         shutil.rmtree(work_dir, ignore_errors=True)  # of a process that was killed
         for target in targets:
-            on_progress(target.name)
+            on_target(target.name)
             exported.append(_export(merged_dir, merged, target, work_dir))
     finally:
         for leftover in (work_dir, *(exports_dir / f".{target.name}.part" for target in targets)):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from appliance.ground.errors import ApplianceError, UsageError
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 PACKAGED_BASE = "stillroom-base"
@@ -83,15 +82,15 @@ def _model_class(directory: Path) -> Any:  # an Auto class is no class of models
     return AutoModelForCausalLM
 
 
-def load_base(directory: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
-    """The model in float32 (or `dtype`), from safetensors only, without remote code and without the network."""
+def load_base(directory: Path) -> "PreTrainedModel":
+    """The model in float32, from safetensors only, without remote code and without the network."""
     import torch
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     model: PreTrainedModel = _model_class(directory).from_pretrained(
         str(directory),
-        dtype=dtype or torch.float32,
+        dtype=torch.float32,
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from appliance.ground.files import sync_directory, sync_file
+from appliance.ground.files import put_in_place, sync_file
 from training.base_model import BaseMismatch
 from training.tensor_files import tensor_disk_errors
 
@@ -68,10 +68,7 @@ def save_adapter(model: "PeftModel", base_hash: str, adapter_dir: Path) -> None:
             (beside / HASH_FILE).write_text(base_hash + "\n", encoding="utf-8")
             for path in beside.iterdir():
                 sync_file(path)
-            sync_directory(beside)
-            shutil.rmtree(adapter_dir, ignore_errors=True)
-            beside.rename(adapter_dir)
-            sync_directory(adapter_dir.parent)
+            put_in_place(beside, adapter_dir)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

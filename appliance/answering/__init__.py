@@ -16,6 +16,6 @@ Fallback
   moment (64) to be asked again. They go with the job that paid for them, and at its end where it keeps no text.
 - Where the fallback does not answer, the local answer stays, and the row's route is `review` with the reason. The end
   of the run says how many there are; `stillroom jobs retry` asks again for those, with `--cap-documents`,
-  `--cap-tokens` and `--cap-money` to raise what the job was given. Their former rows are superseded. Caps are no part
+  `--cap-tokens` and `--cap-money` to raise what the job was given. Their previous rows are superseded. Caps are no part
   of the job's id.
 """

@@ -76,13 +76,13 @@ class Answerer(Protocol):
 def answer_all(
     answerer: Answerer,
     requests: Iterable[Request],
-    on_progress: Callable[[int], None] = lambda _: None,
+    on_count: Callable[[int], None] = lambda _: None,
     stop: Stop | None = None,
 ) -> Iterator[Result]:
     """Results of all requests, in any order; after a stop only of those that are under way. Closes nothing.
 
     Args:
-        on_progress: Called with the number of results after each, and now and then with 0 before the first.
+        on_count: Called with the number of results after each, and now and then with 0 before the first.
     """
     stop = stop or Stop()
     following = iter(requests)
@@ -101,8 +101,8 @@ def answer_all(
         connections = answerer.connections
         for result in answerer.arrived(wait(connections, timeout=WAIT_SECONDS) if connections else []):
             results += 1
-            on_progress(results)
+            on_count(results)
             yield result
         if not results:
-            on_progress(0)
-        stop.look()
+            on_count(0)
+        stop.poll()

@@ -93,11 +93,11 @@ def _take_messages(connection: Connection, arrived: "queue.Queue[child.Message]"
         os._exit(0)
 
 
-def _open(opening: child.Message, on_progress: Callable[[], None]) -> Engine:
+def _open(opening: child.Message, on_window: Callable[[], None]) -> Engine:
     from appliance.engines.open import open_engine
 
     task = task_from_message(opening["task"])
-    return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]), on_progress)
+    return open_engine(Path(opening["artifact_dir"]), task, int(opening["threads"]), on_window)
 
 
 def _requests(connection: Connection, arrived: "queue.Queue[child.Message]", first: child.Message) -> Iterator[Request]:

@@ -1,12 +1,11 @@
 """The lease of the machine's one engine: who holds it, who waits for it, and handing it over in turn.
 
 Whoever opens a local engine holds the lease. Others wait in the order in which they came. A holder that stays for long,
-such as a server, sees that somebody waits (`wanted`) and hands the lease over between two documents; it gets it back
-after those who waited. All of it rests on file locks, so the death of a holder or of a waiter frees what it had.
+such as a server, sees that somebody waits (`has_waiters`) and hands the lease over between two documents; it gets it
+back after those who waited. All of it rests on file locks, so the death of a holder or of a waiter frees what it had.
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 import time
@@ -15,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError
-from appliance.ground.locks import open_lock, try_lock
+from appliance.ground.locks import open_lock, try_lock, unlock, wait_for_lock
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop
 
 ENGINE_QUEUED = "queued: another process has the engine of this machine"
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 class Lease:
@@ -31,7 +30,7 @@ class Lease:
         self._queue_dir = queue_dir
 
     @property
-    def wanted(self) -> bool:
+    def has_waiters(self) -> bool:
         """Whether somebody waits for the engine."""
         return bool(_waiting(self._queue_dir))
 
@@ -41,7 +40,7 @@ class Lease:
         The caller has closed its engine: two of them may not fit into the memory.
         """
         with _ticket(self._queue_dir) as ticket:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            unlock(self._descriptor)
             return _wait_for_turn(self._descriptor, self._queue_dir, ticket, stop)
 
     def check(self) -> None:
@@ -84,7 +83,7 @@ def free_engine(settings: Settings) -> Iterator[Lease]:
     """
     lease = _open_lease(settings)
     try:
-        if lease.wanted or not try_lock(lease._descriptor):
+        if lease.has_waiters or not try_lock(lease._descriptor):
             raise ResourceError(
                 "another process has the engine of this machine", "try again when it has ended or is paused"
             )
@@ -108,8 +107,8 @@ def _wait_for_turn(
         if not is_noted:
             on_wait()
             is_noted = True
-        time.sleep(_LOOK_SECONDS)
-        stop.look()
+        time.sleep(_POLL_SECONDS)
+        stop.poll()
     return False
 
 
@@ -127,7 +126,7 @@ def _ticket(queue_dir: Path) -> Iterator[str]:
         ) from error
     try:
         # Locked before others can see it: one that is not locked is a dead process's.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        wait_for_lock(descriptor)
         os.rename(hidden, path)
         yield name
     finally:
@@ -150,11 +149,11 @@ def _waiting(queue_dir: Path) -> list[str]:
         except OSError:
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if not try_lock(descriptor, shared=True):
+                names.append(name)
+                continue
             with contextlib.suppress(OSError):
                 (queue_dir / name).unlink(missing_ok=True)
-        except BlockingIOError:
-            names.append(name)
         finally:
             os.close(descriptor)
     return names

@@ -19,6 +19,7 @@ from appliance.answering.lease import Lease, engine_lease
 from appliance.engines.engine import ENGINE_DIED, Request, Result
 from appliance.ground import child
 from appliance.ground.errors import ApplianceError
+from appliance.ground.progress import OnProgress, Progress, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop, stopped_by_signals
 from appliance.models.manifest import read_manifest
@@ -260,19 +261,23 @@ def answer_texts(
     artifact_dir: Path,
     task: Task,
     texts: Sequence[str],
-    on_progress: Callable[[int], None] = lambda _: None,
+    on_progress: OnProgress = ignore_progress,
     on_wait: Callable[[], None] = lambda: None,
 ) -> list[Result]:
     """An artifact's results in the order of the texts; a text that kills the engine has the error `engine_died`.
 
     Args:
-        on_progress: Called with the number of answered texts.
+        on_progress: Rows.
         on_wait: Called where another process has the engine, and this one waits for it.
 
     Raises:
         ApplianceError: The engine cannot be opened.
         KeyboardInterrupt: A person stopped it; no engine is left behind.
     """
+
+    def note_count(answered: int) -> None:
+        on_progress(Progress(answered, len(texts), "row", loading=not answered))
+
     stop = Stop()
     results: dict[str, Result] = {}
     with stopped_by_signals(stop), engine_lease(settings, stop, on_wait) as lease:
@@ -281,7 +286,7 @@ def answer_texts(
             answerer = open_local(artifact_dir, task, model, settings.threads, lease)
             try:
                 requests = (Request(str(number), text) for number, text in enumerate(texts))
-                for result in answer_all(answerer, requests, on_progress, stop):
+                for result in answer_all(answerer, requests, note_count, stop):
                     results[result.key] = result
                     if stop.graceful:
                         break  # Results of a part are of no use.

@@ -7,7 +7,7 @@ that neither a kill nor a second run pays for them again.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.answering.answerer import answer_all
@@ -18,6 +18,7 @@ from appliance.engines.frontier import frontier_identity
 from appliance.engines.frontier_config import load_frontier
 from appliance.ground.errors import NotAllGood, ResourceError, UsageError
 from appliance.ground.files import write_file
+from appliance.ground.progress import OnProgress
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.models.manifest import verify_artifact
@@ -39,7 +40,7 @@ class ThresholdRequest:
     """What a threshold is chosen for."""
 
     task: Task
-    labelled_path: Path
+    labels_path: Path
     fallback: str
     model: str | None = None
     most_money_per_1000: float | None = None
@@ -67,20 +68,20 @@ class Chosen:
 def choose_threshold(
     settings: Settings,
     request: ThresholdRequest,
-    on_progress: Callable[[int], None],
+    on_progress: OnProgress,
     on_wait: Callable[[], None] = lambda: None,
 ) -> Chosen:
     """Lets both models answer the labelled documents and applies the rule.
 
     Args:
-        on_progress: Called with the number of documents that the local model has answered.
+        on_progress: Rows that the local model has answered.
         on_wait: Called where another process has the engine, and this one waits for it.
 
     Raises:
         UsageError: The rows, the model or the frontier are not as they must be, or the policy does not allow it.
         NotAllGood: A cap was reached before the frontier had answered all rows.
     """
-    rows = read_labels(request.labelled_path)
+    rows = read_labels(request.labels_path)
     if len(rows) < LEAST_ROWS:
         raise UsageError(
             f"{human_count(len(rows), 'labelled row')}: too few to choose a threshold",
@@ -89,7 +90,10 @@ def choose_threshold(
     check_field_names(request.task, rows)
     artifact_dir, _ = choose_model(settings, request.task, request.model)
     verify_artifact(artifact_dir)
-    local = answer_texts(settings, artifact_dir, request.task, [row.text for row in rows], on_progress, on_wait)
+    local = answer_texts(
+        settings, artifact_dir, request.task, [row.text for row in rows],
+        lambda progress: on_progress(replace(progress, stage="labelled rows")), on_wait,
+    )  # fmt: skip
     requests = [
         # The local answer knows values of fields that the policy masks, as in a run.
         Request(str(number), row.text, known=mine.answer or {})
@@ -143,7 +147,7 @@ def _units(
 def _directory(settings: Settings, request: ThresholdRequest) -> Path:
     """Where the curve of exactly these rows is kept."""
     identity = frontier_identity(load_frontier(settings, request.fallback), request.task)
-    rows = hashlib.sha256(request.labelled_path.read_bytes()).hexdigest()
+    rows = hashlib.sha256(request.labels_path.read_bytes()).hexdigest()
     key = hashlib.sha256(json.dumps([identity, rows]).encode()).hexdigest()[:16]
     directory = settings.home_dir / "thresholds" / key
     try:

@@ -21,7 +21,7 @@ from appliance.jobs.shards import Shard
 
 _TRIES = 2
 """A shard that ends badly is tried once more, on another node where there is one."""
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _STOP_SECONDS = 120.0
 _OBJECT_STORE_BYTES = 100 << 20
 """The least that Ray takes; nothing of ours is put there."""
@@ -66,11 +66,11 @@ class _Work:
     finished: int = 0
 
 
-def run_shards(request: ClusterRequest, report: Callable[[Shard, ShardEnd], None]) -> bool:
+def run_shards(request: ClusterRequest, on_shard_end: Callable[[Shard, ShardEnd], None]) -> bool:
     """Runs every shard to its end; False where a person stopped it before.
 
     Args:
-        report: Called for each shard that ended well.
+        on_shard_end: Called for each shard that ended well.
 
     Raises:
         ResourceError: Ray is not installed, the cluster cannot be reached, or no node is left.
@@ -91,9 +91,9 @@ def run_shards(request: ClusterRequest, report: Callable[[Shard, ShardEnd], None
             work = _Work(shards, _start_workers(request))
             try:
                 while (work.waiting or work.running) and not stop.graceful:
-                    _step(work, request, report)
+                    _step(work, request, on_shard_end)
             finally:
-                _stop_workers(work, report)
+                _stop_workers(work, on_shard_end)
             return work.finished == request.shards
     finally:
         ray.shutdown()
@@ -148,7 +148,7 @@ def _start_workers(request: ClusterRequest) -> list[_Worker]:
     return workers
 
 
-def _step(work: _Work, request: ClusterRequest, report: Callable[[Shard, ShardEnd], None]) -> None:
+def _step(work: _Work, request: ClusterRequest, on_shard_end: Callable[[Shard, ShardEnd], None]) -> None:
     """Gives free workers a shard each, then waits a moment for one to end."""
     ray = _ray()
     for worker in work.workers:
@@ -156,12 +156,12 @@ def _step(work: _Work, request: ClusterRequest, report: Callable[[Shard, ShardEn
             worker.shard = work.waiting.popleft()
             arguments = [*request.arguments, "--shard", str(worker.shard)]
             work.running[worker.actor.run.remote(arguments)] = worker
-    ended, _ = ray.wait(list(work.running), num_returns=1, timeout=_LOOK_SECONDS)
+    ended, _ = ray.wait(list(work.running), num_returns=1, timeout=_POLL_SECONDS)
     for reference in ended:
-        _collect(work, reference, report)
+        _collect(work, reference, on_shard_end)
 
 
-def _collect(work: _Work, reference: Any, report: Callable[[Shard, ShardEnd], None]) -> None:
+def _collect(work: _Work, reference: Any, on_shard_end: Callable[[Shard, ShardEnd], None]) -> None:
     """Takes in what became of a shard."""
     ray = _ray()
     worker = work.running.pop(reference)
@@ -181,7 +181,7 @@ def _collect(work: _Work, reference: Any, report: Callable[[Shard, ShardEnd], No
         return
     if end.exit_code in _GOOD_EXIT_CODES:
         work.finished += 1
-        report(shard, end)
+        on_shard_end(shard, end)
     elif end.exit_code != _STOPPED_EXIT_CODE:
         _again(work, shard, end)
 
@@ -195,7 +195,7 @@ def _again(work: _Work, shard: Shard, end: ShardEnd) -> None:
     work.waiting.append(shard)
 
 
-def _stop_workers(work: _Work, report: Callable[[Shard, ShardEnd], None]) -> None:
+def _stop_workers(work: _Work, on_shard_end: Callable[[Shard, ShardEnd], None]) -> None:
     """Lets shards in work finish what is in flight and leave their ledgers; then ends the actors."""
     ray = _ray()
     if work.running:
@@ -210,7 +210,7 @@ def _stop_workers(work: _Work, report: Callable[[Shard, ShardEnd], None]) -> Non
                 continue
             if end.exit_code in _GOOD_EXIT_CODES and worker.shard is not None:
                 work.finished += 1
-                report(worker.shard, end)
+                on_shard_end(worker.shard, end)
     for worker in work.workers:
         ray.kill(worker.actor)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from appliance.commands.shared_options import cap_option, detach_option, keep_text_option
 from appliance.ground.command_group import CommandGroup
 from appliance.ground.command_line import json_option, with_settings, yes_option
 from appliance.ground.errors import NotAllGood, UsageError
@@ -68,7 +69,7 @@ class ShowOptions:
     help="Compare on N documents drawn at random; 0 means all.",
 )
 @click.option(
-    "--labels", "gold_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--labels", "labels_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Labelled rows as JSON Lines, with document and answer.",
 )  # fmt: skip
 @click.option(
@@ -84,16 +85,13 @@ class ShowOptions:
     metavar="MONEY",
     help="Price of the machine that runs the local models.",
 )
-@click.option("--cap-documents", type=click.IntRange(min=0), metavar="N", help="Cap: documents that may leave.")
-@click.option("--cap-money", type=click.FloatRange(min=0), metavar="MONEY", help="Cap: money that may be spent.")
-@click.option(
-    "--keep-text", type=click.Choice(["all", "none"]), default="all", show_default=True, envvar="STILLROOM_KEEP_TEXT",
-    help="Whether the comparison keeps the text of the documents.",
-)  # fmt: skip
+@cap_option("documents", "Cap: documents that may leave.")
+@cap_option("money", "Cap: money that may be spent.")
+@keep_text_option("comparison")
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Also write a report.")
 @click.option("--values/--no-values", default=True, help="Whether the report holds values from the documents.")
 @click.option("--dry-run", is_flag=True, help="Print exactly what would leave, and send nothing.")
-@click.option("--detach", is_flag=True, help="Run it in the background; it outlives this terminal.")
+@detach_option
 @json_option("the figures as one JSON object")
 @with_settings
 def command(
@@ -105,7 +103,7 @@ def command(
     tiers: tuple[str, ...],
     worth: float | None,
     sample: int,
-    gold_path: Path | None,
+    labels_path: Path | None,
     margin: float | None,
     price_per_hour: float,
     cap_documents: int | None,
@@ -126,7 +124,7 @@ def command(
     from appliance.comparison.request import CompareRequest, prepare_comparison
 
     sides = _tiered(frontiers, tiers)
-    request = CompareRequest(task, documents, models, sides, sample, gold_path, margin, price_per_hour, keep_text)
+    request = CompareRequest(task, documents, models, sides, sample, labels_path, margin, price_per_hour, keep_text)
     if dry_run:
         _print_requests(settings, request)
         return

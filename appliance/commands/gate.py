@@ -8,7 +8,6 @@ import click
 from appliance.ground.command_line import json_option, with_settings
 from appliance.ground.errors import NotAllGood
 from appliance.ground.output import note, print_json, print_lines
-from appliance.ground.progress import Progress
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
@@ -73,8 +72,7 @@ def _judge(settings: Settings, task: "Task", rows: "list[LabelledRow]", artifact
     with progress_line() as line:
         results = answer_texts(
             settings, artifact_dir, task, [row.text for row in rows],
-            lambda answered: line(Progress(answered, len(rows), "row", loading=not answered)),
-            lambda: note(ENGINE_QUEUED),
+            line, lambda: note(ENGINE_QUEUED),
         )  # fmt: skip
     if crashes := sum(result.error == ENGINE_DIED for result in results):
         note(f"the engine died on {human_count(crashes, 'row')}, counted as wrong")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from appliance.commands.shared_options import cap_option, detach_option
 from appliance.ground.command_line import json_option, with_settings, yes_option
 from appliance.ground.output import confirm, note, print_json
 from appliance.ground.settings import Settings
@@ -11,7 +12,6 @@ from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
 from appliance.jobs.states import State
 
-_DETACH = click.option("--detach", is_flag=True, help="Run in the background; it outlives this terminal.")
 _WAIT = click.option(
     "--wait", "wait_seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS",
     help="How long to wait for the job to stop; it stops in any case.",
@@ -50,7 +50,7 @@ def cancel_command(settings: Settings, job: str, wait_seconds: float, as_json: b
 
 @click.command("resume")
 @click.argument("job")
-@_DETACH
+@detach_option
 @json_option()
 @with_settings
 def resume_command(settings: Settings, job: str, detach: bool, as_json: bool) -> None:
@@ -63,12 +63,10 @@ def resume_command(settings: Settings, job: str, detach: bool, as_json: bool) ->
 
 @click.command("retry")
 @click.argument("job")
-@click.option(
-    "--cap-documents", type=click.IntRange(min=0), metavar="N", help="New cap: documents that may leave in a run."
-)
-@click.option("--cap-tokens", type=click.IntRange(min=0), metavar="N", help="New cap: tokens that a run may use.")
-@click.option("--cap-money", type=click.FloatRange(min=0), metavar="N", help="New cap: money that a run may spend.")
-@_DETACH
+@cap_option("documents", "New cap: documents that may leave in a run.")
+@cap_option("tokens", "New cap: tokens that a run may use.")
+@cap_option("money", "New cap: money that a run may spend.")
+@detach_option
 @json_option()
 @with_settings
 def retry_command(

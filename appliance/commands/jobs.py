@@ -113,14 +113,14 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
     """The state, the row and the superseded rows of one document."""
     entry = reader.document(name)
     if entry is None:
-        raise UsageError(f"the job has no document {name}", "spell the name as in the rows")
-    row, former = reader.row(entry.id), reader.former_rows(entry.id)
+        raise UsageError(f"the job has no document {name}", "name it as `jobs show --failed` and the rows do")
+    row, superseded = reader.row(entry.id), reader.superseded_rows(entry.id)
     if as_json:
         values = {"document": entry.name, "state": entry.state, "row": asdict(row) if row else None}
-        print_json({**values, "superseded": [asdict(one) for one in former]})
+        print_json({**values, "superseded": [asdict(one) for one in superseded]})
         return
     print_lines(f"{entry.name}: {entry.state}")
-    for kind, one in [("row", row), *(("superseded", one) for one in former)]:
+    for kind, one in [("row", row), *(("superseded", one) for one in superseded)]:
         if one is not None:
             print_lines(f"{kind}: {one.to_json()}")
 

@@ -1,5 +1,6 @@
 """`stillroom jobs join`: the shards of a folder are joined to one verified result."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from appliance.ground.output import note, print_json
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
-from appliance.jobs.joining import JoinRefused, join_jobs, problem_values
+from appliance.jobs.joining import JoinRefused, join_jobs
 from appliance.jobs.outputs import OutputFormat
 
 _SHOWN_PROBLEMS = 20
@@ -49,7 +50,7 @@ def join_command(
         outcome = join_jobs(directories, out_dir.absolute(), [OutputFormat(choice) for choice in formats], documents)
     except JoinRefused as refused:
         if as_json:
-            problems = [problem_values(problem) for problem in refused.problems]
+            problems = [asdict(problem) for problem in refused.problems]
             print_json({"state": "refused", "found": refused.count, "problems": problems})
         else:
             _note_problems(refused)

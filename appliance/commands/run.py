@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
+from appliance.commands.shared_options import cap_option, detach_option, keep_text_option
 from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import NotAllGood, UsageError
 from appliance.ground.output import note, print_json, print_json_text, print_lines
@@ -49,10 +50,7 @@ _MOST_WORKERS = 64
     help="Processes that read documents.",
 )  # fmt: skip
 @click.option("--shard", default="", metavar="K/N", help="Only this part of the folder; `jobs join` joins the parts.")
-@click.option(
-    "--keep-text", type=click.Choice(["all", "none"]), default="all", show_default=True, envvar="STILLROOM_KEEP_TEXT",
-    help="Whether the job keeps the text of the documents.",
-)  # fmt: skip
+@keep_text_option("job")
 @click.option(
     "--settle", type=click.FloatRange(min=0, max=3600), default=DEFAULT_SETTLE_SECONDS, show_default=True,
     envvar="STILLROOM_SETTLE_SECONDS", metavar="SECONDS",
@@ -62,7 +60,7 @@ _MOST_WORKERS = 64
     "--preview", type=click.IntRange(min=1, max=1000), metavar="N",
     help="Only show the rows of the first N documents, and keep nothing.",
 )  # fmt: skip
-@click.option("--detach", is_flag=True, help="Run in the background; it outlives this terminal.")
+@detach_option
 @click.option(
     "--fallback",
     metavar="NAME",
@@ -73,17 +71,15 @@ _MOST_WORKERS = 64
     help="Confidence below which a document goes to the fallback; auto chooses it on labelled rows.",
 )  # fmt: skip
 @click.option(
-    "--labels", "labelled_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--labels", "labels_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Labelled rows for auto as JSON Lines; default is dataset/test.jsonl of the task folder.",
 )  # fmt: skip
 @click.option(
     "--budget", type=click.FloatRange(min=0), metavar="MONEY", help="Most that auto may spend per 1,000 documents."
 )
-@click.option(
-    "--cap-documents", type=click.IntRange(min=0), metavar="N", help="Cap: documents that may leave in this run."
-)
-@click.option("--cap-tokens", type=click.IntRange(min=0), metavar="N", help="Cap: tokens that this run may use.")
-@click.option("--cap-money", type=click.FloatRange(min=0), metavar="MONEY", help="Cap: money that this run may spend.")
+@cap_option("documents", "Cap: documents that may leave in this run.")
+@cap_option("tokens", "Cap: tokens that this run may use.")
+@cap_option("money", "Cap: money that this run may spend.")
 @json_option()
 @with_settings
 def command(
@@ -102,7 +98,7 @@ def command(
     detach: bool,
     fallback: str | None,
     threshold: str | None,
-    labelled_path: Path | None,
+    labels_path: Path | None,
     budget: float | None,
     cap_documents: int | None,
     cap_tokens: int | None,
@@ -119,7 +115,7 @@ def command(
         task, documents, out_dir, model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
     )
     require_format(request.output_format)
-    options = FallbackOptions(fallback, threshold, labelled_path, budget, Caps(cap_documents, cap_tokens, cap_money))
+    options = FallbackOptions(fallback, threshold, labels_path, budget, Caps(cap_documents, cap_tokens, cap_money))
     request = replace(request, fallback=chosen_fallback(settings, request, options, preview is not None))
     _start(settings, request, preview, detach, as_json)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from appliance.comparison.folder import draw_number
 from appliance.comparison.join import ComparedDocument
 from appliance.comparison.metrics import DIFFER, compare_answers
-from appliance.ground.database import connect
+from appliance.ground.database import connect, open_writer
 from appliance.ground.errors import ResourceError
 from appliance.ground.files import write_file
 from appliance.tasks.linecode import Answer
@@ -82,7 +82,7 @@ def read_differences(path: Path, stamp: str | None = None) -> Differences | None
 
 def note_differences(path: Path, stamp: str, task: Task, documents: Iterable[ComparedDocument]) -> Differences:
     """Compares every side with the first one and notes where they differ."""
-    connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    connection = open_writer(None, any_thread=True)
     connection.executescript(f"BEGIN; {_SCHEMA}")
     connection.execute("INSERT INTO stamp VALUES (?)", (stamp,))
     for document in documents:

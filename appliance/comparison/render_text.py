@@ -1,6 +1,7 @@
 """Figures of a comparison as lines for a terminal; every estimate with its interval and sample size."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from appliance.comparison.figures import ComparisonFigures, FieldFigures, Figure, PairFigures, SideFigures
 from appliance.ground.text import human_count, human_duration, printable
@@ -52,6 +53,45 @@ def _with_bounds(figure: Figure, format_value: Callable[[float], str], unit: str
         assert bound is not None
         return f"{text} ({'at most' if figure.low is None else 'at least'} {format_value(bound)})"
     return f"{text} ({format_value(figure.low)} to {format_value(figure.high)})"
+
+
+@dataclass(frozen=True)
+class SideFigure:
+    """One figure of a side: what it is called, and how it is written."""
+
+    label: str
+    short_label: str
+    """For a terminal, at most 16 cells."""
+    figure_of: Callable[[SideFigures], Figure | None]
+    """None where it was not measured."""
+    text_of: Callable[[Figure, str], str]
+    """The figure in words, from it and the currency of the side."""
+
+
+SIDE_FIGURES = (
+    SideFigure("fields right", "fields right", lambda side: side.field_accuracy, lambda figure, _: share(figure)),
+    SideFigure(
+        "documents right", "documents right", lambda side: side.document_accuracy, lambda figure, _: share(figure)
+    ),
+    SideFigure("documents/s", "documents/s", lambda side: side.documents_per_second, lambda figure, _: number(figure)),
+    SideFigure("latency, median", "latency p50", lambda side: side.latency_p50, lambda figure, _: seconds(figure)),
+    SideFigure(
+        "latency, 95th percentile", "latency p95", lambda side: side.latency_p95, lambda figure, _: seconds(figure)
+    ),
+    SideFigure(
+        "prompt tokens per document", "prompt tokens",
+        lambda side: side.prompt_tokens, lambda figure, _: number(figure),
+    ),
+    SideFigure(
+        "completion tokens per document", "answer tokens",
+        lambda side: side.completion_tokens, lambda figure, _: number(figure),
+    ),
+    SideFigure(
+        "reasoning tokens per document", "reasoning tokens",
+        lambda side: side.reasoning_tokens, lambda figure, _: number(figure),
+    ),
+    SideFigure("money per 1,000 documents", "money per 1,000", lambda side: side.money_per_1000, cash),
+)  # fmt: skip
 
 
 def figure_lines(figures: ComparisonFigures) -> list[str]:

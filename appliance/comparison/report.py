@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
 from appliance.comparison.join import ComparedDocument
 from appliance.comparison.plots import SIDE_CLASSES, Axis, Drawing, Mark, dot_plot, span, stacked_bar
-from appliance.comparison.render_text import cash, number, points, seconds, share, small_duration
+from appliance.comparison.render_text import SIDE_FIGURES, points, seconds, share, small_duration
 from appliance.comparison.view import ComparisonView
 from appliance.ground.errors import ResourceError
 from appliance.ground.files import write_file
@@ -87,23 +87,12 @@ def templates() -> "Environment":
 
 def _side_rows(sides: Sequence[SideFigures]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Label, and for each side the figure in words with its sample size."""
-    rows: list[tuple[str, Callable[[SideFigures], Figure | None], Callable[[Figure, str], str]]] = [
-        ("fields right", lambda side: side.field_accuracy, lambda figure, _: share(figure)),
-        ("documents right", lambda side: side.document_accuracy, lambda figure, _: share(figure)),
-        ("documents/s", lambda side: side.documents_per_second, lambda figure, _: number(figure)),
-        ("latency, median", lambda side: side.latency_p50, lambda figure, _: seconds(figure)),
-        ("latency, 95th percentile", lambda side: side.latency_p95, lambda figure, _: seconds(figure)),
-        ("prompt tokens per document", lambda side: side.prompt_tokens, lambda figure, _: number(figure)),
-        ("completion tokens per document", lambda side: side.completion_tokens, lambda figure, _: number(figure)),
-        ("reasoning tokens per document", lambda side: side.reasoning_tokens, lambda figure, _: number(figure)),
-        ("money per 1,000 documents", lambda side: side.money_per_1000, cash),
-    ]
     cells = []
-    for label, figure_of, words in rows:
-        figures = [(figure_of(side), side.currency) for side in sides]
+    for row in SIDE_FIGURES:
+        figures = [(row.figure_of(side), side.currency) for side in sides]
         cells.append(
-            (label, [(words(each, money), f"{each.n:,}" if each.n else "") if each else ("-", "")
-                     for each, money in figures])
+            (row.label, [(row.text_of(each, money), f"{each.n:,}" if each.n else "") if each else ("-", "")
+                         for each, money in figures])
         )  # fmt: skip
     failures = [
         ", ".join(f"{count:,} {name}" for name, count in side.failed.items()) or "none" for side in sides
@@ -157,8 +146,8 @@ def _section(view: ComparisonView, pair: PairFigures, side: int, values: bool) -
     documents = view.differing(0, SHOWN_DOCUMENTS, side)
     judged = view.judged(side)
     first_of = f"the first {len(documents):,} of " if pair.differing > len(documents) else ""
-    telling = [field for field in pair.fields if field.p is not None and field.p < 0.05 and len(pair.fields) > 1]
-    note = ", ".join(f"{field.name} (p {field.p:.2g})" for field in telling)
+    significant = [field for field in pair.fields if field.p is not None and field.p < 0.05 and len(pair.fields) > 1]
+    note = ", ".join(f"{field.name} (p {field.p:.2g})" for field in significant)
     return {
         "pair": pair,
         "summary": f"Same answer on {share(pair.agreement)} of {pair.agreement.n:,} documents, the same value in"

@@ -55,7 +55,7 @@ class CompareRequest:
     """Configured names; `NAME:EFFORT` asks with another reasoning effort."""
     sample: int = 0
     """So many documents, drawn at random; 0 means all."""
-    gold_path: Path | None = None
+    labels_path: Path | None = None
     margin: float | None = None
     price_per_hour: float = 0.0
     """Of the machine that runs the local models."""
@@ -71,14 +71,14 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
         ArtifactError: A local model is damaged.
     """
     task = load_task(request.task_path)
-    gold = read_answers_by_document(request.gold_path, task) if request.gold_path else {}
+    gold = read_answers_by_document(request.labels_path, task) if request.labels_path else {}
     documents, in_folder = _draw(request.documents_dir, request.sample, set(gold))
     if not documents:
         raise UsageError(f"the folder {request.documents_dir} holds no documents", "name a folder with documents")
     labelled = [LabelledDocument(document.path, gold.get(document.name)) for document in documents]
     if gold and all(document.gold is None for document in labelled):
         raise UsageError(
-            f"{request.gold_path} names none of the {in_folder} documents in {request.documents_dir}",
+            f"{request.labels_path} names none of the {in_folder} documents in {request.documents_dir}",
             f"its rows name for example {next(iter(gold))!r}, a document here is {labelled[0].name!r}",
         )
     plans = _plans(settings, request, documents)
@@ -99,7 +99,7 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
         folder_documents=in_folder,
         sides=sides,
         margin=DEFAULT_MARGIN if margin is None else margin,
-        gold_path=str(request.gold_path.absolute()) if request.gold_path else "",
+        gold_path=str(request.labels_path.absolute()) if request.labels_path else "",
         created=utc_now(),
     )
     directory = comparisons_dir(settings) / config.id
@@ -122,7 +122,7 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
 
 def chosen_documents(request: CompareRequest) -> list[FoundDocument]:
     """The documents that the comparison would take, in path order."""
-    gold = read_answers_by_document(request.gold_path, load_task(request.task_path)) if request.gold_path else {}
+    gold = read_answers_by_document(request.labels_path, load_task(request.task_path)) if request.labels_path else {}
     return _draw(request.documents_dir, request.sample, set(gold))[0]
 
 

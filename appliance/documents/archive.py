@@ -188,6 +188,16 @@ def usual_namespaces(data: bytes) -> bytes:
     return data
 
 
+def check_depth(depth: int, subject: str = "the document is") -> None:
+    """Refuses elements that lie too deep inside each other.
+
+    Raises:
+        DocumentError: They do.
+    """
+    if depth > MAX_DEPTH:
+        raise DocumentError(Problem.TOO_LARGE, f"{subject} nested deeper than {MAX_DEPTH} levels")
+
+
 def resolve(folder: str, target: str) -> str:
     """Name of the part that a part in the folder means by the target."""
     if target.startswith("/"):

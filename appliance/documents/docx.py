@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from appliance.documents.archive import MAX_DEPTH, Package
+from appliance.documents.archive import Package, check_depth
 from appliance.documents.charts import CHART, DIAGRAM, graphic_lines
 from appliance.documents.numbering import WORD, Numbering, read_numbering
-from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import Lines
 
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
@@ -81,7 +80,7 @@ def _document_name(package: Package) -> str:
 
 def _block_lines(part: _Part, element: ElementTree.Element, depth: int) -> Iterator[str]:
     """Lines of a body, a cell or a text box; tables give one line per row."""
-    _check_depth(depth)
+    check_depth(depth)
     for child in element:
         if child.tag == WORD + "p":
             label = part.numbering.label(child)
@@ -99,7 +98,7 @@ def _block_lines(part: _Part, element: ElementTree.Element, depth: int) -> Itera
 
 def _cells(row: ElementTree.Element, depth: int) -> Iterator[ElementTree.Element]:
     """Cells of a row, also those inside content controls; those of a table inside a cell belong to the cell."""
-    _check_depth(depth)
+    check_depth(depth)
     for child in row:
         if child.tag == WORD + "tc":
             yield child
@@ -113,7 +112,7 @@ def _cell_text(part: _Part, cell: ElementTree.Element, depth: int) -> str:
 
 def _inline_text(part: _Part, element: ElementTree.Element, depth: int) -> str:
     """Text of a paragraph or of what stands inside one."""
-    _check_depth(depth)
+    check_depth(depth)
     parts: list[str] = []
     for child in element:
         if child.tag in (WORD + "t", _MATH + "t"):
@@ -158,8 +157,3 @@ def _is_hidden(run: ElementTree.Element) -> bool:
     properties = run.find(WORD + "rPr")
     vanish = properties.find(WORD + "vanish") if properties is not None else None
     return vanish is not None and vanish.get(WORD + "val", "1") not in ("0", "false", "off")
-
-
-def _check_depth(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise DocumentError(Problem.TOO_LARGE, f"the document is nested deeper than {MAX_DEPTH} levels")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from appliance.documents.archive import MAX_DEPTH, Package
+from appliance.documents.archive import Package, check_depth
 from appliance.documents.numbering import BULLET, number_text
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import Lines, table_line
@@ -43,7 +43,7 @@ class _Level:
     prefix: str
     suffix: str
     start: int
-    shown: int
+    display_levels: int
     """How many levels the number shows."""
 
 
@@ -115,14 +115,14 @@ def _levels(style: ElementTree.Element) -> dict[int, _Level]:
             prefix=element.get(_STYLE + "num-prefix", "")[:_MAX_AFFIX_CHARACTERS],
             suffix=element.get(_STYLE + "num-suffix", "")[:_MAX_AFFIX_CHARACTERS],
             start=_small(element.get(_TEXT + "start-value"), 1),
-            shown=_small(element.get(_TEXT + "display-levels"), 1),
+            display_levels=_small(element.get(_TEXT + "display-levels"), 1),
         )
     return levels
 
 
 def _block_lines(reading: _Reading, element: ElementTree.Element, depth: int) -> Iterator[str]:
     """Lines of a body, a section, a cell or a text box."""
-    _check_depth(depth)
+    check_depth(depth)
     for child in element:
         if child.tag == _TEXT + "p":
             yield from _inline_text(reading, child, depth + 1).split("\n")
@@ -143,7 +143,7 @@ def _block_lines(reading: _Reading, element: ElementTree.Element, depth: int) ->
 
 def _inline_text(reading: _Reading, element: ElementTree.Element, depth: int) -> str:
     """Text of a paragraph or of what stands inside one."""
-    _check_depth(depth)
+    check_depth(depth)
     if element.get(_TEXT + "style-name", "") in reading.hidden_styles:
         reading.hidden = True
         return ""
@@ -183,7 +183,7 @@ def _note(reading: _Reading, note: ElementTree.Element, depth: int) -> str:
 
 def _list_lines(reading: _Reading, element: ElementTree.Element, place: tuple[str, int], depth: int) -> Iterator[str]:
     """Entries of a list; `place` is its style and its level."""
-    _check_depth(depth)
+    check_depth(depth)
     style, number = place
     counts = reading.counts.setdefault(style, [])
     if number == 1 and element.get(_TEXT + "continue-numbering") != "true" and not element.get(_TEXT + "continue-list"):
@@ -236,14 +236,14 @@ def _heading_label(reading: _Reading, heading: ElementTree.Element) -> str:
 
 def _label(levels: dict[int, _Level], counts: list[int], number: int) -> str:
     level = levels[number]
-    shown = range(max(number - level.shown, 0), number)
-    forms = [levels[index + 1].form if index + 1 in levels else "decimal" for index in shown]
-    numbers = ".".join(number_text(counts[index], form) for index, form in zip(shown, forms, strict=True))
+    indices = range(max(number - level.display_levels, 0), number)
+    forms = [levels[index + 1].form if index + 1 in levels else "decimal" for index in indices]
+    numbers = ".".join(number_text(counts[index], form) for index, form in zip(indices, forms, strict=True))
     return f"{level.prefix}{numbers}{level.suffix}".strip() + " "
 
 
 def _table_lines(reading: _Reading, table: ElementTree.Element, depth: int) -> Iterator[str]:
-    _check_depth(depth)
+    check_depth(depth)
     for child in table:
         if child.tag == _TABLE + "table-row":
             line = table_line(_cells(reading, child, depth + 1))
@@ -283,8 +283,3 @@ def _blank(text: str | None) -> str:
 
 def _small(text: str | None, default: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else default
-
-
-def _check_depth(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise DocumentError(Problem.TOO_LARGE, f"the document is nested deeper than {MAX_DEPTH} levels")

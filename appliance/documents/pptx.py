@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from appliance.documents.archive import MAX_DEPTH, Package
+from appliance.documents.archive import Package, check_depth
 from appliance.documents.charts import CHART, DIAGRAM, DRAWING, RELATION, drawn_text, graphic_lines
 from appliance.documents.numbering import number_text
-from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import Lines, table_line
 from appliance.ground.text import human_count
 
@@ -64,8 +63,7 @@ def _slide_lines(package: Package, part: str, root: ElementTree.Element) -> Iter
 
 def _shape_lines(package: Package, part: str, shape: ElementTree.Element, depth: int) -> Iterator[str]:
     """Lines of a shape, a table, a chart, or a group of them."""
-    if depth > MAX_DEPTH:
-        raise DocumentError(Problem.TOO_LARGE, f"the slides are nested deeper than {MAX_DEPTH} levels")
+    check_depth(depth, "the slides are")
     if shape.tag == DRAWING + "tbl":
         for row in shape.iter(DRAWING + "tr"):
             yield table_line([" ".join(_paragraphs(cell)) for cell in row.iter(DRAWING + "tc")])

@@ -186,21 +186,6 @@ class Reader:
         self._child = None
 
 
-def read_file(folder: Path, path: bytes, limits: ReaderLimits | None = None) -> ReadReply:
-    """Reads one document in a reader process of its own.
-
-    Raises:
-        DocumentError: The file cannot be opened.
-        ResourceError: The sandbox lacks a required part on this machine.
-    """
-    reader = Reader(limits or ReaderLimits())
-    try:
-        reader.start(folder, path)
-        return _awaited(reader)
-    finally:
-        reader.close()
-
-
 def read_files(
     folder: Path, paths: Iterable[bytes], limits: ReaderLimits | None = None, readers: int = 2
 ) -> Iterator[tuple[bytes, ReadReply]]:
@@ -260,13 +245,13 @@ def _awaited(reader: Reader) -> ReadReply:
     return reader.finish()
 
 
-def probe_sandbox(limits: ReaderLimits | None = None) -> SandboxReport:
+def probe_sandbox() -> SandboxReport:
     """What the sandbox of this machine reaches, by trying.
 
     Raises:
         ChildDied: No reader process could be started.
     """
-    reader = Reader(limits or ReaderLimits(policy=SandboxPolicy.BEST_EFFORT))
+    reader = Reader(ReaderLimits(policy=SandboxPolicy.BEST_EFFORT))
     try:
         return reader.probe()
     finally:

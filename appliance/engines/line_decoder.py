@@ -239,9 +239,9 @@ class _Grammar:
 
 @lru_cache(maxsize=8)
 def _grammar(task: Task, template: PromptTemplate, tokenizer: FileTokenizer) -> _Grammar:
-    question, fields = task.question(), task.output_fields
+    spec, fields = task.prompt_spec(), task.output_fields
     field_prefixes = [
-        join_ids(field_prefix_segments(question, template, index), tokenizer.encode) for index in range(len(fields))
+        join_ids(field_prefix_segments(spec, template, index), tokenizer.encode) for index in range(len(fields))
     ]
     line_end = tokenizer.encode(template.line, True)[-1]
     pieces = tokenizer.token_bytes

@@ -64,15 +64,15 @@ def can_window(task: Task) -> bool:
 class WindowedEngine:
     """An engine to which no document is too long; others pass as they are."""
 
-    def __init__(self, engine: Engine, task: Task, on_progress: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, task: Task, on_window: Callable[[], None]) -> None:
         """Takes the engine over.
 
         Args:
-            on_progress: Called after each window: a long document may keep an engine silent for an hour.
+            on_window: Called after each window: a long document may keep an engine silent for an hour.
         """
         self.identity = engine.identity
         self.context_length = engine.context_length
-        self._engine, self._task, self._on_progress = engine, task, on_progress
+        self._engine, self._task, self._on_window = engine, task, on_window
         self._texts: dict[str, Request] = {}
         """What the engine has of whole documents."""
         self._pending: dict[str, _PendingWindow] = {}
@@ -143,7 +143,7 @@ class WindowedEngine:
         reading.waiting += len(spans)
 
     def _window_arrived(self, window: _PendingWindow, result: Result) -> Iterator[Result]:
-        self._on_progress()
+        self._on_window()
         reading, length = window.reading, window.end - window.start
         reading.waiting -= 1
         if result.error == TOO_LONG and length > LEAST_CHARACTERS and reading.failed is None:

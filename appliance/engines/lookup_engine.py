@@ -26,7 +26,7 @@ class LookupEngine:
         self.identity = read_manifest(artifact_dir).identity
         self.context_length = _CONTEXT_WORDS
         self.threads = threads
-        self._fields = list(zip(task.output_fields, task.question().phrases, strict=True))
+        self._fields = list(zip(task.output_fields, task.prompt_spec().phrases, strict=True))
         behaviour_path = artifact_dir / "noop.json"
         self._behaviour: dict[str, str] = json.loads(behaviour_path.read_text()) if behaviour_path.exists() else {}
 

@@ -158,7 +158,7 @@ class Lane:
         return opening
 
     def take(self, logits: NDArray[np.float32]) -> None:
-        """Chooses a token where nothing is forced any more."""
+        """Chooses a token where nothing is forced any more; logits (vocab_size,) float32."""
         if not self.pending and not self.stopped:
             self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
 
@@ -194,7 +194,9 @@ class OnnxDecoderEngine:
         self._session: onnxruntime.InferenceSession | None = open_session(
             artifact_dir / "model.onnx", threads, runs_on_gpu(manifest)
         )
-        self._prefix_ids = join_ids(prefix_segments(task.question(), self._tokenizer.template), self._tokenizer.encode)
+        self._prefix_ids = join_ids(
+            prefix_segments(task.prompt_spec(), self._tokenizer.template), self._tokenizer.encode
+        )
         self._prefix = self._read_prefix()
 
     def _read_prefix(self) -> Cache:

@@ -39,7 +39,11 @@ class EncoderArtifactError(ApplianceError):
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer without padding or cutting; marks spelled in a document stay plain text."""
+    """The tokenizer without padding or cutting; special tokens spelled in a document stay plain text.
+
+    Raises:
+        EncoderArtifactError: The file is missing or broken.
+    """
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower, not even where the file is missing
@@ -51,7 +55,11 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def read_settings(artifact_dir: Path) -> dict[str, object]:
-    """What config.json says."""
+    """What config.json says.
+
+    Raises:
+        EncoderArtifactError: It is missing or broken.
+    """
     try:
         settings = json.loads((artifact_dir / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -62,7 +70,11 @@ def read_settings(artifact_dir: Path) -> dict[str, object]:
 
 
 def read_lengths(settings: dict[str, object]) -> tuple[int, int]:
-    """Tokens that the model can take, and those of a piece as it was trained."""
+    """Tokens that the model can take, and those of a piece as it was trained.
+
+    Raises:
+        EncoderArtifactError: They are missing, or too small.
+    """
     longest = settings.get("max_position_embeddings")
     trained = settings.get("stillroom_max_tokens", longest)
     if not (isinstance(longest, int) and isinstance(trained, int) and min(longest, trained) >= 8):
@@ -71,7 +83,11 @@ def read_lengths(settings: dict[str, object]) -> tuple[int, int]:
 
 
 def read_labels(settings: dict[str, object]) -> list[str]:
-    """The labels in the order of the logits, from config.json."""
+    """The labels in the order of the logits, from config.json.
+
+    Raises:
+        EncoderArtifactError: There are none, or one is missing.
+    """
     names = settings.get("id2label")
     if not isinstance(names, dict) or not names:
         raise EncoderArtifactError("config.json of the encoder lists no labels", "export the model again")
@@ -84,7 +100,11 @@ def read_labels(settings: dict[str, object]) -> list[str]:
 
 
 def check_graph(session: "InferenceSession", labels: int) -> None:
-    """Refuses a graph that takes or gives something else than an encoder with so many labels."""
+    """Refuses a graph that takes or gives something else than an encoder with so many labels.
+
+    Raises:
+        EncoderArtifactError: It does.
+    """
     outputs = {output.name: output.shape for output in session.get_outputs()}
     inputs = {entry.name for entry in session.get_inputs()}
     if inputs != {"input_ids", "attention_mask"} or outputs.get("logits", [0])[-1] not in (labels, None):

@@ -22,11 +22,11 @@ ENGINE_CLASSES = {
 """(family, format) -> class; imported when it is needed, because each pulls its own library."""
 
 
-def open_engine(artifact_dir: Path, task: Task, threads: int, on_progress: Callable[[], None] = lambda: None) -> Engine:
+def open_engine(artifact_dir: Path, task: Task, threads: int, on_window: Callable[[], None] = lambda: None) -> Engine:
     """The engine for the artifact, with its model loaded.
 
     Args:
-        on_progress: Called now and then while one document takes long.
+        on_window: Called now and then while one document takes long.
 
     Raises:
         ApplianceError: No engine runs this kind of artifact, or the model cannot be loaded.
@@ -43,4 +43,4 @@ def open_engine(artifact_dir: Path, task: Task, threads: int, on_progress: Calla
     slots = {"slots": LLAMA_SLOTS} if manifest.format == "gguf" else {}
     engine: Engine = engine_class(artifact_dir, task, threads, **slots)
     # An encoder cuts long texts itself, by tokens.
-    return WindowedEngine(engine, task, on_progress) if can_window(task) and manifest.family != "encoder" else engine
+    return WindowedEngine(engine, task, on_window) if can_window(task) and manifest.family != "encoder" else engine

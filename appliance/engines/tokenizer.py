@@ -25,7 +25,7 @@ def _byte_of_character() -> dict[str, int]:
 
 
 class FileTokenizer:
-    """Text to ids and back; marks in a text are marks only where the caller says so."""
+    """Text to ids and back; special tokens in a text count as such only where the caller says so."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -42,7 +42,7 @@ class FileTokenizer:
         return int(self._tokenizer.get_vocab_size())
 
     def encode(self, text: str, special: bool) -> list[int]:
-        """Ids of a text, nothing added; marks in it are special tokens only where it is `special`."""
+        """Ids of a text, nothing added; special tokens in it count as such only where it is `special`."""
         self._tokenizer.encode_special_tokens = not special
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 

@@ -46,11 +46,10 @@ class ChildDied(Exception):
 class Child:
     """A child process that runs `package.module:function(connection)`."""
 
-    def __init__(self, target: str, keep_stderr: bool = False, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, target: str, environment: Mapping[str, str] | None = None) -> None:
         """Starts the process.
 
         Args:
-            keep_stderr: Let it write where this process writes its errors.
             environment: All that it sees of the environment; by default what this process sees.
         """
         ours, theirs = socket.socketpair()
@@ -62,7 +61,7 @@ class Child:
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=None if keep_stderr else subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 env=environment,
                 # Ctrl-C reaches the terminal's foreground group: the supervisor decides what a child does about it.
                 start_new_session=True,

@@ -185,24 +185,24 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def put_in_place(beside: Path, directory: Path) -> None:
-    """Renames a complete folder to its place; at each moment the former one or the new one is there.
+    """Renames a complete folder to its place; at each moment the previous one or the new one is there.
 
     Where the file system cannot exchange two names at once, there is none for a moment.
     """
     sync_directory(beside)
-    former = directory.with_name(f".{directory.name}.former")
-    shutil.rmtree(former, ignore_errors=True)
+    previous = directory.with_name(f".{directory.name}.former")
+    shutil.rmtree(previous, ignore_errors=True)
     if not os.path.lexists(directory):
         os.rename(beside, directory)
     elif exchange_names(beside, directory):
-        former = beside
+        previous = beside
     else:
-        os.rename(directory, former)
+        os.rename(directory, previous)
         os.rename(beside, directory)
     sync_directory(directory.parent)
-    if former.is_symlink() or former.is_file():
-        former.unlink()
-    shutil.rmtree(former, ignore_errors=True)
+    if previous.is_symlink() or previous.is_file():
+        previous.unlink()
+    shutil.rmtree(previous, ignore_errors=True)
 
 
 def exchange_names(first: Path, second: Path) -> bool:

@@ -26,13 +26,27 @@ def open_lock(path: Path) -> int:
         ) from error
 
 
-def try_lock(descriptor: int) -> bool:
-    """Takes the lock if nobody has it; it goes with the descriptor."""
+def try_lock(descriptor: int, shared: bool = False) -> bool:
+    """Takes the lock if nobody has it; it goes with the descriptor.
+
+    Args:
+        shared: Others that take it shared may have it, too.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def wait_for_lock(descriptor: int) -> None:
+    """Takes the lock, waiting as long as it takes; it goes with the descriptor."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def unlock(descriptor: int) -> None:
+    """Gives the lock up; the descriptor stays open."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 @contextmanager
@@ -51,7 +65,7 @@ def exclusive_lock(path: Path, busy: ApplianceError | None = None, wait_seconds:
     try:
         deadline = time.monotonic() + wait_seconds
         if busy is None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            wait_for_lock(descriptor)
         else:
             while not try_lock(descriptor):
                 if time.monotonic() >= deadline:
@@ -65,8 +79,8 @@ def exclusive_lock(path: Path, busy: ApplianceError | None = None, wait_seconds:
 @contextmanager
 def locked(descriptor: int) -> Iterator[None]:
     """Holds the lock of a descriptor that stays open, waiting as long as it takes."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    wait_for_lock(descriptor)
     try:
         yield
     finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        unlock(descriptor)

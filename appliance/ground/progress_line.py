@@ -78,8 +78,8 @@ class ProgressLine:
         if progress.stage != self._stage:
             self._stage, self._speed = progress.stage, Speed()
             self._last = 0.0 if self._terminal else self._last
-        same_wish, self._stopping = progress.stopping == self._stopping, progress.stopping
-        if same_wish and now - self._last < self._pause:
+        is_unchanged, self._stopping = progress.stopping == self._stopping, progress.stopping
+        if is_unchanged and now - self._last < self._pause:
             return
         self._last = now
         text = progress_text(progress, self._speed.update(progress.done - progress.before, now))

@@ -20,7 +20,7 @@ class Stop:
         self.immediate = self.graceful
         self.graceful = True
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Sees whether another process asks for the end; cheap, made to be called often."""
 
 
@@ -31,14 +31,14 @@ def stopped_by_signals(stop: Stop) -> Iterator[None]:
     def ask(_number: int, _frame: FrameType | None) -> None:
         stop.ask()
 
-    former = {}
+    previous_handlers = {}
     for number in _SIGNALS:
         # `nohup` ignores SIGHUP on purpose. A shell lets its background jobs ignore SIGINT, but a second process
         # that sends one means it.
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            former[number] = signal.signal(number, ask)
+            previous_handlers[number] = signal.signal(number, ask)
     try:
         yield
     finally:
-        for number, handler in former.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

@@ -45,6 +45,6 @@ def human_count(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def percent_interval(estimate: float, low: float, high: float, digits: int = 1) -> str:
+def percent_interval(estimate: float, low: float, high: float) -> str:
     """A share in percent with its interval: `93.4 % (91.0 to 95.3)`."""
-    return f"{100 * estimate:.{digits}f} % ({100 * low:.{digits}f} to {100 * high:.{digits}f})"
+    return f"{100 * estimate:.1f} % ({100 * low:.1f} to {100 * high:.1f})"

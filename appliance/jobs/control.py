@@ -36,7 +36,7 @@ from appliance.jobs.states import State
 from appliance.routing.policy import Caps
 from appliance.tasks.taskfile import load_task
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 def pause_job(settings: Settings, identifier: str, wait_seconds: float = 10.0) -> State:
@@ -72,7 +72,7 @@ def retry_failed(settings: Settings, identifier: str, caps: Caps | None = None) 
     directory = job_dir(settings, identifier)
     with take_lock(directory, Purpose.CHANGE):
         config, task = read_config(directory), load_task(task_path(directory))
-        if caps is not None and caps.given:
+        if caps is not None and caps.is_set:
             config = _with_caps(config, caps)
         ledger = open_ledger(directory, config, task)
         try:
@@ -137,11 +137,11 @@ def remove_job(settings: Settings, identifier: str) -> str:
         finish_removals(settings)
         # Before the folder goes: a removal that is cut short in between can be repeated.
         forget_paid_answers(settings, directory.name)
-        going = directory.with_name(REMOVED_PREFIX + directory.name)
+        removed_dir = directory.with_name(REMOVED_PREFIX + directory.name)
         try:
-            os.rename(directory, going)
+            os.rename(directory, removed_dir)
             sync_directory(directory.parent)
-            shutil.rmtree(going)
+            shutil.rmtree(removed_dir)
         except OSError as error:
             raise ResourceError(
                 f"cannot delete job {directory.name}: {error.strerror}", "check the rights of its folder"
@@ -159,7 +159,7 @@ def _stop(settings: Settings, identifier: str, requested: State, wait_seconds: f
             try:
                 return _stop_idle(directory, requested)
             except ResourceError:
-                # It was started, or the disk refuses; only the former has a holder now.
+                # It was started, or the disk refuses; only the first has a holder now.
                 if lock_holder(directory) is None:
                     raise
                 continue
@@ -168,7 +168,7 @@ def _stop(settings: Settings, identifier: str, requested: State, wait_seconds: f
             requested_token = holder.token
         if time.monotonic() > deadline:
             return _state(directory)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _stop_idle(directory: Path, requested: State) -> State:

@@ -17,11 +17,11 @@ from appliance.jobs.states import State
 
 LOG_NAME = "run.log"
 _LOG_BYTES = 1 << 20
-"""A longer log of former runs is begun anew."""
+"""A longer log of previous runs is begun anew."""
 _LAUNCH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
 """The shell ends at once, so that the job is nobody's child and leaves no zombie in a screen that started it."""
 _START_SECONDS = 60.0
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 def log_path(directory: Path) -> Path:
@@ -55,7 +55,7 @@ def start_and_wait(
         ApplianceError: The process ended with an error before that.
     """
     log = log_path(directory)
-    told_before = _prepare_log(log)
+    log_bytes_before = _prepare_log(log)
     pid = _launch(settings, log, arguments)
     identity = process_identity(pid)
     deadline = time.monotonic() + _START_SECONDS
@@ -65,9 +65,9 @@ def start_and_wait(
             return
         if not identity or process_identity(pid) != identity:
             if not (is_done or _is_done)(directory):
-                _refuse_failed(log, told_before)
+                _refuse_failed(log, log_bytes_before)
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _prepare_log(log: Path) -> int:
@@ -114,14 +114,14 @@ def _is_done(directory: Path) -> bool:
     return False
 
 
-def _refuse_failed(log: Path, told_before: int) -> None:
+def _refuse_failed(log: Path, log_bytes_before: int) -> None:
     """Says what the last words of a process say that ended without its work.
 
     Raises:
         ApplianceError: Always.
     """
     with open(log, encoding="utf-8", errors="replace") as file:
-        file.seek(told_before)
+        file.seek(log_bytes_before)
         lines = file.read().splitlines()
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]

@@ -48,7 +48,7 @@ def scan_folder(config: JobConfig, paths: frozenset[bytes] | None, ledger: Ledge
                 ledger.supersede(changed)
             else:
                 ledger.keep(changed)
-        stop.look()
+        stop.poll()
     return Listing(complete=True, last=last)
 
 

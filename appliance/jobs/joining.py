@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -322,8 +322,3 @@ def _report(ledgers: Sequence[_Ledger], summaries: Sequence[JobSummary], outcome
         "documents": outcome.documents, "failed": outcome.failed, "shards": shards, "outputs": outputs,
     }  # fmt: skip
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-
-
-def problem_values(problem: JoinProblem) -> dict[str, str | None]:
-    """The problem as values for JSON."""
-    return asdict(problem)

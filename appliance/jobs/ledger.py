@@ -8,8 +8,7 @@ For readers in other processes (screens, `stillroom jobs`):
 - `LedgerReader.documents_page(state, offset, limit) -> list[DocumentEntry]`: in path order; state None means all.
 - `LedgerReader.row(document) -> Row | None`, `LedgerReader.text(document) -> str | None`, `LedgerReader.events(limit)`.
 - `LedgerReader.raw_answer(document) -> str | None`: what the model wrote, kept where the text is.
-- `LedgerReader.former_rows(document) -> list[Row]`: rows about former bytes of a file, or of a failure tried again.
-- `LedgerReader.data_version() -> int`: changes when another process wrote; costs microseconds, made for polling.
+- `LedgerReader.superseded_rows(document) -> list[Row]`: rows of earlier bytes of a file, or of a failure tried again.
 
 The writing side is `ledger_writer.py`.
 """
@@ -148,7 +147,7 @@ class LedgerReader:
         ).fetchone()
         return row_from_json(row[0]) if row else None
 
-    def former_rows(self, document: int) -> list[Row]:
+    def superseded_rows(self, document: int) -> list[Row]:
         """The document's superseded rows, the oldest first."""
         rows = self._connection.execute(
             "SELECT row FROM rows WHERE document = ? AND superseded = 1 ORDER BY id", (document,)
@@ -258,11 +257,6 @@ class LedgerReader:
         """The latest events, newest first: time, kind, detail."""
         rows = self._connection.execute("SELECT time, kind, detail FROM events ORDER BY id DESC LIMIT ?", (limit,))
         return list(rows)
-
-    def data_version(self) -> int:
-        """A number that changes whenever another process wrote."""
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        return int(version)
 
     def close(self) -> None:
         """Closes the connection."""

@@ -214,7 +214,7 @@ class Ledger:
             self._set_facts(changed.id, changed.document)
 
     def supersede(self, changed: ChangedDocument) -> None:
-        """Marks the document's row as about former bytes and queues the document again."""
+        """Marks the document's row as about previous bytes and queues the document again."""
         with self._transaction():
             self._queue_again(changed.id)
             self._set_facts(changed.id, changed.document)
@@ -372,9 +372,9 @@ class Ledger:
 
     def _set_state(self, document: int, state: State) -> None:
         """Moves a document to a state, and its counters with it."""
-        (former,) = self._connection.execute("SELECT state FROM documents WHERE id = ?", (document,)).fetchone()
+        (previous,) = self._connection.execute("SELECT state FROM documents WHERE id = ?", (document,)).fetchone()
         self._connection.execute("UPDATE documents SET state = ? WHERE id = ?", (state, document))
-        for counted, step in ((former, -1), (state, 1)):
+        for counted, step in ((previous, -1), (state, 1)):
             if column := _COUNTERS.get(State(counted)):
                 self._connection.execute(f"UPDATE job SET {column} = {column} + ?", (step,))
 

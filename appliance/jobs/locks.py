@@ -24,7 +24,7 @@ _LOCK_NAME = "lock"
 _REQUEST_NAME = "stop-request"
 _PATIENCE_SECONDS = 2.0
 """How long to wait for a holder that only changes something; those take milliseconds."""
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 class Purpose(StrEnum):
@@ -96,7 +96,7 @@ def take_lock(directory: Path, purpose: Purpose, noun: str = "job") -> JobLock:
                     f"{noun} {directory.name} is running in another process",
                     f"wait for it, or `stillroom {noun}s {verb} {directory.name}`",
                 )
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             continue
         if is_at(descriptor, directory / _LOCK_NAME):
             token = secrets.token_hex(8)

@@ -99,7 +99,7 @@ class StabilityTracker:
         """Whether so many wait that no more should come: a fresh copy of a million files is young as a whole."""
         return len(self._young) >= _YOUNG
 
-    def look(self, document: PendingDocument, second: bool = False) -> FileStability:
+    def check(self, document: PendingDocument, second: bool = False) -> FileStability:
         """Whether the file may be read now; a young one is kept for a second look."""
         if self.changed(document):
             return FileStability.CHANGED

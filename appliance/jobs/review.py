@@ -83,7 +83,7 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
 
 
 def read_corrections(directory: Path, document: str | None = None) -> list[Correction]:
-    """All corrections of a job or of one document, the oldest first; later ones of a field stand over former ones."""
+    """All corrections of a job or of one document, the oldest first; later ones of a field replace earlier ones."""
     path = directory / REVIEW_NAME
     if not path.is_file():
         return []

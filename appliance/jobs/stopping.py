@@ -6,7 +6,7 @@ from appliance.ground.stopping import Stop
 from appliance.jobs.locks import JobLock, clear_request, requested_stop
 from appliance.jobs.states import State
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 class JobStop(Stop):
@@ -16,14 +16,14 @@ class JobStop(Stop):
         super().__init__()
         self.state = State.INTERRUPTED
         self._lock = lock
-        self._last_look = 0.0
+        self._last_poll = 0.0
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Sees whether another process asked to pause or cancel the job."""
         now = time.monotonic()
-        if now - self._last_look < _LOOK_SECONDS:
+        if now - self._last_poll < _POLL_SECONDS:
             return
-        self._last_look = now
+        self._last_poll = now
         requested = requested_stop(self._lock)
         if requested is None:
             return

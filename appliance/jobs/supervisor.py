@@ -58,7 +58,7 @@ class Supervisor:
         self._answerer = work.open_answerer(self._record_crash)
         folder = Path(work.config.documents_dir)
         self._pool = ReaderPool(folder, work.config.workers, work.reader_limits)
-        self._settling = StabilityTracker(folder, work.config.settle_seconds)
+        self._stability_tracker = StabilityTracker(folder, work.config.settle_seconds)
         self._page: deque[PendingDocument] = deque()
         self._after, self._last = b"", work.last
         self._listed = False
@@ -96,7 +96,7 @@ class Supervisor:
                         loading=loading, stopping=self._stop.graceful,
                     )
                 )  # fmt: skip
-                self._stop.look()
+                self._stop.poll()
         finally:
             self._pool.close()
             try:
@@ -138,10 +138,10 @@ class Supervisor:
             return False
         if self._texts:
             return True
-        if self._settling and (self._settling.full or (self._listed and not self._page)):
+        if self._stability_tracker and (self._stability_tracker.full or (self._listed and not self._page)):
             # Everything that could be read now waits for its second look.
-            time.sleep(min(self._settling.seconds_left(), _GROUP_SECONDS))
-        return bool(self._page or self._settling or not self._listed)
+            time.sleep(min(self._stability_tracker.seconds_left(), _GROUP_SECONDS))
+        return bool(self._page or self._stability_tracker or not self._listed)
 
     def _feed_readers(self) -> None:
         while (
@@ -160,11 +160,11 @@ class Supervisor:
     def _next_document(self) -> PendingDocument | None:
         """The next document whose file may be read now."""
         while True:
-            second = self._settling.due()
-            document = second or (None if self._settling.full else self._next_listed())
+            second = self._stability_tracker.due()
+            document = second or (None if self._stability_tracker.full else self._next_listed())
             if document is None:
                 return None
-            stability = self._settling.look(document, second is not None)
+            stability = self._stability_tracker.check(document, second is not None)
             if stability is FileStability.SETTLED:
                 return document
             if stability is FileStability.CHANGED:
@@ -183,7 +183,7 @@ class Supervisor:
         self.waiting += 1
 
     def _text_arrived(self, document: PendingDocument, reply: ReadReply) -> None:
-        if self._settling.changed(document):
+        if self._stability_tracker.changed(document):
             self._leave(document)
         elif reply.problem is None:
             self._texts.append((document, reply))

@@ -129,7 +129,7 @@ def file_sha256(path: Path, on_bytes: OnBytes | None = None) -> str:
 def write_artifact(
     directory: Path, manifest: Manifest, files: Mapping[str, Path], on_bytes: OnBytes | None = None, exact: bool = False
 ) -> Manifest:
-    """Writes an artifact folder beside its place and renames it whole; a former folder there is replaced.
+    """Writes an artifact folder beside its place and renames it whole; one that is there is replaced.
 
     Args:
         manifest: Its `files` are filled in from the copies, and `created` where it is empty.

@@ -28,7 +28,7 @@ ACTIVE_NAME = "active.json"
 ACTIVE_VERSION = 1
 SHORTEST_PREFIX = 4
 MOST_FORMER = 20
-"""Former models of a task that can be rolled back to."""
+"""Previous models of a task that can be rolled back to."""
 SPARE_BYTES = 50_000_000
 """Space that adding a model leaves free."""
 
@@ -177,7 +177,7 @@ class Store:
         names = self._read_active().get(task_name, ())
         return self.get(names[0]) if names else None
 
-    def former(self, task_name: str) -> str | None:
+    def previous(self, task_name: str) -> str | None:
         """The model that `roll_back` would make active."""
         names = self._read_active().get(task_name, ())[1:]
         return next((name for name in names if (self._models_dir / name).is_dir()), None)
@@ -214,11 +214,11 @@ class Store:
                     "activate another model for this task, or roll back, before you remove it",
                 )
             self._forget(model.name)
-            doomed = self._models_dir / f".{model.name}.deleted"
-            shutil.rmtree(doomed, ignore_errors=True)
+            removed_dir = self._models_dir / f".{model.name}.deleted"
+            shutil.rmtree(removed_dir, ignore_errors=True)
             # First out of sight, so that a removal that is cut short leaves no half model behind.
-            put_in_place(model.directory, doomed)
-            shutil.rmtree(doomed)
+            put_in_place(model.directory, removed_dir)
+            shutil.rmtree(removed_dir)
         return model
 
     def _check_name(self, directory: Path, manifest: Manifest) -> None:
@@ -226,17 +226,17 @@ class Store:
         if not directory.exists():
             return
         try:
-            former = read_manifest(directory)
+            installed = read_manifest(directory)
         except ApplianceError:
             self._forget(directory.name)
             return
-        if former.identity != manifest.identity:
+        if installed.identity != manifest.identity:
             raise UsageError(
-                f"the name {directory.name} is taken by model {former.identity[:16]}", "choose another with `--name`"
+                f"the name {directory.name} is taken by model {installed.identity[:16]}", "choose another with `--name`"
             )
 
     def _forget(self, name: str) -> None:
-        """Takes a model from the lists of active and former ones."""
+        """Takes a model from the lists of active and previous ones."""
         current = self._read_active()
         remaining = {task: tuple(other for other in names if other != name) for task, names in current.items()}
         if remaining != current:

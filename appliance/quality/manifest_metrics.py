@@ -60,9 +60,7 @@ def _field_lines(by_field: JSON) -> Iterator[tuple[str, str]]:
     for name, counts in by_field.items() if isinstance(by_field, dict) else ():
         if isinstance(counts, dict) and _is_count(counts.get("fields")) and _is_count(counts.get("correct")):
             correct, fields = int(counts["correct"]), int(counts["fields"])  # type: ignore[arg-type]
-            interval = wilson(correct, fields)
-            share = percent_interval(interval.estimate, interval.low, interval.high)
-            yield f"field {name}", f"{share}, {human_count(fields, 'document')}"
+            yield f"field {name}", f"{wilson(correct, fields).percent()}, {human_count(fields, 'document')}"
 
 
 def _is_count(value: JSON) -> TypeGuard[int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from appliance.ground.text import human_count, percent_interval
+from appliance.ground.text import human_count
 from appliance.quality.metrics import Abstention, Counts, Coverage, Judged, by_field, count, document_accuracy
 from appliance.quality.readiness import Readiness
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
@@ -47,24 +47,24 @@ class QualityReport:
         """For a terminal; every share with its interval and sample size."""
         counts, documents = self.counts, human_count(self.documents, "document")
         lines = [
-            f"field accuracy     {_share(self.field_accuracy)}, {human_count(self.fields, 'field')} in {documents}",
-            f"document accuracy  {_share(self.document_accuracy)}, {documents}",
+            f"field accuracy     {self.field_accuracy.percent()}, {human_count(self.fields, 'field')} in {documents}",
+            f"document accuracy  {self.document_accuracy.percent()}, {documents}",
             f"mistakes           {counts.omitted} omitted, {counts.substituted} substituted, "
             f"{counts.invented} invented",
         ]
         if counts.absent:
-            lines.append(f"invented values    {_share(self.invented)}, {counts.absent} absent fields")
+            lines.append(f"invented values    {self.invented.percent()}, {counts.absent} absent fields")
         if self.failed:
             lines.append(f"without an answer  {self.failed} of {self.documents} documents")
         lines += [
-            f"most confident {100 * part.share:2.0f} %  {_share(part.accuracy)}, {part.fields} fields"
+            f"most confident {100 * part.share:2.0f} %  {part.accuracy.percent()}, {part.fields} fields"
             for part in self.coverage
         ]
         if self.abstention:
             abstention = self.abstention
             lines.append(
                 f"abstained          {abstention.abstained} of {self.documents}, {abstention.rightly} correctly; "
-                f"accuracy of the rest {_share(abstention.answered_accuracy)}, {abstention.answered} documents"
+                f"accuracy of the rest {abstention.answered_accuracy.percent()}, {abstention.answered} documents"
             )
         if self.teacher_accuracy is not None:
             lines.append(self._teacher_line(self.teacher_accuracy))
@@ -83,11 +83,6 @@ class QualityReport:
             f"student - teacher  {100 * readiness.estimate:+.1f} points (95 % at least {100 * readiness.low:+.1f}, "
             f"margin {100 * readiness.threshold:+.1f}), McNemar p {readiness.p:.2f}"
         )
-
-
-def _share(interval: Interval) -> str:
-    """A share in percent, with its interval: never a bare 100 %."""
-    return percent_interval(interval.estimate, interval.low, interval.high)
 
 
 def report(task: "Task", judged: Sequence[Judged], readiness: Readiness) -> QualityReport:

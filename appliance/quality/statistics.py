@@ -7,6 +7,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from appliance.ground.text import percent_interval
+
 NORMAL = NormalDist()
 _STEPS = 200
 """Of a bisection; doubles settle after about 60."""
@@ -23,6 +25,10 @@ class Interval:
     high: float
     confidence: float
     """Of the two-sided interval; a one-sided bound at 0.95 is an end of the 0.90 interval."""
+
+    def percent(self) -> str:
+        """A share in percent with its bounds: `93.4 % (91.0 to 95.3)`."""
+        return percent_interval(self.estimate, self.low, self.high)
 
 
 def normal_cdf(z: float) -> float:

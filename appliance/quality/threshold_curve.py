@@ -8,7 +8,6 @@ sends least away.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from appliance.ground.text import percent_interval
 from appliance.quality.paired import normal_mean, paired_shares
 from appliance.quality.statistics import Interval, clustered_wilson
 
@@ -68,8 +67,8 @@ class Curve:
         """For a terminal: a point for every twentieth of the documents, and the chosen one."""
         text = [
             f"{self.documents:,} labelled documents, {self.fields:,} fields; intervals are 95 %",
-            f"local model alone  {_share(self.local_accuracy)} of fields right",
-            f"fallback alone     {_share(self.remote_accuracy)} of fields right",
+            f"local model alone  {self.local_accuracy.percent()} of fields right",
+            f"fallback alone     {self.remote_accuracy.percent()} of fields right",
             f"{'THRESHOLD':>9}  {'ESCALATED':24}  {'FIELDS RIGHT':24}  {'OVER LOCAL ALONE':26}  PER 1,000 DOCUMENTS",
         ]
         for point in self._shown(chosen):
@@ -78,7 +77,7 @@ class Curve:
             cash = f"{money.estimate:.4g} {self.currency} ({money.low:.4g} to {money.high:.4g})"
             mark = "  <- chosen" if point is chosen else ""
             text.append(
-                f"{point.threshold:9.4f}  {_share(point.escalated):24}  {_share(point.accuracy):24}  {points:26}"
+                f"{point.threshold:9.4f}  {point.escalated.percent():24}  {point.accuracy.percent():24}  {points:26}"
                 f"  {cash}{mark}"
             )
         return text
@@ -89,10 +88,6 @@ class Curve:
             for share in _SHOWN_SHARES
         }
         return [point for number, point in enumerate(self.points) if number in nearest or point is chosen]
-
-
-def _share(interval: Interval) -> str:
-    return percent_interval(interval.estimate, interval.low, interval.high)
 
 
 def documents_of(units: Sequence[Unit]) -> list[list[Unit]]:

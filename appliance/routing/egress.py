@@ -83,7 +83,7 @@ def check_prices(config: FrontierConfig, *caps: Caps) -> None:
     Raises:
         UsageError: Money is capped, and the frontier has no prices.
     """
-    if not config.prices.known and any(given.money is not None for given in caps):
+    if not config.prices.known and any(cap.money is not None for cap in caps):
         raise UsageError(
             f"money is capped, but frontier {config.name} has no prices; nothing leaves",
             f"add input_price and output_price to [frontier.{config.name}]: per million tokens, 0 if free",
@@ -144,11 +144,6 @@ class EgressGate:
         self._changed = threading.Condition()
         self._closed = False
         self._in_flight: set[int] = set()
-
-    @property
-    def spent(self) -> Account:
-        """What this run has sent and spent."""
-        return self._spent
 
     def clear(self, request: Request) -> Cleared:
         """The masked text."""

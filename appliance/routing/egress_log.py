@@ -235,9 +235,9 @@ def _after_last_newline(descriptor: int, end: int) -> int:
     """Offset behind the last newline before `end`; 0 where there is none."""
     while end > 0:
         start = max(0, end - _BLOCK)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
         end = start
     return 0
 

@@ -131,7 +131,7 @@ class Filter:
     """`2026-11-25`."""
 
 
-def requests(directory: Path, wanted: Filter) -> Iterator[tuple[Record, Record | None]]:
+def requests(directory: Path, record_filter: Filter) -> Iterator[tuple[Record, Record | None]]:
     """What left, in the order of their ends: each request with the record of it; those without an end come last.
 
     Raises:
@@ -139,7 +139,7 @@ def requests(directory: Path, wanted: Filter) -> Iterator[tuple[Record, Record |
     """
     waiting: dict[int, Record] = {}
     for record in read_records(directory):
-        if record["kind"] == "sent" and _is_wanted(record, wanted):
+        if record["kind"] == "sent" and _matches(record, record_filter):
             waiting[int(str(record["sequence"]))] = record
         elif record["kind"] == "ended" and (sent := waiting.pop(int(str(record["of"])), None)):
             yield sent, record
@@ -147,11 +147,11 @@ def requests(directory: Path, wanted: Filter) -> Iterator[tuple[Record, Record |
         yield sent, None
 
 
-def _is_wanted(record: Record, wanted: Filter) -> bool:
+def _matches(record: Record, record_filter: Filter) -> bool:
     return (
-        str(record["time"]).startswith(wanted.day)
-        and wanted.run in ("", record["run"])
-        and wanted.document in ("", record["document"])
+        str(record["time"]).startswith(record_filter.day)
+        and record_filter.run in ("", record["run"])
+        and record_filter.document in ("", record["document"])
     )
 
 

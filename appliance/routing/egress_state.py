@@ -121,11 +121,11 @@ def spent_today(settings: Settings) -> Account:
     return DayAccount().catch_up(files[-1])
 
 
-def caps_line(caps: Caps, currency: str = "") -> str:
-    """Caps in words: `100 documents, 2,000,000 tokens, 5.00 USD`."""
+def caps_line(caps: Caps) -> str:
+    """Caps in words: `100 documents, 2,000,000 tokens, 5.00`."""
     parts = [
         human_count(caps.documents, "document") if caps.documents is not None else "",
         human_count(caps.tokens, "token") if caps.tokens is not None else "",
-        f"{caps.money:,.2f} {currency}".strip() if caps.money is not None else "",
+        f"{caps.money:,.2f}" if caps.money is not None else "",
     ]
     return ", ".join(part for part in parts if part) or "none"

@@ -36,7 +36,7 @@ class Caps:
     money: float | None = None
 
     @property
-    def given(self) -> bool:
+    def is_set(self) -> bool:
         """Whether anything is capped."""
         return not (self.documents is None and self.tokens is None and self.money is None)
 

@@ -6,18 +6,11 @@ a value never holds a character that carries structure.
 
 from collections.abc import Sequence
 
-from appliance.ground.errors import ApplianceError
-from appliance.ground.text import human_count
-
 Value = str | list[str] | None
 Answer = dict[str, Value]
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 _UNESCAPES = {"\\": "\\", "n": "\n", "t": "\t"}
-
-
-class LineCodeError(ApplianceError):
-    """The text is not an answer of this task."""
 
 
 def escape(text: str) -> str:
@@ -63,16 +56,3 @@ def decode_value(line: str, is_list: bool = False) -> Value:
 def encode(answer: Answer, names: Sequence[str]) -> str:
     """The whole answer: one line per name, in this order, joined by newlines."""
     return "\n".join(encode_value(answer.get(name)) for name in names)
-
-
-def decode(text: str, names: Sequence[str], lists: frozenset[str] = frozenset()) -> Answer:
-    """Lines back to an answer.
-
-    Raises:
-        LineCodeError: The number of lines is not the number of names.
-    """
-    lines = text.split("\n")
-    if len(lines) != len(names):
-        answered, expected = human_count(len(lines), "line"), human_count(len(names), "field")
-        raise LineCodeError(f"the answer has {answered}, the task has {expected}")
-    return {name: decode_value(line, name in lists) for name, line in zip(names, lines, strict=True)}

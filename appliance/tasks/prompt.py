@@ -81,12 +81,12 @@ class PromptSpec:
     phrases: tuple[str, ...]
 
 
-def prefix_segments(question: PromptSpec, template: PromptTemplate) -> list[Segment]:
+def prefix_segments(spec: PromptSpec, template: PromptTemplate) -> list[Segment]:
     """The part of the prompt that all documents of a task share."""
     segments = [Segment(template.user, True)]
-    if question.instruction:
-        segments.append(Segment(" " + question.instruction.strip(), False))
-    for index, phrase in enumerate(question.phrases):
+    if spec.instruction:
+        segments.append(Segment(" " + spec.instruction.strip(), False))
+    for index, phrase in enumerate(spec.phrases):
         segments += [template.field_token(index), Segment(" " + phrase, False)]
         if template is PLAIN_TEMPLATE:
             segments.append(Segment(template.line, True))
@@ -110,10 +110,10 @@ def document_segments(text: str, template: PromptTemplate) -> list[Segment]:
     return segments
 
 
-def field_prefix_segments(question: PromptSpec, template: PromptTemplate, index: int) -> list[Segment]:
+def field_prefix_segments(spec: PromptSpec, template: PromptTemplate, index: int) -> list[Segment]:
     """What is forced before the value of the field with this index; the first one opens the answer."""
     segments = [Segment(template.answer, True)] if index == 0 else []
-    segments += [template.field_token(index), Segment(f" {question.phrases[index]}:", False)]
+    segments += [template.field_token(index), Segment(f" {spec.phrases[index]}:", False)]
     return [segment for segment in segments if segment.text]
 
 
@@ -138,19 +138,19 @@ class Example:
 
 
 def render_example(
-    question: PromptSpec,
+    spec: PromptSpec,
     document: str,
     values: Sequence[Value],
     template: PromptTemplate,
     encode: Callable[[str, bool], list[int]],
 ) -> Example:
     """Prompt and answer of one document, exactly as an engine would see and write them."""
-    prompt = [*prefix_segments(question, template), *document_segments(document, template)]
+    prompt = [*prefix_segments(spec, template), *document_segments(document, template)]
     input_ids = join_ids(prompt, encode)
     prompt_tokens = len(input_ids)
     is_value = [False] * prompt_tokens
     for index, value in enumerate(values):
-        field_prefix = join_ids(field_prefix_segments(question, template, index), encode)
+        field_prefix = join_ids(field_prefix_segments(spec, template, index), encode)
         written = join_ids(value_segments(value, template), encode)
         input_ids += field_prefix + written
         is_value += [False] * len(field_prefix) + [True] * len(written)

@@ -147,8 +147,8 @@ class Task:
             return (Field("text", FieldType.TEXT, True, "derived"),)
         return self.fields
 
-    def question(self) -> PromptSpec:
-        """The question as the prompt template wants it."""
+    def prompt_spec(self) -> PromptSpec:
+        """What the prompt template takes of the task."""
         return PromptSpec(
             self.instruction, tuple(each.phrase or each.name.replace("_", " ") for each in self.output_fields)
         )

@@ -33,11 +33,11 @@ def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
     """
     from export.targets import export_all, find_merged
 
-    def on_progress(name: str) -> None:
+    def on_target(name: str) -> None:
         if on_terminal():
             note(f"exporting {name}")
 
-    exported = export_all(find_merged(folder), targets, on_progress)
+    exported = export_all(find_merged(folder), targets, on_target)
     if as_json:
         print_json({"artifacts": [_described(artifact) for artifact in exported]})
         return

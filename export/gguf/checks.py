@@ -122,17 +122,17 @@ def check_tokens(model: LlamaModel, tokenizer: FileTokenizer) -> int:
 
 
 def token_texts(tokenizer: FileTokenizer) -> Iterator[tuple[str, bool]]:
-    """Texts to cut, and whether marks in them count: odd ones, marks, single tokens, and tokens side by side."""
+    """Texts to cut, and whether special tokens in them count: odd, special, single tokens, and tokens side by side."""
     special_tokens = (
-        [mark for mark in tokenizer.template.special_tokens() if mark.strip()] if tokenizer.template.end else []
+        [token for token in tokenizer.template.special_tokens() if token.strip()] if tokenizer.template.end else []
     )
     for text in ODD_TEXTS:
         yield text, False
         yield f" {text.strip()}", False
-    for mark in special_tokens:
-        yield mark, True
-        yield f" before{mark} after 12{mark}", True
-        yield f" before{mark} after", False
+    for special in special_tokens:
+        yield special, True
+        yield f" before{special} after 12{special}", True
+        yield f" before{special} after", False
     choose = random.Random(0)
     tokens = range(tokenizer.vocab_size)
     for token in choose.sample(tokens, min(_TOKEN_TEXTS, len(tokens))):

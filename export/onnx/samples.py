@@ -49,7 +49,7 @@ def read_samples(task_folder: Path, merged_dir: Path, context_length: int) -> tu
 def sample_of(task: Task, row: LabelledRow, tokenizer: FileTokenizer) -> Sample:
     """One row of a dataset as the student sees it."""
     values = [row.answer.get(field.name) for field in task.output_fields]
-    example = render_example(task.question(), row.text, values, tokenizer.template, tokenizer.encode)
+    example = render_example(task.prompt_spec(), row.text, values, tokenizer.template, tokenizer.encode)
     return Sample(example.input_ids, example.is_value)
 
 

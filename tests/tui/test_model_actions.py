@@ -175,7 +175,7 @@ async def test_activating_the_first_model_of_a_task_promises_no_way_back(scene: 
     async with open_app(scene, tab="1") as driver:
         await driver.press("a")
         await driver.until("type unsafe and press Enter")
-        assert "the former one" not in " ".join(driver.text.split())
+        assert "the previous one" not in " ".join(driver.text.split())
         await driver.press("x", "enter")
         assert "type unsafe to continue" in driver.text
         await driver.press("backspace", *"unsafe", "enter")

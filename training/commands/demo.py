@@ -10,8 +10,9 @@ import click
 
 from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
+from appliance.ground.files import write_lines
 from appliance.ground.output import note, print_json, print_lines
-from appliance.ground.text import human_duration, percent_interval
+from appliance.ground.text import human_duration
 from appliance.tasks.folder import RunFolder, TaskFolder
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _run_steps(course: "Course", as_json: bool) -> dict[str, object]:
     with course.timed("collect and curate the answers (15 % of them carry planted mistakes)"):
         report = collect_and_curate(course)
         recall = planted_recall(course.folder / "planted.jsonl", TaskFolder(course.task_dir).rejected_path)
-        _note_recall(course, report, recall)
+        _note_recall(report, recall)
     with course.timed("train the adapter"):
         run_dir = Path(json.loads(call("train", str(course.task_dir), "--json", *size.train_options))["run"])
     with course.timed("merge it into the base"):
@@ -142,15 +143,13 @@ def _compare(
 
 def _gate(course: "Course", artifact_dir: Path, texts: dict[str, str]) -> str:
     """The verdict of `stillroom gate` on the scored documents."""
+    from appliance.tasks.labels import read_json_lines
     from training.demo.course import call
 
     rows_path = course.folder / "labelled.jsonl"
-    lines = []
-    for line in (course.folder / "truth.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        row["text"] = texts[row["document"]]
-        lines.append(json.dumps(row, ensure_ascii=False))
-    rows_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = [row for _, row in read_json_lines(course.folder / "truth.jsonl")]
+    lines = [json.dumps({**row, "text": texts[str(row["document"])]}, ensure_ascii=False) for row in rows]
+    write_lines(rows_path, lines)
     try:
         call("gate", str(course.task_dir), str(artifact_dir), "--labels", str(rows_path), "--json")
     except NotAllGood as ended:
@@ -159,17 +158,13 @@ def _gate(course: "Course", artifact_dir: Path, texts: dict[str, str]) -> str:
     return str(manifest["verdict"]["verdict"])
 
 
-def _note_recall(course: "Course", report: dict[str, object], recall: dict[str, tuple[int, int]]) -> None:
+def _note_recall(report: dict[str, object], recall: dict[str, tuple[int, int]]) -> None:
     planted = {kind: counts for kind, counts in recall.items() if kind != "right"}
     caught, total = (sum(counts[at] for counts in planted.values()) for at in (0, 1))
     kinds = ", ".join(f"{kind} {number} of {of}" for kind, (number, of) in sorted(planted.items()))
     note(f"      planted mistakes found: {caught} of {total} ({kinds})")
     wrongly, right = recall.get("right", (0, 0))
     note(f"      good answers rejected: {wrongly} of {right}; {report['train']} rows are left to train on")
-
-
-def _share(interval: "Interval") -> str:
-    return percent_interval(interval.estimate, interval.low, interval.high)
 
 
 def _print_table(
@@ -184,12 +179,12 @@ def _print_table(
     documents, compared = len(student.judged), len(base.judged)
     fields, speed = student.field_count, float(str(summary["documents_per_second"]))
     lines = [
-        ("fields right, base", _share(base.fields), f"{compared} documents, {base.field_count} fields"),
-        ("fields right, student", _share(student.fields), f"{documents} documents, {fields} fields"),
-        ("whole documents right", _share(student.documents), f"{documents} documents"),
+        ("fields right, base", base.fields.percent(), f"{compared} documents, {base.field_count} fields"),
+        ("fields right, student", student.fields.percent(), f"{documents} documents, {fields} fields"),
+        ("whole documents right", student.documents.percent(), f"{documents} documents"),
         ("invented values", f"{student.invented} of {student.absent}", "fields that the document does not say"),
         *(
-            (f"equal to the adapter, {name}", _share(share), f"{compared} documents")
+            (f"equal to the adapter, {name}", share.percent(), f"{compared} documents")
             for name, share in agreement.items()
         ),
         ("speed of the folder run", f"{speed:.1f} documents/s", f"{documents} documents, {summary['failed']} failed"),

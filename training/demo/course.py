@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.documents.sandbox import read_files
@@ -44,14 +44,13 @@ QUICK = Size(120, 40, 10, ("--epochs", "4", "--seconds", "18"))
 
 @dataclass
 class Course:
-    """A demo's folders, clock and messages."""
+    """A demo's folders, steps and messages."""
 
     folder: Path
     size: Size
     seed: int
     steps: int = 9
     step: int = 0
-    began: float = field(default_factory=time.monotonic)
 
     @property
     def task_dir(self) -> Path:

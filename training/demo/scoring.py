@@ -1,13 +1,13 @@
 """The demo's figures: what the student and its base answer on the scored documents, against the truth."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from appliance.quality.metrics import Judged, count, judge
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
+from appliance.tasks.labels import read_json_lines
 from appliance.tasks.linecode import Answer
 
 if TYPE_CHECKING:
@@ -44,9 +44,8 @@ def score(task: "Task", golds: Mapping[str, Answer], answers: Mapping[str, Answe
 def read_answers(rows_path: Path) -> dict[str, Answer | None]:
     """Answers by document from the rows of a job."""
     answers: dict[str, Answer | None] = {}
-    for line in rows_path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        answers[row["document"]] = row["fields"]
+    for _, row in read_json_lines(rows_path):
+        answers[str(row["document"])] = cast("Answer | None", row["fields"])
     return answers
 
 
@@ -63,11 +62,10 @@ def equal_fields(task: "Task", one: Sequence[Answer | None], other: Sequence[Ans
 
 def planted_recall(teacher_path: Path, rejected_path: Path) -> dict[str, tuple[int, int]]:
     """By kind of planted mistake, how many the curation rejected, of how many; `right` counts good rows rejected."""
-    rejected = {json.loads(line)["document"] for line in rejected_path.read_text(encoding="utf-8").splitlines()}
+    rejected = {row["document"] for _, row in read_json_lines(rejected_path)}
     recall: dict[str, tuple[int, int]] = {}
-    for line in teacher_path.read_text(encoding="utf-8").splitlines():
-        planted = json.loads(line)
-        kind = planted["mistake"] or "right"
+    for _, planted in read_json_lines(teacher_path):
+        kind = str(planted["mistake"] or "right")
         caught, total = recall.get(kind, (0, 0))
         recall[kind] = (caught + (planted["document"] in rejected), total + 1)
     return recall

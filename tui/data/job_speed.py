@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
+from appliance.ground.progress_line import rough_time
 from appliance.jobs.ledger import JobSummary
 from appliance.jobs.states import State
 
@@ -77,13 +78,7 @@ class SpeedMeter:
 
 def rough_duration(seconds: float) -> str:
     """A duration no finer than an estimate can be: `~40 s`, `~12 min`, `~3.5 h`, `~4 d`."""
-    if seconds < 90:
-        return f"~{max(5, 5 * round(seconds / 5))} s"
-    if seconds < 90 * 60:
-        return f"~{round(seconds / 60)} min"
-    if seconds < 36 * 3600:
-        return f"~{seconds / 3600:.1f} h"
-    return f"~{seconds / 86400:.0f} d"
+    return f"~{rough_time(seconds)}"
 
 
 def speed_text(documents_per_second: float | None) -> str:

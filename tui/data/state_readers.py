@@ -100,7 +100,7 @@ class ModelReader:
             store = Store(self._settings)
             models = store.list()
             tasks = sorted({model.manifest.task_name for model in models})
-            previous = {task: name for task in tasks if (name := store.former(task))}
+            previous = {task: name for task in tasks if (name := store.previous(task))}
             self._models = InstalledModels(models, store.broken(), previous)
             self._signature = signature
         return self._models

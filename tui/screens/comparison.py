@@ -1,6 +1,6 @@
 """One comparison: who is right more often, at what speed and price, each with interval and sample size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from tui.text.cells import BAD, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cel
 from tui.widgets.line_view import LineView
 
 if TYPE_CHECKING:
-    from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
+    from appliance.comparison.figures import ComparisonFigures, PairFigures, SideFigures
     from appliance.comparison.view import ComparisonState
 
 _LABEL_CELLS = 16
@@ -257,27 +257,16 @@ def _answered(sides: "tuple[SideFigures, SideFigures]") -> Measure:
 
 def _measures(sides: "tuple[SideFigures, SideFigures]") -> list[Measure]:
     """What was measured of at least one side."""
-    from appliance.comparison.render_text import cash, number, seconds, share
+    from appliance.comparison.render_text import SIDE_FIGURES
 
-    named: Sequence[tuple[str, Callable[[SideFigures], Figure | None], Callable[[Figure, str], str]]] = (
-        ("fields right", lambda side: side.field_accuracy, lambda figure, _: share(figure)),
-        ("documents right", lambda side: side.document_accuracy, lambda figure, _: share(figure)),
-        ("documents/s", lambda side: side.documents_per_second, lambda figure, _: number(figure)),
-        ("latency p50", lambda side: side.latency_p50, lambda figure, _: seconds(figure)),
-        ("latency p95", lambda side: side.latency_p95, lambda figure, _: seconds(figure)),
-        ("prompt tokens", lambda side: side.prompt_tokens, lambda figure, _: number(figure)),
-        ("answer tokens", lambda side: side.completion_tokens, lambda figure, _: number(figure)),
-        ("reasoning tokens", lambda side: side.reasoning_tokens, lambda figure, _: number(figure)),
-        ("money per 1,000", lambda side: side.money_per_1000, cash),
-    )
     measures = []
-    for label, figure_of, words in named:
-        figures = [figure_of(side) for side in sides]
+    for row in SIDE_FIGURES:
+        figures = [row.figure_of(side) for side in sides]
         if any(figure is not None for figure in figures):
             first, second = (
-                words(figure, side.currency) if figure is not None else "-"
+                row.text_of(figure, side.currency) if figure is not None else "-"
                 for figure, side in zip(figures, sides, strict=True)
             )
             counts = [f"{figure.n:,}" for figure in figures if figure is not None]
-            measures.append(Measure(label, (first, second), "n " + "/".join(dict.fromkeys(counts))))
+            measures.append(Measure(row.short_label, (first, second), "n " + "/".join(dict.fromkeys(counts))))
     return measures

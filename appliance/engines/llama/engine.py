@@ -95,7 +95,7 @@ class LlamaEngine:
         self.identity = manifest.identity
         self._task = task
         self._tokenizer = FileTokenizer(artifact_dir / "tokenizer.json")
-        self._prefix = join_ids(prefix_segments(task.question(), self._tokenizer.template), self._tokenizer.encode)
+        self._prefix = join_ids(prefix_segments(task.prompt_spec(), self._tokenizer.template), self._tokenizer.encode)
         self._prefix_tokens = [0] * slots
         """Tokens of the prefix in each slot: none before its first document."""
         self._block = BLOCKS.get(manifest.quantization, LARGEST_BLOCK)

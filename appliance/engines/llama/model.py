@@ -76,7 +76,7 @@ class LlamaModel:
         self.trained_context = int(self._llama.llama_model_n_ctx_train(self.pointer))
 
     def tokenize(self, text: str, special: bool) -> list[int]:
-        """Ids of a text as llama.cpp cuts it, nothing added; marks count as marks only where it is `special`."""
+        """Ids of a text as llama.cpp cuts it; special tokens count as such only where it is `special`."""
         encoded = text.encode()
         room = len(encoded) + 16
         while True:

@@ -56,10 +56,10 @@ def word(process: "subprocess.Popen[str]") -> str:
 def test_holder_sees_that_somebody_waits_and_gets_the_engine_back_after_them(settings: Settings) -> None:
     with engine_lease(settings, Stop()) as lease:
         assert lease is not None
-        assert not lease.wanted
+        assert not lease.has_waiters
         with party(settings) as other:
             assert word(other) == "waiting"
-            assert lease.wanted
+            assert lease.has_waiters
             back = threading.Event()
             handing = threading.Thread(target=lambda: lease.hand_over(Stop()) and back.set())
             handing.start()
@@ -68,7 +68,7 @@ def test_holder_sees_that_somebody_waits_and_gets_the_engine_back_after_them(set
             other.communicate("done\n")
             handing.join(60)
             assert back.is_set()
-        assert not lease.wanted
+        assert not lease.has_waiters
 
 
 def test_who_waits_gets_the_engine_in_the_order_of_coming(settings: Settings) -> None:
@@ -100,7 +100,7 @@ def test_death_of_who_waits_frees_its_place(settings: Settings) -> None:
             assert word(other) == "waiting"
             other.kill()
             other.wait()
-            assert not lease.wanted
+            assert not lease.has_waiters
             assert lease.hand_over(Stop()), "nobody is in front of it any more"
     assert list((settings.home_dir / "engine.queue").iterdir()) == []
 

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.documents.document_text import read_document
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.sandbox import read_file
+from appliance.documents.sandbox import read_files
 from appliance.documents.sniffing import DocumentType, document_type
 from tests.appliance.documents.document_files import compound_file
 from tests.appliance.documents.workbook_files import DATE, TIME, Cell, xls, xlsb
@@ -45,7 +45,8 @@ def test_cells_far_from_each_other_are_too_large_before_memory_is_asked_for() ->
 
 def test_far_cells_of_an_xls_stay_within_the_memory_of_a_parser(tmp_path: Path) -> None:
     (tmp_path / "a.xls").write_bytes(xls({"S": {(0, 0): "a", (65_535, 255): "b"}}))
-    assert read_file(tmp_path, os.fsencode("a.xls")).text.splitlines() == ["S", "a", "\tb"]
+    ((_, reply),) = read_files(tmp_path, [b"a.xls"], readers=1)
+    assert reply.text.splitlines() == ["S", "a", "\tb"]
 
 
 def test_cells_in_the_short_form_are_refused_rather_than_lost() -> None:
@@ -81,6 +82,6 @@ def test_a_workbook_inside_a_letter_does_not_make_it_a_workbook() -> None:
     ids=["prices", "questions", "numbers"],
 )  # fmt: skip
 def test_real_workbooks_are_read_in_the_sandbox(name: str, line: str) -> None:
-    reply = read_file(SHARED_DIR, os.fsencode(name))
+    ((_, reply),) = read_files(SHARED_DIR, [os.fsencode(name)], readers=1)
     assert reply.notes[0] == "read as xls"
     assert any(row.startswith(line) for row in reply.text.splitlines())

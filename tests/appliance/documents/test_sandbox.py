@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.sandbox import Reader, ReaderLimits, read_file, read_files
+from appliance.documents.sandbox import Reader, ReaderLimits, read_files
 from tests.appliance.documents import hostile_documents as hostile
 from tests.appliance.documents.reader_bench import PATIENT, parsers, read, reader_pid, simple_docx, simple_pdf
 
@@ -88,7 +88,7 @@ def test_no_parser_outlives_a_killed_reader(reader: Reader, tmp_path: Path) -> N
 
 def test_overdue_document_is_a_timeout(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello\n")
-    reply = read_file(tmp_path, b"a.txt", ReaderLimits(timeout_seconds=0.0))
+    ((_, reply),) = read_files(tmp_path, [b"a.txt"], ReaderLimits(timeout_seconds=0.0), readers=1)
     assert reply.problem is Problem.TIMEOUT
 
 
@@ -115,7 +115,7 @@ def test_reader_that_hangs_itself_is_overdue_and_replaced(tmp_path: Path) -> Non
 
 def test_document_has_no_more_memory_than_allowed(tmp_path: Path) -> None:
     (tmp_path / "big.txt").write_bytes(b"word \n" * (8 << 20))
-    reply = read_file(tmp_path, b"big.txt", ReaderLimits(memory_bytes=100 << 20))
+    ((_, reply),) = read_files(tmp_path, [b"big.txt"], ReaderLimits(memory_bytes=100 << 20), readers=1)
     assert reply.problem is Problem.TOO_LARGE
 
 

@@ -54,7 +54,7 @@ def write(task: Task, tokenizer: FileTokenizer, wishes: Mapping[str, list[str]],
 
 
 def _before(task: Task, tokenizer: FileTokenizer, fed: list[int], index: int) -> list[int]:
-    head = join_ids(field_prefix_segments(task.question(), tokenizer.template, index), tokenizer.encode)
+    head = join_ids(field_prefix_segments(task.prompt_spec(), tokenizer.template, index), tokenizer.encode)
     at = next(at for at in range(len(fed), -1, -1) if fed[at : at + len(head)] == head)
     return fed[: at + len(head)]
 
@@ -62,7 +62,7 @@ def _before(task: Task, tokenizer: FileTokenizer, fed: list[int], index: int) ->
 def test_heads_are_forced_and_a_value_is_copied(tokenizer: FileTokenizer) -> None:
     task = extraction(Field("order_no"), Field("total", FieldType.AMOUNT))
     decoder = LineDecoder(task, tokenizer.template, tokenizer, [])
-    expected = join_ids(field_prefix_segments(task.question(), tokenizer.template, 0), tokenizer.encode)
+    expected = join_ids(field_prefix_segments(task.prompt_spec(), tokenizer.template, 0), tokenizer.encode)
     assert decoder.start() == expected
     decoder = write(task, tokenizer, {"order_no": ["4711"], "total": ["EUR 1,234.50"]})
     assert decoder.answer() == {"order_no": "4711", "total": "EUR 1,234.50"}

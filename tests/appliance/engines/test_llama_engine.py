@@ -103,7 +103,7 @@ def test_tokens_of_prompt_and_answer_are_those_of_a_training_example(run_dir: Pa
     for number, result in zip(KNOWN, results, strict=True):
         text, answer = order(number)
         values = [answer[name] for name in FIELDS]
-        example = render_example(task.question(), text, values, tokenizer.template, tokenizer.encode)
+        example = render_example(task.prompt_spec(), text, values, tokenizer.template, tokenizer.encode)
         assert result.prompt_tokens == example.prompt_tokens
         assert result.completion_tokens == len(example.input_ids) - example.prompt_tokens
 
@@ -123,7 +123,10 @@ def test_llama_cuts_whole_prompts_as_the_engine_does(run_dir: Path, task: Task) 
     model = LlamaModel(run_dir / "export" / "gguf-f16" / "model.gguf")
 
     for text in [*some_texts(), " 12,50 \u20ac\n\t\u00a3 3.10  \n\u8acb\u6c42\u66f8 \u0661\u0662\U0001f9fe"]:
-        segments = [*prefix_segments(task.question(), tokenizer.template), *document_segments(text, tokenizer.template)]
+        segments = [
+            *prefix_segments(task.prompt_spec(), tokenizer.template),
+            *document_segments(text, tokenizer.template),
+        ]
         whole = "".join(segment.text for segment in segments)
         assert model.tokenize(whole, True) == join_ids(segments, tokenizer.encode)
     model.close()

@@ -216,7 +216,7 @@ def test_retry_does_failed_and_quarantined_documents_again(bench: Bench) -> None
     with open_readonly(directory_of(bench)) as reader:
         entry = reader.document("0002.txt")
         assert entry is not None
-        assert [row.error for row in reader.former_rows(entry.id)] == ["engine_died"]
+        assert [row.error for row in reader.superseded_rows(entry.id)] == ["engine_died"]
 
 
 def test_running_job_is_neither_retried_nor_removed_nor_started_again(bench: Bench) -> None:

@@ -138,14 +138,12 @@ def test_two_operators_cannot_run_the_same_job(bench: Bench) -> None:
     assert process.returncode == 0
 
 
-def test_reader_sees_the_job_live_and_its_version_changes(bench: Bench) -> None:
+def test_reader_sees_the_job_live(bench: Bench) -> None:
     bench.write_orders(3)
     bench.run()
     with open_readonly(job_dir(bench)) as reader:
-        before = reader.data_version()
         bench.write("new.txt")
         bench.run()
-        assert reader.data_version() != before
         assert reader.summary().total == 4
         entries = reader.documents_page(State.DONE, 1, 2)
         assert [entry.name for entry in entries] == ["0001.txt", "0002.txt"]

@@ -136,8 +136,10 @@ def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierB
     shown = bench.call("jobs", "show", "orders").stdout
     assert "fallback:   frontier recorded, for fields with a confidence below 0.8; in one run at most 50" in shown
     with open_readonly(job_dirs(bench.settings)[0]) as reader:
-        former = [[row.error for row in reader.former_rows(entry.id)] for entry in reader.documents_page(None, 0, 9)]
-    assert sorted(former) == [[], [], [], ["cap_documents"], ["cap_documents"], ["cap_documents"]]
+        earlier = [
+            [row.error for row in reader.superseded_rows(entry.id)] for entry in reader.documents_page(None, 0, 9)
+        ]
+    assert sorted(earlier) == [[], [], [], ["cap_documents"], ["cap_documents"], ["cap_documents"]]
 
 
 def test_retry_under_another_policy_is_refused_and_keeps_the_local_answers(

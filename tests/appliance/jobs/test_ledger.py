@@ -92,12 +92,12 @@ def test_superseded_row_stays_queryable_and_counters_follow(ledger: Ledger) -> N
     assert pending_names(ledger) == ["a"]
     assert counters(ledger) == (2, 1, 0, 0, 0)
     assert ledger.reader.row(changed.id) is None
-    assert [row.document for row in ledger.reader.former_rows(changed.id)] == ["a"]
+    assert [row.document for row in ledger.reader.superseded_rows(changed.id)] == ["a"]
     assert ledger.reader.text(changed.id) is None
     finish(ledger, ledger.pending(b"", 1)[0])
     assert counters(ledger) == (2, 2, 0, 0, 0)
     assert len(list(ledger.reader.rows())) == 2
-    assert len(ledger.reader.former_rows(changed.id)) == 1
+    assert len(ledger.reader.superseded_rows(changed.id)) == 1
 
 
 def test_kill_between_finding_a_change_and_acting_on_it_loses_nothing(ledger: Ledger) -> None:
@@ -132,7 +132,7 @@ def test_failed_and_quarantined_documents_are_pending_again_after_retry(ledger: 
     assert ledger.reader.summary().state is State.PAUSED, "a job whose rows went is not done, whatever is killed next"
     assert counters(ledger) == (3, 1, 0, 0, 0)
     assert [(document.name, document.crash_count) for document in ledger.pending(b"", 9)] == [("b", 0), ("c", 0)]
-    assert [row.error for row in ledger.reader.former_rows(failed.id)] == ["timeout"]
+    assert [row.error for row in ledger.reader.superseded_rows(failed.id)] == ["timeout"]
     assert ledger.retry() == 0
 
 

