@@ -316,7 +316,7 @@ class FrontierAnswerer:
             raise Withheld("interrupted", "the run was stopped before this document was answered")
 
 
-def open_frontier(
+def frontier_answerer(
     settings: Settings, task: Task, name: str, options: EgressOptions, capacity: int = 0
 ) -> FrontierAnswerer:
     """The answerer of a frontier, behind the gate.

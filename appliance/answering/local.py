@@ -243,7 +243,7 @@ class LocalAnswerer:
             self._child = None
 
 
-def open_local(
+def local_answerer(
     artifact_dir: Path, task: Task, model: str, threads: int, lease: Lease, on_crash: OnCrash = lambda *_: None
 ) -> LocalAnswerer:
     """The answerer of an artifact.
@@ -283,7 +283,7 @@ def answer_texts(
     with stopped_by_signals(stop), engine_lease(settings, stop, on_wait) as lease:
         if lease is not None:
             model = read_manifest(artifact_dir).identity
-            answerer = open_local(artifact_dir, task, model, settings.threads, lease)
+            answerer = local_answerer(artifact_dir, task, model, settings.threads, lease)
             try:
                 requests = (Request(str(number), text) for number, text in enumerate(texts))
                 for result in answer_all(answerer, requests, note_count, stop):

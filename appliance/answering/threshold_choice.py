@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.answering.answerer import answer_all
-from appliance.answering.frontier import open_frontier
+from appliance.answering.frontier import frontier_answerer
 from appliance.answering.local import answer_texts
 from appliance.engines.engine import Request, Result
 from appliance.engines.frontier import frontier_identity
@@ -112,7 +112,7 @@ def choose_threshold(
 
 def _remote_answers(settings: Settings, request: ThresholdRequest, requests: Sequence[Request]) -> list[Result]:
     """The frontier's results in the order of the requests."""
-    answerer = open_frontier(settings, request.task, request.fallback, request.options)
+    answerer = frontier_answerer(settings, request.task, request.fallback, request.options)
     results: dict[str, Result] = {}
     try:
         for result in answer_all(answerer, requests):

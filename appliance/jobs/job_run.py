@@ -13,7 +13,7 @@ from pathlib import Path
 from appliance.answering.answerer import Answerer
 from appliance.answering.cascade import OUTSIDE_DOCUMENTS, CascadeAnswerer
 from appliance.answering.lease import Lease, engine_lease
-from appliance.answering.local import OnCrash, open_local
+from appliance.answering.local import OnCrash, local_answerer
 from appliance.answering.paid_answers import forget_paid_answers
 from appliance.documents.sandbox import ReaderLimits
 from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood
@@ -169,16 +169,16 @@ def answerer_opener(
     if not config.frontier and config.fallback is None:
         return lambda on_crash: _open_local(settings, config, task, lease, on_crash)
     # Most jobs ask no frontier, and need not load what asks one.
-    from appliance.answering.frontier import open_frontier
+    from appliance.answering.frontier import frontier_answerer
     from appliance.routing.egress import EgressOptions
 
     if (fallback := config.fallback) is None:
         check_frontier(settings, task, config)
         options = EgressOptions(True, config.id, caps, effort=config.effort)
-        return lambda _: open_frontier(settings, task, config.frontier, options)
+        return lambda _: frontier_answerer(settings, task, config.frontier, options)
     check_fallback(settings, fallback, task)
     caps = Caps(fallback.cap_documents or None, fallback.cap_tokens or None, fallback.cap_money or None)
-    remote = open_frontier(settings, task, fallback.name, EgressOptions(True, config.id, caps), OUTSIDE_DOCUMENTS)
+    remote = frontier_answerer(settings, task, fallback.name, EgressOptions(True, config.id, caps), OUTSIDE_DOCUMENTS)
     threshold = fallback.threshold
     return lambda on_crash: CascadeAnswerer(
         _open_local(settings, config, task, lease, on_crash), remote, task, threshold
@@ -187,7 +187,7 @@ def answerer_opener(
 
 def _open_local(settings: Settings, config: JobConfig, task: Task, lease: Lease | None, on_crash: OnCrash) -> Answerer:
     assert lease is not None
-    return open_local(Path(config.artifact_dir), task, config.model, settings.threads, lease, on_crash)
+    return local_answerer(Path(config.artifact_dir), task, config.model, settings.threads, lease, on_crash)
 
 
 @contextmanager

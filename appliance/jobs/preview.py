@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.answering.lease import free_engine
-from appliance.answering.local import open_local
+from appliance.answering.local import local_answerer
 from appliance.documents.folder import FoundDocument, open_document, walk
 from appliance.documents.problems import DocumentError
 from appliance.documents.sandbox import ReaderLimits
@@ -97,7 +97,7 @@ def dry_run(settings: Settings, request: JobRequest, documents: int, stop: Stop 
             ledger.add_documents(chosen_documents(config))
             work = Work(
                 config, planned.task, ledger,
-                lambda on_crash: open_local(
+                lambda on_crash: local_answerer(
                     artifact_dir, planned.task, config.model, settings.threads, lease, on_crash
                 ),
                 ReaderLimits(policy=settings.sandbox),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.answering.answerer import answer_all
-from appliance.answering.frontier import FrontierAnswerer, open_frontier
+from appliance.answering.frontier import FrontierAnswerer, frontier_answerer
 from appliance.engines.engine import Request, Result
 from appliance.ground.settings import Settings, load_settings
 from appliance.routing.egress import EgressOptions
@@ -86,7 +86,7 @@ class FrontierBench:
     def open(self, task: Task, **options: object) -> FrontierAnswerer:
         """The answerer behind the gate."""
         chosen = EgressOptions(**{"allowed": True, "run": "run-1", "system_dir": self.system_dir, **options})  # type: ignore[arg-type]
-        engine = open_frontier(self.settings, task, "recorded", chosen)
+        engine = frontier_answerer(self.settings, task, "recorded", chosen)
         self.engines.append(engine)
         return engine
 

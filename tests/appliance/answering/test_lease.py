@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.answering.lease import Lease, engine_lease, free_engine
-from appliance.answering.local import open_local
+from appliance.answering.local import local_answerer
 from appliance.ground.errors import ResourceError
 from appliance.ground.settings import Settings, load_settings
 from appliance.ground.stopping import Stop
@@ -126,4 +126,4 @@ def test_engine_is_not_opened_after_the_end_of_the_lease(settings: Settings, tmp
         pass
     assert isinstance(lease, Lease)
     with pytest.raises(ValueError, match="the lease of the engine has ended"):
-        open_local(tmp_path, classify_task(), "model", 1, lease)
+        local_answerer(tmp_path, classify_task(), "model", 1, lease)

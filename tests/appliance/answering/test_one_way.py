@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-OPENERS = {"open_engine", "start_engine", "open_gate", "open_client", "FrontierClient"}
+OPENERS = {"open_engine", "start_engine", "open_frontier", "open_gate", "open_client", "FrontierClient"}
 DEFINED_IN = {"appliance/engines/open.py", "appliance/engines/frontier_client.py", "appliance/routing/egress.py"}
 
 

@@ -179,7 +179,7 @@ settings = load_settings(os.environ)
 refused = []
 for allowed in (False, True):
     try:
-        frontier.open_frontier(settings, classify_task(), "far", egress.EgressOptions(allowed=allowed))
+        frontier.frontier_answerer(settings, classify_task(), "far", egress.EgressOptions(allowed=allowed))
     except egress.EgressRefused as error:
         refused.append(error.message)
 state.egress_state(settings, os.environ)

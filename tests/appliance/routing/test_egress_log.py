@@ -305,12 +305,12 @@ import os, sys
 from pathlib import Path
 from appliance.engines.engine import Request
 from appliance.answering.answerer import answer_all
-from appliance.answering.frontier import open_frontier
+from appliance.answering.frontier import frontier_answerer
 from appliance.routing.egress import EgressOptions
 from appliance.ground.settings import load_settings
 from tests.appliance.frontier_fixtures import classify_task
 options = EgressOptions(allowed=True, run="killed", system_dir=Path({str(bench.system_dir)!r}))
-engine = open_frontier(load_settings(os.environ), classify_task(), "recorded", options)
+engine = frontier_answerer(load_settings(os.environ), classify_task(), "recorded", options)
 list(answer_all(engine, [Request("a", "question 0")]))
 """
     process = subprocess.Popen(
@@ -339,12 +339,12 @@ import os, sys
 from pathlib import Path
 from appliance.engines.engine import Request
 from appliance.answering.answerer import answer_all
-from appliance.answering.frontier import open_frontier
+from appliance.answering.frontier import frontier_answerer
 from appliance.routing.egress import EgressOptions
 from appliance.ground.settings import load_settings
 from tests.appliance.frontier_fixtures import classify_task
 options = EgressOptions(allowed=True, run="killed", system_dir=Path({str(bench.system_dir)!r}))
-engine = open_frontier(load_settings(os.environ), classify_task(), "recorded", options)
+engine = frontier_answerer(load_settings(os.environ), classify_task(), "recorded", options)
 texts = [f"question {{number}}" for number in range(2000)]
 list(answer_all(engine, (Request(text, text) for text in texts)))
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT_DIR
 
-from appliance.answering.frontier import open_frontier
+from appliance.answering.frontier import frontier_answerer
 from appliance.engines.frontier_config import load_frontier
 from appliance.engines.frontier_table import FrontierTable
 from appliance.ground.errors import UsageError
@@ -161,7 +161,7 @@ def test_mistake_in_the_policy_names_what_was_meant_and_nothing_is_sent(
     assert wrong in GOOD
     write(bench, GOOD.replace(wrong, right, 1).replace("127.0.0.1:8900", bench.frontier.host))
     with pytest.raises(UsageError) as raised:
-        open_frontier(
+        frontier_answerer(
             bench.settings, classify_task(), "recorded", EgressOptions(allowed=True, system_dir=bench.system_dir)
         )
     assert message in raised.value.message
