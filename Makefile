@@ -1,6 +1,8 @@
 # The two commands of the README; both set up .venv first where it is not ready.
 SHELL := /bin/bash
 PYTEST := .venv/bin/python -m pytest
+# One more than processors: tests that wait for other processes leave theirs to the next.
+PROCESSES := $(shell echo $$(($$(nproc) + 1)))
 
 .PHONY: help demo test test-slow check setup bundle llama-wheel lock wheel-lock soak
 
@@ -24,7 +26,7 @@ check: setup
 	.venv/bin/mypy
 
 test: check
-	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not gpu" --numprocesses=auto --maxprocesses=8
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not gpu" --numprocesses=$(PROCESSES)
 
 test-slow: setup
 	$(PYTEST) -m "slow and not gpu"

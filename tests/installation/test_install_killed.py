@@ -12,6 +12,7 @@ from installer_fixtures import NEW, OLD, Finished, Place, check_works
 KILL = "kill -9 0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("when", "expected"),
     [

@@ -210,11 +210,11 @@ def test_policy_in_a_task_folder_is_no_policy(bench: FrontierBench, tmp_path: Pa
     ("changed", "task", "message"),
     [
         ({"enabled": "false"}, {}, "does not say enabled = true"),
-        ({"data_classes": '["public"]'}, {}, "a task of class internal"),
+        ({"data_classes": '["public"]'}, {}, "documents of class internal"),
         ({"data_classes": "[]"}, {}, "allowed: none"),
         ({"tasks": '["invoices"]'}, {}, "does not name task bank"),
         ({"hosts": '["api.example.com"]'}, {}, "does not let anything go to 127.0.0.1"),
-        ({}, {"data_class": "secret"}, "a task of class secret"),
+        ({}, {"data_class": "secret"}, "documents of class secret"),
         ({"masking.fields": '["customer_name"]'}, {}, "the field customer_name, which task bank does not have"),
         ({"masking.fields": '["bank.lable"]'}, {}, "the field lable, which task bank does not have"),
     ],
