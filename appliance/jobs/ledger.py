@@ -233,7 +233,7 @@ class LedgerReader:
             "SELECT coalesce(json_extract(row, '$.error_message'), '') FROM rows"
             f" WHERE superseded = 0 AND document IN ({FALLBACK_UNANSWERED})"
         )
-        return Counter(message.partition(FALLBACK_UNANSWERED_PREFIX)[2] for (message,) in cursor)
+        return Counter(message.partition(FALLBACK_UNANSWERED_PREFIX)[2] or message for (message,) in cursor)
 
     def damage(self) -> str | None:
         """What SQLite finds wrong in the file; None where it is sound. Reads all of it."""

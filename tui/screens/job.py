@@ -51,7 +51,7 @@ class JobScreen(JobKeys):
     HELP_LINES = (
         "One job: its counters, and its documents in path order.",
         "f shows all documents, then only the failed, quarantined, done, queued, paused ones. A quarantined document"
-        " ended its reader or the engine twice and is skipped; t tries it again. A paused one was still being written"
+        " crashed its reader or the engine twice and is skipped; t tries it again. A paused one was still being written"
         " when the job came to it: r processes it after the job has ended.",
         "/ goes to the first document whose path is the typed one or comes after it.",
     )
