@@ -81,6 +81,7 @@ def test_nothing_but_the_artifacts_remains(run_dir: Path) -> None:
     assert sorted(path.name for path in (run_dir / "export").iterdir()) == ["onnx-fp32", "onnx-int8"]
 
 
+@pytest.mark.slow
 def test_the_command_prints_where_the_artifact_is_and_nothing_else(merged_run: Path) -> None:
     printed = cli("export", merged_run.parent.parent, "--target", "onnx", "--json")
     assert printed.returncode == 0, printed.stderr

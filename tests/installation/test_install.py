@@ -117,6 +117,7 @@ def test_second_installer_waits_for_the_first(installed: Place, new_bundle: Bund
     assert installed.version() == OLD
 
 
+@pytest.mark.slow
 def test_model_that_answers_otherwise_here_stops_the_installation(
     installed: Place, new_bundle: Bundle, tmp_path: Path
 ) -> None:

@@ -314,6 +314,7 @@ def test_the_variable_stands_in_for_the_packaged_base(base_dir: Path, monkeypatc
     assert find_base("stillroom-base") == base_dir
 
 
+@pytest.mark.slow
 def test_merged_weights_answer_as_the_adapter_does(trained: Path, base_dir: Path) -> None:
     run_dir = finished_run(trained)
     found = cli("merge", trained, "--json")
