@@ -8,7 +8,7 @@ import click
 
 from appliance.commands.shared_options import cap_option, detach_option, keep_text_option
 from appliance.ground.command_group import CommandGroup
-from appliance.ground.command_line import json_option, with_settings, yes_option
+from appliance.ground.command_line import NumberRange, Share, json_option, with_settings, yes_option
 from appliance.ground.errors import NotAllGood, UsageError
 from appliance.ground.output import confirm, note, print_json, print_lines
 from appliance.ground.progress_line import ProgressLine
@@ -57,7 +57,7 @@ class ShowOptions:
 )
 @click.option(
     "--worth",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="MONEY",
     help="What one more right document is worth, for --tier.",
 )
@@ -74,13 +74,13 @@ class ShowOptions:
 )  # fmt: skip
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Share(zero=False),
     metavar="SHARE",
     help="Share by which a side may be worse and still counts as good.",
 )
 @click.option(
     "--price-per-hour",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=0.0,
     metavar="MONEY",
     help="Price of the machine that runs the local models.",

@@ -7,6 +7,7 @@ from appliance.ground.errors import UsageError
 from appliance.ground.output import note
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
+from appliance.ground.shares import parse_share
 from appliance.jobs.job_plan import FallbackRequest, JobRequest
 from appliance.routing.policy import Caps
 from appliance.tasks.folder import TaskFolder
@@ -50,18 +51,12 @@ def chosen_fallback(
             f"no threshold says when frontier {options.name} is asked",
             "add `--threshold 0.8`, or `--threshold auto` with labelled rows",
         )
-    if options.threshold == AUTO and is_preview:
+    if options.threshold != AUTO:
+        return FallbackRequest(options.name, parse_share(options.threshold, "--threshold", AUTO), options.caps)
+    if is_preview:
         note("no threshold was chosen: auto asks the frontier, and a preview sends nothing")
         return FallbackRequest(options.name, 0.0, options.caps)
-    if options.threshold == AUTO:
-        return FallbackRequest(options.name, _auto(settings, request, options), options.caps)
-    try:
-        threshold = float(options.threshold)
-    except ValueError as error:
-        raise UsageError(
-            f"--threshold {options.threshold} is neither a number nor auto", "give a number such as 0.8, or auto"
-        ) from error
-    return FallbackRequest(options.name, threshold, options.caps)
+    return FallbackRequest(options.name, _auto(settings, request, options), options.caps)
 
 
 def _auto(settings: Settings, request: JobRequest, options: FallbackOptions) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from appliance.commands.shared_options import cap_option, detach_option
-from appliance.ground.command_line import json_option, with_settings, yes_option
+from appliance.ground.command_line import NumberRange, json_option, with_settings, yes_option
 from appliance.ground.output import confirm, note, print_json
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
@@ -13,7 +13,7 @@ from appliance.jobs.job import job_dir
 from appliance.jobs.states import State
 
 _WAIT = click.option(
-    "--wait", "wait_seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS",
+    "--wait", "wait_seconds", type=NumberRange(min=0), default=60.0, show_default=True, metavar="SECONDS",
     help="How long to wait for the job to stop; it stops in any case.",
 )  # fmt: skip
 

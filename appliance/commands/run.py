@@ -8,7 +8,7 @@ import click
 
 from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
 from appliance.commands.shared_options import cap_option, detach_option, keep_text_option
-from appliance.ground.command_line import NamedPath, json_option, with_settings
+from appliance.ground.command_line import NamedPath, NumberRange, json_option, with_settings
 from appliance.ground.errors import NotAllGood, UsageError
 from appliance.ground.output import note, print_json, print_json_text, print_lines
 from appliance.ground.progress import OnProgress
@@ -52,7 +52,7 @@ _MOST_WORKERS = 64
 @click.option("--shard", default="", metavar="K/N", help="Only this part of the folder; `jobs join` joins the parts.")
 @keep_text_option("job")
 @click.option(
-    "--settle", type=click.FloatRange(min=0, max=3600), default=DEFAULT_SETTLE_SECONDS, show_default=True,
+    "--settle", type=NumberRange(min=0, max=3600), default=DEFAULT_SETTLE_SECONDS, show_default=True,
     envvar="STILLROOM_SETTLE_SECONDS", metavar="SECONDS",
     help="A file that changed less than this long ago is read again later; if it still changes, the next run reads it.",
 )  # fmt: skip
@@ -75,7 +75,7 @@ _MOST_WORKERS = 64
     help="Labelled rows for auto as JSON Lines; default is dataset/test.jsonl of the task folder.",
 )  # fmt: skip
 @click.option(
-    "--budget", type=click.FloatRange(min=0), metavar="MONEY", help="Most that auto may spend per 1,000 documents."
+    "--budget", type=NumberRange(min=0), metavar="MONEY", help="Most that auto may spend per 1,000 documents."
 )
 @cap_option("documents", "Cap: documents that may leave in this run.")
 @cap_option("tokens", "Cap: tokens that this run may use.")

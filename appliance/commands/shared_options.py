@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from appliance.ground.command_line import Command
+from appliance.ground.command_line import Command, NumberRange
 
 
 def keep_text_option(owner: str) -> Callable[[Command], Command]:
@@ -27,7 +27,7 @@ def cap_option(unit: Literal["documents", "tokens", "money"], text: str) -> Call
         text: What it caps, for the help.
     """
     if unit == "money":
-        return click.option("--cap-money", type=click.FloatRange(min=0), metavar="MONEY", help=text)
+        return click.option("--cap-money", type=NumberRange(min=0), metavar="MONEY", help=text)
     return click.option(f"--cap-{unit}", type=click.IntRange(min=0), metavar="N", help=text)
 
 

@@ -1,6 +1,7 @@
 """Options and arguments that many commands share."""
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from appliance.ground.settings import Settings, load_settings
+from appliance.ground.shares import parse_share
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,4 +52,38 @@ class NamedPath(click.Path):
         """The path, or a usage error."""
         if not os.fspath(value):
             self.fail("the name is empty; is a variable not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class NumberRange(click.FloatRange):
+    """A number within bounds; `nan` is within none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # What click's own gives.
+        """The number, or a usage error."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
+
+
+class Share(NumberRange):
+    """A share from 0 to 1; where it looks like a percentage, the message says what to write.
+
+    Args:
+        zero: Whether 0 is one.
+    """
+
+    name = "share"
+
+    def __init__(self, zero: bool = True) -> None:
+        super().__init__(0, 1, min_open=not zero)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # What click's own gives.
+        """The share, or a usage error."""
+        if isinstance(value, str) and param is not None:
+            parse_share(value, param.opts[0])
         return super().convert(value, param, ctx)

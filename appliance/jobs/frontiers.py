@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
+from appliance.ground.shares import check_share
 from appliance.jobs.job import FallbackConfig, JobConfig
 from appliance.routing.policy import Caps
 from appliance.tasks.task import Task
@@ -55,14 +56,15 @@ def fallback_config(
     """The resolved fallback of a job.
 
     Raises:
-        UsageError: There is no such frontier, or the policy does not let the task's documents leave.
+        UsageError: There is no such frontier, the policy does not let the task's documents leave, or the threshold is
+            no confidence.
     """
     from appliance.engines.frontier import frontier_identity
     from appliance.engines.frontier_config import load_frontier
+    from appliance.quality.threshold_curve import SEND_ALL
     from appliance.routing.policy import check_allowed, load_policy
 
-    if not threshold >= 0:
-        raise UsageError(f"a threshold of {threshold:g} is not a confidence", "use a number from 0 to 1, or auto")
+    check_share(threshold, "the threshold", "auto", most=SEND_ALL)
     frontier = load_frontier(settings, name)
     policy = load_policy(settings)
     check_allowed(policy, task, frontier)

@@ -13,6 +13,10 @@ from appliance.quality.statistics import Interval, clustered_wilson
 
 LEAST = 0.0
 """The threshold below which only answers that do not fit the task are."""
+_STEP = 1e-6
+"""How far the highest threshold lies above the highest confidence."""
+SEND_ALL = 1.0 + _STEP
+"""The highest threshold that a curve has: above every confidence, so that everything goes out."""
 ALWAYS = -1.0
 """The confidence of what goes out at every threshold."""
 _SHOWN_SHARES = tuple(step / 20 for step in range(21))
@@ -132,7 +136,7 @@ def candidates(units: Sequence[Unit], steps: int) -> list[float]:
     at = {round(step * last / steps) for step in range(1, steps + 1)} if last else set()
     # Half-way between two confidences: a threshold on one of them would turn on how it is rounded.
     between = {(ordered[place - 1] + ordered[place]) / 2 for place in at if ordered[place - 1] < ordered[place]}
-    return [LEAST, *sorted(value for value in between if value > LEAST), max(LEAST, ordered[-1]) + 1e-6]
+    return [LEAST, *sorted(value for value in between if value > LEAST), max(LEAST, ordered[-1]) + _STEP]
 
 
 def right_after(unit: Unit, threshold: float) -> bool:

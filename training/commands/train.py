@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from appliance.ground.command_line import json_option
+from appliance.ground.command_line import NumberRange, Share, json_option
 from appliance.ground.errors import Interrupted, ResourceError, UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import printable
@@ -34,9 +34,7 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.command("train")
 @click.argument("task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Passes over the rows, at most.")
-@click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Time to train, at most."
-)
+@click.option("--seconds", type=NumberRange(min=0, min_open=True), metavar="SECONDS", help="Time to train, at most.")
 @click.option(
     "--rate",
     metavar="RATE",
@@ -49,7 +47,7 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 )
 @click.option(
     "--dropout",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=NumberRange(0, 1, max_open=True),
     metavar="SHARE",
     help="Share of activations dropped in training.",
 )
@@ -59,14 +57,14 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option("--batch-rows", type=click.IntRange(min=1), metavar="N", help="Rows of a step, at most.")
 @click.option(
     "--field-dropout",
-    type=click.FloatRange(0, 1),
+    type=Share(),
     metavar="SHARE",
     help="Decoder: share of the rows that an epoch shows with values taken out of document and answer, so that the"
     " student learns to leave fields empty; 0.35 by default.",
 )
 @click.option(
     "--logit-adjustment",
-    type=click.FloatRange(0, 2),
+    type=NumberRange(0, 2),
     metavar="FACTOR",
     help="Encoder: how much of the labels' shares in the answers is taken out of the logits, from 0 (the default) to 2;"
     " 1 fits documents that are spread evenly over the labels.",

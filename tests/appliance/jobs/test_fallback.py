@@ -217,11 +217,12 @@ def test_a_job_is_not_resumed_under_another_policy(bench: Bench, frontier: Front
         (("--fallback", "recorded"), "no threshold says when frontier recorded is asked"),
         (("--threshold", "0.5"), "no fallback"),
         (("--fallback", "recorded", "--threshold", "often"), "neither a number nor auto"),
-        (("--fallback", "recorded", "--threshold", "-1"), "not a confidence"),
+        (("--fallback", "recorded", "--threshold", "-1"), "not a number from 0 to 1"),
+        (("--fallback", "recorded", "--threshold", "80"), "80 looks like a percentage: write 0.8, or auto"),
         (("--fallback", "recorded", "--threshold", "auto"), "auto needs labelled rows"),
         (("--fallback", "somebody", "--threshold", "0.5"), "there is no frontier somebody"),
         (("--fallback", "recorded", "--threshold", "0.5", "--cap-documents", "0"), "a cap of 0 lets no document leave"),
-        (("--fallback", "recorded", "--threshold", "0.5", "--cap-money", "nan"), "a cap of nan lets no document leave"),
+        (("--fallback", "recorded", "--threshold", "0.5", "--cap-money", "nan"), "nan is not a number"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(
