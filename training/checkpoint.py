@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from appliance.ground.errors import ApplianceError
+from appliance.ground.json_text import json_text
 from appliance.tasks.folder import RunFolder
 from training.lora import trainable_weights
 from training.tensor_files import save_tensors
@@ -57,7 +58,7 @@ def save(run_dir: Path, state: Checkpoint, optimizer: torch.optim.Optimizer, mod
         tensors |= {f"optimizer/{number}/{key}": value for key, value in moments.items()}
     counters = {name: getattr(state, name) for name in _COUNTERS}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_tensors(contiguous, RunFolder(run_dir).checkpoint_path, {"state": json.dumps(counters)})
+    save_tensors(contiguous, RunFolder(run_dir).checkpoint_path, {"state": json_text(counters, ascii_only=True)})
 
 
 def restore(run_dir: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint | None:

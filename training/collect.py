@@ -1,7 +1,6 @@
 """Recorded teacher answers into a task folder: joined with the documents' texts, each answer stored once."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from appliance.documents.sandbox import ReaderLimits, ReadReply, read_files
 from appliance.ground.errors import ApplianceError
 from appliance.ground.files import write_lines
+from appliance.ground.json_text import json_text
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import LabelledRow, read_dataset, text_hash
 from appliance.tasks.linecode import Answer
@@ -82,7 +82,7 @@ def collect_recorded(
 def content_key(row: LabelledRow) -> str:
     """SHA-256 of what makes an answer: document, text, teacher and what the teacher said."""
     content = [row.document, row.sha256, text_hash(row.text), row.teacher, row.answer, row.labels]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json_text(content, sort_keys=True, ascii_only=True).encode()).hexdigest()
 
 
 def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> LabelledRow:
@@ -95,7 +95,7 @@ def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> 
         BadRecord: Something in it is missing, of the wrong kind, or its document cannot be read.
     """
     try:  # a name that is no UTF-8 on disk is written with half pairs; nothing else may hold one
-        json.dumps({**record, "document": ""}, ensure_ascii=False).encode()
+        json_text({**record, "document": ""}).encode()
     except UnicodeEncodeError as error:
         raise BadRecord("it holds half of a surrogate pair, which is no character") from error
     unknown = sorted(set(record) - set(KNOWN_KEYS))
@@ -159,7 +159,7 @@ def _value(value: object) -> str | list[str] | None:
         return None
     if isinstance(value, list):
         return [str(part) for part in value]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json_text(value)
 
 
 def _read_all(records: list[Record], documents: Documents) -> dict[str, ReadReply | BadRecord]:

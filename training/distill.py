@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from appliance.ground.errors import UsageError
 from appliance.ground.files import write_lines
+from appliance.ground.json_text import json_text
 from appliance.tasks.folder import RunFolder
 from training.loop import OnMeasurement, fit, is_better
 from training.lora import save_adapter
@@ -47,7 +48,7 @@ def distil(
     else:
         options = resolve(student, options)
         config = {"version": RUN_VERSION, "family": student.family, **student.facts, "options": asdict(options)}
-        write_lines(config_path, [json.dumps(config, indent=2)])
+        write_lines(config_path, [json_text(config, ascii_only=True, indent=2)])
     model, best = fit(student, options, run_dir, on_measurement)
     best = {**best, **student.finish(model, options)}
     save_adapter(model, student.base_hash, RunFolder(run_dir).adapter_dir)

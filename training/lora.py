@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from appliance.ground.files import put_in_place, sync_file
+from appliance.ground.json_text import json_text
 from training.base_model import BaseMismatch
 from training.tensor_files import tensor_disk_errors
 
@@ -64,7 +65,7 @@ def save_adapter(model: "PeftModel", base_hash: str, adapter_dir: Path) -> None:
             config_path = beside / "adapter_config.json"
             config = json.loads(config_path.read_text(encoding="utf-8"))
             config["base_model_name_or_path"] = Path(config["base_model_name_or_path"] or "").name
-            config_path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            config_path.write_text(json_text(config, ascii_only=True, indent=2) + "\n", encoding="utf-8")
             (beside / HASH_FILE).write_text(base_hash + "\n", encoding="utf-8")
             for path in beside.iterdir():
                 sync_file(path)

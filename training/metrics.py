@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.files import disk_errors, write_lines
+from appliance.ground.json_text import json_text
 from appliance.tasks.folder import RunFolder
 from training.checkpoint import Checkpoint
 
@@ -82,7 +83,7 @@ class Metrics:
         """One line."""
         if self._path:
             with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(measurement) + "\n")
+                file.write(json_text(measurement) + "\n")
 
 
 def _step_of(line: str) -> float:

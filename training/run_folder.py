@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.files import disk_errors, write_file, write_lines
+from appliance.ground.json_text import json_text
 from appliance.ground.locks import exclusive_lock
 from appliance.tasks.folder import RunFolder, TaskFolder, task_file
 
@@ -33,7 +34,7 @@ def new_run(task_folder: Path, requested: Mapping[str, object] | None = None) ->
             except FileExistsError:  # of another process in the same second
                 number += 1
                 run_dir = run_dir.with_name(f"{stamp}-{number}")
-        write_lines(RunFolder(run_dir).requested_options_path, [json.dumps(dict(requested or {}))])
+        write_lines(RunFolder(run_dir).requested_options_path, [json_text(dict(requested or {}), ascii_only=True)])
         write_file(RunFolder(run_dir).task_path, task_path.read_bytes())
     return run_dir
 
@@ -102,7 +103,7 @@ def write_record(run_dir: Path, best: Mapping[str, float | int], seconds: float)
     config = json.loads(RunFolder(run_dir).config_path.read_text(encoding="utf-8"))
     versions = {name: version(name) for name in VERSIONED}
     record = {**config, "best": dict(best), "seconds": round(seconds, 3), "versions": versions}
-    write_lines(RunFolder(run_dir).record_path, [json.dumps(record, indent=2)])
+    write_lines(RunFolder(run_dir).record_path, [json_text(record, ascii_only=True, indent=2)])
     return record
 
 

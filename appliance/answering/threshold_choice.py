@@ -5,7 +5,6 @@ that neither a kill nor a second run pays for them again.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from appliance.engines.frontier import frontier_identity
 from appliance.engines.frontier_config import load_frontier
 from appliance.ground.errors import NotAllGood, ResourceError, UsageError
 from appliance.ground.files import write_file
+from appliance.ground.json_text import json_text
 from appliance.ground.progress import OnProgress
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
@@ -106,7 +106,9 @@ def choose_threshold(
     )
     chosen = Chosen(choose(curve, request.most_money_per_1000), curve, tuple(sorted({row.source for row in rows})))
     record = {"version": 1, "threshold": chosen.point.threshold, "labelled_by": chosen.labelled_by, **curve.record()}
-    write_file(_directory(settings, request) / _CURVE_NAME, (json.dumps(record, indent=2) + "\n").encode())
+    write_file(
+        _directory(settings, request) / _CURVE_NAME, (json_text(record, ascii_only=True, indent=2) + "\n").encode()
+    )
     return chosen
 
 
@@ -148,7 +150,7 @@ def _directory(settings: Settings, request: ThresholdRequest) -> Path:
     """Where the curve of exactly these rows is kept."""
     identity = frontier_identity(load_frontier(settings, request.fallback), request.task)
     rows = hashlib.sha256(request.labels_path.read_bytes()).hexdigest()
-    key = hashlib.sha256(json.dumps([identity, rows]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json_text([identity, rows], ascii_only=True).encode()).hexdigest()[:16]
     directory = settings.home_dir / "thresholds" / key
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from dataclasses import dataclass
 
+from appliance.ground.json_text import json_text
 from appliance.ground.settings import HOME_VARIABLE, THREADS_VARIABLE
 
 # The run ends gently when the worker that started it dies: nobody would wait for it any more.
@@ -69,7 +70,7 @@ class ShardProcess:
                     return ShardEnd(130, 0, 0, "stopped before it began", "", platform.node())
                 self._process = subprocess.Popen(
                     # -P: never a module of the folder that somebody happened to stand in.
-                    [sys.executable, "-P", "-c", _START, json.dumps(sys.path), *arguments],
+                    [sys.executable, "-P", "-c", _START, json_text(sys.path, ascii_only=True), *arguments],
                     env={**os.environ, HOME_VARIABLE: home, THREADS_VARIABLE: str(self._threads)},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,

@@ -18,6 +18,7 @@ from appliance.comparison.metrics import DIFFER, compare_answers
 from appliance.ground.database import connect, open_writer
 from appliance.ground.errors import ResourceError
 from appliance.ground.files import write_file
+from appliance.ground.json_text import json_text
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task
 
@@ -94,7 +95,13 @@ def note_differences(path: Path, stamp: str, task: Task, documents: Iterable[Com
                 continue
             state, fields = compare_answers(task, first.row.fields, other.row.fields)
             if state == DIFFER:
-                values = side, document.path, draw_number(document.path), json.dumps(fields), json.dumps(document.gold)
+                values = (
+                    side,
+                    document.path,
+                    draw_number(document.path),
+                    json_text(fields, ascii_only=True),
+                    json_text(document.gold, ascii_only=True),
+                )
                 connection.execute("INSERT INTO differences VALUES (?, ?, ?, ?, ?)", values)
     connection.execute("COMMIT")
     # Without the file the next reader compares again.

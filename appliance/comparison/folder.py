@@ -21,6 +21,7 @@ from pathlib import Path
 from appliance.documents.folder import document_name
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import disk_errors, write_file
+from appliance.ground.json_text import json_text
 from appliance.ground.settings import Settings
 from appliance.jobs.control import remove_job
 from appliance.jobs.job import job_file
@@ -106,7 +107,9 @@ def draw_number(path: bytes) -> int:
 
 def comparison_id(task_name: str, parts: object) -> str:
     """The id: the same task, sides and documents are the same comparison, so that a re-run continues it."""
-    digest = hashlib.sha256(json.dumps([COMPARISON_VERSION, parts], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json_text([COMPARISON_VERSION, parts], sort_keys=True, ascii_only=True).encode()
+    ).hexdigest()
     return f"{re.sub('[^a-z0-9]+', '-', task_name.lower()).strip('-')[:24] or 'comparison'}-{digest[:10]}"
 
 
@@ -149,12 +152,12 @@ def write_comparison(
     """
     lines = (
         # As JSON escapes them, names that are not UTF-8 come back byte for byte.
-        json.dumps({"path": os.fsdecode(document.path), "gold": document.gold}) + "\n"
+        json_text({"path": os.fsdecode(document.path), "gold": document.gold}, ascii_only=True) + "\n"
         for document in documents
     )
     write_file(directory / TASK_NAME, task_text)
     write_file(directory / _DOCUMENTS_NAME, "".join(lines).encode(), private=True)
-    write_file(directory / _CONFIG_NAME, (json.dumps(asdict(config), indent=2) + "\n").encode())
+    write_file(directory / _CONFIG_NAME, (json_text(asdict(config), ascii_only=True, indent=2) + "\n").encode())
 
 
 def read_comparison(directory: Path) -> ComparisonConfig:

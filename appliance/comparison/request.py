@@ -2,7 +2,6 @@
 
 import hashlib
 import heapq
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from appliance.documents.folder import FoundDocument, walk
 from appliance.engines.frontier_config import load_frontier
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import disk_errors
+from appliance.ground.json_text import json_text
 from appliance.ground.settings import Settings
 from appliance.jobs.job import job_id, read_config
 from appliance.jobs.job_plan import JobRequest, Plan, make_job, plan
@@ -147,7 +147,7 @@ def _state_of(documents: Sequence[FoundDocument]) -> str:
     digest = hashlib.sha256()
     for document in documents:
         facts = [os.fsdecode(document.path), document.size_bytes, document.modified_ns]
-        digest.update(json.dumps(facts).encode())
+        digest.update(json_text(facts, ascii_only=True).encode())
     return digest.hexdigest()
 
 

@@ -6,7 +6,6 @@ people gave (of jobs, models, tasks, fields, files, folders, hosts) are left out
 
 import importlib.metadata
 import io
-import json
 import os
 import platform
 import re
@@ -29,6 +28,7 @@ from appliance.diagnosis.state import file_system
 from appliance.engines.frontier_config import frontier_names
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import new_file
+from appliance.ground.json_text import json_text
 from appliance.ground.settings import Settings, home_dir, load_settings
 from appliance.jobs.job import JobConfig, job_dirs, read_config
 from appliance.jobs.ledger import JobSummary, connect, open_readonly
@@ -78,10 +78,10 @@ def collect(settings: Settings) -> dict[str, bytes]:
     }
     files = {"README.txt": _ABOUT.encode()}
     for name, collect_one in facts.items():
-        files[name] = json.dumps(_tried(collect_one), indent=2, sort_keys=True).encode() + b"\n"
+        files[name] = json_text(_tried(collect_one), indent=2, sort_keys=True, ascii_only=True).encode() + b"\n"
     jobs = _tried(lambda: [_tried(partial(_job, path)) for path in _latest(job_dirs(settings))])
     lines = jobs if isinstance(jobs, list) else [jobs]
-    files["jobs.jsonl"] = "".join(f"{json.dumps(job, sort_keys=True)}\n" for job in lines).encode()
+    files["jobs.jsonl"] = "".join(f"{json_text(job, sort_keys=True, ascii_only=True)}\n" for job in lines).encode()
     files["log.txt"] = "".join(f"{line}\n" for line in redacted_log(_log_lines(settings.log_path))).encode()
     return files
 

@@ -4,7 +4,6 @@ Answers are a mark, a JSON object, a zero byte and the text. They come from a pr
 over, so whoever reads them trusts nothing but their length.
 """
 
-import json
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ from appliance.documents.plain_family import is_plain_family
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.seccomp import libc
 from appliance.documents.sniffing import document_type
+from appliance.ground.json_text import json_text
 from appliance.ground.settings import SandboxPolicy
 
 READ_ANY, READ_PLAIN, LEVEL, PROBE = b"A", b"P", b"L", b"?"
@@ -88,11 +88,11 @@ def run_parser(link: socket.socket, parent: int, setting: ParserSetting) -> NoRe
 def _serve_one(link: socket.socket, setting: ParserSetting, level: SandboxLevel, may_read: bool) -> bool:
     request, descriptors, _, _ = socket.recv_fds(link, 1, 1)
     if request == LEVEL:
-        send_answer(link, json.dumps(asdict(level)).encode())
+        send_answer(link, json_text(asdict(level), ascii_only=True).encode())
     elif request == PROBE:
         from appliance.documents.parser_probe import try_to_break_out
 
-        send_answer(link, json.dumps(try_to_break_out(setting.limits.memory_bytes)).encode())
+        send_answer(link, json_text(try_to_break_out(setting.limits.memory_bytes), ascii_only=True).encode())
     elif request and may_read:
         try:
             send_answer(link, _answer(descriptors[0], plain_only=request == READ_PLAIN))
@@ -139,8 +139,12 @@ def _text_answer(document: ReadText) -> bytes:
     notes = [f"read as {document.document_type}", *document.notes]
     left_out = [f"further notes left out: {len(notes) - _MOST_NOTES}"] if len(notes) > _MOST_NOTES else []
     facts = {"notes": [note[:_MESSAGE_CHARACTERS] for note in [*notes[:_MOST_NOTES], *left_out]]}
-    return TEXT + json.dumps(facts).encode() + b"\0" + document.text.encode("utf-8", "replace")
+    return TEXT + json_text(facts, ascii_only=True).encode() + b"\0" + document.text.encode("utf-8", "replace")
 
 
 def _problem_answer(problem: Problem, message: str) -> bytes:
-    return PROBLEM + json.dumps({"problem": problem.value, "message": message[:_MESSAGE_CHARACTERS]}).encode() + b"\0"
+    return (
+        PROBLEM
+        + json_text({"problem": problem.value, "message": message[:_MESSAGE_CHARACTERS]}, ascii_only=True).encode()
+        + b"\0"
+    )

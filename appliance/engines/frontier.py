@@ -4,11 +4,11 @@ Sending, and trying again, is `appliance/answering/frontier.py`, behind the gate
 """
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 
 from appliance.engines.engine import Request
 from appliance.engines.frontier_config import FrontierConfig
+from appliance.ground.json_text import json_text
 from appliance.tasks.chat import CHAT_VERSION, chat_messages, chat_schema
 from appliance.tasks.task import Task, task_hash
 
@@ -56,7 +56,7 @@ def request_body(config: FrontierConfig, task: Task, request: Request, cleared: 
     if choice.temperature is not None:
         values["temperature"] = choice.temperature
     # Unpaired surrogates, which a document can hold, become question marks: UTF-8 has none.
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return json_text(values, compact=True).encode("utf-8", "replace")
 
 
 def frontier_identity(config: FrontierConfig, task: Task) -> str:
@@ -67,4 +67,4 @@ def frontier_identity(config: FrontierConfig, task: Task) -> str:
         "structured": choice.structured, "temperature": choice.temperature, "answer": choice.max_answer_tokens,
         "chat": CHAT_VERSION, "task": task_hash(task),
     }  # fmt: skip
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json_text(parts, sort_keys=True, compact=True, ascii_only=True).encode()).hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from appliance.engines.frontier_config import FrontierConfig, ModelChoice, Usage
+from appliance.ground.json_text import json_text
 from appliance.ground.text import printable
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Field, FieldType, Task
@@ -166,7 +167,7 @@ def read_answer(task: Task, field_names: Sequence[str], choice: ModelChoice, rep
         if choice.structured != "json_schema" and isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
         if not _fits(field, value):
-            message = f"{field.name} does not match the schema: {_excerpt(json.dumps(value, ensure_ascii=False))}"
+            message = f"{field.name} does not match the schema: {_excerpt(json_text(value))}"
             raise FrontierFailure("wrong_schema", message, reply.usage)
         answer[field.name] = _stripped(value)
     return answer

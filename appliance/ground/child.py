@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
+from appliance.ground.json_text import json_text
+
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from appliance.ground.child import serve; "
     "serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))"
@@ -54,7 +56,7 @@ class Child:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            arguments = [json.dumps(sys.path), target, str(theirs.fileno()), str(os.getpid())]
+            arguments = [json_text(sys.path, ascii_only=True), target, str(theirs.fileno()), str(os.getpid())]
             self.process = subprocess.Popen(
                 # -P: never a module of the folder that somebody happened to stand in, which may be the documents'.
                 [sys.executable, "-P", "-c", _START, *arguments],
@@ -134,7 +136,7 @@ class Child:
 
 def send(connection: Connection, message: Message) -> None:
     """Writes one message as JSON."""
-    connection.send_bytes(json.dumps(message).encode())
+    connection.send_bytes(json_text(message, ascii_only=True).encode())
 
 
 def send_bytes(connection: Connection, data: bytearray) -> None:

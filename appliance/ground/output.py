@@ -20,9 +20,9 @@ def print_json(value: object, ascii_only: bool = True, indent: int | None = None
     Args:
         ascii_only: Letters beyond ASCII as escapes, which no locale can garble.
     """
-    import json
+    from appliance.ground.json_text import json_text
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=ascii_only, indent=indent) + "\n")
+    sys.stdout.write(json_text(value, ascii_only, indent) + "\n")
 
 
 def print_json_text(text: str) -> None:

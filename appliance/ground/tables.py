@@ -4,7 +4,6 @@ Only readers of files import this module, and only when they read one: pydantic 
 """
 
 import datetime
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeGuard, TypeVar, get_args
@@ -14,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError, PydanticUndefined
 
 from appliance.ground.errors import InvalidFile
+from appliance.ground.json_text import json_text
 from appliance.ground.spelling import NAME_PATTERN, NAME_RULE, nearest
 
 _LONGEST_VALUE = 60
@@ -198,7 +198,7 @@ def _example(info: FieldInfo) -> str:
 def toml_value(value: object) -> str:
     """A value as the file may have it, cut where it is long."""
     if isinstance(value, str):
-        text = json.dumps(value, ensure_ascii=False)
+        text = json_text(value)
     elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, dict):

@@ -1,7 +1,6 @@
 """A job: what is asked of which folder with which model, and the folder that holds its state."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import write_file
+from appliance.ground.json_text import json_text
 from appliance.ground.settings import Settings
 from appliance.tasks.folder import TASK_FILE
 
@@ -92,7 +92,9 @@ def job_id(task_name: str, task_hash: str, model: str, documents_dir: Path, vari
     Args:
         variant: What else makes it another job, such as a shard of the folder; empty for a plain run.
     """
-    digest = hashlib.sha256(json.dumps([task_hash, model, str(documents_dir), *variant]).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json_text([task_hash, model, str(documents_dir), *variant], ascii_only=True).encode()
+    ).hexdigest()
     return f"{re.sub('[^a-z0-9]+', '-', task_name.lower()).strip('-')[:24] or 'job'}-{digest[:10]}"
 
 
@@ -203,9 +205,9 @@ def _entries(config: JobConfig | FallbackConfig) -> list[str]:
         value = getattr(config, described.name)
         if isinstance(value, str):
             # JSON's string rules are TOML's, but for DEL.
-            lines.append(f"{described.name} = " + json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f"))
+            lines.append(f"{described.name} = " + json_text(value).replace("\x7f", "\\u007f"))
         elif isinstance(value, bool):
-            lines.append(f"{described.name} = {json.dumps(value)}")
+            lines.append(f"{described.name} = {json_text(value, ascii_only=True)}")
         elif isinstance(value, int | float):
             # Not JSON's spelling: it writes `Infinity`, which TOML cannot read.
             lines.append(f"{described.name} = {value!r}")

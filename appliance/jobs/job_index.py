@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from appliance.ground.files import part_of
+from appliance.ground.json_text import json_text
 from appliance.ground.settings import Settings
 from appliance.jobs.job import LEDGER_NAME
 
@@ -73,7 +74,7 @@ class JobIndex:
         """Writes the entries of the jobs that were asked for, if they changed."""
         if self._now == self._known:
             return
-        text = json.dumps({"version": _VERSION, "jobs": self._now}, separators=(",", ":"))
+        text = json_text({"version": _VERSION, "jobs": self._now}, ascii_only=True, compact=True)
         # Where it cannot be written, the next list reads the ledgers again.
         with contextlib.suppress(OSError), part_of(self._path) as file:
             os.fchmod(file.fileno(), 0o600)

@@ -6,7 +6,6 @@ Nothing is written before everything was found good; the rows are then those of 
 
 import contextlib
 import heapq
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from appliance.documents.folder import document_name, hash_descriptor, open_docu
 from appliance.documents.problems import DocumentError
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import write_file
+from appliance.ground.json_text import json_text
 from appliance.ground.text import human_count
 from appliance.jobs.job import JobConfig, read_config, task_path
 from appliance.jobs.job_plan import refuse_among_documents
@@ -321,4 +321,4 @@ def _report(ledgers: Sequence[_Ledger], summaries: Sequence[JobSummary], outcome
         "version": JOIN_VERSION, "task_hash": config.task_hash, "model": config.model, "unsafe": config.unsafe,
         "documents": outcome.documents, "failed": outcome.failed, "shards": shards, "outputs": outputs,
     }  # fmt: skip
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    return json_text(values, indent=2) + "\n"

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.files import is_at, write_file
+from appliance.ground.json_text import json_text
 from appliance.ground.locks import try_lock
 from appliance.ground.processes import process_identity
 from appliance.jobs.states import State
@@ -110,7 +111,7 @@ def _sign(directory: Path, descriptor: int, values: dict[str, str]) -> None:
     """Writes into the lock file who holds it; lets the lock go if the disk refuses."""
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(values).encode(), 0)
+        os.pwrite(descriptor, json_text(values, ascii_only=True).encode(), 0)
     except OSError as error:
         os.close(descriptor)
         raise _cannot_lock(directory, error) from error
@@ -128,7 +129,7 @@ def lock_holder(directory: Path) -> Holder | None:
 
 def request_stop(directory: Path, holder: Holder, state: State) -> None:
     """Asks the process that runs the job to stop and leave the job in this state."""
-    write_file(directory / _REQUEST_NAME, json.dumps({"token": holder.token, "wanted": state}).encode())
+    write_file(directory / _REQUEST_NAME, json_text({"token": holder.token, "wanted": state}, ascii_only=True).encode())
 
 
 def requested_stop(lock: JobLock) -> State | None:

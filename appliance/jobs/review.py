@@ -16,6 +16,7 @@ from pathlib import Path
 
 from appliance.ground.database import open_reader, open_writer
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.json_text import json_text
 from appliance.ground.locks import exclusive_lock
 from appliance.ground.users import current_user
 from appliance.jobs.job import task_path
@@ -205,7 +206,7 @@ def _row(reader: LedgerReader, document: str) -> tuple[str, Row]:
 
 
 def _json(value: Value) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json_text(value)
 
 
 @contextmanager

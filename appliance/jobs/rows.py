@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from appliance.ground.json_text import json_text
 from appliance.tasks.linecode import Answer
 
 ROW_VERSION = 1
@@ -57,7 +58,7 @@ class Row:
     def to_json(self) -> str:
         """The row as one line of JSON, keys in the order of this class."""
         # Not `asdict`, which copies all values: this is done twice for every document.
-        return json.dumps(vars(self), ensure_ascii=False, separators=(",", ":"))
+        return json_text(vars(self), compact=True)
 
 
 def row_from_json(text: str) -> Row:

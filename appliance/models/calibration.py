@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from appliance.ground.errors import ApplianceError
+from appliance.ground.json_text import json_text
 
 CALIBRATION_NAME = "calibration.json"
 CALIBRATION_VERSION = 1
@@ -40,7 +41,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
 def write_calibration(calibration: Calibration, artifact_dir: Path) -> None:
     """Writes `calibration.json` into a folder that becomes an artifact."""
     values = {"version": CALIBRATION_VERSION, **asdict(calibration)}
-    (artifact_dir / CALIBRATION_NAME).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    (artifact_dir / CALIBRATION_NAME).write_text(json_text(values, indent=2) + "\n", encoding="utf-8")
 
 
 def read_calibration(artifact_dir: Path) -> Calibration:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import put_in_place
+from appliance.ground.json_text import json_text
 from appliance.ground.text import human_size
 from appliance.models.manifest import ArtifactError, file_sha256, utc_now
 
@@ -129,7 +130,7 @@ def pull(bases_dir: Path, repository: str, revision: str, hub: Hub | None = None
             "pulled": utc_now(),
             "files": entries,
         }
-        (staging_dir / ORIGIN_NAME).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+        (staging_dir / ORIGIN_NAME).write_text(json_text(origin, indent=2) + "\n", encoding="utf-8")
         directory = bases_dir / folder_name(repository)
         put_in_place(staging_dir, directory)
     except OSError as error:

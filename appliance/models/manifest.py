@@ -13,6 +13,7 @@ from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import put_in_place, write_file
+from appliance.ground.json_text import json_text
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
@@ -112,7 +113,7 @@ def model_identity(lineage: Mapping[str, str], quantization: str, target: str, p
     """
     parts = {key: str(lineage.get(key, "")) for key in IDENTITY_KEYS}
     parts |= {"quantization": quantization, "target": target, "prompt_form": prompt_form, "task_hash": task_hash}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json_text(parts, sort_keys=True, compact=True, ascii_only=True).encode()).hexdigest()
 
 
 def file_sha256(path: Path, on_bytes: OnBytes | None = None) -> str:
@@ -304,4 +305,4 @@ def _copy(source: Path, target: Path, on_bytes: OnBytes | None) -> FileEntry:
 
 
 def _manifest_text(manifest: Manifest) -> bytes:
-    return (json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n").encode()
+    return (json_text(asdict(manifest), indent=2) + "\n").encode()

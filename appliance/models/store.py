@@ -11,6 +11,7 @@ from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
 from appliance.ground.files import put_in_place, write_file
+from appliance.ground.json_text import json_text
 from appliance.ground.locks import exclusive_lock
 from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progress
 from appliance.ground.settings import Settings
@@ -292,5 +293,7 @@ class Store:
 
     def _write_active(self, current: dict[str, tuple[str, ...]]) -> None:
         path = self._models_dir / ACTIVE_NAME
-        text = json.dumps({"version": ACTIVE_VERSION, "tasks": {t: n for t, n in current.items() if n}}, indent=2)
+        text = json_text(
+            {"version": ACTIVE_VERSION, "tasks": {t: n for t, n in current.items() if n}}, indent=2, ascii_only=True
+        )
         write_file(path, f"{text}\n".encode())

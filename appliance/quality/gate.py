@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.engines.engine import Result
+from appliance.ground.json_text import json_text
 from appliance.models.manifest import JSON, Manifest, Verdict, file_sha256, rewrite_manifest, utc_now
 from appliance.quality.metrics import abstention, count, coverages, judge
 from appliance.quality.readiness import against_gold, against_teacher, worst
@@ -62,6 +63,6 @@ def write_verdict(artifact_dir: Path, manifest: Manifest, quality_report: Qualit
         file_sha256(rows_path),
         utc_now(),
     )
-    quality: JSON = json.loads(json.dumps(quality_report.record()))
+    quality: JSON = json.loads(json_text(quality_report.record()))
     rewrite_manifest(artifact_dir, replace(manifest, verdict=verdict, metrics={**manifest.metrics, "quality": quality}))
     return verdict

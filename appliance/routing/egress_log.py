@@ -17,6 +17,7 @@ from pathlib import Path
 
 from appliance.ground.errors import ResourceError
 from appliance.ground.files import part_of, sync_directory, sync_file
+from appliance.ground.json_text import json_text
 from appliance.ground.locks import locked
 from appliance.ground.settings import Settings
 
@@ -35,7 +36,7 @@ def egress_dir(settings: Settings) -> Path:
 def record_hash(record: Record) -> str:
     """SHA-256 of the record without its own hash."""
     values = {key: value for key, value in record.items() if key != "hash"}
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json_text(values, sort_keys=True, compact=True)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
@@ -113,7 +114,7 @@ class EgressLog:
             "previous": self._tail.hash,
         }  # fmt: skip
         record["hash"] = record_hash(record)
-        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        line = json_text(record, compact=True).encode("utf-8", "backslashreplace") + b"\n"
         size = self._write(path, line)
         self._tail = _Tail(path, size, self._tail.sequence + 1, str(record["hash"]))
         return Appended(self._tail.sequence, path)

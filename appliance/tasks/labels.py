@@ -6,12 +6,14 @@ threshold and to a comparison are all JSON Lines of such rows.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from appliance.ground.errors import UsageError
+from appliance.ground.json_text import json_text
 from appliance.ground.spelling import nearest
 from appliance.tasks.linecode import Answer
 
@@ -52,7 +54,7 @@ class LabelledRow:
             "document": self.document, "sha256": self.sha256, "text": self.text, "answer": self.answer,
             "labels": self.labels, "teacher": self.teacher, "group": self.group, "source": self.source,
         }  # fmt: skip
-        return json.dumps({**stored, **more}, ensure_ascii=False)
+        return json_text({**stored, **more})
 
 
 class WrittenNumber(float):
@@ -71,7 +73,7 @@ def number_text(number: float) -> str:
     """A number of a JSON file as it is written there, but without an exponent, which no document prints."""
     if isinstance(number, WrittenNumber) and "e" not in number.digits.lower():
         return number.digits
-    return json.dumps(number)
+    return json_text(number, ascii_only=True)
 
 
 def text_hash(text: str) -> str:
@@ -111,12 +113,16 @@ def _json_object(line: bytes, where: str) -> dict[str, object] | None:
     if not text.strip():
         return None
     try:
-        record = json.loads(text, parse_float=WrittenNumber)
+        record = json.loads(text, parse_float=WrittenNumber, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not JSON: {error}", _LINE_HINT) from error
     if not isinstance(record, dict):
         raise UsageError(f"{where}: not a JSON object", _LINE_HINT)
     return record
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def read_dataset(path: Path) -> list[LabelledRow]:
@@ -234,12 +240,14 @@ def _is_shares(value: object) -> TypeGuard[dict[str, float]]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _refuse_half_pairs(value: object, where: str) -> None:
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json_text(value).encode()
     except UnicodeEncodeError as error:
         hint = "remove it"
         raise UsageError(
@@ -293,7 +301,7 @@ def teacher_names(rows: Iterable[LabelledRow]) -> str:
 def data_hash(rows: Iterable[LabelledRow]) -> str:
     """SHA-256 of what a student learns from: each row's document hash, answer and label shares, in any order."""
     parts = sorted(
-        json.dumps([row.sha256, text_hash(row.text), row.answer, row.labels], sort_keys=True, ensure_ascii=True)
+        json_text([row.sha256, text_hash(row.text), row.answer, row.labels], sort_keys=True, ascii_only=True)
         for row in rows
     )
     return hashlib.sha256("\n".join(parts).encode("ascii")).hexdigest()

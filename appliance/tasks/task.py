@@ -1,11 +1,11 @@
 """What is asked of each document: the task file as frozen dataclasses, its hash, and the check of answers."""
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from appliance.ground.json_text import json_text
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.prompt import PromptSpec
 
@@ -170,7 +170,7 @@ def task_hash(task: Task) -> str:
         "abstain": task.abstain,
         "input": asdict(task.input),
     }
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json_text(parts, sort_keys=True, compact=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -11,6 +11,7 @@ import click
 from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
 from appliance.ground.files import write_lines
+from appliance.ground.json_text import json_text
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import human_duration
 from appliance.tasks.folder import RunFolder, TaskFolder
@@ -148,7 +149,7 @@ def _gate(course: "Course", artifact_dir: Path, texts: dict[str, str]) -> str:
 
     rows_path = course.folder / "labelled.jsonl"
     rows = [row for _, row in read_json_lines(course.folder / "truth.jsonl")]
-    lines = [json.dumps({**row, "text": texts[str(row["document"])]}, ensure_ascii=False) for row in rows]
+    lines = [json_text({**row, "text": texts[str(row["document"])]}) for row in rows]
     write_lines(rows_path, lines)
     try:
         call("gate", str(course.task_dir), str(artifact_dir), "--labels", str(rows_path), "--json")

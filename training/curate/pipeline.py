@@ -1,6 +1,5 @@
 """The filters in order, the split, and a report of what each filter took out and why."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from appliance.ground.errors import UsageError
 from appliance.ground.files import write_lines
+from appliance.ground.json_text import json_text
 from appliance.tasks.folder import ANSWERS_FILE, SPLITS, TaskFolder
 from appliance.tasks.labels import LabelledRow, data_hash, read_dataset
 from training.curate.answer_checks import Findings, duplicates, wrong_form
@@ -86,5 +86,5 @@ def curate(task: "Task", task_folder: Path, validation: float = 0.15, test: floa
     write_lines(folder.rejected_path, (row.line(reasons=reasons) for row, reasons in rejected))
     sizes = {name: len(splits[name]) for name in SPLITS}
     report = CurationReport(len(rows), len(rejected), **sizes, data_hash=data_hash(splits["train"]), filters=filters)
-    write_lines(folder.report_path, [json.dumps({"version": 1, **asdict(report)}, indent=2, ensure_ascii=False)])
+    write_lines(folder.report_path, [json_text({"version": 1, **asdict(report)}, indent=2)])
     return report

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from appliance.documents.sandbox import read_files
 from appliance.ground.errors import ApplianceError, NotAllGood, UsageError
+from appliance.ground.json_text import json_text
 from appliance.ground.output import note
 from appliance.ground.text import human_duration
 from appliance.tasks.folder import TASK_FILE, TaskFolder
@@ -116,12 +117,12 @@ def write_inputs(course: Course) -> dict[str, Answer]:
     taught_paths = write_documents(course.taught_dir, [bill.text for bill in taught], "Utility bill")
     recorded, planted = [], []
     for path, row in zip(taught_paths, teacher_rows(course.seed, [truth_of(bill) for bill in taught]), strict=True):
-        recorded.append(json.dumps({"document": path.name, "answer": row.answer}, ensure_ascii=False))
-        planted.append(json.dumps({"document": path.name, "mistake": row.mistake}))
+        recorded.append(json_text({"document": path.name, "answer": row.answer}))
+        planted.append(json_text({"document": path.name, "mistake": row.mistake}, ascii_only=True))
     (course.folder / "recorded.jsonl").write_text("\n".join(recorded) + "\n", encoding="utf-8")
     (course.folder / "planted.jsonl").write_text("\n".join(planted) + "\n", encoding="utf-8")
     golds: dict[str, Answer] = {path.name: dict(truth_of(bill)) for path, bill in zip(paths, scored, strict=True)}
-    lines = [json.dumps({"document": name, "answer": gold}, ensure_ascii=False) for name, gold in golds.items()]
+    lines = [json_text({"document": name, "answer": gold}) for name, gold in golds.items()]
     (course.folder / "truth.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return golds
 

@@ -36,3 +36,13 @@ def test_names_within_a_task_folder_are_spelled_in_one_module_only() -> None:
         spelled = {node.value for node in constants if isinstance(node.value, str)} & FOLDER_NAMES
         offenders += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(spelled)]
     assert not offenders
+
+
+def test_json_is_written_by_one_module_which_knows_no_nan() -> None:
+    owner = ROOT / "appliance" / "ground" / "json_text.py"
+    offenders = []
+    for path in sources():
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        if path != owner and {"json.dumps", "json.dump"} & {ast.unparse(call) for call in calls}:
+            offenders.append(str(path.relative_to(ROOT)))
+    assert not offenders

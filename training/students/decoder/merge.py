@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from appliance.ground.errors import ApplianceError
 from appliance.ground.files import disk_errors
+from appliance.ground.json_text import json_text
 from appliance.tasks.folder import RunFolder
 from training.base_model import base_hash, find_base, load_base
 from training.lora import load_adapter
@@ -39,7 +40,7 @@ def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
     settings.pop("torch_dtype", None)
     settings["dtype"] = dtype_name
     with disk_errors(merged_dir):
-        (merged_dir / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        (merged_dir / "config.json").write_text(json_text(settings, ascii_only=True, indent=2) + "\n", encoding="utf-8")
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
             if (base_dir / name).is_file():
                 shutil.copyfile(base_dir / name, merged_dir / name)

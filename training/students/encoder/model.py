@@ -8,7 +8,6 @@ from that.
 
 import hashlib
 import importlib.util
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from transformers import BertModel, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.json_text import json_text
 from training.base_model import BaseMismatch
 from training.students.encoder.examples import pad
 
@@ -142,4 +142,4 @@ def write_config(model: EncoderClassifier, labels: Sequence[str], max_tokens: in
         stillroom_max_tokens=max_tokens,
     )
     settings.pop("_name_or_path", None)
-    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json_text(settings, ascii_only=True, indent=2) + "\n", encoding="utf-8")
