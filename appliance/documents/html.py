@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from appliance.documents import plain
+from appliance.documents.declared_charset import decode_declared
 
 _BLOCKS = frozenset(
     "address article aside blockquote body br center dd details div dl dt fieldset figcaption figure footer form h1 h2"
@@ -42,7 +43,7 @@ def html_lines(markup: str) -> tuple[str, bool]:
 def _decode(data: bytes) -> tuple[str, list[str]]:
     declared = _CHARSET.search(data[:4096])
     if declared and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return plain.decode_declared(data, declared.group(1).decode("ascii"))
+        return decode_declared(data, declared.group(1).decode("ascii"))
     return plain.decode(data)
 
 

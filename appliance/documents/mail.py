@@ -8,8 +8,9 @@ from email.errors import HeaderParseError
 from email.message import Message
 
 from appliance.documents.attachments import MAX_DEPTH, Attachment, MailParts
+from appliance.documents.declared_charset import decode_declared
 from appliance.documents.html import html_lines
-from appliance.documents.plain import decode, decode_declared
+from appliance.documents.plain import decode
 from appliance.documents.problems import DocumentError, Problem
 
 _SHOWN_HEADERS = ("From", "To", "Cc", "Bcc", "Subject", "Date")

@@ -1,4 +1,4 @@
-"""Plain text: which encoding the bytes are in, and the text with plain line ends."""
+"""Plain text: which encoding the bytes are in where nothing says so, and the text with plain line ends."""
 
 import codecs
 
@@ -17,13 +17,6 @@ _CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27})
 _MOST_CONTROL = 0.003
 """Share of control characters that a text has at most; old programs leave a few behind."""
 _SAMPLE_BYTES = 65536
-_WIDER = {
-    "ascii": "utf-8", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "shift_jis": "cp932", "euc_kr": "cp949",
-    "gb2312": "gb18030", "gbk": "gb18030", "tis-620": "cp874", "iso8859-11": "cp874",
-}  # fmt: skip
-"""What programs that name the one encoding mostly wrote: the wider one, which has it inside."""
-_NO_TEXT = frozenset(("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"))
-"""Codecs of Python that are no encodings of documents, by the names that `codecs.lookup` gives them."""
 
 
 def decode(data: bytes) -> tuple[str, list[str]]:
@@ -50,6 +43,11 @@ def decode(data: bytes) -> tuple[str, list[str]]:
     return text, []
 
 
+def begins_marked(data: bytes) -> bool:
+    """Whether a byte order mark says what the encoding is."""
+    return any(data.startswith(mark) for mark, _ in _BYTE_ORDER_MARKS)
+
+
 def _decode_old(data: bytes, error: UnicodeDecodeError) -> tuple[str, list[str]]:
     """Text in an encoding from before Unicode, or UTF-8 with a few broken bytes."""
     mended = data.decode("utf-8", "replace")
@@ -68,24 +66,6 @@ def _decode_old(data: bytes, error: UnicodeDecodeError) -> tuple[str, list[str]]
             f"the encoding is unknown: byte {data[error.start]:#04x} at {error.start} fits no encoding that is known",
             "convert the file to UTF-8",
         ) from error
-
-
-def decode_declared(data: bytes, declared: str | None) -> tuple[str, list[str]]:
-    """Text of bytes whose encoding is declared; where it does not fit, what is found counts, with a note.
-
-    Raises:
-        DocumentError: The bytes are no text in any encoding that is known here.
-    """
-    if not declared:
-        return decode(data)
-    try:
-        name = codecs.lookup(declared).name
-        if name not in _NO_TEXT:
-            return data.decode(_WIDER.get(name, name)), []
-    except (LookupError, UnicodeDecodeError, ValueError):
-        pass
-    text, notes = decode(data)
-    return text, [*notes, f"the declared charset {declared[:40]} does not fit"]
 
 
 def is_binary(data: bytes) -> bool:

@@ -1,0 +1,134 @@
+"""Bytes whose encoding is declared: the declaration counts where the bytes bear it out, and a note says where not."""
+
+import codecs
+import re
+
+from appliance.documents.charset import find_encoding
+from appliance.documents.charset_names import codec_name, says_nothing
+from appliance.documents.jis_escapes import decode_jis
+from appliance.documents.plain import begins_marked, decode, wide_encoding
+from appliance.ground.text import human_count
+
+_LATIN = frozenset(
+    "cp1252 cp1250 cp1254 cp1257 cp437 cp850 mac-roman iso8859-2 iso8859-3 iso8859-4 iso8859-10 iso8859-13 iso8859-14"
+    " iso8859-15 iso8859-16".split()
+)
+_CYRILLIC = frozenset("cp1251 koi8-r koi8-u iso8859-5 cp866 mac-cyrillic".split())
+_TWO_BYTES = frozenset("cp932 euc_jp gb18030 cp950 big5hkscs cp949 johab".split())
+_SEVEN_BITS = frozenset("hz iso2022_jp_ext iso2022_kr".split())
+_WINDOWS = {"iso8859-2": "cp1250", "iso8859-7": "cp1253", "iso8859-8": "cp1255", "iso8859-13": "cp1257",
+            "iso8859-15": "cp1252"}  # fmt: skip
+"""Code pages that add signs where the standard has control characters, and are otherwise nearly the same."""
+_FEWEST_SURE = {"latin": 1, "other": 2, "two bytes": 4}
+"""Characters of UTF-8 that cannot be chance, by the family of the encoding that is declared."""
+_SAMPLE_BYTES = 65536
+_C1_CONTROL = re.compile(r"[\x80-\x9f]")
+_FAR_LETTERS = re.compile(r"[\xaa\xb2-\xba\xbf-\u024f]{4,}")
+"""Letters beyond ASCII in a row, with the signs that stand at the places of letters of other scripts."""
+_FAR_WORD = re.compile(r"[^\W\d_a-zA-Z]{2,}")
+_MOST_BROKEN = 0.05
+"""Share of the characters beyond ASCII that may be broken in text of two bytes a character."""
+
+
+def decode_declared(data: bytes, declared: str | None) -> tuple[str, list[str]]:
+    """Text of bytes whose encoding is declared; where it does not fit, what is found counts, with a note.
+
+    Raises:
+        DocumentError: The bytes are no text in any encoding that is known here.
+    """
+    if not declared or says_nothing(declared):
+        return decode(data)
+    shown = declared[:40]
+    name = codec_name(declared)
+    if name is not None and not _is_marked_otherwise(data, name) and not _is_utf8(data, name):
+        text = _strict(data, name)
+        if text is not None:
+            other = _better(data, name, text)
+            if other is None:
+                return text, []
+            return data.decode(other), [f"encoding {other} found by its characters", _misfit(shown)]
+        text, note = _lenient(data, name)
+        if note:
+            return text, [f"{note} in {shown} text"]
+    text, notes = decode(data)
+    if name == "utf-8" and data.startswith(codecs.BOM_UTF8):
+        return text, notes
+    # All of ASCII is the same in every encoding that would be declared by mistake.
+    return text, notes if data.isascii() and name is not None else [*notes, _misfit(shown)]
+
+
+def _misfit(declared: str) -> str:
+    return f"the declared charset {declared} does not fit"
+
+
+def _is_marked_otherwise(data: bytes, name: str) -> bool:
+    """Whether a mark or zero bytes say which form of Unicode this is, or that it is none."""
+    if begins_marked(data) or wide_encoding(data):
+        return True
+    return name.startswith(("utf-16", "utf-32")) and b"\x00" not in data
+
+
+def _is_utf8(data: bytes, name: str) -> bool:
+    """Whether the bytes are UTF-8 although something else is declared: by chance they hardly ever are."""
+    if name == "utf-8" or name in _SEVEN_BITS or data.isascii():
+        return False
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    high = sum(1 for character in text if character > "\x7f")
+    family = "latin" if name in _LATIN else "two bytes" if name in _TWO_BYTES else "other"
+    return high >= _FEWEST_SURE[family]
+
+
+def _strict(data: bytes, name: str) -> str | None:
+    try:
+        return data.decode(name)
+    except (UnicodeDecodeError, ValueError):
+        return None
+
+
+def _lenient(data: bytes, name: str) -> tuple[str, str]:
+    """Text, and what is odd about it; nothing where the declaration does not fit at all."""
+    if name not in {"utf-8", *_TWO_BYTES, *_SEVEN_BITS}:
+        return "", ""
+    text = decode_jis(data) if name == "iso2022_jp_ext" else data.decode(name, "replace")
+    broken = text.count("\ufffd")
+    high = sum(1 for character in text if character > "\x7f") - broken
+    if name == "iso2022_jp_ext" and not broken:
+        return (text, "signs of code page 932") if b"\x1b" in data and data.isascii() else ("", "")
+    # Two bytes of another encoding are hardly ever UTF-8; they often are a sign of one with two bytes.
+    if broken > (high if name == "utf-8" else _MOST_BROKEN * high):
+        return "", ""
+    return text, f"{human_count(broken, 'broken character')} replaced"
+
+
+def _better(data: bytes, name: str, text: str) -> str | None:
+    """An encoding that fits much better than the declared one, in which the bytes have a text too."""
+    sample = text[:_SAMPLE_BYTES]
+    if _C1_CONTROL.search(sample):
+        windows = _WINDOWS.get(name)
+        if windows and _strict(data, windows) is not None:
+            return windows
+        return _other(data, name)
+    if name in _LATIN:
+        # No language in Latin letters has words of accented letters alone.
+        far = _FAR_LETTERS.findall(sample)
+        high = sum(1 for character in sample if character > "\x7f" and character.isalpha())
+        if len(far) > 1 and sum(map(len, far)) > 0.5 * high:
+            other = _other(data, name)
+            return other if other not in _LATIN else None
+    if name in _CYRILLIC:
+        # The code pages have large letters where others have small ones.
+        words = _FAR_WORD.findall(sample)
+        turned = sum(1 for word in words if word[0].islower() and word[1:].isupper())
+        large = sum(1 for word in words if word.isupper())
+        if turned and turned + large > 0.7 * len(words):
+            other = _other(data, name)
+            return other if other in _CYRILLIC else None
+    return None
+
+
+def _other(data: bytes, name: str) -> str | None:
+    encoding = find_encoding(data)
+    return encoding if encoding is not None and encoding.replace("_", "-") != name else None
