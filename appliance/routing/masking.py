@@ -22,7 +22,7 @@ from appliance.routing.detectors import DETECTORS, LONG_NUMBER, Finding, finding
 from appliance.routing.policy import Masking, masked_fields
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Task
-from appliance.tasks.values import find
+from appliance.tasks.values import find_spans
 
 KEY_BYTES = 32
 _LABELS = {
@@ -119,18 +119,7 @@ def _places(value: str, text: str) -> list[tuple[int, int]]:
     """Where the value and the longer words of it stand alone."""
     words = [word.strip(".,;:()") for word in value.split()]
     parts = [word for word in words if len(word) >= _LEAST_PART and word.isalpha() and word[0].isupper()]
-    return [place for part in dict.fromkeys([value, *parts]) if part for place in _occurrences(part, text)]
-
-
-def _occurrences(value: str, text: str) -> Iterator[tuple[int, int]]:
-    body = re.compile(r"\s+".join(re.escape(word) for word in value.split()), re.IGNORECASE)
-    at = 0
-    while (offset := find(value, text[at:])) is not None:
-        matched = body.match(text, at + offset)
-        if matched is None or matched.end() == matched.start():
-            return
-        yield matched.span()
-        at = matched.end()
+    return [place for part in dict.fromkeys([value, *parts]) if part for place in find_spans(part, text)]
 
 
 def _space(text: str, place: int) -> str:

@@ -2,10 +2,14 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
+from itertools import pairwise
 
+from appliance.tasks.canonical_text import canonical, canonical_text, tidy
 from appliance.tasks.linecode import Value
 from appliance.tasks.months import fold, month_number
 from appliance.tasks.task import Comparator, Field
@@ -50,10 +54,11 @@ def normalise(field: Field, value: Value) -> Value:
     if value is None or value == "" or value == []:
         return None
     if isinstance(value, list):
-        return [plain(text) for text in value] if field.comparator is not Comparator.EXACT else value
+        form = tidy if field.comparator is Comparator.EXACT else plain
+        return [form(text) for text in value]
     match field.comparator:
         case Comparator.EXACT:
-            return value.strip()
+            return tidy(value)
         case Comparator.AMOUNT | Comparator.NUMBER:
             number = read_number(value, field.comparator is Comparator.AMOUNT)
             return plain(value) if number is None else f"{number:f}"
@@ -83,8 +88,8 @@ def same(field: Field, a: Value, b: Value) -> bool:
 
 
 def plain(text: str) -> str:
-    """Text without what rarely means anything: case, width and kind of blanks, compatibility forms, outer marks."""
-    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """Text without what rarely means anything: case, kind of blanks, spelling of letters and marks, outer marks."""
+    folded = canonical(text)
     return folded.strip(" .,;:") or folded
 
 
@@ -182,9 +187,9 @@ def _same_date(a: str, b: str) -> bool:
 
 
 def evidence(field: Field, value: Value, text: str) -> int | None:
-    """Where the value stands in the text, as an offset in characters; whatever its case and blanks.
+    """Where the value stands in the text, as an offset in characters; case, blanks and codes aside.
 
-    A list has its first entry's place if every entry is found. Derived values have no place.
+    A list has its first entry's place if every entry is there. Derived values have no place.
     """
     if not value or field.evidence == "derived":
         return None
@@ -196,20 +201,75 @@ def evidence(field: Field, value: Value, text: str) -> int | None:
 
 def find(value: str, text: str) -> int | None:
     """The first place where the value stands alone: not inside a longer word or number."""
-    words = value.split()
-    if not words:
-        return None
-    body = r"\s+".join(re.escape(word) for word in words)
+    span = find_span(value, text)
+    return None if span is None else span[0]
+
+
+def find_span(value: str, text: str) -> tuple[int, int] | None:
+    """The first stretch of the text that is the value; offsets count characters as they are written.
+
+    A place that prints the value letter by letter comes first; where there is none, canonical forms are compared, and a
+    word may be parted at a line end.
+    """
+    return next(_literal_spans(value, text), None) or next(_canonical_spans(value, text), None)
+
+
+def find_spans(value: str, text: str) -> list[tuple[int, int]]:
+    """Every stretch of the text that is the value, in order."""
+    return sorted({*_literal_spans(value, text), *_canonical_spans(value, text)})
+
+
+def _literal_spans(value: str, text: str) -> Iterator[tuple[int, int]]:
+    if words := value.split():
+        pattern = _alone(words, r"\s+".join(map(re.escape, words)))
+        yield from (match.span() for match in pattern.finditer(text))
+
+
+def _canonical_spans(value: str, text: str) -> Iterator[tuple[int, int]]:
+    if text.isascii() and value.isascii() and not _PARTED_WORD.search(text):
+        return
+    if words := canonical(value).split():
+        whole = canonical_text(text)
+        pattern = _alone(words, r"\s".join(_parted_at_line_ends(word) for word in words))
+        for match in pattern.finditer(whole.text):
+            yield whole.source(match.start()), whole.source_end(match.end())
+
+
+_PARTED_WORD = re.compile(r"-[^\S\n]*\n")
+
+
+def _parted_at_line_ends(word: str) -> str:
+    """A pattern for the word, whole or parted by hyphens at line ends; a hyphen of its own may end a line too."""
+    pattern = ""
+    for left, right in pairwise([*word, ""]):
+        pattern += re.escape(left)
+        if left == "-":
+            pattern += r"\n?"
+        elif left.isalpha() and right.isalpha():
+            pattern += r"(?:-\n)?"
+    return pattern
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _alone(words: Sequence[str], body: str) -> re.Pattern[str]:
+    """A pattern for words that are no part of a longer word or number."""
     # Scripts without case (Chinese, Thai, Arabic) do not part words in a way that `\w` knows.
-    before = r"(?<!\w)" if _parted(words[0][0]) else ""
-    after = r"(?!\w)" if _parted(words[-1][-1]) else ""
-    if words[0][0].isdigit():
-        before += r"(?<!\d[.,])"
-    if words[-1][-1].isdigit():
-        after += r"(?![.,]\d)"
-    match = re.search(before + body + after, text, re.IGNORECASE)
-    return match.start() if match else None
+    first, last = words[0][0], words[-1][-1]
+    before = r"(?<![\w\u00ad\u200c\u200d\u2060])" if _is_parted(first) else ""
+    after = r"(?![\w\u0300-\u036f\u00ad\u200c\u200d\u2060])" if _is_parted(last) else ""
+    if first.isdigit():
+        before += rf"(?<!\d[{_NUMBER_MARKS}])(?<!\^)"
+    if last.isdigit():
+        after += rf"(?![{_NUMBER_MARKS}]\d)(?!\^)"
+    return _compiled(before + body + after)
 
 
-def _parted(char: str) -> bool:
+_NUMBER_MARKS = ".,'\u2019\u066b\u066c"
+
+
+def _is_parted(char: str) -> bool:
     return char.isdigit() or char.lower() != char.upper()

@@ -63,6 +63,13 @@ def test_a_wrong_row_among_good_ones_is_found_by_its_filter(task: Task, mistake:
     assert reasons[0].startswith(mistake.partition(":")[0])
 
 
+def test_letters_may_be_coded_otherwise_in_the_text_than_in_the_answer(task: Task) -> None:
+    row = with_answer(ODD, customer="Jörg O'Griffin")
+    text = ODD.text.replace(str(ODD.answer["customer"]), "Jo\u0308rg O\u2019Gri\ufb03n")
+    assert text != ODD.text
+    assert reasons_for(task, replace(row, text=text), GOOD) == []
+
+
 def test_good_rows_pass_every_filter(task: Task) -> None:
     kept, rejected, reports = filter_rows(task, GOOD)
     assert (len(kept), rejected) == (len(GOOD), [])

@@ -1,9 +1,7 @@
 """Where the value of a field stands in a document's text, as stretches that a screen can mark."""
 
-import re
-
 from appliance.tasks.linecode import Value
-from appliance.tasks.values import find
+from appliance.tasks.values import find, find_span
 
 Span = tuple[int, int]
 """Start and end in the text, in characters."""
@@ -26,6 +24,6 @@ def evidence_spans(value: Value, place: int | None, text: str) -> list[Span]:
 
 
 def _span(value: str, place: int, text: str) -> list[Span]:
-    words = r"\s+".join(map(re.escape, value.split()))
-    match = re.compile(words, re.IGNORECASE).match(text, place) if words else None
-    return [(place, match.end())] if match else []
+    # Marks, blanks and parted words may make the stretch longer than the value.
+    span = find_span(value, text[place : place + 4 * len(value) + 64])
+    return [(place, place + span[1])] if span and span[0] == 0 else []
