@@ -1,13 +1,12 @@
 """PDF to text through PDFium: what stands on one line of the page stands on one line of the text."""
 
-import ctypes
-import unicodedata
 from dataclasses import dataclass, field
 
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
-from appliance.documents.layout import Piece, page_lines
+from appliance.documents.layout import page_lines
+from appliance.documents.pdf_directions import directions, turned_pieces, upright_pieces
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 from appliance.documents.text_recognition import LONGEST_SIDE, recognise, recognition_is_installed
@@ -22,10 +21,6 @@ _FINEST_SCALE = 300 / 72
 _FILLED_IN = (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP)
 """Annotations that a person reads as part of the page: what a form was filled in with, and what was typed on top."""
 _MAX_OBJECTS_DEEP = 5
-_RIGHT_TO_LEFT = ("R", "AL")
-"""Classes of the letters of Hebrew and Arabic."""
-_MARK = "NSM"
-"""Class of the marks on letters of any script."""
 
 
 @dataclass
@@ -92,7 +87,7 @@ def _read_pages(document: pypdfium2.PdfDocument) -> _Pages:
             text_page = page.get_textpage()
         except pypdfium2.PdfiumError as error:
             raise DocumentError(Problem.UNREADABLE, f"page {number + 1} of the PDF is broken: {error}") from error
-        text = "\n".join(page_lines(_pieces(text_page)))
+        text = "\n".join(_lines(text_page, page.get_rotation() != 0))
         if len(text.strip()) < _FEWEST_CHARACTERS and _is_scan(page):
             text = _recognised(page, pages) or text
         characters += len(text)
@@ -102,6 +97,18 @@ def _read_pages(document: pypdfium2.PdfDocument) -> _Pages:
         text_page.close()
         page.close()
     return pages
+
+
+def _lines(text_page: pypdfium2.PdfTextPage, page_is_turned: bool) -> list[str]:
+    """Lines of the page: first those of the direction in which most letters run, then those across it."""
+    lines: list[str] = []
+    for direction in directions(text_page, page_is_turned):
+        if direction.is_upright:
+            pieces = [piece for line in direction.lines for piece in upright_pieces(line, [])]
+        else:
+            pieces = turned_pieces(text_page, direction)
+        lines += page_lines(pieces)
+    return lines
 
 
 def _open_page(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
@@ -152,48 +159,3 @@ def _recognised(page: pypdfium2.PdfPage, pages: _Pages) -> str:
     bitmap.close()
     pages.recognised += 1
     return text
-
-
-def _goes_before(character: str, first: str) -> bool:
-    """Whether a letter of the glyph that begins with the other one stands before that one in the text."""
-    of_mark = first if unicodedata.bidirectional(character) == _MARK else character
-    return unicodedata.bidirectional(of_mark) in _RIGHT_TO_LEFT
-
-
-def _pieces(text_page: pypdfium2.PdfTextPage) -> list[Piece]:
-    """PDFium's own lines with their boxes."""
-    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    pieces: list[Piece] = []
-    characters: list[str] = []
-    boxes: list[tuple[float, float, float, float]] = []
-    box: tuple[float, float, float, float] | None = None
-    glyph_start = 0
-
-    def end_piece() -> None:
-        text = " ".join("".join(characters).split())
-        if text and boxes:
-            lefts, rights, bottoms, tops = zip(*boxes, strict=True)
-            pieces.append(Piece(text, min(lefts), max(rights), min(bottoms), max(tops)))
-        characters.clear()
-        boxes.clear()
-
-    for index in range(text_page.count_chars()):
-        code = pdfium.FPDFText_GetUnicode(text_page.raw, index)
-        character = chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
-        if character in "\r\n":
-            end_piece()
-            box = None
-            continue
-        before, box = box, None
-        if not character.isspace() and pdfium.FPDFText_GetCharBox(text_page.raw, index, left, right, bottom, top):
-            box = (left.value, right.value, bottom.value, top.value)
-            boxes.append(box)
-        if box is not None and box == before and _goes_before(character, characters[glyph_start]):
-            # PDFium turns lines from right to left around by characters, and so the letters of a ligature too.
-            characters.insert(glyph_start, character)
-            continue
-        glyph_start = len(characters)
-        # PDFium writes the hyphen of a broken word as U+0002 and unmapped glyphs as zero.
-        characters.append({"\x02": "-", "\x00": "\ufffd", "\ufffe": "-"}.get(character, character))
-    end_piece()
-    return pieces
