@@ -11,7 +11,7 @@ help:
 	@echo "make test       set up, then format, lint, types, import contracts and tests"
 	@echo "make test-slow  tests that take longer"
 	@echo "make soak       200 kills over jobs of 500 documents, and a fault at every place where a disk can fail"
-	@echo "make bundle     one tar that installs on a server without a network: KEY=FILE MODELS=\"ARTIFACT=DOCUMENTS ...\""
+	@echo "make bundle     one tar that installs on a server without a network: KEY=FILE MODELS=\"ARTIFACT=DOCUMENTS ...\" PYTHONS=\"3.13\""
 
 setup:
 	@sha256sum --quiet --check .venv/.ready >/dev/null 2>&1 || packaging/setup.sh
@@ -37,17 +37,27 @@ LLAMA := build/bundle/x86-64-v3
 llama-wheel: setup
 	@packaging/bundle/llama_wheel.sh $(LLAMA)
 
-bundle: llama-wheel
-	@.venv/bin/python packaging/bundle/build.py $(foreach model,$(MODELS),--model $(model)) $(if $(KEY),--key $(KEY))
+# KEY, MODELS and PYTHONS go to the programs as they were typed; in MODELS a path with blanks stands in quotes:
+#     make bundle KEY="my keys/release" MODELS="'my task/runs/1/export/gguf-q8_0=my samples' other-model"
+# What can be refused is refused before the set-up and ten minutes of compiling.
+bundle: export BUNDLE_KEY = $(value KEY)
+bundle: export BUNDLE_MODELS = $(value MODELS)
+bundle: export BUNDLE_PYTHONS = $(value PYTHONS)
+bundle:
+	@[ -z "$$BUNDLE_KEY" ] || packaging/bundle/check_key.sh "$$BUNDLE_KEY"
+	@$(MAKE) --no-print-directory setup
+	@.venv/bin/python packaging/bundle/build.py --from-make --check
+	@packaging/bundle/llama_wheel.sh $(LLAMA)
+	@.venv/bin/python packaging/bundle/build.py --from-make
 
 # The versions, after a change of pyproject.toml or to take newer ones: make lock NEWER="click httpx2". Set-up comes
 # after it, because set-up fails where the lock does not meet pyproject.toml.
 lock:
 	.venv/bin/python packaging/lock/write.py $(foreach name,$(NEWER),--upgrade-package $(name))
 
-# The hashes of the wheels, after a change of packaging/lock/runtime.txt.
+# The hashes of the wheels for every Python, after a change of packaging/lock/runtime.txt.
 wheel-lock: setup
-	.venv/bin/python packaging/bundle/wheelhouse.py --python 3.11 --cache build/bundle --lock
+	.venv/bin/python packaging/bundle/wheelhouse.py --cache build/bundle --lock
 
 soak: setup
 	PYTHONPATH=.:tests .venv/bin/python -m tests.soak $(SOAK)

@@ -161,7 +161,7 @@ def make_bundle(workshop: dict[str, Path | str], version: str, out: str = "dist"
     if not checkout_dir.exists():
         make_checkout(checkout_dir, version)
     options = [part for name, value in workshop.items() if name != "root" for part in (name, value)]
-    done = bundler("--out", root / out, "--checkout", checkout_dir, *options)
+    done = bundler("--out", root / out, "--checkout", checkout_dir, "--python", PYTHON, *options)
     assert done.returncode == 0, done.stderr
     tar_path = Path(done.stdout.strip())
     return Bundle(tar_path, unpack(tar_path, root / out), Path(f"{workshop['--key']}.pub"))

@@ -1,6 +1,6 @@
 """Makes the bundle that installs Stillroom on a server without a network: one tar, reproducible and signed.
 
-    make bundle KEY=~/.ssh/release MODELS="my-task/runs/1/export/gguf-q8_0=my-task/samples"
+    make bundle KEY=~/.ssh/release MODELS="my-task/runs/1/export/gguf-q8_0=my-task/samples" PYTHONS="3.11 3.13"
     .venv/bin/python packaging/bundle/build.py --help
 
 The parts: the wheel, the wheels of the runtime by their hashes, pip, models with golden documents, bill of materials,
@@ -9,6 +9,7 @@ licences, verifier, installer, systemd units. The same checkout, locks, wheels, 
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from models import BundledModel, add_model, check_together, read_model
 from packaging.version import Version
 from packing import LIST_NAME, SIGNER, public_key, sign_list, write_list, write_tar
 from sbom import bill_of_materials
-from wheelfiles import Wheel, check_licences, read_wheel
-from wheelhouse import LOCK_DIR, ROOT_DIR, BundleError, fetch, file_sha256
+from wheelfiles import Wheel, check_complete, check_licences, read_wheel
+from wheelhouse import LOCK_DIR, PYTHONS, ROOT_DIR, BundleError, check_lock, fetch, file_sha256
 
 INSTALL_DIR = ROOT_DIR / "packaging" / "install"
 SYSTEMD_DIR = ROOT_DIR / "packaging" / "systemd"
@@ -48,6 +49,8 @@ class Request:
     models: tuple[str, ...]
     llama_path: Path | None
     key_path: Path | None
+    only_check: bool = False
+    """Nothing is made: what can be refused in a moment is refused."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,38 @@ class Parts:
 def main() -> int:
     """Reads the command line and makes the bundle."""
     try:
-        tar_path = build(_request())
+        request = _request()
+        check(request)
+        if request.only_check:
+            return 0
+        tar_path = build(request)
     except BundleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(tar_path)
     return 0
+
+
+def check(request: Request) -> None:
+    """Checks key, models, Pythons and locks, before anything long begins.
+
+    Raises:
+        BundleError: One of them is not as it must be.
+    """
+    if request.key_path is not None:
+        checked = [str(Path(__file__).with_name("check_key.sh")), str(request.key_path)]
+        done = subprocess.run(["sh", *checked], stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise BundleError(done.stderr.strip().removeprefix("error: "))
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if here not in request.pythons:
+        raise BundleError(
+            f"this is Python {here}, and the bundle is for {', '.join(request.pythons)}: it could not be tested;"
+            f" name {here} among the versions"
+        )
+    for python in request.pythons:
+        check_lock(python, request.lock_dir)
+    check_together([read_model(model) for model in request.models])
 
 
 def build(request: Request) -> Path:
@@ -93,7 +122,7 @@ def build(request: Request) -> Path:
         name = f"stillroom-{parts.ours.version}-linux-x86_64{'' if request.key_path else '-UNSIGNED'}"
         bundle_dir = work_dir / name
         _write_parts(bundle_dir, parts, epoch)
-        with _installed(bundle_dir, request.pythons, work_dir) as program:
+        with _installed(bundle_dir, work_dir) as program:
             for number, model in enumerate(parts.models):
                 _say(f"run golden documents through {model.manifest.name}")
                 add_model(model, bundle_dir, program, _made(work_dir / f"golden-{number}"))
@@ -118,6 +147,7 @@ def _collect(request: Request, work_dir: Path, epoch: int) -> Parts:
             paths = [*paths, _llama_wheel(request)]
         wheels[python] = sorted((read_wheel(path) for path in paths), key=lambda wheel: wheel.name)
         check_licences(wheels[python])
+        check_complete([ours, *wheels[python]], python)
     return Parts(ours, wheels, models)
 
 
@@ -186,15 +216,13 @@ def _write_licences(licences_dir: Path, parts: Parts) -> None:
 
 
 @contextmanager
-def _installed(bundle_dir: Path, pythons: tuple[str, ...], work_dir: Path) -> Iterator[list[str]]:
+def _installed(bundle_dir: Path, work_dir: Path) -> Iterator[list[str]]:
     """A clean environment with the bundle's own wheels, as the server will have it; gives the command to call.
 
     Raises:
         BundleError: The wheels do not install, or something that one of them requires is missing.
     """
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if here not in pythons:
-        raise BundleError(f"this is Python {here}; the bundle is tested with one of {', '.join(pythons)}")
     venv_dir = work_dir / "installed"
     python = str(venv_dir / "bin" / "python")
     pip = next((bundle_dir / "wheels").glob("pip-*.whl")) / "pip"
@@ -215,7 +243,10 @@ def _installed(bundle_dir: Path, pythons: tuple[str, ...], work_dir: Path) -> It
 def _facts(bundle_dir: Path, parts: Parts, pythons: tuple[str, ...], epoch: int) -> str:
     """`name=value` lines that the installer reads."""
     needs = binaries.needs_of([wheel.path for wheel in parts.all_wheels])
-    bundle_kb = sum(path.stat().st_size for path in bundle_dir.rglob("*") if path.is_file()) // 1024
+    # The installer copies the wheels of one Python.
+    wheels_kb = max(sum(_kb(wheel.path) for wheel in wheels) for wheels in parts.wheels.values())
+    others = (path for path in bundle_dir.rglob("*") if path.is_file() and path.parent.name != "wheels")
+    bundle_kb = sum(map(_kb, others)) + _kb(parts.ours.path) + wheels_kb
     unpacked = max(sum(wheel.unpacked_bytes for wheel in wheels) for wheels in parts.wheels.values())
     installed_kb = int((unpacked + parts.ours.unpacked_bytes) * COMPILED_SHARE) // 1024
     models_kb = sum(model.manifest.size_bytes for model in parts.models) // 1024
@@ -233,6 +264,11 @@ def _facts(bundle_dir: Path, parts: Parts, pythons: tuple[str, ...], epoch: int)
         "models": " ".join(model.manifest.name for model in parts.models),
     }
     return "".join(f"{key}={value}\n" for key, value in facts.items())
+
+
+def _kb(path: Path) -> int:
+    """Kilobytes of a file, at least one."""
+    return path.stat().st_size // 1024 + 1
 
 
 def order_of(version: str, epoch: int) -> str:
@@ -296,12 +332,36 @@ def _request() -> Request:
     parser.add_argument("--model", action="append", default=[], metavar="ARTIFACT[=DOCUMENTS]", help="can be repeated")
     parser.add_argument("--llama", type=Path, metavar="WHEEL", help="the llama-cpp-python wheel to ship")
     parser.add_argument("--key", type=Path, help="OpenSSH private key that signs, or a public one held by an agent")
+    parser.add_argument("--from-make", action="store_true", help="read key, models and Pythons as make hands them over")
+    parser.add_argument("--check", action="store_true", help="only check key, models, Pythons and locks")
     given = parser.parse_args()
-    pythons = tuple(given.python or ["3.11"])
+    models, pythons, key_path = given.model, given.python or [], given.key
+    if given.from_make:
+        models = [*models, *typed_words("MODELS", os.environ.get("BUNDLE_MODELS", ""))]
+        pythons = [*pythons, *os.environ.get("BUNDLE_PYTHONS", "").split()]
+        key_path = key_path or Path(os.environ.get("BUNDLE_KEY") or ".")
+        key_path = None if key_path == Path() else key_path
     return Request(
-        given.out.absolute(), given.cache.absolute(), given.checkout.absolute(), given.locks.absolute(), pythons,
-        tuple(given.model), given.llama, given.key,
+        given.out.absolute(), given.cache.absolute(), given.checkout.absolute(), given.locks.absolute(),
+        tuple(dict.fromkeys(pythons)) or PYTHONS, tuple(models), given.llama,
+        None if key_path is None else key_path.expanduser(), given.check,
     )  # fmt: skip
+
+
+def typed_words(name: str, text: str) -> list[str]:
+    """The words of a variable of make, as a shell reads them: a path with blanks stands in quotes.
+
+    A single one needs none: where all of the text names a folder, it is one word.
+
+    Raises:
+        BundleError: A quote is not closed.
+    """
+    if text.strip() and Path(text.strip().partition("=")[0]).expanduser().is_dir():
+        return [text.strip()]
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise BundleError(f"{name} cannot be read ({error}): {text}; close every quote") from error
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ source=$out/llama_cpp_python-${locked% *}.tar.gz
 recipe=$(cat "$0" packaging/bundle/older_glibc.c packaging/lock/llama-*.txt | sha256sum | cut -c 1-64)
 
 say() { echo "llama wheel: $1" >&2; }
-locked_source() { echo "${locked#* }  $source" | sha256sum --quiet --check 2>/dev/null; }
+locked_source() { echo "${locked#* }  $source" | sha256sum --quiet --check >/dev/null 2>&1; }
 
 wheel() { ls "$out"/llama_cpp_python-*.whl; }
 

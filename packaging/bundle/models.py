@@ -40,8 +40,10 @@ def read_model(given: str) -> BundledModel:
     Raises:
         BundleError: The artifact is damaged or holds no task, or there are no documents to test it with.
     """
-    artifact, _, documents = given.partition("=")
-    artifact_dir = Path(artifact).absolute()
+    artifact, _, documents = (given, "", "") if Path(given).is_dir() else given.partition("=")
+    artifact_dir = Path(artifact).expanduser().absolute()
+    if not artifact_dir.is_dir():
+        raise BundleError(f"there is no artifact folder {artifact_dir}; a path with blanks stands in quotes")
     try:
         manifest = verify_artifact(artifact_dir)
         if task_hash(load_task(artifact_dir / "task.toml")) != manifest.task_hash:
@@ -52,7 +54,9 @@ def read_model(given: str) -> BundledModel:
         if not SAFE_NAME.fullmatch(word):
             raise BundleError(f"the {what}'s name {word!r} cannot be a file name everywhere; rename it")
     beside = [folder / "golden" for folder in artifact_dir.parents[:4] if (folder / "task.toml").is_file()]
-    documents_dir = Path(documents).absolute() if documents else next((d for d in beside if d.is_dir()), None)
+    documents_dir = (
+        Path(documents).expanduser().absolute() if documents else next((d for d in beside if d.is_dir()), None)
+    )
     if documents_dir is None or not documents_dir.is_dir():
         raise BundleError(
             f"no documents to test {manifest.name} with on the server; put some that may leave into golden/ of the"

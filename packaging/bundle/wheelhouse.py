@@ -1,7 +1,7 @@
-"""The wheels of the runtime for one minor version of Python, each by its hash.
+"""The wheels of the runtime for the minor versions of Python, each by its hash.
 
-    .venv/bin/python packaging/bundle/wheelhouse.py --python 3.11 --cache build/bundle          # fetch by the lock
-    .venv/bin/python packaging/bundle/wheelhouse.py --python 3.11 --cache build/bundle --lock   # write the lock anew
+    .venv/bin/python packaging/bundle/wheelhouse.py --cache build/bundle                       # fetch by the locks
+    .venv/bin/python packaging/bundle/wheelhouse.py --python 3.13 --cache build/bundle --lock  # write one lock anew
 
 `packaging/lock/wheels-py3.11.txt` names every wheel of `runtime.txt`, and pip, with its SHA-256. llama-cpp-python is
 not in it, because its wheel is built here; `llama-source.txt` has the hash of its source.
@@ -19,11 +19,18 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 ROOT_DIR = Path(__file__).resolve().parents[2]
 LOCK_DIR = ROOT_DIR / "packaging" / "lock"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+"""What servers have; `requires-python` of the project names the first."""
 BUILT_HERE = ("llama-cpp-python",)
 PURE = ("chardet",)
 """Locked as the wheel without native code: it works on bytes of documents in a parser that serves more than one."""
 GLIBC_MINORS = (34, 31, 28, 27, 26, 24, 17, 12, 5)
 """Of the manylinux tags that are accepted; 2.34 is what the llama wheel needs."""
+PLATFORMS = (
+    *(f"manylinux_2_{minor}_x86_64" for minor in GLIBC_MINORS),
+    *(f"manylinux{tag}_x86_64" for tag in ("2014", "2010", "1")),
+)
+"""Tags of wheels for the servers that a bundle is for."""
 
 
 class BundleError(Exception):
@@ -74,7 +81,7 @@ def read_lock(path: Path) -> list[Locked]:
         BundleError: There is no lock, or a line is not `name==version --hash=sha256:...`.
     """
     if not path.is_file():
-        raise BundleError(f"there is no {path}; write it with packaging/bundle/wheelhouse.py --lock")
+        raise BundleError(f"there is no {path}; `make wheel-lock` writes it")
     locked = []
     for line in path.read_text("utf-8").splitlines():
         found = re.fullmatch(r"([a-z0-9-]+)==(\S+) --hash=sha256:([0-9a-f]{64})", line)
@@ -84,14 +91,26 @@ def read_lock(path: Path) -> list[Locked]:
     return locked
 
 
+def check_lock(python: str, lock_dir: Path = LOCK_DIR) -> list[Locked]:
+    """The wheels of the lock for this Python, if it is that of `runtime.txt`.
+
+    Raises:
+        BundleError: There is no lock, it cannot be read, or it names other versions.
+    """
+    if not re.fullmatch(r"3\.[0-9]{1,3}", python):
+        raise BundleError(f"{python} is no minor version of Python such as 3.13")
+    locked = read_lock(lock_path(python, lock_dir))
+    _check_versions(locked, lock_dir)
+    return locked
+
+
 def fetch(python: str, cache_dir: Path, lock_dir: Path = LOCK_DIR) -> list[Path]:
     """The wheels of the lock, from the cache where they are there, else from the package index.
 
     Raises:
         BundleError: The lock is not that of `runtime.txt`, or a wheel cannot be had.
     """
-    locked = read_lock(lock_path(python, lock_dir))
-    _check_versions(locked, lock_dir)
+    locked = check_lock(python, lock_dir)
     wheels_dir = cache_dir / f"wheels-py{python}"
     if _cached(locked, wheels_dir) is None:
         _download(python, wheels_dir, ["--require-hashes", "-r", str(lock_path(python, lock_dir))])
@@ -155,7 +174,7 @@ def _download(python: str, wheels_dir: Path, what: list[str], pure: bool = False
     if not what:
         return
     wheels_dir.mkdir(parents=True, exist_ok=True)
-    platforms = ["--platform=any"] if pure else _platforms()
+    platforms = ["--platform=any"] if pure else [f"--platform={name}" for name in PLATFORMS]
     abis = ["--abi=none"] if pure else [f"--abi=cp{python.replace('.', '')}", "--abi=abi3", "--abi=none"]
     command = [
         sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps",
@@ -164,28 +183,23 @@ def _download(python: str, wheels_dir: Path, what: list[str], pure: bool = False
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BundleError(f"pip cannot fetch the wheels: {done.stderr.strip().splitlines()[-1:]}")
-
-
-def _platforms() -> list[str]:
-    """pip's options for every tag of wheels that is accepted."""
-    platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in GLIBC_MINORS]
-    platforms += [f"--platform=manylinux{tag}_x86_64" for tag in ("2014", "2010", "1")]
-    return platforms
+        reason = (done.stderr.strip().splitlines() or ["it says nothing"])[-1].removeprefix("ERROR: ")
+        raise BundleError(f"pip cannot fetch the wheels for Python {python}: {reason}")
 
 
 def main() -> int:
     """Fetches, or writes the lock."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--python", required=True, metavar="3.N", help="minor version of Python")
+    parser.add_argument("--python", action="append", metavar="3.N", help="minor version of Python, can be repeated")
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps the wheels")
     parser.add_argument("--lock", action="store_true", help="write the lock from what the package index has")
     given = parser.parse_args()
     try:
-        if given.lock:
-            print(f"{len(write_lock(given.python, given.cache))} wheels: {lock_path(given.python)}")
-        else:
-            print(f"{len(fetch(given.python, given.cache))} wheels in {given.cache}")
+        for python in given.python or PYTHONS:
+            if given.lock:
+                print(f"{len(write_lock(python, given.cache))} wheels: {lock_path(python)}")
+            else:
+                print(f"{len(fetch(python, given.cache))} wheels for Python {python} in {given.cache}")
     except BundleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@
 #   --allow-unsigned      take a bundle without a signature
 #   --prefix DIR          where the program goes   [/opt/stillroom as root, else ~/.local/opt/stillroom]
 #   --state DIR           where models and jobs go [/var/lib/stillroom as root, else ~/.local/share/stillroom]
-#   --python FILE         the Python to use        [the first fitting one on PATH]
+#   --python FILE         the Python to use        [python3, else the newest fitting one on PATH]
 #   --allow-older         replace a newer version
 #   --again               install once more what is installed already
 #   --remove-data         with --uninstall: models, jobs and rows too, after a question
@@ -74,6 +74,8 @@ absolute() {
 places() {
     root=''
     [ "$(id -u)" -ne 0 ] || root=yes
+    [ -n "${HOME:-}" ] || [ -n "$root" ] || [ -n "$prefix$state" ] ||
+        fail "this user has no home folder" "name two folders of your own with --prefix and --state" 2
     if [ -z "$prefix" ]; then
         # An installed copy of this script belongs to the prefix that it lies in.
         case $here in */releases/*) prefix=${here%/releases/*} ;; esac
@@ -94,11 +96,23 @@ places() {
 
 locked_by() { fail "another installation works in $prefix (process $1)" "wait for its end" 4; }
 
+# What stands in the way of writing into a folder, or making it: whose it is, or that its disk is read-only.
+no_writing() {
+    folder=$1
+    while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
+    owner=$(stat -c %U "$folder" 2>/dev/null) || owner=another
+    reason="it belongs to $owner"
+    [ "$folder" = "$1" ] || reason="$folder belongs to $owner"
+    [ -z "$root" ] || reason="its disk is read-only or full"
+    [ -d "$folder" ] || reason="$folder is no folder"
+    fail "cannot write in $1: $reason" "you are $(id -un 2>/dev/null || id -u): name a folder of your own with $2" 4
+}
+
 # One installer at a time; the lock of one that was killed is taken over.
 lock() {
-    mkdir -p "$prefix/releases" 2>/dev/null || fail "cannot write in $prefix" "name a folder of your own with --prefix" 4
+    mkdir -p "$prefix/releases" 2>/dev/null || no_writing "$prefix" --prefix
     if ! ln -s "$$" "$prefix/.lock" 2>/dev/null; then
-        [ -w "$prefix" ] || fail "cannot write in $prefix" "name a folder of your own with --prefix" 4
+        [ -w "$prefix" ] || no_writing "$prefix" --prefix
         holder=$(readlink "$prefix/.lock" || true)
         if [ -n "$holder" ] && { kill -0 "$holder" 2>/dev/null || [ -d "/proc/$holder" ]; }; then locked_by "$holder"; fi
         # Whoever moves the link of a dead one has it; what was moved may be of one who was faster.
@@ -139,18 +153,23 @@ bundle_values() {
     esac
 }
 
+# The server's own python3 where it fits, else the newest that fits.
 choose_python() {
     candidates=$python
     if [ -z "$candidates" ]; then
-        for minor in $pythons; do candidates="$candidates python$minor"; done
-        candidates="$candidates python3"
+        for minor in $pythons; do candidates="python$minor $candidates"; done
+        candidates="python3 $candidates"
     fi
+    here_is=''
     for candidate in $candidates; do
         found=$(command -v "$candidate" 2>/dev/null) || continue
-        minor=$("$found" -I -c 'import sys, venv; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
-        case " $pythons " in *" $minor "*) python=$found; return 0 ;; esac
+        minor=$("$found" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+        case " $pythons " in *" $minor "*) ;; *) here_is="; $found is $minor" && continue ;; esac
+        if "$found" -I -c 'import venv' 2>/dev/null; then python=$found; return 0; fi
+        here_is="; $found has no venv module"
     done
-    fail "no Python of version $pythons is here" "install it, or name it with --python FILE" 4
+    fail "no Python of version $(printf '%s' "$pythons" | sed 's/ /, /g') is here$here_is" \
+        "install one of them, or name it with --python FILE" 4
 }
 
 check_machine() {
@@ -167,13 +186,14 @@ check_machine() {
     newest=$(printf '%s\n%s\n' "$wanted" "$has" | sort -t . -k 1,1n -k 2,2n | tail -n 1)
     [ "$newest" = "$has" ] ||
         fail "the bundle needs glibc $wanted or newer, here is ${has:-another C library}" "use a newer system" 4
-    check_space "$prefix"
-    check_space "$state"
+    check_space "$prefix" --prefix
+    check_space "$state" --state
 }
 
 check_space() {
     folder=$1
-    while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+    while [ ! -e "$folder" ]; do folder=$(dirname "$folder"); done
+    [ -d "$folder" ] && [ -w "$folder" ] && [ -x "$folder" ] || no_writing "$1" "$2"
     free_kb=$(df -Pk "$folder" | awk 'NR == 2 {print $4}')
     [ "$free_kb" -ge "$needed_kb" ] ||
         fail "$folder has $((free_kb / 1024)) MB free, the installation needs $((needed_kb / 1024)) MB" \
@@ -215,6 +235,21 @@ copied() {
     fail "cannot copy $1 to $stage: ${reason:-no space left}" "check the medium, the rights and the space on the disk" 4
 }
 
+# Programs start from there; a disk may be mounted so that none does.
+runs_programs() {
+    printf '#!/bin/sh\n' >"$stage/.runs" && chmod 755 "$stage/.runs" && "$stage/.runs" 2>/dev/null ||
+        fail "no program can be started from $prefix: its disk is mounted noexec" "name another place with --prefix" 4
+}
+
+# What is copied: all but the wheels for other Pythons; what is left out is checked by nobody, and used by nobody.
+choose_files() {
+    copied "lock/py$minor.txt"
+    sed -n 's/.*sha256:\([0-9a-f]*\).*/\1/p' "$stage/lock/py$minor.txt" >"$stage/.hashes"
+    { grep -v '  wheels/' "$stage/SHA256SUMS"; grep '  wheels/' "$stage/SHA256SUMS" | grep -F -f "$stage/.hashes"; } \
+        >"$stage/.list" || fail "the bundle holds no wheels for Python $minor" "get the bundle again"
+    cut -c 67- "$stage/.list" >"$stage/.paths"
+}
+
 dry_run() {
     verify "$here"
     bundle_values "$here"
@@ -246,11 +281,14 @@ install_bundle() {
     bundle_values "$stage"
     check_version
     check_machine "$stage"
+    runs_programs
     step "copy the bundle to $prefix"
-    cut -c 67- "$stage/SHA256SUMS" >"$stage/.paths"
-    while read -r path; do copied "$path"; done <"$stage/.paths"
+    choose_files
+    while read -r path; do [ -f "$stage/$path" ] || copied "$path"; done <"$stage/.paths"
+    # A medium may have any rights: read-only ones on a disc, everybody's on FAT, its owner's alone on another.
+    chmod -R u=rwX,go=rX "$stage"
     step "compare every file with the signed list"
-    verify --files "$stage"
+    verify --files --list .list "$stage"
     make_release
     switch_over
 }

@@ -11,7 +11,7 @@ export LC_ALL
 
 list=SHA256SUMS
 signer=stillroom-bundle
-key='' unsigned='' checked='' signature=yes files=yes bundle=''
+key='' unsigned='' checked='' signature=yes files=yes bundle='' part=$list
 
 fail() {
     printf 'error: %s\n' "$1" >&2
@@ -76,9 +76,9 @@ check_list() {
 }
 
 check_files() {
-    said=$(cd "$bundle" && sha256sum -c "$list" 2>&1 | grep -v ': OK$' | head -n 3 || true)
+    said=$(cd "$bundle" && sha256sum -c "$part" 2>&1 | grep -v ': OK$' | head -n 3 || true)
     [ -z "$said" ] || fail "files differ from the signed list: $said" "copy the bundle again; do not use this one"
-    printf 'files: all %s as in the list\n' "$(wc -l <"$bundle/$list" | tr -d ' ')" >&2
+    printf 'files: all %s as in the list\n' "$(wc -l <"$bundle/$part" | tr -d ' ')" >&2
 }
 
 while [ $# -gt 0 ]; do
@@ -86,6 +86,8 @@ while [ $# -gt 0 ]; do
     --key) [ $# -ge 2 ] || fail "--key needs a file" "" 2; key=$2; shift ;;
     --signature) files='' ;;
     --files) signature='' ;;
+    # The lines of the list that are about what was copied; install.sh makes it of the list whose signature it checked.
+    --list) [ $# -ge 2 ] || fail "--list needs a file" "" 2; part=$2; shift ;;
     --allow-unsigned) unsigned=yes ;;
     --signature-checked) checked=yes ;;
     -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;

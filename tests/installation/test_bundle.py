@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from bundle_fixtures import EPOCH, Bundle, bundler, bundler_module, make_bundle, make_model
+from bundle_fixtures import EPOCH, PYTHON, Bundle, bundler, bundler_module, make_bundle, make_model
 from installer_fixtures import Finished, Place
 from packaging.requirements import Requirement
 
@@ -57,7 +57,7 @@ def test_same_inputs_give_the_same_bytes(workshop: dict[str, Path | str], new_bu
 def test_unsigned_bundle_says_so_in_its_name_and_loudly(workshop: dict[str, Path | str], tmp_path: Path) -> None:
     options = [part for name in ("--locks", "--cache") for part in (name, workshop[name])]
     checkout_dir = Path(str(workshop["root"])) / "checkout-0.2.0"
-    done = bundler("--out", tmp_path, "--checkout", checkout_dir, *options)
+    done = bundler("--out", tmp_path, "--checkout", checkout_dir, "--python", PYTHON, *options)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("stillroom-0.2.0-linux-x86_64-UNSIGNED.tar")
     assert "WARNING: SHA256SUMS IS NOT SIGNED" in done.stderr
@@ -112,9 +112,9 @@ def test_space_that_is_asked_for_is_enough(new_bundle: Bundle, installed_once: t
 class TestRefuses:
     def refused(self, workshop: dict[str, Path | str], tmp_path: Path, model: str) -> str:
         options = [part for name in ("--locks", "--cache") for part in (name, workshop[name])]
-        done = bundler("--out", tmp_path / "dist", *options, "--model", model)
+        done = bundler("--out", tmp_path / "dist", "--python", PYTHON, *options, "--model", model)
         assert done.returncode == 1
-        assert list((tmp_path / "dist").iterdir()) == []
+        assert not (tmp_path / "dist").exists()
         return done.stderr
 
     def test_model_without_golden_documents(self, workshop: dict[str, Path | str], tmp_path: Path) -> None:
@@ -160,9 +160,11 @@ def test_lock_of_other_versions_is_refused(tmp_path: Path) -> None:
         wheelhouse.fetch("3.11", tmp_path / "cache", tmp_path)
 
 
-def test_hashes_of_the_runtime_are_locked_as_the_lock_file_says() -> None:
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_hashes_of_the_runtime_are_locked_as_the_lock_file_says(python: str) -> None:
     wheelhouse = bundler_module("wheelhouse")
-    locked = wheelhouse.read_lock(wheelhouse.lock_path("3.11"))
+    assert python in wheelhouse.PYTHONS
+    locked = wheelhouse.check_lock(python)
     wanted = dict(line.split("==") for line in (ROOT_DIR / "packaging/lock/runtime.txt").read_text().split())
     built_here = {"llama-cpp-python": wanted.pop("llama-cpp-python")}
     assert {wheel.name: wheel.version for wheel in locked if wheel.name != "pip"} == wanted
@@ -214,6 +216,51 @@ def test_wheel_that_runs_code_at_every_start_is_refused(tmp_path: Path) -> None:
         archive.writestr("x.pth", "import os\n")
     with pytest.raises(bundler_module("wheelhouse").BundleError, match="runs code at every start"):
         bundler_module("wheelfiles").read_wheel(path)
+
+
+def wheels_of(**of: str) -> list[object]:
+    """Two wheels for Python 3.13, the first changed so."""
+    wheel = bundler_module("wheelfiles").Wheel
+    changed = {"tag": "cp313-cp313-manylinux_2_28_x86_64", "needs": "second>=1", "python": ">=3.11", **of}
+    first = wheel(Path(f"first-1-{changed['tag']}.whl"), "first", "1", "", "MIT", 1, (changed["needs"],), {},
+                  changed["python"])  # fmt: skip
+    return [first, wheel(Path("second-1-py3-none-any.whl"), "second", "1", "", "MIT", 1)]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        {},
+        {"tag": "cp310-abi3-manylinux2014_x86_64"},
+        {"tag": "py2.py3-none-any"},
+        {"tag": "py3-none-linux_x86_64"},
+        {"needs": 'third; python_version < "3.11"'},
+        {"needs": 'third; extra == "more"'},
+        {"python": "!=3.12.*"},
+    ],
+)
+def test_wheels_that_install_with_another_python_are_complete(of: dict[str, str]) -> None:
+    bundler_module("wheelfiles").check_complete(wheels_of(**of), "3.13")
+
+
+@pytest.mark.parametrize(
+    ("of", "problem"),
+    [
+        ({"tag": "cp312-cp312-manylinux_2_28_x86_64"}, "is for another Python or machine"),
+        ({"tag": "cp314-abi3-manylinux_2_28_x86_64"}, "is for another Python or machine"),
+        ({"tag": "cp313-cp313t-manylinux_2_28_x86_64"}, "is for another Python or machine"),
+        ({"tag": "cp313-cp313-manylinux_2_39_x86_64"}, "is for another Python or machine"),
+        ({"tag": "cp313-cp313-musllinux_1_2_x86_64"}, "is for another Python or machine"),
+        ({"tag": "cp313-cp313-manylinux_2_28_aarch64"}, "is for another Python or machine"),
+        ({"needs": "second>=2"}, "requires second>=2, here is 1"),
+        ({"needs": "third"}, "requires third, here is none"),
+        ({"needs": 'third; python_version >= "3.13"'}, "here is none"),
+        ({"python": "<3.13"}, "first 1 wants Python <3.13"),
+    ],
+)
+def test_wheels_that_would_not_install_with_another_python_stop_the_bundle(of: dict[str, str], problem: str) -> None:
+    with pytest.raises(bundler_module("wheelhouse").BundleError, match=re.escape(problem)):
+        bundler_module("wheelfiles").check_complete(wheels_of(**of), "3.13")
 
 
 @pytest.mark.skipif(GXX is None, reason="no C++ compiler is installed")

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bundle_fixtures import Bundle, make_key
+from bundle_fixtures import PYTHON, Bundle, make_key
 from installer_fixtures import NEW, OLD, Finished, Place
 
 
@@ -93,6 +93,35 @@ def test_no_fitting_python_is_said_with_its_version(place: Place, old_bundle: Bu
     done = Place(place.root, place.shell, tools_dir, place.variables).install(old_bundle, "--dry-run")
     assert done.returncode == 4
     assert "no Python of version 3." in done.stderr
+    (tools_dir / "python3").write_text("#!/bin/sh\necho 3.9\n")
+    (tools_dir / "python3").chmod(0o755)
+    done = Place(place.root, place.shell, tools_dir, place.variables).install(old_bundle, "--dry-run")
+    assert done.returncode == 4
+    assert f" is here; {tools_dir}/python3 is 3.9\n" in done.stderr
+
+
+def test_bundle_for_many_pythons_takes_that_of_the_server_and_copies_its_wheels_alone(
+    place: Place, old_bundle: Bundle, tmp_path: Path
+) -> None:
+    forged = tmp_path / "forged"
+    shutil.copytree(old_bundle.directory, forged)
+    facts = (forged / "BUNDLE").read_text()
+    (forged / "BUNDLE").write_text(facts.replace(f"pythons={PYTHON}", f"pythons=3.10 {PYTHON} 3.99"))
+    (forged / "wheels" / "for_another-1-cp399-cp399-linux_x86_64.whl").write_text("not for this Python")
+    # With other facts the copies differ from the list that follows, so it ends when all is copied.
+    bundle = resigned(forged, tmp_path)
+    (forged / "LICENSE").write_text("another text")
+    tools_dir = tmp_path / "tools"
+    shutil.copytree(place.tools_dir, tools_dir, symlinks=True)
+    (tools_dir / "python3.99").write_text("#!/bin/sh\necho 3.99\n")
+    (tools_dir / "python3.99").chmod(0o755)
+    server = Place(place.root, place.shell, tools_dir, place.variables).hooked("false", HOOK_AT="0")
+    assert f"with {server.tools_dir}/python3\n" in server.install(old_bundle, "--dry-run").stderr
+    done = server.install(bundle)
+    assert "files differ from the signed list: LICENSE: FAILED" in done.stderr
+    copies = Path(server.variables["HOOK_LOG"]).read_text()
+    assert "wheels/click-" in copies
+    assert "for_another" not in copies
 
 
 @pytest.mark.parametrize("path", ["with blank", "per%cent", "quo'te", "$(id)"])
