@@ -81,6 +81,8 @@ def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], TextAndNotes
         return read_pdf
     if kind in (DocumentType.MAIL, DocumentType.OUTLOOK):
         return lambda data: _read_mail(data, kind, depth)
+    if kind is DocumentType.SIGNED:
+        return lambda data: _read_signed(data, depth)
     if kind is DocumentType.OLD_WORKBOOK:
         from appliance.documents.binary_workbook import read_xls
 
@@ -133,6 +135,25 @@ def _read_package(data: bytes, kind: DocumentType) -> TextAndNotes:
     from appliance.documents.opendocument import read_opendocument
 
     return read_opendocument(package)
+
+
+def _read_signed(data: bytes, depth: int) -> TextAndNotes:
+    """What a signature is wrapped around, read as what it is."""
+    from appliance.documents.attachments import MAX_DEPTH
+    from appliance.documents.signed_data import Wrapping, is_mime_entity, unwrap
+
+    wrapped = unwrap(data)
+    if wrapped is None:
+        raise DocumentError(Problem.UNREADABLE, "the signed file is broken")
+    if wrapped.wrapping is Wrapping.SEALED:
+        raise DocumentError(Problem.ENCRYPTED, "the file is encrypted", "save it decrypted")
+    if wrapped.content is None:
+        raise DocumentError(Problem.EMPTY, "the file holds a signature or certificates, and no content")
+    if depth >= MAX_DEPTH:
+        raise DocumentError(Problem.TOO_LARGE, f"signed data is nested deeper than {MAX_DEPTH} levels")
+    inner_kind = DocumentType.MAIL if is_mime_entity(wrapped.content) else document_type(wrapped.content)
+    inner = read_as(inner_kind, wrapped.content, depth + 1)
+    return inner.text, [f"the {wrapped.wrapping} content was read as {inner.document_type}", *inner.notes]
 
 
 def _read_mail(data: bytes, kind: DocumentType, depth: int) -> TextAndNotes:

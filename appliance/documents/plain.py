@@ -1,7 +1,9 @@
 """Plain text: which encoding the bytes are in where nothing says so, and the text with plain line ends."""
 
 import codecs
+import re
 
+from appliance.documents.calendar_text import calendar_lines, is_calendar
 from appliance.documents.charset import find_encoding
 from appliance.documents.problems import DocumentError, Problem
 from appliance.ground.text import human_count
@@ -17,6 +19,7 @@ _CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27})
 _MOST_CONTROL = 0.003
 """Share of control characters that a text has at most; old programs leave a few behind."""
 _SAMPLE_BYTES = 65536
+_SEALED_TEXT = re.compile(r"\s*-----BEGIN PGP MESSAGE-----")
 
 
 def decode(data: bytes) -> tuple[str, list[str]]:
@@ -75,9 +78,16 @@ def is_binary(data: bytes) -> bool:
 
 
 def read_plain(data: bytes) -> tuple[str, list[str]]:
-    """Text and notes of a TXT or Markdown file."""
+    """Text and notes of a TXT or Markdown file, an invitation or an address card.
+
+    Raises:
+        DocumentError: The encoding is unknown, or the text is encrypted.
+    """
     text, notes = decode(data)
-    return text.replace("\r\n", "\n").replace("\r", "\n"), notes
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _SEALED_TEXT.match(text):
+        raise DocumentError(Problem.ENCRYPTED, "the text is encrypted with PGP", "save it decrypted")
+    return calendar_lines(text) if is_calendar(text) else text, notes
 
 
 def _strict(data: bytes, encoding: str) -> str:

@@ -6,14 +6,11 @@ import zipfile
 from enum import StrEnum
 
 from appliance.documents import plain
+from appliance.documents.mail_start import is_mail
 from appliance.documents.problems import DocumentError
+from appliance.documents.signed_data import is_wrapped
 
 _HEAD_BYTES = 1 << 16
-_MAIL_HEADER = re.compile(rb"([A-Za-z][A-Za-z0-9-]{0,60})[ \t]*:")
-_MAIL_NAMES = frozenset(
-    b"from to subject date received return-path mime-version message-id content-type delivered-to cc bcc reply-to"
-    b" in-reply-to references sender x-mailer content-transfer-encoding".split()
-)
 _HTML_START = re.compile(
     # Possessive: a comment ends at its first mark, or thirty of them are tried in two to the thirty ways.
     rb"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+"
@@ -33,6 +30,7 @@ _UNSUPPORTED = (
     (b"\x1f\x8b", "a gzip archive"), (b"7z\xbc\xaf", "a 7z archive"), (b"Rar!", "a RAR archive"),
     (b"SQLite format 3", "a database"), (b"\x7fELF", "a program"), (b"MZ", "a program"), (b"%!PS", "PostScript"),
     (b"\x00\x00\x00\x1cftyp", "a film or photo"), (b"\x00\x00\x00 ftyp", "a film or photo"), (b"!BDN", "a mailbox"),
+    (b"\x78\x9f\x3e\x22", "an Outlook envelope (winmail.dat)"),
     (b"ID3", "a sound recording"), (b"OggS", "a sound recording"), (b"\x25\xf5\xb9", "a PDF in a wrapper"),
 )  # fmt: skip
 
@@ -54,6 +52,7 @@ class DocumentType(StrEnum):
     BOOK = "epub"
     MAIL = "eml"
     OUTLOOK = "msg"
+    SIGNED = "p7m"
     IMAGE = "image"
 
 
@@ -74,6 +73,8 @@ def document_type(data: bytes) -> DocumentType | None:
         return DocumentType.IMAGE
     if any(data.startswith(start) for start, _ in _UNSUPPORTED):
         return None
+    if is_wrapped(data):
+        return DocumentType.SIGNED
     return _text_type(data)
 
 
@@ -179,20 +180,3 @@ def _text_type(data: bytes) -> DocumentType | None:
     from appliance.documents.csv_table import delimiter_of
 
     return DocumentType.TABLE if delimiter_of(text) else DocumentType.TEXT
-
-
-def is_mail(data: bytes) -> bool:
-    """Whether the file opens with mail headers: at least two known ones, and nothing but headers before the body."""
-    head = re.split(rb"\r?\n\r?\n", data[:16384].lstrip(b"\r\n"), maxsplit=1)[0]
-    if head.startswith((b"From ", b">From ")):
-        head = head.split(b"\n", 1)[-1]
-    names: list[bytes] = []
-    for line in head.splitlines():
-        if line.startswith((b" ", b"\t")):
-            continue
-        header = _MAIL_HEADER.match(line)
-        if header is None:
-            return False
-        names.append(header.group(1).lower())
-    sure = not {b"from", b"received", b"mime-version", b"content-type"}.isdisjoint(names)
-    return sure and sum(1 for name in names if name in _MAIL_NAMES) >= 2

@@ -1,0 +1,122 @@
+"""The text of a mail's body: out of its encodings, soft line ends undone, without what encryption left of it."""
+
+import re
+from dataclasses import dataclass, field
+
+from appliance.documents.charset_names import says_nothing
+from appliance.documents.declared_charset import decode_declared
+from appliance.documents.html import read_html
+from appliance.documents.problems import DocumentError
+from appliance.documents.transfer import UuFile, take_uu_files
+
+_WORD = re.compile(r"\w+")
+_MOST_PLACEHOLDER_WORDS = 80
+_LEAST_SHARED = 0.5
+"""Share of a short plain form's words that its HTML form has as well, if both say the same."""
+_POINTS_ELSEWHERE = re.compile(r"\bhtml\b|\bbrowser\b|\bweb ?(?:page|version)\b", re.IGNORECASE)
+_NO_INK = "\u200b\u200c\u200d\ufeff\u00ad\u034f"
+_SEALED_TEXT = re.compile(
+    r"-----BEGIN PGP MESSAGE-----[^-]*+(?:-(?!----END PGP)[^-]*+)*+(?:-----END PGP MESSAGE-----)?"
+)
+_SIGNED_TEXT = re.compile(r"^-----BEGIN PGP SIGNED MESSAGE-----\n(?:[A-Za-z]+: ?[^\n]*\n)*\n?", re.MULTILINE)
+_SIGNATURE = re.compile(
+    r"^-----BEGIN PGP SIGNATURE-----\n[A-Za-z0-9+/=\n:. -]*?-----END PGP SIGNATURE-----$", re.MULTILINE
+)
+_MAX_SIGNED = 50
+
+
+@dataclass
+class BodyText:
+    """The text of one part."""
+
+    text: str
+    notes: list[str] = field(default_factory=list)
+    files: list[UuFile] = field(default_factory=list)
+    """What stood inside the text in uuencode."""
+    is_sealed: bool = False
+    """Whether a part of it is encrypted."""
+
+
+@dataclass(frozen=True)
+class BodyForm:
+    """How a part says that its text is written."""
+
+    is_html: bool = False
+    charset: str | None = None
+    flowed: bool = False
+    """Whether a blank before a line end means that the line goes on."""
+    delete_blanks: bool = False
+    """Whether that blank is not part of the text."""
+
+
+def body_text(data: bytes, form: BodyForm) -> BodyText:
+    """The text of a part; nothing, with a note, where its bytes are no text."""
+    try:
+        if form.is_html:
+            return _html_text(data, form.charset)
+        without_files = take_uu_files(data)
+        text, notes = decode_declared(without_files.text, form.charset)
+    except DocumentError as error:
+        return BodyText("", [f"a part of the body was left out: {error.message}"])
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+    if form.flowed:
+        text = flowed_lines(text, form.delete_blanks)
+    text, sealed = _SEALED_TEXT.subn("", text)
+    text = _without_signatures(text)
+    if sealed:
+        notes.append("text encrypted with PGP was left out")
+    return BodyText(text.strip("\n"), notes, without_files.files, bool(sealed))
+
+
+def _html_text(data: bytes, charset: str | None) -> BodyText:
+    if charset is None or says_nothing(charset):
+        text, notes = read_html(data)
+        return BodyText(text.strip("\n"), notes)
+    decoded, notes = decode_declared(data, charset)
+    text, more = read_html(b"\xef\xbb\xbf" + decoded.encode("utf-8", "replace"))
+    return BodyText(text.strip("\n"), [*notes, *more])
+
+
+def flowed_lines(text: str, delete_blanks: bool) -> str:
+    """Lines as they were before a program broke them. Source: RFC 3676 section 4."""
+    lines: list[str] = []
+    open_depth: int | None = None
+    for line in text.split("\n"):
+        content = line.lstrip(">")
+        depth = len(line) - len(content)
+        content = content.removeprefix(" ")
+        # The line above a signature ends in a blank of its own.
+        goes_on = content.endswith(" ") and content != "-- "
+        shown = content[:-1] if goes_on and delete_blanks else content
+        if open_depth == depth and content != "-- ":
+            lines[-1] += shown
+        else:
+            lines.append(">" * depth + (" " if depth else "") + shown)
+        open_depth = depth if goes_on else None
+    return "\n".join(line.rstrip() if line.strip("> ") != "--" else line for line in lines)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: signs without width are no text either."""
+    return not text.translate(dict.fromkeys(map(ord, _NO_INK))).strip()
+
+
+def is_placeholder(plain: str, html: str) -> bool:
+    """Whether the plain form of a body only says that one has to look at the other form."""
+    words, full = _WORD.findall(plain.casefold()), _WORD.findall(html.casefold())
+    if not full or len(words) > _MOST_PLACEHOLDER_WORDS:
+        return False
+    there = set(full)
+    shared = sum(1 for word in words if word in there)
+    differs = shared < _LEAST_SHARED * len(words)
+    if _POINTS_ELSEWHERE.search(plain):
+        return differs or (len(full) >= 1.5 * len(words) and shared < 0.9 * len(words))
+    return differs and len(full) >= 3 * len(words)
+
+
+def _without_signatures(text: str) -> str:
+    """Text that was signed in place, without the lines around it."""
+    if "-----BEGIN PGP SIGNED MESSAGE-----" not in text:
+        return text
+    text = _SIGNATURE.sub("", _SIGNED_TEXT.sub("", text, count=_MAX_SIGNED), count=_MAX_SIGNED)
+    return re.sub(r"^- (?=-)", "", text, flags=re.MULTILINE)
