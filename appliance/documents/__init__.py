@@ -8,14 +8,18 @@ Bytes to text, chosen by what the bytes are (`sniffing.py`), one module for each
   LibreOffice count them, as contracts refer to them. Charts are small tables; comments, footnotes and speaker's notes
   follow their text.
 - Hidden text, hidden sheets and slides are left out, and a note says so: a person would not see them, an attacker would
-  use them. Text that is only invisible by colour or place is not recognised as hidden.
+  use them. In a PDF that is what layers, flags, the edge of the page, colours and sizes hide; where a colour alone
+  decides, the page is drawn with the text and without it. Elsewhere colours and places are not looked at.
 - What is attached to a mail follows in the same document after the line `Attachment: NAME`, whatever its format, four
   mails deep. An attachment that cannot be read is named and noted, and does not fail the mail.
 - Encodings: a mark or a declaration counts if it fits, else UTF-8, else the
   first of chardet's candidates that passes the rules of `charset.py`, which decide where there are few letters. A note
   names it.
 - PDF: PDFium turns a line from right to left around letter by letter, and so the letters of a ligature as well; letters
-  that stand in one and the same box are put back into their order.
+  that stand in one and the same box are put back into their order. Lines are put together in the direction in which
+  most letters of a page run; what runs across the page follows. Values of form fields come from the fields and stand
+  where the fields do, marks as `[x]` and `[ ]`; what PDFium does not tell (layers, fields) comes from a plain copy that
+  it writes. Data of XFA forms follows where no page shows it; embedded files follow like those of a mail.
 - Bounds: 64 MB a file and a part, 256 MB unpacked, 20,000 parts, 200 levels, 16 million characters of text counted as
   they come out (a shared string in a million cells), 5,000 pages, 200 scanned ones, 120 million pixels; document
   types in Office XML are refused. Time and memory are the sandbox's.

@@ -76,9 +76,7 @@ def _refusal(data: bytes) -> DocumentError:
 def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], TextAndNotes]:
     """The reader of a family; the modules are imported here, so that a command that reads nothing loads none."""
     if kind is DocumentType.PDF:
-        from appliance.documents.pdf import read_pdf
-
-        return read_pdf
+        return lambda data: _read_pdf(data, depth)
     if kind in (DocumentType.MAIL, DocumentType.OUTLOOK):
         return lambda data: _read_mail(data, kind, depth)
     if kind is DocumentType.SIGNED:
@@ -156,17 +154,28 @@ def _read_signed(data: bytes, depth: int) -> TextAndNotes:
     return inner.text, [f"the {wrapped.wrapping} content was read as {inner.document_type}", *inner.notes]
 
 
+def _read_inner(attached: bytes, depth: int) -> tuple[str, str, list[str]]:
+    inner = read_as(document_type(attached), attached, depth)
+    return inner.text, inner.document_type, inner.notes
+
+
+def _read_pdf(data: bytes, depth: int) -> TextAndNotes:
+    from appliance.documents.attachments import MailParts, mail_text
+    from appliance.documents.pdf import read_pdf
+
+    parts = read_pdf(data)
+    if not parts.attachments:
+        return parts.text, parts.notes
+    return mail_text(MailParts([], parts.text, parts.notes, parts.attachments), _read_inner, depth)
+
+
 def _read_mail(data: bytes, kind: DocumentType, depth: int) -> TextAndNotes:
     from appliance.documents.attachments import mail_text
-
-    def read_inner(attached: bytes, inner_depth: int) -> tuple[str, str, list[str]]:
-        inner = read_as(document_type(attached), attached, inner_depth)
-        return inner.text, inner.document_type, inner.notes
 
     if kind is DocumentType.OUTLOOK:
         from appliance.documents.msg import read_message
 
-        return mail_text(read_message(data), read_inner, depth)
+        return mail_text(read_message(data), _read_inner, depth)
     from appliance.documents.mail import read_mail
 
     # A mail is bytes with headers in ASCII; one that was saved as UTF-16 is brought back to that.
@@ -176,4 +185,4 @@ def _read_mail(data: bytes, kind: DocumentType, depth: int) -> TextAndNotes:
         parts.notes[:0] = [*notes, "the mail was stored as UTF-16 or UTF-32"]
     else:
         parts = read_mail(data.removeprefix(codecs.BOM_UTF8))
-    return mail_text(parts, read_inner, depth)
+    return mail_text(parts, _read_inner, depth)

@@ -3,48 +3,104 @@
 from dataclasses import dataclass, field
 
 import pypdfium2  # type: ignore[import-untyped]
-import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
-from appliance.documents.layout import page_lines
-from appliance.documents.pdf_directions import directions, turned_pieces, upright_pieces
+from appliance.documents.attachments import Attachment
+from appliance.documents.layout import Piece, page_lines
+from appliance.documents.pdf_annotations import PageAnnotations, page_annotations
+from appliance.documents.pdf_attachments import EmbeddedFiles
+from appliance.documents.pdf_directions import Direction, directions, turned_pieces, upright_pieces
+from appliance.documents.pdf_forms import fields_without_place
+from appliance.documents.pdf_hidden import take_off_hidden
+from appliance.documents.pdf_layers import HiddenLayers, hidden_layers
+from appliance.documents.pdf_notes import PdfFindings
+from appliance.documents.pdf_objects import Dictionary, PdfObjects, plain_copy
+from appliance.documents.pdf_pages import shown_page
+from appliance.documents.pdf_scans import is_scan, recognised_text
+from appliance.documents.pdf_xfa import xfa_form
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
-from appliance.documents.text_recognition import LONGEST_SIDE, recognise, recognition_is_installed
-from appliance.ground.text import human_count
+from appliance.documents.text_recognition import recognition_is_installed
 
 _MAX_PAGES = 5000
 _MAX_SCANNED_PAGES = 200
 _FEWEST_CHARACTERS = 25
 """A page with less text than this and a picture over most of it is a scan with a stamp or a page number."""
-_SCANNED_SHARE = 0.5
-_FINEST_SCALE = 300 / 72
-_FILLED_IN = (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP)
-"""Annotations that a person reads as part of the page: what a form was filled in with, and what was typed on top."""
-_MAX_OBJECTS_DEEP = 5
+_PLACEHOLDER_CHARACTERS = 2000
+"""What the page of a form says that only some viewers can draw."""
 
 
 @dataclass
-class _Pages:
-    """What the pages gave."""
+class PdfParts:
+    """What a PDF gives."""
 
-    texts: list[str] = field(default_factory=list)
-    recognised: int = 0
-    unread_scans: int = 0
-
-    @property
-    def empty(self) -> int:
-        """Pages without text."""
-        return sum(1 for text in self.texts if not text.strip())
+    text: str
+    notes: list[str]
+    attachments: list[Attachment] = field(default_factory=list)
 
 
-def read_pdf(data: bytes) -> tuple[str, list[str]]:
-    """Text and notes of a PDF; pages are separated by an empty line, scanned ones are recognised where `ocr` is there.
+@dataclass
+class _OpenPdf:
+    """A document, and what its objects say about its pages."""
+
+    document: pypdfium2.PdfDocument
+    objects: PdfObjects | None
+    pages: list[Dictionary]
+    layers: HiddenLayers | None = None
+    findings: PdfFindings = field(default_factory=PdfFindings)
+    files: EmbeddedFiles = field(default_factory=EmbeddedFiles)
+
+
+def read_pdf(data: bytes) -> PdfParts:
+    """Text, notes and embedded files of a PDF; pages are separated by an empty line.
+
+    Scanned pages are recognised where the extra `ocr` is there.
 
     Raises:
         DocumentError: The file is broken, asks for a password, or has no text.
     """
+    opened = _open(data)
     try:
-        document = pypdfium2.PdfDocument(data)
+        texts = _read_pages(opened)
+        texts = _with_form(opened, texts)
+        opened.files.add_of_document(opened.document)
+    finally:
+        opened.document.close()
+    findings = opened.findings
+    findings.empty_pages = sum(1 for text in texts if not text.strip())
+    findings.unread_files = opened.files.left_out
+    if not any(text.strip() for text in texts) and not opened.files.files:
+        raise findings.no_text()
+    return PdfParts("\n\n".join(texts) + "\n", findings.notes(), opened.files.files)
+
+
+def _open(data: bytes) -> _OpenPdf:
+    document = _pdfium_document(data)
+    if len(document) > _MAX_PAGES:
+        raise DocumentError(Problem.TOO_LARGE, f"the PDF has {len(document)} pages; the limit is {_MAX_PAGES}")
+    copy = plain_copy(document)
+    if not copy:
+        return _OpenPdf(document, None, [])
+    objects = PdfObjects(copy)
+    pages = objects.pages(_MAX_PAGES)
+    layers = hidden_layers(objects)
+    if layers is not None and layers.copy is not copy:
+        try:
+            marked = pypdfium2.PdfDocument(layers.copy)
+        except pypdfium2.PdfiumError as error:
+            raise DocumentError(Problem.UNREADABLE, f"the layers of the PDF cannot be told apart: {error}") from error
+        document.close()
+        document = marked
+    opened = _OpenPdf(document, objects, pages if len(pages) == len(document) else [], layers)
+    if layers is not None:
+        opened.findings.hidden.in_layers = layers.emptied
+    opened.findings.is_matched = len(pages) == len(document)
+    opened.findings.fields_without_place = fields_without_place(objects)
+    return opened
+
+
+def _pdfium_document(data: bytes) -> pypdfium2.PdfDocument:
+    try:
+        return pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
             raise DocumentError(
@@ -53,109 +109,96 @@ def read_pdf(data: bytes) -> tuple[str, list[str]]:
         if "security" in str(error).lower():
             raise DocumentError(Problem.ENCRYPTED, "the PDF is encrypted in a way that cannot be opened") from error
         raise DocumentError(Problem.UNREADABLE, f"the PDF is broken: {error}") from error
-    try:
-        if len(document) > _MAX_PAGES:
-            raise DocumentError(Problem.TOO_LARGE, f"the PDF has {len(document)} pages; the limit is {_MAX_PAGES}")
-        pages = _read_pages(document)
-    finally:
-        document.close()
-    if pages.empty == len(pages.texts):
-        raise DocumentError(
-            Problem.EMPTY,
-            "no page of the PDF has text" + ("; text recognition is not installed" if pages.unread_scans else ""),
-            "install the extra: pip install 'stillroom[ocr]'" if pages.unread_scans else "",
-        )
-    return "\n\n".join(pages.texts) + "\n", _notes(pages)
 
 
-def _notes(pages: _Pages) -> list[str]:
-    notes = [f"no text on {human_count(pages.empty, 'page')}"] if pages.empty else []
-    if pages.unread_scans:
-        scans = human_count(pages.unread_scans, "scanned page")
-        notes.append(f"{scans} not read: text recognition is not installed")
-    if pages.recognised:
-        notes.append(f"text recognised in images on {human_count(pages.recognised, 'page')}")
-    return notes
-
-
-def _read_pages(document: pypdfium2.PdfDocument) -> _Pages:
-    pages = _Pages()
+def _read_pages(opened: _OpenPdf) -> list[str]:
+    texts: list[str] = []
     characters = 0
-    for number in range(len(document)):
+    for number in range(len(opened.document)):
         try:
-            page = _open_page(document, number)
-            text_page = page.get_textpage()
+            text = _page_text(opened, number)
         except pypdfium2.PdfiumError as error:
             raise DocumentError(Problem.UNREADABLE, f"page {number + 1} of the PDF is broken: {error}") from error
-        text = "\n".join(_lines(text_page, page.get_rotation() != 0))
-        if len(text.strip()) < _FEWEST_CHARACTERS and _is_scan(page):
-            text = _recognised(page, pages) or text
         characters += len(text)
         if characters > MAX_TEXT_CHARACTERS:
             raise DocumentError(Problem.TOO_LARGE, f"the PDF has more than {MAX_TEXT_CHARACTERS:,} characters of text")
-        pages.texts.append(text)
-        text_page.close()
+        texts.append(text)
+    return texts
+
+
+def _page_text(opened: _OpenPdf, number: int) -> str:
+    findings = opened.findings
+    annotations = PageAnnotations(has_drawn=True)
+    if opened.objects is not None and opened.pages:
+        in_hidden_layers = opened.layers.annotations if opened.layers else set()
+        annotations = page_annotations(opened.objects, opened.pages[number], in_hidden_layers)
+    if annotations.files:
+        page = opened.document[number]
+        for index in annotations.files:
+            opened.files.add_of_page(page, index)
         page.close()
-    return pages
+    shown = shown_page(opened.document, number, annotations)
+    page = shown.page
+    hidden = take_off_hidden(page, opened.layers.mark if opened.layers else "")
+    text_page = page.get_textpage()
+    lines = _lines(text_page, page.get_rotation(), shown.inserts)
+    text = "\n".join(lines)
+    if len(text.strip()) < _FEWEST_CHARACTERS and is_scan(page):
+        text = _recognised(page, findings) or text
+    findings.add_page(annotations, hidden, shown.disagreeing)
+    text_page.close()
+    page.close()
+    return "\n".join([text, *annotations.comments]) if annotations.comments else text
 
 
-def _lines(text_page: pypdfium2.PdfTextPage, page_is_turned: bool) -> list[str]:
+def _lines(text_page: pypdfium2.PdfTextPage, rotation: int, inserts: list[Piece]) -> list[str]:
     """Lines of the page: first those of the direction in which most letters run, then those across it."""
     lines: list[str] = []
-    for direction in directions(text_page, page_is_turned):
+    groups = directions(text_page, page_is_turned=rotation != 0)
+    if inserts and not groups:
+        groups = [Direction(rotation, page_is_turned=rotation != 0)]
+    for number, direction in enumerate(groups):
+        here = [
+            Piece(piece.text, *direction.box(piece.left, piece.right, piece.bottom, piece.top))
+            for piece in (inserts if not number else [])
+        ]
         if direction.is_upright:
-            pieces = [piece for line in direction.lines for piece in upright_pieces(line, [])]
+            pieces = [piece for line in direction.lines for piece in upright_pieces(line, here)]
         else:
             pieces = turned_pieces(text_page, direction)
-        lines += page_lines(pieces)
+        lines += page_lines(pieces, here)
     return lines
 
 
-def _open_page(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
-    """The page, with the contents of its form fields drawn onto it, so that they are text like all other."""
-    page = document[number]
-    for index in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
-        annotation = pdfium.FPDFPage_GetAnnot(page.raw, index)
-        filled_in = annotation and pdfium.FPDFAnnot_GetSubtype(annotation) in _FILLED_IN
-        if annotation:
-            pdfium.FPDFPage_CloseAnnot(annotation)
-        if filled_in:
-            flattened = pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY) == pdfium.FLATTEN_SUCCESS
-            if flattened:  # the page in memory still shows what was there before
-                page.close()
-                page = document[number]
-            break
-    return page
-
-
-def _is_scan(page: pypdfium2.PdfPage) -> bool:
-    """Whether a picture covers most of the page; several strips of one scan count together."""
-    width, height = page.get_size()
-    covered = 0.0
-    for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=_MAX_OBJECTS_DEEP):
-        try:
-            left, bottom, right, top = item.get_bounds()
-        except pypdfium2.PdfiumError:
-            continue
-        covered += max(right - left, 0.0) * max(top - bottom, 0.0)
-    return covered > _SCANNED_SHARE * float(width * height)
-
-
-def _recognised(page: pypdfium2.PdfPage, pages: _Pages) -> str:
+def _recognised(page: pypdfium2.PdfPage, findings: PdfFindings) -> str:
     """Text of a scanned page; empty where it has none or where recognition is not installed."""
     if not recognition_is_installed():
-        pages.unread_scans += 1
+        findings.unread_scans += 1
         return ""
-    if pages.recognised >= _MAX_SCANNED_PAGES:
+    if findings.recognised >= _MAX_SCANNED_PAGES:
         raise DocumentError(
             Problem.TOO_LARGE,
             f"the PDF has more than {_MAX_SCANNED_PAGES} scanned pages",
             "split it into smaller files",
         )
-    scale = min(LONGEST_SIDE / max(*page.get_size(), 1.0), _FINEST_SCALE)
-    bitmap = page.render(scale=scale, rev_byteorder=False, may_draw_forms=False)
-    image = bitmap.to_numpy()
-    text = "\n".join(page_lines(recognise(image[:, :, :3] if image.ndim == 3 else image[:, :, None].repeat(3, axis=2))))
-    bitmap.close()
-    pages.recognised += 1
-    return text
+    findings.recognised += 1
+    return recognised_text(page)
+
+
+def _with_form(opened: _OpenPdf, texts: list[str]) -> list[str]:
+    """The pages, and what the XML of a form says that they do not show."""
+    form = xfa_form(opened.document)
+    if form is None:
+        return texts
+    shown = "".join("\n".join(texts).split()).casefold()
+    missing = [(name, text) for name, text in form.values if "".join(text.split()).casefold() not in shown]
+    is_dynamic = opened.objects is not None and opened.objects.entry(opened.objects.catalog, "NeedsRendering") is True
+    opened.findings.has_unread_form = not form.is_readable or (is_dynamic and not form.values)
+    opened.findings.form_values = len(missing)
+    if not missing:
+        return texts
+    lines = "\n".join(f"{name}: {text}" for name, text in missing)
+    if is_dynamic and len(missing) == len(form.values) and len(shown) < _PLACEHOLDER_CHARACTERS:
+        opened.findings.placeholder_pages = len(texts)
+        return [lines]
+    return [*texts, lines]

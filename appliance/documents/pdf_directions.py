@@ -1,7 +1,9 @@
 """Lines of a PDF page by the direction in which they run: a page may lie on its side, a stamp may stand across it."""
 
+import itertools
 import math
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pypdfium2  # type: ignore[import-untyped]
@@ -18,6 +20,8 @@ _SAME_ROW = 0.5
 _BLANK = 0.3
 _NEXT_CELL = 1.5
 """Gaps as a part of the height of a letter."""
+_LEADERS = ("_", ".", "\N{HORIZONTAL ELLIPSIS}")
+_FEWEST_LEADERS = 3
 _WIDTH_OF_HEIGHT = 0.5
 """How wide a letter is on average."""
 
@@ -95,16 +99,26 @@ def upright_pieces(line: GlyphLine, inserts: list[Piece]) -> list[Piece]:
         return [whole] if whole.text else []
     covering = [piece for piece in inserts if piece.shares_height(whole)]
     parts: list[list[Glyph]] = [[]]
-    for glyph in line.glyphs:
+    for glyph in _without_leaders(line.glyphs, covering):
         if glyph.box:
             middle = (glyph.box[0] + glyph.box[1]) / 2
-            if glyph.text in "_." and any(piece.left <= middle <= piece.right for piece in covering):
-                continue
             while len(parts) <= sum(cut < middle for cut in cuts):
                 parts.append([])
         parts[-1].append(glyph)
     pieces = [_piece(GlyphLine(part)) for part in parts if any(glyph.box for glyph in part)]
     return [piece for piece in pieces if piece.text]
+
+
+def _without_leaders(glyphs: list[Glyph], covering: list[Piece]) -> Iterator[Glyph]:
+    """The glyphs without the rows of dots or dashes that something is written onto."""
+    for is_leader, group in itertools.groupby(glyphs, key=lambda glyph: glyph.text in _LEADERS):
+        run = list(group)
+        boxes = [glyph.box for glyph in run if glyph.box]
+        if is_leader and len(run) >= _FEWEST_LEADERS and boxes:
+            left, right = boxes[0][0], boxes[-1][1]
+            if any(piece.left < right and piece.right > left for piece in covering):
+                continue
+        yield from run
 
 
 def _piece(line: GlyphLine) -> Piece:

@@ -37,9 +37,9 @@ def test_rows_stay_rows_whichever_way_page_and_text_are_turned(page_rotation: in
 @pytest.mark.parametrize("askew", [-8, 2.5, 6, 33])
 def test_rows_of_a_page_that_lies_askew_stay_rows(askew: float) -> None:
     def draw(canvas: Canvas) -> None:
-        canvas.translate(150, 100)
+        canvas.translate(300, 100)
         canvas.rotate(askew)
-        draw_rows(canvas)
+        draw_rows(canvas, left=-50, top=300)
 
     assert lines(draw) == LINES
 
