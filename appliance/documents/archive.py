@@ -64,6 +64,7 @@ class Package:
         # Some programs write backslashes, or other capitals than they refer to.
         self._entries = {_normal(entry.filename): entry for entry in self._archive.infolist()}
         self._unpacked = 0
+        self._read: set[str] = set()
 
     def names(self) -> list[str]:
         """Names of the parts, in lower case, in the order of the archive."""
@@ -71,6 +72,10 @@ class Package:
 
     def __contains__(self, name: str) -> bool:
         return _normal(name) in self._entries
+
+    def was_read(self, name: str) -> bool:
+        """Whether a reader has looked into a part."""
+        return _normal(name) in self._read
 
     def chunks(self, name: str, limit: int = MAX_PART_BYTES) -> Iterator[bytes]:
         """Bytes of a part, piece by piece.
@@ -85,6 +90,7 @@ class Package:
             raise DocumentError(
                 Problem.ENCRYPTED, "the file is protected with a password", "save it without a password"
             )
+        self._read.add(_normal(name))
         size = 0
         try:
             with self._archive.open(entry) as part:

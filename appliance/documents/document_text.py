@@ -107,17 +107,17 @@ def _reader_of(kind: DocumentType, depth: int) -> Callable[[bytes], TextAndNotes
         return read_table
     if kind is DocumentType.TEXT:
         return plain.read_plain
-    return lambda data: _read_package(data, kind)
+    return lambda data: _read_package(data, kind, depth)
 
 
-def _read_package(data: bytes, kind: DocumentType) -> TextAndNotes:
+def _read_package(data: bytes, kind: DocumentType, depth: int) -> TextAndNotes:
     from appliance.documents.archive import Package
 
     package = Package(data)
     if kind is DocumentType.WORD:
         from appliance.documents.docx import read_word
 
-        return read_word(package)
+        return read_word(package, _read_inner, depth)
     if kind is DocumentType.WORKBOOK:
         from appliance.documents.xlsx import read_workbook
 
@@ -133,6 +133,12 @@ def _read_package(data: bytes, kind: DocumentType) -> TextAndNotes:
     from appliance.documents.opendocument import read_opendocument
 
     return read_opendocument(package)
+
+
+def _read_inner(data: bytes, depth: int) -> tuple[str, str, list[str]]:
+    """Text, type and notes of a document that lies in another one, so many deep."""
+    inner = read_as(document_type(data), data, depth)
+    return inner.text, inner.document_type, inner.notes
 
 
 def _read_signed(data: bytes, depth: int) -> TextAndNotes:

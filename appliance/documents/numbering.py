@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from appliance.documents.archive import Package
+from appliance.documents.word_styles import WORD
 
-WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 LEVELS = 9
 _MAX_LABEL_CHARACTERS = 64
 _MAX_STYLE_CHAIN = 20

@@ -80,7 +80,7 @@ def test_docx_leaves_out_deleted_and_hidden_text_and_says_so() -> None:
     )
     found = read_document(word(body))
     assert found.text == "kept added\n"
-    assert found.notes == ["hidden text was left out"]
+    assert found.notes == ["hidden text was left out", "deleted text of tracked changes was left out"]
 
 
 def test_docx_table_inside_a_cell_is_read_once() -> None:
