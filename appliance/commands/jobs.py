@@ -15,6 +15,7 @@ from appliance.commands.job_control import (
     retry_command,
 )
 from appliance.commands.join import join_command
+from appliance.documents.left_out import left_out_text
 from appliance.ground.command_group import CommandGroup
 from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import UsageError
@@ -89,6 +90,7 @@ def show_command(settings: Settings, job: str, failed: bool, document: str | Non
 
 def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str, str]:
     waiting = f", {summary.waiting} still being written" if summary.waiting else ""
+    waiting += f", {summary.missing} missing" if summary.missing else ""
     review = f", {for_review} of them {'needs' if for_review == 1 else 'need'} a person" if for_review else ""
     facts = {
         "job": summary.id, "name": summary.name, "state": ": ".join(filter(None, (summary.state, summary.message))),
@@ -98,6 +100,8 @@ def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str,
         "model": f"{config.model_name} {config.model[:16]}" + (" (not approved)" if config.unsafe else ""),
         "folder": config.documents_dir, "out": config.out_dir or "the rows stay in the job",
     }  # fmt: skip
+    if left_out := left_out_text(summary.left_out):
+        facts["left out"] = left_out
     if (fallback := config.fallback) is not None:
         caps = [
             *([human_count(fallback.cap_documents, "document")] if fallback.cap_documents else []),
@@ -160,10 +164,11 @@ def _job_line(job: JobSummary) -> str:
 def _failures(reader: LedgerReader) -> list[dict[str, str]]:
     """Documents without an answer, in path order of each state."""
     failures: list[dict[str, str]] = []
-    for state in (State.FAILED, State.QUARANTINED, State.PAUSED):
+    for state in (State.FAILED, State.QUARANTINED, State.MISSING, State.PAUSED):
         offset = 0
         while page := reader.documents_page(state, offset, _PAGE):
-            failures += [_failure(reader, entry) for entry in page]
+            # A missing document whose row has an answer is none without one.
+            failures += [_failure(reader, entry) for entry in page if state is not State.MISSING or entry.error]
             offset += len(page)
     return failures
 

@@ -58,10 +58,12 @@ def join_command(
     paths = [str(path) for path in outcome.output_paths]
     if as_json:
         values = {"shards": outcome.shards, "documents": outcome.documents, "failed": outcome.failed}
+        values["missing"] = outcome.missing
         print_json({"state": "joined", **values, "outputs": paths})
     else:
         documents_text = human_count(outcome.documents, "document")
-        note(f"joined {human_count(outcome.shards, 'shard')}: {documents_text}, {outcome.failed} failed")
+        missing = f", {outcome.missing} missing" if outcome.missing else ""
+        note(f"joined {human_count(outcome.shards, 'shard')}: {documents_text}, {outcome.failed} failed{missing}")
         note(*(f"rows: {path}" for path in paths))
     if outcome.failed:
         raise NotAllGood(

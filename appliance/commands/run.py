@@ -8,6 +8,7 @@ import click
 
 from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
 from appliance.commands.shared_options import cap_option, detach_option, keep_text_option
+from appliance.documents.left_out import left_out_text
 from appliance.ground.command_line import NamedPath, NumberRange, json_option, with_settings
 from appliance.ground.errors import NotAllGood, UsageError
 from appliance.ground.output import note, print_json, print_json_text, print_lines
@@ -150,13 +151,20 @@ def refuse_unfinished(outcome: JobOutcome) -> None:
     """Ends the command with exit code 3 where documents have no answer, so that no script takes them for done.
 
     Raises:
-        NotAllGood: Documents failed, or their files were still being written.
+        NotAllGood: Documents failed, left the folder unread, or their files were still being written.
     """
     summary = outcome.summary
     if summary.failed:
         raise NotAllGood(
             f"{summary.failed} of {summary.total} documents failed",
             f"`stillroom jobs show {summary.id} --failed` lists them with their reasons",
+        )
+    if outcome.missing_unread:
+        raise NotAllGood(
+            f"{outcome.missing_unread} of {human_count(summary.total, 'document')} left the folder before anybody read"
+            f" {'it' if outcome.missing_unread == 1 else 'them'}",
+            f"`stillroom jobs show {summary.id} --failed` lists them; put them back and run again, or leave it at that:"
+            " later runs do not count them",
         )
     if summary.waiting:
         raise NotAllGood(
@@ -214,6 +222,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, object]:
     return {
         **summary,
         "new_documents": outcome.new_documents,
+        "missing_unread": outcome.missing_unread,
         "for_review": outcome.for_review,
         "fallback_unanswered": outcome.fallback_unanswered,
         "seconds": round(outcome.seconds, 3),
@@ -231,6 +240,10 @@ def _note_outcome(outcome: JobOutcome) -> None:
             f"{summary.done} of {summary.total} documents finished, {summary.failed} failed,"
             f" {outcome.new_documents} new in this run ({outcome.seconds:.1f} s{speed})"
         ]
+    if summary.missing:
+        lines.append(f"{human_count(summary.missing, 'document')} left the folder; the rows stay")
+    if left_out := left_out_text(summary.left_out):
+        lines.append(f"left out: {left_out}")
     if outcome.for_review:
         need = "needs" if outcome.for_review == 1 else "need"
         lines.append(f"{human_count(outcome.for_review, 'document')} {need} a person (route `review` in the rows)")

@@ -15,6 +15,8 @@ class Problem(StrEnum):
     TOO_LARGE = "too_large"
     TIMEOUT = "timeout"
     READER_DIED = "reader_died"
+    MISSING = "missing"
+    """The file left the folder before it was read."""
 
 
 class DocumentError(ApplianceError):

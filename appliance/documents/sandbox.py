@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from appliance.documents.confinement import SandboxLevel, level_from_values
-from appliance.documents.folder import open_document
+from appliance.documents.folder import DocumentFolder
 from appliance.documents.parser_link import MAX_FACTS_BYTES
 from appliance.documents.parser_process import PROBE, READ_ANY, TEXT
 from appliance.documents.problems import DocumentError, Problem
@@ -105,7 +105,16 @@ class Reader:
         Raises:
             DocumentError: The file cannot be opened; the reader stays free.
         """
-        descriptor = open_document(folder, path)
+        with DocumentFolder(folder) as opened:
+            self.start_in(opened, path)
+
+    def start_in(self, folder: DocumentFolder, path: bytes) -> None:
+        """The same in a folder that is held open.
+
+        Raises:
+            DocumentError: The file cannot be opened; the reader stays free.
+        """
+        descriptor = folder.open(path)
         try:
             self._send(READ_ANY, [descriptor])
         finally:
@@ -198,16 +207,18 @@ def read_files(
         readers: Documents that are read at once.
 
     Raises:
+        UsageError: The folder is missing or cannot be listed.
         ResourceError: The sandbox lacks a required part on this machine, or no process can be started.
     """
     idle = [Reader(limits or ReaderLimits()) for _ in range(readers)]
     every, waiting = list(idle), iter(paths)
     under_way: deque[tuple[bytes, Reader, ReadReply | None]] = deque()
+    opened = DocumentFolder(folder)
 
     def hand_out() -> None:
         while idle and (path := next(waiting, None)) is not None:
             reader = idle.pop()
-            under_way.append((path, reader, _begin(reader, folder, path)))
+            under_way.append((path, reader, _begin(reader, opened, path)))
 
     try:
         hand_out()
@@ -215,20 +226,21 @@ def read_files(
             path, reader, refusal = under_way.popleft()
             reply = refusal or _awaited(reader)
             if reply.problem is Problem.READER_DIED:
-                reply = _begin(reader, folder, path) or _awaited(reader)
+                reply = _begin(reader, opened, path) or _awaited(reader)
             idle.append(reader)
             # The readers go on while the caller looks at the reply.
             hand_out()
             yield path, reply
     finally:
+        opened.close()
         for reader in every:
             reader.close()
 
 
-def _begin(reader: Reader, folder: Path, path: bytes) -> ReadReply | None:
+def _begin(reader: Reader, folder: DocumentFolder, path: bytes) -> ReadReply | None:
     """Gives the document to the reader; a reply where it cannot be opened."""
     try:
-        reader.start(folder, path)
+        reader.start_in(folder, path)
     except DocumentError as error:
         return ReadReply(None, problem=error.problem, message=error.message)
     except (child.ChildDied, OSError) as error:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from appliance.answering.answerer import Answerer
@@ -15,6 +16,7 @@ from appliance.answering.cascade import OUTSIDE_DOCUMENTS, CascadeAnswerer
 from appliance.answering.lease import Lease, engine_lease
 from appliance.answering.local import OnCrash, local_answerer
 from appliance.answering.paid_answers import forget_paid_answers
+from appliance.documents.folder import DocumentFolder
 from appliance.documents.sandbox import ReaderLimits
 from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood
 from appliance.ground.processes import process_identity
@@ -35,6 +37,7 @@ from appliance.jobs.ledger import JobSummary, ledger_error, open_readonly
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.locks import JobLock, Purpose, take_lock
 from appliance.jobs.outputs import OutputFormat, write_rows
+from appliance.jobs.review import follow_rename
 from appliance.jobs.shards import shared_shard
 from appliance.jobs.states import State
 from appliance.jobs.stopping import JobStop
@@ -61,6 +64,8 @@ class JobOutcome:
     """Those of them that the fallback did not answer; `retry` asks it again."""
     fallback_reason: str = ""
     """Why it did not answer most of those."""
+    missing_unread: int = 0
+    """Documents that left the folder before anybody read them, as this run found; later runs do not tell it again."""
     is_stopped: bool = False
     """Whether a person asked for the end, when nothing was left to do."""
 
@@ -105,10 +110,13 @@ def _run(
     directory, stop = lock.directory, JobStop(lock)
     process = process_identity(os.getpid())
     new_documents, ended, output_path = 0, "", None
-    with shared_shard(directory, config):
+    with shared_shard(directory, config), contextlib.ExitStack() as opened:
         with _own_ledger(directory, config, task) as ledger, stopped_by_signals(stop), _noting_failures(ledger):
             ledger.begin_run(State.QUEUED, process)
-            scan = scan_folder(config, read_documents_list(directory, config), ledger, stop)
+            folder = opened.enter_context(DocumentFolder(Path(config.documents_dir)))
+            paths = read_documents_list(directory, config)
+            scan = scan_folder(config, folder, paths, ledger, stop, partial(follow_rename, directory))
+            missing_unread = scan.missing_unread
             if ledger.pending(b"", 1, scan.last) and not stop.graceful:
                 # A frontier needs nothing of this machine that others could wait for.
                 turn = contextlib.nullcontext() if config.frontier else engine_lease(settings, stop)
@@ -118,10 +126,11 @@ def _run(
                         total, before = ledger.counts()
                         opener = answerer_opener(settings, config, task, lease, caps)
                         limits = ReaderLimits(policy=settings.sandbox)
-                        supervisor = Supervisor(Work(config, task, ledger, opener, limits, scan.last), stop)
+                        supervisor = Supervisor(Work(config, task, ledger, opener, limits, folder, scan.last), stop)
                         begin = Progress(before, total - ledger.beyond(scan.last), before=before)
                         supervisor.run(begin, on_progress)
                         new_documents, ended = supervisor.finished, supervisor.ended
+                        missing_unread += supervisor.missing
             is_stopped = stop.graceful and (not scan.complete or bool(ledger.pending(b"", 1, scan.last)))
             if is_stopped:
                 ledger.end_run(stop.state)
@@ -139,9 +148,8 @@ def _run(
             failures = ledger.reader.fallback_failures() if config.fallback is not None else Counter()
             ((reason, _),) = failures.most_common(1) or [("", 0)]
         if is_stopped:
-            finished = summary.done + summary.failed
             raise Interrupted(
-                f"{summary.state}: {finished} of {summary.total} documents finished",
+                f"{summary.state}: {summary.with_row} of {summary.total} documents finished",
                 f"`stillroom jobs resume {config.id}` continues where it stopped",
             )
         if ended:
@@ -150,7 +158,8 @@ def _run(
             )
     seconds = time.monotonic() - started
     return JobOutcome(
-        summary, output_path, new_documents, seconds, for_review, failures.total(), reason, stop.graceful
+        summary, output_path, new_documents, seconds, for_review, failures.total(), reason, missing_unread,
+        stop.graceful,
     )  # fmt: skip
 
 
@@ -249,6 +258,8 @@ def _left(ledger: Ledger, config: JobConfig, last: bytes | None) -> str:
     notes = []
     if waiting := ledger.reader.summary().waiting:
         notes.append(f"{human_count(waiting, 'file')} still being written")
+    if missing := ledger.reader.summary().missing:
+        notes.append(f"{human_count(missing, 'document')} left the folder")
     if beyond := ledger.beyond(last):
         notes.append(f"{human_count(beyond, 'document')} beyond the first {config.limit:,} left out")
     return "; ".join(notes)

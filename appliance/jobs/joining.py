@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from appliance.documents.folder import document_name, hash_descriptor, open_document, walk
+from appliance.documents.folder import DocumentFolder, document_name, hash_descriptor
 from appliance.documents.problems import DocumentError
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import write_file
@@ -84,6 +84,8 @@ class JoinOutcome:
     shards: int
     documents: int
     failed: int
+    missing: int
+    """Documents that left the folder; their rows are joined as they are."""
     output_paths: tuple[Path, ...]
 
 
@@ -165,14 +167,16 @@ def join_jobs(
                 f"no folder of documents at {folder}", "name the folder on this machine with `--documents DIR`"
             )
         refuse_among_documents("output", out_dir, str(folder.resolve()))
-        _check_documents(ledgers, folder, first.config.limit, findings)
+        with DocumentFolder(folder) as opened_folder:
+            _check_documents(ledgers, opened_folder, first.config.limit, findings)
         findings.refuse()
         output_fields = load_task(task_path(first.directory)).output_fields
         paths = tuple(write_rows(_rows(ledgers), output_fields, out_dir, choice) for choice in dict.fromkeys(formats))
         summaries = [ledger.reader.summary() for ledger in ledgers]
         documents = sum(summary.total for summary in summaries)
         failed = sum(summary.failed for summary in summaries)
-        outcome = JoinOutcome(len(ledgers), documents, failed, paths)
+        missing = sum(summary.missing for summary in summaries)
+        outcome = JoinOutcome(len(ledgers), documents, failed, missing, paths)
         write_file(out_dir / REPORT_NAME, _report(ledgers, summaries, outcome).encode())
         return outcome
 
@@ -235,20 +239,23 @@ def _check_shards(ledgers: Sequence[_Ledger], findings: _Findings) -> None:
                 findings.add(ProblemKind.MISSING_SHARD, Shard(number, count), "is not among the given jobs")
     for ledger in ledgers:
         summary = ledger.reader.summary()
-        finished = summary.done + summary.failed
-        if summary.state is not State.DONE or finished != summary.total:
-            detail = f"is {summary.state} with {finished} of {summary.total} documents finished, in {ledger.directory}"
+        if summary.state is not State.DONE or summary.with_row != summary.total:
+            finished = f"{summary.with_row} of {summary.total} documents finished"
+            detail = f"is {summary.state} with {finished}, in {ledger.directory}"
             findings.add(ProblemKind.INCOMPLETE_SHARD, ledger.shard, detail)
 
 
-def _check_documents(ledgers: Sequence[_Ledger], folder: Path, limit: int, findings: _Findings) -> None:
-    """Each document of the folder is in exactly one ledger, its own shard's, and has the bytes that were read."""
+def _check_documents(ledgers: Sequence[_Ledger], folder: DocumentFolder, limit: int, findings: _Findings) -> None:
+    """Each document of the folder is in exactly one ledger, its own shard's, and has the bytes that were read.
+
+    One that its shard knows to be missing is not in the folder.
+    """
     count = ledgers[0].shard.count
     entries = _merged(ledgers)
     entry = next(entries, None)
-    for document in islice(walk(folder), limit or None):
+    for document in islice(folder.walk(), limit or None):
         while entry is not None and entry.path < document.path:
-            findings.add(ProblemKind.GONE_DOCUMENT, entry.shard, "is no longer in the folder", entry.path)
+            _check_gone(entry, findings)
             entry = _after(entry, entries, findings)
         if entry is None or entry.path > document.path:
             shard = Shard(shard_number(document.path, count), count)
@@ -257,8 +264,14 @@ def _check_documents(ledgers: Sequence[_Ledger], folder: Path, limit: int, findi
         _check_document(folder, entry, findings)
         entry = _after(entry, entries, findings)
     while entry is not None:
-        findings.add(ProblemKind.GONE_DOCUMENT, entry.shard, "is no longer in the folder", entry.path)
+        _check_gone(entry, findings)
         entry = _after(entry, entries, findings)
+
+
+def _check_gone(entry: _Entry, findings: _Findings) -> None:
+    if entry.document.state is not State.MISSING:
+        detail = "is no longer in the folder; running the shard again notes it as missing"
+        findings.add(ProblemKind.GONE_DOCUMENT, entry.shard, detail, entry.path)
 
 
 def _after(entry: _Entry, entries: Iterator[_Entry], findings: _Findings) -> _Entry | None:
@@ -271,20 +284,23 @@ def _after(entry: _Entry, entries: Iterator[_Entry], findings: _Findings) -> _En
     return None
 
 
-def _check_document(folder: Path, entry: _Entry, findings: _Findings) -> None:
+def _check_document(folder: DocumentFolder, entry: _Entry, findings: _Findings) -> None:
     document = entry.document
     if not entry.shard.holds(entry.path):
         belongs = Shard(shard_number(entry.path, entry.shard.count), entry.shard.count)
         findings.add(ProblemKind.MISPLACED_DOCUMENT, entry.shard, f"belongs to shard {belongs}", entry.path)
     if document.sha256 != document.row.sha256 or document_name(entry.path) != document.row.document:
         findings.add(ProblemKind.DAMAGED_SHARD, entry.shard, "the row is about another document", entry.path)
+    elif document.state is State.MISSING:
+        detail = "is missing in its shard and back in the folder; running the shard again reads it"
+        findings.add(ProblemKind.CHANGED_DOCUMENT, entry.shard, detail, entry.path)
     elif document.sha256 is not None and document.sha256 != _sha256(folder, entry.path):
         findings.add(ProblemKind.CHANGED_DOCUMENT, entry.shard, "has other bytes than the shard read", entry.path)
 
 
-def _sha256(folder: Path, path: bytes) -> str | None:
+def _sha256(folder: DocumentFolder, path: bytes) -> str | None:
     try:
-        descriptor = open_document(folder, path)
+        descriptor = folder.open(path)
         try:
             return hash_descriptor(descriptor)
         finally:
@@ -319,6 +335,7 @@ def _report(ledgers: Sequence[_Ledger], summaries: Sequence[JobSummary], outcome
     }
     values = {
         "version": JOIN_VERSION, "task_hash": config.task_hash, "model": config.model, "unsafe": config.unsafe,
-        "documents": outcome.documents, "failed": outcome.failed, "shards": shards, "outputs": outputs,
+        "documents": outcome.documents, "failed": outcome.failed, "missing": outcome.missing, "shards": shards,
+        "outputs": outputs,
     }  # fmt: skip
     return json_text(values, indent=2) + "\n"

@@ -14,16 +14,17 @@ The writing side is `ledger_writer.py`.
 """
 
 import contextlib
+import json
 import os
 import sqlite3
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from appliance.documents.folder import FoundDocument, document_name
+from appliance.documents.folder import FoundDocument, document_name, document_path
 from appliance.ground import database
 from appliance.ground.database import database_error, open_reader
 from appliance.ground.errors import ApplianceError
@@ -35,7 +36,7 @@ from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
 from appliance.routing.cascade import FALLBACK_UNANSWERED_PREFIX
 
-LEDGER_VERSION = 3
+LEDGER_VERSION = 4
 _PROBE = "SELECT 1 FROM job"
 _FOR_REVIEW = """FROM rows JOIN documents ON documents.id = rows.document
     WHERE rows.superseded = 0 AND rows.error IS NOT NULL AND documents.state = 'done'"""
@@ -70,6 +71,15 @@ class JobSummary:
     """Of the latest run of the job."""
     waiting: int = 0
     """Documents whose files were still being written; the next run looks at them again."""
+    missing: int = 0
+    """Documents that left the folder; their rows stay."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """What the folder holds beside documents, by kind, when it was last listed: `documents/left_out.py` names them."""
+
+    @property
+    def with_row(self) -> int:
+        """Documents with a row."""
+        return self.done + self.failed + self.missing
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,7 @@ class FinishedDocument:
     path: bytes
     sha256: str | None
     row: Row
+    state: State = State.DONE
     money: float | None = None
     """What the answer took, in the currency of the frontier's prices."""
     worked_seconds: float | None = None
@@ -100,8 +111,8 @@ class FinishedDocument:
 
 
 def _finished_document(values: Sequence[Any]) -> FinishedDocument:
-    path, sha256, row, money, worked_seconds, cached = values
-    return FinishedDocument(path, sha256, row_from_json(row), money, worked_seconds, bool(cached))
+    path, sha256, row, state, money, worked_seconds, cached = values
+    return FinishedDocument(path, sha256, row_from_json(row), State(state), money, worked_seconds, bool(cached))
 
 
 class LedgerReader:
@@ -156,12 +167,10 @@ class LedgerReader:
 
     def document(self, name: str) -> DocumentEntry | None:
         """The document with this path or shown name."""
-        for (path,) in self._connection.execute("SELECT path FROM documents WHERE path = ?", (os.fsencode(name),)):
-            return self._entry(path)
-        if "\\x" in name:  # Bytes that are not UTF-8 are shown like this, and a person copies what is shown.
-            for (path,) in self._connection.execute("SELECT path FROM documents ORDER BY path"):
-                if document_name(path) == name:
-                    return self._entry(path)
+        # The name as the rows write it, which a person copies, comes before a path as the shell gives it.
+        for path in dict.fromkeys((document_path(name), os.fsencode(name))):
+            if self._connection.execute("SELECT 1 FROM documents WHERE path = ?", (path,)).fetchone():
+                return self._entry(path)
         return None
 
     def _entry(self, path: bytes) -> DocumentEntry:
@@ -190,16 +199,18 @@ class LedgerReader:
     def _finished(self, clause: str, *values: bytes) -> sqlite3.Cursor:
         joined = "FROM documents JOIN rows ON rows.document = documents.id AND rows.superseded = 0"
         columns = "money, worked_seconds, cached" if self._has_work() else "NULL, NULL, 0"
-        return self._connection.execute(f"SELECT path, sha256, row, {columns} {joined} {clause}", values)
+        return self._connection.execute(f"SELECT path, sha256, row, state, {columns} {joined} {clause}", values)
 
     def _has_work(self) -> bool:
         """Whether rows carry money and time of work; not in an earlier ledger that no run has brought up to date."""
         return any(name == "worked_seconds" for _, name, *_ in self._connection.execute("PRAGMA table_info(rows)"))
 
     def documents_with_row(self) -> Iterator[FoundDocument]:
-        """Documents with a row, with the size and time of their files when it was written."""
+        """Documents of the folder with a row, with the size and time of their files when it was written."""
+        states = [state for state in FINAL_DOCUMENT_STATES if state is not State.MISSING]
         cursor = self._connection.execute(
-            "SELECT path, size_bytes, modified_ns FROM documents WHERE state IN (?, ?, ?)", FINAL_DOCUMENT_STATES
+            f"SELECT path, size_bytes, modified_ns FROM documents WHERE state IN ({', '.join('?' * len(states))})",
+            states,
         )
         return (FoundDocument(*values) for values in cursor)
 
@@ -352,6 +363,7 @@ def _summary(values: dict[str, Any]) -> JobSummary:
         values["identifier"], values["name"], values["task"], values["model"], state, values["message"],
         values["total"], values["done"], values["failed"] + values["quarantined"], values["quarantined"],
         values["started"], values["finished"], values["speed"], values.get("waiting", 0),
+        values.get("missing", 0), json.loads(values.get("left_out", "{}")),
     )  # fmt: skip
 
 

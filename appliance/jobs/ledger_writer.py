@@ -1,67 +1,24 @@
-"""The ledger of a job, written: the only connection that changes `job.db`.
+"""The ledger of a job, written: what a run, a person and the folder change in it.
 
 Rows and states change in one transaction, with full sync, so each document has exactly one row or one failure
-whatever is killed and whenever. SQLite before 3.51.3 can damage a WAL database that two connections write; a lock
-on the job's folder keeps it at one. After a write that failed nothing more is written: what the disk said about a
-failed sync cannot be believed the second time.
+whatever is killed and whenever; `ledger_connection.py` is the connection.
 """
 
-import contextlib
-import sqlite3
+import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from appliance.documents.folder import FoundDocument, document_name
-from appliance.ground.database import open_writer
-from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.text import human_count
-from appliance.jobs.job import LEDGER_NAME
-from appliance.jobs.ledger import FALLBACK_UNANSWERED, LEDGER_VERSION, LedgerReader, connect, ledger_error
+from appliance.jobs.ledger import FALLBACK_UNANSWERED, LedgerReader
+from appliance.jobs.ledger_connection import LedgerConnection
+from appliance.jobs.ledger_schema import COUNTERS
 from appliance.jobs.rows import Row
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
 
-_SCHEMA = """
-CREATE TABLE job (
-    id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, identifier TEXT NOT NULL, name TEXT NOT NULL,
-    task TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',
-    total INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
-    quarantined INTEGER NOT NULL DEFAULT 0, started REAL, finished REAL,
-    run_started REAL, speed REAL NOT NULL DEFAULT 0,
-    supervisor TEXT NOT NULL DEFAULT '', waiting INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE documents (
-    id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, size_bytes INTEGER NOT NULL, modified_ns INTEGER NOT NULL,
-    sha256 TEXT, state TEXT NOT NULL, crash_count INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX documents_by_state ON documents (state, path);
-CREATE TABLE rows (
-    id INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents, superseded INTEGER NOT NULL DEFAULT 0,
-    error TEXT, row TEXT NOT NULL, money REAL, worked_seconds REAL, cached INTEGER NOT NULL DEFAULT 0);
-CREATE UNIQUE INDEX one_row ON rows (document) WHERE superseded = 0;
-CREATE INDEX rows_by_document ON rows (document);
-CREATE TABLE texts (document INTEGER PRIMARY KEY REFERENCES documents, text TEXT NOT NULL,
-    raw TEXT NOT NULL DEFAULT '');
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, document INTEGER, detail TEXT NOT NULL);
-"""
-_FROM_VERSION_1 = """
-ALTER TABLE job ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE job DROP COLUMN run_base;
-ALTER TABLE texts ADD COLUMN raw TEXT NOT NULL DEFAULT '';
-CREATE INDEX rows_by_document ON rows (document);
-UPDATE job SET version = 2;
-"""
-_FROM_VERSION_2 = """
-ALTER TABLE documents RENAME COLUMN kills TO crash_count;
-ALTER TABLE rows ADD COLUMN money REAL;
-ALTER TABLE rows ADD COLUMN worked_seconds REAL;
-ALTER TABLE rows ADD COLUMN cached INTEGER NOT NULL DEFAULT 0;
-UPDATE job SET version = 3;
-"""
-_COUNTERS = {State.DONE: "done", State.FAILED: "failed", State.QUARANTINED: "quarantined", State.PAUSED: "waiting"}
-"""State of a document -> the counter in the job's row; a queued document is in none."""
+_PENDING = "SELECT id, path, crash_count, size_bytes, modified_ns, former_path FROM documents WHERE "
 
 
 @dataclass(frozen=True)
@@ -74,11 +31,18 @@ class PendingDocument:
     """How many children died with this document in work."""
     size_bytes: int = 0
     modified_ns: int = 0
+    former_path: bytes | None = None
+    """Where the same file was before it was renamed."""
 
     @property
     def name(self) -> str:
         """The path as text."""
         return document_name(self.path)
+
+    @property
+    def former_name(self) -> str | None:
+        """The former path as text."""
+        return None if self.former_path is None else document_name(self.former_path)
 
 
 @dataclass(frozen=True)
@@ -101,6 +65,25 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class ListedDocument:
+    """A document that the ledger knows of."""
+
+    id: int
+    path: bytes
+
+
+@dataclass(frozen=True)
+class MissingDocument:
+    """A document that left the folder."""
+
+    id: int
+    path: bytes
+    sha256: str | None
+    """None where it was never read."""
+    modified_ns: int
+
+
+@dataclass(frozen=True)
 class ChangedDocument:
     """A document with a row whose file has another size or time than the row is about."""
 
@@ -110,51 +93,8 @@ class ChangedDocument:
     """Hash of the bytes that the row is about."""
 
 
-class Ledger:
+class Ledger(LedgerConnection):
     """The writer; only the process that holds the job's lock may make one."""
-
-    def __init__(self, directory: Path | None, identifier: str, name: str, task: str, model: str) -> None:
-        """Opens or makes the ledger.
-
-        Args:
-            directory: The job's folder; None keeps everything in memory, for work that leaves nothing behind.
-        """
-        self._directory = directory
-        self._identifier = identifier
-        self._broken = ""
-        """What the first write that failed said."""
-        try:
-            self._connection = open_writer(directory / LEDGER_NAME if directory else None)
-        except sqlite3.Error as error:
-            raise ledger_error(identifier, error) from error
-        try:
-            self._prepare(name, task, model)
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise ledger_error(identifier, error) from error
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def _prepare(self, name: str, task: str, model: str) -> None:
-        execute = self._connection.execute
-        if execute("SELECT 1 FROM sqlite_master WHERE name = 'job'").fetchone() is None:
-            # One transaction: a kill in here leaves an empty file that the next run fills.
-            self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
-        execute(
-            "INSERT OR IGNORE INTO job (id, version, identifier, name, task, model, state)"
-            " VALUES (1, ?, ?, ?, ?, ?, ?)",
-            (LEDGER_VERSION, self._identifier, name, task, model, State.QUEUED),
-        )
-        (version,) = execute("SELECT version FROM job").fetchone()
-        if version in (1, 2):
-            steps = (_FROM_VERSION_1 if version == 1 else "") + _FROM_VERSION_2
-            self._connection.executescript(f"BEGIN IMMEDIATE; {steps} COMMIT")
-        elif version != LEDGER_VERSION:
-            raise ApplianceError(
-                f"the ledger of job {self._identifier} has version {version}, this program knows {LEDGER_VERSION}",
-                "use the version of Stillroom that made the job",
-            )
 
     @property
     def reader(self) -> LedgerReader:
@@ -199,11 +139,16 @@ class Ledger:
                         (document.path, document.size_bytes, document.modified_ns, State.QUEUED),
                     )
                     added += 1
+                elif document.problem:
+                    # Nothing is known of it now; an answer about its bytes, if there is one, is as good as before.
+                    continue
                 elif (document.size_bytes, document.modified_ns) != known[1:3]:
                     if known[3] in FINAL_DOCUMENT_STATES:
                         changed.append(ChangedDocument(known[0], document, known[4]))
                     else:
                         self._set_facts(known[0], document)
+                elif known[3] == State.MISSING:
+                    self._came_back(known[0])
             if added:
                 self._connection.execute("UPDATE job SET total = total + ?", (added,))
         return changed
@@ -212,6 +157,88 @@ class Ledger:
         """Notes the new size and time of a document whose bytes are the same as before."""
         with self._transaction():
             self._set_facts(changed.id, changed.document)
+            (state,) = self._connection.execute("SELECT state FROM documents WHERE id = ?", (changed.id,)).fetchone()
+            if state == State.MISSING:
+                self._came_back(changed.id)
+
+    def listed(self, after: bytes, last: bytes | None) -> list[ListedDocument]:
+        """Documents that are not known to be missing, with paths after the one and up to the other, in path order."""
+        bound, values = ("", ()) if last is None else (" AND path <= ?", (last,))
+        cursor = self._connection.execute(
+            f"SELECT id, path FROM documents WHERE path > ?{bound} AND state <> ? ORDER BY path",
+            (after, *values, State.MISSING),
+        )
+        return [ListedDocument(*entry) for entry in cursor]
+
+    def drop(self, documents: Sequence[ListedDocument]) -> None:
+        """Removes what is no document, with all that was said about it."""
+        with self._transaction():
+            for document in documents:
+                self._remove(document.id)
+                self._event("dropped", None, f"{document_name(document.path)} is no document of the folder")
+
+    def note_missing(self, rows: Sequence[tuple[ListedDocument, Row]]) -> int:
+        """Marks documents that left the folder; gives how many had no row yet.
+
+        Args:
+            rows: Each with the row that it gets where it has none.
+        """
+        without_row = 0
+        with self._transaction():
+            for document, row in rows:
+                if self._present_row(document.id) is None:
+                    self._connection.execute(
+                        "INSERT INTO rows (document, error, row) VALUES (?, ?, ?)",
+                        (document.id, row.error, row.to_json()),
+                    )
+                    without_row += 1
+                self._set_state(document.id, State.MISSING)
+                self._event("missing", document.id, row.error_message)
+        return without_row
+
+    def never_read(self, after: bytes, limit: int) -> list[PendingDocument]:
+        """Documents that never had a row, with paths after this one, in path order."""
+        rows = self._connection.execute(
+            f"{_PENDING}state = ? AND path > ? AND NOT EXISTS (SELECT 1 FROM rows WHERE document = documents.id)"
+            " ORDER BY path LIMIT ?",
+            (State.QUEUED, after, limit),
+        )
+        return [PendingDocument(*values) for values in rows]
+
+    def missing_of_size(self, size_bytes: int) -> list[MissingDocument]:
+        """Documents of this size that left the folder, in path order."""
+        rows = self._connection.execute(
+            "SELECT id, path, sha256, modified_ns FROM documents WHERE state = 'missing' AND size_bytes = ?"
+            " ORDER BY path",
+            (size_bytes,),
+        )
+        return [MissingDocument(*values) for values in rows]
+
+    def rename(self, missing: MissingDocument, present: PendingDocument) -> None:
+        """Makes a document that left the folder and one that came into it the one document that they are.
+
+        An answer stays; without one the document is queued under its new name.
+        """
+        facts = FoundDocument(present.path, present.size_bytes, present.modified_ns)
+        with self._transaction():
+            self._remove(present.id)
+            self._connection.execute(
+                "UPDATE documents SET path = ?, former_path = ? WHERE id = ?",
+                (present.path, missing.path, missing.id),
+            )
+            self._set_facts(missing.id, facts)
+            if (row := self._present_row(missing.id)) is not None:
+                row = replace(row, document=facts.name, former_document=document_name(missing.path))
+                self._connection.execute(
+                    "UPDATE rows SET row = ? WHERE document = ? AND superseded = 0", (row.to_json(), missing.id)
+                )
+            self._came_back(missing.id)
+            self._event("renamed", missing.id, f"{document_name(missing.path)} is now {facts.name}")
+
+    def note_left_out(self, counts: Mapping[str, int]) -> None:
+        """Notes what the folder holds beside documents."""
+        with self._transaction():
+            self._connection.execute("UPDATE job SET left_out = ?", (json.dumps(counts),))
 
     def supersede(self, changed: ChangedDocument) -> None:
         """Marks the document's row as about previous bytes and queues the document again."""
@@ -257,15 +284,14 @@ class Ledger:
         with self._transaction():
             if self._connection.execute("SELECT 1 FROM rows WHERE document = ?", (document.id,)).fetchone():
                 return False
-            self._set_state(document.id, State.QUEUED)
-            self._connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
-            self._connection.execute("UPDATE job SET total = total - 1")
+            self._remove(document.id)
             self._event("gone", None, "a file that was being written under another name is gone")
         return True
 
     def counts(self) -> tuple[int, int]:
         """How many documents there are, and how many of them have their row."""
-        total, finished = self._connection.execute("SELECT total, done + failed + quarantined FROM job").fetchone()
+        counters = "total, done + failed + quarantined + missing"
+        total, finished = self._connection.execute(f"SELECT {counters} FROM job").fetchone()
         return int(total), int(finished)
 
     def worked_seconds(self) -> float:
@@ -292,7 +318,7 @@ class Ledger:
 
     def record(self, outcomes: Sequence[Outcome], documents_per_second: float = 0.0) -> None:
         """Writes rows, texts, final states and counters of documents in one transaction."""
-        counted = Counter(_COUNTERS[outcome.state] for outcome in outcomes)
+        counted = Counter(COUNTERS[outcome.state] for outcome in outcomes)
         with self._transaction():
             for outcome in outcomes:
                 document = outcome.document
@@ -335,77 +361,3 @@ class Ledger:
         with self._transaction():
             self._connection.execute("UPDATE documents SET crash_count = crash_count + 1 WHERE id = ?", (document.id,))
             self._event("crash", document.id, detail)
-
-    def close(self) -> None:
-        """Closes the database with everything folded into its one file, unless a write had failed."""
-        if self._broken and self._directory:
-            self._close_as_it_is(self._directory)
-            return
-        try:
-            if self._directory:
-                # The last connection would do this when it closes, but a reader may be there now.
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        except sqlite3.Error as error:
-            raise ledger_error(self._identifier, error) from error
-        finally:
-            self._connection.close()
-
-    def _close_as_it_is(self, directory: Path) -> None:
-        """Closes without a checkpoint, which would move pages that the disk may have lost; recovery is for later."""
-        # A connection that has read counts as one that is still there; only the last one makes a checkpoint.
-        with contextlib.ExitStack() as guard:
-            with contextlib.suppress(sqlite3.Error):
-                guard.callback(connect(directory, "mode=ro").close)
-            self._connection.close()
-
-    def _set_facts(self, document: int, facts: FoundDocument) -> None:
-        self._connection.execute(
-            "UPDATE documents SET size_bytes = ?, modified_ns = ? WHERE id = ?",
-            (facts.size_bytes, facts.modified_ns, document),
-        )
-
-    def _queue_again(self, document: int) -> None:
-        self._connection.execute("UPDATE rows SET superseded = 1 WHERE document = ?", (document,))
-        self._connection.execute("DELETE FROM texts WHERE document = ?", (document,))
-        self._connection.execute("UPDATE documents SET crash_count = 0, sha256 = NULL WHERE id = ?", (document,))
-        self._set_state(document, State.QUEUED)
-
-    def _set_state(self, document: int, state: State) -> None:
-        """Moves a document to a state, and its counters with it."""
-        (previous,) = self._connection.execute("SELECT state FROM documents WHERE id = ?", (document,)).fetchone()
-        self._connection.execute("UPDATE documents SET state = ? WHERE id = ?", (state, document))
-        for counted, step in ((previous, -1), (state, 1)):
-            if column := _COUNTERS.get(State(counted)):
-                self._connection.execute(f"UPDATE job SET {column} = {column} + ?", (step,))
-
-    def _event(self, kind: str, document: int | None, detail: str) -> None:
-        self._connection.execute(
-            "INSERT INTO events (time, kind, document, detail) VALUES (?, ?, ?, ?)",
-            (time.time(), kind, document, detail),
-        )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Commits whole or not at all; a failing disk ends the run rather than being tried again."""
-        if self._broken:
-            raise _unwritable(self._broken)
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._broken = str(error)
-            raise _unwritable(str(error)) from error
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-
-_PENDING = "SELECT id, path, crash_count, size_bytes, modified_ns FROM documents WHERE "
-
-
-def _unwritable(reason: str) -> ResourceError:
-    return ResourceError(
-        f"the ledger cannot be written: {reason}",
-        "free disk space or mend the disk, then `stillroom jobs resume`; nothing that was finished is lost",
-    )

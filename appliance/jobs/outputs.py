@@ -20,7 +20,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 _AMOUNT = re.compile(r"[+-][0-9]+(?:[.,' ][0-9]+)*(?: ?[%\u20ac$\u00a3]| ?[A-Z]{3})?")
 """What begins with a sign and still can be no formula: a number, with a currency or a percent sign after it."""
 
-_CSV_AFTER_FIELDS = ("route", "error", "error_message", "model", "unsafe", "sha256", "escalated")
+_CSV_AFTER_FIELDS = ("route", "error", "error_message", "model", "unsafe", "sha256", "escalated", "former_document")
 
 
 class OutputFormat(StrEnum):
@@ -62,8 +62,11 @@ def write_rows(rows: Iterable[Row], output_fields: Sequence[Field], out_dir: Pat
 
 
 def neutral_cell(text: str) -> str:
-    """A CSV cell that no spreadsheet takes for a formula; numbers and amounts of money stay as they are."""
-    if text.startswith(_FORMULA_STARTS) and not _AMOUNT.fullmatch(text):
+    """A CSV cell that no spreadsheet takes for a formula; numbers and amounts of money stay as they are.
+
+    Two texts never become the same cell: one that has such a mark already gets another.
+    """
+    if (bare := text.lstrip("'")).startswith(_FORMULA_STARTS) and not _AMOUNT.fullmatch(bare):
         return "'" + text
     return text
 
@@ -94,7 +97,7 @@ def _csv_lines(rows: Iterable[Row], field_names: list[str]) -> Iterator[str]:
         cells += [f"{row.confidence[name]:.4f}" if name in row.confidence else "" for name in field_names]
         unsafe = "yes" if row.unsafe else "no"
         cells += [row.route, row.error or "", row.error_message, row.model, unsafe, row.sha256 or ""]
-        cells.append(_cell(row.escalated))
+        cells += [_cell(row.escalated), row.former_document or ""]
         writer.writerow([neutral_cell(cell) for cell in cells])
         yield buffer.getvalue()
         buffer.seek(0)

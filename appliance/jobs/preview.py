@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.answering.lease import free_engine
 from appliance.answering.local import local_answerer
-from appliance.documents.folder import FoundDocument, open_document, walk
+from appliance.documents.folder import DocumentFolder, FoundDocument
 from appliance.documents.problems import DocumentError
 from appliance.documents.sandbox import ReaderLimits
 from appliance.ground.errors import UsageError
@@ -61,17 +61,18 @@ def count_documents(folder: Path, limit_seconds: float = 2.0) -> FolderCount:
     sample: list[FoundDocument] = []
     documents = size_bytes = 0
     complete = True
-    for document in walk(folder):
-        if len(sample) < _SAMPLE:
-            sample.append(document)
-        elif (place := chance.randrange(documents + 1)) < _SAMPLE:
-            sample[place] = document
-        documents += 1
-        size_bytes += document.size_bytes
-        if documents % 256 == 0 and time.monotonic() > deadline:
-            complete = False
-            break
-    counts, looked_at = _types(folder, sample, deadline)
+    with DocumentFolder(folder) as opened:
+        for document in opened.walk():
+            if len(sample) < _SAMPLE:
+                sample.append(document)
+            elif (place := chance.randrange(documents + 1)) < _SAMPLE:
+                sample[place] = document
+            documents += 1
+            size_bytes += document.size_bytes
+            if documents % 256 == 0 and time.monotonic() > deadline:
+                complete = False
+                break
+        counts, looked_at = _types(opened, sample, deadline)
     ordered = dict(sorted(counts.items(), key=lambda item: (-item[1].documents, item[0])))
     return FolderCount(documents, size_bytes, ordered, looked_at, complete)
 
@@ -91,16 +92,16 @@ def dry_run(settings: Settings, request: JobRequest, documents: int, stop: Stop 
     )
     artifact_dir = Path(config.artifact_dir)
     verify_artifact(artifact_dir)
-    with free_engine(settings) as lease:
+    with free_engine(settings) as lease, DocumentFolder(Path(config.documents_dir)) as folder:
         ledger = open_ledger(None, config, planned.task)
         try:
-            ledger.add_documents(chosen_documents(config))
+            ledger.add_documents(chosen_documents(config, folder))
             work = Work(
                 config, planned.task, ledger,
                 lambda on_crash: local_answerer(
                     artifact_dir, planned.task, config.model, settings.threads, lease, on_crash
                 ),
-                ReaderLimits(policy=settings.sandbox),
+                ReaderLimits(policy=settings.sandbox), folder,
             )  # fmt: skip
             Supervisor(work, stop or Stop()).run(Progress(0, documents), ignore_progress)
             return list(ledger.reader.rows())
@@ -108,7 +109,7 @@ def dry_run(settings: Settings, request: JobRequest, documents: int, stop: Stop 
             ledger.close()
 
 
-def _types(folder: Path, sample: list[FoundDocument], deadline: float) -> tuple[dict[str, TypeCount], int]:
+def _types(folder: DocumentFolder, sample: list[FoundDocument], deadline: float) -> tuple[dict[str, TypeCount], int]:
     counts: dict[str, TypeCount] = {}
     looked_at = 0
     for document in sample:
@@ -121,11 +122,11 @@ def _types(folder: Path, sample: list[FoundDocument], deadline: float) -> tuple[
     return counts, looked_at
 
 
-def _type_of(folder: Path, document: FoundDocument) -> str:
+def _type_of(folder: DocumentFolder, document: FoundDocument) -> str:
     from appliance.documents.sniffing import document_type
 
     try:
-        descriptor = open_document(folder, document.path)
+        descriptor = folder.open(document.path)
     except DocumentError:
         return UNKNOWN_TYPE
     try:

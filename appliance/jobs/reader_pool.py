@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Iterator
 from enum import StrEnum
 from multiprocessing.connection import Connection
-from pathlib import Path
 
-from appliance.documents.folder import document_facts
+from appliance.documents.folder import DocumentFolder
+from appliance.documents.problems import DocumentError
 from appliance.documents.sandbox import Reader, ReaderLimits, ReadReply
 from appliance.ground.child import ChildDied
 from appliance.ground.errors import ResourceError
@@ -20,7 +20,7 @@ STILL_WRITTEN = "the file is still being written; the next run reads it"
 class ReaderPool:
     """N readers, each with one document at a time."""
 
-    def __init__(self, folder: Path, count: int, limits: ReaderLimits) -> None:
+    def __init__(self, folder: DocumentFolder, count: int, limits: ReaderLimits) -> None:
         self._folder = folder
         self._readers = [Reader(limits) for _ in range(count)]
         self._reading: dict[int, PendingDocument] = {}
@@ -52,7 +52,7 @@ class ReaderPool:
         """
         position = next(number for number in range(len(self._readers)) if number not in self._reading)
         try:
-            self._readers[position].start(self._folder, document.path)
+            self._readers[position].start_in(self._folder, document.path)
         except (ChildDied, OSError) as error:
             raise ResourceError(
                 f"no reader can be started: {error}", "check the free memory and the limit of processes, then resume"
@@ -85,7 +85,7 @@ class FileStability(StrEnum):
 class StabilityTracker:
     """Files that changed a moment ago, until each has been looked at twice."""
 
-    def __init__(self, folder: Path, settle_seconds: float) -> None:
+    def __init__(self, folder: DocumentFolder, settle_seconds: float) -> None:
         self._folder = folder
         self._settle_seconds = settle_seconds
         self._young: deque[tuple[float, PendingDocument]] = deque()
@@ -112,8 +112,14 @@ class StabilityTracker:
         return FileStability.YOUNG
 
     def changed(self, document: PendingDocument) -> bool:
-        """Whether the file is not as it was when the folder was listed; one that is gone, or no file, is not."""
-        facts = document_facts(self._folder, document.path)
+        """Whether the file is not as it was when the folder was listed.
+
+        One that is gone, is no file, or cannot be looked at has not changed: reading it will say what is wrong.
+        """
+        try:
+            facts = self._folder.facts(document.path)
+        except DocumentError:
+            return False
         known = (document.size_bytes, document.modified_ns)
         return facts is not None and (facts.size_bytes, facts.modified_ns) != known
 

@@ -105,6 +105,20 @@ def read_corrections(directory: Path, document: str | None = None) -> list[Corre
         ) from error
 
 
+def follow_rename(directory: Path, former: str, present: str, sha256: str) -> None:
+    """Gives the corrections of a document that was renamed its new name.
+
+    Raises:
+        ResourceError: They cannot be written.
+    """
+    if not (directory / REVIEW_NAME).is_file():
+        return
+    with _writing(directory) as connection:
+        connection.execute(
+            "UPDATE corrections SET document = ? WHERE document = ? AND sha256 = ?", (present, former, sha256)
+        )
+
+
 def in_force(corrections: list[Correction], sha256: str | None) -> dict[str, Correction]:
     """Field -> the latest correction of a document with these bytes; one back to the original is none."""
     latest = {each.field: each for each in corrections if each.sha256 == (sha256 or "")}

@@ -10,7 +10,7 @@ from appliance.tasks.linecode import Answer
 ROW_VERSION = 1
 ROW_COLUMNS = (
     "document", "sha256", "route", "model", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens",
-    "seconds", "error", "error_message", "escalated", "version",
+    "seconds", "error", "error_message", "escalated", "former_document", "version",
 )  # fmt: skip
 """A row's own attributes, which are columns of their own in a table; Parquet has the fields' columns after `model`."""
 
@@ -31,7 +31,7 @@ class Row:
     """One document's result: an answer, or a named failure."""
 
     document: str
-    """Path in the folder; bytes that are not UTF-8 are written as `\\xNN`."""
+    """Path in the folder, as `document_name` writes it."""
     sha256: str | None
     """Of the file's bytes; null where they could not be read."""
     route: Route
@@ -53,6 +53,8 @@ class Row:
     error_message: str = ""
     escalated: list[str] = field(default_factory=list)
     """Fields whose value the fallback gave."""
+    former_document: str | None = None
+    """The name that the same file had before, as `document` spells it; null where it was not renamed."""
     version: int = ROW_VERSION
 
     def to_json(self) -> str:
@@ -101,7 +103,8 @@ def row_schema() -> dict[str, object]:
     properties: dict[str, object] = {
         "document": {
             "type": "string",
-            "description": "Path of the document in the folder; bytes that are not UTF-8 as \\xNN",
+            "description": "Path of the document in the folder; bytes that are not UTF-8 as \\xNN, and a backslash that"
+            " would look like the beginning of one as \\x5c",
         },
         "sha256": {
             **_TEXT_OR_NULL,
@@ -118,6 +121,10 @@ def row_schema() -> dict[str, object]:
             "type": "array",
             "items": {"type": "string"},
             "description": "Fields whose value the fallback gave",
+        },
+        "former_document": {
+            **_TEXT_OR_NULL,
+            "description": "Name that the same file had before it was renamed; null where it was not",
         },
         "version": {"const": ROW_VERSION},
     }

@@ -14,7 +14,9 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     QUARANTINED = "quarantined"
+    MISSING = "missing"
+    """Of a document: it left the folder. Its row, if it had one, stays as it was."""
 
 
-FINAL_DOCUMENT_STATES = (State.DONE, State.FAILED, State.QUARANTINED)
+FINAL_DOCUMENT_STATES = (State.DONE, State.FAILED, State.QUARANTINED, State.MISSING)
 """A document in one of these has its row."""

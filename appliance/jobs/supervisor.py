@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
-from pathlib import Path
 
 from appliance.answering.answerer import Answerer
 from appliance.answering.local import MAX_CRASHES, OnCrash
+from appliance.documents.folder import DocumentFolder
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sandbox import ReaderLimits, ReadReply
 from appliance.engines.engine import ENGINE_DIED, Request, Result
@@ -45,6 +45,8 @@ class Work:
     open_answerer: Callable[[OnCrash], Answerer]
     """Opens who answers; the supervisor closes it."""
     reader_limits: ReaderLimits
+    folder: DocumentFolder
+    """Of the documents; the supervisor does not close it."""
     last: bytes | None = None
     """Path of the last document to answer; None answers all that have no row."""
 
@@ -56,9 +58,8 @@ class Supervisor:
         self._config, self._task, self._ledger = work.config, work.task, work.ledger
         self._stop = stop
         self._answerer = work.open_answerer(self._record_crash)
-        folder = Path(work.config.documents_dir)
-        self._pool = ReaderPool(folder, work.config.workers, work.reader_limits)
-        self._stability_tracker = StabilityTracker(folder, work.config.settle_seconds)
+        self._pool = ReaderPool(work.folder, work.config.workers, work.reader_limits)
+        self._stability_tracker = StabilityTracker(work.folder, work.config.settle_seconds)
         self._page: deque[PendingDocument] = deque()
         self._after, self._last = b"", work.last
         self._listed = False
@@ -74,6 +75,8 @@ class Supervisor:
         """When the answerer was first ready: loading a model is no work on documents."""
         self.finished = 0
         self.failed = 0
+        self.missing = 0
+        """Documents that left the folder before they were read."""
         self.waiting = 0
         self.ended = ""
         """Why the frontier that is the job's main answerer was not asked for all documents."""
@@ -155,7 +158,8 @@ class Supervisor:
             try:
                 self._pool.start(document)
             except DocumentError as error:
-                self._fail(document, None, State.FAILED, error.problem.value, error.message)
+                state = State.MISSING if error.problem is Problem.MISSING else State.FAILED
+                self._fail(document, None, state, error.problem.value, error.message)
 
     def _next_document(self) -> PendingDocument | None:
         """The next document whose file may be read now."""
@@ -226,6 +230,8 @@ class Supervisor:
         reply: ReadReply | None = None,
         result: Result | None = None,
     ) -> None:
+        if document.former_name is not None:
+            row = replace(row, former_document=document.former_name)
         text = reply.text if reply is not None and self._config.keep_text == "all" else None
         notes = reply.notes if reply is not None else ()
         if result is None:
@@ -237,7 +243,8 @@ class Supervisor:
             outcome = Outcome(document, state, row, text, notes, result.raw, result.money, seconds, result.cached)
         self._outcomes.append(outcome)
         self.finished += 1
-        self.failed += state is not State.DONE
+        self.failed += state in (State.FAILED, State.QUARANTINED)
+        self.missing += state is State.MISSING
         self._kept_characters += len(text or "")
         if len(self._outcomes) >= _GROUP or self._kept_characters > _READ_AHEAD_CHARACTERS:
             self._commit()

@@ -165,7 +165,7 @@ def test_documents_come_in_their_order_whatever_each_costs(tmp_path: Path) -> No
     assert [reply.text.strip() for _, reply in found] == [
         "document 0.txt", "Total 42", "document 2.txt", "", "", "document 5.txt",
     ]  # fmt: skip
-    assert [reply.problem for _, reply in found] == [None, None, None, Problem.UNREADABLE, Problem.EMPTY, None]
+    assert [reply.problem for _, reply in found] == [None, None, None, Problem.MISSING, Problem.EMPTY, None]
 
 
 def test_document_whose_reader_was_killed_is_read_again(tmp_path: Path) -> None:

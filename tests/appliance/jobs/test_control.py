@@ -330,8 +330,8 @@ def test_ctrl_c_before_the_folder_is_listed_leaves_a_job_that_resumes(
     monkeypatch.setattr(intake, "_BATCH", 2)
     listed = intake.chosen_documents
 
-    def interrupted(config: object, paths: object) -> object:
-        for number, document in enumerate(listed(config, paths)):  # type: ignore[arg-type]
+    def interrupted(*arguments: object) -> object:
+        for number, document in enumerate(listed(*arguments)):  # type: ignore[arg-type]
             if number == 1:
                 os.kill(os.getpid(), signal.SIGINT)
             yield document

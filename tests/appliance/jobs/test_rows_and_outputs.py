@@ -33,7 +33,7 @@ def test_row_as_bytes() -> None:
         '{"document":"ä.txt","sha256":"' + "0" * 64 + '","route":"local","model":"m",'
         '"fields":{"total":"1","items":["a"]},"confidence":{"total":0.5},"evidence":{"total":3},"unsafe":false,'
         '"prompt_tokens":0,"completion_tokens":0,"reasoning_tokens":0,"seconds":0.0,"error":null,"error_message":"",'
-        '"escalated":[],"version":1}'
+        '"escalated":[],"former_document":null,"version":1}'
     )
     assert row_from_json(row.to_json()) == row
 
@@ -77,7 +77,7 @@ def test_parquet_holds_what_the_rows_hold(tmp_path: Path) -> None:
         "document", "sha256", "route", "model", "total", "total confidence", "total evidence", "items",
         "items confidence", "items evidence", "field document", "field document confidence",
         "field document evidence", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens", "seconds",
-        "error", "error_message", "escalated", "version",
+        "error", "error_message", "escalated", "former_document", "version",
     ]  # fmt: skip
     first, _, failed = table.to_pylist()
     assert (first["document"], first["route"], first["total"], first["items"], first["field document"]) == (
@@ -100,9 +100,10 @@ def test_csv_says_which_fields_a_frontier_answered_and_no_column_has_the_name_of
     assert header == [
         "document", "total", "items", "field document", "total confidence", "items confidence",
         "field document confidence", "route", "error", "error_message", "model", "unsafe", "sha256", "escalated",
+        "former_document",
     ]  # fmt: skip
-    assert (outside[0], outside[3], outside[-1]) == ("a.txt", "invoice", "items; document")
-    assert (local[0], local[-1]) == ("b.txt", "")
+    assert (outside[0], outside[3], outside[-2]) == ("a.txt", "invoice", "items; document")
+    assert (local[0], local[-2]) == ("b.txt", "")
 
 
 def test_parquet_says_which_fields_a_frontier_answered(tmp_path: Path) -> None:

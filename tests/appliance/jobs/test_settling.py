@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.documents.folder import DocumentFolder
 from appliance.jobs import reader_pool
 from appliance.jobs.job_plan import JobRequest
 from appliance.jobs.job_run import JobOutcome, run_request
@@ -39,21 +40,21 @@ def document(tmp_path: Path) -> Path:
 
 def test_old_file_is_read_at_once(document: Path) -> None:
     set_age(document, 60)
-    settling = StabilityTracker(document.parent, 2.0)
+    settling = StabilityTracker(DocumentFolder(document.parent), 2.0)
     assert settling.check(listed(document.parent, "a.txt")) is FileStability.SETTLED
     assert len(settling) == 0
 
 
 def test_young_file_is_looked_at_again_when_it_is_old_enough(document: Path) -> None:
     set_age(document, HOUR - 10)
-    settling = StabilityTracker(document.parent, HOUR)
+    settling = StabilityTracker(DocumentFolder(document.parent), HOUR)
     assert settling.check(listed(document.parent, "a.txt")) is FileStability.YOUNG
     assert settling.due() is None
     assert 9 < settling.seconds_left() <= 10
 
 
 def test_young_file_that_did_not_change_is_read_after_the_second_look(document: Path) -> None:
-    settling = StabilityTracker(document.parent, 0.001)
+    settling = StabilityTracker(DocumentFolder(document.parent), 0.001)
     pending = listed(document.parent, "a.txt")
     set_age(document, -HOUR)  # A clock that jumped: the age says nothing.
     pending = listed(document.parent, "a.txt")
@@ -68,20 +69,20 @@ def test_file_that_grew_since_it_was_listed_is_still_being_written(document: Pat
     pending = listed(document.parent, "a.txt")
     with open(document, "a") as file:
         file.write(" and more")
-    assert StabilityTracker(document.parent, 0.0).check(pending) is FileStability.CHANGED
+    assert StabilityTracker(DocumentFolder(document.parent), 0.0).check(pending) is FileStability.CHANGED
 
 
 def test_file_of_the_same_size_with_another_time_is_still_being_written(document: Path) -> None:
     pending = listed(document.parent, "a.txt")
     set_age(document, 60)
-    assert StabilityTracker(document.parent, 0.0).check(pending, second=True) is FileStability.CHANGED
+    assert StabilityTracker(DocumentFolder(document.parent), 0.0).check(pending, second=True) is FileStability.CHANGED
 
 
 def test_file_that_is_gone_is_left_to_the_reader_to_name(document: Path) -> None:
     set_age(document, 60)
     pending = listed(document.parent, "a.txt")
     document.unlink()
-    assert StabilityTracker(document.parent, 2.0).check(pending) is FileStability.SETTLED
+    assert StabilityTracker(DocumentFolder(document.parent), 2.0).check(pending) is FileStability.SETTLED
 
 
 def test_many_young_files_do_not_all_wait_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

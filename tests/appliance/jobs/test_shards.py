@@ -167,7 +167,7 @@ def test_document_in_two_ledgers_is_told(copy: Copy) -> None:
     connection.execute(attach)
     with connection:
         connection.execute(
-            "INSERT INTO documents SELECT 999, path, size_bytes, modified_ns, sha256, state, crash_count"
+            "INSERT INTO documents SELECT 999, path, size_bytes, modified_ns, sha256, state, crash_count, NULL"
             " FROM other.documents WHERE path = ?",
             (b"0003.txt",),
         )
