@@ -124,6 +124,7 @@ def _print_outcome(outcome: JoinOutcome, as_json: bool) -> None:
     (path,) = outcome.output_paths
     if as_json:
         values = {"state": "done", "shards": outcome.shards, "documents": outcome.documents, "failed": outcome.failed}
+        values["missing"] = outcome.missing
         print_json({**values, "output": str(path)})
     else:
         documents = human_count(outcome.documents, "document")

@@ -268,7 +268,7 @@ def _open_jobs(settings: Settings, config: ComparisonConfig) -> list[LedgerReade
 
 def _state(directory: Path, config: ComparisonConfig, readers: Sequence[LedgerReader]) -> ComparisonState:
     jobs = [reader.summary() for reader in readers]
-    answered = [min(config.documents, job.done + job.failed) for job in jobs]
+    answered = [min(config.documents, job.with_row) for job in jobs]
     answered += [0] * (len(config.sides) - len(jobs))
     holder = lock_holder(directory)
     state = State.INTERRUPTED

@@ -206,11 +206,10 @@ class LedgerReader:
         return any(name == "worked_seconds" for _, name, *_ in self._connection.execute("PRAGMA table_info(rows)"))
 
     def documents_with_row(self) -> Iterator[FoundDocument]:
-        """Documents of the folder with a row, with the size and time of their files when it was written."""
-        states = [state for state in FINAL_DOCUMENT_STATES if state is not State.MISSING]
+        """Documents with a row, with the size and time of their files when it was written."""
+        states = ", ".join("?" * len(FINAL_DOCUMENT_STATES))
         cursor = self._connection.execute(
-            f"SELECT path, size_bytes, modified_ns FROM documents WHERE state IN ({', '.join('?' * len(states))})",
-            states,
+            f"SELECT path, size_bytes, modified_ns FROM documents WHERE state IN ({states})", FINAL_DOCUMENT_STATES
         )
         return (FoundDocument(*values) for values in cursor)
 

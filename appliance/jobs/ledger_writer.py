@@ -4,13 +4,13 @@ Rows and states change in one transaction, with full sync, so each document has 
 whatever is killed and whenever; `ledger_connection.py` is the connection.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.documents.folder import FoundDocument, document_name
+from appliance.ground.json_text import json_text
 from appliance.ground.text import human_count
 from appliance.jobs.ledger import FALLBACK_UNANSWERED, LedgerReader
 from appliance.jobs.ledger_connection import LedgerConnection
@@ -238,7 +238,7 @@ class Ledger(LedgerConnection):
     def note_left_out(self, counts: Mapping[str, int]) -> None:
         """Notes what the folder holds beside documents."""
         with self._transaction():
-            self._connection.execute("UPDATE job SET left_out = ?", (json.dumps(counts),))
+            self._connection.execute("UPDATE job SET left_out = ?", (json_text(counts),))
 
     def supersede(self, changed: ChangedDocument) -> None:
         """Marks the document's row as about previous bytes and queues the document again."""

@@ -48,6 +48,8 @@ async def test_f_goes_round_the_states_and_says_where_there_is_none(lived_in: Sc
         await driver.press("f")
         assert "No document of this job is paused: f shows another state." in driver.text
         await driver.press("f")
+        assert "No document of this job is missing: f shows another state." in driver.text
+        await driver.press("f")
         await driver.until("all documents: 1 of 33")
 
 

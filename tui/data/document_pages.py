@@ -68,8 +68,9 @@ def count_in(job: JobSummary, state: State | None) -> int:
         State.DONE: job.done,
         State.FAILED: job.failed - job.quarantined,
         State.QUARANTINED: job.quarantined,
-        State.QUEUED: job.total - job.done - job.failed - job.waiting,
+        State.QUEUED: job.total - job.with_row - job.waiting,
         State.PAUSED: job.waiting,
+        State.MISSING: job.missing,
     }
     return max(0, counts[state])
 

@@ -39,7 +39,7 @@ class SpeedMeter:
         Args:
             now: Seconds of a clock that only goes forward.
         """
-        finished = job.done + job.failed
+        finished = job.with_row
         if job.state is not State.RUNNING:
             self._samples.clear()
             return JobSpeed(job.documents_per_second or None, None)

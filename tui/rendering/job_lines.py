@@ -25,11 +25,12 @@ def head_lines(job: JobSummary, speed: JobSpeed, model_name: str, width: int) ->
         lines += wrap_line([message_cell(job)], max(20, width))[:_MESSAGE_LINES]
     if not is_readable(job):
         return lines
-    finished = job.done + job.failed
-    filled = int(finished / job.total * _BAR_CELLS) if job.total else 0
+    filled = int(job.with_row / job.total * _BAR_CELLS) if job.total else 0
     counts = f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}] {job.done:,} of {job.total:,} done, {job.failed:,} failed"
     if job.quarantined:
         counts += f" ({job.quarantined:,} quarantined)"
+    if job.missing:
+        counts += f", {job.missing:,} missing"
     model = Cell("   model " + " ".join(filter(None, (model_name, job.model[:16]))), FAINT)
     return [*lines, [Cell(counts)], [Cell(speed_line(job, speed)), model]]
 

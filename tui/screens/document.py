@@ -93,7 +93,7 @@ class DocumentScreen(Frame):
         self._neighbour = neighbour
         self._raw = self._read_once = False
         self._job_progress = (-1, -1)
-        """How many documents of the job had an answer, and how many failed, when this one was read last."""
+        """How many documents of the job had an answer, and how many a row, when this one was read last."""
         self._reading = 0
         """Number of the latest reading; what an earlier one brings is out of date."""
 
@@ -111,9 +111,9 @@ class DocumentScreen(Frame):
         """Reads a document that had no answer yet again when the job has got on."""
         job = next((job for job in snapshot.jobs if job.id == self._directory.name), None)
         waits = self._read_once and self._document.row is None and not self._document.problem
-        if job is None or not waits or self.query("Input") or (job.done, job.failed) == self._job_progress:
+        if job is None or not waits or self.query("Input") or (job.done, job.with_row) == self._job_progress:
             return
-        self._job_progress = (job.done, job.failed)
+        self._job_progress = (job.done, job.with_row)
         self._start_reading()
 
     def _start_reading(self, find: FindDocument | None = None) -> None:

@@ -32,7 +32,7 @@ COLUMNS = (
     Column("Size", 7, right=True),
     Column("Reason", 14),
 )
-FILTERS = (None, State.FAILED, State.QUARANTINED, State.DONE, State.QUEUED, State.PAUSED)
+FILTERS = (None, State.FAILED, State.QUARANTINED, State.DONE, State.QUEUED, State.PAUSED, State.MISSING)
 _FACT_LINES = 2
 
 
@@ -50,9 +50,10 @@ class JobScreen(JobKeys):
     TAB = "Jobs"
     HELP_LINES = (
         "One job: its counters, and its documents in path order.",
-        "f shows all documents, then only the failed, quarantined, done, queued, paused ones. A quarantined document"
-        " crashed its reader or the engine twice and is skipped; t tries it again. A paused one was still being written"
-        " when the job came to it: r processes it after the job has ended.",
+        "f shows all documents, then only the failed, quarantined, done, queued, paused, missing ones. A quarantined"
+        " document crashed its reader or the engine twice and is skipped; t tries it again. A paused one was still"
+        " being written when the job came to it: r processes it after the job has ended. A missing one left the folder:"
+        " its answer stays.",
         "/ goes to the first document whose path is the typed one or comes after it.",
     )
     KEYS = (
@@ -323,4 +324,4 @@ class JobScreen(JobKeys):
 
 
 def _counters(job: JobSummary) -> tuple[object, ...]:
-    return (job.state, job.total, job.done, job.failed, job.quarantined, job.waiting)
+    return (job.state, job.total, job.done, job.failed, job.quarantined, job.waiting, job.missing)

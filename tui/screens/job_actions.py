@@ -174,7 +174,7 @@ def cancel(settings: Settings, job: JobSummary) -> Action:
         state = cancel_job(settings, job.id)
         return ActionResult([[Cell(f"The job is {state}.")]])
 
-    left = job.total - job.done - job.failed
+    left = job.total - job.with_row
     lines: list[Line] = [
         [Cell(f"The rows of {human_count(job.done, 'finished document')} stay.")],
         [Cell(f"{human_count(left, 'document')} will not be answered, unless `r` resumes the job later.")],

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from appliance.documents.left_out import left_out_text
 from appliance.ground.text import human_count
 from appliance.jobs.job import FallbackConfig, read_config
 from tui.data.job_speed import speed_text
@@ -86,6 +87,7 @@ def _happened(directory: Path) -> list[Line]:
         job, events = reader.summary(), reader.events(_EVENTS)
     lines: list[Line] = [
         fact("state", state_cell(job.state), f"   {job.message}" if job.message else ""),
+        *([fact("left out", left_out)] if (left_out := left_out_text(job.left_out)) else []),
         fact("speed", f"{speed_text(job.documents_per_second)} documents/s in the latest run"),
     ]
     for moment, kind, detail in events:
