@@ -1,29 +1,33 @@
 """Excel workbooks (XLSX) to text: the name of each sheet, then one line for each row, with tabs between cells."""
 
+import math
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from xml.etree import ElementTree
 
 from appliance.documents.archive import MAX_UNPACKED_BYTES, Package, usual_namespaces
-from appliance.documents.charts import CHART, DRAWING, RELATION, drawn_text, graphic_lines
+from appliance.documents.charts import CHART, DIAGRAM, DRAWING, RELATION, drawn_text, graphic_lines
+from appliance.documents.moments import EPOCH, EPOCH_1904
+from appliance.documents.number_format import BUILT_IN, NumberFormat, plain_number
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.related_parts import unread_parts_note
+from appliance.documents.sheet_strings import page_text, shown_string
 from appliance.documents.text_lines import Lines, table_line
 
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _THREAD = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _DRAWN = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
+_PLACES = frozenset(_DRAWN + name for name in ("sp", "grpSp", "graphicFrame", "cxnSp", "pic"))
 MAX_SHEETS = 1000
 WIDEST_GAP = 20
 """Empty cells in a row beyond which the gap is written as one tab: a lone cell far to the right is no table."""
-_BUILT_IN = {
-    **dict.fromkeys((14, 15, 16, 17, *range(27, 32), 36, *range(50, 55), 57, 58), "y"),
-    **dict.fromkeys((18, 19, 20, 21, 32, 33, 34, 35, 45, 46, 47, 55, 56), "h"), 22: "yh", 9: "%", 10: "%",
-}  # fmt: skip
-"""What the number formats without a code of their own show: y a date, h a time of day, % a share."""
-_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h|m|s)[^\]]*\]', re.IGNORECASE)
-_SECOND = timedelta(seconds=1)
-_CELL = re.compile(r"([A-Z]{1,3})\d+")
+_CELL = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
+_GENERAL = NumberFormat("General")
+_DATE_TEXT = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:\.\d+)?Z?)?")
+_LAST_COLUMN = 1 << 14
+_OFF = ("0", "false", "")
 
 
 @dataclass
@@ -31,11 +35,18 @@ class _Workbook:
     """What the sheets share."""
 
     strings: list[str] = field(default_factory=list)
-    shown_as: list[str] = field(default_factory=list)
-    """For each cell style: y, h, yh, % or nothing."""
-    epoch: datetime = datetime(1899, 12, 30)
+    formats: list[NumberFormat] = field(default_factory=list)
+    """For each cell style."""
+    epoch: datetime = EPOCH
     unsolved: bool = False
     """Whether a formula has no stored result."""
+    hidden: set[str] = field(default_factory=set)
+    """What was left out because the sheet does not show it: rows, columns, values, shapes."""
+    notes: list[str] = field(default_factory=list)
+
+    def format(self, style: int) -> NumberFormat:
+        """The number format of a cell style."""
+        return self.formats[style] if style < len(self.formats) else _GENERAL
 
 
 def read_workbook(package: Package) -> tuple[str, list[str]]:
@@ -61,7 +72,11 @@ def read_workbook(package: Package) -> tuple[str, list[str]]:
             _add_sheet(lines, package, (sheet.get("name", ""), relation.target), workbook, people)
     if workbook.unsolved:
         notes.append("formulas without a stored result are written as formulas")
-    return lines.text(), notes
+    notes += [f"hidden {what} were left out" for what in sorted(workbook.hidden)] + workbook.notes
+    if len(sheets) == MAX_SHEETS:
+        notes.append(f"sheets after the first {MAX_SHEETS:,} were left out")
+    text = lines.text()
+    return text, notes + unread_parts_note(package, name, text)
 
 
 def _add_sheet(
@@ -80,9 +95,12 @@ def _add_sheet(
         raise DocumentError(Problem.UNREADABLE, f"{name[:80]} is broken XML: {error}") from error
     for drawing in package.related(name, "drawing"):
         root = package.parse_if_there(drawing)
-        for line in _drawn_lines(package, drawing, root) if root is not None else ():
+        for line in _drawn_lines(workbook, package, drawing, root) if root is not None else ():
             content.add(line)
     for line in _comment_lines(package, name, people):
+        if not target.hides(line.cell):
+            content.add(line.text)
+    for line in target.page_lines:
         content.add(line)
     if content:
         lines.add(title)
@@ -93,11 +111,16 @@ class _SheetTarget:
     """Takes the sheet's XML as it streams by; a row is written when it ends, and forgotten."""
 
     def __init__(self, workbook: _Workbook, lines: Lines) -> None:
+        self.page_lines: list[str] = []
+        """What is printed above and below the sheet."""
         self._workbook = workbook
         self._lines = lines
-        self._cells: list[str] = []
+        self._cells: dict[int, str] = {}
         self._margin = 0
-        self._column = 0
+        self._row = self._column = -1
+        self._row_is_hidden = False
+        self._hidden_rows: set[int] = set()
+        self._hidden_columns: list[tuple[int, int]] = []
         self._kind, self._style = "n", 0
         self._parts: dict[str, list[str]] = {}
         self._into: str | None = None
@@ -106,19 +129,30 @@ class _SheetTarget:
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise DocumentError(Problem.UNREADABLE, "the sheet's XML declares a document type, which is refused")
 
+    def hides(self, reference: str) -> bool:
+        """Whether a cell lies in a row or a column that is not shown."""
+        cell = _CELL.fullmatch(reference)
+        return cell is not None and (
+            int(cell.group(2)) - 1 in self._hidden_rows or self._in_hidden_column(_column(cell.group(1)))
+        )
+
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition("}")[2]
         if name == "c":
             reference = _CELL.fullmatch(attributes.get("r", ""))
-            self._column = max(_column(reference.group(1)) - self._margin, 0) if reference else len(self._cells)
+            # A cell that does not say where it is stands right of the one before it.
+            self._column = min(_column(reference.group(1)) if reference else self._column + 1, _LAST_COLUMN)
             self._kind, self._style = attributes.get("t", "n"), _index(attributes.get("s", "0"))
-            self._parts = {"v": [], "t": [], "f": []}
-        elif name in ("v", "t", "f"):
+            self._parts = {}
+        elif name in ("v", "t", "f", "oddHeader", "oddFooter"):
             self._into = name
+            self._parts.setdefault(name, [])
         elif name == "rPh":
             self._phonetic = True
         elif name == "row":
-            self._cells = []
+            self._start_row(attributes)
+        elif name == "col":
+            self._note_column(attributes)
         elif name == "dimension":
             reference = _CELL.match(attributes.get("ref", ""))
             self._margin = _column(reference.group(1)) if reference else 0
@@ -131,107 +165,157 @@ class _SheetTarget:
         name = tag.rpartition("}")[2]
         if name in ("v", "t", "f"):
             self._into = None
+        elif name in ("oddHeader", "oddFooter"):
+            self._into = None
+            self.page_lines += [page_text("".join(self._parts.pop(name, [])))]
         elif name == "rPh":
             self._phonetic = False
         elif name == "c":
             self._put(self._value())
-        elif name == "row" and any(cell.strip() for cell in self._cells):
-            self._lines.add(table_line(self._cells))
+        elif name == "row" and self._cells and any(cell.strip() for cell in self._cells.values()):
+            self._lines.add(table_line(self._row_cells()))
 
     def close(self) -> None:
-        return
+        self.page_lines = [line for line in self.page_lines if line]
+
+    def _start_row(self, attributes: dict[str, str]) -> None:
+        number = _index(attributes.get("r", ""))
+        self._row = number - 1 if number < 1 << 40 else self._row + 1
+        self._cells, self._column = {}, -1
+        flat = attributes.get("customHeight", "0") not in _OFF and _size(attributes.get("ht", "1")) == 0
+        self._row_is_hidden = flat or attributes.get("hidden", "0") not in _OFF
+        if self._row_is_hidden:
+            self._hidden_rows.add(self._row)
+
+    def _note_column(self, attributes: dict[str, str]) -> None:
+        if attributes.get("hidden", "0") not in _OFF or _size(attributes.get("width", "1")) == 0:
+            first, last = _index(attributes.get("min", "")), _index(attributes.get("max", ""))
+            self._hidden_columns.append((first - 1, last - 1))
+
+    def _in_hidden_column(self, column: int) -> bool:
+        return any(first <= column <= last for first, last in self._hidden_columns)
 
     def _put(self, text: str) -> None:
         if not text:
             return
-        gap = self._column - len(self._cells)
-        self._cells += [""] * (gap if gap <= WIDEST_GAP else 1)
-        self._cells.append(text)
+        if self._row_is_hidden or self._in_hidden_column(self._column):
+            self._workbook.hidden.add("rows" if self._row_is_hidden else "columns")
+            return
+        self._cells[self._column] = text
+
+    def _row_cells(self) -> list[str]:
+        """The shown cells in their order, with empty ones between them."""
+        cells: list[str] = []
+        before = min(self._margin, *self._cells) - 1
+        for column in sorted(self._cells):
+            gap = column - before - 1
+            if gap and self._hidden_columns:
+                gap -= sum(
+                    max(min(last, column - 1) - max(first, before + 1) + 1, 0) for first, last in self._hidden_columns
+                )
+            cells += [""] * (max(gap, 0) if gap <= WIDEST_GAP else 1)
+            cells.append(self._cells[column])
+            before = column
+        return cells
 
     def _value(self) -> str:
-        written, formula = "".join(self._parts["v"]), "".join(self._parts["f"])
+        written, has_value = "".join(self._parts.get("v", [])), "v" in self._parts
+        workbook = self._workbook
+        if self._kind == "inlineStr":
+            return self._text(shown_string("".join(self._parts.get("t", []))))
+        if "f" in self._parts and not written and not (has_value and self._kind == "str"):
+            workbook.unsolved = True
+            formula = "".join(self._parts["f"])
+            return f"={formula}" if formula else ""
         if self._kind == "s":
             index = _index(written)
-            return self._workbook.strings[index] if index < len(self._workbook.strings) else ""
-        if self._kind == "inlineStr":
-            return "".join(self._parts["t"])
-        if not written and formula:
-            self._workbook.unsolved = True
-            return f"={formula}"
+            return self._text(workbook.strings[index]) if index < len(workbook.strings) else ""
+        if self._kind == "str":
+            return self._text(shown_string(written))
         if self._kind == "b":
-            return "TRUE" if written == "1" else "FALSE"
-        if self._kind in ("str", "e", "d"):
+            return "TRUE" if written.strip() in ("1", "true") else "FALSE" if written.strip() else ""
+        if self._kind == "e":
             return written
-        styles = self._workbook.shown_as
-        return number_text(written, styles[self._style] if self._style < len(styles) else "", self._workbook.epoch)
+        if self._kind == "d":
+            date = _DATE_TEXT.fullmatch(written.strip())
+            return " ".join(part for part in date.groups() if part) if date else written
+        return self._number(written)
 
+    def _text(self, text: str) -> str:
+        shown = self._workbook.format(self._style).text_text(text)
+        return shown if shown or not text.strip() else self._hide_value()
 
-def number_text(written: str, shown_as: str, epoch: datetime) -> str:
-    """A stored number as a person would write it: a date, a time, a share, or the shortest form of the number."""
-    try:
-        number = float(written)
-    except ValueError:
-        return written
-    if shown_as == "%":
-        return f"{number * 100:.10g}%"
-    if shown_as and 0 <= number < (datetime.max - epoch).days + 1:  # the last day is in the year 9999
-        moment = epoch + timedelta(seconds=min(round(number * 86400), (datetime.max - epoch) // _SECOND))
-        if shown_as == "h" or (number < 1 and "h" in shown_as):
-            return moment.strftime("%H:%M:%S")
-        return moment.strftime("%Y-%m-%d") if shown_as == "y" else moment.strftime("%Y-%m-%d %H:%M:%S")
-    return f"{number:.15g}"
+    def _number(self, written: str) -> str:
+        try:
+            number = float(written)
+        except ValueError:
+            return written
+        if not math.isfinite(number):
+            return plain_number(number)
+        # A zero that is shown as nothing hides no value.
+        shown = self._workbook.format(self._style).number_text(number, self._workbook.epoch)
+        return shown if shown or not number else self._hide_value()
+
+    def _hide_value(self) -> str:
+        self._workbook.hidden.add("values")
+        return ""
 
 
 def _shared(package: Package, name: str, root: ElementTree.Element) -> _Workbook:
     workbook = _Workbook()
     properties = root.find(_SHEET + "workbookPr")
-    if properties is not None and properties.get("date1904") in ("1", "true"):
-        workbook.epoch = datetime(1904, 1, 1)
+    if properties is not None and properties.get("date1904", "0") not in _OFF:
+        workbook.epoch = EPOCH_1904
     for part in package.related(name, "sharedStrings"):
         workbook.strings += [_string(element) for element in package.parse(part).iter(_SHEET + "si")]
     for part in package.related(name, "styles"):
         styles = package.parse_if_there(part)
         if styles is not None:
-            workbook.shown_as += _shown_as(styles)
+            workbook.formats += _formats(styles)
     return workbook
 
 
 def _string(element: ElementTree.Element) -> str:
     """A shared string without the reading aids that Japanese text carries."""
     runs = [child for child in element if child.tag in (_SHEET + "t", _SHEET + "r")]
-    return "".join((run.text or "") if run.tag == _SHEET + "t" else run.findtext(_SHEET + "t") or "" for run in runs)
+    return shown_string(
+        "".join((run.text or "") if run.tag == _SHEET + "t" else run.findtext(_SHEET + "t") or "" for run in runs)
+    )
 
 
-def _shown_as(styles: ElementTree.Element) -> list[str]:
-    own = {
-        _index(element.get("numFmtId", "")): _meaning(element.get("formatCode", ""))
-        for element in styles.iter(_SHEET + "numFmt")
-    }
+def _formats(styles: ElementTree.Element) -> list[NumberFormat]:
+    """The number format of each cell style; equal codes are parsed once."""
+    codes: dict[int, str] = dict(BUILT_IN)
+    for element in styles.iter(_SHEET + "numFmt"):
+        codes[_index(element.get("numFmtId", ""))] = element.get("formatCode", "")
+    parsed: dict[str, NumberFormat] = {}
     formats = styles.find(_SHEET + "cellXfs")
-    numbers = [_index(element.get("numFmtId", "0")) for element in formats] if formats is not None else []
-    return [own.get(number, _BUILT_IN.get(number, "")) for number in numbers]
+    listed = [
+        codes.get(_index(one.get("numFmtId", "0")), "General") for one in (formats if formats is not None else ())
+    ]
+    return [parsed.setdefault(code, NumberFormat(code)) if code not in parsed else parsed[code] for code in listed]
 
 
-def _meaning(code: str) -> str:
-    """Whether a format code shows a date, a time or a share."""
-    bare = _LITERAL.sub("", code.partition(";")[0]).lower()
-    if "%" in bare:
-        return "%"
-    if "general" in bare:
-        return ""
-    date = "y" in bare or "d" in bare or ("m" in bare and "h" not in bare and "s" not in bare)
-    return ("y" if date else "") + ("h" if "h" in bare or "s" in bare else "")
-
-
-def _drawn_lines(package: Package, part: str, root: ElementTree.Element) -> list[str]:
+def _drawn_lines(workbook: _Workbook, package: Package, part: str, root: ElementTree.Element) -> list[str]:
     """Charts and text boxes of a sheet."""
     drawn_lines: list[str] = []
-    for element in root.iter():
-        if element.tag == CHART + "chart":
+    waiting = [root]
+    while waiting:
+        element = waiting.pop()
+        if element.tag in _PLACES and _is_hidden_shape(element):
+            workbook.hidden.add("shapes")
+        elif element.tag == CHART + "chart" or element.tag == DIAGRAM + "relIds":
             drawn_lines += graphic_lines(package, part, element)
         elif element.tag == _DRAWN + "txBody":
             drawn_lines += [drawn_text(paragraph) for paragraph in element.iter(DRAWING + "p")]
+        elif element.tag != _FALLBACK:
+            waiting += reversed(element)
     return [line for line in drawn_lines if line.strip()]
+
+
+def _is_hidden_shape(element: ElementTree.Element) -> bool:
+    properties = next((child.find(_DRAWN + "cNvPr") for child in element if child.tag.startswith(_DRAWN + "nv")), None)
+    return properties is not None and properties.get("hidden", "0") not in _OFF
 
 
 def _people(package: Package, name: str) -> dict[str, str]:
@@ -244,8 +328,14 @@ def _people(package: Package, name: str) -> dict[str, str]:
     return names
 
 
-def _comment_lines(package: Package, name: str, people: dict[str, str]) -> list[str]:
-    comment_lines: list[str] = []
+@dataclass(frozen=True)
+class _CommentLine:
+    cell: str
+    text: str
+
+
+def _comment_lines(package: Package, name: str, people: dict[str, str]) -> list[_CommentLine]:
+    comment_lines: list[_CommentLine] = []
     threaded: set[str] = set()
     for part in package.related(name, "threadedComment"):
         root = package.parse_if_there(part)
@@ -267,8 +357,8 @@ def _comment_lines(package: Package, name: str, people: dict[str, str]) -> list[
     return comment_lines
 
 
-def _comment(cell: str, author: str, text: str) -> str:
-    return f"[comment on {cell[:10]} by {author}] {' '.join(text.split())}"
+def _comment(cell: str, author: str, text: str) -> _CommentLine:
+    return _CommentLine(cell, f"[comment on {cell[:10]} by {author}] {' '.join(shown_string(text).split())}")
 
 
 def _column(letters: str) -> int:
@@ -276,6 +366,14 @@ def _column(letters: str) -> int:
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1
     return number - 1
+
+
+def _size(text: str) -> float:
+    """A width or a height; what is none is not zero."""
+    try:
+        return float(text)
+    except ValueError:
+        return 1.0
 
 
 def _index(text: str) -> int:

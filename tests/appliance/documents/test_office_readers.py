@@ -5,9 +5,9 @@ from datetime import datetime
 import pytest
 
 from appliance.documents.document_text import read_document
+from appliance.documents.number_format import NumberFormat
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sniffing import DocumentType, document_type
-from appliance.documents.xlsx import number_text
 from tests.appliance.documents.document_files import (
     CHART,
     DRAWING,
@@ -152,9 +152,9 @@ FORMATS = (
         ('<c r="A1"><v>1234567</v></c>', "1234567"),
         ('<c r="A1" s="1"><v>45000</v></c>', "2023-03-15"),
         ('<c r="A1" s="3"><v>45000.5</v></c>', "2023-03-15 12:00:00"),
-        ('<c r="A1" s="4"><v>0.25</v></c>', "06:00:00"),
+        ('<c r="A1" s="4"><v>0.25</v></c>', "6:00"),
         ('<c r="A1" s="2"><v>0.125</v></c>', "12.5%"),
-        ('<c r="A1" s="5"><v>7.5</v></c>', "7.5"),
+        ('<c r="A1" s="5"><v>7.5</v></c>', "day 7.50"),
         ('<c r="A1" t="b"><v>1</v></c>', "TRUE"),
         ('<c r="A1" t="e"><v>#DIV/0!</v></c>', "#DIV/0!"),
         ('<c r="A1" t="str"><f>A2</f><v>made</v></c>', "made"),
@@ -278,4 +278,4 @@ def test_type_is_found_in_the_first_bytes_of_a_long_archive() -> None:
 )  # fmt: skip
 def test_xlsx_date_beyond_the_calendar_stays_a_number(written: str, year: int, shown: str) -> None:
     epoch = {1899: datetime(1899, 12, 30), 1904: datetime(1904, 1, 1)}[year]
-    assert number_text(written, "yh", epoch) == shown
+    assert NumberFormat("dd/mm/yyyy hh:mm:ss").number_text(float(written), epoch) == shown

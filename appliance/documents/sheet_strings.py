@@ -1,0 +1,30 @@
+"""Strings of workbooks as a sheet shows them: characters that XML cannot hold, and codes of printed headers."""
+
+import re
+
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_PAGE_NUMBER = re.compile(r"[^\s&]*\s*&P(?:\s*[^\s&]*\s*&N)?")
+_PAGE_PLACE = re.compile(r"(?<!&)&[LCR]")
+_PAGE_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-Fa-f]{6}|K\d\d[+-]\d{3}|\d{1,3}|[BIUSEXYOHPNDTFAZG]|&)')
+
+
+def shown_string(text: str) -> str:
+    """A string with its escaped characters, such as `_x000D_`, put back."""
+    if "_x" not in text:
+        return text
+    unescaped = _ESCAPE.sub(lambda escape: chr(int(escape.group(1), 16)), text)
+    # Halves of a character are escaped one by one.
+    whole = unescaped.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _CONTROL.sub("", whole)
+
+
+def page_text(code: str) -> str:
+    """What a printed header or footer says, without its fonts, page numbers and dates; its parts are split by tabs."""
+    pieces = (_PAGE_NUMBER.sub("", piece) for piece in _PAGE_PLACE.split(shown_string(code)))
+    parts = [" ".join(_PAGE_CODE.sub(_page_sign, piece).split()) for piece in pieces]
+    return "\t".join(part for part in parts if any(map(str.isalnum, part)))
+
+
+def _page_sign(code: "re.Match[str]") -> str:
+    return "&" if code.group() == "&&" else ""
