@@ -8,6 +8,7 @@ from appliance.documents import plain, sniffing
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sniffing import DocumentType, document_type
 from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
+from appliance.ground.text import storable
 
 MAX_DOCUMENT_BYTES = 64 << 20
 TOO_LARGE_FILE = f"the file is larger than {MAX_DOCUMENT_BYTES >> 20} MB"
@@ -55,9 +56,7 @@ def read_as(kind: DocumentType | None, data: bytes, depth: int = 0) -> ReadText:
         raise DocumentError(
             Problem.TOO_LARGE, f"the text has {len(text):,} characters; the limit is {MAX_TEXT_CHARACTERS:,}"
         )
-    # A lone surrogate cannot be written as UTF-8, and a zero byte ends text in many programs.
-    clean = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
-    return ReadText(clean, kind, notes)
+    return ReadText(storable(text), kind, notes)
 
 
 def _refusal(data: bytes) -> DocumentError:

@@ -24,6 +24,7 @@ from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 from appliance.ground import child
 from appliance.ground.errors import ResourceError
 from appliance.ground.settings import SandboxPolicy
+from appliance.ground.text import storable
 
 _TARGET = "appliance.documents.reader_process:serve_reader"
 _KEPT_VARIABLES = (
@@ -278,15 +279,10 @@ def _reply(sha256: str | None, answer: bytes | bytearray) -> ReadReply:
             raise ValueError("the facts are longer than any parser gives")
         values = json.loads(facts)
         if answer[:1] != TEXT:
-            return ReadReply(sha256, problem=Problem(values["problem"]), message=_storable(values["message"]))
-        decoded = text.decode("utf-8").replace("\0", "\ufffd")
+            return ReadReply(sha256, problem=Problem(values["problem"]), message=storable(str(values["message"])))
+        decoded = storable(text.decode("utf-8"))
         if len(decoded) > MAX_TEXT_CHARACTERS:
             raise ValueError("the text is longer than any reader gives")
-        return ReadReply(sha256, decoded, tuple(map(_storable, values["notes"])))
+        return ReadReply(sha256, decoded, tuple(storable(str(note)) for note in values["notes"]))
     except (KeyError, ValueError, TypeError, RecursionError):
         return ReadReply(sha256, problem=Problem.READER_DIED, message="the parser's answer is not valid")
-
-
-def _storable(text: object) -> str:
-    """The text without what a database or another program trips over: halves of characters and zeros."""
-    return str(text).encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")

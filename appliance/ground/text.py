@@ -1,10 +1,18 @@
-"""Text for a person: untrusted text made safe for a terminal; sizes, durations, counts and shares with intervals."""
+"""Text from outside made storable and safe for a terminal; sizes, durations, counts and shares with intervals."""
 
+import re
 import unicodedata
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """Control, format (which holds the marks that turn reading direction), surrogate, private use, line separators."""
+_UNSTORABLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
+)
+"""What UTF-8, databases or formats of files cannot hold: halves of surrogate pairs, controls that are no blanks or line
+ends (zero among them, which ends text in many programs), and code points that are no characters."""
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -13,6 +21,20 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_REPLACEMENT if unicodedata.category(char) in _UNSAFE_CATEGORIES else char for char in text)
+
+
+def storable(text: str) -> str:
+    """The text as every file and database can hold it, with a replacement for each character that they cannot.
+
+    As long as before, so that offsets stay. Everything that came from outside passes here before it is kept. Halves of
+    pairs become question marks, as where Python encodes them.
+    """
+    return _UNSTORABLE.sub(lambda match: "?" if "\ud800" <= match.group() <= "\udfff" else _REPLACEMENT, text)
+
+
+def is_storable(text: str) -> bool:
+    """Whether every file and database can hold the text as it is."""
+    return _UNSTORABLE.search(text) is None
 
 
 def human_size(size_bytes: int) -> str:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from appliance.ground.text import human_count, human_duration, human_size, percent_interval, printable
+from appliance.ground.text import (
+    human_count,
+    human_duration,
+    human_size,
+    is_storable,
+    percent_interval,
+    printable,
+    storable,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +55,15 @@ def test_count_has_its_noun() -> None:
 
 def test_share_has_its_interval() -> None:
     assert percent_interval(0.934, 0.91, 0.953) == "93.4 % (91.0 to 95.3)"
+
+
+@pytest.mark.parametrize("char", ["\0", "\x07", "\x1b", "\x7f", "\ud83d", "\udc80", "\ufdd0", "\ufffe", "\U0010ffff"])
+def test_character_that_no_file_can_hold_is_replaced_by_one(char: str) -> None:
+    assert storable(f"a{char}b") == ("a?b" if "\ud800" <= char <= "\udfff" else "a\N{REPLACEMENT CHARACTER}b")
+    assert not is_storable(char)
+
+
+def test_everything_else_is_stored_as_it_is() -> None:
+    text = "a\tb\r\nc\x0b\x0cd\x85 Größe 日本語 🙂 \u202e\ufeff\ue000"
+    assert storable(text) == text
+    assert is_storable(text)
