@@ -10,18 +10,21 @@ import random
 import threading
 import time
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from appliance.answering.paid_answers import PaidAnswer, PaidAnswers, request_key
+from appliance.answering.paid_answers import ANSWERED, UNREAD, PaidAnswer, PaidAnswers, request_key
 from appliance.engines.engine import Request, Result
 from appliance.engines.frontier import Cleared, Withheld, frontier_identity, request_body
+from appliance.engines.frontier_answer import ReadAnswer, read_answer
 from appliance.engines.frontier_config import Usage
-from appliance.engines.frontier_reply import FrontierFailure, Reply, read_answer, read_reply
+from appliance.engines.frontier_errors import FrontierFailure
+from appliance.engines.frontier_reply import Reply, read_reply
 from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
+from appliance.ground.text import storable
 from appliance.routing.egress import EgressGate, EgressOptions, open_gate
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task
@@ -35,6 +38,10 @@ _PATIENCE_SECONDS = 1.0
 """How long the end waits for requests under way: who stops a run at once does not wait for a frontier."""
 _LEAST_BYTES_PER_TOKEN = 8
 """No usual text has tokens longer than this on average; a longer document cannot fit."""
+_FRONTIERS_OWN = frozenset(("wrong_model", "broken_response"))
+"""Failures that are not tried again, and yet say more of the frontier than of the document."""
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading the bytes of a stranger may raise beyond the failures that have names."""
 
 
 @dataclass
@@ -155,8 +162,7 @@ class FrontierAnswerer:
     def _work(self) -> None:
         while (request := self._waiting.get()) is not None:
             try:
-                result, paid = self._answer(request)
-                self._arrived.put(result if paid is None else self._keep(result, paid))
+                self._arrived.put(self._answer(request))
             except BaseException as error:
                 self._arrived.put(error)
             if not self._ring():
@@ -169,47 +175,74 @@ class FrontierAnswerer:
             return False
         return True
 
-    def _keep(self, result: Result, paid: PaidAnswer) -> Result:
-        """Makes the answer durable; where the disk refuses, its document still gets it, and nothing more is sent."""
-        try:
-            self._paid_answers.put(paid)
-        except ApplianceError as error:
-            self._end("state_unwritable", error.message)
-        return result
-
-    def _answer(self, request: Request) -> tuple[Result, PaidAnswer | None]:
-        """One document, whatever becomes of it; with what is to be kept where it was paid for."""
+    def _answer(self, request: Request) -> Result:
+        """One document, whatever becomes of it."""
         under_way = _UnderWay(request, time.monotonic())
         try:
             cleared = self._gate.clear(request)
             body = request_body(self._config, self._task, request, cleared)
             key = request_key(self._config.endpoint.url, body)
-            if (paid := self._paid_answers.get(key)) is not None:
-                return self._paid_result(request, cleared, paid), None
+            paid = self._paid_answers.get(key, self._gate.run)
+            if paid is not None and (result := self._paid_result(request, cleared, paid)) is not None:
+                return result
             if self.ended is not None or self._stop.is_set():
                 raise Withheld(*self._not_sent())
             self._check_length(body)
-            answer, content = self._ask(under_way, cleared, body)
-            result = self._result(under_way, answer, content)
-            return result, PaidAnswer(
-                key, self._gate.run, content, result.prompt_tokens, result.completion_tokens, result.reasoning_tokens,
-                result.seconds, result.money,
-            )  # fmt: skip
+            return self._ask(under_way, cleared, body)
         except Withheld as withheld:
             if withheld.ends:
                 self._end(withheld.name, withheld.message)
-            return self._result(under_way, error=withheld.name, message=withheld.message), None
+            return self._result(under_way, error=withheld.name, message=withheld.message)
         except FrontierFailure as failure:
-            return self._result(under_way, error=failure.name, message=failure.message), None
+            return self._result(under_way, error=failure.name, message=failure.message)
 
-    def _paid_result(self, request: Request, cleared: Cleared, paid: PaidAnswer) -> Result:
-        """The result of an answer that was paid for earlier."""
-        reply = Reply(paid.content, None, self._config.choice.model)
-        answer = read_answer(self._task, request.field_names, self._config.choice, reply)
-        return Result(
-            request.key, self._gate.restore(cleared, answer), {}, paid.content, paid.prompt_tokens,
-            paid.completion_tokens, paid.reasoning_tokens, paid.seconds, money=paid.money, cached=True,
+    def _paid_result(self, request: Request, cleared: Cleared, paid: PaidAnswer) -> Result | None:
+        """The result of a reply that was paid for earlier; None where it is none that was, so that it is asked for."""
+        reply, prices = Reply(paid.content, None, self._config.choice.model), self._config.prices
+        result = Result(
+            request.key, None, {}, storable(paid.content), paid.prompt_tokens, paid.completion_tokens,
+            paid.reasoning_tokens, paid.seconds, money=paid.money, cached=True,
         )  # fmt: skip
+        try:
+            if paid.body is not None:
+                reply = self._reply(paid.body)
+                result = replace(result, raw=storable(reply.content))
+            if paid.outcome == UNREAD and (usage := reply.usage) is not None:
+                result = replace(
+                    result, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
+                    reasoning_tokens=usage.reasoning_tokens, money=prices.money(usage),
+                )  # fmt: skip
+            return replace(result, answer=self._restored(request, cleared, reply).answer)
+        except FrontierFailure as failure:
+            if failure.again or failure.hopeless or paid.run != self._gate.run:
+                return None
+            return replace(result, error=failure.name, error_message=f"{failure.message} (paid for earlier)")
+
+    def _reply(self, body: bytes) -> Reply:
+        """What came back, as text; whatever it is, it fails one document and nothing else."""
+        try:
+            return read_reply(self._config, body)
+        except _UNREADABLE as error:
+            message = f"the response of {len(body)} bytes cannot be read ({type(error).__name__})"
+            raise FrontierFailure("broken_response", message) from error
+
+    def _restored(self, request: Request, cleared: Cleared, reply: Reply) -> ReadAnswer:
+        """The answer with the values that were masked."""
+        try:
+            read = read_answer(self._task, request.field_names, self._config.choice, reply)
+            return replace(read, answer=self._gate.restore(cleared, read.answer))
+        except Withheld as withheld:
+            raise FrontierFailure(withheld.name, withheld.message, reply.usage) from withheld
+        except _UNREADABLE as error:
+            message = f"the answer cannot be read ({type(error).__name__})"
+            raise FrontierFailure("broken_answer", message, reply.usage) from error
+
+    def _keep(self, paid: PaidAnswer) -> None:
+        """Makes a reply durable; where the disk refuses, its document still gets it, and nothing more is sent."""
+        try:
+            self._paid_answers.put(paid)
+        except ApplianceError as error:
+            self._end("state_unwritable", error.message)
 
     def _result(
         self, under_way: _UnderWay, answer: Answer | None = None, raw: str = "", *, error: str | None = None,
@@ -231,8 +264,8 @@ class FrontierAnswerer:
                 "too_long", f"the request has {len(body):,} bytes, the context has room for {room:,} tokens"
             )
 
-    def _ask(self, under_way: _UnderWay, cleared: Cleared, body: bytes) -> tuple[Answer, str]:
-        """Sends until there is an answer or no further try makes sense; gives it and the text it was read from."""
+    def _ask(self, under_way: _UnderWay, cleared: Cleared, body: bytes) -> Result:
+        """Sends until there is an answer or no further try makes sense."""
         limits = self._config.limits
         deadline = under_way.started + limits.document_seconds
         for attempt in range(limits.retries + 1):
@@ -245,41 +278,61 @@ class FrontierAnswerer:
                     self._count_failure(failure)
                     raise
                 until = time.monotonic() + delay
-                if failure.name == "rate_limited":
+                if failure.name == "rate_limited" or failure.retry_after:
                     # The frontier says that all is too much: all threads wait.
                     with self._lock:
                         self._not_before = max(self._not_before, until)
                 self._wait_until(until)
         raise AssertionError("the last try ends the loop")
 
-    def _attempt(self, under_way: _UnderWay, cleared: Cleared, body: bytes) -> tuple[Answer, str]:
-        """One request, which is recorded before it is sent and when it ended."""
+    def _attempt(self, under_way: _UnderWay, cleared: Cleared, body: bytes) -> Result:
+        """One request, which is recorded before it is sent and when it ended; its reply is kept before it is read."""
         if self._broken:
             raise Withheld(*self._not_sent())
         client = self._open_client()
         request = under_way.request
         # The most that it can take: no token is shorter than a byte.
         ceiling = Usage(len(body), 0, self._config.choice.max_answer_tokens)
-        record = self._gate.release(request.key, cleared, body, ceiling)
-        outcome, usage = "interrupted", None
+        record = self._gate.release(request, cleared, body, ceiling)
+        paid = PaidAnswer(request_key(self._config.endpoint.url, body), self._gate.run, "", outcome=UNREAD)
+        outcome, usage, content, notes = "interrupted", None, "", ()
         try:
-            reply = read_reply(self._config, client.send(body))
-            usage = reply.usage
-            answer = read_answer(self._task, request.field_names, self._config.choice, reply)
-            answer = self._gate.restore(cleared, answer)
-            outcome = "answered"
+            paid = replace(paid, body=client.send(body))
+            self._keep(paid)
+            reply = self._reply(paid.body or b"")
+            usage, content = reply.usage, storable(reply.content)
+            read = self._restored(request, cleared, reply)
+            outcome, notes = ANSWERED, (*reply.notes, *read.notes)
         except FrontierFailure as failure:
             outcome, usage = failure.name, Usage() if failure.unpaid else failure.usage
+            if failure.again or failure.hopeless:
+                self._drop(paid)
+                paid = replace(paid, body=None)
             raise
-        except Withheld as withheld:
-            outcome = withheld.name
-            raise FrontierFailure(withheld.name, withheld.message, usage) from withheld
         finally:
             under_way.add(usage)
-            self._gate.settle(record, outcome, usage)
+            self._gate.settle(record, outcome, usage, notes)
+            if paid.body is not None and outcome != "interrupted":
+                self._keep(self._settled(paid, outcome, under_way))
         with self._lock:
             self._failed_in_a_row = 0
-        return answer, reply.content
+        return self._result(under_way, read.answer, content)
+
+    def _settled(self, paid: PaidAnswer, outcome: str, under_way: _UnderWay) -> PaidAnswer:
+        """The reply with what it took; what it says stands in its bytes."""
+        result = self._result(under_way)
+        return replace(
+            paid, outcome=outcome, prompt_tokens=result.prompt_tokens, completion_tokens=result.completion_tokens,
+            reasoning_tokens=result.reasoning_tokens, seconds=result.seconds, money=result.money,
+        )  # fmt: skip
+
+    def _drop(self, paid: PaidAnswer) -> None:
+        """Forgets what came back where it is nothing that was paid for, so that it may be asked for again."""
+        if paid.body is not None:
+            try:
+                self._paid_answers.drop(paid.key, paid.run)
+            except ApplianceError as error:
+                self._end("state_unwritable", error.message)
 
     def _delay(self, failure: FrontierFailure, attempt: int) -> float:
         if failure.retry_after is not None:
@@ -292,7 +345,8 @@ class FrontierAnswerer:
     def _count_failure(self, failure: FrontierFailure) -> None:
         """Ends the sending where no further document would fare better."""
         with self._lock:
-            self._failed_in_a_row = self._failed_in_a_row + 1 if failure.again or failure.name == "wrong_model" else 0
+            counts = failure.again or failure.name in _FRONTIERS_OWN
+            self._failed_in_a_row = self._failed_in_a_row + 1 if counts else 0
             if failure.hopeless or self._failed_in_a_row >= _BREAK_AFTER:
                 self._broken = True
                 self._end(failure.name, failure.message)

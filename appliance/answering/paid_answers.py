@@ -1,9 +1,10 @@
-"""Answers that frontiers were paid for, kept so that no kill and no second run pays for them again.
+"""Replies that frontiers were paid for, kept so that no kill and no second run pays for them again.
 
-An answer is found by the hash of the request's bytes and of the address that they went to: the masked text, prompt,
-schema, model and parameters are all in there. What is kept is the frontier's reply as it came, with its placeholders;
-values that were masked are not in it, nor is the document's text. Each answer names the run that paid for it, and goes
-with that run.
+A reply is found by the hash of the request's bytes and of the address that they went to: the masked text, prompt,
+schema, model and parameters are all in there. It is kept byte for byte as it came and before anybody reads it, so that
+nothing that it holds can lose it; values that were masked are not in it, nor is the document's text. Each reply names
+the run that paid for it, and goes with that run. One that was no good answer counts in its own run alone, until a
+person asks for another: another run may ask again.
 """
 
 import hashlib
@@ -18,31 +19,43 @@ from appliance.ground.database import open_writer
 from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.settings import Settings
 
-_VERSION = 1
+ANSWERED = "answered"
+"""Outcome of a reply that was a good answer; others are the names of failures."""
+UNREAD = ""
+"""Outcome of a reply that nobody has read yet: the program was killed at that moment."""
+_VERSION = 2
 _SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS answers (
-    key TEXT PRIMARY KEY, run TEXT NOT NULL, content TEXT NOT NULL, prompt_tokens INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL, seconds REAL NOT NULL, money REAL,
-    paid_at REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS answers_by_run ON answers (run);
+CREATE TABLE replies (
+    key TEXT NOT NULL, run TEXT NOT NULL, outcome TEXT NOT NULL, body BLOB, content TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
+    seconds REAL NOT NULL, money REAL, paid_at REAL NOT NULL, PRIMARY KEY (key, run)) WITHOUT ROWID;
+CREATE INDEX replies_by_run ON replies (run);
 PRAGMA user_version = {_VERSION};
-COMMIT;
 """
+_FROM_VERSION_1 = """
+INSERT INTO replies SELECT key, run, 'answered', NULL, content, prompt_tokens, completion_tokens, reasoning_tokens,
+    seconds, money, paid_at FROM answers;
+DROP TABLE answers;
+"""
+_COLUMNS = "key, run, content, prompt_tokens, completion_tokens, reasoning_tokens, seconds, money, outcome, body"
 
 
 @dataclass(frozen=True)
 class PaidAnswer:
-    """A frontier's reply to one request, with what it took."""
+    """A frontier's reply to one request, with what the request and those before it for the same document took."""
 
     key: str
     run: str
     content: str
-    prompt_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
-    seconds: float
-    money: float | None
+    """The text of the answer where an earlier version kept nothing else; otherwise it stands in the body."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    seconds: float = 0.0
+    money: float | None = None
+    outcome: str = ANSWERED
+    body: bytes | None = None
+    """As it came; None in what an earlier version kept."""
 
 
 def request_key(url: str, body: bytes) -> str:
@@ -51,45 +64,62 @@ def request_key(url: str, body: bytes) -> str:
 
 
 class PaidAnswers:
-    """The answers of this installation; any number of processes and threads."""
+    """The replies of this installation; any number of processes and threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.home_dir / "paid-answers" / "answers.db"
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    def get(self, key: str) -> PaidAnswer | None:
-        """The answer to this request, if it was ever paid for.
+    def get(self, key: str, run: str = "") -> PaidAnswer | None:
+        """The reply to this request, if it was ever paid for: this run's own, or another's that is a good answer.
 
         Raises:
             ApplianceError: The database cannot be read: asking again would pay again.
         """
-        columns = "key, run, content, prompt_tokens, completion_tokens, reasoning_tokens, seconds, money"
         with self._opened() as connection:
-            values = connection.execute(f"SELECT {columns} FROM answers WHERE key = ?", (key,)).fetchone()
+            values = connection.execute(
+                f"SELECT {_COLUMNS} FROM replies WHERE key = ? AND (run = ? OR outcome = ?)"
+                " ORDER BY outcome = ? DESC, run = ? DESC LIMIT 1",
+                (key, run, ANSWERED, ANSWERED, run),
+            ).fetchone()
         return None if values is None else PaidAnswer(*values)
 
-    def put(self, answer: PaidAnswer) -> None:
-        """Keeps an answer; it is on the disk when this returns.
+    def put(self, reply: PaidAnswer) -> None:
+        """Keeps a reply in place of what was kept for the same request and run; it is on the disk when this returns.
 
         Raises:
             ApplianceError: The disk is full or not writable.
         """
         with self._opened() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*astuple(answer), time.time())
+                f"INSERT OR REPLACE INTO replies ({_COLUMNS}, paid_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*astuple(reply), time.time()),
             )
 
-    def forget(self, run: str) -> int:
-        """Deletes what this run paid for, and overwrites it in the file; gives how many answers.
+    def drop(self, key: str, run: str) -> None:
+        """Deletes what was kept for this request: it turned out to be nothing that anybody was paid for.
+
+        Raises:
+            ApplianceError: The database cannot be written.
+        """
+        with self._opened() as connection:
+            connection.execute("DELETE FROM replies WHERE key = ? AND run = ?", (key, run))
+
+    def forget(self, run: str, only_failed: bool = False) -> int:
+        """Deletes what this run paid for, and overwrites it in the file; gives how many replies.
+
+        Args:
+            only_failed: Only replies that were no good answers, so that the run may ask again.
 
         Raises:
             ApplianceError: The database cannot be written.
         """
         if not self._path.exists():
             return 0
+        condition, values = (" AND outcome != ?", (run, ANSWERED)) if only_failed else ("", (run,))
         with self._opened() as connection:
-            return connection.execute("DELETE FROM answers WHERE run = ?", (run,)).rowcount
+            return connection.execute(f"DELETE FROM replies WHERE run = ?{condition}", values).rowcount
 
     def close(self) -> None:
         """Closes the database; whoever uses it again opens it again."""
@@ -116,28 +146,46 @@ class PaidAnswers:
         # No write-ahead log: several processes write here.
         connection = open_writer(self._path, log=False, secure_delete=True, any_thread=True)
         try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                connection.executescript(_SCHEMA)
-            elif version != _VERSION:
-                raise ApplianceError(
-                    f"{self._path} has version {version}, this program knows {_VERSION}",
-                    "use the program that made it, or move the file away: all documents are then paid for again",
-                )
+            self._prepare(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        if self._version(connection) == _VERSION:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        # Another process may have been first.
+        version = self._version(connection)
+        if version in (0, 1):
+            script = _SCHEMA + (_FROM_VERSION_1 if version == 1 else "")
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute("COMMIT")
+        if version not in (0, 1, _VERSION):
+            raise ApplianceError(
+                f"{self._path} has version {version}, this program knows {_VERSION}",
+                "use the program that made it, or move the file away: all documents are then paid for again",
+            )
 
-def forget_paid_answers(settings: Settings, run: str) -> None:
-    """Deletes the answers that this run paid for.
+    @staticmethod
+    def _version(connection: sqlite3.Connection) -> int:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+
+def forget_paid_answers(settings: Settings, run: str, only_failed: bool = False) -> int:
+    """Deletes the replies that this run paid for; gives how many.
+
+    Args:
+        only_failed: Only those that were no good answers.
 
     Raises:
         ApplianceError: They cannot be deleted.
     """
     answers = PaidAnswers(settings)
     try:
-        answers.forget(run)
+        return answers.forget(run, only_failed)
     finally:
         answers.close()

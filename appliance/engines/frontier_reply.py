@@ -1,50 +1,37 @@
-"""What a frontier sent back: the answer, or a failure with a name; nothing in it is trusted."""
+"""What a frontier sent back: the text of an answer with its tokens, or a failure with a name; nothing in it is trusted.
+
+Servers that speak the same protocol wrap one answer in many ways: as a list of parts, as the arguments of a call, as a
+stream of events although none was requested, in the protocol's older or a neighbouring form. What the wrapping leaves
+open is refused by name: a reply that was cut, that only thinks, that calls two tools, that another model gave.
+"""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import cast
 
 from appliance.engines.frontier_config import FrontierConfig, ModelChoice, Usage
+from appliance.engines.frontier_errors import FrontierFailure, error_words, excerpt, service_failure
+from appliance.engines.frontier_usage import read_usage
 from appliance.ground.json_text import json_text
-from appliance.ground.text import printable
-from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.task import Field, FieldType, Task
-
-if TYPE_CHECKING:
-    from openai.types import CompletionUsage
-    from openai.types.chat.chat_completion import Choice
 
 _DATED = re.compile(r"[-:@]\d{4}(?:-?\d{2}){0,2}(?:-preview)?|[-:@]\d{3,8}")
 """What may follow a model's name for the dated version that answers for it: `-2024-08-06`, `-0613`, `@20240806`."""
-_FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
-_EXCERPT_CHARACTERS = 200
-_MOST_TOKENS = 10**9
-"""A larger count is no count of tokens."""
+_NEWEST = re.compile(r"[-:]latest\Z")
+_FINISHED = frozenset(
+    "stop eos eos_token end_turn stop_sequence complete completed end done finished tool_calls function_call"
+    " tool_use".split()
+)
+_CUT = frozenset(
+    "length max_tokens model_length max_output_tokens max_length max_completion_tokens token_limit incomplete"
+    " model_context_window_exceeded context_length".split()
+)
+_FILTERED = frozenset("content_filter safety blocked blocklist prohibited_content recitation spii guardrail".split())
+_BROKEN_OFF = frozenset("error abort aborted cancelled canceled insufficient_system_resource".split())
+_WRAPPERS = ("result", "data", "response", "body", "completion")
 
-
-class FrontierFailure(Exception):
-    """A document that the frontier did not answer.
-
-    Args:
-        name: Error class, such as `refused`.
-        message: What happened, as a sentence.
-        usage: Tokens that were paid for nonetheless, where the frontier reported them.
-        again: Whether the same request may succeed later.
-        hopeless: Whether no other document will fare better, so that the rest is not sent.
-    """
-
-    def __init__(
-        self, name: str, message: str, usage: Usage | None = None, *, again: bool = False, hopeless: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.name, self.message, self.usage = name, message, usage
-        self.again, self.hopeless = again, hopeless
-        self.retry_after: float | None = None
-        """Seconds that the frontier asks to wait for."""
-        self.unpaid = False
-        """Whether it is certain that nothing was paid: the frontier refused the request as such."""
+Values = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -55,6 +42,8 @@ class Reply:
     usage: Usage | None
     """None where the frontier does not report it."""
     model: str
+    notes: tuple[str, ...] = ()
+    """What about its wrapping was not as requested."""
 
 
 def read_reply(config: FrontierConfig, body: bytes) -> Reply:
@@ -63,130 +52,214 @@ def read_reply(config: FrontierConfig, body: bytes) -> Reply:
     Raises:
         FrontierFailure: It is none.
     """
-    from openai.types.chat import ChatCompletion, ChatCompletionMessage
-    from openai.types.chat.chat_completion import Choice
-
-    values = _json_object(body)
-    try:
-        # Not validated: servers leave out fields that the type requires and send others. Every value is checked below.
-        completion = ChatCompletion.construct(**values)
-    except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise FrontierFailure("broken_response", "the response is not a chat completion", again=True) from error
-    usage = _usage(completion.usage)
-    if isinstance(error_body := values.get("error"), dict):
-        message = f"the frontier reports an error: {_excerpt(error_body.get('message'))}"
-        raise FrontierFailure("server_error", message, usage, again=True)
-    _check_model(config.choice, completion.model, usage)
-    choice = completion.choices[0] if isinstance(completion.choices, list) and completion.choices else None
-    if not isinstance(choice, Choice) or not isinstance(choice.message, ChatCompletionMessage):
-        raise FrontierFailure("broken_response", "the response holds no message", usage, again=True)
-    return Reply(_content(config.choice, choice, usage), usage, completion.model)
+    values, notes = _envelope(body)
+    usage = read_usage(values)
+    if "error" in values and values["error"] not in (None, False, "", {}, []):
+        raise _reported(config, values["error"], usage)
+    if str(values.get("object", values.get("type"))) == "error":
+        raise _reported(config, values, usage)
+    _check_model(config.choice, values.get("model"), usage)
+    choice = _choice(values)
+    if choice is None:
+        raise FrontierFailure("broken_response", "the response holds no message", usage)
+    if choice.get("error") not in (None, False, "", {}, []):
+        raise _reported(config, choice["error"], usage)
+    content, more_notes = _content(config.choice, choice, usage)
+    return Reply(content, usage, str(values["model"]), (*notes, *more_notes))
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def _reported(config: FrontierConfig, error: object, usage: Usage | None) -> FrontierFailure:
+    """The failure in an error that came with the status of a good answer."""
+    status, codes, message = error_words(error)
+    failure = service_failure(config, status or 0, codes, message or excerpt(error))
+    failure.message = f"the frontier reports an error: {failure.message}"
+    failure.usage = usage
+    return failure
+
+
+def _envelope(body: bytes) -> tuple[Values, list[str]]:
+    """The response as one object, and what was unusual about how it came."""
     start = body[:200].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
         raise FrontierFailure(
             "html_response", "the response is a web page, not JSON: a proxy answered, or the url is wrong",
             hopeless=True,
         )  # fmt: skip
+    if not start:
+        raise FrontierFailure("broken_response", "the response is empty", again=not body.strip())
     try:
-        values = json.loads(body)
+        values: object = loads(body)
     except (ValueError, RecursionError) as error:
-        raise FrontierFailure(
-            "broken_response", f"the response of {len(body)} bytes is incomplete or not JSON", again=True
-        ) from error
+        chunks = list(_events(body))
+        if not chunks:
+            raise FrontierFailure(
+                "broken_response", f"the response of {len(body)} bytes is incomplete or not JSON"
+            ) from error
+        return _joined(chunks), ["it came as a stream of events"]
+    if isinstance(values, list) and len(values) == 1:
+        values = values[0]
     if not isinstance(values, dict):
-        raise FrontierFailure("broken_response", "the response is JSON but not an object", again=True)
-    return values
+        raise FrontierFailure("broken_response", "the response is JSON but not an object")
+    if not ({"choices", "error", "message", "content"} & values.keys()):
+        inner = [each for key in _WRAPPERS if isinstance(each := values.get(key), dict) and "choices" in each]
+        if len(inner) == 1:
+            return inner[0], ["it was wrapped in another object"]
+    return values, []
+
+
+def loads(data: bytes | str) -> object:
+    """JSON whose numbers are harmless: whole numbers beyond 18 digits and what is no number in JSON become null.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(
+        data, parse_int=lambda text: int(text) if len(text) <= 18 else None, parse_constant=lambda _: None
+    )
+
+
+def _events(body: bytes) -> Iterator[Values]:
+    """The objects of a stream: server-sent events, or an object on each line."""
+    for line in body.decode("utf-8", "replace").splitlines():
+        text = line.strip()
+        if not text or text.startswith((":", "event:", "id:", "retry:")):
+            continue
+        text = text.removeprefix("data:").strip()
+        if text == "[DONE]":
+            return
+        try:
+            values = loads(text)
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict):
+            raise FrontierFailure("broken_response", "the response is a stream of events that is cut or not JSON")
+        yield values
+
+
+def _joined(chunks: list[Values]) -> Values:
+    """One response of the pieces of a stream; a stream without an end has no reason for it and counts as cut."""
+    joined: Values = {}
+    texts: list[str] = []
+    refusals: list[str] = []
+    reason: object = None
+    for chunk in chunks:
+        joined |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
+        choice = _choice(chunk)
+        if choice is None:
+            continue
+        message = cast("Values", choice["message"])
+        texts += [text] if isinstance(text := message.get("content"), str) else []
+        refusals += [text] if isinstance(text := message.get("refusal"), str) else []
+        if message.get("tool_calls") or message.get("function_call"):
+            raise FrontierFailure("wrong_schema", "the frontier streamed a call of a tool instead of an answer")
+        reason = choice.get("finish_reason") or reason
+    if texts or refusals:
+        message = {"content": "".join(texts), "refusal": "".join(refusals) or None}
+        joined["choices"] = [{"message": message, "finish_reason": reason or "incomplete"}]
+        joined.pop("message", None)
+    return joined
+
+
+def _choice(values: Values) -> Values | None:
+    """The first choice with its message as an object; those of neighbouring protocols are brought to the same form."""
+    choices = values.get("choices")
+    if choices is None and isinstance(message := values.get("message"), dict):
+        finished = values.get("done_reason") or ("stop" if values.get("done") else None)
+        return {"message": message, "finish_reason": finished}
+    if choices is None and isinstance(parts := values.get("content"), list):
+        return {"message": {"content": parts}, "finish_reason": values.get("stop_reason")}
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return None
+    message = choice.get("message") if choice.get("message") is not None else choice.get("delta")
+    if message is None and isinstance(text := choice.get("text"), str):
+        message = {"content": text}
+    return {**choice, "message": message} if isinstance(message, dict) else None
 
 
 def _check_model(choice: ModelChoice, model: object, usage: Usage | None) -> None:
     if not isinstance(model, str) or not model:
         raise FrontierFailure("wrong_model", "the response does not name the model that answered", usage)
-    if model in (choice.model, *choice.answers_as):
+    answered = model.strip().casefold().removeprefix("models/")
+    if answered in {name.casefold().removeprefix("models/") for name in (choice.model, *choice.answers_as)}:
         return
-    if model.startswith(choice.model) and _DATED.fullmatch(model[len(choice.model) :]):
-        return
-    raise FrontierFailure("wrong_model", f"{choice.model} was requested, {_excerpt(model)} answered", usage)
+    requested = choice.model.casefold().removeprefix("models/")
+    for stem in {requested, _NEWEST.sub("", requested)}:
+        rest = answered[len(stem) :]
+        if answered.startswith(stem) and (not rest or rest == ":latest" or _DATED.fullmatch(rest)):
+            return
+    raise FrontierFailure("wrong_model", f"{choice.model} was requested, {excerpt(model)} answered", usage)
 
 
-def _content(limits: ModelChoice, choice: "Choice", usage: Usage | None) -> str:
-    reason, message = choice.finish_reason, choice.message
-    if reason == "content_filter":
+def _content(limits: ModelChoice, choice: Values, usage: Usage | None) -> tuple[str, list[str]]:
+    reason, message = choice.get("finish_reason"), cast("Values", choice["message"])
+    word = "" if reason is None else reason.strip().lower() if isinstance(reason, str) else "not a word"
+    text, notes = _text_of(message, usage)
+    if word in _FILTERED:
         raise FrontierFailure("content_filter", "the frontier's content filter withheld the answer", usage)
-    if message.refusal:
-        raise FrontierFailure("refused", f"the frontier refused to answer: {_excerpt(message.refusal)}", usage)
-    if reason == "length":
+    if message.get("refusal") or word == "refusal":
+        raise FrontierFailure(
+            "refused", f"the frontier refused to answer: {excerpt(message.get('refusal') or text or '')}", usage
+        )
+    if word in _CUT:
         reasoning = f", {usage.reasoning_tokens} of them for reasoning" if usage and usage.reasoning_tokens else ""
         explanation = f"the answer was cut off at {limits.max_answer_tokens} tokens{reasoning}"
         raise FrontierFailure("truncated", explanation, usage)
-    if reason not in ("stop", None) or not isinstance(message.content, str):
+    if word in _BROKEN_OFF:
+        message_text = f"the frontier broke off its answer (finish_reason {excerpt(reason)})"
+        raise FrontierFailure("server_error", message_text, usage, again=True)
+    if (word and word not in _FINISHED) or text is None:
         raise FrontierFailure(
-            "wrong_schema", f"the frontier stopped without text (finish_reason {_excerpt(reason)})", usage
+            "wrong_schema", f"the frontier stopped without text (finish_reason {excerpt(reason)})", usage
         )
-    return message.content
+    return text, notes
 
 
-def _usage(counts: "CompletionUsage | None") -> Usage | None:
-    """Tokens as the frontier counts them; reasoning is taken out of the completion where it is counted in there."""
-    prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
-    if prompt is None or completion is None:
-        return None
-    cached = _count(getattr(counts, "prompt_tokens_details", None), "cached_tokens") or 0
-    reasoning = _count(getattr(counts, "completion_tokens_details", None), "reasoning_tokens") or 0
-    counted_apart = reasoning > 0 and _count(counts, "total_tokens") == prompt + completion + reasoning
-    written = completion if counted_apart else max(0, completion - reasoning)
-    return Usage(prompt, min(cached, prompt), written, reasoning)
+def _text_of(message: Values, usage: Usage | None) -> tuple[str | None, list[str]]:
+    """The text of a message, whatever it is wrapped in; None where it has none."""
+    content, notes = message.get("content"), []
+    if isinstance(content, list):
+        content, notes = _of_parts(cast("list[object]", content), message), ["its text came in parts"]
+    if isinstance(content, dict):
+        content, notes = json_text(content), ["its text came as an object"]
+    if isinstance(content, str) and content.strip():
+        return content, notes
+    if (arguments := _arguments(message, usage)) is not None:
+        return arguments, ["it came as the arguments of a call"]
+    if isinstance(parsed := message.get("parsed"), dict):
+        return json_text(parsed), ["its text came as an object"]
+    return content if isinstance(content, str) else None, notes
 
 
-def _count(counts: object, name: str) -> int | None:
-    value = getattr(counts, name, None)
-    return value if type(value) is int and 0 <= value < _MOST_TOKENS else None
+def _of_parts(parts: list[object], message: Values) -> str | None:
+    """The texts of the parts that are text; a part that refuses is noted in the message."""
+    texts: list[str] = []
+    for part in parts:
+        if not isinstance(part, dict):
+            return None
+        kind, text = str(part.get("type", "text")), part.get("text")
+        if kind == "refusal":
+            message["refusal"] = part.get("refusal") or text or True
+        elif kind in ("text", "output_text"):
+            text = text.get("value") if isinstance(text, dict) else text
+            if not isinstance(text, str):
+                return None
+            texts.append(text)
+    return "".join(texts) if texts else None
 
 
-def read_answer(task: Task, field_names: Sequence[str], choice: ModelChoice, reply: Reply) -> Answer:
-    """The answer as the task wants it.
-
-    Raises:
-        FrontierFailure: The text is no JSON, or not of the schema that was sent.
-    """
-    text = reply.content
-    if choice.structured != "json_schema" and (fenced := _FENCE.match(text)):
-        text = fenced.group(1)
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FrontierFailure("broken_answer", f"the answer is not JSON: {_excerpt(text)}", reply.usage) from error
-    fields = [field for field in task.output_fields if not field_names or field.name in field_names]
-    if not isinstance(values, dict) or set(values) != {field.name for field in fields}:
-        raise FrontierFailure("wrong_schema", f"the answer does not match the schema: {_excerpt(text)}", reply.usage)
-    answer: Answer = {}
-    for field in fields:
-        value = values[field.name]
-        if choice.structured != "json_schema" and isinstance(value, int | float) and not isinstance(value, bool):
-            value = str(value)
-        if not _fits(field, value):
-            message = f"{field.name} does not match the schema: {_excerpt(json_text(value))}"
-            raise FrontierFailure("wrong_schema", message, reply.usage)
-        answer[field.name] = _stripped(value)
-    return answer
-
-
-def _fits(field: Field, value: object) -> bool:
-    if value is None:
-        return not field.required
-    if field.type is FieldType.LIST:
-        return isinstance(value, list) and all(isinstance(text, str) for text in value)
-    return isinstance(value, str) and (not field.values or value in field.values)
-
-
-def _stripped(value: Value) -> Value:
-    if isinstance(value, list):
-        return [text.strip() for text in value if text.strip()] or None
-    return (value or "").strip() or None
-
-
-def _excerpt(value: object) -> str:
-    text = printable(str(value))
-    return text if len(text) <= _EXCERPT_CHARACTERS else text[:_EXCERPT_CHARACTERS] + "..."
+def _arguments(message: Mapping[str, object], usage: Usage | None) -> str | None:
+    """The arguments of the one call that a message holds in place of text."""
+    calls = message.get("tool_calls")
+    functions = [
+        call.get("function", call) for call in (calls if isinstance(calls, list) else []) if isinstance(call, dict)
+    ]
+    if isinstance(call := message.get("function_call"), dict):
+        functions.append(call)
+    if len(functions) > 1:
+        raise FrontierFailure("wrong_schema", f"the frontier called {len(functions)} tools instead of answering", usage)
+    arguments = functions[0].get("arguments") if functions and isinstance(functions[0], dict) else None
+    if isinstance(arguments, dict):
+        return json_text(arguments)
+    return arguments if isinstance(arguments, str) else None

@@ -80,6 +80,8 @@ def retry_failed(settings: Settings, identifier: str, caps: Caps | None = None) 
                 # Before the rows go: a fallback that is refused would leave their documents without any.
                 check_fallback(settings, config.fallback, task)
             write_job(directory, config, task_path(directory).read_bytes())
+            # A person asks for new answers: replies that were paid for and no good answers count no more.
+            forget_paid_answers(settings, directory.name, only_failed=True)
             return ledger.retry(fallback_unanswered=config.fallback is not None)
         finally:
             ledger.close()

@@ -66,13 +66,67 @@ def test_another_model_or_parameter_is_another_request(bench: FrontierBench, cha
     assert len(bench.frontier.requests) == 2
 
 
-def test_failures_are_not_kept(bench: FrontierBench) -> None:
-    bench.configure(retries=0)
+def test_reply_that_is_no_answer_is_paid_once_in_its_run_and_may_be_asked_for_in_another(bench: FrontierBench) -> None:
     bench.frontier.next_modes("refusal")
     (refused,) = bench.ask(classify_task(), "question 0")
-    (answered,) = bench.ask(classify_task(), "question 0")
-    assert (refused.error, answered.error) == ("refused", None)
-    assert len(bench.frontier.requests) == 2
+    (again,) = bench.ask(classify_task(), "question 0")
+    assert (refused.error, again.error, again.cached) == ("refused", "refused", True)
+    assert (again.money, again.prompt_tokens) == (refused.money, refused.prompt_tokens)
+    assert len(bench.frontier.requests) == 1
+    answerer = bench.open(classify_task(), run="run-2")
+    (answered,) = answer_all(answerer, [Request("a", "question 0")])
+    assert answered.answer == ANSWERS["question 0"]
+
+
+def test_retry_forgets_only_what_was_no_answer(bench: FrontierBench) -> None:
+    bench.configure(concurrency=1)
+    bench.frontier.next_modes("refusal")
+    bench.ask(classify_task(), "question 0", "question 1")
+    assert forget_paid_answers(bench.settings, "run-1", only_failed=True) == 1
+    first, second = bench.ask(classify_task(), "question 0", "question 1")
+    assert (first.error, first.cached, second.cached) == (None, False, True)
+
+
+def test_failure_that_cost_nothing_is_not_kept(bench: FrontierBench) -> None:
+    bench.configure(retries=0)
+    bench.frontier.next_modes("500", "error-body", "empty")
+    for name in ("server_error", "server_error", "broken_response", None):
+        (result,) = bench.ask(classify_task(), "question 0")
+        assert result.error == name
+    assert len(bench.frontier.requests) == 4
+
+
+def test_reply_is_on_the_disk_before_it_is_read(bench: FrontierBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("appliance.answering.frontier.read_reply", killed)
+    with pytest.raises(ApplianceError):
+        bench.ask(classify_task(), "question 0")
+    monkeypatch.undo()
+    (result,) = bench.ask(classify_task(), "question 0")
+    assert (result.answer, result.cached) == (ANSWERS["question 0"], True)
+    assert result.money
+    assert len(bench.frontier.requests) == 1
+
+
+def test_database_of_the_version_before_is_taken_over(settings: Settings) -> None:
+    import sqlite3
+
+    directory = settings.home_dir / "paid-answers"
+    directory.mkdir()
+    connection = sqlite3.connect(directory / "answers.db")
+    connection.executescript(
+        "CREATE TABLE answers (key TEXT PRIMARY KEY, run TEXT NOT NULL, content TEXT NOT NULL, prompt_tokens INTEGER"
+        " NOT NULL, completion_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL, seconds REAL NOT NULL, money"
+        " REAL, paid_at REAL NOT NULL) WITHOUT ROWID; CREATE INDEX answers_by_run ON answers (run);"
+        " INSERT INTO answers VALUES ('k', 'run-1', '{\"label\": \"cards\"}', 100, 10, 3, 1.5, 0.5, 0);"
+        " PRAGMA user_version = 1;"
+    )
+    connection.close()
+    answers = PaidAnswers(settings)
+    assert answers.get("k", "run-2") == paid()
+    answers.close()
 
 
 def test_masked_values_are_not_kept_and_come_back(home_dir: Path) -> None:
@@ -148,9 +202,9 @@ def test_file_of_a_later_version_is_refused_by_name(settings: Settings) -> None:
     answers.put(paid())
     answers.close()
     connection = sqlite3.connect(settings.home_dir / "paid-answers" / "answers.db", isolation_level=None)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
-    with pytest.raises(ApplianceError, match="has version 2, this program knows 1"):
+    with pytest.raises(ApplianceError, match="has version 3, this program knows 2"):
         answers.get("k")
 
 

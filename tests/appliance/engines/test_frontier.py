@@ -48,6 +48,7 @@ def test_answers_an_extraction_with_nulls_and_lists(home_dir: Path) -> None:
         ("refusal", "refused"), ("length", "truncated"), ("content-filter", "content_filter"),
         ("filtered", "content_filter"), ("wrong-model", "wrong_model"), ("no-model", "wrong_model"),
         ("other-schema", "wrong_schema"), ("other-label", "wrong_schema"), ("list", "wrong_schema"),
+        ("half-json", "broken_response"), ("no-choices", "broken_response"),
         ("not-json", "broken_answer"), ("too-long", "too_long"), ("huge", "response_too_large"),
     ],
 )  # fmt: skip
@@ -68,8 +69,7 @@ def test_failure_of_one_document_has_a_name_and_the_next_is_answered(
     ("mode", "name"),
     [
         ("429", "rate_limited"), ("500", "server_error"), ("503-html", "server_error"), ("error-body", "server_error"),
-        ("cut", "connection_lost"), ("cut-body", "connection_lost"), ("half-json", "broken_response"),
-        ("no-choices", "broken_response"), ("empty", "broken_response"),
+        ("cut", "connection_lost"), ("cut-body", "connection_lost"), ("empty", "broken_response"),
     ],
 )  # fmt: skip
 def test_passing_failure_is_tried_again_and_named_when_it_stays(bench: FrontierBench, mode: str, name: str) -> None:
@@ -201,10 +201,10 @@ def test_reasoning_tokens_are_counted_apart_and_paid_for(bench: FrontierBench) -
 
 def test_tokens_of_all_tries_are_counted(bench: FrontierBench) -> None:
     bench.frontier.behaviour.prompt_tokens, bench.frontier.behaviour.completion_tokens = 100, 10
-    bench.frontier.next_modes("no-choices", "refusal")
+    bench.frontier.next_modes("error-body", "refusal")
     (result,) = bench.ask(classify_task(), "question 0")
     assert result.error == "refused"
-    assert (result.prompt_tokens, result.completion_tokens) == (200, 20)
+    assert (result.prompt_tokens, result.completion_tokens, result.money) == (100, 10, None)
 
 
 def test_money_is_not_known_without_token_counts(bench: FrontierBench) -> None:

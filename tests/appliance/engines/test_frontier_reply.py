@@ -6,7 +6,8 @@ import json
 import pytest
 
 from appliance.engines.frontier_config import Endpoint, FrontierConfig, ModelChoice, Usage
-from appliance.engines.frontier_reply import FrontierFailure, read_reply
+from appliance.engines.frontier_errors import FrontierFailure
+from appliance.engines.frontier_reply import read_reply
 
 CONFIG = FrontierConfig("far", Endpoint("https://far.example/v1"), ModelChoice("m-1"))
 GOOD = {"model": "m-1", "choices": [{"finish_reason": "stop", "message": {"content": "yes"}}]}
@@ -19,7 +20,7 @@ def test_a_reply_with_no_more_than_what_is_used_is_read() -> None:
 
 
 def test_fields_that_no_type_knows_are_passed_over() -> None:
-    strange = {"self": 1, "__cls": 2, "__dict__": {}, "model_fields": 3, "construct": 4}
+    strange = {"_fields_set": "x", "self": 1, "__cls": 2, "__dict__": {}, "model_fields": 3, "construct": 4}
     choice = {**GOOD["choices"][0], **strange}  # type: ignore[dict-item]
     assert read_reply(CONFIG, json.dumps({**GOOD, **strange, "choices": [choice, 7]}).encode()).content == "yes"
 
@@ -49,7 +50,7 @@ def test_counts_of_tokens_are_taken_where_they_are_counts(counts: object, usage:
         ({"choices": "x"}, "broken_response"), ({"choices": []}, "broken_response"),
         ({"choices": {"a": 1}}, "broken_response"), ({"choices": [1]}, "broken_response"),
         ({"choices": [{"message": "x"}]}, "broken_response"),
-        ({"choices": None}, "broken_response"), ({"_fields_set": "x"}, "broken_response"),
+        ({"choices": None}, "broken_response"),
         ({"error": {"message": "down"}}, "server_error"), ({"model": None}, "wrong_model"),
         ({"model": ["m-1"]}, "wrong_model"),
         ({"choices": [{"finish_reason": ["stop"], "message": {"content": "x"}}]}, "wrong_schema"),
@@ -69,3 +70,89 @@ def test_deep_nesting_is_bounded(key: str) -> None:
         body = json.dumps(GOOD)[:-1] + f', "{key}": {deep}' + "}"
         with contextlib.suppress(FrontierFailure):
             assert read_reply(CONFIG, body.encode()).content == "yes"
+
+
+def message(content: object = None, reason: object = "stop", **more: object) -> dict[str, object]:
+    return {"model": "m-1", "choices": [{"finish_reason": reason, "message": {"content": content, **more}}]}
+
+
+EVENTS = (
+    b': waiting\n\ndata: {"model": "m-1", "choices": [{"delta": {"role": "assistant", "content": "ye"}}]}\n\n'
+    b'data: {"model": "m-1", "choices": [{"delta": {"content": "s"}, "finish_reason": %s}]}\n\n'
+    b'data: {"model": "m-1", "choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}}\n\ndata: [DONE]\n'
+)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        message([{"type": "text", "text": "ye"}, {"type": "text", "text": {"value": "s"}}]),
+        message([{"type": "thinking", "thinking": "hm"}, {"text": "yes"}]),
+        *(message("yes", reason) for reason in ("eos", "EOS_TOKEN", "STOP", "stop_sequence", "end_turn", "", None)),
+        message(None, "tool_calls", tool_calls=[{"function": {"name": "answer", "arguments": "yes"}}]),
+        message("", "function_call", function_call={"name": "answer", "arguments": "yes"}),
+        message("yes", refusal=""), {"model": "m-1", "choices": [{"text": "yes", "finish_reason": "stop"}]},
+        {"result": message("yes")}, [message("yes")], {**message("yes"), "error": None},
+        {"model": "m-1", "message": {"content": "yes"}, "done": True, "done_reason": "stop"},
+        {"model": "m-1", "type": "message", "content": [{"type": "text", "text": "yes"}], "stop_reason": "end_turn"},
+        {**message("yes"), "model": "models/M-1"}, {**message("yes"), "model": "m-1:latest"},
+    ],
+)  # fmt: skip
+def test_the_same_answer_is_read_in_every_wrapping_that_servers_use(values: object) -> None:
+    assert read_reply(CONFIG, json.dumps(values).encode()).content == "yes"
+
+
+def test_a_stream_of_events_is_read_although_none_was_requested_unless_it_is_cut() -> None:
+    reply = read_reply(CONFIG, EVENTS % b'"stop"')
+    assert (reply.content, reply.usage, bool(reply.notes)) == ("yes", Usage(7, 0, 5, 0), True)
+    for body, name in ((EVENTS % b"null", "truncated"), (EVENTS[:150], "broken_response")):
+        with pytest.raises(FrontierFailure) as caught:
+            read_reply(CONFIG, body)
+        assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        *((message("ye", reason), "truncated") for reason in ("length", "max_tokens", "MAX_TOKENS", "model_length")),
+        *((message("yes", reason), "content_filter") for reason in ("SAFETY", "content_filter", "blocked")),
+        (message(None, refusal="no"), "refused"), (message([{"type": "refusal", "refusal": "no"}]), "refused"),
+        (message(None, reasoning_content='{"label": "cards"}'), "wrong_schema"),
+        (message(None, tool_calls=[{"function": {"arguments": "{}"}}] * 2), "wrong_schema"),
+        (message("yes", "error"), "server_error"), (message("yes", "something_new"), "wrong_schema"),
+        ({"error": {"code": 429, "message": "slow down"}}, "rate_limited"),
+        ({"error": {"type": "overloaded_error"}, "type": "error"}, "server_error"),
+        ({"object": "error", "code": 404, "message": "no such model"}, "unknown_model"),
+        ({"error": {"code": "insufficient_quota", "message": "pay"}}, "no_quota"),
+        ({"error": "the engine is down"}, "server_error"),
+        ({"model": "m-1", "choices": [{"error": {"code": 502, "message": "bad gateway"}}]}, "broken_response"),
+        ({**message("yes"), "model": "m-1-mini"}, "wrong_model"), (message({"deep": 1}, "length"), "truncated"),
+    ],
+)  # fmt: skip
+def test_what_servers_say_in_place_of_an_answer_has_its_name(values: dict[str, object], name: str) -> None:
+    with pytest.raises(FrontierFailure) as caught:
+        read_reply(CONFIG, json.dumps(values).encode())
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("place", "usage"),
+    [
+        ({"usage": {"input_tokens": 7, "output_tokens": 5}}, Usage(7, 0, 5, 0)),
+        ({"usage": {"input_tokens": 7, "output_tokens": 5, "cache_read_input_tokens": 3}}, Usage(10, 3, 5, 0)),
+        ({"usage": {"prompt_tokens": "7", "completion_tokens": 5.0}}, Usage(7, 0, 5, 0)),
+        ({"usage": {"prompt_tokens": 7, "total_tokens": 12}}, Usage(7, 0, 5, 0)),
+        ({"usage": None, "x_groq": {"usage": COUNTS}}, Usage(7, 0, 5, 0)),
+        ({"prompt_eval_count": 7, "eval_count": 5}, Usage(7, 0, 5, 0)),
+        ({"timings": {"prompt_n": 7, "predicted_n": 5}}, Usage(7, 0, 5, 0)),
+        ({"usage": {"total_tokens": 12}}, None), ({"usage": {"prompt_tokens": 7}}, None),
+    ],
+)  # fmt: skip
+def test_tokens_are_found_under_the_names_that_servers_use(place: dict[str, object], usage: Usage | None) -> None:
+    assert read_reply(CONFIG, json.dumps({**GOOD, **place}).encode()).usage == usage
+
+
+def test_numbers_that_no_program_can_hold_disturb_nothing() -> None:
+    for number in ("1e999", "-1e999", "9" * 10_000, "NaN", "Infinity"):
+        body = json.dumps(GOOD)[:-1] + f', "created": {number}, "usage": {{"prompt_tokens": {number}}}' + "}"
+        assert read_reply(CONFIG, body.encode()).usage is None
