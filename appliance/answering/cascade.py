@@ -59,7 +59,7 @@ class CascadeAnswerer:
         """
         for local in self._local.arrived(ready):
             request = self._requests.pop(local.key)
-            escalated = escalation(self._task, request.text, local, self._threshold)
+            escalated = escalation(self._task, request.text, local, self._threshold, request.name)
             if escalated is None:
                 yield local
             elif not self._is_stopped:

@@ -16,7 +16,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from appliance.routing.egress_log import Record
     from appliance.routing.egress_state import EgressState
@@ -44,8 +44,9 @@ def status_command(settings: Settings, as_json: bool) -> None:
 @command.command("show")
 @click.option("--run", default="", metavar="ID", help="Only requests of this run, such as a job's id.")
 @click.option(
-    "--document", default="", metavar="NAME", help="Only requests for this document, by its name in the list."
-)
+    "--document", default="", metavar="NAME",
+    help="Only requests for this document: its path in its folder, its file name, or its number in the list.",
+)  # fmt: skip
 @click.option("--day", default="", metavar="DATE", help="Only requests of this day (UTC), such as 2026-11-25.")
 @click.option("--limit", type=click.IntRange(min=0), default=0, metavar="N", help="Only the first N; 0 means all.")
 @click.option(
@@ -61,8 +62,10 @@ def show_command(
 ) -> None:
     """List every request that left.
 
-    Requests are listed in the order in which they ended.
+    Requests are listed in the order in which they ended. A document is found by its name also after its job was
+    removed: the record holds a hash of the name under a key of this installation.
     """
+    from appliance.routing.document_names import searched_hash
     from appliance.routing.egress_log import egress_dir
     from appliance.routing.egress_reading import Filter, read_body, requests
 
@@ -70,7 +73,8 @@ def show_command(
     if body is not None:
         print_bytes(read_body(directory, body))
         return
-    matches = islice(requests(directory, Filter(run, document, day)), limit or None)
+    record_filter = Filter(run, document, searched_hash(directory, document), day)
+    matches = islice(requests(directory, record_filter), limit or None)
     count = 0
     for count, (sent, ended) in enumerate(matches, 1):
         if as_json:
@@ -174,7 +178,13 @@ def _request_line(sent: "Record", ended: "Record | None") -> str:
         f"{sent['sequence']!s:>6}  {str(sent['time'])[:19]}  {end.get('outcome', 'not recorded')!s:16}"
         f"  {sent['bytes']!s:>7}  {'-' if tokens is None else tokens!s:>7}  {shown_money:>15}"
         f"  {sent['task']}  {sent['document']}  {sent['model']} at {sent['destination']}"
+        + (f" through {sent['proxy']}" if sent.get("proxy") else "")
     )
+
+
+def _money(currencies: "Mapping[str, float]") -> str:
+    """Each currency for itself: `0.0126 USD, 3.0000 EUR`."""
+    return ", ".join(f"{money:.4f} {currency}".strip() for currency, money in currencies.items()) or "0.0000"
 
 
 def _state_lines(state: "EgressState") -> list[str]:
@@ -202,6 +212,6 @@ def _state_lines(state: "EgressState") -> list[str]:
     today = state.today
     lines.append(
         f"today: {human_count(len(today.documents), 'document')}, {human_count(today.requests, 'request')},"
-        f" {human_count(today.tokens, 'token')}, money {today.money:.4f}"
+        f" {human_count(today.tokens, 'token')}, money {_money(today.currencies)}"
     )
     return lines

@@ -23,6 +23,8 @@ class Request:
     """A local answer, for a frontier: where to find the values of fields that the policy masks."""
     field_names: tuple[str, ...] = ()
     """Fields that a frontier is asked for; all where it is empty."""
+    name: str = ""
+    """The document's name, for the record of what leaves the machine; it is not sent."""
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,23 @@ import math
 import ssl
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 
 import httpx2
 import openai
 
 from appliance.engines.frontier_config import FrontierConfig
-from appliance.engines.frontier_reply import FrontierFailure
+from appliance.engines.frontier_deadline import use_deadlines
+from appliance.engines.frontier_errors import FrontierFailure, error_words, excerpt, service_failure
+from appliance.engines.frontier_reply import loads
 from appliance.ground.errors import UsageError
-from appliance.ground.text import printable
 
 _PATH = "/chat/completions"
 SENT_HEADERS = ("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent")
 _NO_KEY = "none"
 """The client wants a key; the transport takes it out again."""
-_EXCERPT_CHARACTERS = 200
+_MOST_ERROR_BYTES = 2000
 
 
 class _ResponseTooLarge(httpx2.RequestError):
@@ -36,10 +38,10 @@ class _CompressedResponse(httpx2.RequestError):
 
 
 class _LimitedStream(httpx2.SyncByteStream):
-    """A response's bytes, as far as size and time allow."""
+    """A response's bytes, as far as its size allows."""
 
-    def __init__(self, stream: httpx2.SyncByteStream, most_bytes: int, deadline: float) -> None:
-        self._stream, self._most_bytes, self._deadline = stream, most_bytes, deadline
+    def __init__(self, stream: httpx2.SyncByteStream, most_bytes: int) -> None:
+        self._stream, self._most_bytes = stream, most_bytes
 
     def __iter__(self) -> Iterator[bytes]:
         received_bytes = 0
@@ -47,8 +49,6 @@ class _LimitedStream(httpx2.SyncByteStream):
             received_bytes += len(chunk)
             if received_bytes > self._most_bytes:
                 raise _ResponseTooLarge(f"more than {self._most_bytes} bytes")
-            if time.monotonic() > self._deadline:
-                raise httpx2.ReadTimeout("the response takes too long")
             yield chunk
 
     def close(self) -> None:
@@ -84,13 +84,16 @@ class _Transport(httpx2.BaseTransport):
             # Reading the system's certificates takes a while; a context without any trusts nobody.
             is_https = endpoint.url.startswith("https:") or endpoint.proxy.startswith("https:")
             trusted = _tls_context(endpoint.ca_file if is_https else None)
+            # A proxy whose own address is https must be trusted, too.
+            proxy_context = trusted if endpoint.proxy.startswith("https:") else None
             self._inner = httpx2.HTTPTransport(
                 verify=trusted,
                 trust_env=False,
-                proxy=endpoint.proxy or None,
+                proxy=httpx2.Proxy(endpoint.proxy, ssl_context=proxy_context) if endpoint.proxy else None,
                 limits=httpx2.Limits(max_connections=config.limits.concurrency),
             )
-        except (OSError, ValueError, httpx2.InvalidURL) as error:
+            self._deadline = use_deadlines(self._inner)
+        except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
             raise UsageError(
                 f"frontier {config.name} cannot be opened: {error}", "check ca_file and proxy in config.toml"
             ) from error
@@ -105,15 +108,15 @@ class _Transport(httpx2.BaseTransport):
         request.headers.pop("authorization", None)
         if self._authorization:
             request.headers["authorization"] = self._authorization
-        deadline = time.monotonic() + self._limits.timeout_seconds
+        self._deadline.set(time.monotonic() + self._limits.timeout_seconds)
         response = self._inner.handle_request(request)
-        if response.headers.get("content-encoding", "identity") != "identity":
+        if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
             response.close()
             raise _CompressedResponse(
                 f"the response is compressed ({response.headers['content-encoding']}), although this was not requested"
             )
         assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _LimitedStream(response.stream, self._limits.max_response_bytes, deadline)
+        response.stream = _LimitedStream(response.stream, self._limits.max_response_bytes)
         return response
 
     def close(self) -> None:
@@ -147,8 +150,10 @@ class FrontierClient:
         try:
             return self._client.post(_PATH, cast_to=httpx2.Response, content=body).content
         except openai.APIStatusError as error:
-            raise _status_failure(error, self._config) from error
+            raise _status_failure(error.response, self._config) from error
         except openai.APITimeoutError as error:
+            if isinstance(error.__cause__, httpx2.ConnectTimeout):
+                raise _connection_failure(error.__cause__, self._config) from error
             message = (
                 f"{self._config.endpoint.host} gave no complete answer within {self._config.limits.timeout_seconds:g} s"
             )
@@ -162,45 +167,29 @@ class FrontierClient:
 
 
 def _connection_failure(cause: BaseException | None, config: FrontierConfig) -> FrontierFailure:
-    host, reason = config.endpoint.host, printable(str(cause))[:_EXCERPT_CHARACTERS]
+    host, reason = config.endpoint.host, excerpt(str(cause))
     if isinstance(cause, _ResponseTooLarge):
         return FrontierFailure("response_too_large", f"{host} sent {reason}")
     if isinstance(cause, _CompressedResponse):
         return FrontierFailure("broken_response", reason, hopeless=True)
-    if isinstance(cause, httpx2.ConnectError | httpx2.ProxyError):
+    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
         failure = FrontierFailure("unreachable", f"cannot connect to {host}: {reason}", again=True)
         failure.unpaid = True
         return failure
+    if isinstance(cause, httpx2.TimeoutException):
+        return FrontierFailure("timed_out", f"{host} gave no complete answer in time", again=True)
     return FrontierFailure("connection_lost", f"the connection to {host} ended early: {reason}", again=True)
 
 
-def _status_failure(error: openai.APIStatusError, config: FrontierConfig) -> FrontierFailure:
-    status, host = error.status_code, config.endpoint.host
-    reason = printable(error.message)[:_EXCERPT_CHARACTERS]
-    code = error.code or ""
-    if code == "insufficient_quota" or status == 402:
-        failure = FrontierFailure("no_quota", f"the account at {host} has no quota left: {reason}", hopeless=True)
-    elif status == 429:
-        failure = FrontierFailure("rate_limited", f"{host} accepts no more requests for now: {reason}", again=True)
-    elif status in (401, 403):
-        failure = FrontierFailure("unauthorised", f"{host} refused the key ({status}): {reason}", hopeless=True)
-    elif status == 404:
-        message = f"{host} has no model {config.choice.model} at this url: {reason}"
-        failure = FrontierFailure("unknown_model", message, hopeless=True)
-    elif code in ("context_length_exceeded", "string_above_max_length") or status == 413:
-        failure = FrontierFailure("too_long", f"the document is too long for {config.choice.model}: {reason}")
-    elif code in ("content_filter", "content_policy_violation"):
-        failure = FrontierFailure("content_filter", f"the frontier's content filter refused the document: {reason}")
-    elif status < 400:
-        failure = FrontierFailure(
-            "redirected", f"{host} redirects to another address, which is not followed: {reason}", hopeless=True
-        )
-    elif status in (408, 409) or status >= 500:
-        failure = FrontierFailure("server_error", f"{host} failed ({status}): {reason}", again=True)
-    else:
-        failure = FrontierFailure("bad_request", f"{host} refused the request ({status}): {reason}")
-    failure.retry_after = _retry_after(error.response.headers)
-    failure.unpaid = status < 500
+def _status_failure(response: httpx2.Response, config: FrontierConfig) -> FrontierFailure:
+    try:
+        body = loads(response.content)
+    except (ValueError, RecursionError):
+        body = response.content[:_MOST_ERROR_BYTES].decode("utf-8", "replace")
+    _, codes, message = error_words(body)
+    failure = service_failure(config, response.status_code, codes, message or excerpt(body))
+    failure.retry_after = _retry_after(response.headers)
+    failure.unpaid = response.status_code < 500
     return failure
 
 
@@ -211,11 +200,14 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
         if not text:
             continue
         try:
-            seconds = float(text) * scale
+            seconds = float(text.lower().removesuffix("s")) * scale
         except ValueError:
             try:
-                seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-            except (ValueError, OverflowError):
+                moment = email.utils.parsedate_to_datetime(text)
+                # A date that names no zone is one of the protocol, which knows no other.
+                moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+                seconds = moment.timestamp() - time.time()
+            except (TypeError, ValueError, OverflowError):
                 continue
         if not math.isnan(seconds):
             return max(0.0, seconds)

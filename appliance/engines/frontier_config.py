@@ -4,7 +4,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,6 +15,14 @@ from appliance.ground.spelling import did_you_mean
 
 Structured = Literal["json_schema", "json_object", "none"]
 EFFORT_OFF = "off"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def host_of(url: str) -> str:
+    """Host and, where it is written, port of an address; never a name or password in it."""
+    parts = urlsplit(url)
+    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    return f"{name}:{parts.port}" if parts.port else name
 
 
 @dataclass(frozen=True)
@@ -27,16 +35,26 @@ class Endpoint:
     """Environment variable that holds the key."""
     key_file: str = ""
     """File that holds the key and that only its owner can read."""
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)
+    """May hold a name and a password, which stand in no record and no message."""
     ca_file: str = ""
     """Certificates to trust instead of the system's."""
 
     @property
     def host(self) -> str:
         """Host and, where it is written, port."""
-        parts = urlsplit(self.url)
-        name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-        return f"{name}:{parts.port}" if parts.port else name
+        return host_of(self.url)
+
+    @property
+    def proxy_host(self) -> str:
+        """Host and, where it is written, port of the proxy; empty where there is none."""
+        return host_of(self.proxy)
+
+    @property
+    def is_open_to_proxy(self) -> bool:
+        """Whether documents would go unencrypted through a proxy on another machine."""
+        is_remote = bool(self.proxy) and urlsplit(self.proxy).hostname not in LOOPBACK
+        return is_remote and not self.url.lower().startswith("https:")
 
 
 @dataclass(frozen=True)
@@ -93,6 +111,11 @@ class Prices:
     currency: str = "USD"
     known: bool = True
     """Whether the configuration says what tokens cost; without, money counts as none."""
+
+    @property
+    def are_zero(self) -> bool:
+        """Whether tokens cost nothing, in whatever currency."""
+        return not (self.input or self.cached or self.output)
 
     def money(self, usage: Usage) -> float:
         """What the tokens cost, in the currency."""
@@ -166,14 +189,14 @@ def load_frontier(settings: Settings, name: str) -> FrontierConfig:
     price_in = table.input_price or 0.0
     return FrontierConfig(
         name,
-        Endpoint(table.url.strip().rstrip("/"), table.key_env, table.key_file, table.proxy, table.ca_file),
+        Endpoint(table.url.strip().rstrip("/"), table.key_env, table.key_file, table.proxy.strip(), table.ca_file),
         ModelChoice(
             table.model, tuple(table.answers_as), table.effort.strip() or EFFORT_OFF, table.effort_when_off,
             table.structured, table.temperature, table.token_parameter, table.max_answer_tokens, table.context_length,
         ),
         Prices(
             price_in, price_in if table.cached_price is None else table.cached_price, table.output_price or 0.0,
-            table.currency, known=table.input_price is not None,
+            table.currency.strip().upper(), known=table.input_price is not None,
         ),
         ClientLimits(
             table.timeout_seconds, table.connect_seconds, table.document_seconds, min(table.concurrency, 256),

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from appliance.engines.frontier_config import LOOPBACK
 from appliance.ground.tables import PLUS_ZERO, Problem, Table, Text, Texts
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EXAMPLE = "https://api.example.com/v1"
 _URL_HINT = f'write url = "{_EXAMPLE}"'
 
@@ -32,7 +32,7 @@ class FrontierTable(Table):
     input_price: Price | None = Field(default=None, examples=[2.5])
     cached_price: Price | None = Field(default=None, examples=[1.25])
     output_price: Price | None = Field(default=None, examples=[10])
-    currency: str = "USD"
+    currency: Text = Field(default="USD", examples=["EUR"])
     key_env: str = Field(default="", examples=["FRONTIER_KEY"])
     key_file: str = Field(default="", examples=["/etc/stillroom/frontier.key"])
     allow_http: bool = False
@@ -49,7 +49,7 @@ class FrontierTable(Table):
 
     def problems(self) -> list[Problem]:
         """The address, where the key comes from, and prices that belong together."""
-        problems = self._url_problems()
+        problems = self._url_problems() or self._proxy_problems()
         if self.key_env and self.key_file:
             problems.append(("key_file", "given beside key_env", "keep one of them"))
         if self.key_env and not self.key_env.isidentifier():
@@ -76,4 +76,21 @@ class FrontierTable(Table):
         if parts.scheme == "http" and parts.hostname not in LOOPBACK and not self.allow_http:
             hint = "use https, or write allow_http = true if the network between is yours"
             return [("url", f"{url} would send documents unencrypted", hint)]
+        return []
+
+    def _proxy_problems(self) -> list[Problem]:
+        proxy = self.proxy.strip()
+        if not proxy:
+            return []
+        # It may hold a password, which must not be shown.
+        hint = 'write proxy = "http://proxy.example.com:3128"'
+        try:
+            parts = urlsplit(proxy)
+            _ = parts.port
+        except ValueError:
+            return [("proxy", "not the address of a proxy", hint)]
+        if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+            return [("proxy", "not the address of a proxy", hint)]
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            return [("proxy", "more than the address of a proxy", hint)]
         return []

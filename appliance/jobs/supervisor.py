@@ -119,7 +119,7 @@ class Supervisor:
                 document, reply = self._texts.popleft()
                 key = str(document.id)
                 self._sent[key] = document, reply
-                answerer.send(Request(key, reply.text, document.crash_count))
+                answerer.send(Request(key, reply.text, document.crash_count, name=document.name))
         connections = self._pool.connections + answerer.connections
         if not connections and not answerer.in_flight:
             return self._nothing_in_flight(is_ending)

@@ -20,6 +20,7 @@ class Spend:
 
     tokens: int
     money: float
+    currency: str = ""
 
 
 @dataclass
@@ -30,7 +31,8 @@ class Account:
     requests: int = 0
     _open: dict[int, Spend] = field(default_factory=dict)
     _tokens: int = 0
-    _money: float = 0.0
+    _money: dict[str, float] = field(default_factory=dict)
+    """By currency."""
 
     @property
     def tokens(self) -> int:
@@ -38,9 +40,18 @@ class Account:
         return self._tokens + sum(spend.tokens for spend in self._open.values())
 
     @property
-    def money(self) -> float:
-        """All money, with what open requests reserve."""
-        return round(self._money + sum(spend.money for spend in self._open.values()), 9)
+    def currencies(self) -> dict[str, float]:
+        """All money by currency, with what open requests reserve; only where there is any."""
+        sums = dict(self._money)
+        for spend in self._open.values():
+            sums[spend.currency] = sums.get(spend.currency, 0.0) + spend.money
+        return {currency: round(money, 9) for currency, money in sums.items() if money}
+
+    @property
+    def money(self) -> float | None:
+        """All money, with what open requests reserve; None where it is of several currencies, which have no sum."""
+        currencies = self.currencies
+        return None if len(currencies) > 1 else sum(currencies.values())
 
     def reserve(self, record: int, document: str, spend: Spend) -> None:
         """A request goes out."""
@@ -48,23 +59,35 @@ class Account:
         self.requests += 1
         self._open[record] = spend
 
+    def currency_of(self, record: int) -> str:
+        """The currency of an open request; empty where it is not open here."""
+        spend = self._open.get(record)
+        return "" if spend is None else spend.currency
+
     def settle(self, record: int, spend: Spend | None) -> None:
         """A request has ended; None leaves its reservation as what it cost."""
         reserved = self._open.pop(record, None)
         real = spend or reserved
         if real is not None:
             self._tokens += real.tokens
-            self._money += real.money
+            self._money[real.currency] = self._money.get(real.currency, 0.0) + real.money
 
     def over(self, caps: Caps, document: str, spend: Spend) -> str | None:
-        """Which cap a further request would break: `documents`, `tokens` or `money`."""
+        """Which cap a further request would break: `documents`, `tokens`, `money`, or `currency`.
+
+        The last one means that money is capped and some was spent in another currency, so that there is no sum.
+        """
         documents = len(self.documents) + (document not in self.documents)
         if caps.documents is not None and documents > caps.documents:
             return "documents"
         if caps.tokens is not None and self.tokens + spend.tokens > caps.tokens:
             return "tokens"
-        if caps.money is not None and self.money + spend.money > caps.money + 1e-9:
-            return "money"
+        if caps.money is not None:
+            currencies = self.currencies
+            if spend.money and currencies.keys() - {spend.currency}:
+                return "currency"
+            if currencies.get(spend.currency, 0.0) + spend.money > caps.money + 1e-9:
+                return "money"
         return None
 
 
@@ -111,8 +134,10 @@ def count_record(account: Account, record: Record) -> None:
     number: Callable[[str], int] = lambda key: int(str(record[key]))  # noqa: E731
     if record["kind"] == "sent":
         document = f"{record['run']}/{record['document']}"
-        spend = Spend(number("reserved_tokens"), float(str(record["reserved_money"])))
+        spend = Spend(number("reserved_tokens"), float(str(record["reserved_money"])), str(record["currency"]))
         account.reserve(number("sequence"), document, spend)
     elif record["kind"] == "ended":
         known = record["tokens"] is not None
-        account.settle(number("of"), Spend(number("tokens"), float(str(record["money"]))) if known else None)
+        currency = str(record.get("currency", account.currency_of(number("of"))))
+        spend = Spend(number("tokens"), float(str(record["money"])), currency) if known else None
+        account.settle(number("of"), spend)

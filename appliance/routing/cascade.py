@@ -32,7 +32,7 @@ def fields_below(task: Task, answer: Answer | None, confidence: Mapping[str, flo
     return [name for name in names if confidence.get(name, 0.0) < threshold or name in wrong]
 
 
-def escalation(task: Task, text: str, local: Result, threshold: float) -> Request | None:
+def escalation(task: Task, text: str, local: Result, threshold: float, name: str = "") -> Request | None:
     """What goes to the fallback for this document; None where the local answer stands."""
     if local.answer is None and local.error in _NOT_WORTH_ASKING:
         return None
@@ -40,7 +40,7 @@ def escalation(task: Task, text: str, local: Result, threshold: float) -> Reques
     if not names:
         return None
     field_names = () if len(names) == len(task.output_fields) else tuple(names)
-    return Request(local.key, text, known=local.answer or {}, field_names=field_names)
+    return Request(local.key, text, known=local.answer or {}, field_names=field_names, name=name)
 
 
 def merge(task: Task, request: Request, local: Result, remote: Result) -> Result:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,9 @@ from appliance.engines.frontier_config import FrontierConfig, Usage, load_fronti
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
 from appliance.routing.budget import Account, DayAccount, Spend
+from appliance.routing.document_names import name_hashes, names_key
 from appliance.routing.egress_log import Appended, EgressLog, Record, egress_dir
-from appliance.routing.masking import Masker, installation_key
+from appliance.routing.masking import Masker, masking_key
 from appliance.routing.policy import SYSTEM_DIR, Caps, EgressRefused, Policy, check_allowed, load_policy
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task
@@ -74,6 +75,7 @@ def checked(settings: Settings, task: Task, name: str, system_dir: Path = SYSTEM
     policy = load_policy(settings, system_dir)
     check_allowed(policy, task, config)
     check_prices(config, policy.run_caps, policy.day_caps)
+    check_currency(config, policy)
     return config, policy
 
 
@@ -88,6 +90,22 @@ def check_prices(config: FrontierConfig, *caps: Caps) -> None:
             f"money is capped, but frontier {config.name} has no prices; nothing leaves",
             f"add input_price and output_price to [frontier.{config.name}]: per million tokens, 0 if free",
         )
+
+
+def check_currency(config: FrontierConfig, policy: Policy) -> None:
+    """Checks that a cap on money and the frontier's prices are in one currency: sums of two say nothing.
+
+    Raises:
+        UsageError: They are not.
+    """
+    prices = config.prices
+    for scope, caps in (("run", policy.run_caps), ("day", policy.day_caps)):
+        if caps.money is not None and caps.currency not in ("", prices.currency) and not prices.are_zero:
+            raise UsageError(
+                f"{policy.path} caps a {scope} at {caps.money:,} {caps.currency}, but frontier {config.name} has its"
+                f" prices in {prices.currency}; nothing leaves",
+                f"state the prices of [frontier.{config.name}] and the cap in one currency",
+            )
 
 
 def with_effort(config: FrontierConfig, effort: str) -> FrontierConfig:
@@ -109,7 +127,7 @@ def preview(
     """
     config, policy = checked(settings, task, name, system_dir)
     config = with_effort(config, effort)
-    masker = Masker(task, policy.masking, installation_key(egress_dir(settings)), policy.path)
+    masker = Masker(task, policy.masking, masking_key(egress_dir(settings)), policy.path)
     cleared = masker.mask(request.text, request.known)
     return request_body(config, task, request, cleared), cleared.masked
 
@@ -119,6 +137,7 @@ class _Leaving:
     """One request on its way out."""
 
     document: str
+    name_hashes: list[str]
     size_bytes: int
     sha256: str
     spend: Spend
@@ -137,7 +156,8 @@ class EgressGate:
         self._key = key
         self._policy, self._options = policy, options
         directory = egress_dir(settings)
-        self._masker = Masker(task, policy.masking, installation_key(directory), policy.path)
+        self._masker = Masker(task, policy.masking, masking_key(directory), policy.path)
+        self._names_key = names_key(directory)
         self._log = EgressLog(directory)
         self._day = DayAccount()
         self._spent = Account()
@@ -153,10 +173,11 @@ class EgressGate:
         """The answer with the real values."""
         return self._masker.restore(cleared.restored_by, answer)
 
-    def release(self, key: str, cleared: Cleared, body: bytes, ceiling: Usage) -> int:
+    def release(self, request: Request, cleared: Cleared, body: bytes, ceiling: Usage) -> int:
         """Records the request durably; waits for requests under way where their end may make room under a cap."""
-        spend = Spend(ceiling.total, self.config.prices.money(ceiling))
-        leaving = _Leaving(key, len(body), hashlib.sha256(body).hexdigest(), spend, cleared.masked)
+        spend = self._spend(ceiling)
+        names = name_hashes(self._names_key, request.name)
+        leaving = _Leaving(request.key, names, len(body), hashlib.sha256(body).hexdigest(), spend, cleared.masked)
         is_new = self._policy.keep_bodies and self._log.keep_body(leaving.sha256, body)
         with self._changed:
             try:
@@ -168,9 +189,13 @@ class EgressGate:
         self._log.make_durable(appended)
         return appended.sequence
 
-    def settle(self, record: int, outcome: str, usage: Usage | None) -> None:
-        """Records how the request ended."""
-        spend = None if usage is None else Spend(usage.total, self.config.prices.money(usage))
+    def settle(self, record: int, outcome: str, usage: Usage | None, notes: Sequence[str] = ()) -> None:
+        """Records how the request ended.
+
+        Args:
+            notes: What about the form of the answer was not as requested.
+        """
+        spend = None if usage is None else self._spend(usage)
         values: Record = {
             "kind": "ended",
             "run": self.run,
@@ -181,10 +206,12 @@ class EgressGate:
         }
         if usage is not None and spend is not None:
             values |= {
-                "tokens": spend.tokens, "money": spend.money, "prompt_tokens": usage.prompt_tokens,
-                "cached_tokens": usage.cached_tokens, "completion_tokens": usage.completion_tokens,
-                "reasoning_tokens": usage.reasoning_tokens,
+                "tokens": spend.tokens, "money": spend.money, "currency": spend.currency,
+                "prompt_tokens": usage.prompt_tokens, "cached_tokens": usage.cached_tokens,
+                "completion_tokens": usage.completion_tokens, "reasoning_tokens": usage.reasoning_tokens,
             }  # fmt: skip
+        if notes:
+            values["notes"] = list(notes)
         with self._changed:
             if self._closed:
                 # The run has been given up: the request stays in the record without its end, and counts as reserved.
@@ -196,6 +223,9 @@ class EgressGate:
                     self._log.append(values)
             finally:
                 self._changed.notify_all()
+
+    def _spend(self, usage: Usage) -> Spend:
+        return Spend(usage.total, self.config.prices.money(usage), self.config.prices.currency)
 
     def open_client(self) -> "FrontierClient":
         """The client."""
@@ -221,6 +251,10 @@ class EgressGate:
         ]
         return next(((scope, cap) for scope, check in checks if (cap := check())), None)
 
+    def _other_currencies(self, scope: str) -> set[str]:
+        account = self._day.account if scope == "day" else self._spent
+        return set(account.currencies) - {self.config.prices.currency}
+
     def _reserve(self, leaving: "_Leaving") -> Appended:
         """The record of a request that no cap forbids."""
         while True:
@@ -229,7 +263,7 @@ class EgressGate:
                 if over is None:
                     return self._record(leaving)
                 scope, cap = over
-                final = cap == "documents" or not self._in_flight
+                final = cap in ("documents", "currency") or not self._in_flight
                 if final:
                     self._log.append({"kind": "cap", "run": self.run, "cap": cap, "scope": scope})
             if final:
@@ -240,10 +274,11 @@ class EgressGate:
         choice, endpoint, prices = self.config.choice, self.config.endpoint, self.config.prices
         appended = self._log.append(
             {
-                "kind": "sent", "run": self.run, "document": leaving.document, "task": self.task.name,
-                "data_class": self.task.data_class, "frontier": self.config.name, "destination": endpoint.url,
-                "model": choice.model, "policy": self._policy.sha256, "sha256": leaving.sha256,
-                "bytes": leaving.size_bytes, "body_kept": self._policy.keep_bodies, "masked": leaving.masked,
+                "kind": "sent", "run": self.run, "document": leaving.document, "names": leaving.name_hashes,
+                "task": self.task.name, "data_class": self.task.data_class, "frontier": self.config.name,
+                "destination": endpoint.url, "proxy": endpoint.proxy_host, "model": choice.model,
+                "policy": self._policy.sha256, "sha256": leaving.sha256, "bytes": leaving.size_bytes,
+                "body_kept": self._policy.keep_bodies, "masked": leaving.masked,
                 "reserved_tokens": leaving.spend.tokens, "reserved_money": leaving.spend.money,
                 "currency": prices.currency, "user": os.getuid(),
             }
@@ -253,6 +288,12 @@ class EgressGate:
         return appended
 
     def _cap_message(self, scope: str, cap: str) -> str:
+        if cap == "currency":
+            others = ", ".join(sorted(self._other_currencies(scope)))
+            return (
+                f"money is capped, {others} was spent in this {'day' if scope == 'day' else 'run'}, and"
+                f" {self.config.prices.currency} cannot be added to it"
+            )
         caps = {"run": self._policy.run_caps, "day": self._policy.day_caps}.get(scope, self._options.caps)
         most = {"documents": caps.documents, "tokens": caps.tokens, "money": caps.money}[cap]
         unit = {"money": self.config.prices.currency}.get(cap, cap.removesuffix("s") if most == 1 else cap)

@@ -127,6 +127,9 @@ class Filter:
 
     run: str = ""
     document: str = ""
+    """What the run calls it, such as its number in the job."""
+    name_hash: str = ""
+    """Of the document's name; a request is shown where this fits, or what the run calls it."""
     day: str = ""
     """`2026-11-25`."""
 
@@ -148,10 +151,14 @@ def requests(directory: Path, record_filter: Filter) -> Iterator[tuple[Record, R
 
 
 def _matches(record: Record, record_filter: Filter) -> bool:
+    names = record.get("names")
     return (
         str(record["time"]).startswith(record_filter.day)
         and record_filter.run in ("", record["run"])
-        and record_filter.document in ("", record["document"])
+        and (
+            record_filter.document in ("", record["document"])
+            or (isinstance(names, list) and record_filter.name_hash in names)
+        )
     )
 
 

@@ -22,6 +22,8 @@ class FrontierState:
     name: str
     host: str = ""
     model: str = ""
+    proxy: str = ""
+    """Host of the proxy that everything goes through; empty where there is none."""
     problem: str = ""
     """Why nothing can be sent to it; empty where something can."""
 
@@ -67,6 +69,7 @@ class EgressState:
                 "documents": len(self.today.documents), "requests": self.today.requests, "tokens": self.today.tokens,
                 "money": self.today.money,
             },
+            "today_money": self.today.currencies,
         }  # fmt: skip
 
 
@@ -99,14 +102,18 @@ def _frontiers(settings: Settings, environ: Mapping[str, str], policy: Policy | 
     for name in frontier_names(settings):
         try:
             config = load_frontier(settings, name)
-            host, model, problem = config.endpoint.host, config.choice.model, ""
+            host, model, proxy, problem = config.endpoint.host, config.choice.model, config.endpoint.proxy_host, ""
             try:
                 read_key(config.endpoint, environ)
             except ApplianceError as error:
                 problem = error.message
             if not problem and policy is not None and host.lower() not in policy.hosts:
                 problem = f"the policy does not name its host {host}"
-            states.append(FrontierState(name, host, model, problem))
+            if not problem and policy is not None and proxy and proxy.lower() not in policy.hosts:
+                problem = f"the policy does not name its proxy {proxy}"
+            if not problem and config.endpoint.is_open_to_proxy:
+                problem = f"documents would go unencrypted through the proxy {proxy}"
+            states.append(FrontierState(name, host, model, proxy, problem))
         except ApplianceError as error:
             states.append(FrontierState(name, problem=error.message))
     return tuple(states)
@@ -126,6 +133,6 @@ def caps_line(caps: Caps) -> str:
     parts = [
         human_count(caps.documents, "document") if caps.documents is not None else "",
         human_count(caps.tokens, "token") if caps.tokens is not None else "",
-        f"{caps.money:,.2f}" if caps.money is not None else "",
+        f"{caps.money:,.2f} {caps.currency}".strip() if caps.money is not None else "",
     ]
     return ", ".join(part for part in parts if part) or "none"

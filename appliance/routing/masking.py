@@ -4,27 +4,21 @@ A placeholder is a keyed hash of the value: the same value has the same placehol
 the key nobody finds the value by trying. Whatever is not certain withholds the document.
 """
 
-import contextlib
 import hashlib
 import hmac
-import os
 import re
-import secrets
-import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from appliance.engines.frontier import Cleared, Withheld
-from appliance.ground.errors import ResourceError
-from appliance.ground.files import new_file
 from appliance.routing.detectors import DETECTORS, LONG_NUMBER, Finding, findings, joined
+from appliance.routing.installation_key import installation_key
 from appliance.routing.policy import Masking, masked_fields
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Task
 from appliance.tasks.values import find_spans
 
-KEY_BYTES = 32
 _LABELS = {
     "mail": "MAIL", "iban": "IBAN", "card": "CARD", "national_id": "ID", "phone": "PHONE", LONG_NUMBER: "DIGITS",
     "field": "FIELD",
@@ -141,38 +135,13 @@ def _restored(name: str, value: Value, restored_by: Mapping[str, str]) -> Value:
     return value
 
 
-def installation_key(directory: Path) -> bytes:
+def masking_key(directory: Path) -> bytes:
     """The key of this installation's placeholders; made when it is first needed.
 
     Raises:
         ResourceError: It cannot be made, or others can read it.
     """
-    path = directory / "mask.key"
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            _make_key(path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            mode, key = stat.S_IMODE(os.fstat(descriptor).st_mode), file.read(KEY_BYTES + 1)
-    except OSError as error:
-        raise ResourceError(f"cannot use the masking key {path}: {error.strerror}; nothing leaves") from error
-    if mode & 0o077:
-        raise ResourceError(
-            f"others can read the masking key {path} (mode {mode:04o}); nothing leaves", f"chmod 600 {path}"
-        )
-    if len(key) != KEY_BYTES:
-        raise ResourceError(
-            f"the masking key {path} is not {KEY_BYTES} bytes long; nothing leaves",
-            "restore it from a backup, or delete it to get a new one",
-        )
-    return key
-
-
-def _make_key(path: Path) -> None:
-    # Where another process was first its key holds.
-    with contextlib.suppress(FileExistsError), new_file(path, private=True) as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
+    return installation_key(directory, "mask.key", "the masking key")
 
 
 assert set(_LABELS) == {*DETECTORS, LONG_NUMBER, "field"}

@@ -34,6 +34,8 @@ class Caps:
     documents: int | None = None
     tokens: int | None = None
     money: float | None = None
+    currency: str = ""
+    """Of the money; empty where it is whatever currency the frontier's prices are in."""
 
     @property
     def is_set(self) -> bool:
@@ -161,7 +163,8 @@ def _policy(path: Path, sha256: str, values: Mapping[str, object]) -> Policy:
         path, sha256, table.enabled, tuple(table.data_classes), tuple(host.lower() for host in table.hosts),
         tuple(table.tasks), table.keep_bodies,
         Masking(tuple(masking.detectors), masking.digits, tuple(masking.fields), masking.unfound == "send"),
-        Caps(run.documents, run.tokens, run.money), Caps(day.documents, day.tokens, day.money),
+        Caps(run.documents, run.tokens, run.money, run.currency.strip().upper()),
+        Caps(day.documents, day.tokens, day.money, day.currency.strip().upper()),
     )  # fmt: skip
 
 
@@ -190,6 +193,17 @@ def check_allowed(policy: Policy, task: Task, config: FrontierConfig) -> None:
         raise EgressRefused(
             f"the policy {policy.path} does not let anything go to {config.endpoint.host}",
             f"allowed hosts: {', '.join(policy.hosts) or 'none'}",
+        )
+    if config.endpoint.proxy and config.endpoint.proxy_host.lower() not in policy.hosts:
+        raise EgressRefused(
+            f"the policy {policy.path} does not let anything go through the proxy {config.endpoint.proxy_host}",
+            f"allowed hosts: {', '.join(policy.hosts) or 'none'}; a proxy must be one of them",
+        )
+    if config.endpoint.is_open_to_proxy:
+        raise EgressRefused(
+            f"documents would go unencrypted to {config.endpoint.url} through the proxy {config.endpoint.proxy_host},"
+            " which could read all of them; nothing leaves",
+            f"use https for [frontier.{config.name}], or no proxy",
         )
     masked_fields(policy.masking, task, policy.path)
 

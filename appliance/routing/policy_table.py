@@ -36,6 +36,7 @@ class CapTable(Table):
     documents: Count | None = Field(default=None, examples=[100])
     tokens: Count | None = Field(default=None, examples=[100_000])
     money: Annotated[float, Field(ge=0, le=1e9), PLUS_ZERO] | None = Field(default=None, examples=[5])
+    currency: str = Field(default="", examples=["EUR"])
 
 
 class CapsTable(Table):

@@ -8,7 +8,8 @@ import pytest
 from appliance.engines.frontier import Withheld
 from appliance.ground.errors import ResourceError
 from appliance.routing.detectors import DETECTORS
-from appliance.routing.masking import KEY_BYTES, Masker, installation_key
+from appliance.routing.installation_key import KEY_BYTES
+from appliance.routing.masking import Masker, masking_key
 from appliance.routing.policy import EgressRefused, Masking
 from appliance.tasks.task import Task
 from appliance.tasks.values import evidence
@@ -183,32 +184,32 @@ def test_without_detectors_nothing_is_masked() -> None:
 
 def test_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     directory = tmp_path / "egress"
-    key = installation_key(directory)
+    key = masking_key(directory)
     assert len(key) == KEY_BYTES
-    assert installation_key(directory) == key
+    assert masking_key(directory) == key
     assert stat.S_IMODE((directory / "mask.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert sorted(path.name for path in directory.iterdir()) == ["mask.key"]
-    assert installation_key(tmp_path / "other") != key
+    assert masking_key(tmp_path / "other") != key
 
 
 def test_key_that_others_can_read_stops_everything(tmp_path: Path) -> None:
-    installation_key(tmp_path)
+    masking_key(tmp_path)
     (tmp_path / "mask.key").chmod(0o644)
     with pytest.raises(ResourceError, match="others can read") as raised:
-        installation_key(tmp_path)
+        masking_key(tmp_path)
     assert raised.value.hint.startswith("chmod 600 ")
 
 
 def test_cut_key_stops_everything(tmp_path: Path) -> None:
-    installation_key(tmp_path)
+    masking_key(tmp_path)
     (tmp_path / "mask.key").write_bytes(b"short")
     with pytest.raises(ResourceError, match="32 bytes"):
-        installation_key(tmp_path)
+        masking_key(tmp_path)
 
 
 def test_key_that_is_a_link_stops_everything(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(KEY)
     (tmp_path / "mask.key").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ResourceError, match="cannot use the masking key"):
-        installation_key(tmp_path)
+        masking_key(tmp_path)
