@@ -57,7 +57,7 @@ def test_share_has_its_interval() -> None:
     assert percent_interval(0.934, 0.91, 0.953) == "93.4 % (91.0 to 95.3)"
 
 
-@pytest.mark.parametrize("char", ["\0", "\x07", "\x1b", "\x7f", "\ud83d", "\udc80", "\ufdd0", "\ufffe", "\U0010ffff"])
+@pytest.mark.parametrize("char", ["\0", "\x07", "\x1b", "\x7f", "\ud83d", "\ufdd0", "\ufffe", "\U0010ffff"])
 def test_character_that_no_file_can_hold_is_replaced_by_one(char: str) -> None:
     assert storable(f"a{char}b") == ("a?b" if "\ud800" <= char <= "\udfff" else "a\N{REPLACEMENT CHARACTER}b")
     assert not is_storable(char)
