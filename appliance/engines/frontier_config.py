@@ -9,20 +9,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from appliance.engines.frontier_hosts import LOOPBACK, host_of
 from appliance.ground.errors import InvalidFile, UsageError
 from appliance.ground.settings import CONFIG_NAME, Settings
 from appliance.ground.spelling import did_you_mean
 
 Structured = Literal["json_schema", "json_object", "none"]
 EFFORT_OFF = "off"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
-def host_of(url: str) -> str:
-    """Host and, where it is written, port of an address; never a name or password in it."""
-    parts = urlsplit(url)
-    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    return f"{name}:{parts.port}" if parts.port else name
 
 
 @dataclass(frozen=True)

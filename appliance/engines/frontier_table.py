@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from appliance.engines.frontier_config import LOOPBACK
+from appliance.engines.frontier_hosts import LOOPBACK
 from appliance.ground.tables import PLUS_ZERO, Problem, Table, Text, Texts
 
 _EXAMPLE = "https://api.example.com/v1"
