@@ -81,7 +81,7 @@ def prepare(bench: Bench, documents: int) -> None:
     behaviour_path.write_text("{}")
     task = load_task(task_path)
     manifest = Manifest(
-        identity="ab" * 32, name="orders-noop", family="noop", format="noop", task_name=task.name,
+        identity="", name="orders-noop", family="noop", format="noop", task_name=task.name,
         task_hash=task_hash(task),
     )  # fmt: skip
     write_artifact(bench.root / "orders-noop", manifest, {"task.toml": task_path, "noop.json": behaviour_path})

@@ -10,14 +10,13 @@ from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.spelling import nearest
 from appliance.ground.text import human_size
 from appliance.models.manifest import (
-    JSON,
     MANIFEST_NAME,
     Manifest,
-    model_identity,
     read_manifest,
     verify_artifact,
     write_artifact,
 )
+from appliance.models.manifest_json import JSON
 from appliance.tasks.folder import TASK_FILE, RunFolder, TaskFolder
 
 WEIGHTS = "model.safetensors"
@@ -180,13 +179,7 @@ def _export(merged_dir: Path, merged: Manifest, target: Target, work_dir: Path) 
     if (merged_dir / TASK_FILE).is_file():
         shutil.copyfile(merged_dir / TASK_FILE, staging_dir / TASK_FILE)
     manifest = Manifest(
-        identity=model_identity(
-            merged.lineage,
-            target.quantization,
-            target.device,
-            merged.prompt_form,
-            merged.task_hash,
-        ),
+        identity="",
         name=f"{merged.task_name}-{target.name}",
         family=merged.family,
         format=target.format,

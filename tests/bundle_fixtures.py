@@ -19,7 +19,9 @@ from types import ModuleType
 from noop_fixtures import TASK, noop_manifest
 from packaging.requirements import Requirement
 
-from appliance.models.manifest import READY, Verdict, write_artifact
+from appliance.models.compute_class import compute_class
+from appliance.models.manifest import rewrite_manifest, write_artifact
+from appliance.models.verdict import READY, Verdict, sealed
 
 ROOT_DIR = Path(__file__).parents[1]
 PACKAGES = ("appliance", "training", "export", "tui")
@@ -127,10 +129,16 @@ def make_model(folder: Path, verdict: str = READY) -> str:
     folder.mkdir()
     task_path = folder / "task.toml"
     task_path.write_text(TASK)
-    manifest = replace(
-        noop_manifest(task_path), licence="Apache-2.0", verdict=Verdict(verdict), created="2026-01-01T00:00:00Z"
+    manifest = write_artifact(
+        folder / "orders-noop",
+        replace(noop_manifest(task_path), licence="Apache-2.0", created="2026-01-01T00:00:00Z"),
+        {"task.toml": task_path},
     )
-    write_artifact(folder / "orders-noop", manifest, {"task.toml": task_path})
+    judged = Verdict(
+        verdict, "gold", 0.99, 0.97, 0.95, 200, 400, "ab" * 32, "2026-01-01T00:00:00Z",
+        manifest.identity, compute_class(manifest),
+    )  # fmt: skip
+    rewrite_manifest(folder / "orders-noop", replace(manifest, verdict=sealed(judged)))
     (folder / "golden").mkdir()
     for number in range(3):
         (folder / "golden" / f"order {number}.txt").write_text(f"Number: {number}\nTotal: {number}5.00\n")

@@ -55,11 +55,11 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
 
 def pack(task: "Task", staging: Path, merged_dir: Path, lineage: dict[str, str], template_name: str) -> "Manifest":
     """Writes the files of `staging` as an artifact of format `merged`."""
-    from appliance.models.manifest import Manifest, model_identity, write_artifact
+    from appliance.models.manifest import Manifest, write_artifact
     from appliance.tasks.task import task_hash
 
     manifest = Manifest(
-        identity=model_identity(lineage, "", "", template_name, task_hash(task)),
+        identity="",
         name=f"{task.name}-merged",
         family=task.student.family,
         format="merged",

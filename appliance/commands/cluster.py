@@ -91,13 +91,13 @@ def run_command(
     """
     from appliance.cluster.ray_runner import ClusterRequest, run_shards, shard_folders
     from appliance.jobs.joining import join_jobs
-    from appliance.models.manifest import verify_artifact
+    from appliance.models.selection import verify_chosen
 
     choice = OutputFormat(output_format)
     require_format(choice)
     request = JobRequest(task, documents, out_dir, model, choice, limit, keep_text="none")
     config = plan(settings, request).config
-    verify_artifact(Path(config.artifact_dir))
+    verify_chosen(Path(config.artifact_dir), config.model)
     arguments = (
         "run", str(task.absolute()), config.documents_dir, "--out", config.out_dir, "--model", config.artifact_dir,
         "--format", output_format, "--limit", str(limit), "--keep-text", "none", "--json",

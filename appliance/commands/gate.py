@@ -1,5 +1,6 @@
 """`stillroom gate`: an artifact on labelled rows, with a verdict in its manifest."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 
 if TYPE_CHECKING:
+    from appliance.engines.engine import Result
     from appliance.models.manifest import Manifest
     from appliance.quality.report import QualityReport
     from appliance.tasks.labels import LabelledRow
@@ -28,17 +30,24 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Labelled rows as JSON Lines; default is dataset/test.jsonl of the task folder.",
 )
+@click.option(
+    "--quick", is_flag=True,
+    help="Carry a verdict READY over to this machine: at most 59 of its rows are answered again, each as it was.",
+)  # fmt: skip
 @json_option("the report as one JSON object")
 @with_settings
-def command(settings: Settings, task_folder: Path, model: str, rows_path: Path | None, as_json: bool) -> None:
+def command(
+    settings: Settings, task_folder: Path, model: str, rows_path: Path | None, quick: bool, as_json: bool
+) -> None:
     """Judge MODEL (artifact folder, name or identity) on labelled rows of TASK (a task file or folder).
 
     The verdict is READY, NOT READY or NEED n MORE, and goes into the artifact's manifest. The exit code is 3 where it
-    is not READY. Rows whose text is in dataset/train.jsonl of the task folder are left out.
+    is not READY. Rows whose text is in dataset/train.jsonl of the task folder are left out. The verdict is about these
+    files on this kind of processor with these libraries; an installed copy of the model gets it, too.
     """
     from appliance.models.manifest import verify_artifact
     from appliance.models.selection import choose_model
-    from appliance.quality.gate import write_verdict
+    from appliance.quality.gate import judge_results, write_verdict
     from appliance.tasks.folder import TaskFolder
     from appliance.tasks.labels import check_field_names, read_labels, without_training_rows
     from appliance.tasks.taskfile import load_task
@@ -48,26 +57,81 @@ def command(settings: Settings, task_folder: Path, model: str, rows_path: Path |
     rows_path = rows_path or folder.split_path("test")
     labelled_rows = read_labels(rows_path)
     check_field_names(task, labelled_rows)  # before the engine spends time on them
+    artifact_dir, _ = choose_model(settings, task, model)
+    manifest = verify_artifact(artifact_dir)
+    if quick:
+        _carry_over(settings, task, _Gated(artifact_dir, manifest, rows_path), labelled_rows, as_json)
+        return
     rows = without_training_rows(labelled_rows, folder.split_path("train"))
     if len(rows) < len(labelled_rows):
         note(f"{len(labelled_rows) - len(rows)} of {len(labelled_rows)} rows left out: the model was trained on them")
-    artifact_dir, _ = choose_model(settings, task, model)
-    manifest = verify_artifact(artifact_dir)
-    report = _judge(settings, task, rows, artifact_dir)
-    verdict = write_verdict(artifact_dir, manifest, report, rows_path)
+    results = _answers(settings, task, rows, artifact_dir)
+    report = judge_results(task, rows, results)
+    judged = write_verdict(artifact_dir, manifest, report, rows_path, list(zip(rows, results, strict=True)))
     _print_report(manifest, report, as_json)
+    _tell_store(settings, artifact_dir, judged)
     if not report.readiness.ready:
         raise NotAllGood(
-            f"the verdict on {manifest.name} is {verdict.verdict}: {report.readiness.reason}", report.readiness.advice
+            f"the verdict on {manifest.name} is {report.readiness.verdict}: {report.readiness.reason}",
+            report.readiness.advice,
         )
 
 
-def _judge(settings: Settings, task: "Task", rows: "list[LabelledRow]", artifact_dir: Path) -> "QualityReport":
+@dataclass(frozen=True)
+class _Gated:
+    """What is judged, and on which rows."""
+
+    artifact_dir: Path
+    manifest: "Manifest"
+    rows_path: Path
+
+
+def _carry_over(
+    settings: Settings, task: "Task", gated: _Gated, labelled_rows: "list[LabelledRow]", as_json: bool
+) -> None:
+    """Answers some of the judged rows again.
+
+    Raises:
+        NotAllGood: An answer is another one here.
+    """
+    from appliance.models.approval import is_approved, verdict_words
+    from appliance.quality.carry_over import agreement, carry_over, rows_to_repeat
+
+    if is_approved(gated.manifest):
+        note(f"the verdict on {gated.manifest.name} holds here already: {verdict_words(gated.manifest)}")
+        return
+    rows = rows_to_repeat(gated.manifest, labelled_rows, gated.rows_path)
+    assert gated.manifest.verdict is not None
+    compared = agreement(gated.manifest.verdict, rows, _answers(settings, task, rows, gated.artifact_dir))
+    if as_json:
+        print_json({"model": gated.manifest.name, "identity": gated.manifest.identity, **asdict(compared),
+                    "most_differing": compared.most_differing})  # fmt: skip
+    else:
+        print_lines(compared.line())
+    if compared.differing:
+        raise NotAllGood(
+            f"{compared.differing} of {human_count(compared.documents, 'document')} answered otherwise than where"
+            f" {gated.manifest.name} was found READY, so the verdict does not hold here",
+            "run `stillroom gate` without `--quick`: it judges this machine's own answers to all rows",
+        )
+    _tell_store(settings, gated.artifact_dir, carry_over(gated.artifact_dir, gated.manifest, compared))
+    note(f"the verdict on {gated.manifest.name} holds here, too")
+
+
+def _tell_store(settings: Settings, artifact_dir: Path, judged: "Manifest") -> None:
+    """Gives the verdict to installed copies of the model."""
+    from appliance.models.store import Store
+
+    for name in Store(settings).take_verdict(judged):
+        if settings.models_dir / name != artifact_dir:
+            note(f"the installed model {name} has this verdict now")
+
+
+def _answers(settings: Settings, task: "Task", rows: "list[LabelledRow]", artifact_dir: Path) -> "list[Result]":
     """Lets the artifact's own engine answer all rows; one that kills it has no answer, which counts as wrong."""
     from appliance.answering.lease import ENGINE_QUEUED
     from appliance.answering.local import answer_texts
     from appliance.engines.engine import ENGINE_DIED
-    from appliance.quality.gate import judge_results
 
     with progress_line() as line:
         results = answer_texts(
@@ -76,7 +140,7 @@ def _judge(settings: Settings, task: "Task", rows: "list[LabelledRow]", artifact
         )  # fmt: skip
     if crashes := sum(result.error == ENGINE_DIED for result in results):
         note(f"the engine died on {human_count(crashes, 'row')}, counted as wrong")
-    return judge_results(task, rows, results)
+    return results
 
 
 def _print_report(manifest: "Manifest", report: "QualityReport", as_json: bool) -> None:

@@ -12,7 +12,8 @@ from appliance.ground.output import confirm, note, print_json, print_lines
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
-from appliance.models.manifest import ArtifactError
+from appliance.models.approval import how_to_approve, is_approved, verdict_words, why_not_approved
+from appliance.models.manifest import ArtifactError, Manifest
 from appliance.models.store import InstalledModel, Store
 
 _json_option = json_option("one JSON object per model")
@@ -37,7 +38,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
     store = Store(settings)
     models = store.list()
     for name in store.broken():
-        note(f"{name}: its manifest cannot be read; add the model again")
+        note(f"{name}: its manifest cannot be used: {store.problem_of(name)}; add the model again")
     if as_json:
         for model in models:
             print_json(_described(model))
@@ -53,7 +54,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
         print_lines(
             f"{'*' if model.active else ' '} {model.name:{name_width}}  "
             f"{manifest.task_name:{task_width}}  {manifest.identity[:16]:16}  "
-            f"{human_size(manifest.size_bytes):>7}  {_verdict(model)}"
+            f"{human_size(manifest.size_bytes):>7}  {verdict_words(manifest)}"
         )
 
 
@@ -80,10 +81,13 @@ def show_command(settings: Settings, model: str, schema: bool, as_json: bool) ->
     facts = {
         "model": installed.name, "identity": manifest.identity,
         "task": f"{manifest.task_name} {manifest.task_hash[:16]}",
-        "active": "yes" if installed.active else "no", "verdict": _verdict(installed),
+        "active": "yes" if installed.active else "no", "verdict": verdict_words(manifest),
         "kind": f"{manifest.family}, {manifest.format} {manifest.quantization}".strip(),
         "licence": manifest.licence or "not stated", "created": manifest.created, "folder": str(installed.directory),
     }  # fmt: skip
+    if reason := why_not_approved(manifest):
+        facts["not approved"] = reason
+    facts |= _where_judged(manifest)
     facts |= {key.replace("_", " "): str(value) for key, value in manifest.lineage.items()}
     width = max(map(len, facts)) + 1
     for name, value in facts.items():
@@ -101,11 +105,18 @@ def show_command(settings: Settings, model: str, schema: bool, as_json: bool) ->
 def add_command(settings: Settings, directory: Path, name: str | None, as_json: bool) -> None:
     """Add the artifact folder DIRECTORY to the store.
 
-    Every file is compared with its hash before and after it is copied.
+    Every file is compared with its hash before and after it is copied. A model answers its task once it is activated;
+    the same model again takes a newer verdict over.
     """
     with progress_line() as line:
         model = Store(settings).add(directory, name, line)
     _print_model(model, "added", as_json)
+    if as_json or model.active:
+        return
+    if reason := why_not_approved(model.manifest):
+        note(f"it cannot be activated yet: {reason}; {how_to_approve(model.manifest)}")
+    else:
+        note(f"it answers its task after `stillroom models activate {model.name}`")
 
 
 @command.command("check")
@@ -206,8 +217,14 @@ def remove_command(settings: Settings, model: str, yes: bool, as_json: bool) -> 
 
     An active model, or one that an unfinished job uses, is not deleted.
     """
-    from appliance.jobs.model_use import remove_model
+    from appliance.jobs.model_use import remove_broken_model, remove_model
 
+    if model in Store(settings).broken():
+        if not yes:
+            confirm(f"delete model {model}, which cannot be read, and its files?")
+        remove_broken_model(settings, model)
+        note(f"{model} removed")
+        return
     name = Store(settings).get(model).name
     if not yes:
         confirm(f"delete model {name} and its files?")
@@ -243,20 +260,26 @@ def pull_command(
 
 
 def _described(model: InstalledModel) -> dict[str, object]:
+    manifest = asdict(model.manifest)
+    if manifest["verdict"]:
+        del manifest["verdict"]["answers"]  # hashes that only a gate reads
     return {
         "name": model.name,
         "active": model.active,
+        "approved": is_approved(model.manifest),
+        "not_approved_because": why_not_approved(model.manifest),
         "directory": str(model.directory),
         "size_bytes": model.manifest.size_bytes,
-        "manifest": asdict(model.manifest),
+        "manifest": manifest,
     }
 
 
-def _verdict(model: InstalledModel) -> str:
-    verdict = model.manifest.verdict
-    if verdict is None:
-        return "not judged"
-    return f"{verdict.verdict} on {human_count(verdict.documents, 'document')}"
+def _where_judged(manifest: Manifest) -> dict[str, str]:
+    verdict = manifest.verdict
+    if verdict is None or not verdict.identity:
+        return {}
+    carried = [f"{carry.compute} ({carry.documents} answers equal)" for carry in verdict.carried]
+    return {"judged on": "; ".join([str(verdict.compute), *carried])}
 
 
 def _print_model(model: InstalledModel, what: str, as_json: bool) -> None:
@@ -265,4 +288,6 @@ def _print_model(model: InstalledModel, what: str, as_json: bool) -> None:
         return
     manifest = model.manifest
     size = human_size(manifest.size_bytes)
-    note(f"{model.name} {what} (task {manifest.task_name}, {manifest.identity[:16]}, {size}, {_verdict(model)})")
+    note(
+        f"{model.name} {what} (task {manifest.task_name}, {manifest.identity[:16]}, {size}, {verdict_words(manifest)})"
+    )

@@ -225,6 +225,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, object]:
         "missing_unread": outcome.missing_unread,
         "for_review": outcome.for_review,
         "fallback_unanswered": outcome.fallback_unanswered,
+        "not_approved_because": outcome.not_approved,
         "seconds": round(outcome.seconds, 3),
         "output": None if outcome.output_path is None else str(outcome.output_path),
     }
@@ -252,5 +253,7 @@ def _note_outcome(outcome: JobOutcome) -> None:
             f"the fallback did not answer {outcome.fallback_unanswered} of these: {outcome.fallback_reason};"
             f" correct that, then `stillroom jobs retry {summary.id}` asks it again"
         )
+    if outcome.not_approved:
+        lines.append(f"the model is not approved, and each row says `unsafe`: {outcome.not_approved}")
     in_job = f"in the job; `stillroom jobs export {summary.id} --out DIR` writes them out"
     note(*lines, f"rows: {outcome.output_path or in_job}", f"job: {summary.id}")

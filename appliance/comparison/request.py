@@ -33,7 +33,8 @@ from appliance.jobs.ledger import open_readonly
 from appliance.jobs.locks import Purpose
 from appliance.jobs.needs import add_need
 from appliance.jobs.states import State
-from appliance.models.manifest import utc_now, verify_artifact
+from appliance.models.manifest import utc_now
+from appliance.models.selection import verify_chosen
 from appliance.tasks.folder import task_file
 from appliance.tasks.labels import read_answers_by_document
 from appliance.tasks.task import task_hash
@@ -169,7 +170,7 @@ def _plans(
 def _side(settings: Settings, request: CompareRequest, of_side: JobRequest, planned: Plan) -> Side:
     config = planned.config
     if not config.frontier:
-        verify_artifact(Path(config.artifact_dir))
+        verify_chosen(Path(config.artifact_dir), config.model)
         price = request.price_per_hour
         return Side(config.model_name, LOCAL, config.model, config.id, True, price_per_hour=price)
     frontier = load_frontier(settings, config.frontier)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from appliance.diagnosis.check import Check, CheckState, ok
 from appliance.ground.child import ChildDied
+from appliance.ground.processor import CPU_INFO_PATH, cpu_flags
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_SQLITE = (3, 35, 0)
 """RETURNING and the rest of what the ledger uses."""
 _WAL_RESET_FIXED = (3, 51, 3)
 _LIBRARY_SECONDS = 60
-_CPU_INFO_PATH = Path("/proc/cpuinfo")
 _CPU_FLAGS = {
     "SSE3": "pni", "SSSE3": "ssse3", "AVX": "avx", "AVX_VNNI": "avx_vnni", "AVX2": "avx2", "F16C": "f16c",
     "FMA": "fma", "BMI2": "bmi2", "AVX512": "avx512f", "AVX512_VBMI": "avx512vbmi", "AVX512_VNNI": "avx512_vnni",
@@ -124,7 +124,7 @@ def check_sqlite() -> Check:
     return ok("sqlite", f"SQLite {version}")
 
 
-def check_processor(cpu_info_path: Path = _CPU_INFO_PATH) -> Check:
+def check_processor(cpu_info_path: Path = CPU_INFO_PATH) -> Check:
     """What llama.cpp was compiled for against what this processor can do."""
     # A library for another processor dies on its first instruction, so it is asked in a process of its own.
     try:
@@ -174,12 +174,3 @@ def compare_processor(build: str, flags: frozenset[str]) -> Check:
         )  # fmt: skip
     spare = f"; the processor also has {', '.join(unused)}" if unused else ""
     return ok("processor", f"llama.cpp uses {', '.join(sorted(compiled)) or 'no special instructions'}{spare}")
-
-
-def cpu_flags(path: Path = _CPU_INFO_PATH) -> frozenset[str]:
-    """Features that all processors of this machine have."""
-    try:
-        lines = re.findall(r"^(?:flags|Features)\s*:(.*)$", path.read_text(errors="replace"), re.MULTILINE)
-    except OSError:
-        return frozenset()
-    return frozenset.intersection(*(frozenset(line.split()) for line in lines)) if lines else frozenset()

@@ -9,6 +9,7 @@ from appliance.diagnosis.check import Check, CheckState, ok
 from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import HOME_VARIABLE, Settings
 from appliance.ground.text import human_count, human_size
+from appliance.models.approval import why_not_approved
 from appliance.models.manifest import verify_artifact
 from appliance.models.store import InstalledModel, Store
 from appliance.routing.egress_log import egress_dir
@@ -128,7 +129,7 @@ def check_models(settings: Settings, quick: bool) -> Check:
         return Check("models", CheckState.FAIL, error.message, error.hint or "add the models again")
     if not models and not broken:
         return Check("models", CheckState.WARN, "no model is installed", "add one with `stillroom models add DIR`")
-    problems = [f"{name}: its manifest cannot be read" for name in broken]
+    problems = [f"{name}: its manifest cannot be used: {store.problem_of(name)}" for name in broken]
     problems += [problem for model in models if (problem := _model_problem(model, quick))]
     if problems:
         message = f"{len(problems)} of {human_count(len(models) + len(broken), 'model')} damaged: {'; '.join(problems)}"
@@ -136,9 +137,11 @@ def check_models(settings: Settings, quick: bool) -> Check:
     active = [model for model in models if model.active]
     snapshot = "every file is there with its size" if quick else "every file has its SHA-256"
     message = f"{human_count(len(models), 'model')}, {snapshot}; {len(active)} active"
-    if unsafe := [model.name for model in active if not model.manifest.ready]:
+    reasons = {model.name: reason for model in active if (reason := why_not_approved(model.manifest))}
+    if reasons:
+        unsafe = ", ".join(f"{name} ({reason})" for name, reason in reasons.items())
         return Check(
-            "models", CheckState.WARN, f"{message}; active but not approved: {', '.join(unsafe)}",
+            "models", CheckState.WARN, f"{message}; active but not approved: {unsafe}",
             "judge each with `stillroom gate`, or activate another with `stillroom models activate`",
         )  # fmt: skip
     if not active:

@@ -22,16 +22,17 @@ from pathlib import Path
 
 from appliance.diagnosis.check import Check
 from appliance.diagnosis.examination import examine
-from appliance.diagnosis.program import cpu_flags
 from appliance.diagnosis.redaction import redacted_detail, redacted_log
 from appliance.diagnosis.state import file_system
 from appliance.engines.frontier_config import frontier_names
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import new_file
 from appliance.ground.json_text import json_text
+from appliance.ground.processor import cpu_flags
 from appliance.ground.settings import Settings, home_dir, load_settings
 from appliance.jobs.job import JobConfig, job_dirs, read_config
 from appliance.jobs.ledger import JobSummary, connect, open_readonly
+from appliance.models.approval import is_approved
 from appliance.models.store import InstalledModel, Store
 from appliance.routing.egress_state import policy_state
 
@@ -165,7 +166,7 @@ def _model(model: InstalledModel) -> dict[str, object]:
     return {
         "identity": _hex(manifest.identity), "family": _word(manifest.family), "format": _word(manifest.format),
         "quantization": _word(manifest.quantization.lower()), "size_bytes": manifest.size_bytes,
-        "task_hash": _hex(manifest.task_hash), "active": model.active, "ready": manifest.ready,
+        "task_hash": _hex(manifest.task_hash), "active": model.active, "ready": is_approved(manifest),
         "verdict": {key: value for key, value in verdict.items() if isinstance(value, int | float)},
     }  # fmt: skip
 

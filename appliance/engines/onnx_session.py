@@ -5,8 +5,6 @@ attack it. What it cannot know is that an artifact consists of plain files only.
 """
 
 import contextlib
-import ctypes
-import functools
 import io
 import mmap
 import os
@@ -16,6 +14,7 @@ from pathlib import Path
 import onnxruntime
 
 from appliance.ground.errors import ApplianceError
+from appliance.ground.processor import cuda_devices
 from appliance.models.manifest import Manifest
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -35,19 +34,6 @@ _NEGATION = (
 
 class OnnxFileError(ApplianceError):
     """The model file cannot be used."""
-
-
-@functools.cache
-def cuda_devices() -> int:
-    """How many GPUs the NVIDIA driver gives to this process; 0 where there is no driver."""
-    count = ctypes.c_int()
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-            return 0
-    except (OSError, AttributeError):
-        return 0
-    return count.value
 
 
 def runs_on_gpu(manifest: Manifest) -> bool:

@@ -60,7 +60,7 @@ class JobConfig:
     """Model identity; a job never changes its model."""
     model_name: str
     unsafe: bool
-    """No gate found the model READY."""
+    """No gate found the model READY where the job runs."""
     keep_text: str
     """`all` keeps the text of every document in the ledger, `none` keeps no text."""
     out_dir: str

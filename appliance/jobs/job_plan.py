@@ -22,6 +22,7 @@ from appliance.jobs.job import (
 from appliance.jobs.locks import JobLock, Purpose, take_lock
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.shards import shard_out_dir
+from appliance.models.approval import is_approved
 from appliance.models.selection import choose_model
 from appliance.routing.policy import Caps
 from appliance.tasks.folder import task_file
@@ -98,13 +99,13 @@ def plan(settings: Settings, request: JobRequest) -> Plan:
     out_dir = None if request.out_dir is None else _storable(request.out_dir.absolute())
     if request.frontier:
         check_caps(request.caps)
-        artifact_dir, is_ready = "", True
+        artifact_dir, is_unsafe = "", False
         identity = frontier_model(settings, task, request.frontier, request.effort)
         model_name = f"{request.frontier}:{request.effort}" if request.effort else request.frontier
     else:
         directory, manifest = choose_model(settings, task, request.model)
         artifact_dir, identity, model_name = str(directory), manifest.identity, manifest.name
-        is_ready = manifest.verdict is not None and manifest.verdict.verdict == "READY"
+        is_unsafe = not is_approved(manifest)
     variant: list[str] = []
     if request.shard:
         out_dir = None if out_dir is None else shard_out_dir(out_dir, request.shard)
@@ -124,7 +125,7 @@ def plan(settings: Settings, request: JobRequest) -> Plan:
     hash_ = task_hash(task)
     config = JobConfig(
         job_id(task.name, hash_, identity, documents_dir, tuple(variant)), hash_, str(documents_dir), artifact_dir,
-        identity, model_name, not is_ready, request.keep_text, str(out_dir or ""), request.output_format,
+        identity, model_name, is_unsafe, request.keep_text, str(out_dir or ""), request.output_format,
         request.limit, request.workers, request.settle_seconds, request.shard, request.frontier, request.effort,
         documents_sha256, fallback,
     )  # fmt: skip

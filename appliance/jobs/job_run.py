@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from appliance.jobs.job import (
     read_config,
     read_documents_list,
     task_path,
+    write_job,
 )
 from appliance.jobs.job_plan import JobRequest, make_job, plan
 from appliance.jobs.ledger import JobSummary, ledger_error, open_readonly
@@ -42,7 +43,8 @@ from appliance.jobs.shards import shared_shard
 from appliance.jobs.states import State
 from appliance.jobs.stopping import JobStop
 from appliance.jobs.supervisor import Supervisor, Work
-from appliance.models.manifest import verify_artifact
+from appliance.models.approval import why_not_approved
+from appliance.models.selection import verify_chosen
 from appliance.routing.policy import Caps
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
@@ -68,6 +70,8 @@ class JobOutcome:
     """Documents that left the folder before anybody read them, as this run found; later runs do not tell it again."""
     is_stopped: bool = False
     """Whether a person asked for the end, when nothing was left to do."""
+    not_approved: str = ""
+    """Why the rows of the local model say `unsafe`."""
 
 
 def run_request(settings: Settings, request: JobRequest, on_progress: OnProgress) -> JobOutcome:
@@ -78,10 +82,10 @@ def run_request(settings: Settings, request: JobRequest, on_progress: OnProgress
         NotAllGood: A cap or the frontier ended the sending; the next run sends the rest.
     """
     planned = plan(settings, request)
-    if planned.config.artifact_dir:
-        verify_artifact(Path(planned.config.artifact_dir))
+    not_approved = _check_model(planned.config)
     with make_job(settings, planned, Purpose.RUN) as lock:
-        return _run(settings, lock, planned.config, planned.task, on_progress, request.caps)
+        outcome = _run(settings, lock, planned.config, planned.task, on_progress, request.caps)
+    return replace(outcome, not_approved=not_approved)
 
 
 def run_job(settings: Settings, directory: Path, on_progress: OnProgress, caps: Caps | None = None) -> JobOutcome:
@@ -91,15 +95,27 @@ def run_job(settings: Settings, directory: Path, on_progress: OnProgress, caps: 
         caps: The most that may leave in this run to the frontier that answers; those of the policy hold beside them.
 
     Raises:
+        ArtifactError: Its model is damaged, or another one has taken its place.
         Interrupted: A person stopped the run; finished documents keep their rows.
         NotAllGood: A cap or the frontier ended the sending; the next run sends the rest.
     """
     # Before the job is in hand: who started this process waits until it is, and then says that it runs.
-    if artifact_dir := read_config(directory).artifact_dir:
-        verify_artifact(Path(artifact_dir))
+    not_approved = _check_model(read_config(directory))
     with take_lock(directory, Purpose.RUN) as lock:
         config = read_config(directory)
-        return _run(settings, lock, config, load_task(task_path(directory)), on_progress, caps or Caps())
+        if config.unsafe != bool(not_approved):
+            # Since the job was made the model was judged, or this machine got other libraries.
+            config = replace(config, unsafe=bool(not_approved))
+            write_job(directory, config, task_path(directory).read_bytes())
+        outcome = _run(settings, lock, config, load_task(task_path(directory)), on_progress, caps or Caps())
+    return replace(outcome, not_approved=not_approved)
+
+
+def _check_model(config: JobConfig) -> str:
+    """Verifies the local model; says why its rows are unsafe, or nothing where it is approved or a frontier answers."""
+    if not config.artifact_dir:
+        return ""
+    return why_not_approved(verify_chosen(Path(config.artifact_dir), config.model))
 
 
 def _run(

@@ -44,9 +44,10 @@ _OF_ONE_SHARD = frozenset(
         "shard",
         "workers",
         "settle_seconds",
+        "unsafe",
     }
 )
-"""Settings in which the shards of one folder may differ: they change no row."""
+"""Settings in which the shards of one folder may differ: they change no answer."""
 _KEPT_PROBLEMS = 1000
 """A join against the wrong folder finds one problem for each document; so many are named."""
 
@@ -333,8 +334,9 @@ def _report(ledgers: Sequence[_Ledger], summaries: Sequence[JobSummary], outcome
     outputs = {
         path.name: {"size_bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in outcome.output_paths
     }
+    is_unsafe = any(ledger.config.unsafe for ledger in ledgers)
     values = {
-        "version": JOIN_VERSION, "task_hash": config.task_hash, "model": config.model, "unsafe": config.unsafe,
+        "version": JOIN_VERSION, "task_hash": config.task_hash, "model": config.model, "unsafe": is_unsafe,
         "documents": outcome.documents, "failed": outcome.failed, "missing": outcome.missing, "shards": shards,
         "outputs": outputs,
     }  # fmt: skip

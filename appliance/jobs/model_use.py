@@ -38,9 +38,24 @@ def remove_model(settings: Settings, name: str) -> InstalledModel:
     """
     store = Store(settings)
     model = store.get(name)
-    if not model.active and (job_ids := unfinished_jobs_of(settings, model.name)):
+    if not model.active:
+        _refuse_used(settings, model.name)
+    return store.remove(model.name)
+
+
+def remove_broken_model(settings: Settings, name: str) -> None:
+    """The same for a model whose manifest cannot be read.
+
+    Raises:
+        UsageError: It has the name of an active one, or a job needs it.
+    """
+    _refuse_used(settings, name)
+    Store(settings).remove_broken(name)
+
+
+def _refuse_used(settings: Settings, name: str) -> None:
+    if job_ids := unfinished_jobs_of(settings, name):
         raise UsageError(
-            f"model {model.name} is used by {human_count(len(job_ids), 'unfinished job')}: {', '.join(job_ids[:3])}",
+            f"model {name} is used by {human_count(len(job_ids), 'unfinished job')}: {', '.join(job_ids[:3])}",
             f"wait until {'it ends' if len(job_ids) == 1 else 'they end'}, or `stillroom jobs cancel {job_ids[0]}`",
         )
-    return store.remove(model.name)

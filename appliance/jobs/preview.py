@@ -20,7 +20,7 @@ from appliance.jobs.job_plan import JobRequest, plan
 from appliance.jobs.job_run import open_ledger
 from appliance.jobs.rows import Row
 from appliance.jobs.supervisor import Supervisor, Work
-from appliance.models.manifest import verify_artifact
+from appliance.models.selection import verify_chosen
 
 UNKNOWN_TYPE = "other"
 _SAMPLE = 2000
@@ -91,7 +91,7 @@ def dry_run(settings: Settings, request: JobRequest, documents: int, stop: Stop 
         planned.config, limit=min(documents, request.limit or documents), keep_text="none", settle_seconds=0.0
     )
     artifact_dir = Path(config.artifact_dir)
-    verify_artifact(artifact_dir)
+    verify_chosen(artifact_dir, config.model)
     with free_engine(settings) as lease, DocumentFolder(Path(config.documents_dir)) as folder:
         ledger = open_ledger(None, config, planned.task)
         try:

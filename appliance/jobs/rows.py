@@ -90,7 +90,10 @@ _SCHEMA_OF_ANSWER: dict[str, object] = {
     },
 }
 _SCHEMA_OF_ENGINE: dict[str, object] = {
-    "unsafe": {"type": "boolean", "description": "The model was used although no gate found it READY"},
+    "unsafe": {
+        "type": "boolean",
+        "description": "The model was used although no gate found it READY on processors and libraries like these",
+    },
     "prompt_tokens": _COUNT,
     "completion_tokens": _COUNT,
     "reasoning_tokens": _COUNT,

@@ -12,8 +12,9 @@ from appliance.ground.memory import available_memory_bytes
 from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
+from appliance.models.approval import how_to_approve, verdict_words, why_not_approved
 from appliance.models.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_artifact
-from appliance.models.store import SPARE_BYTES, check_name
+from appliance.models.store import SPARE_BYTES, Store, check_name
 
 RUNNABLE = frozenset({("decoder", "gguf"), ("decoder", "onnx"), ("encoder", "onnx"), ("noop", "noop")})
 """Family and format of the artifacts that an engine runs."""
@@ -136,16 +137,14 @@ def _format(manifest: Manifest) -> Finding:
 def _name(settings: Settings, manifest: Manifest, name: str) -> Finding:
     try:
         check_name(name)
-        installed = read_manifest(settings.models_dir / name) if (settings.models_dir / name).is_dir() else None
-    except UsageError as error:
+        installed = Store(settings).check_free(name, manifest)
+    except ApplianceError as error:
         return Finding("name", Level.BAD, error.message, error.hint)
-    except ApplianceError:
-        return Finding("name", Level.NOTE, f"{name} replaces an installed model that cannot be read")
-    if installed is None:
-        return Finding("name", Level.OK, f"{name} is free")
-    if installed.identity == manifest.identity:
+    if installed is not None:
         return Finding("name", Level.NOTE, f"this model is already installed as {name}")
-    return Finding("name", Level.BAD, f"{name} is taken by model {installed.identity[:16]}", "choose another name")
+    if (settings.models_dir / name).exists():
+        return Finding("name", Level.NOTE, f"{name} replaces an installed model that cannot be read")
+    return Finding("name", Level.OK, f"{name} is free")
 
 
 def _licence(manifest: Manifest) -> Finding:
@@ -179,11 +178,9 @@ def _memory(manifest: Manifest) -> Finding:
 
 
 def _verdict(manifest: Manifest) -> Finding:
-    verdict = manifest.verdict
-    if verdict is None:
-        return Finding("verdict", Level.NOTE, "no gate has judged it", "judge it with `stillroom gate`")
-    message = f"{verdict.verdict} on {human_count(verdict.documents, 'document')}"
-    return Finding("verdict", Level.OK if manifest.ready else Level.NOTE, message)
+    if reason := why_not_approved(manifest):
+        return Finding("verdict", Level.NOTE, reason, how_to_approve(manifest))
+    return Finding("verdict", Level.OK, verdict_words(manifest))
 
 
 def _hashes(directory: Path, manifest: Manifest, on_progress: OnProgress) -> Finding:

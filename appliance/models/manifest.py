@@ -1,31 +1,41 @@
-"""What an artifact says about itself: identity, lineage, the size and hash of every file, measurements, verdict."""
+"""What an artifact says about itself: identity, lineage, the size and hash of every file, measurements, verdict.
 
+The identity is computed from what decides the answers, the bytes of every file among it, and never taken from the text:
+reading a manifest computes it again, and `verify_artifact` compares the folder with it, file by file.
+"""
+
+import errno
 import hashlib
-import json
 import os
 import re
 import shutil
 import stat
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
-from appliance.ground.files import put_in_place, write_file
+from appliance.ground.files import part_path, put_in_place, write_file
 from appliance.ground.json_text import json_text
+from appliance.models.manifest_json import JSON, object_of, read_json_file, typed_values
+from appliance.models.verdict import Verdict, verdict_of, verdict_problem
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_VERSION = 1
-READY = "READY"
+MANIFEST_VERSION = 2
+NAMES_ALONE_VERSION = 1
+"""Manifests of this version had an identity that said nothing about the files, and verdicts that named no artifact."""
+MOST_FILES = 1000
 _BLOCK_BYTES = 1 << 20
-_MOST_MANIFEST_BYTES = 16_000_000
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_KNOWN_VERSIONS = (NAMES_ALONE_VERSION, MANIFEST_VERSION)
+_EXPORT_AGAIN = "export the model again with `stillroom export`"
 IDENTITY_KEYS = ("base_hash", "adapter_hash", "data_hash", "merge_method")
 """Keys of the lineage that go into the model identity."""
 
 OnBytes = Callable[[int], None]
 """Called with the number of bytes just read; what it raises ends the work. `ProgressCounter.add` is one."""
-JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 
 class ArtifactError(ApplianceError):
@@ -41,31 +51,11 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a gate computed for exactly this artifact."""
-
-    verdict: str
-    """READY, NOT READY or NEED n MORE."""
-    basis: str = ""
-    """`teacher` or `gold`: what the student was compared with."""
-    estimate: float = 0.0
-    low: float = 0.0
-    """One-sided lower bound of the estimate."""
-    threshold: float = 0.0
-    """What `low` had to exceed."""
-    documents: int = 0
-    fields: int = 0
-    labelled_sha256: str = ""
-    """Of the file with the labelled rows."""
-    judged: str = ""
-    """When, in UTC."""
-
-
-@dataclass(frozen=True)
 class Manifest:
     """`manifest.json` of an artifact folder."""
 
     identity: str
+    """Computed by `write_artifact`, and again by whoever reads it."""
     name: str
     family: str
     """`decoder` or `encoder`."""
@@ -90,11 +80,6 @@ class Manifest:
     version: int = MANIFEST_VERSION
 
     @property
-    def ready(self) -> bool:
-        """Whether a gate found the model READY."""
-        return self.verdict is not None and self.verdict.verdict == READY
-
-    @property
     def size_bytes(self) -> int:
         """Of all files together."""
         return sum(entry.size_bytes for entry in self.files.values())
@@ -105,25 +90,45 @@ def utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def model_identity(lineage: Mapping[str, str], quantization: str, target: str, prompt_form: str, task_hash: str) -> str:
-    """SHA-256 over everything whose change makes another model.
+def model_identity(manifest: Manifest) -> str:
+    """SHA-256 over everything whose change makes another model: what is asked, where it comes from, every byte.
 
-    Args:
-        lineage: `base_hash`, `adapter_hash`, `data_hash` and `merge_method` count; a missing one counts as empty.
+    Name, licence, measurements, verdict and the rest of the lineage do not count; a missing key of the lineage counts
+    as empty.
     """
-    parts = {key: str(lineage.get(key, "")) for key in IDENTITY_KEYS}
-    parts |= {"quantization": quantization, "target": target, "prompt_form": prompt_form, "task_hash": task_hash}
-    return hashlib.sha256(json_text(parts, sort_keys=True, compact=True, ascii_only=True).encode()).hexdigest()
+    parts: dict[str, object] = {key: manifest.lineage.get(key, "") for key in IDENTITY_KEYS}
+    for key in ("family", "format", "task_name", "task_hash", "quantization", "target", "prompt_form", "labels"):
+        parts[key] = getattr(manifest, key)
+    parts["files"] = {name: [entry.size_bytes, entry.sha256] for name, entry in manifest.files.items()}
+    return hashlib.sha256(json_text(parts, ascii_only=True, compact=True, sort_keys=True).encode()).hexdigest()
+
+
+def with_identity(manifest: Manifest) -> Manifest:
+    """The manifest with the identity that follows from it; a verdict stays only where it is about this one."""
+    identity = model_identity(manifest)
+    verdict = manifest.verdict if manifest.verdict and not verdict_problem(manifest.verdict, identity) else None
+    return replace(manifest, identity=identity, verdict=verdict, version=MANIFEST_VERSION)
+
+
+def _identity_without_files(manifest: Manifest) -> str:
+    """What version 1 called the identity."""
+    parts = {key: manifest.lineage.get(key, "") for key in IDENTITY_KEYS}
+    parts |= {key: getattr(manifest, key) for key in ("quantization", "target", "prompt_form", "task_hash")}
+    return hashlib.sha256(json_text(parts, ascii_only=True, compact=True, sort_keys=True).encode()).hexdigest()
 
 
 def file_sha256(path: Path, on_bytes: OnBytes | None = None) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-            if on_bytes:
-                on_bytes(len(block))
+        return _digest(file, on_bytes)
+
+
+def _digest(file: BinaryIO, on_bytes: OnBytes | None) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK_BYTES):
+        digest.update(block)
+        if on_bytes:
+            on_bytes(len(block))
     return digest.hexdigest()
 
 
@@ -133,7 +138,8 @@ def write_artifact(
     """Writes an artifact folder beside its place and renames it whole; one that is there is replaced.
 
     Args:
-        manifest: Its `files` are filled in from the copies, and `created` where it is empty.
+        manifest: Its `files` are filled in from the copies, its identity from all of it, and `created` where it is
+            empty. A verdict about other files is left out.
         files: Name in the artifact -> file to copy.
         exact: The copies must be the files that the manifest names; they are read once more before they take their
             place.
@@ -142,10 +148,10 @@ def write_artifact(
         The manifest as written.
 
     Raises:
-        ArtifactError: The copies are not what the manifest names; nothing was replaced.
+        ArtifactError: The copies are not what the manifest names, or a name is none; nothing was replaced.
         ResourceError: The disk is full or not writable.
     """
-    staging_dir = directory.with_name(f".{directory.name}.part")
+    staging_dir = part_path(directory)
     try:
         shutil.rmtree(staging_dir, ignore_errors=True)
         staging_dir.mkdir(parents=True)
@@ -153,7 +159,7 @@ def write_artifact(
             name: _copy(source, staging_dir / _check_file_name(name, manifest.name), on_bytes)
             for name, source in files.items()
         }
-        complete = replace(manifest, files=entries, created=manifest.created or utc_now())
+        complete = with_identity(replace(manifest, files=entries, created=manifest.created or utc_now()))
         write_file(staging_dir / MANIFEST_NAME, _manifest_text(complete))
         if exact and verify_artifact(staging_dir, on_bytes).files != manifest.files:
             raise ArtifactError(f"the files of {manifest.name} changed while they were copied", "copy them again")
@@ -174,117 +180,157 @@ def rewrite_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Reads `manifest.json`.
+    """Reads `manifest.json`; its identity follows from what it says, and its verdict is about this identity.
+
+    One of version 1 gets the identity of its files, and keeps no verdict that could be relied on.
 
     Raises:
         UsageError: There is none.
-        ArtifactError: It is broken or of another version.
+        ArtifactError: It is broken, of another version, lists no files, or does not fit together.
     """
     path = directory / MANIFEST_NAME
     try:
-        values = json.loads(_read_bounded(path))
+        values = read_json_file(path)
     except FileNotFoundError as error:
         raise UsageError(
             f"{directory} is not a model: it has no {MANIFEST_NAME}", "name a folder that `stillroom export` wrote"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", "export the model again") from error
-    if not isinstance(values, dict) or values.get("version") != MANIFEST_VERSION:
-        version = values.get("version") if isinstance(values, dict) else None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}", "check its owner and permissions") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} cannot be read: {error}", _EXPORT_AGAIN) from error
+    version = values.get("version") if isinstance(values, dict) else None
+    if not isinstance(values, dict) or isinstance(version, bool) or version not in _KNOWN_VERSIONS:
         raise ArtifactError(
-            f"{path} has version {version}, this program reads version {MANIFEST_VERSION}", "export the model again"
+            f"{path} has version {str(version)[:20]}, this program reads versions"
+            f" {NAMES_ALONE_VERSION} to {MANIFEST_VERSION}",
+            _EXPORT_AGAIN,
         )
-    unknown = set(values) - {described.name for described in fields(Manifest)}
-    if unknown:
-        raise ArtifactError(f"{path} has the unknown key {min(unknown)}", "export the model again")
     try:
-        return _manifest(values)
+        manifest = _manifest(values)
     except (TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path} is not a valid manifest: {error}", "export the model again") from error
+        raise ArtifactError(f"{path} is not a valid manifest: {error}", _EXPORT_AGAIN) from error
+    _check_sealed(path, manifest)
+    return replace(manifest, identity=model_identity(manifest)) if version == NAMES_ALONE_VERSION else manifest
 
 
-def _read_bounded(path: Path) -> str:
-    """The text of a plain file of moderate size: on a medium of others there may be anything under this name."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise ValueError("it is not a plain file")
-        if facts.st_size > _MOST_MANIFEST_BYTES:
-            raise ValueError(f"it is larger than {_MOST_MANIFEST_BYTES:,} bytes")
-        return file.read(_MOST_MANIFEST_BYTES).decode("utf-8")
+def _check_sealed(path: Path, manifest: Manifest) -> None:
+    """Refuses an identity that was not computed from this manifest, and a verdict that is not about this identity."""
+    by_names = manifest.version == NAMES_ALONE_VERSION
+    identity = _identity_without_files(manifest) if by_names else model_identity(manifest)
+    if manifest.identity != identity:
+        raise ArtifactError(
+            f"{path} names identity {manifest.identity[:16]!r}, its contents have {identity[:16]}: it was changed by"
+            " hand, or comes from another model",
+            _EXPORT_AGAIN,
+        )
+    if manifest.verdict is not None and not by_names and (problem := verdict_problem(manifest.verdict, identity)):
+        raise ArtifactError(
+            f"{path} holds a verdict that no gate wrote about these files: {problem}",
+            'take "verdict" out of it and judge the model with `stillroom gate`, or export it again',
+        )
 
 
 def _manifest(values: dict[str, JSON]) -> Manifest:
-    name, verdict = str(values.get("name")), values.get("verdict")
-    entries, lineage = _object(values, "files"), _object(values, "lineage")
+    name, verdict = str(values.get("name"))[:100], values.get("verdict")
+    entries, lineage = object_of(values, "files"), object_of(values, "lineage")
     if not all(isinstance(value, str) for value in lineage.values()):
         raise TypeError("lineage holds a value that is not text")
     labels = values.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise TypeError("labels is not a list of strings")
+    if not 0 < len(entries) <= MOST_FILES:
+        raise TypeError(f"it lists {len(entries):,} files, an artifact has 1 to {MOST_FILES:,}")
+    if len({key.lower() for key in entries}) < len(entries):
+        raise TypeError("two of its files have names that differ only in capital letters")
     parsed = {
-        "files": {
-            _check_file_name(key, name): FileEntry(**_typed(FileEntry, _object(entries, key)))  # type: ignore[arg-type]
-            for key in entries
-        },
-        "verdict": None if verdict is None else Verdict(**_typed(Verdict, _object(values, "verdict"))),  # type: ignore[arg-type]
+        "files": {_check_file_name(key, name): _file_entry(entries, key) for key in entries},
+        "verdict": None if verdict is None else verdict_of(object_of(values, "verdict")),
         "lineage": lineage,
-        "metrics": _object(values, "metrics"),
+        "metrics": object_of(values, "metrics"),
         "labels": tuple(labels),
     }
-    return Manifest(**{**_typed(Manifest, values), **parsed})  # type: ignore[arg-type]
+    return Manifest(**{**typed_values(Manifest, values), **parsed})  # type: ignore[arg-type]
 
 
-def _object(values: Mapping[str, JSON], key: str) -> dict[str, JSON]:
-    value = values.get(key, {})
-    if not isinstance(value, dict):
-        raise TypeError(f"{key} is not an object")
-    return value
-
-
-def _typed(kind: type[FileEntry | Verdict | Manifest], values: dict[str, JSON]) -> dict[str, JSON]:
-    """The values, once those that the dataclass declares as text or number are."""
-    allowed: dict[object, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
-    for described in fields(kind):
-        value = values.get(described.name)
-        types = allowed.get(described.type)
-        if types and described.name in values and (not isinstance(value, types) or isinstance(value, bool)):
-            raise TypeError(f"{described.name} is {value!r:.40}, which has the wrong type")
-    return values
+def _file_entry(entries: dict[str, JSON], key: str) -> FileEntry:
+    entry = FileEntry(**typed_values(FileEntry, object_of(entries, key)))  # type: ignore[arg-type]
+    if entry.size_bytes < 0:
+        raise TypeError(f"size_bytes of {key} is {entry.size_bytes}")
+    if not _SHA256.fullmatch(entry.sha256):
+        raise TypeError(f"sha256 of {key} is {entry.sha256[:80]!r}, which is no SHA-256")
+    return entry
 
 
 def verify_artifact(directory: Path, on_bytes: OnBytes | None = None) -> Manifest:
-    """Compares every file with the manifest.
+    """Compares the folder with the manifest: every file of it is listed, and every listed file is the one.
 
     Raises:
-        ArtifactError: A file is missing or differs; names it with both sizes or both hashes.
+        ArtifactError: A file is missing, differs or is not listed; names it with both sizes or both hashes.
     """
     manifest = read_manifest(directory)
-    for name, entry in manifest.files.items():
-        path = directory / name
-        hint = "the file was damaged or changed; export the model again or copy it again"
-        if path.is_symlink() or not path.is_file():
-            raise ArtifactError(f"{manifest.name}: {name} is missing or not a plain file", hint)
-        size_bytes = path.stat().st_size
-        if size_bytes != entry.size_bytes:
-            raise ArtifactError(
-                f"{manifest.name}: {name} has {size_bytes} bytes, the manifest says {entry.size_bytes}", hint
-            )
-        try:
-            sha256 = file_sha256(path, on_bytes)
-        except OSError as error:
-            raise ArtifactError(
-                f"{manifest.name}: {name} cannot be read: {error.strerror}", "check that the disk is still connected"
-            ) from error
-        if sha256 != entry.sha256:
-            raise ArtifactError(f"{manifest.name}: {name} has SHA-256 {sha256}, the manifest says {entry.sha256}", hint)
+    try:
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot look into {directory}: {error.strerror}", "check its owner and permissions"
+        ) from error
+    try:
+        _refuse_unlisted(directory, folder, manifest)
+        for name, entry in manifest.files.items():
+            _verify_file(folder, manifest.name, name, entry, on_bytes)
+    finally:
+        os.close(folder)
     return manifest
 
 
-def _check_file_name(name: str, artifact: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name == MANIFEST_NAME:
+def _refuse_unlisted(directory: Path, folder: int, manifest: Manifest) -> None:
+    # What a gate that was killed leaves; no engine opens it.
+    leftover = part_path(Path(MANIFEST_NAME)).name
+    known = {*manifest.files, MANIFEST_NAME}
+    with os.scandir(folder) as entries:
+        unlisted = sorted(
+            entry.name
+            for entry in entries
+            if entry.name not in known and not (entry.name == leftover and entry.is_file(follow_symlinks=False))
+        )
+    if unlisted:
+        more = f" and {len(unlisted) - 1:,} more" if len(unlisted) > 1 else ""
         raise ArtifactError(
-            f"{artifact}: {name!r} is not a valid file name for an artifact", "use letters, digits, _ . + and -"
+            f"{manifest.name}: {unlisted[0]!r}{more} in {directory} is not in its manifest",
+            "take out what does not belong to the model; an artifact holds its listed files and nothing else",
+        )
+
+
+def _verify_file(folder: int, artifact: str, name: str, entry: FileEntry, on_bytes: OnBytes | None) -> None:
+    """Compares one file, opened once and through no link, with its entry."""
+    hint = "the file was damaged or changed; export the model again or copy it again"
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with open(os.open(name, flags, dir_fd=folder), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise ArtifactError(f"{artifact}: {name} is missing or not a plain file", hint)
+            if facts.st_size != entry.size_bytes:
+                raise ArtifactError(
+                    f"{artifact}: {name} has {facts.st_size} bytes, the manifest says {entry.size_bytes}", hint
+                )
+            sha256 = _digest(file, on_bytes)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise ArtifactError(f"{artifact}: {name} is missing or not a plain file", hint) from error
+        raise ArtifactError(
+            f"{artifact}: {name} cannot be read: {error.strerror}",
+            "check its permissions, and that the disk is still connected",
+        ) from error
+    if sha256 != entry.sha256:
+        raise ArtifactError(f"{artifact}: {name} has SHA-256 {sha256}, the manifest says {entry.sha256}", hint)
+
+
+def _check_file_name(name: str, artifact: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name) or name.lower() == MANIFEST_NAME:
+        raise ArtifactError(
+            f"{artifact}: {name[:100]!r} is not a valid file name for an artifact", "use letters, digits, _ . + and -"
         )
     return name
 

@@ -1,11 +1,11 @@
-"""Which installed or exported model answers a task."""
+"""Which installed or exported model answers a task, and whether it still is the one that was chosen."""
 
 import os
 from pathlib import Path
 
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
-from appliance.models.manifest import Manifest, read_manifest
+from appliance.models.manifest import ArtifactError, Manifest, read_manifest, verify_artifact
 from appliance.models.store import Store
 from appliance.tasks.task import Task, task_hash
 
@@ -17,11 +17,17 @@ def choose_model(settings: Settings, task: Task, model: str | None) -> tuple[Pat
         UsageError: No such model, none is active, or the model was made for another task.
     """
     if model is None:
-        installed = Store(settings).active(task.name)
+        store = Store(settings)
+        installed = store.active(task.name)
         if installed is None:
+            fitting = [model.name for model in store.list() if model.manifest.task_name == task.name]
+            activate = f"`stillroom models activate {fitting[0]}`" if fitting else "`stillroom models activate` it"
             raise UsageError(
-                f"no model is active for task {task.name}",
-                "name one with `--model`, or `stillroom models add` and `stillroom models activate` one",
+                f"no model is active for task {task.name}"
+                + (f"; installed for it: {', '.join(fitting[:3])}" if fitting else ", and none is installed for it"),
+                f"{activate}, or name one with `--model`"
+                if fitting
+                else f"`stillroom models add` one and {activate}, or name an artifact folder with `--model`",
             )
         directory = installed.directory
     elif (Path(model) / "manifest.json").is_file():
@@ -40,3 +46,18 @@ def choose_model(settings: Settings, task: Task, model: str | None) -> tuple[Pat
             "use the task.toml in the model's folder, or distil again for the changed task",
         )
     return directory, manifest
+
+
+def verify_chosen(directory: Path, identity: str) -> Manifest:
+    """Verifies the artifact that was chosen before, file by file.
+
+    Raises:
+        ArtifactError: A file differs, or there is another model in this place now.
+    """
+    manifest = verify_artifact(directory)
+    if manifest.identity != identity:
+        raise ArtifactError(
+            f"{directory} now holds model {manifest.identity[:16]}, this was begun with {identity[:16]}",
+            "put the former model back to go on; with another model the same `stillroom run` makes a new job",
+        )
+    return manifest

@@ -1,35 +1,32 @@
 """Installed models: `models/<name>/` of the home folder, and which one answers each task."""
 
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
-from appliance.ground.files import put_in_place, write_file
-from appliance.ground.json_text import json_text
+from appliance.ground.files import put_in_place
 from appliance.ground.locks import exclusive_lock
 from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
-from appliance.ground.text import human_count, human_size
+from appliance.ground.text import human_size
+from appliance.models.active import ACTIVE_NAME, read_active, write_active
+from appliance.models.approval import how_to_approve, why_not_approved
 from appliance.models.manifest import (
     MANIFEST_NAME,
     Manifest,
     read_manifest,
+    rewrite_manifest,
     verify_artifact,
     write_artifact,
 )
 
-ACTIVE_NAME = "active.json"
-ACTIVE_VERSION = 1
 SHORTEST_PREFIX = 4
-MOST_FORMER = 20
-"""Previous models of a task that can be rolled back to."""
 SPARE_BYTES = 50_000_000
 """Space that adding a model leaves free."""
 
@@ -60,7 +57,7 @@ class Store:
 
     def list(self) -> tuple[InstalledModel, ...]:
         """All models whose manifest can be read, by name."""
-        current = self._read_active()
+        active = read_active(self._models_dir)
         models = []
         for directory in self._folders():
             if directory.name.startswith(".") or not (directory / MANIFEST_NAME).is_file():
@@ -69,15 +66,23 @@ class Store:
                 manifest = read_manifest(directory)
             except ApplianceError:
                 continue
-            names = current.get(manifest.task_name, ())
-            models.append(InstalledModel(directory.name, directory, manifest, directory.name in names[:1]))
+            is_active = active.is_active(directory.name, manifest)
+            models.append(InstalledModel(directory.name, directory, manifest, is_active))
         return tuple(models)
 
     def broken(self) -> tuple[str, ...]:
-        """Names of folders whose manifest cannot be read."""
+        """Names of folders whose manifest cannot be read, or does not fit together."""
         good = {model.name for model in self.list()}
         names = (path.name for path in self._folders() if path.is_dir() and not path.name.startswith("."))
         return tuple(sorted(name for name in names if name not in good))
+
+    def problem_of(self, name: str) -> str:
+        """What is wrong with the manifest of a broken model, in one line."""
+        try:
+            read_manifest(self._models_dir / name)
+        except ApplianceError as error:
+            return error.message
+        return ""
 
     def _folders(self) -> tuple[Path, ...]:
         """What lies in the store, in order of names."""
@@ -115,7 +120,9 @@ class Store:
     def add(
         self, source_dir: Path, name: str | None = None, on_progress: OnProgress = ignore_progress
     ) -> InstalledModel:
-        """Verifies an artifact folder and copies it into the store; the same model again changes nothing.
+        """Verifies an artifact folder and copies it into the store.
+
+        The same model again mends its files, and takes a newer verdict over. Another one never takes its place.
 
         Args:
             on_progress: Bytes; each file is read three times. What it raises ends the work.
@@ -131,11 +138,64 @@ class Store:
         check_name(name)
         with self._changing():
             directory = self._models_dir / name
-            self._check_name(directory, manifest)
+            self.check_free(name, manifest)
             self._check_space(manifest)
             files = {entry: source_dir / entry for entry in manifest.files}
-            write_artifact(directory, manifest, files, read.add, exact=True)
+            write_artifact(directory, self._with_newer_verdict(directory, manifest), files, read.add, exact=True)
         return self.get(name)
+
+    def check_free(self, name: str, manifest: Manifest) -> InstalledModel | None:
+        """Whether the name is free for this model; gives the installed one where it is this model itself.
+
+        Raises:
+            UsageError: Another model has the name, or has it in other capital letters.
+        """
+        hint = "choose another name with `--name`"
+        directory, active = self._models_dir / name, read_active(self._models_dir)
+        try:
+            installed = read_manifest(directory)
+        except ApplianceError as error:
+            # Whose place it would take can no longer be read, but which model was activated still can.
+            if active.has(name) and active.identities.get(name) != manifest.identity:
+                problem = error.message if os.path.lexists(directory) else "its folder is missing"
+                raise UsageError(
+                    f"the name {name} is that of a model which answers or answered a task, and is damaged: {problem}",
+                    "add that very model again to mend it, or this one under another name with `--name`",
+                ) from error
+            similar = [path.name for path in self._folders() if path.name.lower() == name.lower() and path.name != name]
+            if similar and not os.path.lexists(directory):
+                raise UsageError(
+                    f"the name {name} differs from the installed {similar[0]} in capitals only", hint
+                ) from error
+            return None
+        if installed.identity != manifest.identity:
+            raise UsageError(f"the name {name} is taken by model {installed.identity[:16]}", hint)
+        return InstalledModel(name, directory, installed, active.is_active(name, installed))
+
+    def _with_newer_verdict(self, directory: Path, manifest: Manifest) -> Manifest:
+        """The manifest with the later verdict of the two, where the same model is installed already."""
+        try:
+            installed = read_manifest(directory)
+        except ApplianceError:
+            return manifest
+        theirs, ours = manifest.verdict, installed.verdict
+        if ours is None or (theirs is not None and theirs.last_judged >= ours.last_judged):
+            return manifest
+        return replace(manifest, verdict=ours, metrics=installed.metrics)
+
+    def take_verdict(self, judged: Manifest) -> tuple[str, ...]:
+        """Writes the verdict about an artifact to the installed models that are this artifact; gives their names."""
+        names = tuple(model.name for model in self.list() if model.manifest.identity == judged.identity)
+        if names:
+            with self._changing():
+                for name in names:
+                    installed = read_manifest(self._models_dir / name)
+                    if installed.identity == judged.identity and installed.verdict != judged.verdict:
+                        rewrite_manifest(
+                            self._models_dir / name,
+                            replace(installed, verdict=judged.verdict, metrics=judged.metrics),
+                        )  # fmt: skip
+        return names
 
     def verify(self, name: str, on_progress: OnProgress = ignore_progress) -> InstalledModel:
         """Compares every file of the model with its manifest.
@@ -152,35 +212,42 @@ class Store:
         """Makes the model the one that answers its task.
 
         Raises:
-            NotAllGood: No gate found it READY, and `unsafe` is not set.
+            NotAllGood: No gate found it READY on processors and libraries like these, and `unsafe` is not set.
             ArtifactError: A file differs from the manifest.
         """
         model = self.verify(name, on_progress)
-        if not model.manifest.ready and not unsafe:
-            verdict = model.manifest.verdict
-            documents = human_count(verdict.documents, "document") if verdict else ""
-            reason = f"its verdict on {documents} is {verdict.verdict}" if verdict else "no gate has judged it"
+        if (reason := why_not_approved(model.manifest)) and not unsafe:
             raise NotAllGood(
                 f"model {model.name} cannot be activated: {reason}",
-                ("correct what the gate found, or" if verdict else "run `stillroom gate` first, or")
-                + " activate it with `--unsafe`; every row will then say so",
+                f"{how_to_approve(model.manifest)}, or activate it with `--unsafe`; every row will then say so",
             )
         with self._changing():
-            current = self._read_active()
-            names = current.get(model.manifest.task_name, ())
-            if names[:1] != (model.name,):
-                current[model.manifest.task_name] = (model.name, *names)[: MOST_FORMER + 1]
-                self._write_active(current)
+            active = read_active(self._models_dir)
+            write_active(self._models_dir, active.with_active(model.name, model.manifest))
         return self.get(model.name)
 
     def active(self, task_name: str) -> InstalledModel | None:
-        """The model that answers the task, if one was activated."""
-        names = self._read_active().get(task_name, ())
-        return self.get(names[0]) if names else None
+        """The model that answers the task, if one was activated.
+
+        Raises:
+            ArtifactError: What has its name now is another model.
+        """
+        active = read_active(self._models_dir)
+        name = active.first(task_name)
+        if name is None:
+            return None
+        if not os.path.lexists(self._models_dir / name):
+            raise UsageError(
+                f"model {name}, which answers the task {task_name}, is no longer installed",
+                "add it again, or activate another one: `stillroom models list` shows all",
+            )
+        manifest = read_manifest(self._models_dir / name)
+        active.check_activated(name, manifest)
+        return InstalledModel(name, self._models_dir / name, manifest, active.is_active(name, manifest))
 
     def previous(self, task_name: str) -> str | None:
         """The model that `roll_back` would make active."""
-        names = self._read_active().get(task_name, ())[1:]
+        names = read_active(self._models_dir).tasks.get(task_name, ())[1:]
         return next((name for name in names if (self._models_dir / name).is_dir()), None)
 
     def roll_back(self, task_name: str) -> InstalledModel:
@@ -188,17 +255,18 @@ class Store:
 
         Raises:
             UsageError: None was active before.
+            ArtifactError: It is damaged, or another one than it was.
         """
         with self._changing():
-            current = self._read_active()
-            names = [name for name in current.get(task_name, ())[1:] if (self._models_dir / name).is_dir()]
+            active = read_active(self._models_dir)
+            names = active.tasks.get(task_name, ())[1:]
+            names = tuple(name for name in names if (self._models_dir / name).is_dir())
             if not names:
                 raise UsageError(
                     f"task {task_name} has no earlier model to go back to", "`stillroom models list` shows all models"
                 )
-            verify_artifact(self._models_dir / names[0])
-            current[task_name] = tuple(names)
-            self._write_active(current)
+            active.check_activated(names[0], verify_artifact(self._models_dir / names[0]))
+            write_active(self._models_dir, replace(active, tasks={**active.tasks, task_name: names}))
         return self.get(names[0])
 
     def remove(self, name: str) -> InstalledModel:
@@ -209,39 +277,34 @@ class Store:
         """
         with self._changing():
             model = self.get(name)
-            if model.active:
-                raise UsageError(
-                    f"model {model.name} is active for the task {model.manifest.task_name}",
-                    "activate another model for this task, or roll back, before you remove it",
-                )
-            self._forget(model.name)
-            removed_dir = self._models_dir / f".{model.name}.deleted"
-            shutil.rmtree(removed_dir, ignore_errors=True)
-            # First out of sight, so that a removal that is cut short leaves no half model behind.
-            put_in_place(model.directory, removed_dir)
-            shutil.rmtree(removed_dir)
+            self._remove(model.name)
         return model
 
-    def _check_name(self, directory: Path, manifest: Manifest) -> None:
-        """Refuses the name of another model; a model that cannot be read is replaced and must be activated anew."""
-        if not directory.exists():
-            return
-        try:
-            installed = read_manifest(directory)
-        except ApplianceError:
-            self._forget(directory.name)
-            return
-        if installed.identity != manifest.identity:
-            raise UsageError(
-                f"the name {directory.name} is taken by model {installed.identity[:16]}", "choose another with `--name`"
-            )
+    def remove_broken(self, name: str) -> None:
+        """Removes a folder whose manifest cannot be read.
 
-    def _forget(self, name: str) -> None:
-        """Takes a model from the lists of active and previous ones."""
-        current = self._read_active()
-        remaining = {task: tuple(other for other in names if other != name) for task, names in current.items()}
-        if remaining != current:
-            self._write_active(remaining)
+        Raises:
+            UsageError: It has the name of an active model, or is a model that can be read.
+        """
+        with self._changing():
+            if name not in self.broken():
+                raise UsageError(f"{name} is no model that cannot be read", "`stillroom models list` shows all")
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        active = read_active(self._models_dir)
+        if tasks := active.tasks_of(name):
+            raise UsageError(
+                f"model {name} is active for the task {tasks[0]}",
+                "activate another model for this task, or roll back, before you remove it",
+            )
+        if active.has(name):
+            write_active(self._models_dir, active.without(name))
+        directory, removed_dir = self._models_dir / name, self._models_dir / f".{name}.deleted"
+        shutil.rmtree(removed_dir, ignore_errors=True)
+        # First out of sight, so that a removal that is cut short leaves no half model behind.
+        put_in_place(directory, removed_dir)
+        shutil.rmtree(removed_dir)
 
     def _check_space(self, manifest: Manifest) -> None:
         free_bytes = shutil.disk_usage(self._models_dir).free
@@ -273,27 +336,3 @@ class Store:
         for pattern in (".*.former", ".*.part", ".*.deleted"):
             for leftover in self._models_dir.glob(pattern):
                 shutil.rmtree(leftover, ignore_errors=True)
-
-    def _read_active(self) -> dict[str, tuple[str, ...]]:
-        """Task name -> the active model and the ones before it, latest first."""
-        path = self._models_dir / ACTIVE_NAME
-        try:
-            values = json.loads(path.read_text("utf-8"))
-            if values["version"] != ACTIVE_VERSION:
-                raise ApplianceError(f"{path} has version {values['version']}", "use the program that wrote it")
-            return {str(task): tuple(map(str, names)) for task, names in values["tasks"].items()}
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise ResourceError(f"cannot read {path}: {error.strerror}", "check its owner and permissions") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ApplianceError(
-                f"{path} cannot be read: {error}", "delete the file and activate the models again"
-            ) from error
-
-    def _write_active(self, current: dict[str, tuple[str, ...]]) -> None:
-        path = self._models_dir / ACTIVE_NAME
-        text = json_text(
-            {"version": ACTIVE_VERSION, "tasks": {t: n for t, n in current.items() if n}}, indent=2, ascii_only=True
-        )
-        write_file(path, f"{text}\n".encode())

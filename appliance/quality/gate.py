@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 from appliance.engines.engine import Result
 from appliance.ground.json_text import json_text
-from appliance.models.manifest import JSON, Manifest, Verdict, file_sha256, rewrite_manifest, utc_now
+from appliance.models.compute_class import compute_class
+from appliance.models.manifest import MANIFEST_VERSION, Manifest, file_sha256, rewrite_manifest, utc_now
+from appliance.models.manifest_json import JSON
+from appliance.models.verdict import Verdict, sealed
+from appliance.quality.carry_over import recorded_answers
 from appliance.quality.metrics import abstention, count, coverages, judge
 from appliance.quality.readiness import against_gold, against_teacher, worst
 from appliance.quality.report import QualityReport, report
@@ -49,9 +53,20 @@ def judge_results(task: "Task", rows: Sequence[LabelledRow], results: Sequence[R
     )
 
 
-def write_verdict(artifact_dir: Path, manifest: Manifest, quality_report: QualityReport, rows_path: Path) -> Verdict:
-    """Writes verdict and metrics into the artifact's manifest."""
-    readiness = quality_report.readiness
+def write_verdict(
+    artifact_dir: Path,
+    manifest: Manifest,
+    quality_report: QualityReport,
+    rows_path: Path,
+    answered: Sequence[tuple[LabelledRow, Result]],
+) -> Manifest:
+    """Writes verdict and metrics into the artifact's manifest; gives the manifest as written.
+
+    Args:
+        manifest: Of the artifact as it was verified before it answered.
+        answered: The judged rows with what it answered.
+    """
+    readiness, labelled_sha256 = quality_report.readiness, file_sha256(rows_path)
     verdict = Verdict(
         readiness.verdict,
         readiness.basis,
@@ -60,9 +75,18 @@ def write_verdict(artifact_dir: Path, manifest: Manifest, quality_report: Qualit
         readiness.threshold,
         readiness.documents,
         readiness.fields,
-        file_sha256(rows_path),
+        labelled_sha256,
         utc_now(),
+        manifest.identity,
+        compute_class(manifest),
+        answers=recorded_answers(labelled_sha256, [row for row, _ in answered], [result for _, result in answered]),
     )
     quality: JSON = json.loads(json_text(quality_report.record()))
-    rewrite_manifest(artifact_dir, replace(manifest, verdict=verdict, metrics={**manifest.metrics, "quality": quality}))
-    return verdict
+    judged = replace(
+        manifest,
+        version=MANIFEST_VERSION,
+        verdict=sealed(verdict),
+        metrics={**manifest.metrics, "quality": quality},
+    )  # fmt: skip
+    rewrite_manifest(artifact_dir, judged)
+    return judged

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeGuard
 
 from appliance.ground.text import human_count, percent_interval
-from appliance.models.manifest import JSON
+from appliance.models.manifest_json import JSON
 
 _SAMPLES = (
     ("field_accuracy", "fields", "field"),

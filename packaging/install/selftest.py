@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.settings import Settings, load_settings
 from appliance.ground.text import printable
+from appliance.models.approval import how_to_approve, why_not_approved
 from appliance.models.manifest import read_manifest
 from appliance.models.store import InstalledModel, Store
 
@@ -112,12 +113,12 @@ def put_to_work(settings: Settings, model: InstalledModel) -> None:
         if active.name != model.name:
             tell(f"task {model.manifest.task_name}: {active.name} still answers;"
                  f" `stillroom models activate {model.name}` exchanges it")  # fmt: skip
-    elif model.manifest.ready:
+    elif reason := why_not_approved(model.manifest):
+        tell(f"task {model.manifest.task_name}: {model.name} is not approved here: {reason};"
+             f" no model answers until one is activated: {how_to_approve(model.manifest)}")  # fmt: skip
+    else:
         store.activate(model.name)
         tell(f"task {model.manifest.task_name}: {model.name} answers from now on")
-    else:
-        tell(f"task {model.manifest.task_name}: the gate did not find {model.name} READY;"
-             " no model answers until one is activated")  # fmt: skip
 
 
 def tell(text: str) -> None:

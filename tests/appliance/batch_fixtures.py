@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.ground.settings import Settings, load_settings
 from appliance.jobs.job import JobConfig, job_folder, write_job
-from appliance.models.manifest import write_artifact
+from appliance.models.manifest import read_manifest, write_artifact
 from tests.noop_fixtures import TASK, noop_manifest
 
 __all__ = ("TASK", "Bench", "job_dir_of")
@@ -61,6 +61,10 @@ class Bench:
     @property
     def artifact_dir(self) -> Path:
         return self.root / "orders-noop"
+
+    @property
+    def identity(self) -> str:
+        return read_manifest(self.artifact_dir).identity
 
     @property
     def out_dir(self) -> Path:

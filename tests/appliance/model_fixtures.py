@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.models.manifest import READY, Manifest, Verdict, model_identity, write_artifact
+from appliance.models.compute_class import compute_class
+from appliance.models.manifest import Manifest, rewrite_manifest, write_artifact
+from appliance.models.verdict import READY, Verdict, sealed
 from appliance.tasks.task import Task, task_hash
 from appliance.tasks.taskfile import load_task
 
@@ -31,15 +33,24 @@ def make_artifact(directory: Path, task_name: str = "orders", content: bytes = b
     task_path.write_text(TASK.format(task=task_name))
     weights_path.write_bytes(content)
     files = {"task.toml": task_path, "model.gguf": weights_path}
-    write_artifact(directory, manifest_of(load_task(task_path), directory.name, content, ready), files)
+    manifest = write_artifact(directory, manifest_of(load_task(task_path), directory.name), files)
+    if ready:
+        judge_as(directory, manifest, GOOD)
     return directory
 
 
-def manifest_of(task: Task, name: str, content: bytes, ready: bool) -> Manifest:
+def judge_as(directory: Path, manifest: Manifest, verdict: Verdict) -> Manifest:
+    """Writes the verdict into an artifact as a gate on this machine would."""
+    compute = verdict.compute if verdict.compute.processor else compute_class(manifest)
+    judged = replace(manifest, verdict=sealed(replace(verdict, identity=manifest.identity, compute=compute)))
+    rewrite_manifest(directory, judged)
+    return judged
+
+
+def manifest_of(task: Task, name: str) -> Manifest:
     """The manifest of an artifact before its files are known."""
-    lineage = {**LINEAGE, "adapter_hash": content.hex()[:64].ljust(64, "0")}
-    manifest = Manifest(
-        identity=model_identity(lineage, "Q8_0", "cpu", "stillroom-1/1", task_hash(task)),
+    return Manifest(
+        identity="",
         name=name,
         family="decoder",
         format="gguf",
@@ -48,11 +59,10 @@ def manifest_of(task: Task, name: str, content: bytes, ready: bool) -> Manifest:
         quantization="Q8_0",
         target="cpu",
         prompt_form="stillroom-1/1",
-        lineage={"base": "stillroom-base", **lineage},
+        lineage={"base": "stillroom-base", **LINEAGE},
         licence="Apache-2.0",
         created="2026-01-01T00:00:00Z",
     )
-    return replace(manifest, verdict=GOOD) if ready else manifest
 
 
 def flip_byte(path: Path, at: int = 0) -> None:

@@ -1,14 +1,17 @@
 """Homes to look at: models that look like exported ones, and jobs that really ran, with the no-op engine."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.ground.settings import Settings, load_settings
 from appliance.jobs.job import JobConfig
 from appliance.jobs.ledger_writer import Ledger
-from appliance.models.manifest import JSON, Manifest, Verdict, write_artifact
+from appliance.models.compute_class import compute_class
+from appliance.models.manifest import Manifest, rewrite_manifest, write_artifact
+from appliance.models.manifest_json import JSON
 from appliance.models.store import Store
+from appliance.models.verdict import Verdict, sealed
 from appliance.tasks.task import task_hash
 from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import TASK, Bench, job_dir_of
@@ -68,11 +71,10 @@ class Scene:
         """A new folder of documents."""
         return Folder(self.root / f"work-{name}", home=self.home_dir, name=name)
 
-    def add_model(self, name: str, identity: str, verdict: str = "", size_bytes: int = 1000, **facts: str) -> None:
-        """Installs a model, with a verdict if one is given."""
+    def add_model(self, name: str, adapter_hash: str, verdict: str = "", size_bytes: int = 1000, **facts: str) -> str:
+        """Installs a model, with a verdict if one is given; gives its identity."""
         task_path = self.root / "task.toml"
         task_path.write_text(TASK)
-        judged = Verdict(verdict, "teacher", -0.004, -0.011, -0.02, 240, 2400, "d" * 64, "2026-11-20T10:00:00Z")
         metrics: dict[str, JSON] = {
             "field_accuracy": 0.9417,
             "documents": 240,
@@ -80,7 +82,7 @@ class Scene:
             "losses": [float(step) for step in range(20)],
         }
         manifest = Manifest(
-            identity=identity,
+            identity="",
             name=name,
             family=facts.get("family", "decoder"),
             format=facts.get("format", "gguf"),
@@ -89,20 +91,27 @@ class Scene:
             quantization=facts.get("quantization", "Q8_0"),
             target=facts.get("target", "cpu"),
             prompt_form="stillroom-1",
-            lineage={"teacher": "gpt-4", "base": "stillroom-base-6m", "base_hash": "b" * 64, "run": "0007"},
+            lineage={"teacher": "gpt-4", "base": "stillroom-base-6m", "base_hash": "b" * 64, "run": "0007"}
+            | {"adapter_hash": adapter_hash},
             licence="Apache-2.0",
             metrics=metrics if verdict else {},
-            verdict=judged if verdict else None,
             created="2026-11-20T09:00:00Z",
         )
         source_dir = self.root / "artifacts" / name
         weights_path = self.root / "weights"
         weights_path.write_bytes(bytes(size_bytes))
         file_name = "model.onnx" if manifest.format == "onnx" else "model.gguf"
-        write_artifact(source_dir, manifest, {file_name: weights_path, "task.toml": task_path})
+        manifest = write_artifact(source_dir, manifest, {file_name: weights_path, "task.toml": task_path})
+        if verdict:
+            judged = Verdict(
+                verdict, "teacher", -0.004, -0.011, -0.02, 240, 2400, "d" * 64, "2026-11-20T10:00:00Z",
+                manifest.identity, compute_class(manifest),
+            )  # fmt: skip
+            rewrite_manifest(source_dir, replace(manifest, verdict=sealed(judged)))
         Store(self.settings).add(source_dir)
+        return manifest.identity
 
-    def add_working_model(self, name: str, identity: str, pipes_dir: Path | None = None, misread: str = "") -> Path:
+    def add_working_model(self, name: str, adapter_hash: str, pipes_dir: Path | None = None, misread: str = "") -> Path:
         """Installs a model of the engine without a model, which really answers; gives the folder it came from.
 
         Args:
@@ -119,7 +128,8 @@ class Scene:
         behaviour_path.write_text(json.dumps(behaviour))
         task = load_task(task_path)
         manifest = Manifest(
-            identity, name, "noop", "noop", task.name, task_hash(task), licence="Apache-2.0",
+            "", name, "noop", "noop", task.name, task_hash(task), licence="Apache-2.0",
+            lineage={"adapter_hash": adapter_hash},
             created="2026-11-20T09:00:00Z",
         )  # fmt: skip
         source_dir = self.root / "artifacts" / name

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.text import human_count, human_size
-from appliance.models.manifest import READY, Manifest, Verdict
+from appliance.models.approval import how_to_approve, is_approved, why_not_approved
+from appliance.models.manifest import Manifest
 from appliance.models.store import InstalledModel
+from appliance.models.verdict import READY, Verdict
 from appliance.quality.manifest_metrics import measured_lines
 from tui.data.problems import Problem
 from tui.rendering.facts import commands, fact, heading
@@ -87,6 +89,8 @@ def verdict_cell(manifest: Manifest) -> Cell:
     if manifest.verdict is None:
         return Cell("not judged", DOUBTFUL)
     word = manifest.verdict.verdict
+    if word == READY and not is_approved(manifest):
+        return Cell("READY elsewhere", DOUBTFUL)
     return Cell(word, GOOD if word == READY else BAD if word.startswith("NOT") else DOUBTFUL)
 
 
@@ -118,6 +122,7 @@ def model_lines(model: InstalledModel) -> list[Line]:
         fact("licence", manifest.licence or "not stated"),
         fact("created", manifest.created or "-"),
         fact("verdict", verdict_cell(manifest), *([_basis(manifest.verdict)] if manifest.verdict else [])),
+        *_approval(manifest),
         fact("folder", str(model.directory)),
     ]
     if manifest.labels:
@@ -142,6 +147,16 @@ def model_lines(model: InstalledModel) -> list[Line]:
     return lines if measured else [*lines, [Cell("not measured yet: `stillroom gate` does, on labelled rows")]]
 
 
+def _approval(manifest: Manifest) -> list[Line]:
+    """Where the verdict was found, and what speaks against answers of the model here."""
+    verdict, lines = manifest.verdict, []
+    if verdict is not None and verdict.identity:
+        lines.append(fact("judged on", "; ".join(map(str, verdict.classes))))
+    if reason := why_not_approved(manifest):
+        lines += [fact("not approved", Cell(reason, DOUBTFUL)), fact("", how_to_approve(manifest))]
+    return lines
+
+
 def _basis(verdict: Verdict) -> str:
     if verdict.basis == "teacher":
         what, unit = "difference to the teacher", "points"
@@ -163,7 +178,7 @@ def _commands(model: InstalledModel) -> list[Line]:
     acting = (
         ("roll back", f"stillroom models roll-back {shell_word(manifest.task_name)}")
         if model.active
-        else ("activate", f"stillroom models activate {name}" + ("" if manifest.ready else " --unsafe"))
+        else ("activate", f"stillroom models activate {name}" + ("" if is_approved(manifest) else " --unsafe"))
     )
     return commands(
         ("show", f"stillroom models show {name}"),

@@ -3,6 +3,7 @@
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, human_size
 from appliance.jobs.model_use import remove_model
+from appliance.models.approval import how_to_approve, is_approved, why_not_approved
 from appliance.models.manifest import Manifest
 from appliance.models.store import InstalledModel, Store
 from tui.frames.action import Action, ActionProgress, ActionResult
@@ -35,7 +36,7 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
         [Cell(f"{model.name} will answer the task {manifest.task_name} where no model is named. {now}")],
         [Cell("Its files are verified first." + back)],
     ]
-    safe = manifest.ready
+    safe = is_approved(manifest)
     if not safe:
         lines += [
             [],
@@ -54,6 +55,8 @@ def activate(settings: Settings, model: InstalledModel, current: str | None) -> 
 def _gate_outcome(manifest: Manifest) -> str:
     """Why the model is not approved."""
     verdict = manifest.verdict
+    if verdict is not None and verdict.is_ready:
+        return f"{why_not_approved(manifest)}; {how_to_approve(manifest)}"
     if verdict is None:
         return "no gate has judged it; `stillroom gate` does, on labelled rows"
     documents = human_count(verdict.documents, "document")

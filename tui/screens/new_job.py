@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from appliance.ground.text import human_size
 from appliance.jobs.job import DEFAULT_WORKERS
 from appliance.jobs.job_plan import JobRequest
+from appliance.models.approval import why_not_approved
 from appliance.models.store import InstalledModel
 from appliance.tasks.taskfile import load_task
 from tui.data.problems import READING_ERRORS, problem_of
@@ -98,10 +99,8 @@ class NewJobScreen(FormScreen):
             manifest = model.manifest
             form = f"{manifest.family}, {manifest.format} {manifest.quantization}".rstrip()
             lines.append(fact("model", verdict_cell(manifest), Cell(f"   {form}, {human_size(manifest.size_bytes)}")))
-            if not manifest.ready:
-                lines.append(
-                    fact("", Cell("not approved: no gate found this model READY, and each row will say so", DOUBTFUL))
-                )
+            if reason := why_not_approved(manifest):
+                lines.append(fact("", Cell(f"not approved: {reason}; each row will say so", DOUBTFUL)))
         if self.stillroom.snapshot.active_jobs:
             lines.append(fact("engine", "in use by another job; this one will wait as `queued`"))
         return lines

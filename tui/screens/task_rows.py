@@ -5,6 +5,7 @@ from pathlib import Path
 
 from appliance.ground.text import human_count, human_size
 from appliance.jobs.preview import UNKNOWN_TYPE, FolderCount, count_documents
+from appliance.models.approval import is_approved
 from appliance.models.store import InstalledModel
 from appliance.tasks.folder import TASK_FILE
 from tui.data.problems import READING_ERRORS, Problem, problem_of
@@ -66,7 +67,7 @@ class TaskRows:
     def _offer_fitting(self, preferred: str = "") -> None:
         task_name = self._form.value("task")
         fitting = [m for m in self._models if m.manifest.task_name == task_name or not task_name]
-        fitting.sort(key=lambda m: (not m.active, not m.manifest.ready))
+        fitting.sort(key=lambda m: (not m.active, not is_approved(m.manifest)))
         self._offer_models(fitting, preferred)
 
     def count_folder(self) -> None:

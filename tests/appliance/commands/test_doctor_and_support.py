@@ -132,7 +132,9 @@ def test_support_bundle_holds_how_it_went_and_nothing_of_what_it_was_about(troub
     assert (job["config"]["documents_dir"], job["config"]["keep_text"]) == ("[left out]", "all")
     assert {"run", "read", "end"} <= {event[1] for event in job["events"]}
     models = json.loads(files["stillroom-support/models.json"])["models"]
-    assert [(model["identity"], model["family"]) for model in models] == [("ab" * 32, "noop")]
+    assert [(model["identity"], model["family"]) for model in models] == [
+        (read_manifest(troubled.root / "sesselfurz").identity, "noop")
+    ]
     assert files["stillroom-support/log.txt"].splitlines()[:2] == [
         "Traceback (most recent call last):", f"ValueError: [{len(f'Quuxley in {troubled.documents_dir}/krankenhaus')}"
         " characters left out]",

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appliance.models.manifest import file_sha256, read_manifest
-from tests.appliance.model_fixtures import flip_byte, make_artifact
+from appliance.models.manifest import file_sha256, read_manifest, with_identity
+from tests.appliance.model_fixtures import GOOD, flip_byte, judge_as, make_artifact
 
 
 def models(*arguments: str | Path, answer: str = "") -> "subprocess.CompletedProcess[str]":
@@ -33,7 +34,10 @@ def test_way_of_a_model_through_the_store(artifact_dir: Path, home_dir: Path) ->
     identity = read_manifest(artifact_dir).identity
     added = models("add", artifact_dir)
     assert (added.returncode, added.stdout) == (0, "")
-    assert added.stderr == (f"orders-q8 added (task orders, {identity[:16]}, 126 B, READY on 120 documents)\n")
+    assert added.stderr == (
+        f"orders-q8 added (task orders, {identity[:16]}, 126 B, READY on 120 documents)\n"
+        "it answers its task after `stillroom models activate orders-q8`\n"
+    )
     assert models("activate", identity[:8]).stderr.startswith("orders-q8 answers its task from now on (task orders,")
     listed = models("list")
     assert listed.stderr == ""
@@ -133,7 +137,9 @@ def test_broken_manifest_is_told_beside_the_list(artifact_dir: Path, home_dir: P
     (home_dir / "models" / "orders-q8" / "manifest.json").write_text("{")
     listed = models("list", "--json")
     assert (listed.returncode, listed.stdout) == (0, "")
-    assert listed.stderr == "orders-q8: its manifest cannot be read; add the model again\n"
+    path = home_dir / "models" / "orders-q8" / "manifest.json"
+    assert listed.stderr.startswith(f"orders-q8: its manifest cannot be used: {path} cannot be read: Expecting")
+    assert listed.stderr.endswith("; add the model again\n")
     verified = models("verify")
     assert verified.returncode == 1
     assert "manifest.json cannot be read" in verified.stderr
@@ -163,10 +169,8 @@ def test_mistake_is_a_message_and_exit_code(arguments: list[str], code: int, mes
 
 
 def test_hostile_task_name_reaches_no_terminal(artifact_dir: Path) -> None:
-    path = artifact_dir / "manifest.json"
-    path.write_text(
-        json.dumps({**json.loads(path.read_text()), "task_name": "a\x1b]0;x\x07\u202eb", "licence": "\x1b"})
-    )
+    manifest = replace(read_manifest(artifact_dir), task_name="a\x1b]0;x\x07\u202eb", licence="\x1b", verdict=None)
+    judge_as(artifact_dir, with_identity(manifest), GOOD)
     assert models("add", artifact_dir).returncode == 0
     for arguments in (["list"], ["show", "orders-q8"], ["list", "--json"], ["activate", "orders-q8"]):
         done = models(*arguments)

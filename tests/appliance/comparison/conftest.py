@@ -22,7 +22,7 @@ class Pair:
         path = bench.root / "other" / "noop.json"
         path.parent.mkdir()
         path.write_text(json.dumps({**behaviour, "misread": MISREAD}))
-        manifest = replace(read_manifest(bench.artifact_dir), identity="cd" * 32, name="orders-other")
+        manifest = replace(read_manifest(bench.artifact_dir), name="orders-other")
         write_artifact(self.other_dir, manifest, {"task.toml": bench.task_path, "noop.json": path})
 
     @property

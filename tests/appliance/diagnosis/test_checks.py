@@ -10,6 +10,7 @@ from appliance.diagnosis.check import Check, CheckState, ok, worst
 from appliance.documents.confinement import SandboxLevel, Wall
 from appliance.documents.parser_probe import ALLOWED_KINDS, DENIED_KINDS
 from appliance.documents.sandbox import SandboxReport
+from appliance.ground.processor import cpu_flags
 from appliance.ground.settings import SandboxPolicy, load_settings
 from appliance.models.store import Store
 from tests.appliance.model_fixtures import flip_byte, make_artifact
@@ -66,10 +67,10 @@ def test_build_for_arm_is_compared_with_names_of_arm() -> None:
 def test_flags_are_those_that_all_processors_have(tmp_path: Path) -> None:
     path = tmp_path / "cpuinfo"
     path.write_text("processor : 0\nflags\t\t: avx avx2 fma\n\nprocessor : 1\nflags\t\t: avx fma\n")
-    assert program.cpu_flags(path) == {"avx", "fma"}
+    assert cpu_flags(path) == {"avx", "fma"}
     path.write_text("processor : 0\nFeatures\t: fp asimd\n")
-    assert program.cpu_flags(path) == {"fp", "asimd"}
-    assert program.cpu_flags(tmp_path / "missing") == frozenset()
+    assert cpu_flags(path) == {"fp", "asimd"}
+    assert cpu_flags(tmp_path / "missing") == frozenset()
 
 
 def test_library_of_this_environment_fits_its_processor() -> None:
@@ -214,7 +215,7 @@ def test_models_are_verified_by_hash_or_by_size(tmp_path: Path, home_dir: Path) 
     weights.unlink()
     assert state.check_models(settings, quick=True).state is CheckState.FAIL
     (home_dir / "models" / "orders-q8" / "manifest.json").write_text("{")
-    assert "orders-q8: its manifest cannot be read" in state.check_models(settings, quick=True).message
+    assert "orders-q8: its manifest cannot be used: " in state.check_models(settings, quick=True).message
 
 
 def test_active_model_without_a_verdict_is_told(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx_attacks import PLACES, Entries, adding
 
 from appliance.engines import onnx_session
-from appliance.engines.onnx_session import CUDA, cuda_devices, device_of, open_session, runs_on_gpu
+from appliance.engines.onnx_session import CUDA, device_of, open_session, runs_on_gpu
 from appliance.ground.errors import ApplianceError
+from appliance.ground.processor import cuda_devices
 from appliance.models.manifest import Manifest
 
 Maker = Callable[[Entries], ModelProto]

@@ -54,9 +54,9 @@ def test_only_unsure_fields_of_unsure_documents_go_out(bench: Bench, frontier: F
     assert rows[7]["fields"] == {"number": "7", "total": "7.99"}
     assert rows[7]["escalated"] == ["total"]
     assert rows[7]["confidence"] == {"number": 1.0}, "nobody knows how sure the frontier is"
-    frontier_identity = str(rows[7]["model"]).removeprefix("ab" * 32 + "+")
+    frontier_identity = str(rows[7]["model"]).removeprefix(bench.identity + "+")
     assert len(frontier_identity) == 64
-    assert rows[0]["model"] == "ab" * 32
+    assert rows[0]["model"] == bench.identity
     assert len(frontier.frontier.requests) == 4
     schema = frontier.frontier.requests[0].values["response_format"]["json_schema"]["schema"]
     assert list(schema["properties"]) == ["total"]
@@ -105,7 +105,7 @@ def test_where_the_frontier_fails_the_local_answer_stays_for_a_person(
     assert rows[1]["route"] == "review"
     assert rows[1]["fields"] == {"number": "1", "total": None}
     assert rows[1]["escalated"] == []
-    assert rows[1]["model"] == "ab" * 32
+    assert rows[1]["model"] == bench.identity
     assert "the fallback did not answer" in str(rows[1]["error_message"])
     assert rows[1]["error"] == error
 

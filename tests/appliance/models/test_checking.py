@@ -11,7 +11,7 @@ from appliance.ground.errors import UsageError
 from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
 from appliance.models.checking import RUNNABLE, Level, check_import, find_artifacts
-from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact
+from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact, with_identity
 from appliance.models.store import Store
 from appliance.quality.manifest_metrics import measured_lines
 from tests.appliance.model_fixtures import flip_byte, make_artifact
@@ -54,7 +54,7 @@ def test_flipped_byte_is_bad_and_names_both_hashes(settings: Settings, tmp_path:
 def test_unknown_format_taken_name_and_missing_licence_are_told(settings: Settings, tmp_path: Path) -> None:
     Store(settings).add(make_artifact(tmp_path / "a"))
     other = make_artifact(tmp_path / "b", content=b"other weights", ready=False)
-    rewrite_manifest(other, replace(read_manifest(other), format="pickle", licence=""))
+    rewrite_manifest(other, with_identity(replace(read_manifest(other), format="pickle", licence="")))
     found = levels(settings, other, "a")
     assert (found["format"], found["name"], found["licence"]) == (Level.BAD, Level.BAD, Level.NOTE)
     assert found["verdict"] is Level.NOTE

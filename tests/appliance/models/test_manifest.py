@@ -7,11 +7,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.files import exchange_names, put_in_place
+from appliance.models.approval import is_approved
 from appliance.models.manifest import (
     IDENTITY_KEYS,
     MANIFEST_NAME,
@@ -25,9 +27,8 @@ from appliance.models.manifest import (
     verify_artifact,
     write_artifact,
 )
-from tests.appliance.model_fixtures import GOOD, LINEAGE, file_size_limit, flip_byte, make_artifact, names_in
+from tests.appliance.model_fixtures import LINEAGE, file_size_limit, flip_byte, make_artifact, names_in
 
-PARTS = ("Q8_0", "cpu", "stillroom-1/1", "f" * 64)
 HOSTILE_NAMES = [
     "../out", "/etc/passwd", "a/b", ".hidden", "", " ", "a b", "a\nb", "a\x1b[31m", "-rf", "manifest.json", "a\0b", "é",
 ]  # fmt: skip
@@ -44,32 +45,50 @@ def change(directory: Path, **values: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-def test_identity_as_bytes() -> None:
+def test_identity_as_bytes(artifact_dir: Path) -> None:
+    manifest = replace(read_manifest(artifact_dir), files={"m": FileEntry(7, "c" * 64)}, task_hash="f" * 64)
     text = (
         '{"adapter_hash":"' + "a" * 64 + '","base_hash":"' + "b" * 64 + '","data_hash":"' + "d" * 64 + '",'
-        '"merge_method":"fold","prompt_form":"stillroom-1/1","quantization":"Q8_0","target":"cpu",'
-        '"task_hash":"' + "f" * 64 + '"}'
+        '"family":"decoder","files":{"m":[7,"' + "c" * 64 + '"]},"format":"gguf","labels":[],"merge_method":"fold",'
+        '"prompt_form":"stillroom-1/1","quantization":"Q8_0","target":"cpu","task_hash":"' + "f" * 64 + '",'
+        '"task_name":"orders"}'
     )
-    assert model_identity(LINEAGE, *PARTS) == hashlib.sha256(text.encode()).hexdigest()
+    assert model_identity(manifest) == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("key", IDENTITY_KEYS)
-def test_identity_changes_with_each_part_of_the_lineage(key: str) -> None:
-    assert model_identity({**LINEAGE, key: "other"}, *PARTS) != model_identity(LINEAGE, *PARTS)
+def test_identity_changes_with_each_part_of_the_lineage(artifact_dir: Path, key: str) -> None:
+    manifest = read_manifest(artifact_dir)
+    assert model_identity(replace(manifest, lineage={**LINEAGE, key: "other"})) != manifest.identity
 
 
-@pytest.mark.parametrize("number", range(len(PARTS)), ids=["quantization", "target", "prompt form", "task hash"])
-def test_identity_changes_with_each_other_part(number: int) -> None:
-    parts = [*PARTS[:number], "other", *PARTS[number + 1 :]]
-    assert model_identity(LINEAGE, *parts) != model_identity(LINEAGE, *PARTS)
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"family": "encoder"}, {"format": "onnx"}, {"quantization": "Q4_K_M"}, {"target": "cuda"},
+        {"task_hash": "e" * 64}, {"task_name": "other"}, {"prompt_form": "other"}, {"labels": ("a",)},
+        {"files": {"model.gguf": FileEntry(7, "c" * 64)}}, {"files": {}},
+    ],
+    ids=lambda part: next(iter(part)),
+)  # fmt: skip
+def test_identity_changes_with_each_other_part(artifact_dir: Path, part: dict[str, Any]) -> None:
+    manifest = read_manifest(artifact_dir)
+    assert model_identity(replace(manifest, **part)) != manifest.identity
 
 
-def test_identity_ignores_what_names_and_describes() -> None:
-    assert model_identity({**LINEAGE, "teacher": "gpt-4", "base": "x"}, *PARTS) == model_identity(LINEAGE, *PARTS)
+def test_identity_ignores_what_names_and_describes(artifact_dir: Path) -> None:
+    manifest = read_manifest(artifact_dir)
+    other = replace(
+        manifest, name="x", licence="y", verdict=None, metrics={"a": 1}, created="z",
+        lineage={**LINEAGE, "teacher": "gpt-4", "base": "x"},
+    )  # fmt: skip
+    assert model_identity(other) == manifest.identity
 
 
-def test_values_do_not_slip_from_one_part_to_the_next() -> None:
-    assert model_identity(LINEAGE, "a", "", "p", "t") != model_identity(LINEAGE, "", "a", "p", "t")
+def test_values_do_not_slip_from_one_part_to_the_next(artifact_dir: Path) -> None:
+    manifest = read_manifest(artifact_dir)
+    first, second = (replace(manifest, quantization=q, target=t) for q, t in (("a", ""), ("", "a")))
+    assert model_identity(first) != model_identity(second)
 
 
 def test_written_artifact_holds_its_files_and_nothing_else(artifact_dir: Path) -> None:
@@ -78,23 +97,24 @@ def test_written_artifact_holds_its_files_and_nothing_else(artifact_dir: Path) -
     manifest = read_manifest(artifact_dir)
     assert manifest.files["model.gguf"] == FileEntry(7, hashlib.sha256(b"weights").hexdigest())
     assert manifest == verify_artifact(artifact_dir)
-    assert manifest.verdict == GOOD
-    assert manifest.ready
+    assert manifest.verdict is not None
+    assert (manifest.verdict.verdict, manifest.verdict.identity) == ("READY", manifest.identity)
+    assert is_approved(manifest)
 
 
 def test_manifest_as_bytes(tmp_path: Path) -> None:
     source = tmp_path / "x"
     source.write_bytes(b"")
     manifest = Manifest("ab", "né", "encoder", "onnx", "desks", "cd", labels=("ä",), created="2026-01-01T00:00:00Z")
-    write_artifact(tmp_path / "a", manifest, {"x": source})
+    identity = write_artifact(tmp_path / "a", manifest, {"x": source}).identity
     assert (tmp_path / "a" / "manifest.json").read_bytes().decode() == (
-        '{\n  "identity": "ab",\n  "name": "né",\n  "family": "encoder",\n  "format": "onnx",\n'
+        f'{{\n  "identity": "{identity}",\n  "name": "né",\n  "family": "encoder",\n  "format": "onnx",\n'
         '  "task_name": "desks",\n  "task_hash": "cd",\n  "quantization": "",\n  "target": "",\n'
         '  "prompt_form": "",\n  "lineage": {},\n  "licence": "",\n  "files": {\n    "x": {\n'
         '      "size_bytes": 0,\n'
         '      "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"\n    }\n  },\n'
         '  "metrics": {},\n  "verdict": null,\n  "labels": [\n    "ä"\n  ],\n'
-        '  "created": "2026-01-01T00:00:00Z",\n  "version": 1\n}\n'
+        '  "created": "2026-01-01T00:00:00Z",\n  "version": 2\n}\n'
     )
 
 
@@ -119,8 +139,8 @@ def test_full_disk_leaves_the_former_artifact_and_no_leftovers(artifact_dir: Pat
 
 def test_full_disk_leaves_the_former_manifest(artifact_dir: Path) -> None:
     manifest = read_manifest(artifact_dir)
-    with file_size_limit(1000), pytest.raises(ResourceError, match=r"cannot write .*manifest\.json: File too large"):
-        rewrite_manifest(artifact_dir, replace(manifest, metrics={"long": "x" * 2000}))
+    with file_size_limit(500), pytest.raises(ResourceError, match=r"cannot write .*manifest\.json: File too large"):
+        rewrite_manifest(artifact_dir, replace(manifest, metrics={"long": "x " * 450}))
     assert names_in(artifact_dir) == ["manifest.json", "model.gguf", "task.toml"]
     assert verify_artifact(artifact_dir) == manifest
 
@@ -138,7 +158,7 @@ def test_hostile_file_name_is_neither_written_nor_read(artifact_dir: Path, name:
     with pytest.raises(ArtifactError, match="is not a valid file name for an artifact"):
         write_artifact(artifact_dir.parent / "new", read_manifest(artifact_dir), {name: artifact_dir / "model.gguf"})
     assert names_in(artifact_dir.parent) == before
-    change(artifact_dir, files={name: {"size_bytes": 0, "sha256": "0"}})
+    change(artifact_dir, files={name: {"size_bytes": 0, "sha256": "0" * 64}})
     with pytest.raises(ArtifactError, match="is not a valid file name for an artifact"):
         read_manifest(artifact_dir)
 
@@ -194,9 +214,9 @@ def test_folder_without_a_manifest_is_no_model(tmp_path: Path) -> None:
         pytest.param(b"\xff", "cannot be read", id="no utf-8"),
         pytest.param(b"{" * 10, "cannot be read", id="cut"),
         pytest.param(b"[" * 100_000, "cannot be read", id="nested without end"),
-        pytest.param(b"[]", "has version None, this program reads version 1", id="list"),
-        pytest.param(b"{}", "has version None, this program reads version 1", id="no version"),
-        pytest.param(b'{"version": 2}', "has version 2, this program reads version 1", id="other version"),
+        pytest.param(b"[]", "has version None, this program reads versions 1 to 2", id="list"),
+        pytest.param(b"{}", "has version None, this program reads versions 1 to 2", id="no version"),
+        pytest.param(b'{"version": 3}', "has version 3, this program reads versions 1 to 2", id="other version"),
         pytest.param(b'{"version": 1}', "is not a valid manifest", id="nothing in it"),
     ],
 )
@@ -212,7 +232,7 @@ def test_broken_manifest_is_named(artifact_dir: Path, content: bytes, message: s
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        pytest.param({"qualty": 1}, "has the unknown key qualty", id="unknown key"),
+        pytest.param({"qualty": 1}, "unknown key 'qualty'", id="unknown key"),
         pytest.param({"identity": 5}, "identity is 5", id="identity as number"),
         pytest.param({"name": None}, "name is None", id="no name"),
         pytest.param({"files": []}, "files is not an object", id="files as list"),
@@ -221,7 +241,7 @@ def test_broken_manifest_is_named(artifact_dir: Path, content: bytes, message: s
         pytest.param({"files": {"a": {"size_bytes": "1", "sha256": ""}}}, "size_bytes is '1'", id="size as text"),
         pytest.param({"files": {"a": {"size_bytes": True, "sha256": ""}}}, "size_bytes is True", id="size as flag"),
         pytest.param({"verdict": "READY"}, "verdict is not an object", id="verdict as text"),
-        pytest.param({"verdict": {"verdict": "READY", "x": 1}}, "unexpected keyword", id="unknown key of the verdict"),
+        pytest.param({"verdict": {"verdict": "READY", "x": 1}}, "unknown key 'x'", id="unknown key of the verdict"),
         pytest.param({"verdict": {"verdict": "READY", "documents": "9"}}, "documents is '9'", id="documents as text"),
         pytest.param({"labels": "abc"}, "labels is not a list of strings", id="labels as text"),
         pytest.param({"lineage": {"base": 1}}, "lineage holds", id="lineage of numbers"),

@@ -12,8 +12,10 @@ import pytest
 from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
 from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
+from appliance.models.active import MOST_FORMER
+from appliance.models.checking import check_import
 from appliance.models.manifest import ArtifactError, read_manifest, verify_artifact
-from appliance.models.store import MOST_FORMER, Store
+from appliance.models.store import Store
 from tests.appliance.model_fixtures import file_size_limit, flip_byte, make_artifact, names_in
 
 CALL = [sys.executable, "-m", "appliance.cli", "models"]
@@ -54,11 +56,12 @@ def test_added_model_is_a_copy_that_is_whole(store: Store, settings: Settings, t
     assert names_in(settings.models_dir) == [".lock", "a", "a/manifest.json", "a/model.gguf", "a/task.toml"]
 
 
-def test_only_files_of_the_manifest_are_copied(store: Store, tmp_path: Path) -> None:
+def test_file_that_the_manifest_does_not_list_is_refused(store: Store, tmp_path: Path) -> None:
     artifact_dir = make_artifact(tmp_path / "a")
     (artifact_dir / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    model = store.add(artifact_dir)
-    assert sorted(path.name for path in model.directory.iterdir()) == ["manifest.json", "model.gguf", "task.toml"]
+    with pytest.raises(ArtifactError, match=r"a: 'pytorch_model\.bin' in .* is not in its manifest"):
+        store.add(artifact_dir)
+    assert store.list() == ()
 
 
 def test_same_model_again_changes_nothing(store: Store, tmp_path: Path) -> None:
@@ -253,15 +256,20 @@ def test_broken_manifest_is_listed_as_broken(store: Store, settings: Settings, t
         store.verify("b")
 
 
-def test_broken_model_is_mended_by_adding_and_must_be_activated_anew(
+def test_broken_active_model_is_mended_by_adding_it_again_and_by_no_other(
     store: Store, settings: Settings, tmp_path: Path
 ) -> None:
     install(store, tmp_path, "a")
     store.activate("a")
     (settings.models_dir / "a" / "manifest.json").write_text("{")
+    other_dir = make_artifact(tmp_path / "other" / "a", content=b"other")
+    with pytest.raises(UsageError, match="the name a is that of a model which answers or answered a task"):
+        store.add(other_dir)
+    assert not check_import(settings, other_dir).good
+    assert store.broken() == ("a",)
     store.add(tmp_path / "a")
     assert store.broken() == ()
-    assert active(store) is None
+    assert active(store) == "a"
 
 
 def test_broken_list_of_active_models_is_named(store: Store, settings: Settings, tmp_path: Path) -> None:
