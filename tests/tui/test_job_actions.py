@@ -66,7 +66,7 @@ async def test_form_counts_the_folder_shows_three_answers_and_starts_the_job(sce
         assert "12 text" in driver.text
         assert "1 html" in driver.text
         assert "1 other" in driver.text
-        assert "not approved: no gate found this model READY" in driver.text
+        assert "not approved: no gate has judged it; each row will say so" in driver.text
         assert "work-letters/letters-rows" in driver.text
         folder = letters.documents_dir
         assert driver.command.endswith(f" {folder} --out {folder}-rows --model orders-a --detach")

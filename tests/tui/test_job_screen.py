@@ -10,6 +10,7 @@ from appliance.jobs.job import FallbackConfig, read_config, write_job
 from appliance.jobs.ledger_writer import Outcome
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
+from appliance.models.manifest import read_manifest
 from tests.appliance.batch_fixtures import TASK
 from tests.tui.app_driver import LARGE, SIZES, SMALL, AppDriver, open_app
 from tests.tui.scenes import Scene
@@ -20,11 +21,12 @@ from tui.widgets.text_pane import TextPane
 async def test_job_shows_counters_documents_and_the_reason_of_the_chosen_one(
     lived_in: Scene, size: tuple[int, int]
 ) -> None:
+    identity = read_manifest(lived_in.root / "work-scans-april" / "orders-noop").identity
     async with open_app(lived_in, size) as driver:
         await driver.open("scans")
         assert "orders scans-april   done" in driver.text
         assert "[########################] 20 of 33 done, 13 failed (1 quarantined)" in driver.text
-        assert "model orders-noop abababababababab" in driver.text
+        assert f"model orders-noop {identity[:16]}" in driver.text
         await driver.until("too_long: the document has 1001 words")
         assert "all documents: 1 of 33" in driver.text
         keys = " ".join(" ".join(driver.lines[-2:]).split())

@@ -23,11 +23,13 @@ from appliance.jobs.ledger_writer import Ledger, Outcome
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.models.store import Store
+from appliance.models.verdict import ComputeClass
 from tests.tui.app_driver import SIZES, AppDriver, open_app
 from tests.tui.scenes import Scene
 
 SNAPSHOTS_DIR = Path(__file__).parent / "snapshots"
 UPDATE = os.environ.get("UPDATE_SNAPSHOTS") == "1"
+COMPUTE = ComputeClass("x86-64 AVX2", "llama-cpp-python 0.3.36", 1)
 SHOWN_ROOT = "/srv/stillroom-000000"
 TEXT = (
     "Order of 3 March\n\nnumber:\tINV-0042\ntotal: 1,250.00 EUR, net of all rebates\n\nKind regards\n" + "line\n" * 30
@@ -59,8 +61,11 @@ def pinned() -> Iterator[Scene]:
     root = Path(f"/tmp/stillroom-{os.urandom(3).hex()}")
     root.mkdir(mode=0o700)
     scene = Scene(root)
-    fill(scene)
-    yield scene
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("appliance.models.approval", "tests.tui.scenes"):
+            patch.setattr(f"{module}.compute_class", lambda _manifest: COMPUTE)
+        fill(scene)
+        yield scene
     shutil.rmtree(root)
     if former is None:
         del os.environ["TZ"]
