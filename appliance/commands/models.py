@@ -114,7 +114,7 @@ def add_command(settings: Settings, directory: Path, name: str | None, as_json: 
     if as_json or model.active:
         return
     if reason := why_not_approved(model.manifest):
-        note(f"it cannot be activated yet: {reason}; {how_to_approve(model.manifest)}")
+        note(f"it cannot be activated yet: {reason}; {how_to_approve(model.manifest, model.name)}")
     else:
         note(f"it answers its task after `stillroom models activate {model.name}`")
 

@@ -5,8 +5,6 @@ from appliance.models.compute_class import UNKNOWN, compute_class
 from appliance.models.manifest import NAMES_ALONE_VERSION, Manifest
 from appliance.models.verdict import ComputeClass, Verdict
 
-QUICK_GATE = "stillroom gate TASK MODEL --quick"
-
 
 def is_approved(manifest: Manifest) -> bool:
     """Whether nothing speaks against answers of this model here."""
@@ -28,8 +26,12 @@ def why_not_approved(manifest: Manifest) -> str:
     return ""
 
 
-def how_to_approve(manifest: Manifest) -> str:
-    """What to do about it; empty where it is approved."""
+def how_to_approve(manifest: Manifest, name: str = "MODEL") -> str:
+    """What to do about it; empty where it is approved.
+
+    Args:
+        name: What the model is called on the command line.
+    """
     reason = why_not_approved(manifest)
     if not reason:
         return ""
@@ -40,7 +42,7 @@ def how_to_approve(manifest: Manifest) -> str:
         return "judge it again with `stillroom gate`"
     if not verdict.is_ready:
         return "correct what the gate found"
-    return f"carry the verdict over with `{QUICK_GATE}` and the same labelled rows"
+    return f"carry the verdict over with `stillroom gate TASK {name} --quick` and the same labelled rows"
 
 
 def verdict_words(manifest: Manifest) -> str:

@@ -219,7 +219,8 @@ class Store:
         if (reason := why_not_approved(model.manifest)) and not unsafe:
             raise NotAllGood(
                 f"model {model.name} cannot be activated: {reason}",
-                f"{how_to_approve(model.manifest)}, or activate it with `--unsafe`; every row will then say so",
+                f"{how_to_approve(model.manifest, model.name)}, or activate it with `--unsafe`;"
+                " every row will then say so",
             )
         with self._changing():
             active = read_active(self._models_dir)

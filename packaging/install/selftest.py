@@ -115,7 +115,7 @@ def put_to_work(settings: Settings, model: InstalledModel) -> None:
                  f" `stillroom models activate {model.name}` exchanges it")  # fmt: skip
     elif reason := why_not_approved(model.manifest):
         tell(f"task {model.manifest.task_name}: {model.name} is not approved here: {reason};"
-             f" no model answers until one is activated: {how_to_approve(model.manifest)}")  # fmt: skip
+             f" no model answers until one is activated: {how_to_approve(model.manifest, model.name)}")  # fmt: skip
     else:
         store.activate(model.name)
         tell(f"task {model.manifest.task_name}: {model.name} answers from now on")
