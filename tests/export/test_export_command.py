@@ -69,9 +69,7 @@ def test_an_artifact_carries_lineage_identity_task_and_checks(run_dir: Path) -> 
         assert manifest.task_hash == merged.task_hash
         assert manifest.name == f"orders-{name}"
         assert sorted(manifest.files) == ["config.json", "model.onnx", "task.toml", "tokenizer.json"]
-        assert manifest.identity == model_identity(
-            merged.lineage, manifest.quantization, manifest.target, "stillroom-1", merged.task_hash
-        )
+        assert manifest.identity == model_identity(manifest)
         assert manifest.verdict is None
         identities.add(manifest.identity)
     assert len(identities) == 3
