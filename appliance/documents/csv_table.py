@@ -2,7 +2,10 @@
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 
 from appliance.documents import plain
@@ -10,33 +13,88 @@ from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import Lines, table_line
 
 _DELIMITERS = (",", ";", "\t", "|")
+_SPOKEN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SAMPLE_LINES = 50
 _SAMPLE_CHARACTERS = 1 << 17
 _MAX_CELL_CHARACTERS = 1 << 24
 _FEWEST_ROWS = 2
+_FEWEST_ROWS_BELOW = 3
+"""Rows that make a table below lines that belong to none: two could be a sentence with a comma each."""
+_MOST_LINES_ABOVE = 30
+_DECLARED = re.compile(r"\ufeff?\s*\"?sep=([^\r\n\"]|\\t)\"?[ \t]*(?:\r\n|\r|\n|$)", re.IGNORECASE)
 
 
-def delimiter_of(text: str) -> str | None:
-    """What separates the cells of a table; None where the text is no table.
+@dataclass(frozen=True)
+class Shape:
+    """Where the table of a text begins, and what separates its cells."""
+
+    delimiter: str
+    lines_above: int = 0
+    """Full lines before the table: a title, the account, the period."""
+    declared_characters: int = 0
+    """Of the line that names the delimiter, which belongs to no table."""
+
+
+def table_shape(text: str) -> Shape | None:
+    """How a text is a table; None where it is none.
 
     A table has at least two columns, the same number in nearly every row, and no blank after most of its separators:
-    sentences and addresses have commas too, but they have blanks after them.
+    sentences and addresses have commas too, but they have blanks after them. A first line that names the separator
+    is obeyed. Lines above the table, as banks write them, do not hide it.
     """
+    declared = _DECLARED.match(text)
+    if declared:
+        sign = "\t" if declared.group(1) == "\\t" else declared.group(1)
+        return Shape(sign, declared_characters=declared.end())
     sample = text[:_SAMPLE_CHARACTERS]
     if len(text) > len(sample):
         sample = sample.rpartition("\n")[0]
     best, widest = None, 1
     for delimiter in _DELIMITERS:
         rows = _rows(sample, delimiter, _SAMPLE_LINES) if delimiter in sample else []
-        if len(rows) < _FEWEST_ROWS:
-            continue
-        width = len(rows[0])
-        even = sum(len(row) == width for row in rows) >= 0.9 * len(rows)
-        after = [cell for row in rows for cell in row[1:]]
-        spaced = sum(cell.startswith(" ") for cell in after)
-        if width > widest and even and spaced <= 0.2 * len(after):
-            best, widest = delimiter, width
+        shape = _shape_of(rows, delimiter, widest)
+        if shape is not None:
+            best, width = shape
+            widest = width
     return best
+
+
+def _shape_of(rows: list[list[str]], delimiter: str, wider_than: int) -> tuple[Shape, int] | None:
+    """The table in these rows and its width; None where they have none that is wider than the one before."""
+    if len(rows) < _FEWEST_ROWS:
+        return None
+    for above, fewest in ((0, _FEWEST_ROWS), (_lines_above(rows), _FEWEST_ROWS_BELOW)):
+        table = rows[above:]
+        width = len(table[0]) if table else 0
+        even = sum(_is_as_wide(row, table[0]) for row in table) >= 0.9 * len(table)
+        after = [cell for row in table for cell in row[1:]]
+        spaced = sum(cell.startswith(" ") and bool(cell.strip()) for cell in after)
+        if len(table) >= fewest and width > wider_than and even and spaced <= 0.2 * len(after):
+            return Shape(delimiter, above), width
+    return None
+
+
+def _lines_above(rows: list[list[str]]) -> int:
+    """How many rows stand before the first that is as wide as most are."""
+    widths = Counter(len(row) for row in rows if len(row) > 1)
+    if not widths:
+        return 0
+    usual = max(widths, key=lambda width: (widths[width], width))
+    above = next(index for index, row in enumerate(rows) if len(row) == usual)
+    return above if above <= _MOST_LINES_ABOVE else 0
+
+
+def _is_as_wide(row: list[str], first: list[str]) -> bool:
+    """Whether a row has as many cells as the first; some programs put separators at the end of some rows only."""
+    return len(row) == len(first) or _width(row) in {len(first), _width(first)} - {1}
+
+
+def _width(row: list[str]) -> int:
+    """Columns of a row up to its last full cell."""
+    width = len(row)
+    while width > 1 and not row[width - 1].strip():
+        width -= 1
+    return width
 
 
 def read_table(data: bytes) -> tuple[str, list[str]]:
@@ -46,23 +104,26 @@ def read_table(data: bytes) -> tuple[str, list[str]]:
         DocumentError: The encoding is unknown, or the file is too large.
     """
     text, notes = plain.decode(data)
-    delimiter = delimiter_of(text) or ","
+    shape = table_shape(text) or Shape(",")
     lines = Lines()
     try:
-        rows = _rows(text, delimiter)
+        rows = _rows(text[shape.declared_characters :], shape.delimiter)
     except csv.Error as error:
         raise DocumentError(Problem.TOO_LARGE, f"a row of the table cannot be read: {error}") from error
-    for row in rows:
-        lines.add(table_line(row))
-    return lines.text(), [*notes, f"cells are separated by {_SPOKEN[delimiter]}"]
-
-
-_SPOKEN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+    for number, row in enumerate(rows):
+        is_above = number < shape.lines_above
+        # In lines above the table a separator is but a sign, unless cells stand there too.
+        lines.add(" ".join(row[0].split()) if is_above and len(row) == 1 else table_line(row))
+    spoken = _SPOKEN.get(shape.delimiter, f"the sign {shape.delimiter!r}")
+    notes = [*notes, f"cells are separated by {spoken}"]
+    return lines.text(), notes + ([f"lines above the table: {shape.lines_above}"] if shape.lines_above else [])
 
 
 def _rows(text: str, delimiter: str, at_most: int | None = None) -> list[list[str]]:
     """Rows that hold anything; a quote that never ends takes the rest of its line only."""
     csv.field_size_limit(_MAX_CELL_CHARACTERS)
+    if delimiter == '"':
+        return _full((line.split('"') for line in text.splitlines()), at_most)
     quoted = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         rows = _full(quoted, at_most)

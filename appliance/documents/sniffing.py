@@ -177,6 +177,6 @@ def _text_type(data: bytes) -> DocumentType | None:
         return None
     if is_mail(start):
         return DocumentType.MAIL
-    from appliance.documents.csv_table import delimiter_of
+    from appliance.documents.csv_table import table_shape
 
-    return DocumentType.TABLE if delimiter_of(text) else DocumentType.TEXT
+    return DocumentType.TABLE if table_shape(text) else DocumentType.TEXT

@@ -1,0 +1,48 @@
+"""Tables in text files as programs export them: lines above, a named separator, odd ends, and texts that are none."""
+
+import pytest
+
+from appliance.documents.document_text import read_document
+from appliance.documents.sniffing import DocumentType, document_type
+
+BANK = (
+    "Account statement\r\nIBAN;XX00 1234\r\n\r\nDate;Text;Amount\r\n"
+    '01.05.2025;"Rent; May";-800,00\r\n2;Pay;2.100,00\r\n'
+)
+ROWS = ["Date\tText\tAmount", "01.05.2025\tRent; May\t-800,00", "2\tPay\t2.100,00"]
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\n", "\r"], ids=["crlf", "lf", "cr"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_lines_above_a_table_do_not_hide_it(line_end: str, encoding: str) -> None:
+    found = read_document(BANK.replace("\r\n", line_end).encode(encoding))
+    assert found.document_type is DocumentType.TABLE
+    assert found.text.splitlines() == ["Account statement", "IBAN\tXX00 1234", *ROWS]
+    assert found.notes[-1] == "lines above the table: 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('sep=;\r\nName;Amount\r\n"Vos; Henk";12,50\r\n', ["Name\tAmount", "Vos; Henk\t12,50"]),
+        ("SEP=^\na^b\n1^2\n", ["a\tb", "1\t2"]), ("sep=\t\na\tb\n", ["a\tb"]), ('"sep=,"\na,b\n', ["a\tb"]),
+        ("a;b;c;\n1;2;3;\n4;5;6\n", ["a\tb\tc", "1\t2\t3", "4\t5\t6"]),
+        ("a;b;c\n1;2;3;\n4;5;6;\n", ["a\tb\tc", "1\t2\t3", "4\t5\t6"]),
+        ("Sums,,\nTeam,City,Cups\nBlues,STL,1\n", ["Sums", "Team\tCity\tCups", "Blues\tSTL\t1"]),
+        ("Report of May\na|b|c\n1|2|3\n4|5|6\n", ["Report of May", "a\tb\tc", "1\t2\t3", "4\t5\t6"]),
+    ],
+    ids=["named", "named-oddly", "named-tab", "named-in-quotes", "end", "end-of-some", "padded-title", "title"],
+)  # fmt: skip
+def test_tables_as_programs_export_them(text: str, lines: list[str]) -> None:
+    found = read_document(text.encode())
+    assert (found.document_type, found.text.splitlines()) == (DocumentType.TABLE, lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Dear Sir,\nThank you.\n", "Dear Sir,\nthank you, and good bye,\n", "one line; and another\nthe end\nof it\n",
+     "Hello,\n\nwe order:\n3 lamps, red\n2 shades, blue\n1 cord, long\n", "sep=paration of powers\nis a principle\n",
+     "Total: 5\nTax: 1\nSum: 6\n"],
+)  # fmt: skip
+def test_texts_are_no_tables(text: str) -> None:
+    assert document_type(text.encode()) is DocumentType.TEXT
