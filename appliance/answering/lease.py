@@ -3,31 +3,85 @@
 Whoever opens a local engine holds the lease. Others wait in the order in which they came. A holder that stays for long,
 such as a server, sees that somebody waits (`has_waiters`) and hands the lease over between two documents; it gets it
 back after those who waited. All of it rests on file locks, so the death of a holder or of a waiter frees what it had.
+The lock file says who holds the engine, what for and since when, so that whoever waits can tell for whom.
 """
 
 import contextlib
+import json
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError
+from appliance.ground.json_text import json_text
 from appliance.ground.locks import open_lock, try_lock, unlock, wait_for_lock
+from appliance.ground.processes import is_alive, process_identity
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop
+from appliance.ground.users import current_user
 
-ENGINE_QUEUED = "queued: another process has the engine of this machine"
+OnWait = Callable[[str], None]
+"""Called with one sentence that says who has the engine, once for each that has it while this one waits."""
+QUEUED_PREFIX = "queued: "
+_LOCK_NAME = "engine.lock"
 _POLL_SECONDS = 0.2
+
+
+def ignore_wait(reason: str) -> None:
+    """For callers that say nothing of it."""
+
+
+@dataclass(frozen=True)
+class LeaseHolder:
+    """The living process that has the engine of this machine."""
+
+    purpose: str
+    """What it does, such as `job orders-0123456789`."""
+    identity: str
+    """Names the process for good: pid, start time and boot."""
+    user: str
+    since: float
+    """Seconds since the epoch."""
+
+    def text(self) -> str:
+        """One sentence for whoever waits."""
+        today, began = time.strftime("%Y-%m-%d"), time.localtime(self.since)
+        moment = time.strftime("%H:%M" if time.strftime("%Y-%m-%d", began) == today else "%Y-%m-%d %H:%M", began)
+        pid = self.identity.partition(" ")[0]
+        return f"{self.purpose} has the engine of this machine (process {pid} of user {self.user}, since {moment})"
+
+
+def lease_holder(settings: Settings) -> LeaseHolder | None:
+    """Who has the engine; None where nobody has it, or where its process says nothing of itself. Takes no lock."""
+    try:
+        values = json.loads((settings.home_dir / _LOCK_NAME).read_bytes())
+        holder = LeaseHolder(
+            str(values["purpose"]), str(values["mark"]), str(values["user"]), float(values["since"])
+        )  # fmt: skip
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return holder if is_alive(holder.identity) else None
+
+
+def waiting_text(settings: Settings) -> str:
+    """One sentence that says for whom a process that needs the engine waits."""
+    holder = lease_holder(settings)
+    return f"{QUEUED_PREFIX}{holder.text() if holder else 'another process has the engine of this machine'}"
 
 
 class Lease:
     """The engine of this machine, held by this process."""
 
-    def __init__(self, descriptor: int, queue_dir: Path) -> None:
+    def __init__(self, descriptor: int, settings: Settings, purpose: str) -> None:
         self._descriptor = descriptor
-        self._queue_dir = queue_dir
+        self._settings = settings
+        self._queue_dir = settings.home_dir / "engine.queue"
+        self._purpose = purpose
+        self._is_held = False
 
     @property
     def has_waiters(self) -> bool:
@@ -40,8 +94,50 @@ class Lease:
         The caller has closed its engine: two of them may not fit into the memory.
         """
         with _ticket(self._queue_dir) as ticket:
+            self._sign({})
+            self._is_held = False
             unlock(self._descriptor)
-            return _wait_for_turn(self._descriptor, self._queue_dir, ticket, stop)
+            return self._wait_for_turn(ticket, stop, ignore_wait)
+
+    def wait(self, stop: Stop, on_wait: OnWait) -> bool:
+        """Waits in turn until this process has the engine; False where the stop came first."""
+        with _ticket(self._queue_dir) as ticket:
+            return self._wait_for_turn(ticket, stop, on_wait)
+
+    def take_free(self) -> bool:
+        """Takes the engine where nobody has it and nobody waits for it."""
+        if self.has_waiters or not try_lock(self._descriptor):
+            return False
+        self._sign_as_holder()
+        return True
+
+    def _wait_for_turn(self, ticket: str, stop: Stop, on_wait: OnWait) -> bool:
+        """Waits until nobody has the engine and nobody came earlier; whether it is held now."""
+        reason = ""
+        while not stop.graceful:
+            if not any(other < ticket for other in _waiting(self._queue_dir)) and try_lock(self._descriptor):
+                self._sign_as_holder()
+                return True
+            # Between two holders nobody is named: that is no news.
+            now = waiting_text(self._settings)
+            if now != reason and (not reason or lease_holder(self._settings) is not None):
+                on_wait(now)
+                reason = now
+            time.sleep(_POLL_SECONDS)
+            stop.poll()
+        return False
+
+    def _sign_as_holder(self) -> None:
+        """Writes into the lock file who holds it."""
+        self._is_held = True
+        identity = process_identity(os.getpid())
+        self._sign({"purpose": self._purpose, "mark": identity, "user": current_user(), "since": time.time()})
+
+    def _sign(self, values: dict[str, object]) -> None:
+        # Only a help for those who wait: a disk that refuses it stops no work.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json_text(values).encode() if values else b"", 0)
 
     def check(self) -> None:
         """Refuses to be used after its end: two engines at once may not fit into the memory."""
@@ -51,65 +147,49 @@ class Lease:
     def release(self) -> None:
         """Gives the engine up."""
         if self._descriptor >= 0:
+            if self._is_held:
+                self._sign({})
             os.close(self._descriptor)
-            self._descriptor = -1
+            self._descriptor, self._is_held = -1, False
 
 
 @contextmanager
-def engine_lease(settings: Settings, stop: Stop, on_wait: Callable[[], None] = lambda: None) -> Iterator[Lease | None]:
+def engine_lease(settings: Settings, stop: Stop, purpose: str, on_wait: OnWait = ignore_wait) -> Iterator[Lease | None]:
     """Waits for the engine and holds it; None where the stop came first.
 
     Args:
-        on_wait: Called once where another one has the engine.
+        purpose: What the engine is held for, as those who wait read it.
 
     Raises:
         ResourceError: The home folder cannot be written.
     """
-    lease = _open_lease(settings)
+    lease = _open_lease(settings, purpose)
     try:
-        with _ticket(lease._queue_dir) as ticket:
-            is_held = _wait_for_turn(lease._descriptor, lease._queue_dir, ticket, stop, on_wait)
-        yield lease if is_held else None
+        yield lease if lease.wait(stop, on_wait) else None
     finally:
         lease.release()
 
 
 @contextmanager
-def free_engine(settings: Settings) -> Iterator[Lease]:
+def free_engine(settings: Settings, purpose: str) -> Iterator[Lease]:
     """Holds the engine where nobody has it: a person who looks at three rows does not want to queue.
 
     Raises:
         ResourceError: Another process has the engine or waits for it.
     """
-    lease = _open_lease(settings)
+    lease = _open_lease(settings, purpose)
     try:
-        if lease.has_waiters or not try_lock(lease._descriptor):
+        if not lease.take_free():
             raise ResourceError(
-                "another process has the engine of this machine", "try again when it has ended or is paused"
+                waiting_text(settings).removeprefix(QUEUED_PREFIX), "try again when it has ended or is paused"
             )
         yield lease
     finally:
         lease.release()
 
 
-def _open_lease(settings: Settings) -> Lease:
-    return Lease(open_lock(settings.home_dir / "engine.lock"), settings.home_dir / "engine.queue")
-
-
-def _wait_for_turn(
-    descriptor: int, queue_dir: Path, ticket: str, stop: Stop, on_wait: Callable[[], None] = lambda: None
-) -> bool:
-    """Waits until nobody has the engine and nobody came earlier; whether it is held now."""
-    is_noted = False
-    while not stop.graceful:
-        if not any(other < ticket for other in _waiting(queue_dir)) and try_lock(descriptor):
-            return True
-        if not is_noted:
-            on_wait()
-            is_noted = True
-        time.sleep(_POLL_SECONDS)
-        stop.poll()
-    return False
+def _open_lease(settings: Settings, purpose: str) -> Lease:
+    return Lease(open_lock(settings.home_dir / _LOCK_NAME), settings, purpose)
 
 
 @contextmanager

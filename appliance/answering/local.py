@@ -15,13 +15,14 @@ from pathlib import Path
 
 from appliance.answering.answerer import answer_all
 from appliance.answering.engine_process import start_engine
-from appliance.answering.lease import Lease, engine_lease
+from appliance.answering.lease import Lease, OnWait, engine_lease, ignore_wait
 from appliance.engines.engine import ENGINE_DIED, Request, Result
 from appliance.ground import child
 from appliance.ground.errors import ApplianceError
 from appliance.ground.progress import OnProgress, Progress, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop, stopped_by_signals
+from appliance.ground.text import human_count
 from appliance.models.manifest import read_manifest
 from appliance.tasks.task import Task
 
@@ -262,13 +263,13 @@ def answer_texts(
     task: Task,
     texts: Sequence[str],
     on_progress: OnProgress = ignore_progress,
-    on_wait: Callable[[], None] = lambda: None,
+    on_wait: OnWait = ignore_wait,
 ) -> list[Result]:
     """An artifact's results in the order of the texts; a text that kills the engine has the error `engine_died`.
 
     Args:
         on_progress: Rows.
-        on_wait: Called where another process has the engine, and this one waits for it.
+        on_wait: Called where another process has the engine, with who that is.
 
     Raises:
         ApplianceError: The engine cannot be opened.
@@ -280,7 +281,8 @@ def answer_texts(
 
     stop = Stop()
     results: dict[str, Result] = {}
-    with stopped_by_signals(stop), engine_lease(settings, stop, on_wait) as lease:
+    purpose = f"a check of {human_count(len(texts), 'row')} of task {task.name}"
+    with stopped_by_signals(stop), engine_lease(settings, stop, purpose, on_wait) as lease:
         if lease is not None:
             model = read_manifest(artifact_dir).identity
             answerer = local_answerer(artifact_dir, task, model, settings.threads, lease)

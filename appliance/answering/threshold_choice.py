@@ -5,12 +5,13 @@ that neither a kill nor a second run pays for them again.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.answering.answerer import answer_all
 from appliance.answering.frontier import frontier_answerer
+from appliance.answering.lease import OnWait, ignore_wait
 from appliance.answering.local import answer_texts
 from appliance.engines.engine import Request, Result
 from appliance.engines.frontier import frontier_identity
@@ -69,13 +70,13 @@ def choose_threshold(
     settings: Settings,
     request: ThresholdRequest,
     on_progress: OnProgress,
-    on_wait: Callable[[], None] = lambda: None,
+    on_wait: OnWait = ignore_wait,
 ) -> Chosen:
     """Lets both models answer the labelled documents and applies the rule.
 
     Args:
         on_progress: Rows that the local model has answered.
-        on_wait: Called where another process has the engine, and this one waits for it.
+        on_wait: Called where another process has the engine, with who that is.
 
     Raises:
         UsageError: The rows, the model or the frontier are not as they must be, or the policy does not allow it.

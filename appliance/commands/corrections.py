@@ -28,7 +28,7 @@ def correct_command(
     """Correct one field of a document.
 
     Several VALUEs are the entries of a list. The row stays as the model answered; the correction is kept beside it
-    with the original and the user's name, and `stillroom jobs corrections` exports it.
+    with the original and the user's name, and `stillroom jobs export --corrected` writes rows with it.
     """
     if null == bool(values):
         problem = "both a value and `--null` are given" if null else "no value is given"
@@ -72,3 +72,5 @@ def corrections_command(settings: Settings, job: str, history: bool, as_json: bo
         original, corrected = typed_value(one.original) or "-", typed_value(one.correction) or "-"
         print_lines(f"{stamp}  {one.user}  {one.document}  {one.field}: {original} -> {corrected}")
     note(human_count(len(corrections), "correction"))
+    if corrections:
+        note(f"rows with them: stillroom jobs export {directory.name} --corrected --out DIR")

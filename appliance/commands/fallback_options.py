@@ -60,7 +60,6 @@ def chosen_fallback(
 
 
 def _auto(settings: Settings, request: JobRequest, options: FallbackOptions) -> float:
-    from appliance.answering.lease import ENGINE_QUEUED
     from appliance.answering.threshold_choice import ThresholdRequest, choose_threshold
     from appliance.routing.egress import EgressOptions
 
@@ -77,6 +76,6 @@ def _auto(settings: Settings, request: JobRequest, options: FallbackOptions) -> 
     egress = EgressOptions(allowed=True, run="threshold", caps=options.caps)
     threshold_request = ThresholdRequest(task, labels_path, options.name, request.model, options.budget, egress)
     with progress_line() as line:
-        chosen = choose_threshold(settings, threshold_request, line, lambda: note(ENGINE_QUEUED))
+        chosen = choose_threshold(settings, threshold_request, line, note)
     note(*chosen.lines())
     return chosen.point.threshold

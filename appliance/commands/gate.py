@@ -129,14 +129,13 @@ def _tell_store(settings: Settings, artifact_dir: Path, judged: "Manifest") -> N
 
 def _answers(settings: Settings, task: "Task", rows: "list[LabelledRow]", artifact_dir: Path) -> "list[Result]":
     """Lets the artifact's own engine answer all rows; one that kills it has no answer, which counts as wrong."""
-    from appliance.answering.lease import ENGINE_QUEUED
     from appliance.answering.local import answer_texts
     from appliance.engines.engine import ENGINE_DIED
 
     with progress_line() as line:
         results = answer_texts(
             settings, artifact_dir, task, [row.text for row in rows],
-            line, lambda: note(ENGINE_QUEUED),
+            line, note,
         )  # fmt: skip
     if crashes := sum(result.error == ENGINE_DIED for result in results):
         note(f"the engine died on {human_count(crashes, 'row')}, counted as wrong")

@@ -28,6 +28,7 @@ from appliance.jobs.job_run import export_rows
 from appliance.jobs.ledger import DocumentEntry, JobSummary, LedgerReader, list_jobs, open_readonly
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.reader_pool import STILL_WRITTEN
+from appliance.jobs.review import corrected_count
 from appliance.jobs.states import State
 
 _PAGE = 500
@@ -42,7 +43,10 @@ def command() -> None:
 @json_option("one JSON object per job")
 @with_settings
 def list_command(settings: Settings, as_json: bool) -> None:
-    """List all jobs, newest first."""
+    """List all jobs, newest first.
+
+    REVIEW counts the documents, of those that are done, whose answer needs a person.
+    """
     jobs = list_jobs(settings)
     if as_json:
         for job in jobs:
@@ -52,19 +56,21 @@ def list_command(settings: Settings, as_json: bool) -> None:
         note("no jobs yet: `stillroom run TASK DOCUMENTS --out DIR` makes one")
         return
     width = max(len(job.id) for job in jobs)
-    print_lines(f"{'JOB':{width}}  {'STATE':11}  {'DONE':>7}  {'FAILED':>6}  {'TOTAL':>7}  STARTED           NAME")
+    heads = f"{'STATE':11}  {'DONE':>7}  {'REVIEW':>6}  {'FAILED':>6}  {'TOTAL':>7}"
+    print_lines(f"{'JOB':{width}}  {heads}  STARTED           NAME")
     print_lines(*(f"{job.id:{width}}  {_job_line(job)}" for job in jobs))
 
 
 @command.command("show")
 @click.argument("job")
 @click.option("--failed", is_flag=True, help="Also list the documents that have no answer.")
+@click.option("--review", is_flag=True, help="Also list the documents whose answer needs a person.")
 @click.option(
     "--document", metavar="NAME", help="Show the row of this document instead, with the rows that it superseded."
 )
 @json_option("one JSON object")
 @with_settings
-def show_command(settings: Settings, job: str, failed: bool, document: str | None, as_json: bool) -> None:
+def show_command(settings: Settings, job: str, failed: bool, review: bool, document: str | None, as_json: bool) -> None:
     """Show one job.
 
     JOB is an id, or the beginning of one.
@@ -75,27 +81,31 @@ def show_command(settings: Settings, job: str, failed: bool, document: str | Non
         if document is not None:
             _show_document(reader, document, as_json)
             return
-        summary, for_review = reader.summary(), reader.for_review()
+        summary = reader.summary()
+        corrected = corrected_count(directory)
         failures = _failures(reader) if failed else []
+        reviews = _reviews(reader) if review else []
     if as_json:
-        values = {**asdict(summary), "for_review": for_review}
-        print_json({**values, "config": asdict(config), "failures": failures})
+        values = {**asdict(summary), "corrected": corrected, "config": asdict(config), "failures": failures}
+        print_json({**values, **({"reviews": reviews} if review else {})})
         return
-    for name, value in _facts(summary, config, for_review).items():
+    for name, value in _facts(summary, config, corrected).items():
         print_lines(f"{name + ':':11} {value}")
-    for failure in failures:
+    for failure in [*failures, *reviews]:
         reason = f"{failure['message']} ({failure['error']})" if failure["message"] else failure["error"]
         print_lines(f"{failure['document']}: {reason}")
 
 
-def _facts(summary: JobSummary, config: JobConfig, for_review: int) -> dict[str, str]:
+def _facts(summary: JobSummary, config: JobConfig, corrected: int) -> dict[str, str]:
     waiting = f", {summary.waiting} still being written" if summary.waiting else ""
     waiting += f", {summary.missing} missing" if summary.missing else ""
-    review = f", {for_review} of them {'needs' if for_review == 1 else 'need'} a person" if for_review else ""
+    need = "needs" if summary.for_review == 1 else "need"
+    review = f", {summary.for_review} of them {need} a person" if summary.for_review else ""
     facts = {
         "job": summary.id, "name": summary.name, "state": ": ".join(filter(None, (summary.state, summary.message))),
         "documents": f"{summary.total} ({summary.done} finished{review}, {summary.failed} failed,"
         f" {summary.quarantined} of them quarantined{waiting})",
+        **({"corrected": f"by people: {human_count(corrected, 'document')}"} if corrected else {}),
         "speed": f"{summary.documents_per_second:.1f} documents/s in the latest run",
         "model": f"{config.model_name} {config.model[:16]}" + (" (not approved)" if config.unsafe else ""),
         "folder": config.documents_dir, "out": config.out_dir or "the rows stay in the job",
@@ -136,17 +146,34 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
     "--format", "output_format", type=click.Choice([choice.value for choice in OutputFormat]), default="jsonl",
     show_default=True, help="How rows are written.",
 )  # fmt: skip
+@click.option(
+    "--corrected", is_flag=True,
+    help="With what people corrected: their value in place of the model's, and the model's beside it.",
+)  # fmt: skip
 @json_option("one JSON object")
 @with_settings
-def export_command(settings: Settings, job: str, out_dir: Path, output_format: str, as_json: bool) -> None:
-    """Write the rows that a job has so far."""
+def export_command(
+    settings: Settings, job: str, out_dir: Path, output_format: str, corrected: bool, as_json: bool
+) -> None:
+    """Write the rows that a job has so far.
+
+    They are as the model answered; with --corrected each row also says what people changed in it, who and when.
+    """
     directory = job_dir(settings, job)
-    refuse_among_documents("output", out_dir, read_config(directory).documents_dir)
-    path = export_rows(directory, out_dir, OutputFormat(output_format))
+    config = read_config(directory)
+    refuse_among_documents("output", out_dir, config.documents_dir)
+    path = export_rows(directory, out_dir, OutputFormat(output_format), corrected=corrected)
+    documents = corrected_count(directory)
     if as_json:
-        print_json({"job": directory.name, "output": str(path)})
-    else:
-        note(f"rows: {path}")
+        print_json({"job": directory.name, "output": str(path), "corrected": documents if corrected else 0})
+        return
+    note(f"rows: {path}")
+    if corrected:
+        note(f"{human_count(documents, 'document')} with corrections")
+        if config.out_dir and out_dir.resolve() == Path(config.out_dir).resolve():
+            note("the next run of this job writes these rows anew, without the corrections")
+    elif documents:
+        note(f"people corrected {human_count(documents, 'document')}; add `--corrected` for rows with the corrections")
 
 
 for _subcommand in (pause_command, resume_command, retry_command, cancel_command, remove_command):
@@ -158,7 +185,9 @@ command.add_command(corrections_command)
 
 def _job_line(job: JobSummary) -> str:
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started)) if job.started else "-"
-    return f"{job.state:11}  {job.done:7}  {job.failed:6}  {job.total:7}  {started:16}  {job.name}"
+    counts = f"{job.done:7}  {job.for_review:6}  {job.failed:6}  {job.total:7}"
+    waits = f": {job.message}" if job.state is State.QUEUED and job.message else ""
+    return f"{job.state:11}  {counts}  {started:16}  {job.name}{waits}"
 
 
 def _failures(reader: LedgerReader) -> list[dict[str, str]]:
@@ -171,6 +200,14 @@ def _failures(reader: LedgerReader) -> list[dict[str, str]]:
             failures += [_failure(reader, entry) for entry in page if state is not State.MISSING or entry.error]
             offset += len(page)
     return failures
+
+
+def _reviews(reader: LedgerReader) -> list[dict[str, str]]:
+    """Documents whose answer needs a person, in path order."""
+    reviews: list[dict[str, str]] = []
+    while page := reader.review_page(len(reviews), _PAGE):
+        reviews += [_failure(reader, entry) for entry in page]
+    return reviews
 
 
 def _failure(reader: LedgerReader, entry: DocumentEntry) -> dict[str, str]:

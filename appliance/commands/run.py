@@ -223,7 +223,7 @@ def _as_json(outcome: JobOutcome) -> dict[str, object]:
         **summary,
         "new_documents": outcome.new_documents,
         "missing_unread": outcome.missing_unread,
-        "for_review": outcome.for_review,
+        "corrected": outcome.corrected,
         "fallback_unanswered": outcome.fallback_unanswered,
         "not_approved_because": outcome.not_approved,
         "seconds": round(outcome.seconds, 3),
@@ -245,9 +245,9 @@ def _note_outcome(outcome: JobOutcome) -> None:
         lines.append(f"{human_count(summary.missing, 'document')} left the folder; the rows stay")
     if left_out := left_out_text(summary.left_out):
         lines.append(f"left out: {left_out}")
-    if outcome.for_review:
-        need = "needs" if outcome.for_review == 1 else "need"
-        lines.append(f"{human_count(outcome.for_review, 'document')} {need} a person (route `review` in the rows)")
+    if summary.for_review:
+        need = "needs" if summary.for_review == 1 else "need"
+        lines.append(f"{human_count(summary.for_review, 'document')} {need} a person (route `review` in the rows)")
     if outcome.fallback_unanswered:
         lines.append(
             f"the fallback did not answer {outcome.fallback_unanswered} of these: {outcome.fallback_reason};"
@@ -255,5 +255,10 @@ def _note_outcome(outcome: JobOutcome) -> None:
         )
     if outcome.not_approved:
         lines.append(f"the model is not approved, and each row says `unsafe`: {outcome.not_approved}")
+    if outcome.corrected:
+        lines.append(
+            f"people corrected {human_count(outcome.corrected, 'document')}; the rows are as the model answered:"
+            f" `stillroom jobs export {summary.id} --corrected --out DIR` writes them with the corrections"
+        )
     in_job = f"in the job; `stillroom jobs export {summary.id} --out DIR` writes them out"
     note(*lines, f"rows: {outcome.output_path or in_job}", f"job: {summary.id}")

@@ -26,6 +26,8 @@ class Progress:
     """The model is not there yet."""
     queued: bool = False
     """Another process has the engine of this machine."""
+    queued_behind: str = ""
+    """One sentence that says who has the engine, where that is known."""
     stopping: bool = False
     """A person asked for the end: only what is in flight is finished."""
 

@@ -68,10 +68,13 @@ class ProgressLine:
         self._pause = _REDRAW_SECONDS if self._terminal else _LINE_SECONDS
         self._last = time.monotonic() if not self._terminal else 0.0
         self._stage, self._stopping, self._drawn = "", False, False
+        self._queued_behind = ""
         self._speed = Speed()
 
     def __call__(self, progress: Progress) -> None:
         """Draws the bar anew, or writes a line, where enough time has passed or something new is done."""
+        if progress.queued_behind != self._queued_behind:
+            self._note_wait(progress.queued_behind)
         if self._silent:
             return
         now = time.monotonic()
@@ -90,6 +93,13 @@ class ProgressLine:
             self._drawn = True
         else:
             write_stderr(text + "\n")
+
+    def _note_wait(self, queued_behind: str) -> None:
+        """Says in a line of its own for whom this waits: it may be for hours, so also where no progress is shown."""
+        self._queued_behind = queued_behind
+        if queued_behind:
+            self.end()
+            write_stderr(printable(queued_behind) + "\n")
 
     def end(self) -> None:
         """Takes the redrawn line away."""

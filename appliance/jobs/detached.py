@@ -38,7 +38,7 @@ def refuse_running(directory: Path, noun: str = "job") -> None:
     holder = lock_holder(directory)
     if holder is not None and holder.purpose is Purpose.RUN:
         raise ResourceError(
-            f"{noun} {directory.name} is running already, as process {holder.pid}",
+            f"{noun} {directory.name} is running already, as {holder.text()}",
             f"`stillroom {noun}s show {directory.name}` shows how far it is",
         )
 

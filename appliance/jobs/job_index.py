@@ -16,7 +16,7 @@ from appliance.ground.settings import Settings
 from appliance.jobs.job import LEDGER_NAME
 
 INDEX_NAME = "jobs.index.json"
-_VERSION = 1
+_VERSION = 2
 _QUIET_SECONDS = 2.0
 """Two changes within one tick of the file system's clock look like one: a file must be older than that to be known."""
 

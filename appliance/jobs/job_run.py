@@ -6,14 +6,14 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from appliance.answering.answerer import Answerer
 from appliance.answering.cascade import OUTSIDE_DOCUMENTS, CascadeAnswerer
-from appliance.answering.lease import Lease, engine_lease
+from appliance.answering.lease import QUEUED_PREFIX, Lease, engine_lease
 from appliance.answering.local import OnCrash, local_answerer
 from appliance.answering.paid_answers import forget_paid_answers
 from appliance.documents.folder import DocumentFolder
@@ -24,6 +24,7 @@ from appliance.ground.progress import OnProgress, Progress
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import stopped_by_signals
 from appliance.ground.text import human_count
+from appliance.jobs.corrected_rows import Corrector
 from appliance.jobs.folder_scan import scan_folder
 from appliance.jobs.frontiers import check_fallback, check_frontier
 from appliance.jobs.job import (
@@ -38,7 +39,7 @@ from appliance.jobs.ledger import JobSummary, ledger_error, open_readonly
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.locks import JobLock, Purpose, take_lock
 from appliance.jobs.outputs import OutputFormat, write_rows
-from appliance.jobs.review import follow_rename
+from appliance.jobs.review import corrected_count, corrected_documents, follow_rename
 from appliance.jobs.shards import shared_shard
 from appliance.jobs.states import State
 from appliance.jobs.stopping import JobStop
@@ -60,14 +61,14 @@ class JobOutcome:
     new_documents: int
     """Documents that got their row in this run."""
     seconds: float
-    for_review: int = 0
-    """Documents whose answer a person must look at."""
     fallback_unanswered: int = 0
-    """Those of them that the fallback did not answer; `retry` asks it again."""
+    """Documents for review that the fallback did not answer; `retry` asks it again."""
     fallback_reason: str = ""
     """Why it did not answer most of those."""
     missing_unread: int = 0
     """Documents that left the folder before anybody read them, as this run found; later runs do not tell it again."""
+    corrected: int = 0
+    """Documents that people corrected; the rows that a run writes are as the model answered."""
     is_stopped: bool = False
     """Whether a person asked for the end, when nothing was left to do."""
     not_approved: str = ""
@@ -134,9 +135,7 @@ def _run(
             scan = scan_folder(config, folder, paths, ledger, stop, partial(follow_rename, directory))
             missing_unread = scan.missing_unread
             if ledger.pending(b"", 1, scan.last) and not stop.graceful:
-                # A frontier needs nothing of this machine that others could wait for.
-                turn = contextlib.nullcontext() if config.frontier else engine_lease(settings, stop)
-                with turn as lease:
+                with _own_turn(settings, config, ledger, stop, on_progress) as lease:
                     if config.frontier or lease is not None:
                         ledger.begin_run(State.RUNNING, process)
                         total, before = ledger.counts()
@@ -160,7 +159,7 @@ def _run(
                 if config.keep_text == "none":
                     forget_paid_answers(settings, config.id)
                 ledger.end_run(State.DONE, _left(ledger, config, scan.last))
-            summary, for_review = ledger.reader.summary(), ledger.reader.for_review()
+            summary = ledger.reader.summary()
             failures = ledger.reader.fallback_failures() if config.fallback is not None else Counter()
             ((reason, _),) = failures.most_common(1) or [("", 0)]
         if is_stopped:
@@ -174,9 +173,25 @@ def _run(
             )
     seconds = time.monotonic() - started
     return JobOutcome(
-        summary, output_path, new_documents, seconds, for_review, failures.total(), reason, missing_unread,
-        stop.graceful,
+        summary, output_path, new_documents, seconds, failures.total(), reason, missing_unread,
+        corrected_count(directory), stop.graceful,
     )  # fmt: skip
+
+
+def _own_turn(
+    settings: Settings, config: JobConfig, ledger: Ledger, stop: JobStop, on_progress: OnProgress
+) -> AbstractContextManager[Lease | None]:
+    """The engine of this machine; while the job waits for it, its ledger and its progress say for whom."""
+    if config.frontier:
+        # It needs nothing of this machine that others could wait for.
+        return contextlib.nullcontext()
+
+    def note_wait(reason: str) -> None:
+        total, before = ledger.counts()
+        ledger.set_message(reason.removeprefix(QUEUED_PREFIX))
+        on_progress(Progress(before, total, before=before, queued=True, queued_behind=reason))
+
+    return engine_lease(settings, stop, f"job {config.id}", note_wait)
 
 
 def answerer_opener(
@@ -258,15 +273,24 @@ def job_name(config: JobConfig, task: Task) -> str:
     return f"{name} {config.shard}" if config.shard else name
 
 
-def export_rows(directory: Path, out_dir: Path, output_format: OutputFormat, task: Task | None = None) -> Path:
+def export_rows(
+    directory: Path, out_dir: Path, output_format: OutputFormat, task: Task | None = None, corrected: bool = False
+) -> Path:
     """Writes the rows that the job has so far; gives the file's path.
 
     Args:
         task: The job's, where the caller has read it.
+        corrected: Puts what people corrected into the rows, with the model's values beside it.
     """
     task = task or load_task(task_path(directory))
     with open_readonly(directory) as reader, contextlib.closing(reader.rows()) as rows:
-        return write_rows(rows, task.output_fields, out_dir, output_format)
+
+        def text(document: str) -> str | None:
+            entry = reader.document(document)
+            return reader.text(entry.id) if entry else None
+
+        corrector = Corrector(corrected_documents(directory), task, text) if corrected else None
+        return write_rows(rows, task.output_fields, out_dir, output_format, corrector)
 
 
 def _left(ledger: Ledger, config: JobConfig, last: bytes | None) -> str:

@@ -38,9 +38,10 @@ from appliance.routing.cascade import FALLBACK_UNANSWERED_PREFIX
 
 LEDGER_VERSION = 4
 _PROBE = "SELECT 1 FROM job"
-_FOR_REVIEW = """FROM rows JOIN documents ON documents.id = rows.document
+_FOR_REVIEW = """FROM rows CROSS JOIN documents ON documents.id = rows.document
     WHERE rows.superseded = 0 AND rows.error IS NOT NULL AND documents.state = 'done'"""
-"""An answer with an error beside it: a person must look."""
+"""An answer with an error beside it: a person must look. Rows come first, by the index of those with an error: a
+screen counts these every second."""
 FALLBACK_UNANSWERED = f"""SELECT rows.document {_FOR_REVIEW} AND json_extract(rows.row, '$.route') = 'review'
     AND coalesce(json_array_length(rows.row, '$.escalated'), 0) = 0"""
 """In a job with a fallback: documents whose fallback gave no answer, because of a cap or because it failed."""
@@ -75,6 +76,8 @@ class JobSummary:
     """Documents that left the folder; their rows stay."""
     left_out: dict[str, int] = field(default_factory=dict)
     """What the folder holds beside documents, by kind, when it was last listed: `documents/left_out.py` names them."""
+    for_review: int = 0
+    """Of the finished documents: how many have an answer that a person must look at."""
 
     @property
     def with_row(self) -> int:
@@ -135,7 +138,7 @@ class LedgerReader:
                 f" {LEDGER_VERSION}",
                 "use the version of Stillroom that made the job",
             )
-        return _summary(named)
+        return _summary(named, self.for_review())
 
     def documents_page(self, state: State | None, offset: int, limit: int) -> list[DocumentEntry]:
         """Documents in path order; state None means all of them."""
@@ -228,9 +231,21 @@ class LedgerReader:
         return int(count)
 
     def for_review(self) -> int:
-        """How many documents have an answer that a person must look at. Reads all rows."""
+        """How many documents have an answer that a person must look at."""
         (count,) = self._connection.execute(f"SELECT count(*) {_FOR_REVIEW}").fetchone()
         return int(count)
+
+    def review_page(self, offset: int, limit: int) -> list[DocumentEntry]:
+        """The documents that a person must look at, in path order."""
+        rows = self._connection.execute(
+            f"SELECT documents.id, path, documents.state, size_bytes, rows.error {_FOR_REVIEW}"
+            " ORDER BY path LIMIT ? OFFSET ?",
+            (limit, offset),
+        )
+        return [
+            DocumentEntry(identifier, path, document_name(path), State(state), size_bytes, error)
+            for identifier, path, state, size_bytes, error in rows
+        ]
 
     def fallback_unanswered(self) -> int:
         """How many of those are so because the fallback did not answer; only of a job with a fallback."""
@@ -354,7 +369,7 @@ def _read_once(directory: Path, signature: Signature | None) -> JobSummary:
         return reader.summary()
 
 
-def _summary(values: dict[str, Any]) -> JobSummary:
+def _summary(values: dict[str, Any], for_review: int) -> JobSummary:
     state = State(values["state"])
     if state in (State.RUNNING, State.QUEUED) and not is_alive(values["supervisor"]):
         state = State.INTERRUPTED
@@ -362,7 +377,7 @@ def _summary(values: dict[str, Any]) -> JobSummary:
         values["identifier"], values["name"], values["task"], values["model"], state, values["message"],
         values["total"], values["done"], values["failed"] + values["quarantined"], values["quarantined"],
         values["started"], values["finished"], values["speed"], values.get("waiting", 0),
-        values.get("missing", 0), json.loads(values.get("left_out", "{}")),
+        values.get("missing", 0), json.loads(values.get("left_out", "{}")), for_review,
     )  # fmt: skip
 
 

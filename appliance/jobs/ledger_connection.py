@@ -17,7 +17,7 @@ from appliance.ground.database import open_writer
 from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.jobs.job import LEDGER_NAME
 from appliance.jobs.ledger import LEDGER_VERSION, connect, ledger_error
-from appliance.jobs.ledger_schema import COUNTERS, SCHEMA, bring_up_to_date
+from appliance.jobs.ledger_schema import COUNTERS, ROWS_WITH_ERROR, SCHEMA, bring_up_to_date
 from appliance.jobs.rows import Row, row_from_json
 from appliance.jobs.states import State
 
@@ -66,6 +66,7 @@ class LedgerConnection:
                 f"the ledger of job {self._identifier} has version {version}, this program knows {LEDGER_VERSION}",
                 "use the version of Stillroom that made the job",
             )
+        execute(ROWS_WITH_ERROR)
 
     def close(self) -> None:
         """Closes the database with everything folded into its one file, unless a write had failed."""

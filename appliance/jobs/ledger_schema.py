@@ -55,6 +55,10 @@ UPDATE job SET version = 4;
 """,
 }
 """Version -> what makes the next one of it. From version 4 on names with a backslash cannot be those of two files."""
+ROWS_WITH_ERROR = (
+    "CREATE INDEX IF NOT EXISTS rows_with_error ON rows (document) WHERE superseded = 0 AND error IS NOT NULL"
+)
+"""Only makes counting fast, so a ledger without it is of the same version."""
 COUNTERS = {
     State.DONE: "done", State.FAILED: "failed", State.QUARANTINED: "quarantined", State.PAUSED: "waiting",
     State.MISSING: "missing",

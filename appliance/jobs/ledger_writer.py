@@ -112,6 +112,11 @@ class Ledger(LedgerConnection):
             )
             self._event("run", None, state)
 
+    def set_message(self, message: str) -> None:
+        """What a person reads beside the job's state, until that changes."""
+        with self._transaction():
+            self._connection.execute("UPDATE job SET message = ?", (message,))
+
     def end_run(self, state: State, message: str = "") -> None:
         """Marks the job as ended in this state."""
         with self._transaction():

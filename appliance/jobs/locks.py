@@ -19,6 +19,7 @@ from appliance.ground.files import is_at, write_file
 from appliance.ground.json_text import json_text
 from appliance.ground.locks import try_lock
 from appliance.ground.processes import process_identity
+from appliance.ground.users import current_user
 from appliance.jobs.states import State
 
 _LOCK_NAME = "lock"
@@ -44,11 +45,17 @@ class Holder:
     """Names the process for good: pid, start time and boot."""
     token: str
     """Names this one time that the job is held."""
+    user: str = ""
+    """Who started it; empty where it was started by an earlier version."""
 
     @property
     def pid(self) -> int:
         """The process id."""
         return int(self.identity.partition(" ")[0])
+
+    def text(self) -> str:
+        """The process for a person, as far as it is known."""
+        return f"process {self.pid} of user {self.user}" if self.user else f"process {self.pid}"
 
 
 class JobLock:
@@ -93,15 +100,16 @@ def take_lock(directory: Path, purpose: Purpose, noun: str = "job") -> JobLock:
             holder = lock_holder(directory)
             if (holder is not None and holder.purpose is Purpose.RUN) or time.monotonic() > deadline:
                 verb = "pause" if noun == "job" else "show"
+                whose = f" ({holder.text()})" if holder is not None else ""
                 raise ResourceError(
-                    f"{noun} {directory.name} is running in another process",
+                    f"{noun} {directory.name} is running in another process{whose}",
                     f"wait for it, or `stillroom {noun}s {verb} {directory.name}`",
                 )
             time.sleep(_POLL_SECONDS)
             continue
         if is_at(descriptor, directory / _LOCK_NAME):
             token = secrets.token_hex(8)
-            _sign(directory, descriptor, {"purpose": purpose, "mark": identity, "token": token})
+            _sign(directory, descriptor, {"purpose": purpose, "mark": identity, "token": token, "user": current_user()})
             return JobLock(directory, descriptor, token)
         # The folder was removed while this process waited for its lock.
         os.close(descriptor)
@@ -121,7 +129,9 @@ def lock_holder(directory: Path) -> Holder | None:
     """The living process that holds the job; takes no lock, so it never stands in anybody's way."""
     try:
         values = json.loads((directory / _LOCK_NAME).read_bytes())
-        holder = Holder(Purpose(values["purpose"]), str(values["mark"]), str(values["token"]))
+        holder = Holder(
+            Purpose(values["purpose"]), str(values["mark"]), str(values["token"]), str(values.get("user", ""))
+        )
         return holder if process_identity(holder.pid) == holder.identity else None
     except (OSError, ValueError, TypeError, KeyError):
         return None

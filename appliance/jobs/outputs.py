@@ -11,6 +11,8 @@ from typing import BinaryIO
 from appliance.ground.errors import ResourceError
 from appliance.ground.extras import require_extra
 from appliance.ground.files import part_of
+from appliance.ground.json_text import json_text
+from appliance.jobs.corrected_rows import CORRECTION_COLUMNS, Corrector
 from appliance.jobs.rows import Row, column_name
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field
@@ -41,8 +43,17 @@ def require_format(output_format: OutputFormat) -> None:
         require_extra("parquet")
 
 
-def write_rows(rows: Iterable[Row], output_fields: Sequence[Field], out_dir: Path, output_format: OutputFormat) -> Path:
+def write_rows(
+    rows: Iterable[Row],
+    output_fields: Sequence[Field],
+    out_dir: Path,
+    output_format: OutputFormat,
+    corrector: Corrector | None = None,
+) -> Path:
     """Writes `rows.jsonl`, `rows.csv` or `rows.parquet` into the folder; gives its path.
+
+    Args:
+        corrector: Puts corrections into the rows, with the model's values beside them.
 
     Raises:
         ResourceError: The folder cannot be written, or the format needs an extra that is not installed.
@@ -52,7 +63,7 @@ def write_rows(rows: Iterable[Row], output_fields: Sequence[Field], out_dir: Pat
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         with part_of(target) as file:
-            _write(rows, output_fields, file, output_format)
+            _write(rows, output_fields, file, output_format, corrector)
     except OSError as error:
         raise ResourceError(
             f"cannot write {target}: {error.strerror or error}",
@@ -71,33 +82,48 @@ def neutral_cell(text: str) -> str:
     return text
 
 
-def _write(rows: Iterable[Row], output_fields: Sequence[Field], file: BinaryIO, output_format: OutputFormat) -> None:
+def _write(
+    rows: Iterable[Row],
+    output_fields: Sequence[Field],
+    file: BinaryIO,
+    output_format: OutputFormat,
+    corrector: Corrector | None,
+) -> None:
     if output_format is OutputFormat.PARQUET:
         from appliance.jobs.parquet import write_parquet
 
-        write_parquet(rows, output_fields, file)
+        write_parquet(rows, output_fields, file, corrector)
         return
-    names = [field.name for field in output_fields]
-    lines = _csv_lines(rows, names) if output_format is OutputFormat.CSV else _json_lines(rows)
+    is_csv = output_format is OutputFormat.CSV
+    lines = _csv_lines(rows, output_fields, corrector) if is_csv else _json_lines(rows, corrector)
     file.writelines(line.encode() for line in lines)
 
 
-def _json_lines(rows: Iterable[Row]) -> Iterator[str]:
-    return (row.to_json() + "\n" for row in rows)
+def _json_lines(rows: Iterable[Row], corrector: Corrector | None) -> Iterator[str]:
+    if corrector is None:
+        return (row.to_json() + "\n" for row in rows)
+    return (json_text(corrector.json_record(row), compact=True) + "\n" for row in rows)
 
 
-def _csv_lines(rows: Iterable[Row], field_names: list[str]) -> Iterator[str]:
+def _csv_lines(
+    answered_rows: Iterable[Row], output_fields: Sequence[Field], corrector: Corrector | None
+) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
+    field_names = [field.name for field in output_fields]
     columns = [column_name(name) for name in field_names]
     confidences = [f"{column} confidence" for column in columns]
-    writer.writerow(["document", *columns, *confidences, *_CSV_AFTER_FIELDS])
-    for row in rows:
+    corrections = [f"{column} {kind}" for column in columns for kind in CORRECTION_COLUMNS] if corrector else []
+    writer.writerow(["document", *columns, *confidences, *_CSV_AFTER_FIELDS, *corrections])
+    for answered in answered_rows:
+        row = corrector.corrected(answered) if corrector else answered
         cells = [row.document, *(_cell((row.fields or {}).get(name)) for name in field_names)]
         cells += [f"{row.confidence[name]:.4f}" if name in row.confidence else "" for name in field_names]
         unsafe = "yes" if row.unsafe else "no"
         cells += [row.route, row.error or "", row.error_message, row.model, unsafe, row.sha256 or ""]
         cells += [_cell(row.escalated), row.former_document or ""]
+        if corrector:
+            cells += [_cell(value) for field in output_fields for value in corrector.cells(answered, field)]
         writer.writerow([neutral_cell(cell) for cell in cells])
         yield buffer.getvalue()
         buffer.seek(0)

@@ -4,32 +4,37 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
 
+from appliance.jobs.corrected_rows import CORRECTION_COLUMNS, Corrector
 from appliance.jobs.rows import ROW_COLUMNS, Row, column_name
+from appliance.tasks.linecode import Value
 from appliance.tasks.task import Field, FieldType
 
 _GROUP = 10_000
 _BEFORE_FIELDS = 4
 
 
-def write_parquet(rows: Iterable[Row], output_fields: Sequence[Field], file: BinaryIO) -> None:
+def write_parquet(
+    rows: Iterable[Row], output_fields: Sequence[Field], file: BinaryIO, corrector: Corrector | None = None
+) -> None:
     """Writes the rows; values stay text as the model wrote them, as in the other formats.
 
     A field called `total` has the columns `total`, `total confidence` and `total evidence`. A field that is called like
-    a column of the row, such as `document`, gets `field ` before its name.
+    a column of the row, such as `document`, gets `field ` before its name. With corrections come `total answered`,
+    `total corrected by` and `total corrected at`.
     """
     import pyarrow
     from pyarrow import parquet
 
-    schema = _schema(output_fields)
+    schema = _schema(output_fields, corrector is not None)
     source = iter(rows)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while group := list(islice(source, _GROUP)):
-            columns = zip(*(_values(row, output_fields) for row in group), strict=True)
+            columns = zip(*(_values(row, output_fields, corrector) for row in group), strict=True)
             arrays = [pyarrow.array(column, type=kind) for column, kind in zip(columns, schema.types, strict=True)]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
-def _schema(output_fields: Sequence[Field]) -> Any:
+def _schema(output_fields: Sequence[Field], with_corrections: bool) -> Any:
     import pyarrow
 
     kinds = {
@@ -43,17 +48,29 @@ def _schema(output_fields: Sequence[Field]) -> Any:
         name = column_name(field.name)
         kind = pyarrow.list_(pyarrow.string()) if field.type is FieldType.LIST else pyarrow.string()
         fields += [(name, kind), (f"{name} confidence", pyarrow.float64()), (f"{name} evidence", pyarrow.int64())]
+        if with_corrections:
+            answered, by, at = (f"{name} {column}" for column in CORRECTION_COLUMNS)
+            fields += [(answered, kind), (by, pyarrow.string()), (at, pyarrow.string())]
     return pyarrow.schema([*columns[:_BEFORE_FIELDS], *fields, *columns[_BEFORE_FIELDS:]])
 
 
-def _values(row: Row, output_fields: Sequence[Field]) -> list[object]:
+def _values(answered: Row, output_fields: Sequence[Field], corrector: Corrector | None) -> list[object]:
+    row = corrector.corrected(answered) if corrector else answered
     plain: list[object] = [getattr(row, name) for name in ROW_COLUMNS]
     cells: list[object] = []
     for field in output_fields:
-        value = (row.fields or {}).get(field.name)
-        if field.type is FieldType.LIST and isinstance(value, str):
-            value = [value]
-        elif field.type is not FieldType.LIST and isinstance(value, list):
-            value = "; ".join(value)
+        value = _of_kind(field, (row.fields or {}).get(field.name))
         cells += [value, row.confidence.get(field.name), row.evidence.get(field.name)]
+        if corrector:
+            model_value, user, moment = corrector.cells(answered, field)
+            cells += [_of_kind(field, model_value), user, moment]
     return [*plain[:_BEFORE_FIELDS], *cells, *plain[_BEFORE_FIELDS:]]
+
+
+def _of_kind(field: Field, value: Value) -> Value:
+    """The value as the column's type has it."""
+    if field.type is FieldType.LIST and isinstance(value, str):
+        return [value]
+    if field.type is not FieldType.LIST and isinstance(value, list):
+        return "; ".join(value)
+    return value

@@ -92,7 +92,10 @@ def dry_run(settings: Settings, request: JobRequest, documents: int, stop: Stop 
     )
     artifact_dir = Path(config.artifact_dir)
     verify_chosen(artifact_dir, config.model)
-    with free_engine(settings) as lease, DocumentFolder(Path(config.documents_dir)) as folder:
+    with (
+        free_engine(settings, f"preview of {planned.task.name}") as lease,
+        DocumentFolder(Path(config.documents_dir)) as folder,
+    ):
         ledger = open_ledger(None, config, planned.task)
         try:
             ledger.add_documents(chosen_documents(config, folder))

@@ -5,6 +5,7 @@ of people may correct at once: each change is one short transaction of a connect
 because SQLite before 3.51.3 can damage a WAL database that two connections write.
 """
 
+import contextlib
 import json
 import re
 import sqlite3
@@ -117,6 +118,22 @@ def follow_rename(directory: Path, former: str, present: str, sha256: str) -> No
         connection.execute(
             "UPDATE corrections SET document = ? WHERE document = ? AND sha256 = ?", (present, former, sha256)
         )
+
+
+def corrected_documents(directory: Path) -> dict[tuple[str, str], dict[str, Correction]]:
+    """(name, SHA-256 of the bytes) of each document with corrections in force -> field -> its correction."""
+    by_document: dict[tuple[str, str], list[Correction]] = {}
+    for correction in read_corrections(directory):
+        by_document.setdefault((correction.document, correction.sha256), []).append(correction)
+    force = {key: in_force(corrections, key[1]) for key, corrections in by_document.items()}
+    return {key: by_field for key, by_field in force.items() if by_field}
+
+
+def corrected_count(directory: Path) -> int:
+    """How many documents have corrections in force; 0 where they cannot be read, as a count is worth no failed run."""
+    with contextlib.suppress(ApplianceError):
+        return len(corrected_documents(directory))
+    return 0
 
 
 def in_force(corrections: list[Correction], sha256: str | None) -> dict[str, Correction]:

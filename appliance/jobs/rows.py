@@ -24,6 +24,8 @@ class Route(StrEnum):
     """A person must look: the answer does not fit the task."""
     FAILED = "failed"
     """Nobody: `error` says why."""
+    PERSON = "person"
+    """A person corrected an answer that did not fit the task; only in exports with corrections."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,23 @@ _SCHEMA_OF_ENGINE: dict[str, object] = {
 }
 
 
+_SCHEMA_OF_CORRECTIONS: dict[str, object] = {
+    "type": "object",
+    "description": "Only in `jobs export --corrected`: field -> the model's value, a person's, who that is and when",
+    "additionalProperties": {
+        "type": "object",
+        "properties": {
+            "answered": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+            "corrected": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+            "user": {"type": "string"},
+            "time": {"type": "string", "format": "date-time"},
+        },
+        "required": ["answered", "corrected", "user", "time"],
+        "additionalProperties": False,
+    },
+}
+
+
 def row_schema() -> dict[str, object]:
     """JSON Schema of a row."""
     properties: dict[str, object] = {
@@ -131,12 +150,14 @@ def row_schema() -> dict[str, object]:
         },
         "version": {"const": ROW_VERSION},
     }
+    required = list(properties)
+    properties["corrections"] = _SCHEMA_OF_CORRECTIONS
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Stillroom row",
         "description": "One document's result",
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": required,
         "additionalProperties": False,
     }

@@ -5,7 +5,10 @@ import os
 
 import pytest
 
+from appliance.documents.folder import FoundDocument
 from appliance.jobs.ledger import list_jobs
+from appliance.jobs.ledger_writer import Outcome
+from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from tests.tui.app_driver import LARGE, SIZES, SMALL, open_app
 from tests.tui.scenes import Scene
@@ -30,11 +33,14 @@ async def test_list_shows_every_job_with_state_counts_and_speed(lived_in: Scene,
     async with open_app(lived_in, size) as driver:
         assert driver.lines[0].startswith("  1 Models  [2 Jobs]")
         assert driver.lines[0].rstrip().endswith("no job in progress")
-        assert driver.lines[2].split()[:6] == ["State", "Job", "Done/total", "Failed", "Docs/s", "Left"]
+        speed = ["Docs/s"] if size == LARGE else []
+        assert driver.lines[2].split()[: 6 + len(speed)] == [
+            "State", "Job", "Done/total", "Review", "Failed", *speed, "Left",
+        ]  # fmt: skip
         good = next(line for line in driver.lines if "orders receipts-march" in line).split()
-        assert good[:5] == ["done", "orders", "receipts-march", "120/120", "0"]
+        assert good[:6] == ["done", "orders", "receipts-march", "120/120", "0", "0"]
         bad = next(line for line in driver.lines if "orders scans-april" in line).split()
-        assert bad[3:5] == ["20/33", "13"]
+        assert bad[3:6] == ["20/33", "0", "13"]
 
 
 async def test_damaged_ledger_shows_as_failed_without_numbers_and_with_a_way_out(lived_in: Scene) -> None:
@@ -221,3 +227,24 @@ async def test_keys_go_where_they_went_before_the_terminal_was_too_small(scene: 
             await driver.press("j")
         assert "filter `j`:" not in driver.text
         assert "No row contains `j`" in driver.text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_documents_for_review_are_counted_in_the_list_and_above_the_job(
+    scene: Scene, size: tuple[int, int]
+) -> None:
+    _, ledger = scene.write_ledger("orders-0000000001", "orders march")
+    ledger.add_documents(FoundDocument(f"{number}.txt".encode(), 9, 1) for number in range(4))
+    for number, document in enumerate(ledger.pending(b"", 3)):
+        unfit = {"route": Route.REVIEW, "error": "invalid_answer"} if number else {"route": Route.LOCAL}
+        ledger.record([Outcome(document, State.DONE, Row(document.name, "a" * 64, model="m", fields={}, **unfit))])
+    ledger.end_run(State.PAUSED)
+    ledger.close()
+    async with open_app(scene, size) as driver:
+        await driver.press("2")
+        await driver.until("orders march")
+        line = next(line for line in driver.lines if "orders march" in line).split()
+        assert line[3:6] == ["3/4", "2", "0"]
+        assert "2 documents for review" in driver.text
+        await driver.press("enter")
+        await driver.until("3 of 4 done, 0 failed, 2 for review")

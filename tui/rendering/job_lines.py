@@ -31,8 +31,9 @@ def head_lines(job: JobSummary, speed: JobSpeed, model_name: str, width: int) ->
         counts += f" ({job.quarantined:,} quarantined)"
     if job.missing:
         counts += f", {job.missing:,} missing"
+    review = Cell(f", {job.for_review:,} for review" if job.for_review else "", DOUBTFUL)
     model = Cell("   model " + " ".join(filter(None, (model_name, job.model[:16]))), FAINT)
-    return [*lines, [Cell(counts)], [Cell(speed_line(job, speed)), model]]
+    return [*lines, [Cell(counts), review], [Cell(speed_line(job, speed)), model]]
 
 
 def speed_line(job: JobSummary, speed: JobSpeed) -> str:
@@ -60,6 +61,7 @@ def job_cells(job: JobSummary, speed: JobSpeed) -> Line:
         state_cell(job.state),
         Cell(job.name),
         Cell(f"{job.done:,}/{job.total:,}" if known else "-"),
+        Cell(f"{job.for_review:,}" if known else "-", DOUBTFUL if job.for_review else PLAIN),
         Cell(f"{job.failed:,}" if known else "-", BAD if job.failed else PLAIN),
         Cell(speed_text(speed.documents_per_second)),
         Cell(time_left_text(speed)),
@@ -77,6 +79,10 @@ def job_times(job: JobSummary, speed: JobSpeed) -> str:
         text += f", ended {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.finished))}"
         if job.quarantined:
             text += f", {human_count(job.quarantined, 'document')} quarantined"
+    elif speed.documents_per_second is not None:
+        text += f", {speed_text(speed.documents_per_second)} documents/s"
+    if job.for_review:
+        text += f", {human_count(job.for_review, 'document')} for review"
     if speed.stalled_seconds is not None:
         text += f", no document finished for {human_duration(speed.stalled_seconds)}"
     return text

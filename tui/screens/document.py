@@ -50,8 +50,8 @@ class DocumentScreen(Frame):
     HELP_LINES = (
         "One document: its fields at the left, its text at the right. The place in the text that holds the"
         " value of the selected field is marked. Conf. is the confidence, the model's own probability of its value.",
-        "e corrects a field: the model's value is kept beside yours, with your name, and `stillroom jobs corrections`"
-        " exports both as an example for training. `*` marks corrected values.",
+        "e corrects a field: the model's value is kept beside yours, with your name. `stillroom jobs export"
+        " --corrected` writes rows with both, `jobs corrections` examples for training. `*` marks corrected values.",
     )
     KEYS = (
         ("e", "Correct", "correct the selected field; Enter does the same"),

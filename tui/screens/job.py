@@ -324,4 +324,6 @@ class JobScreen(JobKeys):
 
 
 def _counters(job: JobSummary) -> tuple[object, ...]:
-    return (job.state, job.total, job.done, job.failed, job.quarantined, job.waiting, job.missing)
+    return (
+        job.state, job.total, job.done, job.failed, job.quarantined, job.waiting, job.missing, job.for_review,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from appliance.documents.left_out import left_out_text
 from appliance.ground.text import human_count
 from appliance.jobs.job import FallbackConfig, read_config
+from appliance.jobs.review import corrected_count
 from tui.data.job_speed import speed_text
 from tui.data.problems import READING_ERRORS, problem_of
 from tui.data.state_readers import open_job
@@ -29,15 +30,18 @@ class JobInfoScreen(TextPage):
 
     def read(self) -> Sequence[Line]:
         """Reads configuration and events; where one of them cannot be read, the other is still shown."""
-        name = self._directory.name
+        name, corrected = self._directory.name, corrected_count(self._directory)
+        by_people = f"people corrected {human_count(corrected, 'document')}; the rows are as the model answered"
         return [
             fact("job", Cell(name, STRONG)),
             *_or_problem(lambda: _configured(self._directory)),
+            *([fact("corrections", Cell(by_people, DOUBTFUL))] if corrected else []),
             fact("folder", str(self._directory)),
             *commands(
                 ("show", f"stillroom jobs show {name}"),
                 ("resume", f"stillroom jobs resume {name}"),
                 ("export", f"stillroom jobs export {name} --out DIR"),
+                *([("corrected", f"stillroom jobs export {name} --corrected --out DIR")] if corrected else []),
                 ("remove", f"stillroom jobs remove {name}"),
             ),
             *heading(f"State and events, the latest {_EVENTS}"),

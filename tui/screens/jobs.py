@@ -17,8 +17,9 @@ COLUMNS = (
     Column("State", 11),
     Column("Job"),
     Column("Done/total", 15, right=True),
+    Column("Review", 6, right=True),
     Column("Failed", 7, right=True),
-    Column("Docs/s", 6, right=True),
+    Column("Docs/s", 6, right=True, from_width=90),
     Column("Left", 7, right=True),
     Column("Started", 16, from_width=100),
     Column("Model", 16, from_width=120),
@@ -35,7 +36,8 @@ class JobsScreen(JobKeys, Listing):
     HELP_LINES = (
         "Jobs: each is one folder of documents with one task and one model.",
         "Jobs run in processes of their own; closing this program does not stop them.",
-        "Failed counts documents without an answer, the quarantined ones among them. Docs/s is measured over"
+        "Review counts documents, of those that are done, whose answer needs a person; Failed those without an answer,"
+        " the quarantined ones among them. Docs/s is measured over"
         " the latest minute or the latest 100 documents, for ended jobs over their latest run. Left is an estimate"
         " and is shown after 10 documents; `stalled` means that no document was finished for far too long.",
     )

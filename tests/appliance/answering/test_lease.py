@@ -3,17 +3,20 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from appliance.answering.lease import Lease, engine_lease, free_engine
+from appliance.answering.lease import Lease, engine_lease, free_engine, lease_holder, waiting_text
 from appliance.answering.local import local_answerer
 from appliance.ground.errors import ResourceError
+from appliance.ground.processes import process_identity
 from appliance.ground.settings import Settings, load_settings
 from appliance.ground.stopping import Stop
+from appliance.ground.users import current_user
 from tests.appliance.frontier_fixtures import classify_task
 
 PARTY = """
@@ -23,7 +26,7 @@ from appliance.ground.settings import load_settings
 from appliance.ground.stopping import Stop
 settings = load_settings({"STILLROOM_HOME": sys.argv[1]})
 say = lambda word: print(word, flush=True)
-with engine_lease(settings, Stop(), on_wait=lambda: say("waiting")) as lease:
+with engine_lease(settings, Stop(), "another party", on_wait=lambda reason: say("waiting")) as lease:
     say("holds")
     sys.stdin.readline()
 """
@@ -54,7 +57,7 @@ def word(process: "subprocess.Popen[str]") -> str:
 
 
 def test_holder_sees_that_somebody_waits_and_gets_the_engine_back_after_them(settings: Settings) -> None:
-    with engine_lease(settings, Stop()) as lease:
+    with engine_lease(settings, Stop(), "a test") as lease:
         assert lease is not None
         assert not lease.has_waiters
         with party(settings) as other:
@@ -89,12 +92,12 @@ def test_death_of_the_holder_frees_the_engine(settings: Settings) -> None:
         assert word(holder) == "holds"
         holder.kill()
         holder.wait()
-        with engine_lease(settings, Stop()) as lease:
+        with engine_lease(settings, Stop(), "a test") as lease:
             assert lease is not None
 
 
 def test_death_of_who_waits_frees_its_place(settings: Settings) -> None:
-    with engine_lease(settings, Stop()) as lease:
+    with engine_lease(settings, Stop(), "a test") as lease:
         assert lease is not None
         with party(settings) as other:
             assert word(other) == "waiting"
@@ -109,7 +112,7 @@ def test_who_is_stopped_while_waiting_has_no_engine_and_leaves_no_place(settings
     with party(settings) as holder:
         assert word(holder) == "holds"
         stop = Stop()
-        with engine_lease(settings, stop, on_wait=stop.ask) as lease:
+        with engine_lease(settings, stop, "a test", on_wait=lambda _: stop.ask()) as lease:
             assert lease is None
     assert list((settings.home_dir / "engine.queue").iterdir()) == []
 
@@ -117,13 +120,58 @@ def test_who_is_stopped_while_waiting_has_no_engine_and_leaves_no_place(settings
 def test_free_engine_is_not_waited_for(settings: Settings) -> None:
     with party(settings) as holder:
         assert word(holder) == "holds"
-        with pytest.raises(ResourceError, match="another process has the engine"), free_engine(settings):
+        with pytest.raises(ResourceError, match="another party has the engine"), free_engine(settings, "a preview"):
             pass
 
 
 def test_engine_is_not_opened_after_the_end_of_the_lease(settings: Settings, tmp_path: Path) -> None:
-    with engine_lease(settings, Stop()) as lease:
+    with engine_lease(settings, Stop(), "a test") as lease:
         pass
     assert isinstance(lease, Lease)
     with pytest.raises(ValueError, match="the lease of the engine has ended"):
         local_answerer(tmp_path, classify_task(), "model", 1, lease)
+
+
+def test_who_waits_is_told_for_whom_and_the_next_one_too(settings: Settings) -> None:
+    reasons: list[str] = []
+    with party(settings) as holder:
+        assert word(holder) == "holds"
+        named = lease_holder(settings)
+        assert named is not None
+        assert (named.purpose, named.user) == ("another party", current_user())
+        assert named.identity == process_identity(holder.pid)
+        assert time.time() - 60 < named.since <= time.time()
+        stop = Stop()
+        with engine_lease(settings, stop, "a test", lambda reason: (reasons.append(reason), stop.ask())[0]) as lease:
+            assert lease is None
+    assert reasons == [
+        f"queued: another party has the engine of this machine (process {holder.pid} of user {current_user()},"
+        f" since {time.strftime('%H:%M', time.localtime(named.since))})"
+    ]
+    assert lease_holder(settings) is None, "it is gone"
+
+
+def test_nobody_is_named_after_the_end_and_while_it_is_handed_over(settings: Settings) -> None:
+    with engine_lease(settings, Stop(), "a test") as lease:
+        assert lease is not None
+        named = lease_holder(settings)
+        assert named is not None
+        assert named.purpose == "a test"
+        stop = Stop()
+        stop.ask()
+        assert not lease.hand_over(stop)
+        assert lease_holder(settings) is None
+    with free_engine(settings, "a preview"):
+        named = lease_holder(settings)
+        assert named is not None
+        assert named.purpose == "a preview"
+    assert lease_holder(settings) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"purpose": 1}', b"\xff"])
+def test_lock_file_that_names_nobody_is_no_obstacle(settings: Settings, damage: bytes) -> None:
+    (settings.home_dir / "engine.lock").write_bytes(damage)
+    assert lease_holder(settings) is None
+    assert waiting_text(settings) == "queued: another process has the engine of this machine"
+    with free_engine(settings, "a preview"):
+        pass

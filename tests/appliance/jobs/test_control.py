@@ -16,6 +16,7 @@ from appliance.answering.local import SENT_AHEAD
 from appliance.ground.database import has_log
 from appliance.ground.errors import ApplianceError, Interrupted, ResourceError, UsageError
 from appliance.ground.processes import process_identity
+from appliance.ground.users import current_user
 from appliance.jobs.control import (
     cancel_job,
     pause_job,
@@ -136,10 +137,18 @@ def test_job_that_waits_for_the_engine_is_queued_and_can_be_paused(bench: Bench,
     (other_dir / "a.txt").write_text("number: 1\n")
     words = ["run", str(bench.task_path), str(other_dir), "--out", str(tmp_path / "o"), "--model"]
     second = bench.start(*words, str(bench.artifact_dir))
-    queued = next(iter(_until(bench, lambda job: job.state is State.QUEUED and job.total == 1)))
+    queued = next(iter(_until(bench, lambda job: job.state is State.QUEUED and bool(job.message))))
+    whose = f"(process {first.pid} of user {current_user()}, since "
+    (running,) = (job for job in list_jobs(bench.settings) if job.id != queued.id)
+    assert queued.message.startswith(f"job {running.id} has the engine of this machine {whose}")
+    assert f"{queued.name}: job {running.id} has the engine" in bench.call("jobs", "list").stdout
+    assert f"state:      queued: job {running.id} has the engine" in bench.call("jobs", "show", queued.id).stdout
     assert pause_job(bench.settings, queued.id, wait_seconds=60) is State.PAUSED
-    second.communicate(timeout=60)
+    _, notes = second.communicate(timeout=60)
     assert second.returncode == 130
+    assert notes.count(f"queued: job {running.id} has the engine of this machine {whose}") == 1
+    with pytest.raises(ResourceError, match=rf"running in another process \(process {first.pid} of user "):
+        retry_failed(bench.settings, running.id)
     bench.release()
     first.communicate(timeout=60)
     assert first.returncode == 0

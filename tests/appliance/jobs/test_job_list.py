@@ -89,7 +89,7 @@ def test_job_from_a_clock_that_was_ahead_is_not_kept(settings: Settings, monkeyp
     assert opened(settings, monkeypatch) == ["a"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"version": 2}', b'{"version": 1, "jobs": {"a": 3}}', b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"version": 1}', b'{"version": 2, "jobs": {"a": 3}}', b"\xff"])
 def test_damaged_index_is_made_anew(settings: Settings, monkeypatch: pytest.MonkeyPatch, damage: bytes) -> None:
     make_job(settings, "a")
     before = list_jobs(settings)

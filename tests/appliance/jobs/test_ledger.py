@@ -10,7 +10,7 @@ import pytest
 
 from appliance.documents.folder import FoundDocument
 from appliance.ground.errors import ApplianceError, ResourceError
-from appliance.jobs.ledger import LEDGER_VERSION, open_readonly
+from appliance.jobs.ledger import _FOR_REVIEW, LEDGER_VERSION, open_readonly
 from appliance.jobs.ledger_writer import Ledger, Outcome, PendingDocument
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
@@ -147,9 +147,20 @@ def test_retry_takes_answers_that_a_fallback_owes_only_where_it_is_told_to(ledge
     for document in ledger.pending(b"", 9):
         ledger.record([Outcome(document, State.DONE, rows[document.name])])
     assert (ledger.reader.for_review(), ledger.reader.fallback_unanswered()) == (2, 1)
+    assert ledger.reader.summary().for_review == 2
+    assert [entry.name for entry in ledger.reader.review_page(0, 9)] == ["capped", "unfit"]
+    assert [entry.name for entry in ledger.reader.review_page(1, 9)] == ["unfit"]
     assert ledger.retry() == 0
     assert ledger.retry(fallback_unanswered=True) == 1
     assert (pending_names(ledger), counters(ledger)) == (["capped"], (4, 3, 0, 0, 0))
+
+
+def test_documents_for_review_are_counted_without_reading_all_rows(ledger: Ledger) -> None:
+    execute = ledger.reader._connection.execute
+    statement = f"EXPLAIN QUERY PLAN SELECT count(*) {_FOR_REVIEW}"
+    assert "rows_with_error" in str(execute(statement).fetchall())
+    execute("DROP INDEX rows_with_error")
+    assert ledger.reader.summary().for_review == 0, "an earlier program made it without the index"
 
 
 def test_waiting_document_is_counted_and_gets_its_turn_in_the_next_run(ledger: Ledger) -> None:

@@ -1,6 +1,7 @@
 """`stillroom gate` on an artifact of the no-op engine: judged through the engine, verdict in the manifest."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from appliance.answering.lease import engine_lease
 from appliance.engines.engine import Result
 from appliance.ground.stopping import Stop
+from appliance.ground.users import current_user
 from appliance.models.manifest import file_sha256, read_manifest, verify_artifact
 from appliance.quality.gate import judge_results
 from appliance.quality.metrics import Outcome, judge
@@ -91,10 +93,13 @@ def test_document_that_kills_the_engine_counts_as_wrong_and_takes_no_other_with_
 
 def test_gate_waits_for_its_turn_and_says_so(bench: Bench) -> None:
     rows = labelled(bench.root / "rows.jsonl", 80, 0)
-    with engine_lease(bench.settings, Stop()):
+    with engine_lease(bench.settings, Stop(), "a test"):
         waiting = bench.start("gate", str(bench.task_path), str(bench.artifact_dir), "--labels", str(rows))
         assert waiting.stderr is not None
-        assert waiting.stderr.readline() == "queued: another process has the engine of this machine\n"
+        queued = (
+            f"queued: a test has the engine of this machine (process {os.getpid()} of user {current_user()}, since "
+        )
+        assert waiting.stderr.readline().startswith(queued)
     waiting.communicate(timeout=120)
     assert waiting.returncode == 0
 
