@@ -17,8 +17,9 @@ from appliance.jobs.job import job_dirs
 from appliance.jobs.job_index import JobIndex, is_quiet, ledger_signature
 from appliance.jobs.ledger import JobSummary, LedgerReader, NotBegun, open_readonly
 from appliance.jobs.states import State
+from appliance.models.active import ACTIVE_NAME
 from appliance.models.manifest import MANIFEST_NAME
-from appliance.models.store import ACTIVE_NAME, InstalledModel, Store
+from appliance.models.store import InstalledModel, Store
 from tui.data.problems import READING_ERRORS, problem_of
 
 if TYPE_CHECKING:

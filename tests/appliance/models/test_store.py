@@ -272,6 +272,58 @@ def test_broken_active_model_is_mended_by_adding_it_again_and_by_no_other(
     assert active(store) == "a"
 
 
+def test_folder_exchanged_by_hand_does_not_answer_in_place_of_the_activated_model(
+    store: Store, settings: Settings, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        install(store, tmp_path, name)
+        store.activate(name)
+    for name in ("a", "b"):
+        shutil.rmtree(settings.models_dir / name)
+        shutil.copytree(make_artifact(tmp_path / f"other-{name}", content=b"other"), settings.models_dir / name)
+    with pytest.raises(ArtifactError, match="model b is not the one that was activated: it is"):
+        store.active("orders")
+    with pytest.raises(ArtifactError, match="model a is not the one that was activated"):
+        store.roll_back("orders")
+    assert not any(model.active for model in store.list())
+    assert store.activate("b").active
+
+
+def test_name_of_a_missing_active_model_is_kept_for_it(store: Store, settings: Settings, tmp_path: Path) -> None:
+    install(store, tmp_path, "a")
+    store.activate("a")
+    shutil.rmtree(settings.models_dir / "a")
+    with pytest.raises(UsageError, match="model a, which answers the task orders, is no longer installed"):
+        store.active("orders")
+    with pytest.raises(UsageError, match="its folder is missing"):
+        store.add(make_artifact(tmp_path / "other" / "a", content=b"other"))
+    store.add(tmp_path / "a")
+    assert active(store) == "a"
+
+
+def test_broken_model_is_removed_unless_it_answers(store: Store, settings: Settings, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        install(store, tmp_path, name)
+        store.activate(name)
+        (settings.models_dir / name / "manifest.json").write_text("{")
+    with pytest.raises(UsageError, match="model b is active for the task orders"):
+        store.remove_broken("b")
+    store.remove_broken("a")
+    assert store.broken() == ("b",)
+    assert store.previous("orders") is None
+
+
+def test_list_of_an_earlier_version_without_identities_is_read(
+    store: Store, settings: Settings, tmp_path: Path
+) -> None:
+    install(store, tmp_path, "a")
+    (settings.models_dir / "active.json").write_text('{"version": 1, "tasks": {"orders": ["a"]}}')
+    assert active(store) == "a"
+    store.activate("a")
+    identity = store.get("a").manifest.identity
+    assert json.loads((settings.models_dir / "active.json").read_text())["identities"] == {"a": identity}
+
+
 def test_broken_list_of_active_models_is_named(store: Store, settings: Settings, tmp_path: Path) -> None:
     install(store, tmp_path, "a")
     for text in ("{", "[]", '{"version": 1, "tasks": []}'):

@@ -2,18 +2,24 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appliance.answering.lease import engine_lease
 from appliance.engines.engine import Result
+from appliance.ground.errors import UsageError
 from appliance.ground.stopping import Stop
 from appliance.ground.users import current_user
-from appliance.models.manifest import file_sha256, read_manifest, verify_artifact
-from appliance.quality.gate import judge_results
+from appliance.models.approval import is_approved
+from appliance.models.manifest import file_sha256, read_manifest, rewrite_manifest, verify_artifact
+from appliance.models.store import Store
+from appliance.models.verdict import ComputeClass, sealed
+from appliance.quality.carry_over import Agreement, agreement, rows_to_repeat
+from appliance.quality.gate import judge_results, write_verdict
 from appliance.quality.metrics import Outcome, judge
-from appliance.tasks.labels import LabelledRow
+from appliance.tasks.labels import LabelledRow, read_labels
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
@@ -241,3 +247,74 @@ def test_each_kind_of_mistake_has_its_name(bench: Bench) -> None:
     assert outcomes({"number": "18", "total": "3"}) == (Outcome.SUBSTITUTED, Outcome.INVENTED)
     assert outcomes({"number": None, "total": None}) == (Outcome.OMITTED, Outcome.CORRECT)
     assert outcomes(None) == (Outcome.OMITTED, Outcome.OMITTED)
+
+
+def elsewhere(bench: Bench) -> None:
+    """Makes the verdict one of another machine."""
+    manifest = read_manifest(bench.artifact_dir)
+    assert manifest.verdict is not None
+    there = ComputeClass("x86-64 AVX-512 VNNI", "other 1.0", 1)
+    rewrite_manifest(bench.artifact_dir, replace(manifest, verdict=sealed(replace(manifest.verdict, compute=there))))
+
+
+def test_quick_gate_carries_a_verdict_over_where_the_answers_are_the_same(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 80, 0)
+    assert gate(bench, rows)[0] == 0
+    elsewhere(bench)
+    Store(bench.settings).add(bench.artifact_dir)
+    bench.write_orders(1)
+    done = bench.run()
+    assert "the model is not approved, and each row says `unsafe`: it was found READY on x86-64 AVX-512" in done.stderr
+    assert bench.rows()[0]["unsafe"] is True
+    code, stdout, stderr = gate(bench, rows, "--quick", "--json")
+    assert code == 0, stderr
+    report = json.loads(stdout)
+    assert (report["documents"], report["differing"], report["judged"]) == (59, 0, 80)
+    assert report["most_differing"] == pytest.approx(1 - 0.05 ** (1 / 59))
+    assert "the installed model orders-noop has this verdict now" in stderr
+    for manifest in (read_manifest(bench.artifact_dir), Store(bench.settings).get("orders-noop").manifest):
+        assert is_approved(manifest)
+        assert manifest.verdict is not None
+        assert [compute.processor for compute in manifest.verdict.classes] == ["x86-64 AVX-512 VNNI", "any"]
+
+
+def compare(bench: Bench, rows: list[LabelledRow], rows_path: Path, answers: list[Answer | None]) -> Agreement:
+    """The agreement of these answers with those of a verdict that rests on the rows."""
+    task = load_task(bench.task_path)
+    given = [Result(str(n), row.answer) for n, row in enumerate(rows)]
+    judged = write_verdict(
+        bench.artifact_dir, read_manifest(bench.artifact_dir), judge_results(task, rows, given), rows_path,
+        list(zip(rows, given, strict=True)),
+    )  # fmt: skip
+    repeated = rows_to_repeat(judged, rows, rows_path)
+    by_text = {row.text: answer for row, answer in zip(rows, answers, strict=True)}
+    assert judged.verdict is not None
+    return agreement(judged.verdict, repeated, [Result("", by_text[row.text]) for row in repeated])
+
+
+def test_one_other_answer_is_seen_and_a_small_set_is_compared_as_a_whole(bench: Bench) -> None:
+    rows_path = labelled(bench.root / "rows.jsonl", 59, 0)
+    rows = read_labels(rows_path)
+    same = [row.answer for row in rows]
+    compared = compare(bench, rows, rows_path, list(same))
+    assert (compared.documents, compared.differing, compared.most_differing) == (59, 0, 0.0)
+    for answer in (None, {**same[7], "total": "7.500"}, {"number": "n7"}):
+        compared = compare(bench, rows, rows_path, [*same[:7], answer, *same[8:]])
+        assert compared.differing == 1
+        assert "59 documents, 1 otherwise than judged" in compared.line()
+
+
+def test_rows_to_repeat_are_a_sample_that_every_machine_draws_alike(bench: Bench) -> None:
+    rows_path = labelled(bench.root / "rows.jsonl", 200, 0)
+    rows = read_labels(rows_path)
+    given = [Result(str(n), row.answer) for n, row in enumerate(rows)]
+    judged = write_verdict(
+        bench.artifact_dir, read_manifest(bench.artifact_dir), judge_results(load_task(bench.task_path), rows, given),
+        rows_path, list(zip(rows, given, strict=True)),
+    )  # fmt: skip
+    repeated = rows_to_repeat(judged, rows, rows_path)
+    assert repeated == rows_to_repeat(judged, rows[::-1], rows_path)
+    assert len(repeated) == 59
+    assert {row.document for row in repeated} != {f"{number}.txt" for number in range(59)}
+    with pytest.raises(UsageError, match="too few"):
+        rows_to_repeat(judged, rows[:30], rows_path)
