@@ -1,50 +1,51 @@
 """OpenDocument files (ODT, ODS, ODP) to text: paragraphs as lines with their list numbers, table rows with tabs."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from appliance.documents.archive import Package, check_depth
-from appliance.documents.numbering import BULLET, number_text
+from appliance.documents.odf_lists import OdfLists
+from appliance.documents.odf_styles import (
+    DRAW,
+    OFFICE,
+    STYLE,
+    TABLE,
+    TEXT,
+    OdfStyles,
+    hidden_columns,
+    hides_rows,
+    is_hidden_section,
+    small_number,
+)
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import Lines, table_line
+from appliance.ground.text import human_count
 
 _OASIS = "urn:oasis:names:tc:opendocument:xmlns:"
-_TEXT = "{" + _OASIS + "text:1.0}"
-_TABLE = "{" + _OASIS + "table:1.0}"
-_DRAW = "{" + _OASIS + "drawing:1.0}"
-_OFFICE = "{" + _OASIS + "office:1.0}"
-_STYLE = "{" + _OASIS + "style:1.0}"
 _MANIFEST = "{" + _OASIS + "manifest:1.0}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _SKIPPED = frozenset(
-    (_TEXT + "tracked-changes", _TEXT + "hidden-text", _TEXT + "sequence-decls", _TEXT + "variable-decls",
-     _TEXT + "user-field-decls", _OFFICE + "forms", _DRAW + "image", _TABLE + "shapes", _STYLE + "style",
-     _TEXT + "ruby-text", _OFFICE + "event-listeners", "{http://www.w3.org/2000/svg}title", "{http://www.w3.org/2000/svg}desc",
+    (TEXT + "tracked-changes", TEXT + "sequence-decls", TEXT + "variable-decls", TEXT + "user-field-decls",
+     TEXT + "script", TEXT + "placeholder", TEXT + "ruby-text", OFFICE + "forms", OFFICE + "scripts",
+     OFFICE + "event-listeners", DRAW + "image", TABLE + "shapes", TABLE + "tracked-changes",
+     TABLE + "content-validations", TABLE + "named-expressions", TABLE + "dde-links", STYLE + "style",
+     "{http://www.w3.org/2000/svg}title", "{http://www.w3.org/2000/svg}desc",
      "{urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0}title",
      "{urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0}desc")
 )  # fmt: skip
+_EMBEDDED = frozenset(DRAW + name for name in ("object-ole", "plugin", "applet", "floating-frame"))
+_BOXES = frozenset(
+    DRAW + name for name in ("frame", "custom-shape", "g", "text-box", "rect", "ellipse", "line", "polygon")
+)
+_ROWS = frozenset(TABLE + name for name in ("table-row", "table-header-rows", "table-rows", "table-row-group"))
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _MAX_BLANKS = 1000
 _MAX_REPEATED = 1000
 """Equal rows or cells that are written out; spreadsheets are filled up to their end with empty ones."""
-_FORMS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
-_MAX_AFFIX_CHARACTERS = 32
-
-
-@dataclass(frozen=True)
-class _Level:
-    """How one level of a list is marked."""
-
-    form: str
-    """A number form, or nothing for a bullet."""
-    prefix: str
-    suffix: str
-    start: int
-    display_levels: int
-    """How many levels the number shows."""
 
 
 @dataclass
@@ -52,13 +53,24 @@ class _Reading:
     """What the parts of one document share."""
 
     package: Package
-    lists: dict[str, dict[int, _Level]] = field(default_factory=dict)
-    hidden_styles: set[str] = field(default_factory=set)
-    hidden: bool = False
-    counts: dict[str, list[int]] = field(default_factory=dict)
-    headings: list[int] = field(default_factory=list)
+    styles: OdfStyles = field(default_factory=OdfStyles)
+    lists: OdfLists = field(default_factory=OdfLists)
+    hidden: set[str] = field(default_factory=set)
+    """What was left out because it is not shown."""
+    deleted: bool = False
+    unsolved: bool = False
+    unread: Counter[str] = field(default_factory=Counter)
+    """What holds more than its text, by what it is."""
     after: list[str] = field(default_factory=list)
     """Footnotes and comments, which stand after the text that they belong to."""
+
+    def notes(self) -> list[str]:
+        """What was left out, for the person who looks at the row."""
+        notes = [f"hidden {what} left out" for what in sorted(self.hidden)]
+        notes += ["deleted text of tracked changes was left out"] if self.deleted else []
+        notes += ["formulas without a stored result were left out"] if self.unsolved else []
+        listed = ", ".join(human_count(count, name) for name, count in sorted(self.unread.items()))
+        return notes + ([f"parts of the file that were not read: {listed}"] if listed else [])
 
 
 def read_opendocument(package: Package) -> tuple[str, list[str]]:
@@ -72,20 +84,26 @@ def read_opendocument(package: Package) -> tuple[str, list[str]]:
     styles, content = package.parse_if_there("styles.xml"), package.parse("content.xml")
     for root in (styles, content):
         if root is not None:
-            _learn_styles(reading, root)
+            reading.lists.learn(root)
     lines = Lines()
     for name in ("header", "body", "footer"):
         root = content if name == "body" else styles
-        tag = _OFFICE + "body" if name == "body" else _STYLE + name
+        # Both parts may have a style of their own with the same name.
+        reading.styles = OdfStyles()
+        for part in (styles, content) if name == "body" else (content, styles):
+            reading.styles.learn(part)
+        tags = (OFFICE + "body",) if name == "body" else tuple(f"{STYLE}{name}{end}" for end in ("", "-left", "-first"))
         seen: set[str] = set()
-        for element in root.iter(tag) if root is not None else ():
+        for element in root.iter() if root is not None else ():
+            if element.tag not in tags or element.get(STYLE + "display") == "false":
+                continue
             for line in _block_lines(reading, element, 0):
                 if line.strip() and (name == "body" or line not in seen):
                     lines.add(line)
                     seen.update(() if name == "body" else (line,))
     for line in reading.after:
         lines.add(line)
-    return lines.text(), ["hidden text was left out"] if reading.hidden else []
+    return lines.text(), reading.notes()
 
 
 def _refuse_encrypted(package: Package) -> None:
@@ -94,87 +112,123 @@ def _refuse_encrypted(package: Package) -> None:
         raise DocumentError(Problem.ENCRYPTED, "the file is protected with a password", "save it without a password")
 
 
-def _learn_styles(reading: _Reading, root: ElementTree.Element) -> None:
-    for style in root.iter(_TEXT + "list-style"):
-        reading.lists[style.get(_STYLE + "name", "")] = _levels(style)
-    for style in root.iter(_TEXT + "outline-style"):
-        reading.lists["outline"] = _levels(style)
-    for style in root.iter(_STYLE + "style"):
-        if any(properties.get(_TEXT + "display") == "none" for properties in style.iter(_STYLE + "text-properties")):
-            reading.hidden_styles.add(style.get(_STYLE + "name", ""))
-
-
-def _levels(style: ElementTree.Element) -> dict[int, _Level]:
-    levels = {}
-    for element in style:
-        number = _small(element.get(_TEXT + "level"), 1)
-        numbered = element.tag in (_TEXT + "list-level-style-number", _TEXT + "outline-level-style")
-        written = element.get(_STYLE + "num-format", "") if numbered else ""
-        levels[number] = _Level(
-            form=_FORMS.get(written, "none") if numbered else "",
-            prefix=element.get(_STYLE + "num-prefix", "")[:_MAX_AFFIX_CHARACTERS],
-            suffix=element.get(_STYLE + "num-suffix", "")[:_MAX_AFFIX_CHARACTERS],
-            start=_small(element.get(_TEXT + "start-value"), 1),
-            display_levels=_small(element.get(_TEXT + "display-levels"), 1),
-        )
-    return levels
-
-
 def _block_lines(reading: _Reading, element: ElementTree.Element, depth: int) -> Iterator[str]:
     """Lines of a body, a section, a cell or a text box."""
     check_depth(depth)
     for child in element:
-        if child.tag == _TEXT + "p":
-            yield from _inline_text(reading, child, depth + 1).split("\n")
-        elif child.tag == _TEXT + "h":
-            text = _inline_text(reading, child, depth + 1)
-            yield from (_heading_label(reading, child) + text if text.strip() else "").split("\n")
-        elif child.tag == _TEXT + "list":
-            yield from _list_lines(reading, child, (child.get(_TEXT + "style-name", ""), 1), depth + 1)
-        elif child.tag == _TABLE + "table":
-            if child.get(_TABLE + "name") and element.tag == _OFFICE + "spreadsheet":
-                yield child.get(_TABLE + "name", "")
-            yield from _table_lines(reading, child, depth + 1)
-        elif child.tag == _DRAW + "object":
+        if child.tag == TEXT + "p":
+            yield from _paragraph_text(reading, child, depth + 1).split("\n")
+        elif child.tag == TEXT + "h":
+            text = _paragraph_text(reading, child, depth + 1)
+            yield from (reading.lists.heading_label(child) + text if text.strip() else "").split("\n")
+        elif child.tag == TEXT + "list":
+            yield from _list_lines(reading, child, (child.get(TEXT + "style-name", ""), 1), depth + 1)
+        elif child.tag == TABLE + "table":
+            yield from _named_table_lines(reading, child, element.tag == OFFICE + "spreadsheet", depth + 1)
+        elif child.tag == DRAW + "object":
             yield from _object_lines(reading, child, depth + 1)
-        elif child.tag not in _SKIPPED:
+        elif child.tag not in _SKIPPED and not _is_hidden_block(reading, child):
+            _count_unread(reading, child)
             yield from _block_lines(reading, child, depth + 1)
+        elif child.tag in _SKIPPED:
+            _note_skipped(reading, child)
 
 
-def _inline_text(reading: _Reading, element: ElementTree.Element, depth: int) -> str:
-    """Text of a paragraph or of what stands inside one."""
-    check_depth(depth)
-    if element.get(_TEXT + "style-name", "") in reading.hidden_styles:
-        reading.hidden = True
+def _is_hidden_block(reading: _Reading, block: ElementTree.Element) -> bool:
+    """Whether a section, a slide or a drawn object is not shown."""
+    if block.tag == DRAW + "page":
+        what = "slides were" if reading.styles.says_hidden(block) else ""
+    elif block.tag == TEXT + "section":
+        what = "text was" if is_hidden_section(block) else ""
+    else:
+        what = "shapes were" if block.tag.startswith(DRAW) and reading.styles.is_hidden_shape(block) else ""
+    if what and _has_text(block):
+        reading.hidden.add(what)
+    return bool(what)
+
+
+def _count_unread(reading: _Reading, block: ElementTree.Element) -> None:
+    """Counts what a frame holds that is no text: the picture that stands for a formula or a chart is none."""
+    if block.tag in _EMBEDDED:
+        reading.unread["embedded object"] += 1
+    elif block.tag == DRAW + "frame":
+        inside = [child.tag for child in block]
+        if DRAW + "image" in inside and not {DRAW + "object", DRAW + "text-box", *_EMBEDDED}.intersection(inside):
+            reading.unread["picture"] += 1
+
+
+def _note_skipped(reading: _Reading, element: ElementTree.Element) -> None:
+    if element.tag == OFFICE + "forms":
+        controls = sum(1 for form in element for control in form if control.tag.rpartition("}")[2] != "properties")
+        reading.unread.update({"form control": controls} if controls else {})
+    elif element.tag in (TEXT + "tracked-changes", TABLE + "tracked-changes"):
+        reading.deleted = reading.deleted or any(one.tag.rpartition("}")[2] == "deletion" for one in element.iter())
+
+
+def _paragraph_text(reading: _Reading, paragraph: ElementTree.Element, depth: int) -> str:
+    """Text of a paragraph; nothing where the paragraph, or a field in it, hides it."""
+    if any(field.get(TEXT + "is-hidden") == "true" for field in paragraph.iter(TEXT + "hidden-paragraph")):
+        reading.hidden.add("text was")
         return ""
-    parts = [_blank(element.text)]
+    return _inline_text(reading, paragraph, depth, False)
+
+
+def _inline_text(reading: _Reading, element: ElementTree.Element, depth: int, hidden: bool) -> str:
+    """Text of a paragraph or of what stands inside one, unless the style of either hides it."""
+    check_depth(depth)
+    own = reading.styles.says_hidden(element)
+    hidden = hidden if own is None else own
+    parts = [_shown(reading, element.text, hidden)]
     for child in element:
-        if child.tag == _TEXT + "s":
-            parts.append(" " * min(_small(child.get(_TEXT + "c"), 1), _MAX_BLANKS))
-        elif child.tag == _TEXT + "tab":
+        if hidden and child.tag != TEXT + "span":
+            if _has_text(child):
+                reading.hidden.add("text was")
+        elif child.tag == TEXT + "s":
+            parts.append(" " * min(small_number(child.get(TEXT + "c"), 1), _MAX_BLANKS))
+        elif child.tag == TEXT + "tab":
             parts.append("\t")
-        elif child.tag == _TEXT + "line-break":
+        elif child.tag == TEXT + "line-break":
             parts.append("\n")
-        elif child.tag == _TEXT + "note":
+        elif child.tag == TEXT + "note":
             parts.append(_note(reading, child, depth + 1))
-        elif child.tag == _OFFICE + "annotation":
+        elif child.tag == OFFICE + "annotation":
             texts = [line for line in _block_lines(reading, child, depth + 1) if line.strip()]
             reading.after.append(f"[comment] {' '.join(texts)}")
-        elif child.tag in (_TEXT + "hidden-text", _TEXT + "hidden-paragraph"):
-            reading.hidden = True
-        elif child.tag in (_DRAW + "frame", _DRAW + "custom-shape", _DRAW + "g", _DRAW + "text-box"):
-            boxed = [line for line in _block_lines(reading, child, depth + 1) if line.strip()]
+        elif child.tag == TEXT + "hidden-text":
+            parts.append(_shown(reading, child.text, child.get(TEXT + "is-hidden") != "false"))
+        elif child.tag in _BOXES:
+            holder = ElementTree.Element("box")
+            holder.append(child)
+            boxed = [line for line in _block_lines(reading, holder, depth + 1) if line.strip()]
             parts.append("\n" + "\n".join(boxed) + "\n" if boxed else "")
-        elif child.tag not in _SKIPPED:
-            parts.append(_inline_text(reading, child, depth + 1))
-        parts.append(_blank(child.tail))
+        elif child.tag not in _SKIPPED and not _is_prompt(child):
+            parts.append(_inline_text(reading, child, depth + 1, hidden))
+        parts.append(_shown(reading, child.tail, hidden))
     return "".join(parts)
+
+
+def _shown(reading: _Reading, text: str | None, hidden: bool) -> str:
+    shown = _blank(text)
+    if hidden and shown.strip():
+        reading.hidden.add("text was")
+    return "" if hidden else shown
+
+
+def _is_prompt(element: ElementTree.Element) -> bool:
+    """Whether this is a control that nobody has filled in."""
+    return element.tag.endswith("}content-control") and any(
+        name.endswith("}showing-place-holder") and value == "true" for name, value in element.items()
+    )
+
+
+def _has_text(element: ElementTree.Element) -> bool:
+    return any(text.strip() for text in element.itertext())
 
 
 def _note(reading: _Reading, note: ElementTree.Element, depth: int) -> str:
     """A footnote: its mark stays in the text, its words go after it."""
-    mark = note.findtext(_TEXT + "note-citation") or ""
-    body = note.find(_TEXT + "note-body")
+    mark = note.findtext(TEXT + "note-citation") or ""
+    body = note.find(TEXT + "note-body")
     if body is not None:
         lines = [line for line in _block_lines(reading, body, depth) if line.strip()]
         reading.after.append(f"{mark} {' '.join(lines)}".strip())
@@ -185,101 +239,105 @@ def _list_lines(reading: _Reading, element: ElementTree.Element, place: tuple[st
     """Entries of a list; `place` is its style and its level."""
     check_depth(depth)
     style, number = place
-    counts = reading.counts.setdefault(style, [])
-    if number == 1 and element.get(_TEXT + "continue-numbering") != "true" and not element.get(_TEXT + "continue-list"):
-        counts.clear()
-    del counts[number:]
+    reading.lists.begin(style, number, element)
     for entry in element:
-        first = entry.tag == _TEXT + "list-item"
+        first = entry.tag == TEXT + "list-item"
         for child in entry:
-            if child.tag == _TEXT + "list":
-                yield from _list_lines(reading, child, (child.get(_TEXT + "style-name", style), number + 1), depth + 1)
+            if child.tag == TEXT + "list":
+                yield from _list_lines(reading, child, (child.get(TEXT + "style-name", style), number + 1), depth + 1)
                 continue
             holder = ElementTree.Element("entry")
             holder.append(child)
             for line in _block_lines(reading, holder, depth + 1):
-                yield (_list_label(reading, (style, number), entry) if first and line.strip() else "") + line
+                yield (reading.lists.label(style, number, entry) if first and line.strip() else "") + line
                 first = first and not line.strip()
 
 
-def _list_label(reading: _Reading, place: tuple[str, int], entry: ElementTree.Element) -> str:
-    style, number = place
-    levels = reading.lists.get(style, {})
-    level = levels.get(number)
-    if level is None or level.form == "none":
-        return ""
-    if not level.form:
-        return f"{BULLET} "
-    counts = reading.counts.setdefault(style, [])
-    while len(counts) < number:
-        at = levels.get(len(counts) + 1)
-        counts.append((at.start if at else 1) - 1)
-    first = entry.get(_TEXT + "start-value")
-    counts[number - 1] = _small(first, 1) if first else counts[number - 1] + 1
-    return _label(levels, counts, number)
+def _named_table_lines(reading: _Reading, table: ElementTree.Element, is_sheet: bool, depth: int) -> Iterator[str]:
+    """A table; a sheet of a workbook after its name."""
+    if reading.styles.says_hidden(table):
+        name = table.get(TABLE + "name", "")[:40]
+        reading.hidden.add(f"sheet {name} was" if is_sheet else "tables were")
+        return
+    if is_sheet and table.get(TABLE + "name"):
+        yield table.get(TABLE + "name", "")
+    yield from _table_lines(reading, table, hidden_columns(table), depth)
 
 
-def _heading_label(reading: _Reading, heading: ElementTree.Element) -> str:
-    number = min(_small(heading.get(_TEXT + "outline-level"), 1), 10) or 1
-    levels = reading.lists.get("outline", {})
-    level = levels.get(number)
-    if level is None or level.form in ("", "none") or heading.get(_TEXT + "is-list-header") == "true":
-        return ""
-    counts = reading.headings
-    while len(counts) < number:
-        at = levels.get(len(counts) + 1)
-        counts.append((at.start if at else 1) - 1)
-    counts[number - 1] += 1
-    del counts[number:]
-    return _label(levels, counts, number)
-
-
-def _label(levels: dict[int, _Level], counts: list[int], number: int) -> str:
-    level = levels[number]
-    indices = range(max(number - level.display_levels, 0), number)
-    forms = [levels[index + 1].form if index + 1 in levels else "decimal" for index in indices]
-    numbers = ".".join(number_text(counts[index], form) for index, form in zip(indices, forms, strict=True))
-    return f"{level.prefix}{numbers}{level.suffix}".strip() + " "
-
-
-def _table_lines(reading: _Reading, table: ElementTree.Element, depth: int) -> Iterator[str]:
+def _table_lines(
+    reading: _Reading, table: ElementTree.Element, hidden: list[tuple[int, int]], depth: int
+) -> Iterator[str]:
+    """Rows of a table; `hidden` are runs of columns that it does not show."""
     check_depth(depth)
     for child in table:
-        if child.tag == _TABLE + "table-row":
-            line = table_line(_cells(reading, child, depth + 1))
-            repeated = _small(child.get(_TABLE + "number-rows-repeated"), 1)
-            yield from [line] * (min(repeated, _MAX_REPEATED) if line.strip() else 0)
-        elif child.tag in (_TABLE + "table-header-rows", _TABLE + "table-rows", _TABLE + "table-row-group"):
-            yield from _table_lines(reading, child, depth + 1)
+        if child.tag not in _ROWS:
+            continue
+        if hides_rows(child):
+            if _has_text(child):
+                reading.hidden.add("rows were")
+        elif child.tag == TABLE + "table-row":
+            line = table_line(_cells(reading, child, hidden, depth + 1))
+            repeated = small_number(child.get(TABLE + "number-rows-repeated"), 1) if line.strip() else 0
+            yield from [line] * min(repeated, _MAX_REPEATED)
+            reading.unread.update({"repeated row": repeated - _MAX_REPEATED} if repeated > _MAX_REPEATED else {})
+        else:
+            yield from _table_lines(reading, child, hidden, depth + 1)
 
 
-def _cells(reading: _Reading, row: ElementTree.Element, depth: int) -> list[str]:
+def _cells(reading: _Reading, row: ElementTree.Element, hidden: list[tuple[int, int]], depth: int) -> list[str]:
     cells: list[str] = []
+    column = 0
     for cell in row:
-        if cell.tag in (_TABLE + "table-cell", _TABLE + "covered-table-cell"):
-            text = " ".join(line for line in _block_lines(reading, cell, depth) if line.strip())
-            repeated = _small(cell.get(_TABLE + "number-columns-repeated"), 1)
-            cells += [text] * min(repeated, _MAX_REPEATED if text.strip() else 20)
+        if cell.tag not in (TABLE + "table-cell", TABLE + "covered-table-cell"):
+            continue
+        repeated = small_number(cell.get(TABLE + "number-columns-repeated"), 1)
+        shown = repeated - sum(
+            max(min(end, column + repeated - 1) - max(start, column) + 1, 0) for start, end in hidden
+        )
+        column += repeated
+        is_covered = cell.tag == TABLE + "covered-table-cell"
+        if is_covered or shown <= 0:
+            if _has_text(cell):
+                reading.hidden.add("cells were" if is_covered else "columns were")
+            cells += [""] * min(max(shown, 0), 20)
+            continue
+        text = " ".join(line for line in _block_lines(reading, cell, depth) if line.strip()) or _value(reading, cell)
+        cells += [text] * min(shown, _MAX_REPEATED if text.strip() else 20)
     return cells
+
+
+def _value(reading: _Reading, cell: ElementTree.Element) -> str:
+    """The value of a cell that a program stored without the text that it shows."""
+    kind = cell.get(OFFICE + "value-type", "")
+    if not kind or any(child.tag == TEXT + "p" for child in cell):
+        return ""
+    value = cell.get(
+        f"{OFFICE}{kind if kind in ('date', 'time', 'string', 'boolean') else ''}-value".replace("}-", "}"), ""
+    )
+    if kind == "percentage":
+        try:
+            return f"{float(value) * 100:.10g}%"
+        except ValueError:
+            return value
+    reading.unsolved = reading.unsolved or (not value and bool(cell.get(TABLE + "formula")))
+    return f"{value} {cell.get(OFFICE + 'currency', '')}".strip() if kind == "currency" else value
 
 
 def _object_lines(reading: _Reading, element: ElementTree.Element, depth: int) -> Iterator[str]:
     """A formula as it was typed, or the table behind a chart."""
     root = reading.package.parse_if_there(element.get(_LINK, "").removeprefix("./") + "/content.xml")
     if root is None:
-        return
-    if root.tag == _MATH + "math":
+        reading.unread["embedded object"] += 1
+    elif root.tag == _MATH + "math":
         for typed in root.iter(_MATH + "annotation"):
             yield typed.text or ""
-        return
-    for table in root.iter(_TABLE + "table"):
-        yield from _table_lines(_Reading(reading.package), table, depth + 1)
+    elif any(body.tag == OFFICE + "chart" for body in root.iter()):
+        for table in root.iter(TABLE + "table"):
+            yield from _table_lines(_Reading(reading.package), table, [], depth + 1)
+    else:
+        reading.unread["embedded object"] += 1
 
 
 def _blank(text: str | None) -> str:
     """Text between tags: line ends and runs of blanks are one blank there, as in HTML."""
     return _BLANKS.sub(" ", text) if text else ""
-
-
-def _small(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else default
