@@ -44,6 +44,7 @@ def test_job_does_not_go_on_with_another_model_of_the_same_name(bench: Bench) ->
     assert {row["model"] for row in bench.rows()} == {bench.identity}
 
 
+@pytest.mark.slow
 def test_job_is_approved_once_its_model_was_judged(bench: Bench) -> None:
     bench.write_orders(1)
     assert bench.run("--limit", "1").returncode == 0
