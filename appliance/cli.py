@@ -101,7 +101,7 @@ def _run() -> int:
     except Interrupted as error:
         return _end(error.message, error.hint)
     except ApplianceError as error:
-        return _fail(error.message, error.hint, error.exit_code)
+        return _fail(error.message, _ownership_hint(error) or error.hint, error.exit_code)
     except click.UsageError as error:
         hint = f"`{error.ctx.command_path} --help` lists what it takes" if error.ctx else ""
         return _fail(error.format_message().rstrip("."), hint, 2)
@@ -115,7 +115,16 @@ def _run() -> int:
         missing = missing_extra(error.name or "")
         return _fail(missing.message, missing.hint, missing.exit_code) if missing else _crash(error)
     except Exception as error:
+        if isinstance(error, OSError) and (hint := _ownership_hint(error)):
+            return _fail(f"cannot use {error.filename}: {error.strerror}", hint, 4)
         return _crash(error)
+
+
+def _ownership_hint(error: BaseException) -> str:
+    """What to do where the error comes of another user's files."""
+    from appliance.ground.ownership import ownership_hint
+
+    return ownership_hint(error, os.environ)
 
 
 def _end(message: str, hint: str) -> int:

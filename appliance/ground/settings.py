@@ -64,6 +64,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raise ResourceError(
             f"cannot make the home folder {home}: {error.strerror}", f"set {HOME_VARIABLE} to a folder of your own"
         ) from error
+    if not os.access(home, os.R_OK | os.X_OK):
+        raise _others_home(home)
     threads, sandbox = _read_config(home / CONFIG_NAME)
     if number := environ.get(THREADS_VARIABLE):
         if not number.isdecimal() or int(number) < 1:
@@ -80,6 +82,14 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     )
 
 
+def _others_home(home: Path) -> UsageError:
+    owner = owner_of(home)
+    return UsageError(
+        f"you are {current_user()}; the installation in {home} belongs to {owner}",
+        f"use `sudo -u {owner} stillroom ...`, or set {HOME_VARIABLE} to a folder of your own",
+    )
+
+
 def _read_config(path: Path) -> tuple[int, SandboxPolicy]:
     """The number of threads in `config.toml`, 0 where it names none, and what it says about the sandbox."""
     try:
@@ -87,11 +97,7 @@ def _read_config(path: Path) -> tuple[int, SandboxPolicy]:
     except FileNotFoundError:
         return 0, SandboxPolicy.REQUIRED
     except PermissionError as error:
-        owner = owner_of(path.parent)
-        raise UsageError(
-            f"you are {current_user()}; the installation in {path.parent} belongs to {owner}",
-            f"use `sudo -u {owner} stillroom ...`, or set {HOME_VARIABLE} to a folder of your own",
-        ) from error
+        raise _others_home(path.parent) from error
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file, or remove it") from error
     from appliance.ground.config_table import ConfigTable

@@ -59,6 +59,20 @@ case $name in '' | *[!A-Za-z0-9_-]*) fail "the name of the units is '$name'" "us
 case $model in *[!A-Za-z0-9_.+/-]*) fail "the model's name $model cannot be in a unit" "units.sh --help" ;; esac
 case $user in *[!A-Za-z0-9_.-]*) fail "the user's name $user cannot be in a unit" "units.sh --help" ;; esac
 case $schedule in *[!A-Za-z0-9\ :*,./~-]*) fail "the schedule '$schedule' cannot be in a unit" "man systemd.time" ;; esac
+# The next time is said, so that a slip such as minutes for hours is seen.
+check_schedule() {
+    case $schedule in -*) fail "the schedule '$schedule' is none that systemd reads" "man systemd.time" ;; esac
+    if ! command -v systemd-analyze >/dev/null; then
+        printf 'note: systemd-analyze is not here, so nobody has checked the schedule %s\n' "$schedule" >&2
+        return 0
+    fi
+    answer=$(systemd-analyze calendar "$schedule" 2>&1) || fail "the schedule '$schedule' is none that systemd reads: $(
+        printf '%s\n' "$answer" | head -n 1)" "for example hourly, 'Mon..Fri 08:00' or '*:0/15'; man systemd.time"
+    next=$(printf '%s\n' "$answer" | sed -n 's/^ *Next elapse: *//p' | head -n 1)
+    [ "$next" != never ] || fail "the schedule '$schedule' never comes again" "leave the year out; man systemd.time"
+    [ -z "$next" ] || printf 'schedule %s: next on %s\n' "$schedule" "$next" >&2
+}
+
 [ -n "$state" ] || state=$(sed -n 's/^state=//p' "$release/RELEASE" 2>/dev/null | head -n 1)
 absolute task "$task"
 absolute input "$input"
@@ -76,6 +90,8 @@ case $output/ in "$input"/*) fail "the output $output lies in the input folder" 
 for folder in "$output" "$state"; do
     [ -d "$folder" ] || fail "there is no folder $folder" "make it, and let the user $user write there"
 done
+
+check_schedule
 
 target=multi-user.target home=yes devices='@SYSTEM@PrivateDevices=yes' bound='/@BINDS@/d' nojit=yes
 if [ -n "$own" ]; then target=default.target; fi

@@ -22,11 +22,18 @@ class Site:
 
     root: Path
 
-    def render(self, *options: str, name: str = "bills") -> "subprocess.CompletedProcess[str]":
+    def render(self, *options: str, name: str = "bills", path: str = "") -> "subprocess.CompletedProcess[str]":
         """Writes the units into the folder `units`."""
         folders = ["--task", self.root / "task.toml", "--input", self.root / "in", "--output", self.root / "rows"]
-        command = ["sh", self.prefix / "current" / "systemd" / "units.sh", name, *folders, "--out", self.root / "units"]
-        environ = {"PATH": os.environ["PATH"], "HOME": str(self.root)}
+        command = [
+            str(shutil.which("sh")),
+            self.prefix / "current" / "systemd" / "units.sh",
+            name,
+            *folders,
+            "--out",
+            self.root / "units",
+        ]
+        environ = {"PATH": path or os.environ["PATH"], "HOME": str(self.root)}
         return subprocess.run(
             [*map(str, command), *options], env=environ, capture_output=True, text=True, check=False, timeout=60
         )
@@ -198,6 +205,49 @@ def test_what_cannot_be_in_a_unit_is_refused(site: Site, options: list[str], mes
     assert done.returncode == 2
     assert message in done.stderr
     assert not (site.root / "units").exists()
+
+
+@needs_systemd
+@pytest.mark.parametrize(
+    ("schedule", "reason"),
+    [
+        ("25:00", "is none that systemd reads: Failed to parse calendar specification '25:00': Invalid argument"),
+        ("every day", "is none that systemd reads"),
+        ("hourly daily", "is none that systemd reads"),
+        ("*-*-* 08:00:00 Nowhere/Land", "is none that systemd reads"),
+        ("0 8 * * *", "is none that systemd reads"),
+        ("-h", "is none that systemd reads"),
+        ("--version", "is none that systemd reads"),
+        ("2020-01-01", "never comes again"),
+        ("*-02-30", "never comes again"),
+    ],
+)
+def test_schedule_that_systemd_does_not_keep_is_refused_before_anything_is_written(
+    site: Site, schedule: str, reason: str
+) -> None:
+    done = site.render("--schedule", schedule)
+    assert done.returncode == 2
+    assert f"the schedule '{schedule}' {reason}" in done.stderr
+    assert not (site.root / "units").exists()
+
+
+@needs_systemd
+@pytest.mark.parametrize("schedule", ["hourly", "Mon..Fri 08:00", "*:0/15", "Mon *-*-* 06:30:00 UTC"])
+def test_schedule_is_said_with_its_next_time(site: Site, schedule: str) -> None:
+    done = site.render("--schedule", schedule)
+    assert done.returncode == 0, done.stderr
+    assert f"schedule {schedule}: next on " in done.stderr
+    assert f"OnCalendar={schedule}\n" in site.unit("timer")
+
+
+def test_schedule_is_not_checked_where_nothing_can_check_it(site: Site, tmp_path: Path) -> None:
+    tools_dir = tmp_path / "tools"
+    tools_dir.mkdir()
+    for name in ("sh", "sed", "head", "dirname", "readlink", "mkdir", "chmod", "mv", "cat"):
+        (tools_dir / name).symlink_to(str(shutil.which(name)))
+    done = site.render("--schedule", "25:00", path=str(tools_dir))
+    assert done.returncode == 0, done.stderr
+    assert "note: systemd-analyze is not here, so nobody has checked the schedule 25:00" in done.stderr
 
 
 def test_output_in_the_input_folder_is_refused(site: Site) -> None:
