@@ -18,7 +18,8 @@ _WITHOUT_TEXT = frozenset(
     " attachedTemplate keyMapCustomizations xmlMaps customProperty smartTags recipientData mailMergeSource"
     " mailMergeHeaderSource mailMergeRecipientData officeDocument vbaProjectSignature wordVbaData hdphoto"
     " rdRichValue rdRichValueStructure rdRichValueTypes richStyles richValueRel rdArray rdSupportingPropertyBag"
-    " rdSupportingPropertyBagStructure featurePropertyBag namedSheetViews model3d legacyDrawingHF presentation".split()
+    " rdSupportingPropertyBagStructure featurePropertyBag namedSheetViews model3d legacyDrawingHF presentation"
+    " presentationmetadata metadata".split()
 )
 """Kinds of parts that say how something looks, or repeat what the text has."""
 _NAMES = {

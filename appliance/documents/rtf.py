@@ -5,11 +5,13 @@ Source: Rich Text Format (RTF) Specification, version 1.9.1.
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import Lines, table_line
+from appliance.ground.text import human_count
 
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)|[\r\n\\]+"
@@ -23,6 +25,7 @@ _SKIPPED = frozenset(
 )
 _STARRED_TEXT = frozenset(b"shpinst shptxt shppict annotation atnauthor ud".split())
 """Groups marked as skippable for old programs that hold text all the same."""
+_UNREAD = {b"pict": "picture", b"objdata": "embedded object"}
 _STREAMS = {b"header": "before", b"headerl": "before", b"headerr": "before", b"headerf": "before",
             b"footer": "after", b"footerl": "after", b"footerr": "after", b"footerf": "after",
             b"footnote": "after", b"annotation": "after"}  # fmt: skip
@@ -73,13 +76,24 @@ class _Group:
 
     skipped: bool = False
     hidden: bool = False
+    paragraph_hidden: bool = False
+    """Whether the style of the paragraph hides it."""
+    deleted: bool = False
     fallback: int = 1
     """Characters after a Unicode character that repeat it for old programs."""
     encoding: str = "cp1252"
     stream: str = "body"
     in_table: bool = False
     font_table: bool = False
+    style_sheet: bool = False
     starred: bool = False
+    replaced: bool = False
+    """Whether the groups inside are older forms of a text, but for the one in Unicode."""
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether text is hidden or deleted."""
+        return self.hidden or self.paragraph_hidden or self.deleted
 
 
 def read_rtf(data: bytes) -> tuple[str, list[str]]:
@@ -96,7 +110,11 @@ def read_rtf(data: bytes) -> tuple[str, list[str]]:
         if stream.parts or stream.cells:
             stream.end_line()
         lines.add_all(stream.lines)
-    return lines.text().strip("\n") + "\n", ["hidden text was left out"] if reader.hidden else []
+    notes = ["hidden text was left out"] if reader.hidden else []
+    notes += ["deleted text of tracked changes was left out"] if reader.deleted else []
+    listed = ", ".join(human_count(count, name) for name, count in sorted(reader.unread.items()))
+    notes += [f"parts of the file that were not read: {listed}"] if listed else []
+    return lines.text().strip("\n") + "\n", notes
 
 
 class _Reader:
@@ -105,6 +123,10 @@ class _Reader:
     def __init__(self) -> None:
         self.streams = {name: _Stream() for name in ("before", "body", "after")}
         self.hidden = False
+        self.deleted = False
+        self.unread: Counter[str] = Counter()
+        self._style = 0
+        self._hidden_styles: set[int] = set()
         self._group = _Group()
         self._stack: list[_Group] = []
         self._bytes = bytearray()
@@ -119,9 +141,9 @@ class _Reader:
             b"pc": lambda _: self._set_default("cp437"), b"pca": lambda _: self._set_default("cp850"),
             b"f": self._use_font, b"fcharset": self._charset, b"deff": self._set_default_font,
             b"uc": lambda number: self._change(fallback=min(max(number or 0, 0), 64)),
-            b"v": lambda number: self._change(hidden=number != 0),
-            b"deleted": lambda number: self._change(hidden=number != 0),
-            b"plain": lambda _: self._plain(), b"pard": lambda _: self._change(in_table=False),
+            b"v": lambda number: self._hide(number != 0), b"deleted": lambda number: self._change(deleted=number != 0),
+            b"s": lambda number: self._use_style(number, True), b"cs": lambda number: self._use_style(number, False),
+            b"plain": lambda _: self._plain(), b"pard": lambda _: self._change(in_table=False, paragraph_hidden=False),
             b"intbl": lambda _: self._change(in_table=True), b"cell": lambda _: self._cell(),
             b"nestcell": lambda _: self._add("  "), b"row": lambda _: self._row(), b"nestrow": lambda _: self._add(" "),
         }  # fmt: skip
@@ -158,7 +180,8 @@ class _Reader:
         if len(self._stack) >= _MAX_GROUPS:
             raise DocumentError(Problem.TOO_LARGE, f"the document is nested deeper than {_MAX_GROUPS:,} groups")
         self._stack.append(self._group)
-        self._group = replace(self._group, starred=False)
+        skipped = self._group.skipped or self._group.replaced
+        self._group = replace(self._group, starred=False, skipped=skipped)
 
     def _close(self) -> None:
         self._flush()
@@ -169,11 +192,22 @@ class _Reader:
                 self.streams[inner.stream].end_line()
 
     def _word(self, word: bytes, number: int | None) -> None:
-        if self._group.starred:
+        was_skipped = self._group.skipped
+        if self._group.starred and word == b"ud" and self._group.replaced:
+            self._change(starred=False, replaced=False, skipped=self._stack[-1].skipped)
+        elif self._group.starred:
             self._change(starred=False, skipped=self._group.skipped or word not in _STARRED_TEXT)
         if word in _SKIPPED:
             self._flush()
-            self._change(skipped=True, font_table=self._group.font_table or word == b"fonttbl")
+            if word in _UNREAD and not was_skipped:
+                self.unread[_UNREAD[word]] += 1
+            self._change(
+                skipped=True,
+                font_table=self._group.font_table or word == b"fonttbl",
+                style_sheet=self._group.style_sheet or word == b"stylesheet",
+            )
+        elif word == b"upr":
+            self._change(replaced=True)
         elif word in _STREAMS and not self._group.skipped:
             self._flush()
             self._change(stream=_STREAMS[word])
@@ -225,8 +259,9 @@ class _Reader:
         self._flush()
         if self._group.skipped:
             return
-        if self._group.hidden:
-            self.hidden = self.hidden or bool(text.strip())
+        if self._group.is_left_out:
+            self.deleted = self.deleted or (self._group.deleted and bool(text.strip()))
+            self.hidden = self.hidden or (not self._group.deleted and bool(text.strip()))
             return
         self.streams[self._group.stream].parts.append(text)
 
@@ -239,7 +274,7 @@ class _Reader:
 
     def _end_paragraph(self) -> None:
         self._flush()
-        if self._group.skipped or self._group.hidden:
+        if self._group.skipped or self._group.is_left_out:
             return
         if self._group.in_table:
             self._add(" ")
@@ -260,8 +295,24 @@ class _Reader:
         self._flush()
         self._group = replace(self._group, **changes)  # type: ignore[arg-type]
 
+    def _hide(self, hidden: bool) -> None:
+        if self._group.style_sheet and hidden:
+            self._hidden_styles.add(self._style)
+        self._change(hidden=hidden, paragraph_hidden=hidden and self._group.paragraph_hidden)
+
+    def _use_style(self, number: int | None, of_paragraph: bool) -> None:
+        """A style of paragraphs or of characters; inside the sheet of styles the one that is defined."""
+        self._style = number or 0
+        if self._group.style_sheet:
+            return
+        hides = self._style in self._hidden_styles
+        if of_paragraph:
+            self._change(paragraph_hidden=hides)
+        elif hides:
+            self._change(hidden=True)
+
     def _plain(self) -> None:
-        self._change(hidden=False)
+        self._change(hidden=False, deleted=False)
         self._use_font(self._default_font)
 
     def _set_default(self, encoding: str) -> None:

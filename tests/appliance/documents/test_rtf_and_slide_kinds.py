@@ -1,0 +1,70 @@
+"""Rich text and presentations: what is hidden, deleted or written twice, what stands on every slide, parts not read."""
+
+import pytest
+
+from appliance.documents.document_text import read_document
+from tests.appliance.documents.document_files import DRAWING, OFFICE, SLIDE, archive, relations, shape
+
+HIDDEN, DELETED = "hidden text was left out", "deleted text of tracked changes was left out"
+SHEET = rb"{\stylesheet{\s1 Normal;}{\s2\v Gone;}{\*\cs3\additive\v Lost;}}"
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "notes"),
+    [
+        (rb"a{\v secret}b", "ab", [HIDDEN]), (rb"a\v secret\v0 b", "ab", [HIDDEN]),
+        (SHEET + rb"\pard\s2 secret\par\pard\s1 b", "b", [HIDDEN]),
+        (SHEET + rb"\pard\s1 a{\cs3 secret}b", "ab", [HIDDEN]),
+        (SHEET + rb"\pard\s2\v0 shown", "shown", []), (SHEET + rb"{\cs3 secret\plain shown}", "shown", [HIDDEN]),
+        (rb"rent {\deleted 700\par}815", "rent 815", [DELETED]), (rb"{\upr{gr?n}{\*\ud{gr\u252 ?n}}}", "grün", []),
+        (rb"a{\pict\wmetafile8 0102}b{\object{\*\objdata 01}{\result c}}", "abc",
+         ["parts of the file that were not read: 1 embedded object, 1 picture"]),
+        (rb"a{\*\shppict{\pict 01}}{\nonshppict{\pict 02}}", "a", ["parts of the file that were not read: 1 picture"]),
+    ],
+    ids=["group", "switch", "paragraph-style", "character-style", "shown-again", "plain", "deleted", "both-forms",
+         "parts", "picture-twice"],
+)  # fmt: skip
+def test_rich_text_is_read_as_it_is_shown(body: bytes, text: str, notes: list[str]) -> None:
+    found = read_document(rb"{\rtf1\ansi\ansicpg1252 " + body + b"}")
+    assert (found.text.rstrip("\n"), found.notes) == (text, notes)
+
+
+def show(tree: str, layout: str = "", more: tuple[tuple[str, str], ...] = ()) -> bytes:
+    spaces = f'xmlns:p="{SLIDE}" xmlns:a="{DRAWING}" xmlns:r="{OFFICE}"'
+
+    def page(name: str, inside: str) -> str:
+        return f"<p:{name} {spaces}><p:cSld><p:spTree>{inside}</p:spTree></p:cSld></p:{name}>"
+
+    slides = '<p:sldIdLst><p:sldId id="256" r:id="r1"/><p:sldId id="257" r:id="r1"/></p:sldIdLst>'
+    return archive(
+        {
+            "_rels/.rels": relations(("officeDocument", "ppt/presentation.xml")),
+            "ppt/presentation.xml": f"<p:presentation {spaces}>{slides}</p:presentation>",
+            "ppt/_rels/presentation.xml.rels": relations(("slide", "slides/s.xml")),
+            "ppt/slides/s.xml": page("sld", tree),
+            "ppt/slides/_rels/s.xml.rels": relations(("slideLayout", "../l.xml"), *more),
+            "ppt/l.xml": page("sldLayout", layout),
+            "ppt/_rels/l.xml.rels": relations(("slideMaster", "m.xml")),
+            "ppt/m.xml": page("sldMaster", shape("Acme Ltd") + shape("Click to edit", "title")),
+            "ppt/media/x": b"x",
+        }
+    )
+
+
+def named(text: str, properties: str) -> str:
+    return shape(text).replace("<p:sp>", f"<p:sp><p:nvSpPr><p:cNvPr {properties}/></p:nvSpPr>")
+
+
+def test_hidden_shapes_of_a_slide_are_left_out_and_its_background_is_read() -> None:
+    group = f'<p:grpSp><p:nvGrpSpPr><p:cNvPr hidden="true"/></p:nvGrpSpPr>{shape("in a group")}</p:grpSp>'
+    tree = named("shown", 'hidden="0"') + named("secret", 'hidden="1"') + group
+    found = read_document(show(tree, shape("Confidential") + shape("Click to add", "body")))
+    assert found.text.splitlines() == ["shown", "", "Confidential", "Acme Ltd"]
+    assert found.notes == ["hidden shapes were left out"]
+
+
+def test_parts_of_a_slide_that_nobody_reads_are_named() -> None:
+    more = (("oleObject", "../media/x"), ("image", "../media/y"), ("tags", "../media/x"))
+    assert read_document(show(shape("a"), more=more)).notes == [
+        "parts of the file that were not read: 1 embedded object"
+    ]
