@@ -6,45 +6,93 @@ from html.parser import HTMLParser
 
 from appliance.documents import plain
 from appliance.documents.declared_charset import decode_declared
+from appliance.documents.html_charset import declared_charset
+from appliance.documents.html_forms import Choice, input_text
+from appliance.documents.html_nesting import Nesting, OpenElement
+from appliance.documents.html_notes import PageFindings
+from appliance.documents.html_styles import StyleSheets, has_size, is_visible, media_matches, removes
 
 _BLOCKS = frozenset(
-    "address article aside blockquote body br center dd details div dl dt fieldset figcaption figure footer form h1 h2"
-    " h3 h4 h5 h6 header hr html legend li main nav ol option p pre section select summary table tbody tfoot thead tr"
-    " ul".split()
+    "address article aside blockquote body br center dd details dialog dir div dl dt fieldset figcaption figure footer"
+    " form frame frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre search section"
+    " summary table tbody tfoot thead tr ul xmp listing".split()
 )
-_DROPPED = frozenset("script style template noscript head svg math object iframe".split())
-_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_DROPPED = frozenset(
+    "script style template noscript noframes noembed title object iframe applet canvas audio video datalist desc"
+    " metadata annotation annotation-xml rt rp rtc".split()
+)
+"""Elements whose content is not part of what is read; `desc`, `title` and the like stand in drawings and formulas."""
+_UNSEEN_BUT_TEXT = frozenset(("template", "noscript"))
+_MEDIA = frozenset("object applet canvas audio video embed".split())
+_VOID = frozenset(
+    "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr".split()
+)
+_INLINE_OR_BOX = frozenset("a b i u s em strong span font small big tt code div section center".split())
+_LINES_KEPT = frozenset(("pre", "textarea", "listing", "xmp"))
 _MAX_NESTED = 100
 """Lists and tables inside each other that are told apart."""
+_MAX_FRAMES_DEEP = 3
+_MAX_PLAIN_DEEP = 2000
+"""Elements in each other beyond which those that neither hide nor lay out anything are not kept in mind."""
 _MOST_LINES = 3
 """Of a cell in a row of data; a cell with more lines lays out a page."""
+_SHEET_OR_COMMENT = re.compile(r"<!--|<style")
+_MEDIA_OF_SHEET = re.compile(r"media\s*=\s*[\"']?([^\"'>]*)")
 _BLANKS = re.compile(r"[^\S\t]+")
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
-_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
 
 def read_html(data: bytes) -> tuple[str, list[str]]:
     """Text and notes of an HTML file."""
     text, notes = _decode(data)
-    lines, hidden = html_lines(text)
-    if hidden:
-        notes.append("hidden text was left out")
-    return lines, notes
+    lines, page_notes = html_text(text)
+    return lines, notes + page_notes
 
 
-def html_lines(markup: str) -> tuple[str, bool]:
-    """Text of the markup as lines, and whether hidden text was dropped."""
-    parser = _LineParser()
-    parser.feed(markup)
+def html_text(markup: str) -> tuple[str, list[str]]:
+    """Text of the markup as lines, and notes on what was left out."""
+    parser = _parsed(markup, 0)
+    return parser.text(), parser.findings.notes()
+
+
+def _parsed(markup: str, frames_deep: int) -> "_LineParser":
+    parser = _LineParser(_own_sheets(markup), frames_deep)
+    parser.feed(_with_whole_tags(markup))
     parser.close()
-    return parser.text(), parser.hidden
+    parser.end()
+    return parser
+
+
+def _with_whole_tags(markup: str) -> str:
+    """The markup, in which tags and comments that never end are text: they would be looked at over and over."""
+    end = markup.rfind(">") + 1
+    markup = markup[:end] + markup[end:].replace("<", "&lt;")
+    end = markup.rfind("-->") + 1
+    return markup[:end] + markup[end:].replace("<!--", "&lt;!--")
+
+
+def _own_sheets(markup: str) -> StyleSheets:
+    """The style sheets that the page holds itself; one counts for what stands before it, too."""
+    lowered = markup.lower()
+    sheets = StyleSheets(scripts_run="<script" in lowered)
+    position = 0
+    while opening := _SHEET_OR_COMMENT.search(lowered, position):
+        if opening.group() == "<!--":
+            # A sheet for one program alone stands in a comment.
+            position = lowered.find("-->", opening.end())
+        else:
+            opened = lowered.find(">", opening.end())
+            position = lowered.find("</style", opened) if opened >= 0 else -1
+            media = _MEDIA_OF_SHEET.search(lowered[opening.end() : opened][:1000])
+            if opened >= 0 and (media is None or media_matches(media.group(1))):
+                sheets.add(markup[opened + 1 : position if position >= 0 else len(markup)])
+        if position < 0:
+            break
+    return sheets
 
 
 def _decode(data: bytes) -> tuple[str, list[str]]:
-    declared = _CHARSET.search(data[:4096])
-    if declared and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return decode_declared(data, declared.group(1).decode("ascii"))
-    return plain.decode(data)
+    declared = declared_charset(data)
+    return decode_declared(data, declared) if declared else plain.decode(data)
 
 
 @dataclass
@@ -63,14 +111,18 @@ class _Row:
 
 
 class _LineParser(HTMLParser):
-    """Collects lines; keeps a stack only of what is being dropped, so that deep nesting costs nothing."""
+    """Collects lines, and knows for each element whether a person sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, sheets: StyleSheets, frames_deep: int) -> None:
         super().__init__(convert_charrefs=True)
-        self.hidden = False
+        self.findings = PageFindings()
+        self._sheets = sheets
+        self._frames_deep = frames_deep
+        self._nesting = Nesting()
+        self._choice: Choice | None = None
+        """The list of options that is open."""
         self._lines: list[str] = []
         self._parts: list[str] = []
-        self._dropped: list[str] = []
         self._pre = 0
         self._tables: list[_Row | None] = []
         """Open tables, each with its open row."""
@@ -80,42 +132,112 @@ class _LineParser(HTMLParser):
         """Of the entry whose first line has not come yet."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._dropped:
-            if tag not in _VOID and tag == self._dropped[0]:
-                self._dropped.append(tag)
-            # A page without </head> still has a body.
-            if tag == "body" and self._dropped[0] == "head":
-                self._dropped.clear()
-            return
-        if tag in _DROPPED or (tag not in _VOID and _is_hidden(dict(attrs))):
-            self.hidden = self.hidden or tag not in _DROPPED
-            self._dropped.append(tag)
-            return
+        """Opens an element, after those end that its start implies to have ended."""
+        for element in self._nesting.closed_by_start(tag):
+            self._end_element(element)
+        if self._choice is not None and tag in ("input", "textarea", "select", "keygen"):
+            self.handle_endtag("select")
+        parent = self._nesting.innermost
+        if parent is not None and parent.tag == "title":
+            self.handle_endtag("title")  # no element can stand in a title
+            parent = self._nesting.innermost
+        element = self._element(tag, dict(attrs), parent)
+        shown = not (element.is_removed or element.is_dropped)
+        if shown:
+            self._begin_shown(element)
+        elif parent is None or not (parent.is_removed or parent.is_dropped):
+            self.findings.hidden = self.findings.hidden or (element.is_removed and tag not in _VOID)
+            self._note_dropped(element)
+        is_plain = shown and (parent is None or parent.is_visible == element.is_visible) and tag in _INLINE_OR_BOX
+        if tag not in _VOID and not (is_plain and self._nesting.count > _MAX_PLAIN_DEEP):
+            self._nesting.push(element)
+
+    def _element(self, tag: str, attributes: dict[str, str | None], parent: OpenElement | None) -> OpenElement:
+        """The element with what is known of its looks."""
+        is_removed = parent is not None and parent.is_removed
+        is_dropped = tag in _DROPPED or (parent is not None and parent.is_dropped)
+        visible = parent is None or parent.is_visible
+        sized = parent is None or parent.has_size
+        if is_removed or is_dropped or not (attributes or self._sheets.rules):
+            closed_dialog = tag == "dialog" and "open" not in attributes
+            return OpenElement(tag, attributes, is_removed or closed_dialog, visible, sized, is_dropped)
+        ancestors = self._nesting.ancestors() if self._sheets.needs_ancestors else []
+        style = self._sheets.declarations((tag, attributes), ancestors)
+        if not style and "hidden" not in attributes and tag != "dialog":
+            return OpenElement(tag, attributes, False, visible, sized, False)
+        hides_itself = "hidden" in attributes or (tag == "dialog" and "open" not in attributes)
+        is_removed = removes(style) or (hides_itself and "display" not in style)
+        return OpenElement(tag, attributes, is_removed, is_visible(style, visible), has_size(style, sized), is_dropped)
+
+    def _begin_shown(self, element: OpenElement) -> None:
+        tag, attributes = element.tag, element.attributes
         if tag in _BLOCKS or tag in ("td", "th"):
             self._end_line()
         self._open_table_part(tag)
-        if tag == "pre":
+        if tag in _LINES_KEPT:
             self._pre += 1
-        elif tag in ("ol", "ul") and len(self._lists) < _MAX_NESTED:
-            start = dict(attrs).get("start") or "1"
+        elif tag in ("ol", "ul", "menu", "dir") and len(self._lists) < _MAX_NESTED:
+            start = attributes.get("start") or "1"
             self._lists.append((int(start) if _is_count(start) else 1) if tag == "ol" else None)
         elif tag == "li":
-            self._number_entry(dict(attrs).get("value") or "")
+            self._number_entry(attributes.get("value") or "")
+        elif tag == "select":
+            self._choice = Choice(attributes)
+        elif tag == "option" and self._choice is not None:
+            self._choice.begin_option(attributes)
+        elif tag == "input":
+            self._parts.append(f" {input_text(attributes, self.findings)} ")
+        self.findings.see(tag, attributes)
+
+    def _note_dropped(self, element: OpenElement) -> None:
+        self.findings.readings += element.tag == "rt" and not element.is_removed
+        if element.tag in _MEDIA and not element.is_removed:
+            self.findings.media += 1
+        elif element.tag == "iframe" and not element.is_removed:
+            self._read_frame(element.attributes.get("srcdoc"), element.attributes.get("src") or "")
+
+    def _read_frame(self, markup: str | None, source: str) -> None:
+        """Reads a page that stands inside this one; what lies elsewhere is noted."""
+        if markup is None or self._frames_deep >= _MAX_FRAMES_DEEP:
+            self.findings.frames.append(source)
+            return
+        inner = _parsed(markup, self._frames_deep + 1)
+        self._end_line()
+        for line in inner.text().split("\n"):
+            if line:
+                self._put(line)
+        self.findings.add(inner.findings)
 
     def handle_endtag(self, tag: str) -> None:
-        if self._dropped:
-            if tag == self._dropped[0]:
-                self._dropped.pop()
+        """Ends an element and those in it that are still open."""
+        closed = self._nesting.closed_by_end(tag)
+        for element in closed:
+            self._end_element(element)
+        innermost = self._nesting.innermost
+        if not closed and tag in _BLOCKS and not (innermost and (innermost.is_removed or innermost.is_dropped)):
+            self._end_line()
+
+    def end(self) -> None:
+        """Ends all that is open."""
+        for element in self._nesting.all_open():
+            self._end_element(element)
+
+    def _end_element(self, element: OpenElement) -> None:
+        if element.is_removed or element.is_dropped:
             return
+        tag = element.tag
+        if tag == "select" and self._choice is not None:
+            choice, self._choice = self._choice, None
+            self._parts.append(choice.text())
         if tag in _BLOCKS or tag in ("td", "th"):
             self._end_line()
         if tag in ("tr", "table"):
             self._end_row()
             if tag == "table" and self._tables:
                 self._tables.pop()
-        if tag == "pre" and self._pre:
+        if tag in _LINES_KEPT and self._pre:
             self._pre -= 1
-        elif tag in ("ol", "ul") and self._lists:
+        elif tag in ("ol", "ul", "menu", "dir") and self._lists:
             self._lists.pop()
         elif tag == "li":
             self._number = ""
@@ -158,11 +280,24 @@ class _LineParser(HTMLParser):
             self._lists[-1] = number + 1
 
     def handle_data(self, data: str) -> None:
-        if self._dropped:
-            return
-        if not self._pre:
+        """Adds text, where a person sees it."""
+        element = self._nesting.innermost
+        if element is not None:
+            if element.is_removed or element.is_dropped:
+                if element.tag in _UNSEEN_BUT_TEXT and not data.isspace():
+                    self.findings.hidden = True
+                return
+            if not (element.is_visible and element.has_size):
+                self.findings.hidden = self.findings.hidden or not data.isspace()
+                return
+        if self._choice is not None:
+            self._choice.add(data)
+        elif not self._pre:
             self._parts.append(data.replace("\t", " ").replace("\n", " ").replace("\r", " "))
-            return
+        else:
+            self._add_lines(data)
+
+    def _add_lines(self, data: str) -> None:
         for number, line in enumerate(data.splitlines() or [""]):
             if number:
                 self._end_line()
@@ -193,7 +328,3 @@ class _LineParser(HTMLParser):
 
 def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 8
-
-
-def _is_hidden(attributes: dict[str, str | None]) -> bool:
-    return "hidden" in attributes or bool(_HIDDEN_STYLE.search(attributes.get("style") or ""))

@@ -29,7 +29,7 @@ class Glyph(NamedTuple):
     text: str
     box: Box | None
     """None for blanks."""
-    index: int
+    place: int
     """Its place in PDFium's list."""
 
 
@@ -113,6 +113,6 @@ def runs_leftwards(character: str) -> bool:
 def origin(text_page: pypdfium2.PdfTextPage, glyph: Glyph) -> tuple[float, float] | None:
     """Where the base line of a glyph begins."""
     x, y = ctypes.c_double(), ctypes.c_double()
-    if pdfium.FPDFText_GetCharOrigin(text_page.raw, glyph.index, x, y):
+    if pdfium.FPDFText_GetCharOrigin(text_page.raw, glyph.place, x, y):
         return x.value, y.value
     return None

@@ -1,0 +1,169 @@
+"""Web pages as browsers show them: omitted end tags, hidden parts, form controls, declared character sets."""
+
+import time
+
+import pytest
+
+from appliance.documents.document_text import read_document
+from appliance.documents.html import read_html
+
+
+def lines(body: str, head: str = "") -> list[str]:
+    text = read_html(f"<!doctype html><html><head>{head}</head><body>{body}</body></html>".encode())[0]
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ("<p hidden>x<p>a<p>b", ["a", "b"]),
+        ("<p hidden>x<div>a</div>b", ["a", "b"]),
+        ("<p hidden>x<table><tr><td>a</table>", ["a"]),
+        ("<div><p hidden>x</div>a", ["a"]),
+        ("<ul><li hidden>x<li>a</ul>b", ["a", "b"]),
+        ("<ul><li hidden>x<ul><li>y</ul>z<li>a</ul>", ["a"]),
+        ("<dl><dt hidden>x<dd>a<dt>b<dd hidden>y<dt>c</dl>", ["a", "b", "c"]),
+        ("<table><tr hidden><td>x<td>y<tr><td>a<td>b</table>", ["a b"]),
+        ("<table><tr><td hidden>x<td>a<th>b</table>", ["a b"]),
+        ("<table><thead hidden><tr><td>x<tbody><tr><td>a<tfoot hidden><tr><td>y</table>b", ["a", "b"]),
+        ("<table><tbody hidden><tr><td>x<table><tr><td>y</table>z<tbody><tr><td>a</table>", ["a"]),
+        ("<table><caption hidden>x<tr><td>a</table>", ["a"]),
+        ("<h2 hidden>x<h3>a</h3>", ["a"]),
+        ("<div hidden>x<p>y</div>a", ["a"]),
+        ("<div hidden><span>x</div></span>a", ["a"]),
+        ("<span hidden>x<div>y</span>z</div></span>a", ["a"]),
+        ("<a hidden>x<a>a</a>", ["a"]),
+        ("<button hidden>x<button>a</button>", ["a"]),
+        ("<select><optgroup hidden><option>x<optgroup><option selected>a</select>", ["a"]),
+        ("<ruby>a<rp>(<rt>x<rp>)</ruby>b", ["ab"]),
+        ("<p hidden>x</body></html>", []),
+    ],
+)
+def test_hidden_element_ends_where_its_end_tag_may_be_omitted(body: str, shown: list[str]) -> None:
+    assert lines(body) == shown
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<p class='note x'>x</p>", "<p id=secret>x</p>", "<aside>x</aside>", "<p data-state='draft'>x</p>",
+        "<div class=box><b><i>x</i></b></div>", "<ul class=menu><li>x</ul>", "<p style='visibility:hidden'>x</p>",
+        "<p style='DISPLAY : NONE !important'>x</p>", "<p style='font-size:0'><b>x</b></p>", "<p style=opacity:0>x</p>",
+        "<p style='max-height:0;overflow:hidden'>x</p>", "<p style='position:absolute;left:-9999px'>x</p>",
+        "<p class=late>x</p>", "<p class=tiny>x</p>", "<dialog>x</dialog>", "<template>x</template>",
+        "<p class=wide>x</p>", "<style>.after{display:none}</style><p class=after>x</p>",
+    ],
+)  # fmt: skip
+def test_what_styles_hide_is_left_out_with_a_note(hidden: str) -> None:
+    sheet = """<style>/* .seen{display:none} */ .note{display:none} #secret, .other:hover{display:none}
+        aside{display:block;display:none} [data-state="draft"]{visibility:hidden} .box b > i{display:none}
+        ul.menu li{display:none} .late{display:none!important} .late{display:block} .tiny{font-size:0px}
+        @media (min-width: 600px) { .wide{display:none} }</style>"""
+    text, notes = read_html(f"<html>{sheet}<body>{hidden}<p class=seen>a</p></body></html>".encode())
+    assert text == "a"
+    assert notes == ["hidden text was left out"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "<p class=print>b</p>", "<p class=narrow>b</p>", "<p class=again>b</p>", "<p hidden class=again>b</p>",
+        "<div style='visibility:hidden'><p style='visibility:visible'>b</p></div>", "<p aria-hidden=true>b</p>",
+        "<div style='font-size:0'><p style='font-size:12px'>b</p></div>", "<p class=dark>b</p>", "<p class=fade>b</p>",
+        "<details><summary>b</summary></details>", "<dialog open>b</dialog>", "<p style='display:inline'>b</p>",
+    ],
+)  # fmt: skip
+def test_what_a_screen_shows_is_read(shown: str) -> None:
+    sheet = """<style>@media print{.print{display:none}} @media (max-width:600px){.narrow{display:none}}
+        .again{display:none} p.again{display:block} @keyframes k{from{visibility:hidden}} .dark:not(.x){display:none}
+        @media (prefers-color-scheme: dark){.dark{display:none}} body{opacity:0} </style>
+        <style media=print>p{display:none}</style><script>reveal()</script><style>.fade{opacity:0}</style>
+        <!--[if mso]><style>p{display:none}</style>-->"""
+    text, notes = read_html(f"<html>{sheet}<body>{shown}</body></html>".encode())
+    assert text == "b"
+    assert "hidden text was left out" not in notes
+
+
+def test_form_controls_say_what_they_are_filled_in_with() -> None:
+    body = """<label>Name <input value="Petra Lindqvist"></label><br>Mail <input type=email value=p@example.org>
+        <input type=hidden value=token><br><input type=password value=secret>
+        <select><option>Norway<option selected>Sweden</select><br>
+        <select><option disabled>choose<option>first</select><br>
+        <select multiple><option selected>red<option>green</select><br>
+        <input type=checkbox checked> News <input type=checkbox> Calls<br>
+        <input type=radio> by post <input type=radio checked> by hand<br>
+        <textarea>two\nlines</textarea><input type=submit value=Send>"""
+    assert lines(body) == [
+        "Name Petra Lindqvist", "Mail p@example.org", "Sweden", "first", "[x] red [ ] green", "[x] News [ ] Calls",
+        "[ ] by post [x] by hand", "two", "lines Send",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        ("<iframe src='https://example.org/x'></iframe>", "1 frame not read: https://example.org/x"),
+        ("<object data=x.pdf>no viewer</object>", "1 embedded object not read"),
+        ("<video><track>old browser</video>", "1 embedded object not read"),
+        ("<img src=x alt='Total 5'>", "1 picture not read: Total 5"),
+        ("<input type=password value=x>", "1 filled password field left out"),
+        ("<del>9.00</del>", "1 struck-out passage read as the rest"),
+        ("<details><summary>More</summary>b</details>", "1 part read that the page shows only when it is opened"),
+    ],
+)
+def test_what_is_not_read_as_text_is_noted(body: str, note: str) -> None:
+    assert read_html(f"<html><body>a{body}</body></html>".encode())[1] == [note]
+
+
+def test_page_inside_a_page_and_text_of_a_drawing_are_read() -> None:
+    body = (
+        "a<iframe srcdoc='<p hidden>x</p><p>b &amp;amp; c</p>'></iframe>"
+        "<svg><title>t</title><text>d</text></svg><math><mi>e</mi></math>"
+    )
+    assert lines(body) == ["a", "b & c", "de"]
+
+
+PAGE = "<html><head>{head}</head><body><p>Kunde: Jörg Müßig, Zürich; Betrag 12,50 €</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding"),
+    [
+        ("<meta charset=iso-8859-1>", "utf-8"),
+        ("<meta charset=utf-8>", "cp1252"),
+        ("<meta charset=utf-16>", "utf-8"),
+        ("<meta http-equiv=Content-Type content='text/html; charset=iso-8859-1'>", "cp1252"),
+        ("<meta name=x content='charset=koi8-r'><meta charset=utf-8>", "utf-8"),
+        ("<!-- <meta charset=koi8-r> --><script>'<meta charset=koi8-r>'</script><meta charset=windows-1252>", "cp1252"),
+        ("<style>" + "a{} " * 3000 + "</style><META CHARSET='windows-1252'>", "cp1252"),
+        ("", "utf-8"),
+        ("<meta charset=koi8-r>", "utf-8-sig"),
+        ("<meta charset=utf-8>", "utf-16"),
+    ],
+    ids=["latin-1", "utf-8", "utf-16", "http-equiv", "other meta", "comment", "late", "none", "mark", "wide"],
+)
+def test_character_set_is_what_the_bytes_bear_out(head: str, encoding: str) -> None:
+    text = read_document(PAGE.format(head=head).encode(encoding)).text
+    assert "Jörg Müßig, Zürich; Betrag 12,50 €" in text
+
+
+def test_late_declaration_of_another_alphabet_counts() -> None:
+    page = "<html><head><script>" + "/* filler */" * 600 + "</script><meta charset=koi8-r></head><body>Счёт 15</body>"
+    assert read_document(page.encode("koi8-r")).text.strip() == "Счёт 15"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<div><b>" * 5000, "<b>" * 5000 + "</i>" * 5000, "<p><span>" * 5000, "<style>" * 9000, "<title>" * 9000,
+        "<table><tr><td>" * 3000, "<select>" * 5000, "<style>" + ".a{display:none}" * 9000 + "</style>",
+        "<style>a b c d e{display:none}</style>" + "<a><b>" * 4000, "<!--<style>" * 9000, "<script>" * 9000,
+        "<style>" + "@media all{" * 9000, "<p style='" + "x:;" * 9000 + "'>", "<iframe srcdoc='" * 5000,
+        "<meta charset=" * 9000, "<b hidden><div>" * 5000,
+    ],
+    ids=lambda page: page[:14],
+)  # fmt: skip
+def test_hostile_markup_ends_in_time(page: str) -> None:
+    started = time.process_time()
+    read_html(("<html><body>a" + page).encode())
+    assert time.process_time() - started < 3
