@@ -196,8 +196,7 @@ def _failures(reader: LedgerReader) -> list[dict[str, str]]:
     for state in (State.FAILED, State.QUARANTINED, State.MISSING, State.PAUSED):
         offset = 0
         while page := reader.documents_page(state, offset, _PAGE):
-            # A missing document whose row has an answer is none without one.
-            failures += [_failure(reader, entry) for entry in page if state is not State.MISSING or entry.error]
+            failures += [_failure(reader, entry) for entry in page if not _left_with_answer(reader, entry)]
             offset += len(page)
     return failures
 
@@ -208,6 +207,12 @@ def _reviews(reader: LedgerReader) -> list[dict[str, str]]:
     while page := reader.review_page(len(reviews), _PAGE):
         reviews += [_failure(reader, entry) for entry in page]
     return reviews
+
+
+def _left_with_answer(reader: LedgerReader, entry: DocumentEntry) -> bool:
+    """Whether the document left the folder and has an answer, which is none of the failures."""
+    row = reader.row(entry.id) if entry.state is State.MISSING else None
+    return row is not None and row.fields is not None
 
 
 def _failure(reader: LedgerReader, entry: DocumentEntry) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from appliance.jobs.job import (
     JobConfig,
     documents_list,
     finish_removals,
+    job_file,
     job_folder,
     job_id,
     write_job,
 )
 from appliance.jobs.locks import JobLock, Purpose, take_lock
+from appliance.jobs.output_owner import claim_output
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.shards import shard_out_dir
 from appliance.models.approval import is_approved
@@ -169,8 +172,9 @@ def make_job(settings: Settings, planned: Plan, purpose: Purpose) -> JobLock:
     """Makes the job's folder with all that it is about, or takes the one that is there; gives its lock.
 
     Raises:
-        UsageError: The output folder or the home folder lies in the folder of documents.
-        ResourceError: Another process runs the job.
+        UsageError: The output folder or the home folder lies in the folder of documents, or the output folder holds
+            the rows of another job.
+        ResourceError: Another process runs the job, or the output folder cannot be written.
     """
     refuse_own_files_as_documents(settings, planned.config)
     finish_removals(settings)
@@ -181,8 +185,12 @@ def make_job(settings: Settings, planned: Plan, purpose: Purpose) -> JobLock:
         except UsageError:  # It was removed in between.
             continue
         try:
+            if planned.config.out_dir:
+                claim_output(Path(planned.config.out_dir), planned.config.id, directory)
             write_job(directory, planned.config, planned.task_text, planned.documents)
         except BaseException:
+            if not job_file(directory).exists():
+                shutil.rmtree(directory, ignore_errors=True)  # It never became a job.
             lock.release()
             raise
         return lock

@@ -38,6 +38,7 @@ from appliance.jobs.job_plan import JobRequest, make_job, plan
 from appliance.jobs.ledger import JobSummary, ledger_error, open_readonly
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.locks import JobLock, Purpose, take_lock
+from appliance.jobs.output_owner import claim_output
 from appliance.jobs.outputs import OutputFormat, write_rows
 from appliance.jobs.review import corrected_count, corrected_documents, follow_rename
 from appliance.jobs.shards import shared_shard
@@ -127,6 +128,8 @@ def _run(
     directory, stop = lock.directory, JobStop(lock)
     process = process_identity(os.getpid())
     new_documents, ended, output_path = 0, "", None
+    if config.out_dir:
+        claim_output(Path(config.out_dir), config.id, directory)
     with shared_shard(directory, config), contextlib.ExitStack() as opened:
         with _own_ledger(directory, config, task) as ledger, stopped_by_signals(stop), _noting_failures(ledger):
             ledger.begin_run(State.QUEUED, process)
@@ -281,8 +284,13 @@ def export_rows(
     Args:
         task: The job's, where the caller has read it.
         corrected: Puts what people corrected into the rows, with the model's values beside it.
+
+    Raises:
+        UsageError: The folder holds the rows of another job.
+        ResourceError: It cannot be written.
     """
     task = task or load_task(task_path(directory))
+    claim_output(out_dir, directory.name, directory)
     with open_readonly(directory) as reader, contextlib.closing(reader.rows()) as rows:
 
         def text(document: str) -> str | None:

@@ -23,6 +23,7 @@ from appliance.ground.text import human_count
 from appliance.jobs.job import JobConfig, read_config, task_path
 from appliance.jobs.job_plan import refuse_among_documents
 from appliance.jobs.ledger import FinishedDocument, JobSummary, LedgerReader, open_readonly
+from appliance.jobs.output_owner import claim_output
 from appliance.jobs.outputs import OutputFormat, write_rows
 from appliance.jobs.rows import Row
 from appliance.jobs.shards import Shard, parse_shard, shard_number
@@ -153,7 +154,8 @@ def join_jobs(
 
     Raises:
         JoinRefused: A shard or document is missing, unfinished, changed or there twice; nothing was written.
-        UsageError: A folder holds no shard, or the folder of documents is not here.
+        UsageError: A folder holds no shard, the folder of documents is not here, or the output folder holds the rows
+            of a job.
     """
     findings = _Findings()
     with contextlib.ExitStack() as opened:
@@ -171,6 +173,7 @@ def join_jobs(
         with DocumentFolder(folder) as opened_folder:
             _check_documents(ledgers, opened_folder, first.config.limit, findings)
         findings.refuse()
+        claim_output(out_dir, _joined_name(ledgers), None)
         output_fields = load_task(task_path(first.directory)).output_fields
         paths = tuple(write_rows(_rows(ledgers), output_fields, out_dir, choice) for choice in dict.fromkeys(formats))
         summaries = [ledger.reader.summary() for ledger in ledgers]
@@ -180,6 +183,12 @@ def join_jobs(
         outcome = JoinOutcome(len(ledgers), documents, failed, missing, paths)
         write_file(out_dir / REPORT_NAME, _report(ledgers, summaries, outcome).encode())
         return outcome
+
+
+def _joined_name(ledgers: Sequence[_Ledger]) -> str:
+    """What the same shards are called whenever they are joined."""
+    ids = sorted(ledger.config.id for ledger in ledgers)
+    return f"join of {', '.join(ids[:3])}{' and more' if len(ids) > 3 else ''}"
 
 
 def _open_ledgers(directories: Sequence[Path], opened: contextlib.ExitStack, findings: _Findings) -> list[_Ledger]:

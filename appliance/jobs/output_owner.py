@@ -1,0 +1,137 @@
+"""Whose rows an output folder holds: a second job is refused before it works, and never writes over the first one's.
+
+The folder has a small file that names the job. Without one, as an earlier version left folders, the jobs of this
+installation say which of them wrote there. A claim holds as long as rows are there, or the job that made it runs.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.files import open_no_link
+from appliance.ground.json_text import json_text
+from appliance.ground.locks import try_lock
+from appliance.jobs.job import read_config
+from appliance.jobs.locks import lock_holder
+
+OWNER_NAME = ".stillroom-rows"
+_ROWS = ("rows.jsonl", "rows.csv", "rows.parquet")
+_VERSION = 1
+_MOST_BYTES = 1 << 16
+_PATIENCE_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who writes rows into a folder."""
+
+    job: str
+    """Id of the job; of joined shards a name that they always have."""
+    folder: str
+    """The job's folder, empty where there is none."""
+    host: str
+
+
+def claim_output(out_dir: Path, job: str, directory: Path | None) -> None:
+    """Makes the output folder where it is missing, and notes that its rows are those of this job.
+
+    Args:
+        directory: The job's folder; None where several jobs are joined.
+
+    Raises:
+        UsageError: It holds the rows of another job, or another job that is running writes there.
+        ResourceError: It cannot be written, or something else has the name of the note.
+    """
+    owner = Owner(job, "" if directory is None else str(directory), socket.gethostname())
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with _held(out_dir / OWNER_NAME) as descriptor:
+            present = _read(descriptor) or _former_owner(out_dir, owner)
+            if present is not None and present.job != job and _is_in_use(out_dir, present):
+                raise UsageError(_refusal(out_dir, present), _hint(out_dir, present))
+            if present != owner:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, json_text({"version": _VERSION, **vars(owner)}).encode(), 0)
+                os.fsync(descriptor)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {out_dir}: {error.strerror or error}", "check the free space and the permissions"
+        ) from error
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[int]:
+    """The note, open and locked; made where it is missing, and never what a link leads to."""
+    descriptor = open_no_link(str(path), os.O_RDWR | os.O_CREAT)
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+            raise ResourceError(f"{path} is no plain file of its own", "remove it, or name another folder")
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        # On a network disk without locks two jobs that start in the same moment are not told apart.
+        with contextlib.suppress(OSError):
+            while not try_lock(descriptor) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int) -> Owner | None:
+    """What the note says; None where it was cut short or says something else."""
+    try:
+        values = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
+        if values["version"] != _VERSION:
+            return None
+        return Owner(str(values["job"]), str(values["folder"]), str(values["host"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _former_owner(out_dir: Path, owner: Owner) -> Owner | None:
+    """The job of this installation that wrote rows there, where no note says so; this one before all others."""
+    if not owner.folder or not _has_rows(out_dir):
+        return None
+    writers = []
+    for directory in Path(owner.folder).parent.iterdir():
+        with contextlib.suppress(ApplianceError):
+            if not directory.name.startswith(".") and read_config(directory).out_dir == str(out_dir):
+                writers.append(Owner(directory.name, str(directory), owner.host))
+    return next((writer for writer in writers if writer.job == owner.job), writers[0] if writers else None)
+
+
+def _has_rows(out_dir: Path) -> bool:
+    return any(os.path.lexists(out_dir / name) for name in _ROWS)
+
+
+def _is_in_use(out_dir: Path, owner: Owner) -> bool:
+    if _has_rows(out_dir) or owner.host != socket.gethostname():
+        return True
+    return bool(owner.folder) and lock_holder(Path(owner.folder)) is not None
+
+
+def _refusal(out_dir: Path, owner: Owner) -> str:
+    """Who owns the folder, as far as that can be read here."""
+    about = ""
+    with contextlib.suppress(ApplianceError):
+        config = read_config(Path(owner.folder))
+        about = f" (documents {config.documents_dir}, model {config.model_name})"
+    verb = "holds the rows" if _has_rows(out_dir) else "is in use"
+    preposition = "of" if _has_rows(out_dir) else "by"
+    where = "" if owner.host == socket.gethostname() else f" on {owner.host}"
+    return f"the output folder {out_dir} {verb} {preposition} job {owner.job}{about}{where}"
+
+
+def _hint(out_dir: Path, owner: Owner) -> str:
+    if owner.host != socket.gethostname():
+        return f"name another folder with `--out`; if that job is gone, remove {out_dir / OWNER_NAME}"
+    return "name another folder with `--out`, or move the rows of that job away first"
