@@ -1,11 +1,11 @@
 """Recorded answers as they come: JSON Lines or CSV, to plain records with the place where each stands."""
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from appliance.ground.errors import UsageError
+from appliance.ground.json_input import NotJson, RefusedJson, parse_json
 from appliance.tasks.labels import read_json_lines
 
 Record = dict[str, object]
@@ -30,15 +30,19 @@ def read_records(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, 
 
 def _read_csv(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, Record]]:
     csv.field_size_limit(LARGEST_CELL)
+    reader: csv.DictReader[str] | None = None
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             _check_columns(path, reader.fieldnames or [], field_names)
             for cells in reader:
                 yield reader.line_num, _record(cells, field_names)
+    except RefusedJson as error:
+        raise UsageError(f"{path}:{reader.line_num}: {error}", "correct the cell") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
+        place = f":{reader.line_num}" if reader is not None and isinstance(error, csv.Error) else ""
         raise UsageError(
-            f"{path} cannot be read: {error}", "give a CSV file in UTF-8 with a line of column names"
+            f"{path}{place} cannot be read: {error}", "give a CSV file in UTF-8 with a line of column names"
         ) from error
 
 
@@ -68,7 +72,7 @@ def _parsed(cell: str) -> object:
     """A cell that holds a JSON object or array as such, any other as text."""
     if cell[:1] in ("{", "["):
         try:
-            return json.loads(cell)
-        except ValueError:
+            return parse_json(cell)
+        except NotJson:
             return cell
     return cell

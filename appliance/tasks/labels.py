@@ -5,7 +5,6 @@ threshold and to a comparison are all JSON Lines of such rows.
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from appliance.ground.errors import UsageError
+from appliance.ground.json_input import NotJson, RefusedJson, parse_json
 from appliance.ground.json_text import json_text
 from appliance.ground.spelling import nearest
 from appliance.tasks.linecode import Answer
@@ -109,20 +109,19 @@ def _json_object(line: bytes, where: str) -> dict[str, object] | None:
         # A file name that is no UTF-8 on disk becomes half pairs of surrogates, and is stored as such.
         text = line.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{where}: not UTF-8: {error.reason}", "save the file as UTF-8") from error
+        kind = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else f"not UTF-8: {error.reason}"
+        raise UsageError(f"{where}: {kind}", "save the file as UTF-8") from error
     if not text.strip():
         return None
     try:
-        record = json.loads(text, parse_float=WrittenNumber, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        record = parse_json(text, parse_float=WrittenNumber)
+    except NotJson as error:
         raise UsageError(f"{where}: not JSON: {error}", _LINE_HINT) from error
+    except RefusedJson as error:
+        raise UsageError(f"{where}: not JSON that can be read: {error}", "correct the line") from error
     if not isinstance(record, dict):
         raise UsageError(f"{where}: not a JSON object", _LINE_HINT)
     return record
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def read_dataset(path: Path) -> list[LabelledRow]:
@@ -206,7 +205,8 @@ def _row(record: Mapping[str, Any], where: str, default_source: str) -> Labelled
     teacher_answer = record.get("teacher_answer")
     if not isinstance(teacher_answer, dict | None):
         raise UsageError(f"{where}: teacher_answer is not an object", 'write {"field": "value", ...} or leave it out')
-    _refuse_half_pairs([text, record["answer"], teacher_answer], where)
+    # A name may hold them: it is that of a file that is no UTF-8 on disk.
+    _refuse_half_pairs({key: value for key, value in record.items() if key != "document"}, where)
     return LabelledRow(
         record["document"],
         text,

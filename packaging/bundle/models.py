@@ -130,7 +130,8 @@ def _rows(model: BundledModel, documents_dir: Path, program: list[str], scratch_
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 3):
         raise BundleError(f"{model.manifest.name} cannot run its golden documents: {done.stderr.strip()[-1000:]}")
-    return [json.loads(line) for line in (out_dir / "rows.jsonl").read_text("utf-8").splitlines()]
+    # Not `splitlines`, for which a U+2028 in a text ends a line.
+    return [json.loads(line) for line in (out_dir / "rows.jsonl").read_text("utf-8").split("\n") if line]
 
 
 def _surest(model: BundledModel, rows: list[dict[str, object]]) -> list[dict[str, object]]:

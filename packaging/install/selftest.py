@@ -34,10 +34,11 @@ class Golden:
 
 def read_golden(model_dir: Path, release_dir: Path) -> Golden:
     """The golden documents of a model of the bundle."""
-    lines = (model_dir / "golden" / "expected.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = _json_lines(model_dir / "golden" / "expected.jsonl")
     task_dir = release_dir / "tasks" / read_manifest(model_dir / "artifact").task_name
-    return Golden(task_dir / "task.toml", model_dir / "golden" / "documents", {row["document"]: row for row in rows})
+    return Golden(
+        task_dir / "task.toml", model_dir / "golden" / "documents", {str(row["document"]): row for row in rows}
+    )
 
 
 def run_golden(golden: Golden, artifact_dir: Path, scratch_dir: Path) -> dict[str, dict[str, object]]:
@@ -53,8 +54,12 @@ def run_golden(golden: Golden, artifact_dir: Path, scratch_dir: Path) -> dict[st
     if done.returncode:
         said = done.stderr.strip() or f"exit code {done.returncode}"
         raise ApplianceError(f"the golden documents could not be run: {said[-1000:]}")
-    lines = (scratch_dir / "rows" / "rows.jsonl").read_text("utf-8").splitlines()
-    return {row["document"]: row for row in map(json.loads, lines)}
+    return {str(row["document"]): row for row in _json_lines(scratch_dir / "rows" / "rows.jsonl")}
+
+
+def _json_lines(path: Path) -> list[dict[str, object]]:
+    """Lines end at a newline and nowhere else: a text may hold U+2028, which `splitlines` takes for the end of one."""
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
 
 def differences(golden: Golden, found: dict[str, dict[str, object]]) -> list[str]:

@@ -126,7 +126,7 @@ class Bench:
     def rows(self) -> list[dict[str, object]]:
         """The rows in the output folder."""
         text = (self.out_dir / "rows.jsonl").read_text("utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.split("\n") if line]
 
     def wait_until_held(self) -> None:
         """Returns when the engine has the document that holds it in work."""
