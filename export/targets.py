@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.files import disk_errors, fresh_directory
 from appliance.ground.spelling import nearest
 from appliance.ground.text import human_size
 from appliance.models.manifest import (
@@ -138,7 +139,8 @@ def export_all(
     work_dir = exports_dir / WORK
     exported = []
     try:
-        shutil.rmtree(work_dir, ignore_errors=True)  # of a process that was killed
+        with disk_errors(work_dir):
+            fresh_directory(work_dir)
         for target in targets:
             on_target(target.name)
             exported.append(_export(merged_dir, merged, target, work_dir))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from appliance.ground.files import put_in_place, sync_file
+from appliance.ground.files import fresh_directory, put_in_place, sync_file
 from appliance.ground.json_text import json_text
 from training.base_model import BaseMismatch
 from training.tensor_files import tensor_disk_errors
@@ -56,9 +56,9 @@ def save_adapter(model: "PeftModel", base_hash: str, adapter_dir: Path) -> None:
         ResourceError: It cannot be written.
     """
     beside = adapter_dir.with_name(adapter_dir.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
     try:
         with tensor_disk_errors(adapter_dir):
+            fresh_directory(beside)
             # Without the explicit False peft asks the hub for the base's configuration.
             model.save_pretrained(str(beside), save_embedding_layers=False)
             (beside / "README.md").unlink(missing_ok=True)  # an empty model card that names this machine's paths

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from appliance.ground.errors import ResourceError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_LONGEST_TURN_SECONDS = 300.0
+"""A million rows are written in less than one minute."""
+_TURN_POLL_SECONDS = 0.02
 _OPEN_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """A pipe of this name would otherwise wait for its reader."""
 
@@ -88,21 +92,24 @@ def part_of(target: Path, private: bool = False) -> Iterator[BinaryIO]:
 
 @contextmanager
 def part_for_library(target: Path) -> Iterator[Path]:
-    """The path beside the target that a library writes to; what it wrote takes the target's place, synced.
+    """The path that a library writes to; what it wrote takes the target's place, synced.
+
+    A library opens by name and would follow a link: the file lies in a folder of its own, into which nobody else can
+    put one.
 
     Raises:
         OSError: As `part_of`.
     """
-    beside = part_path(target)
+    own_dir = part_path(target)
+    beside = own_dir / target.name
     try:
-        beside.unlink(missing_ok=True)
+        fresh_directory(own_dir, 0o700)
         yield beside
         sync_file(beside)
         os.replace(beside, target)
         sync_directory(target.parent)
     finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        shutil.rmtree(own_dir, ignore_errors=True)
 
 
 @contextmanager
@@ -134,12 +141,12 @@ def part_path(target: Path) -> Path:
 @contextmanager
 def _empty_and_locked(path: Path, private: bool) -> Iterator[BinaryIO]:
     while True:
+        refuse_taken_part(path)
         with open(path, "ab", opener=_open_private if private else open_no_link) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(
-                    errno.EEXIST, "the name of the temporary file is taken by something that is not a file", str(path)
-                )
-            fcntl.flock(file, fcntl.LOCK_EX)
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+                raise _taken(path)
+            _wait_for_turn(file, path)
             if not is_at(file.fileno(), path):  # Another writer has put it in its place.
                 continue
             if private:
@@ -147,6 +154,60 @@ def _empty_and_locked(path: Path, private: bool) -> Iterator[BinaryIO]:
             file.truncate(0)
             yield file
             return
+
+
+def refuse_taken_part(path: Path) -> None:
+    """Checks that nothing lies at the name of a temporary file but what a killed writer may have left there.
+
+    Raises:
+        OSError: A link, a pipe, a folder or a file with a second name does.
+    """
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
+        return
+    target = path.with_name(path.name.removeprefix(".").removesuffix(".part"))
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISREG(facts.st_mode) and os.path.samestat(facts, os.lstat(target)):
+            path.unlink()  # A new file was given its name, and the writer was killed before it took this one away.
+            return
+    raise _taken(path)
+
+
+def _taken(path: Path) -> OSError:
+    what = "something that is no file of its own, such as a link or a pipe"
+    return OSError(errno.EEXIST, f"the name of the temporary file {path.name} is taken by {what}", str(path))
+
+
+def _wait_for_turn(file: BinaryIO, path: Path) -> None:
+    """Waits for another writer, but not for one that never ends."""
+    deadline = time.monotonic() + _LONGEST_TURN_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise OSError(
+                    errno.EBUSY, f"another program keeps {path.name}, its temporary file", str(path)
+                ) from None
+            time.sleep(_TURN_POLL_SECONDS)
+
+
+def fresh_directory(path: Path, mode: int = 0o777) -> None:
+    """Makes an empty folder of this name; what a killed writer left there goes, and a link goes, not what it names.
+
+    Raises:
+        OSError: It cannot be made, or something came to this name in between.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    path.mkdir(mode, parents=True)
 
 
 def is_at(descriptor: int, path: Path) -> bool:
@@ -191,6 +252,8 @@ def put_in_place(beside: Path, directory: Path) -> None:
     """
     sync_directory(beside)
     previous = directory.with_name(f".{directory.name}.former")
+    if previous.is_symlink() or previous.is_file():
+        previous.unlink()
     shutil.rmtree(previous, ignore_errors=True)
     if not os.path.lexists(directory):
         os.rename(beside, directory)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
-from appliance.ground.files import open_no_link
+from appliance.ground.files import open_no_link, part_path, refuse_taken_part
 from appliance.ground.json_text import json_text
 from appliance.ground.locks import try_lock
 from appliance.jobs.job import read_config
@@ -54,6 +54,8 @@ def claim_output(out_dir: Path, job: str, directory: Path | None) -> None:
     owner = Owner(job, "" if directory is None else str(directory), socket.gethostname())
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
+        for name in _ROWS:  # Better before the work than after it.
+            refuse_taken_part(part_path(out_dir / name))
         with _held(out_dir / OWNER_NAME) as descriptor:
             present = _read(descriptor) or _former_owner(out_dir, owner)
             if present is not None and present.job != job and _is_in_use(out_dir, present):
