@@ -10,7 +10,7 @@ help:
 	@echo "make demo       set up, then distil, export, run and judge a small task on this machine"
 	@echo "make test       set up, then format, lint, types, import contracts and tests"
 	@echo "make test-slow  tests that take longer"
-	@echo "make soak       200 kills over jobs of 500 documents, and a fault at every place where a disk can fail"
+	@echo "make soak       200 kills over jobs of 500 documents, folders that change, a fault wherever a disk can fail"
 	@echo "make bundle     one tar that installs on a server without a network: KEY=FILE MODELS=\"ARTIFACT=DOCUMENTS ...\" PYTHONS=\"3.13\""
 
 setup:

@@ -1,4 +1,4 @@
-"""`make soak`: many kills over long jobs, and a fault at every place where a disk can fail. Prints a summary."""
+"""`make soak`: many kills over long jobs, folders that change under jobs, and a fault wherever a disk can fail."""
 
 import argparse
 import errno
@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.soak.folder_faults import FolderCampaign, run_folder_campaign
 from tests.soak.injecting import DOCUMENTS, inject, trace_sites
 from tests.soak.killing import Campaign, Tally, run_campaign
 from tests.soak.shim import Fault, build_shim, compiler
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--documents", type=int, default=500, help="of each job")
     parser.add_argument("--kills-per-job", type=int, default=12)
     parser.add_argument("--window", type=float, default=0.7, help="longest time between kills, in durations of a run")
+    parser.add_argument("--folders", type=int, default=20, help="jobs whose folder changes while they work")
     parser.add_argument("--every", type=int, default=1, help="inject faults at every so-manyth call only")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
@@ -34,6 +36,12 @@ def main() -> int:
             campaign = Campaign(options.documents, options.kills, options.kills_per_job, options.window, seed)
             expected = undisturbed(Path(root) / "undisturbed", options.documents)
             _tell_kills(campaign, run_campaign(campaign, Path(root), expected))
+        if options.folders:
+            changing = FolderCampaign(100, options.folders, 40, seed)
+            undisturbed_folder = undisturbed(Path(root) / "undisturbed-folder", changing.documents)
+            changes = run_folder_campaign(changing, Path(root), undisturbed_folder)
+            kinds = ", ".join(f"{count} of {kind}" for kind, count in sorted(changes.items()))
+            print(f"folders: {sum(changes.values())} changes ({kinds}) under {options.folders} jobs", flush=True)
         if options.every and compiler() is None:
             print("faults: skipped, there is no C compiler")
         elif options.every:

@@ -12,7 +12,7 @@ from appliance.jobs.job_run import JobOutcome, run_request
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
 from tests.appliance.batch_fixtures import Bench
 
-_COUNTERS = {"done": State.DONE, "failed": State.FAILED, "quarantined": State.QUARANTINED}
+_COUNTERS = {"done": State.DONE, "failed": State.FAILED, "quarantined": State.QUARANTINED, "missing": State.MISSING}
 
 
 @dataclass(frozen=True)

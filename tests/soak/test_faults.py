@@ -10,6 +10,7 @@ import pytest
 
 from appliance.jobs.ledger import list_jobs
 from tests.appliance.batch_fixtures import Bench
+from tests.soak.folder_faults import AS_A_USER
 from tests.soak.injecting import COMMAND, DOCUMENTS, inject, run_with, trace_sites
 from tests.soak.shim import Fault, Site, build_shim, clock_environment, compiler, edges
 from tests.soak.soundness import (
@@ -31,14 +32,6 @@ QUICK = [
     Fault(1, FULL, lasting=True, call="pwrite", name="/lock"),
 ]
 """A few that differ most."""
-_AS_A_USER = (
-    "import ctypes, os, sys\n"
-    "for capability in (1, 2):\n"  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH; a user other than root has neither.
-    "    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)\n"
-    f"os.execv(sys.executable, [sys.executable, '-c', {COMMAND!r}, *sys.argv[1:]])\n"
-)
-"""Starts the command line without root's right to write where the modes forbid it."""
-
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler to build the failing disk with")
 
 
@@ -131,7 +124,7 @@ def test_folder_that_may_not_be_written_is_told_and_nothing_is_lost(
     closed_dir = bench.out_dir if read_only == "output" else bench.home_dir
     closed_dir.mkdir(exist_ok=True)
     closed_dir.chmod(0o500)
-    arguments = [sys.executable, "-c", _AS_A_USER, *bench.run_arguments("--workers", "1")]
+    arguments = [sys.executable, "-c", AS_A_USER, *bench.run_arguments("--workers", "1")]
     done = subprocess.run(arguments, env=bench.environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 4, done.stderr
     assert str(closed_dir) in done.stderr
