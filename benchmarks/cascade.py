@@ -175,6 +175,7 @@ def through_the_product(
     (artifact,) = [path.parent for path in task_dir.glob("runs/*/export/*/manifest.json")]
     with RecordedFrontier(recorded, Behaviour(MODEL)) as frontier:
         _configure(home_dir, frontier)
+        shutil.rmtree(work_dir / "cascade", ignore_errors=True)  # of an earlier call, whose frontier was another one
         summary = stillroom(
             home_dir, "run", str(task_dir), str(work_dir / "documents"), "--out", str(work_dir / "cascade"), "--model",
             str(artifact), "--fallback", "recorded", "--threshold", repr(threshold),

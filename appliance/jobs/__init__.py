@@ -19,6 +19,18 @@ background. The id follows from task, model, folder and variant (shard, fallback
   is done, says how many wait, and exits with 3, so that no script takes the folder for finished. A name that was only
   there while the copy ran (`.filepart`) is forgotten. A copy that stands still for longer is read half, and
   superseded by the next run.
+- **Documents that leave the folder.** The walk is compared with the ledger, in path order. What the ledger knows and the
+  folder does not hold becomes `missing`; only ENOENT, ENOTDIR and a link in the way say so, anything else leaves it as
+  it is. Its row stays: an answer counts as before once the file is back, anything else is tried again. One without a
+  row gets one (`missing`), and the run that finds this exits with 3; later ones do not, nor does `retry` try it. A
+  document that never had a row and has the bytes of a missing one (size and time where nobody read those) is the same
+  file renamed: the answer and the corrections go with it. Between shards a renamed file is a new one, as its path
+  decides where it belongs.
+- **Folders that cannot be listed** are documents whose path ends in a slash; their row goes when they can be listed.
+  Answers about documents below them stay, as nobody knows better.
+- **One output folder, one job.** `.stillroom-rows` names the job whose rows are there; another one is refused before it
+  works. The note holds as long as rows are there or that job runs. Folders of an earlier version have none: then the
+  jobs of this installation say who wrote there.
 - **Read-only disks.** A writer folds its log into `job.db` when it ends, even where somebody reads; then SQLite can
   open it as `immutable`, which is done only where the folder cannot be written. Elsewhere a reader never assumes that
   nobody writes.
@@ -27,7 +39,7 @@ background. The id follows from task, model, folder and variant (shard, fallback
   process may write it, and SQLite before 3.51.3 can damage what two of them write.
 - **Columns.** CSV and Parquet have a column for each field and its confidence, and `escalated`: the fields that the
   fallback answered. A field that is called like a column of the row (`document`, `model`) gets `field ` before its
-  name.
+  name. `former_document` is the name that a renamed file had.
 - **The engine's queue** holds 16 documents, or as many documents and characters as were answered in the latest second,
   at most 256 and 4 million: a fast engine never waits for documents, and a stop waits a second for them.
 - **`--limit`** holds for documents that an earlier run has listed, too; the job says how many it left out.
@@ -48,7 +60,8 @@ the ledger and copied as one file, so SQLite never opens a database on a network
 the shard takes that copy over if more rows were ever written into it than into its own. `stillroom jobs join JOB...
 --out DIR` (ids, or those folders) walks all ledgers and the folder side by side in path order. It refuses, with a
 list, unless all N shards are there, finished, sound and of the same task, model and settings, and each document of
-the folder is in exactly one of them, its own, with the bytes that were read. Only then rows are written, equal to
+the folder is in exactly one of them, its own, with the bytes that were read; documents that their shards know to be
+missing are joined with the rows that they have. Only then rows are written, equal to
 those of one job over the whole folder, and `merge.json` with their hashes. `packaging/slurm/stillroom-array.sh` runs
 the shards as a SLURM array. `stillroom cluster run --shards N` runs them on Ray (`appliance/cluster/`): one actor a
 node starts `stillroom run --shard` in a process of its own, with its state on the node's disk, and Ray only places

@@ -37,7 +37,7 @@ def main() -> int:
             expected = undisturbed(Path(root) / "undisturbed", options.documents)
             _tell_kills(campaign, run_campaign(campaign, Path(root), expected))
         if options.folders:
-            changing = FolderCampaign(100, options.folders, 40, seed)
+            changing = FolderCampaign(250, options.folders, 40, seed)
             undisturbed_folder = undisturbed(Path(root) / "undisturbed-folder", changing.documents)
             changes = run_folder_campaign(changing, Path(root), undisturbed_folder)
             kinds = ", ".join(f"{count} of {kind}" for kind, count in sorted(changes.items()))
