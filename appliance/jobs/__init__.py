@@ -19,10 +19,10 @@ background. The id follows from task, model, folder and variant (shard, fallback
   is done, says how many wait, and exits with 3, so that no script takes the folder for finished. A name that was only
   there while the copy ran (`.filepart`) is forgotten. A copy that stands still for longer is read half, and
   superseded by the next run.
-- **Documents that leave the folder.** The walk is compared with the ledger, in path order. What the ledger knows and the
-  folder does not hold becomes `missing`; only ENOENT, ENOTDIR and a link in the way say so, anything else leaves it as
-  it is. Its row stays: an answer counts as before once the file is back, anything else is tried again. One without a
-  row gets one (`missing`), and the run that finds this exits with 3; later ones do not, nor does `retry` try it. A
+- **Documents that leave the folder.** The walk is compared with the ledger, in path order. What the ledger knows and
+  the folder does not hold becomes `missing`; only ENOENT, ENOTDIR and a link in the way say so, anything else leaves it
+  as it is. Its row stays: an answer counts as before once the file is back, anything else is tried again. One without a
+  row gets one (`missing`), and the run that notices exits with 3; later ones do not, nor does `retry` try it. A
   document that never had a row and has the bytes of a missing one (size and time where nobody read those) is the same
   file renamed: the answer and the corrections go with it. Between shards a renamed file is a new one, as its path
   decides where it belongs.
