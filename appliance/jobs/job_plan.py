@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from appliance.jobs.job import (
     write_job,
 )
 from appliance.jobs.locks import JobLock, Purpose, take_lock
-from appliance.jobs.output_owner import claim_output
+from appliance.jobs.output_owner import checked_output
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.shards import shard_out_dir
 from appliance.models.approval import is_approved
@@ -174,7 +175,7 @@ def make_job(settings: Settings, planned: Plan, purpose: Purpose) -> JobLock:
     Raises:
         UsageError: The output folder or the home folder lies in the folder of documents, or the output folder holds
             the rows of another job.
-        ResourceError: Another process runs the job, or the output folder cannot be written.
+        ResourceError: Another process runs the job.
     """
     refuse_own_files_as_documents(settings, planned.config)
     finish_removals(settings)
@@ -185,9 +186,9 @@ def make_job(settings: Settings, planned: Plan, purpose: Purpose) -> JobLock:
         except UsageError:  # It was removed in between.
             continue
         try:
-            if planned.config.out_dir:
-                claim_output(Path(planned.config.out_dir), planned.config.id, directory)
-            write_job(directory, planned.config, planned.task_text, planned.documents)
+            out_dir = planned.config.out_dir
+            with checked_output(Path(out_dir), planned.config.id, directory) if out_dir else nullcontext():
+                write_job(directory, planned.config, planned.task_text, planned.documents)
         except BaseException:
             if not job_file(directory).exists():
                 shutil.rmtree(directory, ignore_errors=True)  # It never became a job.

@@ -38,7 +38,7 @@ from appliance.jobs.job_plan import JobRequest, make_job, plan
 from appliance.jobs.ledger import JobSummary, ledger_error, open_readonly
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.locks import JobLock, Purpose, take_lock
-from appliance.jobs.output_owner import claim_output
+from appliance.jobs.output_owner import checked_output, claim_output
 from appliance.jobs.outputs import OutputFormat, write_rows
 from appliance.jobs.review import corrected_count, corrected_documents, follow_rename
 from appliance.jobs.shards import shared_shard
@@ -129,7 +129,8 @@ def _run(
     process = process_identity(os.getpid())
     new_documents, ended, output_path = 0, "", None
     if config.out_dir:
-        claim_output(Path(config.out_dir), config.id, directory)
+        with checked_output(Path(config.out_dir), config.id, directory):
+            pass
     with shared_shard(directory, config), contextlib.ExitStack() as opened:
         with _own_ledger(directory, config, task) as ledger, stopped_by_signals(stop), _noting_failures(ledger):
             ledger.begin_run(State.QUEUED, process)

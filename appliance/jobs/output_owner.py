@@ -1,7 +1,8 @@
 """Whose rows an output folder holds: a second job is refused before it works, and never writes over the first one's.
 
-The folder has a small file that names the job. Without one, as an earlier version left folders, the jobs of this
-installation say which of them wrote there. A claim holds as long as rows are there, or the job that made it runs.
+Beside rows lies a small file that names their job. Where rows have none, as an earlier version left them, the jobs of
+this installation say which of them wrote there. A claim holds as long as the rows are there, or the job runs. Jobs of
+one installation that start at the same time see each other; those of two are told apart when the first has written.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
-from appliance.ground.files import open_no_link, part_path, refuse_taken_part
+from appliance.ground.files import disk_errors, open_no_link, part_path, refuse_taken_part
 from appliance.ground.json_text import json_text
 from appliance.ground.locks import try_lock
 from appliance.jobs.job import read_config
@@ -31,7 +32,7 @@ _POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Owner:
+class _Owner:
     """Who writes rows into a folder."""
 
     job: str
@@ -39,6 +40,27 @@ class Owner:
     folder: str
     """The job's folder, empty where there is none."""
     host: str
+
+
+@contextmanager
+def checked_output(out_dir: Path, job: str, directory: Path) -> Iterator[None]:
+    """Around the beginning of a job's work: nobody else's rows are in its output folder, nor will be soon.
+
+    Nothing is written: the folder appears with the first rows. Jobs of this installation take turns with this.
+
+    Raises:
+        UsageError: It holds the rows of another job, or another job that is running will write there.
+        ResourceError: Something else has the name of a file that rows are written to.
+    """
+    with _locked(os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)):
+        owner = _Owner(job, str(directory), socket.gethostname())
+        if out_dir.is_dir():
+            with disk_errors(out_dir):
+                for name in _ROWS:  # Better before the work than after it.
+                    refuse_taken_part(part_path(out_dir / name))
+                _refuse_other(out_dir, owner, _noted_owner(out_dir) or _former_owner(out_dir, owner))
+        _refuse_other(out_dir, owner, _running_owner(out_dir, owner))
+        yield
 
 
 def claim_output(out_dir: Path, job: str, directory: Path | None) -> None:
@@ -51,23 +73,43 @@ def claim_output(out_dir: Path, job: str, directory: Path | None) -> None:
         UsageError: It holds the rows of another job, or another job that is running writes there.
         ResourceError: It cannot be written, or something else has the name of the note.
     """
-    owner = Owner(job, "" if directory is None else str(directory), socket.gethostname())
-    try:
+    owner = _Owner(job, "" if directory is None else str(directory), socket.gethostname())
+    with disk_errors(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
-        for name in _ROWS:  # Better before the work than after it.
-            refuse_taken_part(part_path(out_dir / name))
         with _held(out_dir / OWNER_NAME) as descriptor:
             present = _read(descriptor) or _former_owner(out_dir, owner)
-            if present is not None and present.job != job and _is_in_use(out_dir, present):
-                raise UsageError(_refusal(out_dir, present), _hint(out_dir, present))
+            _refuse_other(out_dir, owner, present)
             if present != owner:
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, json_text({"version": _VERSION, **vars(owner)}).encode(), 0)
                 os.fsync(descriptor)
-    except OSError as error:
-        raise ResourceError(
-            f"cannot write {out_dir}: {error.strerror or error}", "check the free space and the permissions"
-        ) from error
+
+
+def _refuse_other(out_dir: Path, owner: _Owner, present: _Owner | None) -> None:
+    if present is not None and present.job != owner.job and _is_in_use(out_dir, present):
+        raise UsageError(_refusal(out_dir, present), _hint(out_dir, present))
+
+
+def _noted_owner(out_dir: Path) -> _Owner | None:
+    """Who the note names; None where there is none."""
+    try:
+        descriptor = open_no_link(str(out_dir / OWNER_NAME), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return _read(descriptor) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    finally:
+        os.close(descriptor)
+
+
+def _running_owner(out_dir: Path, owner: _Owner) -> _Owner | None:
+    """Another job of this installation that is running now and will write there."""
+    for directory in Path(owner.folder).parent.iterdir():
+        if directory.name != owner.job and lock_holder(directory) is not None:
+            with contextlib.suppress(ApplianceError):
+                if read_config(directory).out_dir == str(out_dir):
+                    return _Owner(directory.name, str(directory), owner.host)
+    return None
 
 
 @contextmanager
@@ -78,28 +120,39 @@ def _held(path: Path) -> Iterator[int]:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
             raise ResourceError(f"{path} is no plain file of its own", "remove it, or name another folder")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with _locked(descriptor):
+        yield descriptor
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Takes turns with others that have the same file or folder open, and closes it."""
+    try:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         # On a network disk without locks two jobs that start in the same moment are not told apart.
         with contextlib.suppress(OSError):
             while not try_lock(descriptor) and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
-        yield descriptor
+        yield
     finally:
         os.close(descriptor)
 
 
-def _read(descriptor: int) -> Owner | None:
+def _read(descriptor: int) -> _Owner | None:
     """What the note says; None where it was cut short or says something else."""
     try:
         values = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
         if values["version"] != _VERSION:
             return None
-        return Owner(str(values["job"]), str(values["folder"]), str(values["host"]))
+        return _Owner(str(values["job"]), str(values["folder"]), str(values["host"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
-def _former_owner(out_dir: Path, owner: Owner) -> Owner | None:
+def _former_owner(out_dir: Path, owner: _Owner) -> _Owner | None:
     """The job of this installation that wrote rows there, where no note says so; this one before all others."""
     if not owner.folder or not _has_rows(out_dir):
         return None
@@ -107,7 +160,7 @@ def _former_owner(out_dir: Path, owner: Owner) -> Owner | None:
     for directory in Path(owner.folder).parent.iterdir():
         with contextlib.suppress(ApplianceError):
             if not directory.name.startswith(".") and read_config(directory).out_dir == str(out_dir):
-                writers.append(Owner(directory.name, str(directory), owner.host))
+                writers.append(_Owner(directory.name, str(directory), owner.host))
     return next((writer for writer in writers if writer.job == owner.job), writers[0] if writers else None)
 
 
@@ -115,13 +168,13 @@ def _has_rows(out_dir: Path) -> bool:
     return any(os.path.lexists(out_dir / name) for name in _ROWS)
 
 
-def _is_in_use(out_dir: Path, owner: Owner) -> bool:
+def _is_in_use(out_dir: Path, owner: _Owner) -> bool:
     if _has_rows(out_dir) or owner.host != socket.gethostname():
         return True
     return bool(owner.folder) and lock_holder(Path(owner.folder)) is not None
 
 
-def _refusal(out_dir: Path, owner: Owner) -> str:
+def _refusal(out_dir: Path, owner: _Owner) -> str:
     """Who owns the folder, as far as that can be read here."""
     about = ""
     with contextlib.suppress(ApplianceError):
@@ -133,7 +186,7 @@ def _refusal(out_dir: Path, owner: Owner) -> str:
     return f"the output folder {out_dir} {verb} {preposition} job {owner.job}{about}{where}"
 
 
-def _hint(out_dir: Path, owner: Owner) -> str:
+def _hint(out_dir: Path, owner: _Owner) -> str:
     if owner.host != socket.gethostname():
         return f"name another folder with `--out`; if that job is gone, remove {out_dir / OWNER_NAME}"
     return "name another folder with `--out`, or move the rows of that job away first"
