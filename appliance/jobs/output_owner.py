@@ -107,7 +107,7 @@ def _running_owner(out_dir: Path, owner: _Owner) -> _Owner | None:
     for directory in Path(owner.folder).parent.iterdir():
         if directory.name != owner.job and lock_holder(directory) is not None:
             with contextlib.suppress(ApplianceError):
-                if read_config(directory).out_dir == str(out_dir):
+                if _is_same(read_config(directory).out_dir, out_dir):
                     return _Owner(directory.name, str(directory), owner.host)
     return None
 
@@ -159,9 +159,14 @@ def _former_owner(out_dir: Path, owner: _Owner) -> _Owner | None:
     writers = []
     for directory in Path(owner.folder).parent.iterdir():
         with contextlib.suppress(ApplianceError):
-            if not directory.name.startswith(".") and read_config(directory).out_dir == str(out_dir):
+            if not directory.name.startswith(".") and _is_same(read_config(directory).out_dir, out_dir):
                 writers.append(_Owner(directory.name, str(directory), owner.host))
     return next((writer for writer in writers if writer.job == owner.job), writers[0] if writers else None)
+
+
+def _is_same(configured: str, out_dir: Path) -> bool:
+    """Whether a job writes there; a folder may be spelled in more than one way."""
+    return bool(configured) and os.path.realpath(configured) == os.path.realpath(out_dir)
 
 
 def _has_rows(out_dir: Path) -> bool:

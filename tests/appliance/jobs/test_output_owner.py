@@ -37,6 +37,11 @@ def test_second_job_is_refused_and_the_first_goes_on(bench: Bench) -> None:
         run_request(bench.settings, other_request(bench), lambda _: None)
     assert "--out" in refused.value.hint
     assert (bench.out_dir / "rows.jsonl").read_bytes() == before
+    (bench.root / "linked").symlink_to(bench.out_dir)
+    with pytest.raises(UsageError, match=job):
+        run_request(
+            bench.settings, replace(other_request(bench), out_dir=bench.root / "x" / ".." / "linked"), lambda _: None
+        )
     assert [directory.name for directory in bench.settings.jobs_dir.iterdir()] == [job]
     (bench.out_dir / OWNER_NAME).unlink()  # as an earlier version left it
     with pytest.raises(UsageError, match=job):
