@@ -52,6 +52,7 @@ def checked_output(out_dir: Path, job: str, directory: Path) -> Iterator[None]:
         UsageError: It holds the rows of another job, or another job that is running will write there.
         ResourceError: Something else has the name of a file that rows are written to.
     """
+    out_dir = Path(os.path.realpath(out_dir))
     with _locked(os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)):
         owner = _Owner(job, str(directory), socket.gethostname())
         if out_dir.is_dir():
