@@ -125,7 +125,8 @@ def build(request: Request) -> Path:
         with _installed(bundle_dir, work_dir) as program:
             for number, model in enumerate(parts.models):
                 _say(f"run golden documents through {model.manifest.name}")
-                add_model(model, bundle_dir, program, _made(work_dir / f"golden-{number}"))
+                if warning := add_model(model, bundle_dir, program, _made(work_dir / f"golden-{number}")):
+                    _say(warning)
         (bundle_dir / "BUNDLE").write_text(_facts(bundle_dir, parts, request.pythons, epoch), "ascii")
         write_list(bundle_dir)
         if request.key_path:

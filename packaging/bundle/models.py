@@ -12,6 +12,7 @@ from wheelhouse import BundleError, file_sha256
 
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import Manifest, verify_artifact
+from appliance.tasks.folder import TASK_FILE, TaskFolder
 from appliance.tasks.task import task_hash
 from appliance.tasks.taskfile import load_task
 
@@ -79,11 +80,24 @@ def check_together(models: list[BundledModel]) -> None:
         raise BundleError("two models were made for two versions of one task")
 
 
-def add_model(model: BundledModel, bundle_dir: Path, program: list[str], scratch_dir: Path) -> None:
-    """Copies the artifact, and the golden documents with the answers that the bundle's own program gives to them."""
+def add_model(model: BundledModel, bundle_dir: Path, program: list[str], scratch_dir: Path) -> str:
+    """Copies the artifact, and the golden documents with the answers that the bundle's own program gives to them.
+
+    Returns:
+        What is to be said about the verdict; nothing where it holds with the bundle's program, or there is none.
+
+    Raises:
+        BundleError: The artifact changed meanwhile, or does not run.
+    """
     target_dir = bundle_dir / "models" / model.manifest.name
+    problem = _carry_verdict_over(model, program, scratch_dir)
     names = ["manifest.json", *model.manifest.files]
     _copy(model.artifact_dir, target_dir / "artifact", {name: name for name in names})
+    try:
+        if verify_artifact(target_dir / "artifact").identity != model.manifest.identity:
+            raise BundleError(f"{model.artifact_dir} became another model while it was copied")
+    except ApplianceError as error:
+        raise BundleError(f"{error.message}; {error.hint}") from error
     task_path = bundle_dir / "tasks" / model.manifest.task_name / "task.toml"
     task_path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model.artifact_dir / "task.toml", task_path)
@@ -95,6 +109,31 @@ def add_model(model: BundledModel, bundle_dir: Path, program: list[str], scratch
     _copy(candidates_dir, golden_dir / "documents", {str(row["document"]): str(row["document"]) for row in chosen})
     lines = [json.dumps({key: row[key] for key in ("document", "sha256", "fields")}) for row in chosen]
     (golden_dir / "expected.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    verdict = model.manifest.verdict
+    if verdict is None or not verdict.is_ready or not any(row["unsafe"] for row in rows):
+        return ""
+    return (
+        f"the verdict READY on {model.manifest.name} does not hold with the bundle's libraries, and the server will not"
+        f" activate it by itself: {problem or 'the labelled rows that it rests on are not in its task folder'}"
+    )
+
+
+def _carry_verdict_over(model: BundledModel, program: list[str], scratch_dir: Path) -> str:
+    """Carries a verdict over to the bundle's own libraries, which are compiled for more processors than this one.
+
+    It is written into the artifact itself, so that the next bundle is the same.
+
+    Returns:
+        Why it was not; empty where nothing was tried.
+    """
+    verdict = model.manifest.verdict
+    folders = [TaskFolder(folder) for folder in model.artifact_dir.parents[:4] if (folder / TASK_FILE).is_file()]
+    labels = [path for folder in folders if (path := folder.split_path("test")).is_file()]
+    if verdict is None or not labels or file_sha256(labels[0]) != verdict.labelled_sha256:
+        return ""
+    command = ["gate", str(model.artifact_dir), str(model.artifact_dir), "--quick", "--labels", str(labels[0])]
+    done = _called([*program, *command], scratch_dir)
+    return "" if done.returncode == 0 else done.stderr.strip()[-1000:]
 
 
 def _documents(model: BundledModel) -> dict[str, str]:
@@ -125,13 +164,18 @@ def _rows(model: BundledModel, documents_dir: Path, program: list[str], scratch_
     out_dir = scratch_dir / "rows"
     command = [*program, "run", str(model.artifact_dir / "task.toml"), str(documents_dir), "--out", str(out_dir)]
     command += ["--model", str(model.artifact_dir)]
-    environ = {"PATH": "/usr/bin:/bin", "STILLROOM_HOME": str(scratch_dir / "home"), "LANG": "C.UTF-8"}
-    environ |= {name: os.environ[name] for name in ("STILLROOM_THREADS",) if name in os.environ}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = _called(command, scratch_dir)
     if done.returncode not in (0, 3):
         raise BundleError(f"{model.manifest.name} cannot run its golden documents: {done.stderr.strip()[-1000:]}")
     # Not `splitlines`, for which a U+2028 in a text ends a line.
     return [json.loads(line) for line in (out_dir / "rows.jsonl").read_text("utf-8").split("\n") if line]
+
+
+def _called(command: list[str], scratch_dir: Path) -> "subprocess.CompletedProcess[str]":
+    """Runs the bundle's program with a home of its own."""
+    environ = {"PATH": "/usr/bin:/bin", "STILLROOM_HOME": str(scratch_dir / "home"), "LANG": "C.UTF-8"}
+    environ |= {name: os.environ[name] for name in ("STILLROOM_THREADS",) if name in os.environ}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
 def _surest(model: BundledModel, rows: list[dict[str, object]]) -> list[dict[str, object]]:
