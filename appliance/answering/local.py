@@ -24,6 +24,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop, stopped_by_signals
 from appliance.ground.text import human_count
 from appliance.models.manifest import read_manifest
+from appliance.models.selection import check_still_chosen
 from appliance.tasks.task import Task
 
 MAX_CRASHES = 2
@@ -254,7 +255,12 @@ def local_answerer(
         lease: Shows that the caller holds the engine of this machine, for as long as the answerer is open.
     """
     lease.check()
-    return LocalAnswerer(lambda: start_engine(artifact_dir, task, threads), model, on_crash)
+
+    def start() -> child.Child:
+        check_still_chosen(artifact_dir, model)
+        return start_engine(artifact_dir, task, threads)
+
+    return LocalAnswerer(start, model, on_crash)
 
 
 def answer_texts(

@@ -22,8 +22,7 @@ from appliance.ground.json_text import json_text
 from appliance.ground.progress import OnProgress
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
-from appliance.models.manifest import verify_artifact
-from appliance.models.selection import choose_model
+from appliance.models.selection import choose_model, verify_chosen
 from appliance.quality.metrics import Outcome, judge
 from appliance.quality.threshold_curve import ALWAYS, LEAST, Curve, Point, Unit, choose, make_curve
 from appliance.routing.cascade import fields_below
@@ -89,8 +88,8 @@ def choose_threshold(
             f"label at least {LEAST_ROWS} documents, or give `--threshold` a number",
         )
     check_field_names(request.task, rows)
-    artifact_dir, _ = choose_model(settings, request.task, request.model)
-    verify_artifact(artifact_dir)
+    artifact_dir, manifest = choose_model(settings, request.task, request.model)
+    verify_chosen(artifact_dir, manifest.identity)
     local = answer_texts(
         settings, artifact_dir, request.task, [row.text for row in rows],
         lambda progress: on_progress(replace(progress, stage="labelled rows")), on_wait,

@@ -45,8 +45,7 @@ def command(
     is not READY. Rows whose text is in dataset/train.jsonl of the task folder are left out. The verdict is about these
     files on this kind of processor with these libraries; an installed copy of the model gets it, too.
     """
-    from appliance.models.manifest import verify_artifact
-    from appliance.models.selection import choose_model
+    from appliance.models.selection import choose_model, verify_chosen
     from appliance.quality.gate import judge_results, write_verdict
     from appliance.tasks.folder import TaskFolder
     from appliance.tasks.labels import check_field_names, read_labels, without_training_rows
@@ -57,8 +56,8 @@ def command(
     rows_path = rows_path or folder.split_path("test")
     labelled_rows = read_labels(rows_path)
     check_field_names(task, labelled_rows)  # before the engine spends time on them
-    artifact_dir, _ = choose_model(settings, task, model)
-    manifest = verify_artifact(artifact_dir)
+    artifact_dir, chosen = choose_model(settings, task, model)
+    manifest = verify_chosen(artifact_dir, chosen.identity)
     if quick:
         _carry_over(settings, task, _Gated(artifact_dir, manifest, rows_path), labelled_rows, as_json)
         return

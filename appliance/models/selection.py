@@ -9,6 +9,10 @@ from appliance.models.manifest import ArtifactError, Manifest, read_manifest, ve
 from appliance.models.store import Store
 from appliance.tasks.task import Task, task_hash
 
+_FileStates = tuple[tuple[str, int, int, int], ...]
+_verified: dict[Path, tuple[str, _FileStates]] = {}
+"""Artifact folder -> the identity that this process verified there, and the files as they were then."""
+
 
 def choose_model(settings: Settings, task: Task, model: str | None) -> tuple[Path, Manifest]:
     """The artifact folder that answers, with its manifest.
@@ -54,10 +58,34 @@ def verify_chosen(directory: Path, identity: str) -> Manifest:
     Raises:
         ArtifactError: A file differs, or there is another model in this place now.
     """
+    before = _file_states(directory)
     manifest = verify_artifact(directory)
     if manifest.identity != identity:
         raise ArtifactError(
             f"{directory} now holds model {manifest.identity[:16]}, this was begun with {identity[:16]}",
             "put the former model back to go on; with another model the same `stillroom run` makes a new job",
         )
+    _verified[directory] = (identity, before)
     return manifest
+
+
+def check_still_chosen(directory: Path, identity: str) -> None:
+    """Verifies the artifact again where this process did not, or where a file was touched since.
+
+    Hours can pass between the check of a job and the moment at which its turn comes and an engine opens the files.
+
+    Raises:
+        ArtifactError: As `verify_chosen`.
+    """
+    if _verified.get(directory) != (identity, _file_states(directory)):
+        verify_chosen(directory, identity)
+
+
+def _file_states(directory: Path) -> _FileStates:
+    """Name, inode, size and time of the last change of each file; nobody but the kernel sets the last."""
+    try:
+        with os.scandir(directory) as entries:
+            stats = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    except OSError:
+        return ()
+    return tuple(sorted((name, each.st_ino, each.st_size, each.st_ctime_ns) for name, each in stats))

@@ -151,6 +151,9 @@ class Store:
             UsageError: Another model has the name, or has it in other capital letters.
         """
         hint = "choose another name with `--name`"
+        for model in self.list() if len(name) >= SHORTEST_PREFIX else ():
+            if model.manifest.identity.startswith(name.lower()) and model.manifest.identity != manifest.identity:
+                raise UsageError(f"the name {name} begins the identity of the installed model {model.name}", hint)
         directory, active = self._models_dir / name, read_active(self._models_dir)
         try:
             installed = read_manifest(directory)

@@ -1,17 +1,24 @@
 """A job goes on with the bytes that it began with, or not at all."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
 import pytest
 
+from appliance.answering.lease import engine_lease
+from appliance.answering.local import local_answerer
+from appliance.engines.engine import Request
 from appliance.ground.progress import ignore_progress
+from appliance.ground.stopping import Stop
 from appliance.jobs.job import job_dirs, read_config
 from appliance.jobs.job_run import run_job
 from appliance.models.compute_class import compute_class
 from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, write_artifact
+from appliance.models.selection import check_still_chosen, verify_chosen
 from appliance.models.verdict import READY, Verdict, sealed
+from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import Bench
 from tests.noop_fixtures import noop_manifest
 
@@ -42,6 +49,22 @@ def test_job_does_not_go_on_with_another_model_of_the_same_name(bench: Bench) ->
     assert len(job_dirs(bench.settings)) == 2, "another model makes another job"
     assert {row["model"] for row in before} == {identity}
     assert {row["model"] for row in bench.rows()} == {bench.identity}
+
+
+def test_files_that_are_exchanged_while_a_job_waits_for_its_turn_are_not_opened(bench: Bench) -> None:
+    """Only the weights: the manifest beside them still says what it said."""
+    opened, task = bench.artifact_dir, load_task(bench.task_path)
+    identity = verify_chosen(opened, bench.identity).identity
+    check_still_chosen(opened, identity)
+    times = (opened / "noop.json").stat()
+    content = (opened / "noop.json").read_text()
+    with engine_lease(bench.settings, Stop(), "a test") as lease:
+        assert lease is not None
+        answerer = local_answerer(opened, task, identity, 1, lease)
+        (opened / "noop.json").write_text(content.replace("KILL", "kill"))
+        os.utime(opened / "noop.json", ns=(times.st_atime_ns, times.st_mtime_ns))
+        with pytest.raises(ArtifactError, match=r"noop\.json has SHA-256"):
+            answerer.send(Request("a", "number: 1"))
 
 
 @pytest.mark.slow

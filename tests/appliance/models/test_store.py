@@ -146,6 +146,15 @@ def test_model_is_found_by_name_and_by_the_start_of_its_identity(store: Store, t
         store.get(model.manifest.identity[:3])
 
 
+def test_name_that_begins_the_identity_of_another_model_is_refused(store: Store, tmp_path: Path) -> None:
+    """Whoever activates that identity by its first digits would get this model."""
+    identity = store.add(make_artifact(tmp_path / "a")).manifest.identity
+    other_dir = make_artifact(tmp_path / "b", content=b"other")
+    with pytest.raises(UsageError, match="begins the identity of the installed model a"):
+        store.add(other_dir, identity[:6])
+    assert store.get(identity[:6]).name == "a"
+
+
 def test_unknown_name_gets_the_nearest_one(store: Store, tmp_path: Path) -> None:
     store.add(make_artifact(tmp_path / "orders-q8"))
     with pytest.raises(UsageError) as caught:
