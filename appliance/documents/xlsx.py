@@ -121,6 +121,7 @@ class _SheetTarget:
         self._row_is_hidden = False
         self._hidden_rows: set[int] = set()
         self._hidden_columns: list[tuple[int, int]] = []
+        self._known_columns: dict[int, bool] = {}
         self._kind, self._style = "n", 0
         self._parts: dict[str, list[str]] = {}
         self._into: str | None = None
@@ -190,10 +191,13 @@ class _SheetTarget:
     def _note_column(self, attributes: dict[str, str]) -> None:
         if attributes.get("hidden", "0") not in _OFF or _size(attributes.get("width", "1")) == 0:
             first, last = _index(attributes.get("min", "")), _index(attributes.get("max", ""))
-            self._hidden_columns.append((first - 1, last - 1))
+            if len(self._hidden_columns) < _LAST_COLUMN:
+                self._hidden_columns.append((first - 1, last - 1))
 
     def _in_hidden_column(self, column: int) -> bool:
-        return any(first <= column <= last for first, last in self._hidden_columns)
+        if column not in self._known_columns:
+            self._known_columns[column] = any(first <= column <= last for first, last in self._hidden_columns)
+        return self._known_columns[column]
 
     def _put(self, text: str) -> None:
         if not text:

@@ -1,6 +1,7 @@
 """Old and binary Excel workbooks."""
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sandbox import read_files
 from appliance.documents.sniffing import DocumentType, document_type
 from tests.appliance.documents.document_files import compound_file
-from tests.appliance.documents.workbook_files import DATE, TIME, Cell, xls, xlsb
+from tests.appliance.documents.workbook_files import DATE, TIME, Cell, xls, xls_record, xlsb
 
 SHARED_DIR = Path(__file__).resolve().parents[4] / "shared" / "data" / "readers" / "xls"
 CELLS: dict[tuple[int, int], Cell] = {
@@ -35,6 +36,35 @@ def test_dates_and_times_have_the_form_that_xlsx_gives() -> None:
     cells: dict[tuple[int, int], Cell] = {(0, 0): 45352.0, (0, 1): 0.5, (0, 2): 45352.573264, (0, 3): 45352.0}
     data = xls({"S": cells}, formats=(0, DATE, TIME, 22), styles={(0, 0): 1, (0, 1): 2, (0, 2): 3})
     assert read_document(data).text.splitlines()[1] == "2024-03-01\t12:00:00\t2024-03-01 13:45:30\t45352"
+
+
+CODES = ("#,##0.00", "[h]:mm", ";;;", '0.0"x"', "0%")
+SHOWN: dict[tuple[int, int], Cell] = {
+    (0, 0): 1234.5, (0, 1): 1.25, (0, 2): 7.0, (0, 3): 2.0, (0, 4): 0.5, (1, 0): "gone", (2, 0): "end", (2, 1): "far",
+}  # fmt: skip
+STYLES = {(0, column): column + 1 for column in range(5)}
+NOTES = ["hidden columns were left out", "hidden rows were left out", "hidden values were left out"]
+
+
+def test_formats_and_hidden_rows_of_an_xls_are_those_of_xlsx() -> None:
+    row = xls_record(0x0208, struct.pack("<HHHHHHI", 1, 0, 4, 0, 0, 0, 0x20))
+    column = xls_record(0x007D, struct.pack("<HHHHHH", 3, 3, 2000, 0, 1, 0))
+    numbers = range(164, 164 + len(CODES))
+    packed = xls_record(0x00BD, struct.pack("<HHHIHIH", 5, 0, 1, 12345 << 2 | 3, 0, 7 << 2 | 2, 1))
+    data = xls(
+        {"S": SHOWN}, formats=(0, *numbers), styles=STYLES, codes=dict(zip(numbers, CODES, strict=True)),
+        more=row + column + packed,
+    )  # fmt: skip
+    found = read_document(data)
+    assert found.text.splitlines() == ["S", "1,234.50\t30:00\t\t50%", "end\tfar", "123.45\t7"]
+    assert found.notes[1:] == NOTES
+
+
+def test_formats_and_hidden_rows_of_an_xlsb_are_those_of_xlsx() -> None:
+    column = b"\x3c\x12" + struct.pack("<IIIIH", 3, 3, 2000, 0, 1)
+    found = read_document(xlsb({"S": SHOWN}, more=column, codes=CODES, styles=STYLES, folded=(1,)))
+    assert found.text.splitlines() == ["S", "1,234.50\t30:00\t\t50%", "end\tfar"]
+    assert found.notes[1:] == NOTES
 
 
 def test_cells_far_from_each_other_are_too_large_before_memory_is_asked_for() -> None:
@@ -75,7 +105,7 @@ def test_a_workbook_inside_a_letter_does_not_make_it_a_workbook() -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("kreuzberg__test_excel.xls", "AD Premium P1\t31200\t31200"),
+        ("kreuzberg__test_excel.xls", "AD Premium P1\t$31,200\t$31,200"),
         ("kreuzberg__tests_example.xls", "TF\tBagpipes are awesome.\ttrue"),
         ("markitdown__test.xls", "89\t82\t100\t12"),
     ],
