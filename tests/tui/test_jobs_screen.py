@@ -234,15 +234,17 @@ async def test_documents_for_review_are_counted_in_the_list_and_above_the_job(
     scene: Scene, size: tuple[int, int]
 ) -> None:
     _, ledger = scene.write_ledger("orders-0000000001", "orders march")
+    ledger.begin_run(State.RUNNING, "")
     ledger.add_documents(FoundDocument(f"{number}.txt".encode(), 9, 1) for number in range(4))
     for number, document in enumerate(ledger.pending(b"", 3)):
         unfit = {"route": Route.REVIEW, "error": "invalid_answer"} if number else {"route": Route.LOCAL}
         ledger.record([Outcome(document, State.DONE, Row(document.name, "a" * 64, model="m", fields={}, **unfit))])
-    ledger.end_run(State.PAUSED)
+    ledger.end_run(State.DONE)
     ledger.close()
     async with open_app(scene, size) as driver:
         await driver.press("2")
         await driver.until("orders march")
+        assert "$ stillroom jobs show orders-0000000001 --review" in driver.text
         line = next(line for line in driver.lines if "orders march" in line).split()
         assert line[3:6] == ["3/4", "2", "0"]
         assert "2 documents for review" in driver.text

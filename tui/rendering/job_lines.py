@@ -94,4 +94,5 @@ def next_command(job: JobSummary) -> str:
         return f"stillroom jobs remove {job.id}"
     if job.state in (State.INTERRUPTED, State.PAUSED):
         return f"stillroom jobs resume {job.id}"
-    return f"stillroom jobs show {job.id}" + (" --failed" if job.failed else "")
+    listed = (" --failed" if job.failed else "") + (" --review" if job.for_review else "")
+    return f"stillroom jobs show {job.id}{listed}"

@@ -22,7 +22,7 @@ COLUMNS = (
     Column("Docs/s", 6, right=True, from_width=90),
     Column("Left", 7, right=True),
     Column("Started", 16, from_width=100),
-    Column("Model", 16, from_width=120),
+    Column("Model", 16, from_width=130),
 )
 
 
