@@ -8,7 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from bundle_fixtures import BUILT_APART, Bundle, bundler, make_bundle, make_checkout, make_key, make_locks, unpack
+from bundle_fixtures import (
+    BUILT_APART,
+    PYTHON,
+    Bundle,
+    bundler,
+    make_bundle,
+    make_checkout,
+    make_key,
+    make_locks,
+    unpack,
+)
 from decoder_fixtures import order
 from installer_fixtures import Place
 
@@ -37,7 +47,7 @@ def full_bundle(tmp_path_factory: pytest.TempPathFactory, students: Path) -> Bun
     root = tmp_path_factory.mktemp("full")
     documents_dir = golden_folder(tmp_path_factory.mktemp("golden"))
     models = [part for name in FORMATS for part in ("--model", f"{students / name}={documents_dir}")]
-    done = bundler("--out", root, "--cache", CACHE_DIR, "--key", make_key(root), *models)
+    done = bundler("--out", root, "--python", PYTHON, "--cache", CACHE_DIR, "--key", make_key(root), *models)
     assert done.returncode == 0, done.stderr
     tar_path = Path(done.stdout.strip())
     directory = unpack(tar_path, root)
