@@ -10,7 +10,7 @@ from appliance.engines.frontier import Withheld
 from appliance.ground.errors import NotAllGood
 from appliance.ground.output import note, print_bytes
 from appliance.ground.settings import Settings
-from appliance.ground.text import human_count, human_size
+from appliance.ground.text import human_count, human_size, printable_name
 from appliance.routing.egress import checked, preview
 from appliance.tasks.task import Task
 
@@ -33,14 +33,14 @@ def print_requests(
             body, masked = preview(settings, task, frontier, Request(name, reply.text), effort=effort)
         except Withheld as withheld:
             staying += 1
-            note(f"{name} stays here: {withheld.message} ({withheld.name})")
+            note(f"{printable_name(name)} stays here: {withheld.message} ({withheld.name})")
             continue
         if sendable:
             print_bytes(b"\n")
         print_bytes(body)
         sendable, size_bytes = sendable + 1, size_bytes + len(body)
         counts = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in masked.items()) or "nothing"
-        note(f"{name}: {human_size(len(body))}, masked: {counts}")
+        note(f"{printable_name(name)}: {human_size(len(body))}, masked: {counts}")
     note(f"{human_count(sendable, 'document')} with {human_size(size_bytes)} would leave")
     if staying:
         raise NotAllGood(f"{human_count(staying, 'document')} would stay on this machine")

@@ -21,7 +21,7 @@ from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.settings import Settings
-from appliance.ground.text import human_count
+from appliance.ground.text import human_count, printable_name
 from appliance.jobs.job import JobConfig, job_dir, read_config
 from appliance.jobs.job_plan import refuse_among_documents
 from appliance.jobs.job_run import export_rows
@@ -56,7 +56,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
         note("no jobs yet: `stillroom run TASK DOCUMENTS --out DIR` makes one")
         return
     width = max(len(job.id) for job in jobs)
-    heads = f"{'STATE':11}  {'DONE':>7}  {'REVIEW':>6}  {'FAILED':>6}  {'TOTAL':>7}"
+    heads = f"{'STATE':11}  {'DONE':>7}  {'REVIEW':>6}  {'FAILED':>6}  {'TOTAL':>7}  {'MISSING':>7}"
     print_lines(f"{'JOB':{width}}  {heads}  STARTED           NAME")
     print_lines(*(f"{job.id:{width}}  {_job_line(job)}" for job in jobs))
 
@@ -93,7 +93,7 @@ def show_command(settings: Settings, job: str, failed: bool, review: bool, docum
         print_lines(f"{name + ':':11} {value}")
     for failure in [*failures, *reviews]:
         reason = f"{failure['message']} ({failure['error']})" if failure["message"] else failure["error"]
-        print_lines(f"{failure['document']}: {reason}")
+        print_lines(f"{printable_name(failure['document'])}: {reason}")
 
 
 def _facts(summary: JobSummary, config: JobConfig, corrected: int) -> dict[str, str]:
@@ -133,7 +133,7 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
         values = {"document": entry.name, "state": entry.state, "row": asdict(row) if row else None}
         print_json({**values, "superseded": [asdict(one) for one in superseded]})
         return
-    print_lines(f"{entry.name}: {entry.state}")
+    print_lines(f"{printable_name(entry.name)}: {entry.state}")
     for kind, one in [("row", row), *(("superseded", one) for one in superseded)]:
         if one is not None:
             print_lines(f"{kind}: {one.to_json()}")
@@ -185,7 +185,7 @@ command.add_command(corrections_command)
 
 def _job_line(job: JobSummary) -> str:
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started)) if job.started else "-"
-    counts = f"{job.done:7}  {job.for_review:6}  {job.failed:6}  {job.total:7}"
+    counts = f"{job.done:7}  {job.for_review:6}  {job.failed:6}  {job.total:7}  {job.missing:7}"
     waits = f": {job.message}" if job.state is State.QUEUED and job.message else ""
     return f"{job.state:11}  {counts}  {started:16}  {job.name}{waits}"
 

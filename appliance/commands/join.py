@@ -9,7 +9,7 @@ from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import NotAllGood
 from appliance.ground.output import note, print_json
 from appliance.ground.settings import Settings
-from appliance.ground.text import human_count
+from appliance.ground.text import human_count, printable_name
 from appliance.jobs.job import job_dir
 from appliance.jobs.joining import JoinRefused, join_jobs
 from appliance.jobs.outputs import OutputFormat
@@ -80,7 +80,7 @@ def _directory(settings: Settings, job: str) -> Path:
 def _note_problems(refused: JoinRefused) -> None:
     lines = []
     for problem in refused.problems[:_SHOWN_PROBLEMS]:
-        about = f"{problem.document} " if problem.document is not None else ""
+        about = f"{printable_name(problem.document)} " if problem.document is not None else ""
         lines.append(f"shard {problem.shard}: {about}{problem.detail}")
     if refused.count > len(lines):
         lines.append(f"and {refused.count - len(lines):,} more")

@@ -15,7 +15,7 @@ from appliance.ground.output import note, print_json, print_json_text, print_lin
 from appliance.ground.progress import OnProgress
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
-from appliance.ground.text import human_count
+from appliance.ground.text import human_count, printable_name
 from appliance.jobs.job import DEFAULT_SETTLE_SECONDS, DEFAULT_WORKERS
 from appliance.jobs.job_plan import JobRequest
 from appliance.jobs.job_run import JobOutcome, run_request
@@ -206,7 +206,7 @@ def _preview(settings: Settings, request: JobRequest, documents: int, as_json: b
 
 
 def _row_lines(row: Row) -> list[str]:
-    lines = [row.document]
+    lines = [printable_name(row.document)]
     if row.fields is None:
         lines.append(f"  {row.error_message} ({row.error})" if row.error_message else f"  {row.error}")
     for name, value in (row.fields or {}).items():

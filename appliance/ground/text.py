@@ -37,6 +37,20 @@ def is_storable(text: str) -> bool:
     return _UNSTORABLE.search(text) is None
 
 
+def printable_name(name: str) -> str:
+    """The name of a document for a terminal: what it would act on is written as the bytes of the file's name.
+
+    Two names never look the same by that, and what is shown, typed again, is still understood.
+    """
+    if name.isascii() and name.isprintable():
+        return name
+    return "".join(_as_bytes(char) if unicodedata.category(char) in _UNSAFE_CATEGORIES else char for char in name)
+
+
+def _as_bytes(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
 def human_size(size_bytes: int) -> str:
     """A size with decimal units: `137 MB`, `1.4 GB`."""
     size = float(size_bytes)

@@ -108,6 +108,13 @@ class LedgerConnection:
         ).fetchone()
         return row_from_json(values[0]) if values else None
 
+    def _had_failed(self, document: int) -> bool:
+        """Whether the latest row that the document had is one without an answer."""
+        values = self._connection.execute(
+            "SELECT row FROM rows WHERE document = ? ORDER BY id DESC LIMIT 1", (document,)
+        ).fetchone()
+        return values is not None and row_from_json(values[0]).fields is None
+
     def _came_back(self, document: int) -> None:
         """A document that was missing is there again, with the bytes of its row: an answer counts as before."""
         row = self._present_row(document)

@@ -183,23 +183,25 @@ class Ledger(LedgerConnection):
                 self._event("dropped", None, f"{document_name(document.path)} is no document of the folder")
 
     def note_missing(self, rows: Sequence[tuple[ListedDocument, Row]]) -> int:
-        """Marks documents that left the folder; gives how many had no row yet.
+        """Marks documents that left the folder; gives how many of them nobody has read as they were.
+
+        One that had failed and was to be tried again is none of these.
 
         Args:
             rows: Each with the row that it gets where it has none.
         """
-        without_row = 0
+        unread = 0
         with self._transaction():
             for document, row in rows:
                 if self._present_row(document.id) is None:
+                    unread += not self._had_failed(document.id)
                     self._connection.execute(
                         "INSERT INTO rows (document, error, row) VALUES (?, ?, ?)",
                         (document.id, row.error, row.to_json()),
                     )
-                    without_row += 1
                 self._set_state(document.id, State.MISSING)
                 self._event("missing", document.id, row.error_message)
-        return without_row
+        return unread
 
     def never_read(self, after: bytes, limit: int) -> list[PendingDocument]:
         """Documents that never had a row, with paths after this one, in path order."""

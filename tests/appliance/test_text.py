@@ -2,6 +2,7 @@
 
 import pytest
 
+from appliance.documents.folder import document_name, document_path
 from appliance.ground.text import (
     human_count,
     human_duration,
@@ -9,6 +10,7 @@ from appliance.ground.text import (
     is_storable,
     percent_interval,
     printable,
+    printable_name,
     storable,
 )
 
@@ -67,3 +69,19 @@ def test_everything_else_is_stored_as_it_is() -> None:
     text = "a\tb\r\nc\x0b\x0cd\x85 Größe 日本語 🙂 \u202e\ufeff\ue000"
     assert storable(text) == text
     assert is_storable(text)
+
+
+def test_names_that_differ_never_look_the_same_on_a_terminal() -> None:
+    paths = [
+        b"a\x1b.txt",
+        b"a\x07.txt",
+        b"a\n.txt",
+        rb"a\x1b.txt",
+        "a\u202e.txt".encode(),
+        "a\u200b.txt".encode(),
+        b"a\xff.txt",
+    ]
+    names = [printable_name(document_name(path)) for path in paths]
+    assert names[0] == "a\\x1b.txt"
+    assert [printable(name) for name in names] == names
+    assert [document_path(name) for name in names] == paths

@@ -88,6 +88,7 @@ def test_failed_document_that_left_fails_no_run_any_more(bench: Bench) -> None:
     bench.write("broken.pdf", "%PDF-1.4 nothing")
     assert run(bench).summary.failed == 1
     (bench.documents_dir / "broken.pdf").unlink()
+    assert retry_failed(bench.settings, job_of(bench)) == 1
     outcome = run(bench)
     refuse_unfinished(outcome)
     assert (outcome.summary.failed, outcome.summary.missing) == (0, 1)
