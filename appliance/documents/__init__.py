@@ -7,12 +7,21 @@ Bytes to text, chosen by what the bytes are (`sniffing.py`), one module for each
   CSV, RTF, HTML) is one line with tabs between cells. Numbers of lists and headings are counted as Word and
   LibreOffice count them, as contracts refer to them. Charts are small tables; comments, footnotes and speaker's notes
   follow their text.
-- Hidden text, hidden sheets and slides are left out, and a note says so: a person would not see them, an attacker would
-  use them. In a PDF that is what layers, flags, the edge of the page, colours and sizes hide; where a colour alone
-  decides, the page is drawn with the text and without it. Elsewhere colours and places are not looked at.
+- Hidden text, rows, columns, sheets, slides and shapes are left out, and a note says so: a person would not see them,
+  an attacker would use them. In a PDF that is what layers, flags, the edge of the page, colours and sizes hide;
+  where a colour alone decides, the page is drawn with the text and without it. Elsewhere colours and places are not
+  looked at.
+- In Office files what styles, rows, columns, number formats, tracked changes and shapes hide counts as hidden. What is
+  hidden in a browser's view only (`webHidden`) is read, as it is shown on paper. Prompts of empty form fields are no
+  text. A note counts the related parts that nobody looked into (`related_parts.py`).
+- A number in a workbook is written as its format shows it, with English points and commas, as the file's codes have
+  them; a whole date as 2025-07-04 and a time as 14:30:00, as their order and language depend on the machine
+  (`number_format.py`, `moments.py`).
 - What is attached to a mail follows in the same document after the line `Attachment: NAME`, whatever its format, four
-  mails deep. An attachment that cannot be read is named and noted, and does not fail the mail.
-- Encodings: a mark or a declaration counts if it fits, else UTF-8, else the
+  mails deep. An attachment that cannot be read is named and noted, and does not fail the mail. Headers are brought into
+  form before the standard library parses them (`mail_start.py`), and bodies are decoded by what they are
+  (`transfer.py`). Signed content is read and its signature is not checked (`signed_data.py`).
+- Encodings: a mark or a declaration counts if the bytes bear it out (`declared_charset.py`), else UTF-8, else the
   first of chardet's candidates that passes the rules of `charset.py`, which decide where there are few letters. A note
   names it.
 - PDF: PDFium turns a line from right to left around letter by letter, and so the letters of a ligature as well; letters
@@ -24,7 +33,8 @@ Bytes to text, chosen by what the bytes are (`sniffing.py`), one module for each
   they come out (a shared string in a million cells), 5,000 pages, 200 scanned ones, 120 million pixels; document
   types in Office XML are refused. Time and memory are the sandbox's.
 - XLSX, PPTX, ODT, EPUB, RTF, DOCX and CSV are read with the standard library alone: what is needed is text, and
-  bounds in every loop. XLS and XLSB are read with calamine (cells only). Not read: DOC, PPT, XML that is no web page,
+  bounds in every loop. XLS and XLSB are read with calamine (cells only), and how their cells are shown beside it
+  (`binary_formats.py`). Not read: DOC, PPT, XML that is no web page,
   archives.
 - `preload_readers` imports all that readers may need; afterwards no reader opens a file (a test watches). Models of
   text recognition are kept as bytes, and sessions are made in the parser that needs them, with one thread.

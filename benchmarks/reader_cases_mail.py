@@ -1,0 +1,42 @@
+"""Mails, Office files and tables that went wrong in other programs, and what their text must and must not hold."""
+
+Case = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""A file of the cases; what its text holds; what it does not hold; what its notes hold."""
+
+MAIL_CASES: tuple[Case, ...] = (
+    ("eml_calendar_only/invite.eml", ("You are invited.", "2025-06-12 09:00:00", "7 Mill Road, Cork"), (), ()),
+    ("eml_charset_aliases/chinese.eml", ("订单号 A-1 镕",), (), ()),
+    ("eml_charset_aliases/hebrew.eml", ("שם: דנה כהן",), (), ()),
+    ("eml_charset_aliases/japanese.eml", ("注文番号 A-1 ①",), (), ()),
+    ("eml_charset_aliases/korean.eml", ("주문번호 A-1 똠",), (), ()),
+    ("eml_charset_aliases/mac.eml", ("Müller Straße 5",), (), ()),
+    ("eml_charset_mislabel/utf8_as_latin1.eml", ("Jörg Müßig", "12,50 €"), ("Ã",), ("does not fit",)),
+    ("eml_delivery_status/bounce.eml", ("Final-Recipient", "Action: failed", "Status: 5.1.1"), (), ()),
+    ("eml_format_flowed/flowed.eml", ("14 Orchard Lane, Bristol BS1 4DJ.", "> quoted text"), (), ()),
+    ("eml_header_names/control.eml", ("Bestellung für Mai", "88,20 €"), ("=E2",), ()),
+    ("eml_header_names/long_name.eml", ("Bestellung für Mai", "88,20 €"), ("=E2",), ()),
+    ("eml_header_names/underscore.eml", ("Bestellung für Mai", "88,20 €"), ("=E2",), ()),
+    ("eml_html_placeholder_plain/ph.eml", ("ZZ-19", "70.00 EUR"), ("HTML capable",), ("HTML form",)),
+    ("eml_leading_blank_and_bom/blank.eml", ("88,20 €",), ("=E2",), ()),
+    ("eml_leading_blank_and_bom/bom.eml", ("88,20 €",), ("=E2",), ()),
+    ("eml_mbox/two.mbox", ("A-1", "A-2"), ("T3JkZXI",), ("2 mails",)),
+    ("eml_rfc2047_names/names.eml", ("Rechnung für Jörg Müßig", "Résumé für 2025.txt"), (), ()),
+    ("eml_smime_opaque_signed/signed.eml", ("Order number: SM-301",), (), ("not checked",)),
+    ("eml_smime_opaque_signed/signed_no_smime_type.eml", ("Order number: SM-301",), (), ("not checked",)),
+    ("eml_uuencode/uu.eml", ("UU-778",), ("begin 644",), ()),
+    ("eml_winmail/tnef.eml", ("winmail.dat",), (), ("winmail.dat",)),
+    ("docx_altchunk/order.docx", ("PO-5521", "Galena Foundry", "2,140.00 USD"), (), ()),
+    ("docx_content_control_placeholder/policy.docx", ("Broker:",), ("Click or tap",), ()),
+    ("docx_hidden_by_style/style.docx", ("80.00 EUR",), (), ("hidden text",)),
+    ("docx_ptab/header.docx", ("Contract 4417\tRev 3\t14 May 2025",), (), ()),
+    ("docx_ruby/furigana.docx", ("佐藤 花子",), ("さとう",), ()),
+    ("docx_tracked_changes/lease.docx", ("The monthly rent is 815 EUR from July.",), ("Garage",), ("deleted",)),
+    ("xlsx_1904/mac.xlsx", ("2025-07-04",), (), ()),
+    ("xlsx_cells_without_ref/noref.xlsx", ("Kofi Arrow\t\tLeeds",), (), ()),
+    ("xlsx_elapsed_hours/timesheet.xlsx", ("30:15", "52:30:00"), ("06:15",), ()),
+    ("xlsx_hidden_row_column/stock.xlsx", ("Lamp\t20",), (), ("hidden rows", "hidden columns")),
+    ("xlsx_x000d/escape.xlsx", ("Line one Line two",), ("_x000D_",), ()),
+    ("csv_preamble/bank.csv", ("Date\tText\tAmount", "01.05.2025\tRent; May\t-800,00"), ('"',), ()),
+    ("csv_sep_line/sep.csv", ('Vos; Henk\t12,50\tHe said "ok"',), ("sep=",), ()),
+    ("csv_utf16/u16.csv", ("Jörg\t1",), (), ()),
+)
