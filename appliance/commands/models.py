@@ -39,6 +39,8 @@ def list_command(settings: Settings, as_json: bool) -> None:
     models = store.list()
     for name in store.broken():
         note(f"{name}: its manifest cannot be used: {store.problem_of(name)}; add the model again")
+    for problem in store.problems_of_active():
+        note(problem)
     if as_json:
         for model in models:
             print_json(_described(model))
@@ -193,6 +195,7 @@ def activate_command(settings: Settings, model: str, unsafe: bool, as_json: bool
     with progress_line() as line:
         activated = Store(settings).activate(model, unsafe, line)
     _print_model(activated, "answers its task from now on", as_json)
+    _warn_not_approved(activated)
 
 
 @command.command("roll-back")
@@ -204,7 +207,9 @@ def roll_back_command(settings: Settings, task: str, as_json: bool) -> None:
 
     TASK is the name of the task.
     """
-    _print_model(Store(settings).roll_back(task), "answers its task again", as_json)
+    model = Store(settings).roll_back(task)
+    _print_model(model, "answers its task again", as_json)
+    _warn_not_approved(model)
 
 
 @command.command("remove")
@@ -257,6 +262,11 @@ def pull_command(
     else:
         size = human_size(pulled.size_bytes)
         note(f"{repository} at {revision[:12]}: {pulled.files} files, {size} in {pulled.directory}")
+
+
+def _warn_not_approved(model: InstalledModel) -> None:
+    if reason := why_not_approved(model.manifest):
+        note(f"each of its rows will say `unsafe`: {reason}; {how_to_approve(model.manifest, model.name)}")
 
 
 def _described(model: InstalledModel) -> dict[str, object]:

@@ -127,10 +127,13 @@ def check_models(settings: Settings, quick: bool) -> Check:
         models, broken = store.list(), list(store.broken())
     except ApplianceError as error:
         return Check("models", CheckState.FAIL, error.message, error.hint or "add the models again")
-    if not models and not broken:
+    if not models and not broken and not store.problems_of_active():
         return Check("models", CheckState.WARN, "no model is installed", "add one with `stillroom models add DIR`")
     problems = [f"{name}: its manifest cannot be used: {store.problem_of(name)}" for name in broken]
     problems += [problem for model in models if (problem := _model_problem(model, quick))]
+    if not problems and (problems_of_active := store.problems_of_active()):
+        advice = "activate the model that should answer with `stillroom models activate`, or add the former one again"
+        return Check("models", CheckState.FAIL, "; ".join(problems_of_active), advice)
     if problems:
         message = f"{len(problems)} of {human_count(len(models) + len(broken), 'model')} damaged: {'; '.join(problems)}"
         return Check("models", CheckState.FAIL, message, "add these models again with `stillroom models add`")

@@ -249,6 +249,16 @@ class Store:
         active.check_activated(name, manifest)
         return InstalledModel(name, self._models_dir / name, manifest, active.is_active(name, manifest))
 
+    def problems_of_active(self) -> tuple[str, ...]:
+        """What keeps activated models from answering: one is missing, damaged, or another one has its place."""
+        problems = []
+        for task_name in read_active(self._models_dir).tasks:
+            try:
+                self.active(task_name)
+            except ApplianceError as error:
+                problems.append(error.message)
+        return tuple(problems)
+
     def previous(self, task_name: str) -> str | None:
         """The model that `roll_back` would make active."""
         names = read_active(self._models_dir).tasks.get(task_name, ())[1:]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.diagnosis.state import check_models
 from appliance.ground.errors import ApplianceError, NotAllGood, ResourceError, UsageError
 from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
@@ -295,7 +296,11 @@ def test_folder_exchanged_by_hand_does_not_answer_in_place_of_the_activated_mode
     with pytest.raises(ArtifactError, match="model a is not the one that was activated"):
         store.roll_back("orders")
     assert not any(model.active for model in store.list())
+    (problem,) = store.problems_of_active()
+    assert check_models(settings, quick=True).message == problem
+    assert "model b is not the one that was activated" in problem
     assert store.activate("b").active
+    assert store.problems_of_active() == ()
 
 
 def test_name_of_a_missing_active_model_is_kept_for_it(store: Store, settings: Settings, tmp_path: Path) -> None:
