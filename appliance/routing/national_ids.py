@@ -33,6 +33,9 @@ import stdnum.ro.cnp
 import stdnum.tr.tckimlik
 from stdnum.iso7064 import mod_11_10
 
+from appliance.routing.phones import NO_SUM, goes_on
+from appliance.routing.plain_copy import closed_up
+
 _LETTERS_FI = "0123456789ABCDEFHJKLMNPRSTUVWXY"
 _ITIN_GROUPS = frozenset((*range(50, 66), *range(70, 89), 90, 91, 92, *range(94, 100)))
 
@@ -212,22 +215,36 @@ NATIONAL_IDS = (
     NationalId("TR identity number", r"[1-9]\d{10}", stdnum.tr.tckimlik.is_valid),
     NationalId("US SSN and ITIN", r"\d{3}([ -])\d{2}\1\d{4}", _american),
 )
+_ANY_DIGITS = re.compile(r"\d[ \t\n./+-]{0,4}\d")
+_SEPARATORS = re.compile(r"[^a-zA-Z0-9]+")
 _COMPILED = tuple(
-    (known, re.compile(rf"(?<!\w)(?<!\d[.,])(?:{known.pattern})(?!\w)(?![.,]\d)", re.IGNORECASE))
-    for known in NATIONAL_IDS
+    (known, re.compile(rf"(?<!\w)(?<!\d\.)(?:{known.pattern}){NO_SUM}", re.IGNORECASE)) for known in NATIONAL_IDS
 )
 _LABELLED_SSN = re.compile(
-    r"(?<!\w)(?:ssn|social security(?: number| no\.?)?)[ \t]*[:#]?[ \t]*(\d{9})(?!\w)", re.IGNORECASE
+    r"(?<!\w)(?:ssn|social security(?: number| no\.?)?)[ \t]{0,3}[:#]?[ \t\n]{0,3}(\d(?:[ \t\n.-]{0,3}\d){8})(?!\w)",
+    re.IGNORECASE,
 )
 
 
 def national_ids(text: str) -> Iterator[tuple[int, int]]:
     """Places of national ids in a plain text."""
+    yield from _as_written(text)
+    closed = closed_up(text, tabs=True)
+    if closed.gap_starts:
+        for start, end in _as_written(closed.text):
+            if closed.holds_gap(start, end) and goes_on(text, closed.original(start), closed.original(end)):
+                yield closed.original(start), closed.original(end)
+
+
+def _as_written(text: str) -> Iterator[tuple[int, int]]:
+    if not _ANY_DIGITS.search(text):
+        return
+    places: set[tuple[int, int]] = set()
     for known, pattern in _COMPILED:
         for match in pattern.finditer(text):
-            compact = "".join(char for char in match.group().upper() if char.isalnum())
-            if known.check(compact):
-                yield match.span()
+            if match.span() not in places and known.check(_SEPARATORS.sub("", match.group()).upper()):
+                places.add(match.span())
+    yield from places
     for match in _LABELLED_SSN.finditer(text):
-        if _american(match.group(1)):
+        if _american(_SEPARATORS.sub("", match.group(1))):
             yield match.span(1)

@@ -5,7 +5,8 @@ The ids are the sample numbers that the issuing offices and the standards publis
 
 import pytest
 
-from appliance.routing.detectors import DETECTORS, findings, iban_is_good
+from appliance.routing.account_numbers import iban_is_good
+from appliance.routing.detectors import DETECTORS, findings
 
 ALL = tuple(DETECTORS)
 
