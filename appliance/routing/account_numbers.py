@@ -54,7 +54,7 @@ _LENGTHS = range(12, 20)
 _START = re.compile(r"(?:5[0678]|6)\d{10}|[2-6]\d{12}|(?:1800|2131)\d{11}")
 """Twelve digits have only Maestro cards; JCB cards of fifteen begin with 1800 or 2131."""
 _USUAL_GROUPS = frozenset(
-    ((4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4), (8, 8), *((4, 4, 4, 4, last) for last in (1, 2, 3)), (4, 4, 4, 3))
+    ((4, 6, 5), (4, 6, 4), (8, 8), (4, 4, 4), *((*(4,) * fours, last) for fours in (3, 4) for last in range(1, 5)))
 )
 _LABEL = re.compile(
     r"(?:card|karte|carte|tarjeta|carta|kort|kaart|visa|master|maestro|amex|diners|karta|pan|kartu)\w*[^\w\n]{0,3}"

@@ -12,8 +12,8 @@ from itertools import pairwise
 from appliance.routing.account_numbers import cards, ibans
 from appliance.routing.mail_addresses import mail_addresses
 from appliance.routing.national_ids import national_ids
-from appliance.routing.phones import NO_MONEY, phones
-from appliance.routing.plain_copy import plain_copy
+from appliance.routing.phones import GROUP_BEGINS, NO_MONEY, goes_on, phones
+from appliance.routing.plain_copy import closed_up, plain_copy
 
 LONG_NUMBER = "number"
 """Kind of what is found by its many digits alone."""
@@ -34,7 +34,7 @@ class Finding:
 
 
 _WRITTEN_TOGETHER = re.compile(r"(?<!\w)\w+(?:[./-]\w+)*")
-_IN_GROUPS = re.compile(rf"(?<!\w)(?<!\d[.,/-])\d{{2,}}(?: {{1,2}}\d{{2,}}){{1,3}}(?! {{0,2}}\d){NO_MONEY}")
+_IN_GROUPS = re.compile(rf"{GROUP_BEGINS}(?<!\d[/-])\d{{2,}}(?: {{1,2}}\d{{2,}}){{1,3}}(?! {{0,2}}\d){NO_MONEY}")
 """Longer rows of groups are columns of a table."""
 _DAY = r"(?:\d{4}([./-])\d{1,2}\N\d{1,2}|\d{1,2}([./-])\d{1,2}\M(?:\d{4}|\d{2})|(?:19|20)\d{6})"
 _DAYS = re.compile(
@@ -47,9 +47,18 @@ def _long_numbers(text: str, digits: int) -> Iterator[tuple[int, int]]:
     """Whatever holds so many digits, with the letters that are written to it; not days and sums of money."""
     for pattern in (_WRITTEN_TOGETHER, _IN_GROUPS):
         for match in pattern.finditer(text):
-            value = match.group()
-            if sum(map(str.isdigit, value)) >= digits and not _DAYS.fullmatch(value) and not _is_sum(text, match):
+            if _is_long(text, match, digits):
                 yield match.span()
+    closed = closed_up(text)
+    for match in _IN_GROUPS.finditer(closed.text) if closed.gap_starts else ():
+        start, end = closed.original(match.start()), closed.original(match.end())
+        if closed.holds_gap(*match.span()) and _is_long(closed.text, match, digits) and goes_on(text, start, end):
+            yield start, end
+
+
+def _is_long(text: str, match: re.Match[str], digits: int) -> bool:
+    value = match.group()
+    return sum(map(str.isdigit, value)) >= digits and not _DAYS.fullmatch(value) and not _is_sum(text, match)
 
 
 def _is_sum(text: str, match: re.Match[str]) -> bool:

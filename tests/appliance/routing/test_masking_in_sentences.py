@@ -1,0 +1,183 @@
+"""Values as they stand in documents: between words of many languages, torn by blanks and lines, in long texts."""
+
+import random
+import time
+from collections.abc import Callable
+from importlib import import_module
+
+import pytest
+
+from appliance.routing.detectors import DETECTORS, findings
+from appliance.routing.masking import Masker
+from appliance.routing.policy import Masking
+from benchmarks.national_id_values import NATIONAL_IDS
+from tests.appliance.frontier_fixtures import extract_task
+
+ALL = tuple(DETECTORS)
+VALUES = {
+    "phone": ("612 345 678", "61234567", "22 54 18 94", "91100457", "+49 30 1234567", "030 12345678", "4351 8999"),
+    "card": ("4111 1111 1111 1111", "378282246310005", "3782 822463 10005"),
+    "iban": ("DE89 3704 0044 0532 0130 00", "NO9386011117947", "GB82 WEST 1234 5698 7654 32"),
+    "national_id": ("44051401359", "12345678Z", "AB 12 34 56 C", "710319/2745", "131052-308T"),
+    "mail": ("jane.doe@example.com", "j@sub.example.co.uk"),
+    "number": ("12 3456 7890", "1234 5678 9012", "919-40-4516"),
+}
+AROUND = (
+    ("Bitte rufen Sie ", " zurück"), ("Konto ", " zugunsten"), ("Nummer ", " zum 1. Mai"), ("Proszę ", " z domu"),
+    ("krs ", " krakow"), ("Ring ", " kristna"), ("Contact ", " eurozone"), ("Appelez ", " zéro"),
+    ("Llame ", " zapatos"),
+    ("MONSIEUR ", " est absent"), ("COULEUR ", " rouge"), ("(", ")"), ("Name;", ";Ort"), ("Smith,7,", ",8,London"),
+    ("a\t", "\tb"), ("Ref.\n", "\nKind regards"), ("id=", "&x"), ("", ""), ("«", "»"), ("№ ", " звоните"), ("x ", "."),
+)  # fmt: skip
+
+
+def hidden(text: str) -> str:
+    """The text with what is found in it taken out."""
+    for finding in reversed(findings(text, ALL, 9)):
+        text = f"{text[: finding.start]}[{finding.kind}]{text[finding.end :]}"
+    return text
+
+
+@pytest.mark.parametrize(("before", "after"), AROUND, ids=lambda text: text.strip() or "nothing")
+def test_value_is_found_whatever_words_stand_beside_it(before: str, after: str) -> None:
+    digits = sum(map(str.isdigit, before + after))
+    for value in (value for values in VALUES.values() for value in values):
+        if before.endswith(",") and value.startswith("030"):
+            continue  # Behind a number and a comma it could be the end of a sum and another number.
+        left = hidden(before + value + after)
+        assert left.endswith(after), value
+        assert sum(map(str.isdigit, left)) == digits, (value, left)
+        assert "example" not in left
+
+
+@pytest.mark.parametrize("gap", ["  ", "\u00a0", "\u00a0 ", "\u2009", "\t", "\n", "\r\n", "-", ".", " \n"])
+@pytest.mark.parametrize("value", ["4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", "3782 822463 10005"])
+def test_numbers_with_check_digits_are_found_whatever_parts_their_groups(value: str, gap: str) -> None:
+    assert hidden(f"Pay {value.replace(' ', gap)} zum 1. Mai") in ("Pay [card] zum 1. Mai", "Pay [iban] zum 1. Mai")
+
+
+def test_gaps_may_differ_and_part_a_group_at_the_end_of_a_line() -> None:
+    for card in (
+        "4111  1111-1111\n1111",
+        "4111 11\n11 1111 1111",
+        "4111_1111.1111 1111",
+        "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+    ):
+        assert hidden(f"It is {card} here") == "It is [card] here"
+    for iban in (
+        "DE 89 37040044\n0532013000",
+        "D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0",
+        "DE89,3704,0044,0532,0130,00",
+    ):
+        assert hidden(f"It is {iban} here") == "It is [iban] here"
+    assert hidden("IBANDE89 3704 0044 0532 0130 00") == "IBAN[iban]"
+
+
+@pytest.mark.parametrize(
+    "phone", ["612  345  678", "612\u00a0345\u00a0678", "612.345.678", "612-345 678", "+49 171\n2345678",
+              "Tel:\n12 34 56",
+              "22 54\n18 94", "22.54.18.94", "(030)\n1234567", "+49\u00a0171\r\n2345678"],
+)  # fmt: skip
+def test_telephone_number_is_found_with_wide_gaps_and_over_a_line(phone: str) -> None:
+    left = hidden(f"Please call {phone} zwischen acht und neun")
+    assert not any(char.isdigit() for char in left)
+
+
+@pytest.mark.parametrize(
+    "ssn", ["123-45-6789", "123\n45\n6789", "1 2 3 4 5 6 7 8 9", "123.45.6789", "123-45-\n6789", "123456789"]
+)
+def test_labelled_id_is_found_however_it_is_torn(ssn: str) -> None:
+    assert not any(char.isdigit() for char in hidden(f"SSN: {ssn} zone"))
+
+
+@pytest.mark.parametrize(
+    "mail",
+    ["a@b\n.example.com", "jane.doe @ example.com", "jane.doe@example. com", "jane@localhost", "jane[@]example[.]com",
+     "jane%40example.com", "jane&#64;example.com", "jane (arroba) example (punto) com", "jane\n@example.com",
+     "jan\u0301e@example.com"],
+)  # fmt: skip
+def test_mail_address_is_found_where_it_is_torn_or_written_for_people(mail: str) -> None:
+    assert "example" not in hidden(f"Write to {mail} zeitnah")
+    assert "@" not in hidden(f"Write to {mail} zeitnah")
+
+
+@pytest.mark.parametrize(
+    "hidden_by",
+    [
+        "4111\ufe0f1111\ufe0f1111\ufe0f1111",
+        "4\ufe0f\u20e31\ufe0f\u20e311 1111 1111 1111",
+        "D\u041589 3704 0044 0532 0130 00",
+    ],
+)
+def test_marks_and_letters_of_other_scripts_hide_nothing(hidden_by: str) -> None:
+    assert not any(char.isdigit() for char in hidden(f"It is {hidden_by} here"))
+
+
+@pytest.mark.parametrize("locale", NATIONAL_IDS)
+def test_real_ids_of_countries_are_right_and_found_in_sentences(locale: str) -> None:
+    drawn, module = random.Random(3), {"bg_BG": "bg.egn", "cs_CZ": "cz.rc", "da_DK": "dk.cpr", "de_DE": "de.idnr",
+                                       "es_ES": "es", "pt_PT": "pt.nif"}[locale]  # fmt: skip
+    for number in range(100):
+        value = NATIONAL_IDS[locale](drawn)
+        if module == "es":
+            checker = import_module("stdnum.es.nie" if value[0] in "XYZ" else "stdnum.es.dni")
+        else:
+            checker = import_module(f"stdnum.{module}")
+        assert checker.is_valid(value), value
+        before, after = AROUND[number % len(AROUND)]
+        left = hidden(before + value + after)
+        assert sum(map(str.isdigit, left)) == sum(map(str.isdigit, before + after)), (value, left)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["612 345 678 EUR", "612 345 678 kr", "12 345 678 zł", "612 345 678,00 zuzüglich", "EUR 91100457", "€ 91100457",
+     "10 20\n30 40\n50 60", "512\n300\n150", "2019 2020\n2021 2022", "12\t345\t678", "25.11.24 08:30",
+     "01.05.24\n02.05.24",
+     "Menge\n12\n34\n56\n78", "1.00\n10.00\n15.00", "3 @ 5 EUR", "meet at noon. Then go", "4 @ 2.50"],
+)  # fmt: skip
+def test_sums_days_and_columns_are_left(text: str) -> None:
+    assert hidden(text) == text
+
+
+def test_placeholders_of_torn_values_come_back_as_they_stood() -> None:
+    text = "Karte 4111 1111\n1111 1111 zum Konto DE89  3704 0044 0532 0130 00, Tel. 612 345 678 zurück"
+    masker = Masker(extract_task(), Masking(), bytes(32))
+    masked = masker.mask(text, {})
+    assert not any(char.isdigit() for char in masked.text)
+    assert masker.restore(masked.restored_by, {"parts": [masked.text]}) == {"parts": [text]}
+
+
+ADVERSARIAL: dict[str, Callable[[int], str]] = {
+    "digits": lambda n: "1" * n, "single digits": lambda n: "1 " * (n // 2), "fours": lambda n: "4 " * (n // 2),
+    "zeros": lambda n: "0-" * (n // 2), "ats": lambda n: "@" * n, "letters and ats": lambda n: "a@" * (n // 2),
+    "colons": lambda n: ":" * n, "blanks": lambda n: " " * n, "label and blanks": lambda n: "tel" + " " * n,
+    "a long word": lambda n: "a" * n + "@", "lines": lambda n: "12\n" * (n // 3), "dots": lambda n: "a." * (n // 2),
+    "brackets": lambda n: "(1" * (n // 2), "country codes": lambda n: "DE12 " * (n // 5),
+    "pluses": lambda n: "+1" * (n // 2),
+    "wide digits": lambda n: "\uff11" * n, "spelt": lambda n: "a at b dot " * (n // 11),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ADVERSARIAL)
+def test_time_grows_with_the_text_and_no_faster(kind: str) -> None:
+    def seconds(length: int) -> float:
+        text = ADVERSARIAL[kind](length)
+        started = time.process_time()
+        findings(text, ALL, 9)
+        return time.process_time() - started
+
+    seconds(1_000)
+    short, long = seconds(10_000), seconds(40_000)
+    # Four times the text; a square would take sixteen times as long.
+    assert long < max(10 * short, 0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ADVERSARIAL)
+def test_text_of_320_kb_takes_seconds(kind: str) -> None:
+    text = ADVERSARIAL[kind](320_000)
+    started = time.process_time()
+    findings(text, ALL, 9)
+    # About one second each, on a machine with nothing else to do.
+    assert time.process_time() - started < 6
