@@ -49,7 +49,7 @@ def collect_recorded(
     """Adds recorded answers to `teacher/answers.jsonl`; doing it again adds nothing.
 
     Args:
-        teacher: Name of the teacher where a record does not give one.
+        teacher: Name of the teacher where a record does not give one; the task's where this is empty.
 
     Raises:
         UsageError: The file is neither JSON Lines nor CSV, or is no file of this task.
@@ -63,7 +63,7 @@ def collect_recorded(
     replies = _read_all([record for _, record in records], documents or Documents())
     for number, record in records:
         try:
-            row = make_row({"teacher": teacher, **record}, replies)
+            row = make_row({"teacher": teacher or task.teacher, **record}, replies)
         except ApplianceError as error:
             result.bad.append(f"{recorded.name}:{number}: {error.message}")
             continue

@@ -17,6 +17,7 @@ from typing import Any
 from appliance.engines.engine import Engine, Request
 from appliance.ground import child
 from appliance.ground.errors import ApplianceError
+from appliance.tasks.dates import DateOrder
 from appliance.tasks.task import (
     Comparator,
     Field,
@@ -46,11 +47,12 @@ def task_from_message(values: dict[str, Any]) -> Task:
             **{
                 **each, "type": FieldType(each["type"]), "comparator": Comparator(each["comparator"]),
                 "values": tuple(each["values"]),
+                "date_order": DateOrder(each["date_order"]) if each["date_order"] else None,
             }
         )
         for each in values["fields"]
     )  # fmt: skip
-    parts: dict[str, Any] = {name: tuple(values[name]) for name in ("labels", "tiers", "slices")}
+    parts: dict[str, Any] = {name: tuple(values[name]) for name in ("labels", "slices")}
     parts |= {"readiness": Targets(**values["readiness"]), "student": Student(**values["student"])}
     parts["input"] = InputLimits(values["input"]["max_tokens"], LongDocumentPolicy(values["input"]["long"]))
     return Task(**{**values, **parts, "kind": TaskKind(values["kind"]), "fields": fields})

@@ -26,6 +26,8 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     version_known: ClassVar[int] = 0
     """The one version of the file that this program reads; 0 where the table has no version."""
+    removed_keys: ClassVar[Mapping[str, str]] = {}
+    """Keys of former versions of the program, with what to do about each."""
 
     def problems(self) -> "list[Problem]":
         """What is wrong although each key alone is right."""
@@ -120,6 +122,8 @@ def _problems(model: type[Table], details: ErrorDetails) -> list[Problem]:
         case "wrong":
             return [(path, context["problem"], context["remedy"] or f"write {example}")]
         case "extra_forbidden":
+            if key in parent.removed_keys:
+                return [(path, "no key of this program any more", parent.removed_keys[key])]
             known = list(parent.model_fields)
             match = nearest(key, known)
             remedy = f"did you mean {match}? " if match else ""

@@ -8,7 +8,7 @@ from appliance.jobs.review import Correction
 from appliance.jobs.rows import Route, Row
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Field, Task, answer_problems
-from appliance.tasks.values import evidence
+from appliance.tasks.values import evidence, normalised_answer
 
 Corrections = Mapping[tuple[str, str], Mapping[str, Correction]]
 """(name, SHA-256 of the bytes) of a document -> field -> its correction in force."""
@@ -62,9 +62,12 @@ def corrected_row(row: Row, by_field: Mapping[str, Correction], task: Task, text
         for field in task.output_fields
         if field.name in by_field
     }
+    normalised, marks = normalised_answer([field for field in task.output_fields if field.name in by_field], fields)
     return replace(
         row,
         fields=fields,
+        normalised={**row.normalised, **normalised},
+        marks={**{name: of for name, of in row.marks.items() if name not in by_field}, **marks},
         confidence={name: value for name, value in row.confidence.items() if name not in by_field},
         evidence={**row.evidence, **places},
         route=Route.PERSON if is_settled else row.route,

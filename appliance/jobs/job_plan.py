@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.documents.folder import document_name
 from appliance.ground.errors import UsageError
+from appliance.ground.json_text import json_text
 from appliance.ground.settings import HOME_VARIABLE, Settings
 from appliance.jobs.frontiers import check_caps, fallback_config, frontier_model
 from appliance.jobs.job import (
@@ -126,6 +127,10 @@ def plan(settings: Settings, request: JobRequest) -> Plan:
     documents_sha256 = "" if documents is None else hashlib.sha256(documents).hexdigest()
     if documents_sha256:
         variant.append(f"documents {documents_sha256}")
+    if readings := [
+        [each.name, each.locale, each.date_order] for each in task.fields if each.locale or each.date_order
+    ]:
+        variant.append(f"values {json_text(readings)}")  # rows of one job have values that were read in one way
     hash_ = task_hash(task)
     config = JobConfig(
         job_id(task.name, hash_, identity, documents_dir, tuple(variant)), hash_, str(documents_dir), artifact_dir,

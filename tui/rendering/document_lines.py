@@ -7,6 +7,7 @@ from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.review import Correction
 from appliance.jobs.rows import Row
 from appliance.tasks.linecode import Value
+from appliance.tasks.marks import Mark
 from appliance.tasks.task import Field
 from tui.data.problems import Problem
 from tui.rendering.facts import value_text
@@ -91,4 +92,24 @@ def confidence_text(document: OpenDocument, name: str, marked: bool) -> str:
         place = row.evidence.get(name)
         beyond = f"at {place:,}, beyond the part of the text on this screen" if place is not None and not marked else ""
         parts.append("marked in the text" if marked else beyond or "not in the text word for word")
-    return ", ".join(parts)
+    return ", ".join([*parts, *_reading(row, name, document.original(name))])
+
+
+def _reading(row: Row, name: str, original: Value) -> list[str]:
+    """How programs read the value, where that differs from what is written; and what is in doubt about it."""
+    marks = [_MARK_TEXTS.get(mark, mark) for mark in row.marks.get(name, ())]
+    value = row.normalised.get(name)
+    if value is None or value == original:
+        return marks
+    return [f"read as {value_text(value)}", *marks]
+
+
+_MARK_TEXTS = {
+    Mark.DATE_ORDER: "day and month may be exchanged",
+    Mark.CENTURY: "two digits of the year",
+    Mark.CALENDAR: "year of another calendar",
+    Mark.DECIMAL_MARK: "thousands or decimals in doubt",
+    Mark.CREDIT: "a credit",
+    Mark.DEBIT: "a debit",
+    Mark.UNREAD: "not read as a value of its type",
+}

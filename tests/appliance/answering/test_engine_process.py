@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT_DIR
 
 from appliance.answering.engine_process import task_from_message
+from appliance.tasks.dates import DateOrder
 from appliance.tasks.task import Comparator, Field, FieldType, InputLimits, LongDocumentPolicy, Student, Targets, Task
 from appliance.tasks.task import TaskKind as Kind
 from appliance.tasks.taskfile import load_task
@@ -16,9 +17,10 @@ WHOLE = Task(
     1, "orders", Kind.EXTRACT, "Lies den Auftrag \u2028 genau",
     (
         Field("state", FieldType.ENUM, True, "derived", Comparator.ENUM, 2.5, "state of it", ("open", "done")),
+        Field("day", FieldType.DATE, comparator=Comparator.DATE, locale="de", date_order=DateOrder.MONTH_FIRST),
         Field("parts", FieldType.LIST, comparator=Comparator.LIST),
     ),
-    ("a", "b"), "none", InputLimits(512, LongDocumentPolicy.WINDOW), "internal", "gpt", ("small", "large"),
+    ("a", "b"), "none", InputLimits(512, LongDocumentPolicy.WINDOW), "internal", "gpt",
     Targets(0.02, 0.9), ("state",), Student("encoder", "base", 256),
 )  # fmt: skip
 

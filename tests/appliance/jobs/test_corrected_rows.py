@@ -80,7 +80,8 @@ def test_json_rows_have_a_persons_values_with_the_models_beside_them(directory: 
     _, second, failed, plain = map(json.loads, path.read_text("utf-8").splitlines())
     fields: Answer = {"number": "7", "total": "7.50", "items": ["x", "=y"]}
     places: dict[str, int | None] = {"number": 8, "total": 17, "items": None}
-    as_corrected = replace(ROWS[0], fields=fields, confidence={"number": 0.9}, evidence=places)
+    normalised: Answer = {"total": "7.50", "items": ["x", "=y"]}
+    as_corrected = replace(ROWS[0], fields=fields, confidence={"number": 0.9}, evidence=places, normalised=normalised)
     assert path.read_text("utf-8").splitlines()[0] == as_corrected.to_json()[:-1] + (
         ',"corrections":{'
         f'"total":{{"answered":"1.50","corrected":"7.50","user":"ann","time":"{stamp(directory, "a.txt", "total")}"}},'

@@ -28,12 +28,14 @@ def test_published_schema_is_the_code_s() -> None:
 
 
 def test_row_as_bytes() -> None:
-    row = Row("ä.txt", "0" * 64, Route.LOCAL, "m", {"total": "1", "items": ["a"]}, {"total": 0.5}, {"total": 3})
+    row = Row("ä.txt", "0" * 64, Route.LOCAL, "m", {"total": "1", "items": ["a"]}, {"total": 0.5}, {"total": 3},
+        {"total": "1"}, {"total": ["unread"]})  # fmt: skip
     assert row.to_json() == (
         '{"document":"ä.txt","sha256":"' + "0" * 64 + '","route":"local","model":"m",'
-        '"fields":{"total":"1","items":["a"]},"confidence":{"total":0.5},"evidence":{"total":3},"unsafe":false,'
+        '"fields":{"total":"1","items":["a"]},"confidence":{"total":0.5},"evidence":{"total":3},"normalised":{"total":"1"},'
+        '"marks":{"total":["unread"]},"unsafe":false,'
         '"prompt_tokens":0,"completion_tokens":0,"reasoning_tokens":0,"seconds":0.0,"error":null,"error_message":"",'
-        '"escalated":[],"former_document":null,"version":1}'
+        '"escalated":[],"former_document":null,"version":2}'
     )
     assert row_from_json(row.to_json()) == row
 
@@ -74,9 +76,11 @@ def test_parquet_holds_what_the_rows_hold(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
     table = parquet.read_table(write_rows(some_rows(2), ASKED, tmp_path, OutputFormat.PARQUET))
     assert table.column_names == [
-        "document", "sha256", "route", "model", "total", "total confidence", "total evidence", "items",
-        "items confidence", "items evidence", "field document", "field document confidence",
-        "field document evidence", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens", "seconds",
+        "document", "sha256", "route", "model", "total", "total confidence", "total evidence",
+        "total normalised", "total marks", "items", "items confidence", "items evidence", "items normalised",
+        "items marks", "field document", "field document confidence", "field document evidence",
+        "field document normalised", "field document marks",
+        "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens", "seconds",
         "error", "error_message", "escalated", "former_document", "version",
     ]  # fmt: skip
     first, _, failed = table.to_pylist()
@@ -99,7 +103,8 @@ def test_csv_says_which_fields_a_frontier_answered_and_no_column_has_the_name_of
         header, outside, local = csv.reader(file)
     assert header == [
         "document", "total", "items", "field document", "total confidence", "items confidence",
-        "field document confidence", "route", "error", "error_message", "model", "unsafe", "sha256", "escalated",
+        "field document confidence", "total normalised", "items normalised", "field document normalised", "marks",
+        "route", "error", "error_message", "model", "unsafe", "sha256", "escalated",
         "former_document",
     ]  # fmt: skip
     assert (outside[0], outside[3], outside[-2]) == ("a.txt", "invoice", "items; document")

@@ -53,7 +53,6 @@ def test_every_key_of_an_extraction_is_read(tmp_path: Path) -> None:
         EXTRACT.replace("Read the order", "  Read\\n the order ")
         + """data_class = "secret"
 teacher = "gpt-4"
-tiers = ["small", "large"]
 slices = ["currency"]
 
 [[fields]]
@@ -96,7 +95,6 @@ max_tokens = 512
         input=InputLimits(900, LongDocumentPolicy.SPLIT),
         data_class="secret",
         teacher="gpt-4",
-        tiers=("small", "large"),
         readiness=Targets(0.02, 0.9),
         slices=("currency",),
         student=Student("decoder", "some/model", 512),

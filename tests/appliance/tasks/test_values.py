@@ -13,12 +13,18 @@ from babel.dates import format_date
 from babel.localedata import locale_identifiers
 from babel.numbers import format_decimal
 
-from appliance.tasks import months
+from appliance.tasks import dates, months
+from appliance.tasks.dates import DateOrder
 from appliance.tasks.linecode import Value
 from appliance.tasks.task import Comparator, Field, FieldType
-from appliance.tasks.values import DateOrder, evidence, find, normalise, plain, read_date, read_number, read_unit, same
+from appliance.tasks.values import evidence, find, normalise, plain, read_number, read_unit, same
 
 DAY_FIRST, MONTH_FIRST = DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST
+
+
+def read_date(text: str, order: DateOrder) -> date | None:
+    reading = dates.read_date(text, order)
+    return None if reading is None else reading.day
 
 
 def field(type_: FieldType, comparator: Comparator | None = None, values: tuple[str, ...] = ()) -> Field:
@@ -200,6 +206,7 @@ def test_dates_of_other_orders_and_scripts_are_read(text: str) -> None:
     assert read_date(text, DAY_FIRST) == date(2026, 3, 4)
 
 
+@pytest.mark.slow
 def test_numbers_as_babel_writes_them_are_read() -> None:
     unread = set()
     for language in locale_identifiers():
@@ -207,7 +214,7 @@ def test_numbers_as_babel_writes_them_are_read() -> None:
             text = format_decimal(number, locale=language, numbering_system="default")
             if read_number(text, money=True) != number:
                 unread.add(language.partition("_")[0])
-    assert unread == {"nqo", "tok"}  # N'Ko parts thousands by an Arabic comma, Toki Pona numbers by two digits
+    assert unread == {"tok"}  # Toki Pona parts numbers by two digits
 
 
 def test_arabic_separators_are_marks_of_a_number() -> None:
@@ -225,8 +232,8 @@ def test_a_long_text_is_searched_in_good_time(text: str) -> None:
 
 def test_a_date_without_words_reads_no_language() -> None:
     code = (
-        "import sys; from appliance.tasks.values import DateOrder, read_date;"
-        "print(read_date('2026-03-04', DateOrder.DAY_FIRST), read_date('04.03.2026', DateOrder.DAY_FIRST),"
+        "import sys; from appliance.tasks.dates import read_date;"
+        "print(read_date('2026-03-04').form, read_date('04.03.2026').form,"
         " 'babel' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,312 @@
+"""Dates in any usual spelling: of 70 languages, in figures, in Japanese and Thai years; what is in doubt is marked.
+
+A date in figures with slashes or dashes does not say which of its first two numbers is the day, unless one is above 12
+or the task states an order. With dots the day comes first: no locale of CLDR writes a month before them.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from appliance.tasks.canonical_text import canonical
+from appliance.tasks.marks import Mark
+from appliance.tasks.months import fold, joined, month_number, roman_month
+
+_LONGEST_VALUE = 1000
+"""In characters; what is longer is a text, not a date."""
+_CENTURY_STARTS = 69
+"""Two-digit years from here on are of the twentieth century, as in POSIX."""
+_OTHER_CALENDARS = ((1300, 1500), (2400, 2700), (5600, 5900))
+"""Years that documents of today write in the Persian and Islamic, the Buddhist, and the Hebrew calendar."""
+_ERAS = {
+    "令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "明治": 1867, "民國": 1911, "民国": 1911,
+}  # fmt: skip
+"""Japanese and Taiwanese eras, and the year before their first."""
+_BUDDHIST_YEARS = 543
+_ERA_DATE = re.compile(rf"({'|'.join(_ERAS)})\s*(\d{{1,3}}|元)\s*年\s*(\d{{1,2}})\s*月\s*(\d{{1,2}})(?!\d)")
+_YEAR_FIRST = re.compile(
+    r"(?<!\d)(?<!\d[-/.])(\d{4})(?:\s*[-/.年년]\s*|\s+)(\d{1,2})(?:\s*[-/.月월]\s*|\s+)(\d{1,2})(?!\d)"
+)
+_COMPACT = re.compile(r"(?<!\d)((?:19|20)\d{2})(\d{2})(\d{2})(?!\d)")
+_NUMERIC = re.compile(
+    r"(?<![\d^])(?<!\d[-/.,])(\d{1,2})\s*([-/.\s])\s*(\d{1,2})\s*([-/.\s])\s*'?(\d{4}|\d{2})(?![\d^])(?![-/.]\d)"
+)
+_DAY_MONTH_WORDS = re.compile(r"(?<!\d)(\d{1,2})\s*thang\s*(\d{1,2})\s*,?\s*(?:nam\s*)?(\d{4})(?!\d)")
+"""Vietnamese: *4 tháng 3, 2026*."""
+_TIME = re.compile(
+    r"(?<![\d.,])t?\d{1,2}\s*[:.h]\s*\d{2}(?:\s*[:.]\s*\d{2}(?:[.,]\d+)?)?(?!\d)\s*(?:[ap]\.?m\.?|z|uhr)?|"
+    r"(?:utc|gmt|(?<=[\d\s]))[+-]\d{1,2}(?::?\d{2})?(?!\d)|t\d{6}z?|\d{1,2}\s*(?:uhr|val|h|[ap]\.?m)(?![^\W\d_])"
+)
+_TOKEN = re.compile(r"\d+|[^\s\d\-/.,'()\[\]:;\"|+&^·]+|\S")
+_BEFORE_OUR_ERA = re.compile(
+    r"(?<![^\W\d_])(?:bce?|b\.\s?c|v\.\s?chr|v\.\s?u\.\s?z|av\.?\s?j|a\.\s?c\.|до н|przed n|pr\.\s?n|p\.\s?m\.\s?e|"
+    r"i\.\s?e\.|f\.\s?kr|m\.\s?o\.|eaa|e\.?kr)(?![^\W\d_])"
+)
+_RANGE_WORDS = frozenset("to bis until till und and".split())
+_LONGEST_FILLER = 5
+_ERA_WORDS = frozenset(("milodiy", "urteko"))
+_FILLERS = 3
+_MOST_WORDS, _LEAST_NAME, _LONGEST_NAME = 3, 3, 30
+"""Words of one month's name, and the characters that fillers may have and names may not."""
+
+
+class DateOrder(StrEnum):
+    """Which number of a date in figures is the day."""
+
+    DAY_FIRST = "day_first"
+    MONTH_FIRST = "month_first"
+    YEAR_FIRST = "year_first"
+    """As day or month first where the year has four digits; `26/03/04` begins with the year."""
+
+
+@dataclass(frozen=True)
+class DateReading:
+    """A day with what is in doubt about it."""
+
+    day: date
+    marks: frozenset[Mark] = frozenset()
+    other: date | None = None
+    """The day where the first two numbers are exchanged; None where they cannot be."""
+    is_clear: bool = True
+    """Whether the whole value is this date."""
+
+    @property
+    def form(self) -> str | None:
+        """The day as ISO 8601 writes it; None where it is not certain enough to be one."""
+        is_certain = self.is_clear and self.other is None and Mark.CALENDAR not in self.marks
+        return self.day.isoformat() if is_certain else None
+
+
+def read_date(text: str, order: DateOrder | None = None, language: str = "") -> DateReading | None:
+    """The date that a value is; None where it holds none.
+
+    Args:
+        order: What the task states; None where it states nothing.
+        language: Of the documents, where the task states it; decides between months that share a name.
+    """
+    text = fold(canonical(text)) if len(text) <= _LONGEST_VALUE else ""
+    place = _era_date(text) or _year_first(text) or _numeric(text, order, 4)
+    place = place or _in_words(text, language) or _numeric(text, order, 2)
+    if place is None:
+        return None
+    reading, start, end = place
+    rest = _TIME.sub(" ", f"{text[:start]} {text[end:]}")
+    marks = set(reading.marks)
+    if any(first <= reading.day.year < last for first, last in _OTHER_CALENDARS) or _BEFORE_OUR_ERA.search(rest):
+        marks.add(Mark.CALENDAR)
+    is_clear = not any(char.isdigit() for char in rest)
+    if not is_clear:
+        marks = {Mark.UNREAD}
+    return DateReading(reading.day, frozenset(marks), reading.other, is_clear)
+
+
+def is_same_date(a: DateReading, b: DateReading) -> bool:
+    """Whether two readings are one day, both in the same order: `03/04/2026` is never `04/03/2026`."""
+    if a.day == b.day:
+        return True
+    return (a.other or a.day) == (b.other or b.day)
+
+
+_Place = tuple[DateReading, int, int]
+"""A reading, and the stretch of the text that it is."""
+
+
+def _era_date(text: str) -> _Place | None:
+    if match := _ERA_DATE.search(text):
+        year = _ERAS[match[1]] + (1 if match[2] == "元" else int(match[2]))
+        return _place(year, int(match[3]), int(match[4]), match.start(), match.end())
+    return None
+
+
+def _year_first(text: str) -> _Place | None:
+    for pattern in (_YEAR_FIRST, _COMPACT):
+        if match := pattern.search(text):
+            return _place(*map(int, match.groups()), match.start(), match.end())  # type: ignore[misc]
+    if match := _DAY_MONTH_WORDS.search(text):
+        return _place(int(match[3]), int(match[2]), int(match[1]), match.start(), match.end())
+    return None
+
+
+def _numeric(text: str, order: DateOrder | None, year_digits: int) -> _Place | None:
+    """The first date in figures. One with a whole year comes before words: *mar 28/04/2026* is a Tuesday."""
+    match = next((each for each in _NUMERIC.finditer(text) if len(each[5]) == year_digits), None)
+    if match is None:
+        return None
+    first, second, last = int(match[1]), int(match[3]), int(match[5])
+    before = text[: match.start()]
+    if len(match[5]) == 2 and re.search(r"[^\W\d_]\s?$", before) and before.strip()[-2:-1] in ("", " "):
+        return None  # `R6.3.24` counts the years of an emperor
+    if order is DateOrder.YEAR_FIRST and len(match[5]) == 2:
+        return _place(first, second, last, match.start(), match.end(), True)
+    day_first = _place(last, second, first, match.start(), match.end(), len(match[5]) == 2)
+    month_first = _place(last, first, second, match.start(), match.end(), len(match[5]) == 2)
+    if order is DateOrder.DAY_FIRST or order is DateOrder.MONTH_FIRST:
+        stated, other = (day_first, month_first) if order is DateOrder.DAY_FIRST else (month_first, day_first)
+        return stated or other
+    if match[2] == match[4] == ".":
+        return day_first or month_first
+    others = [day_first, month_first]
+    if match[2] == match[4] == "-" and len(match[1]) == len(match[5]) == 2:
+        others.append(_place(first, second, last, match.start(), match.end(), True))  # `26-03-04` may be ISO 8601, cut
+    readings = [place[0] for place in others if place is not None]
+    other = next((reading.day for reading in readings if reading.day != readings[0].day), None)
+    if other is None:
+        return day_first or month_first
+    return DateReading(readings[0].day, readings[0].marks | {Mark.DATE_ORDER}, other), match.start(), match.end()
+
+
+def _place(year: int, month: int, day: int, start: int, end: int, is_short: bool = False) -> _Place | None:
+    marks = frozenset({Mark.CENTURY}) if is_short else frozenset()
+    if is_short:
+        year += 1900 if year >= _CENTURY_STARTS else 2000
+    try:
+        return DateReading(date(year, month, day), marks), start, end
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class _Token:
+    text: str
+    start: int
+    end: int
+
+    @property
+    def is_number(self) -> bool:
+        return self.text[0].isdigit()
+
+    @property
+    def is_word(self) -> bool:
+        return self.text[0].isalpha()
+
+    @property
+    def may_be_day(self) -> bool:
+        return len(self.text) <= 2 and 1 <= int(self.text) <= 31
+
+    @property
+    def is_year(self) -> bool:
+        return len(self.text) == 4
+
+
+def _in_words(text: str, language: str) -> _Place | None:
+    """The first date whose month is a word or, between marks, a Roman number."""
+    if not any(char.isalpha() for char in text) or not any(char.isdigit() for char in text):
+        return None
+    tokens = [_Token(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
+    for at, token in enumerate(tokens):
+        if token.is_word and (place := _around(text, tokens, at, language)):
+            return place
+    return None
+
+
+def _around(text: str, tokens: list[_Token], at: int, language: str) -> _Place | None:
+    """The date whose month begins with the token at this place."""
+    left = _numbers(tokens, at, -1)
+    for width in range(_MOST_WORDS, 0, -1):
+        end, word = _words(tokens, at, width)
+        if not word or len(word) > _LONGEST_NAME:
+            continue
+        right = _numbers(tokens, end, 1)
+        if not right and len(left) < 2:
+            continue
+        parts = _parts(left, right)
+        if parts is None:
+            continue
+        year, day, is_short = parts
+        # A dot after the day and after the year tells Croatian months from Czech and Polish ones.
+        dots = (
+            [text[number.end : number.end + 1] == "." for number in (day, year)] if left[:1] == [day] else [False] * 2
+        )
+        month = month_number(word, dots[0], dots[1], language)
+        if month is None and width == 1 and left and left[0].end < tokens[at].start + 1:
+            month = _roman(text, left[0], tokens[at])
+        if month is None and word[0] in _PREFIX_LETTERS and len(word) > 1:
+            month = month_number(word[1:], language=language)
+        if month:
+            numbers = [token for token in (*left[:2], *right[:2]) if token in (year, day)]
+            return _place(
+                _gregorian(text, int(year.text)), month, int(day.text),
+                min(tokens[at].start, *(token.start for token in numbers)),
+                max(tokens[end - 1].end, *(token.end for token in numbers)), is_short,
+            )  # fmt: skip
+    return None
+
+
+_PREFIX_LETTERS = frozenset("ב")
+"""Hebrew writes *in March* as one word."""
+
+
+def _roman(text: str, day: _Token, word: _Token) -> int | None:
+    between = text[day.end : word.start].strip()
+    return roman_month(word.text) if between or len(word.text) > 1 else None
+
+
+def _words(tokens: list[_Token], at: int, width: int) -> tuple[int, str]:
+    """The end and the joined text of so many words, with dots and hyphens between them at most."""
+    words, end = [tokens[at].text], at + 1
+    while len(words) < width:
+        following = end
+        while following < len(tokens) and tokens[following].text in (".", "-", "'"):
+            following += 1
+        if following >= len(tokens) or not tokens[following].is_word:
+            return 0, ""
+        words.append(tokens[following].text)
+        end = following + 1
+    return end, joined("".join(words))
+
+
+def _numbers(tokens: list[_Token], at: int, step: int) -> list[_Token]:
+    """The next two numbers on one side of a month, the nearest first; short words and marks may stand between."""
+    numbers: list[_Token] = []
+    fillers = 0
+    at = at - 1 if step < 0 else at
+    while 0 <= at < len(tokens) and len(numbers) < 2 and fillers <= _FILLERS:
+        token = tokens[at]
+        if token.is_number:
+            following = tokens[at + 1].text if at + 1 < len(tokens) else ""
+            if following == ":" or (at and tokens[at - 1].text == ":"):
+                break  # a time
+            numbers.append(token)
+        elif token.is_word:
+            fillers += 1
+            if not _is_filler(token.text):
+                break
+        elif token.text not in "-/.,'()":
+            break
+        at += step
+    return numbers
+
+
+def _is_filler(word: str) -> bool:
+    """Whether a word may stand between the numbers of a date: *de*, *of*, *gada*; another month's name may not."""
+    if word in _RANGE_WORDS or (len(word) > _LONGEST_FILLER and word not in _ERA_WORDS):
+        return False
+    return len(word) < _LEAST_NAME or month_number(word) is None
+
+
+def _parts(left: list[_Token], right: list[_Token]) -> tuple[_Token, _Token, bool] | None:
+    """Year, day and whether the year has two digits, of the numbers before and after a month."""
+    before = left[0] if left else None
+    after = right[0] if right else None
+    last = right[1] if len(right) > 1 else None
+    if before and after:
+        if before.may_be_day and after.is_year:
+            return after, before, False
+        if before.is_year and after.may_be_day:
+            return before, after, False
+    if before and before.may_be_day and len(left) > 1 and left[1].is_year:
+        return left[1], before, False
+    if after and after.may_be_day and last and last.is_year:
+        return last, after, False
+    if before and before.may_be_day and after and len(after.text) == 2:
+        return after, before, True
+    if after and after.may_be_day and last and len(last.text) == 2:
+        return last, after, True
+    return None
+
+
+def _gregorian(text: str, year: int) -> int:
+    """A year of the Thai calendar as one of ours; Thai dates of ours have other numbers."""
+    is_thai = any("\u0e00" <= char <= "\u0eff" for char in text)
+    return year - _BUDDHIST_YEARS if is_thai and 2400 <= year < 2700 else year

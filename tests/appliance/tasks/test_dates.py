@@ -1,0 +1,126 @@
+"""Dates: as the languages of CLDR write them, in other years than ours, and marked where the order is in doubt."""
+# ruff: noqa: RUF001, E501 (digits and letters of other scripts; tables of examples)
+
+from datetime import date
+
+import pytest
+from babel import Locale
+from babel.dates import format_date, format_skeleton
+from babel.localedata import locale_identifiers
+
+from appliance.tasks.dates import DateOrder, read_date
+from appliance.tasks.marks import Mark
+from appliance.tasks.months import LANGUAGES
+from appliance.tasks.task import Comparator, Field, FieldType
+from appliance.tasks.values import normalised_value, same
+
+DATE = Field("day", FieldType.DATE, comparator=Comparator.DATE)
+SKELETONS = ("yMMMd", "yMMMMd", "yMMMEd", "yMMMMEEEEd", "GyMMMd", "GyMMMMd", "yMEd", "yMd")
+
+
+def stated(locale: str = "", order: DateOrder | None = None) -> Field:
+    return Field("day", FieldType.DATE, comparator=Comparator.DATE, locale=locale, date_order=order)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", " ".join(LANGUAGES.values()).split())
+def test_every_skeleton_and_style_of_a_language_is_read(language: str) -> None:
+    known = Locale.parse(language).datetime_skeletons
+    for month in range(1, 13):
+        for day in (date(2026, month, 4), date(2026, month, 28)):
+            texts = [format_date(day, style, language) for style in ("full", "long", "medium")]
+            texts += [format_skeleton(each, day, locale=language) for each in SKELETONS if each in known]
+            for text in texts:
+                for spelling in (text, text.upper(), text.lower()):
+                    reading = read_date(spelling)
+                    assert reading is not None, spelling
+                    assert day in (reading.day, reading.other), spelling
+                    assert reading.is_clear, spelling
+
+
+@pytest.mark.slow
+def test_no_locale_writes_the_month_before_a_dot() -> None:
+    for name in locale_identifiers():
+        pattern = str(Locale.parse(name).date_formats["short"].pattern)
+        bare = "".join(char for char in pattern if char in "dMy.")
+        assert "M.d" not in bare.replace("MM", "M").replace("dd", "d") or bare.startswith("y"), name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5 марта 2024 г.", "5-го марта 2024 года", "5 marca 2024 r.", "dne 5. března 2024", "5 ΜΑΡΤΙΟΥ 2024", "5 Μαρτ. 2024",
+        "5 MART 2024", "2024. márc. 5-én", "5 martie 2024", "5/III/2024", "5.III.2024", "05MAR2024", "le 5 mars 2024",
+        "令和6年3月5日", "平成36年3月5日", "民國113年3月5日", "5 มี.ค. 2567", "5 มีนาคม พ.ศ. 2567", "ngày 5 tháng 3 năm 2024",
+        "2024년 3월 5일", "2024. 3. 5.", "2024-03-05T23:30:00Z", "Tue, 5 Mar 2024 10:15:00 +0100", "mar 05/03/2024 9.30 h",
+        "Mar, Mar 5, 2024",
+    ],
+)  # fmt: skip
+def test_a_date_is_read_in_its_own_way(text: str) -> None:
+    reading = read_date(text, DateOrder.DAY_FIRST)
+    assert reading is not None
+    assert reading.form == "2024-03-05"
+
+
+@pytest.mark.parametrize("text", ["03/04/2024", "3/4/24", "03-04-2024", "3 4 2024", "٣/٤/٢٠٢٤", "24-03-05"])
+def test_an_order_in_doubt_is_marked_and_not_decided(text: str) -> None:
+    value = normalised_value(DATE, text)
+    assert value.value is None
+    assert Mark.DATE_ORDER in value.marks
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "day"),
+    [
+        (stated(order=DateOrder.DAY_FIRST), "03/04/2024", "2024-04-03"),
+        (stated(order=DateOrder.MONTH_FIRST), "03/04/2024", "2024-03-04"),
+        (stated("de"), "03/04/2024", "2024-04-03"),
+        (stated("en_US"), "03/04/2024", "2024-03-04"),
+        (stated("en_GB"), "03/04/2024", "2024-04-03"),
+        (stated("en"), "03/04/2024", None),
+        (stated("de", DateOrder.MONTH_FIRST), "03/04/2024", "2024-03-04"),
+        (stated("ja"), "24/03/05", "2024-03-05"),
+        (stated("hr"), "5 lip 2024", "2024-06-05"),
+        (stated("pl"), "5. lip 2024.", "2024-07-05"),
+        (DATE, "13/04/2024", "2024-04-13"),
+        (DATE, "04/13/2024", "2024-04-13"),
+        (DATE, "04/04/2024", "2024-04-04"),
+        (DATE, "03.04.2024", "2024-04-03"),
+    ],
+)
+def test_a_stated_order_or_locale_settles_it(field: Field, text: str, day: str | None) -> None:
+    assert normalised_value(field, text).value == day
+
+
+def test_a_stated_order_holds_in_comparisons() -> None:
+    assert same(DATE, "03/04/2024", "2024-04-03")
+    assert same(DATE, "03/04/2024", "2024-03-04")
+    assert same(stated("en_US"), "03/04/2024", "2024-03-04")
+    assert not same(stated("en_US"), "03/04/2024", "2024-04-03")
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "marks"),
+    [
+        ("12 March 24", "2024-03-12", (Mark.CENTURY,)),
+        ("12 March 98", "1998-03-12", (Mark.CENTURY,)),
+        ("1403/05/12", None, (Mark.CALENDAR,)),
+        ("5 March 2567", None, (Mark.CALENDAR,)),
+        ("4 March 1044 BC", None, (Mark.CALENDAR,)),
+        ("12 May 2024 to 13 June 2024", None, (Mark.UNREAD,)),
+        ("12-13 May 2024", None, (Mark.UNREAD,)),
+        ("2024-03-05/2024-03-08", None, (Mark.UNREAD,)),
+        ("H31.4.30", None, (Mark.UNREAD,)),
+        ("30.02.2024", None, (Mark.UNREAD,)),
+        ("March 2024", None, (Mark.UNREAD,)),
+        ("2024-W10-2", None, (Mark.UNREAD,)),
+    ],
+)
+def test_what_a_date_rests_on_is_marked(text: str, day: str | None, marks: tuple[Mark, ...]) -> None:
+    value = normalised_value(DATE, text)
+    assert (value.value, value.marks) == (day, marks)
+
+
+def test_a_range_is_not_its_first_day() -> None:
+    assert not same(DATE, "12 May 2024 to 13 June 2024", "12 May 2024")
+    assert same(DATE, "12 May 2024 to 13 June 2024", "12 May 2024 to 13 June 2024")
