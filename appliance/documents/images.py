@@ -5,15 +5,17 @@ import warnings
 from typing import Any
 
 from appliance.documents.layout import page_lines
+from appliance.documents.media_names import image_name
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.sniffing import image_name
 from appliance.documents.text_lines import Lines
 from appliance.documents.text_recognition import LONGEST_SIDE, recognise, recognition_is_installed
+from appliance.ground.text import human_count
 
 MAX_PIXELS = 120_000_000
 """An A3 sheet at 600 dots per inch has 70 million."""
 MAX_PAGES = 50
-_FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP")
+_NOT_EVERYWHERE = ("an AVIF image", "a JPEG 2000 image")
+_FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "JPEG2000", "AVIF")
 
 
 def read_image(data: bytes) -> tuple[str, list[str]]:
@@ -29,15 +31,19 @@ def read_image(data: bytes) -> tuple[str, list[str]]:
             "install the extra: pip install 'stillroom[ocr]'",
         )
     lines = Lines()
-    for number, page in enumerate(_pages(data)):
+    pages, unread_frames = _pages(data)
+    for number, page in enumerate(pages):
         page_text = page_lines(recognise(page))
         if page_text:
             lines.add(("\n" if lines and number else "") + "\n".join(page_text))
-    return lines.text(), ["the text was recognised in an image"]
+    notes = ["the text was recognised in an image"]
+    if unread_frames:
+        notes.append(f"{human_count(unread_frames, 'further picture')} of the animation not read")
+    return lines.text(), notes
 
 
-def _pages(data: bytes) -> list[Any]:
-    """Pages of the image as arrays (height, width, 3), blue first."""
+def _pages(data: bytes) -> tuple[list[Any], int]:
+    """Pages of the image as arrays (height, width, 3), blue first; and how many further pictures a film has."""
     from PIL import Image
 
     try:
@@ -45,12 +51,18 @@ def _pages(data: bytes) -> list[Any]:
             # Pillow warns of large images; the limit here is our own.
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                count = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+                frames = int(getattr(image, "n_frames", 1))
+                count = frames if image.format == "TIFF" else 1
                 if count > MAX_PAGES:
                     raise DocumentError(Problem.TOO_LARGE, f"the image has {count} pages; the limit is {MAX_PAGES}")
-                return [_page(image, number) for number in range(count)]
+                return [_page(image, number) for number in range(count)], frames - count
     except Image.DecompressionBombError as error:
         raise DocumentError(Problem.TOO_LARGE, f"the image has more than {MAX_PIXELS:,} pixels") from error
+    except Image.UnidentifiedImageError as error:
+        # Not every build of Pillow decodes the newer kinds.
+        name = image_name(data) or "an image"
+        problem = Problem.UNSUPPORTED if name in _NOT_EVERYWHERE else Problem.UNREADABLE
+        raise DocumentError(problem, f"{name} that cannot be decoded here", "save it as PDF, JPEG or PNG") from error
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise DocumentError(Problem.UNREADABLE, f"the image is broken: {error}") from error
 

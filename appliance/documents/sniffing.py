@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from appliance.documents import plain
 from appliance.documents.mail_start import is_mail
+from appliance.documents.media_names import image_name, unread_media_name
 from appliance.documents.problems import DocumentError
 from appliance.documents.signed_data import is_wrapped
 
@@ -22,16 +23,12 @@ _PDF_OBJECT = re.compile(rb"\d[ \t\r\n]+\d+[ \t\r\n]+obj\b")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 WORKBOOK_STREAMS = ("Workbook", "Book")
 _OTHER_STREAMS = ("WordDocument", "PowerPoint Document", "VisioDocument")
-_IMAGES = (
-    (b"\x89PNG\r\n\x1a\n", "a PNG image"), (b"\xff\xd8\xff", "a JPEG image"), (b"GIF87a", "a GIF image"),
-    (b"GIF89a", "a GIF image"), (b"II*\x00", "a TIFF image"), (b"MM\x00*", "a TIFF image"), (b"BM", "a BMP image"),
-)  # fmt: skip
+_PICTURES = ("image", "photo", "drawing", "document", "took it", "icon")
 _UNSUPPORTED = (
     (b"\x1f\x8b", "a gzip archive"), (b"7z\xbc\xaf", "a 7z archive"), (b"Rar!", "a RAR archive"),
     (b"SQLite format 3", "a database"), (b"\x7fELF", "a program"), (b"MZ", "a program"), (b"%!PS", "PostScript"),
-    (b"\x00\x00\x00\x1cftyp", "a film or photo"), (b"\x00\x00\x00 ftyp", "a film or photo"), (b"!BDN", "a mailbox"),
-    (b"\x78\x9f\x3e\x22", "an Outlook envelope (winmail.dat)"),
-    (b"ID3", "a sound recording"), (b"OggS", "a sound recording"), (b"\x25\xf5\xb9", "a PDF in a wrapper"),
+    (b"!BDN", "a mailbox"), (b"\x78\x9f\x3e\x22", "an Outlook envelope (winmail.dat)"),
+    (b"\x25\xf5\xb9", "a PDF in a wrapper"),
 )  # fmt: skip
 
 
@@ -71,22 +68,11 @@ def document_type(data: bytes) -> DocumentType | None:
         return DocumentType.RTF
     if image_name(data):
         return DocumentType.IMAGE
-    if any(data.startswith(start) for start, _ in _UNSUPPORTED):
+    if unread_media_name(data) or any(data.startswith(start) for start, _ in _UNSUPPORTED):
         return None
     if is_wrapped(data):
         return DocumentType.SIGNED
     return _text_type(data)
-
-
-def image_name(data: bytes) -> str | None:
-    """Which kind of image the file is; None where it is none."""
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "a WebP image"
-    for start, name in _IMAGES:
-        # Two letters are not enough: a bitmap also states its size, and where its pixels begin.
-        if data.startswith(start) and (start != b"BM" or (len(data) > 26 and data[6:10] == b"\x00" * 4)):
-            return name
-    return None
 
 
 def unsupported_name(data: bytes) -> tuple[str, str]:
@@ -95,6 +81,9 @@ def unsupported_name(data: bytes) -> tuple[str, str]:
         return "an old Office file", "save it as DOCX, PPTX or PDF"
     if data.startswith(b"PK"):
         return "an archive", "unpack it into the folder"
+    media = unread_media_name(data)
+    if media:
+        return media, "save it as PDF, JPEG or PNG" if media.endswith(_PICTURES) else "save it as PDF or text"
     for start, name in _UNSUPPORTED:
         if data.startswith(start):
             return name, "save it as PDF or text"

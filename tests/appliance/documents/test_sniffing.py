@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from appliance.documents.document_text import read_document
+from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sniffing import DocumentType, document_type
 from tests.appliance.documents.reader_bench import PATIENT, simple_pdf
 
@@ -74,3 +75,50 @@ def test_mail_with_an_attachment_as_it_is_stays_a_mail() -> None:
         data = head + parts + b"\n--x--\n"
         assert document_type(data) is DocumentType.MAIL
         assert "Total 17" in read_document(data).text
+
+
+def boxed(brand: bytes, *fitting: bytes, size: int | None = None) -> bytes:
+    """The beginning of a film or photo; the size of its first box is what it takes, unless said otherwise."""
+    whole = 16 + 4 * len(fitting)
+    return (size or whole).to_bytes(4, "big") + b"ftyp" + brand + b"\0\0\0\0" + b"".join(fitting) + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (boxed(b"heic", b"mif1"), "a HEIC photo"),
+        (boxed(b"heic"), "a HEIC photo"),
+        (boxed(b"mif1", b"heic", b"miaf", b"MiHB"), "a HEIC photo"),
+        (boxed(b"heix", size=3_000_000), "a HEIC photo"),
+        (boxed(b"mp42", b"isom"), "a film"),
+        (boxed(b"qt  "), "a film"),
+        (boxed(b"crx ", b"isom"), "a photo as the camera took it"),
+        (b"\xff\x0a" + bytes(64), "a JPEG XL image"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(64), "a JPEG XL image"),
+        (b"RIFF\x24\0\0\0WAVEfmt " + bytes(64), "a sound recording"),
+        (b"8BPS\0\x01" + bytes(64), "a Photoshop image"),
+        (b"\x01\0\0\0" + bytes(36) + b" EMF" + bytes(64), "an EMF drawing"),
+        (b"P6\n10 10\n255\n" + bytes(300), "a PNM image"),
+        (b"\0\0\x01\0\x01\0" + bytes(64), "an icon"),
+    ],
+    ids=["heic", "short", "by what fits", "huge box", "film", "camera film", "raw", "jxl", "jxl file", "sound", "psd",
+         "emf", "pnm", "icon"],
+)  # fmt: skip
+def test_pictures_and_films_that_are_not_read_are_named(data: bytes, name: str) -> None:
+    assert document_type(data) is None
+    with pytest.raises(DocumentError) as caught:
+        read_document(data)
+    assert caught.value.problem is Problem.UNSUPPORTED
+    assert caught.value.message == f"this is {name}, which is not read"
+
+
+@pytest.mark.parametrize(
+    "data", [boxed(b"avif", b"mif1"), b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51", b"II+\0", b"MM\0+"]
+)
+def test_newer_kinds_of_images_are_images(data: bytes) -> None:
+    assert document_type(data + bytes(64)) is DocumentType.IMAGE
+
+
+def test_text_that_begins_like_a_picture_is_text() -> None:
+    for text in (b"P1 is the first invoice", b"BM 12 gravel", b"P2\ttotal", b"ftyp is a word"):
+        assert document_type(text) is DocumentType.TEXT

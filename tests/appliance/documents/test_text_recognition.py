@@ -158,6 +158,26 @@ def test_all_scanned_pages_that_are_read_fit_into_the_time(limits: ReaderLimits 
     assert limits.recognition_seconds > 1.2 * FULL_PAGE_SECONDS * max(_MAX_SCANNED_PAGES, images.MAX_PAGES)
 
 
+@pytest.mark.parametrize("kind", ["JPEG2000", "AVIF", "WEBP", "GIF", "16 bits", "CMYK", "big TIFF"])
+def test_images_of_all_kinds_are_decoded_into_their_colours(kind: str) -> None:
+    image = Image.new("RGB", (40, 20), (250, 250, 250))
+    image.paste((10, 10, 10), (0, 0, 20, 20))
+    options: dict[str, object] = {}
+    if kind == "16 bits":
+        image, kind = Image.frombytes("I;16", (40, 20), (b"\x0a\x0a" * 20 + b"\xfa\xfa" * 20) * 20), "PNG"
+    elif kind == "CMYK":
+        image, kind = image.convert("CMYK"), "JPEG"
+    elif kind == "big TIFF":
+        kind, options = "TIFF", {"big_tiff": True}
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    (page,), frames = images._pages(buffer.getvalue())
+    assert page.shape == (20, 40, 3)
+    assert frames == 0
+    assert page[:, 4:16].mean() < 40
+    assert page[:, 24:36].mean() > 215
+
+
 def test_importing_the_readers_loads_no_recognition() -> None:
     code = (
         "import appliance.documents.document_text, appliance.documents.pdf, appliance.documents.images, sys;"
