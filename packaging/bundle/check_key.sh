@@ -22,7 +22,7 @@ fail() {
 [ -r "$key" ] || fail "the key $key cannot be read by $(id -un)" "check whose file it is"
 command -v ssh-keygen >/dev/null || fail "ssh-keygen is missing, so nothing can be signed" "install the OpenSSH client"
 
-first=$(head -c 4096 "$key" | tr -d '\0' | head -n 1)
+first=$(head -c 4096 "$key" | tr -d '\0\r' | head -n 1)
 case $first in
 *-cert-v01@openssh.com\ *) fail "$key is a certificate, which signs no bundle" "name the private key that it is for" ;;
 ssh-*\ * | ecdsa-*\ * | sk-*\ *)

@@ -24,11 +24,13 @@ printed_line() {
         "$signer" "$signer" "$bundle/$list.sig" "$bundle/$list"
 }
 
-# The key as ssh-keygen wants it: an allowed signers file, made from a plain public key where that was given.
+# The key as ssh-keygen wants it: an allowed signers file, made from a plain public key where that was given. Another
+# system may have put line ends of its own and a mark of the encoding into the file.
 signers() {
-    case $(head -n 1 "$key") in
-    ssh-* | ecdsa-* | sk-*) printf '%s namespaces="%s" %s\n' "$signer" "$signer" "$(head -n 1 "$key")" ;;
-    *) cat "$key" ;;
+    lines=$(tr -d '\r\357\273\277' <"$key")
+    case $lines in
+    ssh-* | ecdsa-* | sk-*) printf '%s namespaces="%s" %s\n' "$signer" "$signer" "$(printf '%s\n' "$lines" | head -n 1)" ;;
+    *) printf '%s\n' "$lines" ;;
     esac
 }
 

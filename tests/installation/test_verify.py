@@ -135,11 +135,15 @@ def test_without_a_key_the_line_is_printed_that_checks_by_hand(place: Place, bun
     assert not place.prefix.exists()
 
 
-@pytest.mark.parametrize("form", ["plain key", "allowed signers"])
+@pytest.mark.parametrize("form", ["plain key", "allowed signers", "key from Windows", "signers from Windows"])
 def test_key_is_taken_in_both_forms(place: Place, bundle: Bundle, form: str) -> None:
     line = bundle.key_path.read_text()
     key_path = place.root / "key"
-    key_path.write_text(line if form == "plain key" else f'stillroom-bundle namespaces="stillroom-bundle" {line}')
+    if "Windows" in form:
+        line = " ".join(line.split()[:2]) + "\r\n"
+    signers = f'stillroom-bundle namespaces="stillroom-bundle" {line}'
+    mark = "\ufeff" if "Windows" in form else ""
+    key_path.write_text(mark + (line if "key" in form else signers), newline="", encoding="utf-8")
     done = place.run(bundle.directory / "verify.sh", "--key", key_path)
     assert done.returncode == 0, done.stderr
     assert 'Good "stillroom-bundle" signature' in done.stderr
