@@ -51,7 +51,7 @@ def decode_declared(data: bytes, declared: str | None) -> tuple[str, list[str]]:
         if note:
             return text, [f"{note} in {shown} text"]
     text, notes = decode(data)
-    if name == "utf-8" and data.startswith(codecs.BOM_UTF8):
+    if name is not None and _is_its_own_mark(data, name):
         return text, notes
     # All of ASCII is the same in every encoding that would be declared by mistake.
     return text, notes if data.isascii() and name is not None else [*notes, _misfit(shown)]
@@ -66,6 +66,14 @@ def _is_marked_otherwise(data: bytes, name: str) -> bool:
     if begins_marked(data) or wide_encoding(data):
         return True
     return name.startswith(("utf-16", "utf-32")) and b"\x00" not in data
+
+
+def _is_its_own_mark(data: bytes, name: str) -> bool:
+    """Whether the mark at the start is one of the declared form of Unicode."""
+    if name == "utf-8":
+        return data.startswith(codecs.BOM_UTF8)
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+    return name.startswith(("utf-16", "utf-32")) and data.startswith(marks)
 
 
 def _is_utf8(data: bytes, name: str) -> bool:

@@ -13,6 +13,7 @@ from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.related_parts import unread_parts_note
 from appliance.documents.text_lines import Lines
 from appliance.documents.word_forms import Fields, empty_placeholders, form_field_text
+from appliance.documents.word_headers import unused_headers
 from appliance.documents.word_styles import WORD, WordStyles, is_on, read_word_styles, value_of
 from appliance.documents.word_symbols import symbol_text
 
@@ -74,8 +75,13 @@ def read_word(package: Package, read_inner: InnerReader | None = None, depth: in
     after = [name for kind in _AFTER_BODY for name in package.related(document, kind)]
     lines = Lines()
     seen: set[str] = set()
+    body = package.parse(document)
+    unused = unused_headers(package, document, body)
     for name in [*sorted(headers), document, *after]:
-        root = package.parse(name) if name == document else package.parse_if_there(name)
+        root = body if name == document else package.parse_if_there(name)
+        if name in unused and root is not None:
+            shared.hidden = shared.hidden or any(text.text for text in root.iter(WORD + "t"))
+            continue
         if root is None:
             shared.notes.append(f"{name[:80]} is broken and was left out")
             continue

@@ -79,7 +79,11 @@ def _mails_of_a_box(data: bytes) -> list[bytes]:
     if not data[:200].lstrip(b" \t\r\n").startswith(b"From "):
         return [data]
     starts = [0, *(line.start() for line in _POSTMARK_LINE.finditer(data))]
-    mails = [data[start:end] for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+    mails = [
+        # Lines of a body that begin like the line between two mails carry a mark.
+        re.sub(rb"^>(?=>*From )", b"", data[start:end], flags=re.MULTILINE)
+        for start, end in zip(starts, [*starts[1:], len(data)], strict=True)
+    ]
     return [mail for mail in mails if mail.strip()] or [data]
 
 
@@ -125,7 +129,10 @@ def _collect(part: Message, collected: _Collected, depth: tuple[int, int], only_
     if kind in ("message/rfc822", "message/global", "message/news") and children:
         _collect_mail(part, children[0], collected, depth[0])
     elif kind.startswith("message/") and children:
-        _collect_report(kind, children, collected)
+        if kind in ("message/partial", "message/external-body"):
+            address = str(part.get_param("url", None) or part.get_param("name", None) or "")[:200]
+            collected.note(f"a part of the mail lies elsewhere ({kind}) {address}".strip())
+        _collect_report(children, collected)
     elif kind == "multipart/alternative":
         chosen = _preferred(children, collected)
         for child in children:
@@ -167,7 +174,7 @@ def _collect_mail(part: Message, child: Message, collected: _Collected, depth: i
         collected.note("a mail nested inside too many others was left out")
 
 
-def _collect_report(kind: str, children: list[Message], collected: _Collected) -> None:
+def _collect_report(children: list[Message], collected: _Collected) -> None:
     """What a machine reports on a mail: blocks of fields; or where the rest of a mail lies."""
     blocks = []
     for child in children[:_MAX_ATTACHMENTS]:
@@ -177,8 +184,6 @@ def _collect_report(kind: str, children: list[Message], collected: _Collected) -
         blocks += [
             block for block in (fields, rest.encode("utf-8", "surrogateescape").decode("utf-8", "replace")) if block
         ]
-    if kind in ("message/partial", "message/external-body"):
-        collected.note(f"a part of the mail lies elsewhere ({kind})")
     collected.texts += ["\n\n".join(blocks)] if blocks else []
 
 
@@ -306,15 +311,15 @@ def _piece(piece: bytes | str, charset: str | None) -> str:
 def _file_name(part: Message) -> str:
     for title, place in (("filename", "content-disposition"), ("name", "content-type")):
         try:
-            name = part.get_param(title, None, place)
+            names = [value for key, value in part.get_params([], place) if key.lower() == title]
         except (LookupError, ValueError, TypeError):  # the standard library trips over some broken parameters
             return "without a name"
-        if isinstance(name, tuple):
-            # Parameters in the extended form carry their charset: RFC 2231.
-            charset, _, text = name
-            name = _piece(text.encode("latin-1", "replace"), charset or "utf-8")
-        if name:
-            return _decoded_header(str(name).strip().strip('"'))
+        # A name in the extended form carries its charset (RFC 2231), and counts before the plain one beside it.
+        for name in sorted(names, key=lambda name: not isinstance(name, tuple)):
+            if isinstance(name, tuple):
+                name = _piece(name[2].encode("latin-1", "replace"), name[0] or "utf-8")
+            if name:
+                return _decoded_header(str(name).strip().strip('"'))
     return ""
 
 

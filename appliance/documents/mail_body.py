@@ -1,7 +1,7 @@
 """The text of a mail's body: out of its encodings, soft line ends undone, without what encryption left of it."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance.documents.charset_names import says_nothing
 from appliance.documents.declared_charset import decode_declared
@@ -14,6 +14,8 @@ _MOST_PLACEHOLDER_WORDS = 80
 _LEAST_SHARED = 0.5
 """Share of a short plain form's words that its HTML form has as well, if both say the same."""
 _POINTS_ELSEWHERE = re.compile(r"\bhtml\b|\bbrowser\b|\bweb ?(?:page|version)\b", re.IGNORECASE)
+_TAG = re.compile(rb"<[a-z!/][^<>]{0,2000}>|&(?:[a-z]{2,8}|#\d{2,6});", re.IGNORECASE)
+_PAGE_START = re.compile(rb"\s*(?:<!doctype\s+html|<html\b|<head\b|<body\b)", re.IGNORECASE)
 _NO_INK = "\u200b\u200c\u200d\ufeff\u00ad\u034f"
 _SEALED_TEXT = re.compile(
     r"-----BEGIN PGP MESSAGE-----[^-]*+(?:-(?!----END PGP)[^-]*+)*+(?:-----END PGP MESSAGE-----)?"
@@ -51,8 +53,14 @@ class BodyForm:
 
 def body_text(data: bytes, form: BodyForm) -> BodyText:
     """The text of a part; nothing, with a note, where its bytes are no text."""
+    is_html = form.is_html
     try:
-        if form.is_html:
+        if is_html is not _looks_like_html(data, is_html):
+            is_html = not is_html
+            note = f"the body is {'HTML' if is_html else 'plain text'}, which its header does not say"
+            other = body_text(data, replace(form, is_html=is_html))
+            return replace(other, notes=[note, *other.notes])
+        if is_html:
             return _html_text(data, form.charset)
         without_files = take_uu_files(data)
         text, notes = decode_declared(without_files.text, form.charset)
@@ -63,9 +71,18 @@ def body_text(data: bytes, form: BodyForm) -> BodyText:
         text = flowed_lines(text, form.delete_blanks)
     text, sealed = _SEALED_TEXT.subn("", text)
     text = _without_signatures(text)
+    if re.search(r"^=ybegin .*\bname=", text, re.MULTILINE):
+        notes.append("a file inside the text (yEnc) was not decoded")
     if sealed:
         notes.append("text encrypted with PGP was left out")
     return BodyText(text.strip("\n"), notes, without_files.files, bool(sealed))
+
+
+def _looks_like_html(data: bytes, is_declared: bool) -> bool:
+    """Whether a body is HTML: it says so in its first tag, or it is declared to be and has any tag or sign of it."""
+    if is_declared:
+        return _TAG.search(data) is not None or b"\n" not in data.strip() or b"\x00" in data
+    return _PAGE_START.match(data[:2000]) is not None and _TAG.search(data) is not None
 
 
 def _html_text(data: bytes, charset: str | None) -> BodyText:

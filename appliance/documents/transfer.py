@@ -50,7 +50,7 @@ def decode_transfer(raw: bytes, declared: str, is_text: bool) -> tuple[bytes, li
     if "base64" in name or "base-64" in name:
         return _decode_base64(raw, is_text)
     if name.startswith("quoted"):
-        return _decode_quoted(raw)
+        return _decode_quoted(raw, is_text)
     if "uu" in name:
         found = take_uu_files(raw)
         return (found.files[0].data, []) if found.files else (raw, ["the body is not uuencoded as it says"])
@@ -122,11 +122,14 @@ def _is_hidden_base64(raw: bytes) -> bool:
     return all(character >= " " or character in "\t\r\n" for character in text) and bool(re.search(r"\s", text))
 
 
-def _decode_quoted(raw: bytes) -> tuple[bytes, list[str]]:
+def _decode_quoted(raw: bytes, is_text: bool) -> tuple[bytes, list[str]]:
     good = len(_ESCAPE.findall(raw)) + len(_SOFT_BREAK.findall(raw))
     if raw.count(b"=") - good > good:
         return raw, ["the body is not quoted-printable as it says"]
-    return _quoted(raw), []
+    decoded = _quoted(raw)
+    if is_text and _is_hidden_base64(decoded):
+        return _base64(decoded), ["the body is in base64, which its header does not say"]
+    return decoded, []
 
 
 def _quoted(raw: bytes) -> bytes:

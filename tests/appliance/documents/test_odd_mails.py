@@ -119,6 +119,22 @@ def test_transfer_encoding_is_believed_only_if_the_body_looks_like_it(encoding: 
     assert body_of(part(header, body)) == text.rstrip("\n")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "text"),
+    [
+        ("html", b"plain\nlines\n", "plain\nlines"),
+        ("html", b"one<br>two", "one\ntwo"),
+        ("plain", b"<html><p>a</p><p>b</p></html>\n", "a\nb"),
+        ("plain", b"<html \nno page", "<html \nno page"),
+        ("plain", b"use <b>\nhere", "use <b>\nhere"),
+        ("plain; charset=utf-8", base64.encodebytes(PLAIN.encode() * 4).replace(b"=", b"=3D"), PLAIN * 4),
+    ],
+)
+def test_kind_of_a_body_is_believed_only_if_it_looks_like_it(kind: str, body: bytes, text: str) -> None:
+    header = f"Content-Type: text/{kind}\nContent-Transfer-Encoding: quoted-printable"
+    assert body_of(part(header, body)) == text.rstrip("\n")
+
+
 def test_flowed_lines_are_joined_and_quotes_and_signatures_are_kept() -> None:
     body = b"One \nline.\n\n> quoted \n> text\n>> deeper \n> less\n -- stuffed\n-- \nAnn"
     assert body_of(part("Content-Type: text/plain; format=flowed", body)).split("\n") == [
@@ -221,6 +237,7 @@ def test_mail_that_is_attached_in_base64_or_with_an_odd_header_is_read() -> None
         ("filename*0*=windows-1251''%D1%F7; filename*1*=%E5%F2.txt", "Счет.txt"),
         ('filename="=?windows-31j?B?' + base64.b64encode("注文①".encode("cp932")).decode() + '?="', "注文①"),
         ("filename*=''plain.txt", "plain.txt"),
+        ("filename=Mueller.txt; filename*=utf-8''M%C3%BCller.txt", "Müller.txt"),
     ],
 )
 def test_names_of_attachments_in_every_charset(name: str, shown: str) -> None:

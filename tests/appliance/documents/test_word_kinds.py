@@ -222,3 +222,36 @@ def test_parts_that_nobody_reads_are_named(kind: str, data: bytes, note: str) ->
 )
 def test_parts_without_text_of_their_own_are_not_named(kind: str, data: bytes) -> None:
     assert read_document(inserted("thing.xml", data, kind, "")).notes == []
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "lines", "notes"),
+    [
+        ("<w:titlePg/>", "<w:evenAndOddHeaders/>", ["usual", "first", "even", "body"], []),
+        ("", "<w:evenAndOddHeaders w:val='0'/>", ["usual", "body"], [HIDDEN]),
+        ("<w:titlePg/>", "", ["usual", "first", "body"], [HIDDEN]),
+    ],
+)
+def test_headers_that_no_page_shows_are_left_out(
+    section: str, settings: str, lines: list[str], notes: list[str]
+) -> None:
+    kinds = ("default", "first", "even")
+    references = "".join(f'<w:headerReference w:type="{kind}" r:id="r{at}"/>' for at, kind in enumerate(kinds, 1))
+    space = f'xmlns:w="{WORD}" xmlns:r="{OFFICE}"'
+    body = f"{paragraph(run('body'))}<w:sectPr>{references}{section}</w:sectPr>"
+    parts: dict[str, bytes | str] = {
+        f"word/{name}.xml": f"<w:hdr {space}>{paragraph(run(name))}</w:hdr>" for name in ("usual", "first", "even")
+    }
+    data = archive(
+        {
+            "_rels/.rels": relations(("officeDocument", "word/document.xml")),
+            "word/document.xml": f"<w:document {space}><w:body>{body}</w:body></w:document>",
+            "word/_rels/document.xml.rels": relations(
+                ("header", "usual.xml"), ("header", "first.xml"), ("header", "even.xml"), ("settings", "settings.xml")
+            ),
+            "word/settings.xml": f"<w:settings {space}>{settings}</w:settings>",
+            **parts,
+        }
+    )
+    found = read_document(data)
+    assert (sorted(found.text.splitlines()), found.notes) == (sorted(lines), notes)
