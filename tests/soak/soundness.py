@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.jobs.job import job_dirs
+from appliance.jobs.job import job_dirs, read_config
 from appliance.jobs.job_plan import JobRequest
 from appliance.jobs.job_run import JobOutcome, run_request
 from appliance.jobs.states import FINAL_DOCUMENT_STATES, State
@@ -58,8 +58,9 @@ def undisturbed(root: Path, count: int) -> Undisturbed:
 
 
 def rows_of(bench: Bench) -> bytes:
-    """The rows as they were written out."""
-    return (bench.out_dir / "rows.jsonl").read_bytes()
+    """The rows as they were written out, with MODEL for the model: each bench has one of its own."""
+    (job_dir,) = job_dirs(bench.settings)
+    return (bench.out_dir / "rows.jsonl").read_bytes().replace(read_config(job_dir).model.encode(), b"MODEL")
 
 
 def names_of(bench: Bench) -> frozenset[str]:
