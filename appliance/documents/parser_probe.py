@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 DENIED_KINDS = (
@@ -42,7 +43,8 @@ def _read_file() -> None:
 
 
 def _write_file() -> None:
-    path = f"/tmp/stillroom-probe-{os.getpid()}"
+    # A name that nobody has taken beforehand: one that exists would look like a wall.
+    path = f"/tmp/stillroom-probe-{os.getpid()}-{time.monotonic_ns()}"
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with contextlib.suppress(OSError):
         os.unlink(path)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tomllib
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
@@ -120,7 +121,17 @@ def job_dirs(settings: Settings) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     root = os.fspath(settings.jobs_dir)
-    return [settings.jobs_dir / name for name in names if os.path.isfile(f"{root}/{name}/{_CONFIG_NAME}")]
+    return [settings.jobs_dir / name for name in names if _is_job(f"{root}/{name}/{_CONFIG_NAME}")]
+
+
+def _is_job(config_path: str) -> bool:
+    """Whether the folder is a job's; one that this user may not look into is no reason to say that there are none."""
+    try:
+        return stat.S_ISREG(os.stat(config_path).st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def job_folder(settings: Settings, config: JobConfig) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from appliance.ground.settings import Settings, load_settings
 from appliance.jobs import ledger as ledger_module
-from appliance.jobs.job import JobConfig
+from appliance.jobs.job import JobConfig, job_dirs
 from appliance.jobs.job_index import INDEX_NAME, is_quiet, ledger_signature
 from appliance.jobs.ledger import list_jobs
 from appliance.jobs.ledger_writer import Ledger
@@ -131,6 +131,19 @@ def test_log_of_a_running_job_is_part_of_its_signature(settings: Settings) -> No
     ledger.begin_run(State.RUNNING, "")
     assert ledger_signature(str(directory)) != closed
     ledger.close()
+
+
+def test_job_that_this_user_may_not_look_into_is_listed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = make_job(settings, "a")
+    real_stat = os.stat
+
+    def refuse(path: str | os.PathLike[str] | int, **options: bool) -> os.stat_result:
+        if not isinstance(path, int) and os.fspath(path).startswith(f"{directory}/"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real_stat(path, **options)
+
+    monkeypatch.setattr("os.stat", refuse)
+    assert [path.name for path in job_dirs(settings)] == ["a"]
 
 
 def test_index_is_for_its_owner_only(settings: Settings) -> None:
