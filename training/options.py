@@ -98,7 +98,7 @@ class TrainingOptions:
             raise UsageError(
                 f"field dropout is {self.field_dropout}; it must be between 0 and 1", "0.35 is the default"
             )
-        if self.seconds is not None and self.seconds <= 0:
+        if self.seconds is not None and not self.seconds > 0:
             raise UsageError(f"a time budget of {self.seconds} seconds leaves no time to train", "give more --seconds")
         if isinstance(self.learning_rate, float) and not 0 < self.learning_rate < 1:
             raise UsageError(

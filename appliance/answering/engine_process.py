@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from appliance.engines.engine import Engine, Request
+from appliance.engines.engine import Engine, Request, storable, unicode_text
 from appliance.ground import child
 from appliance.ground.errors import ApplianceError
 from appliance.tasks.dates import DateOrder
@@ -82,7 +82,7 @@ def serve_engine(connection: Connection) -> None:
     while True:
         first = arrived.get()
         for result in engine.answer(_requests(connection, arrived, first)):
-            child.send(connection, {"result": asdict(result)})
+            child.send(connection, {"result": asdict(storable(result))})
 
 
 def _take_messages(connection: Connection, arrived: "queue.Queue[child.Message]") -> None:
@@ -110,7 +110,7 @@ def _requests(connection: Connection, arrived: "queue.Queue[child.Message]", fir
     message = first
     while True:
         child.send(connection, {"taken": message["key"]})
-        yield Request(message["key"], message["text"])
+        yield Request(message["key"], unicode_text(message["text"]))
         try:
             message = arrived.get_nowait()
         except queue.Empty:

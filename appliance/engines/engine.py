@@ -1,13 +1,18 @@
 """The engine protocol: documents' texts in, answers out, in any order, many in flight."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from appliance.tasks.linecode import Answer
+from appliance.tasks.linecode import Answer, Value
 
 ENGINE_DIED = "engine_died"
 """Error class of a document that engines died with; it is not asked again, here or elsewhere."""
+NO_NUMBER = "no_number"
+"""Error class of a document for which the model computed NaN or infinity; nothing that follows from it is an answer."""
+NO_NUMBER_MESSAGE = "the model's output is not a number"
+_ROUNDING = 1e-6
+"""A share that is a sum of rounded numbers may lie so far outside 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,34 @@ class Result:
     """Fields whose value a fallback gave."""
     cached: bool = False
     """Paid for earlier: nothing left the machine. Tokens and money are those of the request that was paid."""
+
+
+def storable(result: Result) -> Result:
+    """The result as every engine owes it: texts that are Unicode, and confidences that are shares.
+
+    A confidence that is no number says that the model computed none, so there is no answer.
+    """
+    if not all(-_ROUNDING <= share <= 1.0 + _ROUNDING for share in result.confidence.values()):
+        result = replace(result, answer=None, confidence={}, error=NO_NUMBER, error_message=NO_NUMBER_MESSAGE)
+    answer = result.answer
+    return replace(
+        result,
+        answer=None if answer is None else {name: _unicode_value(value) for name, value in answer.items()},
+        confidence={name: min(1.0, max(0.0, share)) for name, share in result.confidence.items()},
+        raw=unicode_text(result.raw),
+        error_message=unicode_text(result.error_message),
+    )
+
+
+def unicode_text(text: str) -> str:
+    """The text with halves of surrogate pairs replaced: neither a tokenizer nor a database can take them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _unicode_value(value: Value) -> Value:
+    if value is None or isinstance(value, str):
+        return value and unicode_text(value)
+    return [unicode_text(entry) for entry in value]
 
 
 class Engine(Protocol):

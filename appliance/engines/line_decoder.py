@@ -33,6 +33,20 @@ _WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER})
 """Values that stand in one place and hold a digit."""
 
 
+class NoNumber(Exception):
+    """The model computed NaN or infinity: there is no likeliest token, and no probability."""
+
+
+def check_numbers(logits: Logits) -> None:
+    """Refuses logits of any shape of which one is no number; an infinite one leaves nothing for the others.
+
+    Raises:
+        NoNumber: One is NaN or infinite.
+    """
+    if not np.isfinite(logits).all():
+        raise NoNumber
+
+
 @dataclass
 class _Written:
     """What stands in one field so far."""
@@ -120,7 +134,12 @@ class LineDecoder:
         return forced
 
     def choose(self, logits: Logits) -> int:
-        """The likeliest token that the grammar allows; logits are (vocab_size,)."""
+        """The likeliest token that the grammar allows; logits are (vocab_size,).
+
+        Raises:
+            NoNumber: A logit is NaN or infinite, of whatever token.
+        """
+        check_numbers(logits)
         field, written = self._grammar.fields[len(self._written) - 1], self._written[-1]
         scores = np.asarray(logits[: len(self._grammar.banned)], dtype=np.float64)
         if self._node is not None:

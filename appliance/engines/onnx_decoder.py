@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from appliance.engines.engine import Request, Result
-from appliance.engines.line_decoder import LineDecoder
+from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
+from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.onnx_session import device_of, open_session, runs_on_gpu
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError
@@ -146,11 +146,13 @@ class Lane:
     """Tokens that the context holds after the prompt."""
     fed: int = 0
     seconds: float = 0.0
+    is_number: bool = True
+    """False once the model computed what is no number."""
 
     @property
     def stopped(self) -> bool:
-        """Whether the answer is complete, or has filled the context."""
-        return self.decoder.done or self.fed >= self.room
+        """Whether the answer is complete, has filled the context, or is none."""
+        return not self.is_number or self.decoder.done or self.fed >= self.room
 
     def opening(self) -> list[int]:
         """The document and the forced opening of its answer: they are read in one pass."""
@@ -159,8 +161,15 @@ class Lane:
 
     def take(self, logits: NDArray[np.float32]) -> None:
         """Chooses a token where nothing is forced any more; logits (vocab_size,) float32."""
-        if not self.pending and not self.stopped:
-            self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
+        if self.stopped:
+            return
+        try:
+            if self.pending:
+                check_numbers(logits)
+            else:
+                self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
+        except NoNumber:
+            self.is_number = False
 
     def next_token(self) -> int:
         """The token to feed; any will do where the answer is complete."""
@@ -170,6 +179,9 @@ class Lane:
     def result(self) -> Result:
         """What was written, or that it did not fit."""
         decoder, key = self.decoder, self.request.key
+        if not self.is_number:
+            counts = (self.prompt_tokens, self.fed, 0, self.seconds)
+            return Result(key, None, {}, decoder.raw(), *counts, NO_NUMBER, NO_NUMBER_MESSAGE)
         if decoder.done:
             written = self.fed + len(self.pending)  # the last line end need not be fed
             counts = (self.prompt_tokens, written, 0, self.seconds)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from appliance.engines.engine import Request, Result
+from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
 from appliance.engines.onnx_session import open_session, runs_on_gpu
 from appliance.ground.errors import ApplianceError
 from appliance.ground.text import human_count
@@ -157,10 +157,11 @@ class OnnxEncoderEngine:
         mean, tokens = np.zeros(len(self.labels)), sum(map(len, pieces))
         for piece in pieces:
             logits = self._logits(piece)
-            if not np.isfinite(logits).all():
-                message = "the model's output is not a number"
-                return Result(request.key, None, prompt_tokens=tokens, error="no_number", error_message=message)
+            # The mean of the pieces is checked too: a quotient of two numbers can leave their range.
             mean += softmax(logits, self._temperature)[0] * (len(piece) / tokens)
+            if not (np.isfinite(logits).all() and np.isfinite(mean).all()):
+                seconds = time.perf_counter() - began
+                return Result(request.key, None, {}, "", tokens, 0, 0, seconds, NO_NUMBER, NO_NUMBER_MESSAGE)
         return self._result(request, mean, tokens, time.perf_counter() - began)
 
     def _pieces(self, ids: list[int]) -> list[list[int]]:

@@ -72,9 +72,14 @@ class Row:
         return json_text(vars(self), compact=True)
 
 
+_ROW_DECODER = json.JSONDecoder(parse_constant=lambda name: None)
+
+
 def row_from_json(text: str) -> Row:
-    """The inverse of `Row.to_json`."""
-    values = json.loads(text)
+    """The inverse of `Row.to_json`; a confidence that is no number, as earlier versions wrote it, is left out."""
+    values = _ROW_DECODER.decode(text)
+    if None in values["confidence"].values():
+        values["confidence"] = {name: share for name, share in values["confidence"].items() if share is not None}
     return Row(**{**values, "route": Route(values["route"]), "version": ROW_VERSION})
 
 

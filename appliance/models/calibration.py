@@ -1,6 +1,7 @@
 """`calibration.json` of an encoder's artifact: what its logits are divided by before they become probabilities."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,9 +33,10 @@ class Calibration:
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     """Probabilities over the last axis, same shape as the logits, computed in float64."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    probabilities: NDArray[np.float64] = scaled / scaled.sum(axis=-1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # What is no number stays none: whoever asks looks at it.
+        scaled = np.asarray(logits, dtype=np.float64) / temperature
+        scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+        probabilities: NDArray[np.float64] = scaled / scaled.sum(axis=-1, keepdims=True)
     return probabilities
 
 
@@ -55,7 +57,8 @@ def read_calibration(artifact_dir: Path) -> Calibration:
         values = json.loads((artifact_dir / CALIBRATION_NAME).read_text(encoding="utf-8"))
         version = values.pop("version")
         calibration = Calibration(**values)
-        usable = calibration.temperature > 0
+        numbers = (calibration.temperature, calibration.ece_before, calibration.ece_after)
+        usable = calibration.temperature > 0 and all(map(math.isfinite, numbers))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CalibrationError(f"{CALIBRATION_NAME} cannot be read: {error}", hint) from error
     if version != CALIBRATION_VERSION or not usable:

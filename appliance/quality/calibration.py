@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from appliance.models.calibration import Calibration, softmax
+from appliance.ground.text import human_count
+from appliance.models.calibration import Calibration, CalibrationError, softmax
 
 _GOLDEN = (5**0.5 - 1) / 2
 _LOG_RANGE = (np.log(0.05), np.log(20.0))
@@ -113,8 +114,18 @@ def calibrate(logits: ArrayLike, labels: ArrayLike) -> Calibration:
     Args:
         logits: (rows, labels).
         labels: (rows,) label numbers, or (rows, labels) distributions.
+
+    Raises:
+        CalibrationError: A logit or a share of a label is no number: no temperature is better than another.
     """
     values, target = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    for name, numbers in (("the model's output", values), ("a label's share", target)):
+        if len(values) and not np.isfinite(numbers).all():
+            rows = int((~np.isfinite(numbers.reshape(len(values), -1)).all(axis=1)).sum())
+            raise CalibrationError(
+                f"{name} is not a number (NaN or infinity) in {rows:,} of {human_count(len(values), 'row')}",
+                "train again with a lower --rate, or look at the labels of the validation rows",
+            )
     temperature = fit_temperature(values, target)
     if not len(values):
         return Calibration(temperature, 0, 0.0, 0.0)

@@ -5,9 +5,11 @@ over its neighbours (`smoothed`), because the highest single point of a curve is
 sends least away.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from appliance.ground.errors import ApplianceError
 from appliance.quality.paired import normal_mean, paired_shares
 from appliance.quality.statistics import Interval, clustered_wilson
 
@@ -108,7 +110,15 @@ def make_curve(units: Sequence[Unit], money: Sequence[float], currency: str, ste
     Args:
         money: What the fallback takes for each document, in the order of the documents.
         steps: At most so many thresholds, at even shares of the fields.
+
+    Raises:
+        ApplianceError: A confidence or an amount of money is no number: no threshold stands above or below it.
     """
+    if not all(map(math.isfinite, [*(unit.confidence for unit in units), *money])):
+        raise ApplianceError(
+            "a threshold cannot be chosen: a confidence or a price of the labelled documents is not a number",
+            "check the model with `stillroom models verify`, and the prices of the frontier in config.toml",
+        )
     documents = documents_of(units)
     sizes = [len(document) for document in documents]
     local, remote = (

@@ -23,13 +23,13 @@ _NOT_WORTH_ASKING = frozenset({ENGINE_DIED})
 def fields_below(task: Task, answer: Answer | None, confidence: Mapping[str, float], threshold: float) -> list[str]:
     """The fields that go to the fallback, in the order of the task; all where there is no local answer.
 
-    A field without a confidence counts as unsure.
+    A field without a confidence counts as unsure, as does one whose confidence is no number.
     """
     names = [field.name for field in task.output_fields]
     if answer is None:
         return names
     wrong = {problem.partition(" ")[0] for problem in answer_problems(task, answer)}
-    return [name for name in names if confidence.get(name, 0.0) < threshold or name in wrong]
+    return [name for name in names if not confidence.get(name, 0.0) >= threshold or name in wrong]
 
 
 def escalation(task: Task, text: str, local: Result, threshold: float, name: str = "") -> Request | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.tokenizer import FileTokenizer
-from export.parity import ExportDisagrees
+from export.parity import ExportDisagrees, refuse_no_numbers
 
 if TYPE_CHECKING:
     from transformers import AutoModelForCausalLM, PreTrainedModel
@@ -75,6 +75,8 @@ def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[st
     finally:
         model.close()
     expected = merged_log_probabilities(merged_dir, prompts)
+    refuse_no_numbers(expected, "the merged model")
+    refuse_no_numbers(written, "the GGUF file")
     difference, divergence, same_choice = compare(expected, written)
     if not (difference <= LARGEST_DIFFERENCE and divergence <= LARGEST_DIVERGENCE):
         raise ExportDisagrees(
@@ -93,7 +95,9 @@ def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[st
     if final_path != full_path:
         model = LlamaModel(final_path)
         try:
-            _, divergence, same_choice = compare(expected, file_log_probabilities(model, prompts))
+            quantized = file_log_probabilities(model, prompts)
+            refuse_no_numbers(quantized, "the quantized GGUF file")
+            _, divergence, same_choice = compare(expected, quantized)
         finally:
             model.close()
         metrics |= {"quantized_divergence": round(divergence, 8), "quantized_same_choice": round(same_choice, 4)}
@@ -208,6 +212,7 @@ def compare(expected: NDArray[np.float64], actual: NDArray[np.float64]) -> tuple
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    with np.errstate(invalid="ignore"):  # What is no number stays none, and is refused by name.
+        shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+        result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result

@@ -20,7 +20,7 @@ from export.onnx.graphs import (
     save_graph,
 )
 from export.onnx.samples import Sample, padded_batches, read_samples
-from export.parity import ExportDisagrees
+from export.parity import ExportDisagrees, refuse_no_numbers
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -233,6 +233,8 @@ def compare(model: "PreTrainedModel", path: Path, samples: Sequence[Sample]) -> 
         expected = torch_logits(model, input_ids, mask)
         logits = onnx_logits(session, input_ids, mask, [input_ids.shape[1] // 2] if input_ids.shape[1] > 1 else [])
         real = mask.astype(bool)
+        refuse_no_numbers(expected[real], "the merged model")
+        refuse_no_numbers(logits[real], "the ONNX graph")
         difference = max(difference, float(np.abs(logits - expected)[real].max()))
         largest = max(largest, float(np.abs(expected[real]).max()))
         # The logits of a column choose the token of the next one.
@@ -299,7 +301,7 @@ def export_decoder(
         `size_bytes`.
 
     Raises:
-        ExportDisagrees: The exported model chooses other tokens than the merged one.
+        ExportDisagrees: The exported model chooses other tokens than the merged one, or one computes no numbers.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     model, shape = load_decoder(merged_dir)

@@ -21,7 +21,7 @@ from appliance.quality.statistics import wilson
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import read_dataset
 from export.onnx.graphs import quantize, quiet_exporters, save_graph
-from export.parity import ExportDisagrees
+from export.parity import ExportDisagrees, refuse_no_numbers
 
 HEAD_FORM = "mean-normalized-linear"
 AGREEMENT_FLOOR = 0.99
@@ -203,12 +203,13 @@ def export_encoder(
         `temperature`, `ece_before`, `ece_after`, `size_bytes`.
 
     Raises:
-        ExportDisagrees: The exported model names other labels than the merged one.
+        ExportDisagrees: The exported model names other labels than the merged one, or one computes no numbers.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     model = ExportedEncoder(merged_dir).eval()
     token_ids, targets = read_validation(task_folder, merged_dir)
     expected = torch_logits(model, token_ids, targets.shape[1])
+    refuse_no_numbers(expected, "the merged model")
     path, full = out_dir / "model.onnx", out_dir / "model-fp32.onnx"
     write_graph(model, full)
     fp32_products = 0
@@ -225,6 +226,7 @@ def export_encoder(
                 f" at least {AGREEMENT_FLOOR:.0%} is required",
                 "check the locked versions of torch, onnxscript and onnxruntime",
             )
+    refuse_no_numbers(logits, "the ONNX graph")
     calibration = calibrate(logits, targets)
     write_calibration(calibration, out_dir)
     for name in ("config.json", "tokenizer.json"):

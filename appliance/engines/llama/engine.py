@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.engines.engine import Request, Result
-from appliance.engines.line_decoder import LineDecoder
+from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
+from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Logits, ModelFileError, Row
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.models.manifest import read_manifest
@@ -46,23 +46,33 @@ class _Lane:
     """Tokens that are chosen or forced, and not computed yet."""
     computed: int = 0
     """Tokens of the answer that are in the slot."""
+    is_number: bool = True
+    """False once the model computed what is no number."""
 
     @property
     def stopped(self) -> bool:
-        return self.decoder.done or self.computed >= self.room
+        return not self.is_number or self.decoder.done or self.computed >= self.room
 
     def took(self, tokens: int) -> None:
         """The first pending tokens are computed."""
         self.computed += tokens
         del self.pending[:tokens]
 
-    def choose(self, logits: Logits) -> None:
-        """Takes the next token, and what it forces, unless the answer has ended."""
-        if not self.stopped:
-            self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
+    def take(self, logits: Logits) -> None:
+        """Chooses the next token, and takes what it forces, unless one is forced already or the answer has ended."""
+        try:
+            if self.pending or self.stopped:
+                check_numbers(logits)
+            else:
+                self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
+        except NoNumber:
+            self.is_number = False
 
     def result(self) -> Result:
         decoder, complete = self.decoder, self.decoder.done
+        if not self.is_number:
+            counts = (self.prompt_tokens, self.computed, 0, time.monotonic() - self.started)
+            return Result(self.key, None, {}, decoder.raw(), *counts, NO_NUMBER, NO_NUMBER_MESSAGE)
         return Result(
             self.key,
             decoder.answer() if complete else None,
@@ -162,7 +172,7 @@ class LlamaEngine:
         self._reset_to_prefix(slot)
         logits = self._compute(slot, len(self._prefix), document + forced)
         lane.took(len(forced))
-        lane.choose(logits[0])
+        lane.take(logits[0])
         return lane
 
     def _refusal(self, prompt_tokens: int, document_tokens: int) -> str | None:
@@ -203,8 +213,7 @@ class LlamaEngine:
         for row, of_row in zip(rows, logits, strict=True):
             if lane := by_slot.get(row.slot):
                 lane.took(1)
-                if not lane.pending:
-                    lane.choose(of_row)
+                lane.take(of_row)
 
     def _idle_row(self, slot: int) -> Row:
         """A token in a slot that no document has."""

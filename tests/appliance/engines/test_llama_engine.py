@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from decoder_fixtures import FIELDS, order, write_merged_run
+from poisoned_models import check_poisoned_engine
 
 from appliance.engines.engine import Request, Result
 from appliance.engines.llama.engine import LlamaEngine, idle_companions
@@ -233,6 +234,12 @@ def test_broken_model_files_are_refused_with_a_hint(run_dir: Path, task: Task, t
         LlamaEngine(artifact_dir, task, 1)
 
     assert "again" in raised.value.hint
+
+
+def test_a_document_fails_behind_the_token_after_which_there_is_no_number(
+    run_dir: Path, task: Task, tmp_path: Path
+) -> None:
+    check_poisoned_engine(lambda path, texts: answers(path, task, texts), run_dir / "export" / "gguf-f16", tmp_path)
 
 
 def test_tokenizer_of_another_model_is_refused(run_dir: Path, task: Task, tmp_path: Path) -> None:

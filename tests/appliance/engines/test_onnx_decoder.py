@@ -13,8 +13,10 @@ import onnx
 import pytest
 from decoder_fixtures import exported_run, order
 from onnx_attacks import adding
+from poisoned_models import BEYOND, check_poisoned_engine, scale_last_norm
 
-from appliance.engines.engine import Request, Result
+from appliance.answering.engine_process import start_engine
+from appliance.engines.engine import NO_NUMBER, Request, Result
 from appliance.engines.onnx_decoder import BATCH_TOKENS, Lane, OnnxDecoderEngine, batches, empty_cache, left_padded
 from appliance.engines.onnx_session import open_session
 from appliance.engines.open import open_engine
@@ -128,6 +130,38 @@ def test_hostile_text_gets_an_answer_and_marks_in_it_stay_text(run_dir: Path, ta
     results = answers(run_dir / "export" / "onnx-fp32", task, texts)
     assert all(result.answer is not None or result.error == "too_long" for result in results)
     assert results[0].prompt_tokens > 30
+
+
+def test_a_document_fails_behind_the_token_after_which_there_is_no_number(
+    run_dir: Path, task: Task, tmp_path: Path
+) -> None:
+    check_poisoned_engine(lambda path, texts: answers(path, task, texts), run_dir / "export" / "onnx-fp32", tmp_path)
+
+
+def test_the_child_of_a_poisoned_engine_lives_and_its_messages_are_json(
+    run_dir: Path, task: Task, tmp_path: Path
+) -> None:
+    artifact_dir = shutil.copytree(run_dir / "export" / "onnx-fp32", tmp_path / "artifact")
+    scale_last_norm(artifact_dir / "model.onnx", BEYOND)
+    with start_engine(artifact_dir, task, 1) as child:
+        assert "ready" in child.receive()
+        for text in ("half a pair \ud83d", order(0)[0]):
+            child.send({"key": "a", "text": text})
+            messages = [child.receive(), child.receive()]
+            assert [next(iter(message)) for message in messages] == ["taken", "result"]
+            assert messages[1]["result"]["error"] == NO_NUMBER
+
+
+def test_an_export_that_computes_no_number_is_refused(run_dir: Path, tmp_path: Path) -> None:
+    from export.onnx.decoder import compare, load_decoder, read_samples
+    from export.parity import ExportDisagrees
+
+    path = shutil.copyfile(run_dir / "export" / "onnx-fp32" / "model.onnx", tmp_path / "model.onnx")
+    scale_last_norm(path, BEYOND)
+    model, _ = load_decoder(run_dir / "merged")
+    samples, _ = read_samples(tmp_path, run_dir / "merged", 256)
+    with pytest.raises(ExportDisagrees, match="the ONNX graph computes what is not a number"):
+        compare(model, path, samples[:2])
 
 
 def test_requests_are_taken_one_window_at_a_time(run_dir: Path, task: Task) -> None:

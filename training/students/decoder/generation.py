@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from appliance.engines.engine import Result
+from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Result
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 
 if TYPE_CHECKING:
@@ -76,10 +76,11 @@ class _Lane:
         self.fed = 0
         self.prompt_tokens = prompt_tokens
         self.room = max_tokens - prompt_tokens
+        self.is_number = True
 
     @property
     def stopped(self) -> bool:
-        return self.decoder.done or self.fed >= self.room
+        return not self.is_number or self.decoder.done or self.fed >= self.room
 
     def next_token(self, pad_id: int) -> int:
         self.fed += bool(self.pending)
@@ -87,12 +88,23 @@ class _Lane:
 
     def take(self, logits: NDArray[np.float32]) -> None:
         """Chooses a token where nothing is forced any more; logits (vocab_size,) float32."""
-        if not self.pending and not self.stopped:
-            self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
+        from appliance.engines.line_decoder import NoNumber, check_numbers
+
+        if self.stopped:
+            return
+        try:
+            if self.pending:
+                check_numbers(logits)
+            else:
+                self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
+        except NoNumber:
+            self.is_number = False
 
     def result(self, key: str) -> Result:
         decoder = self.decoder
         result = Result(key, None, raw=decoder.raw(), prompt_tokens=self.prompt_tokens, completion_tokens=self.fed)
+        if not self.is_number:
+            return replace(result, error=NO_NUMBER, error_message=NO_NUMBER_MESSAGE)
         if not decoder.done:
             return replace(result, error="too_long", error_message="the answer leaves the context")
         return replace(result, answer=decoder.answer(), confidence=decoder.confidence())
