@@ -4,7 +4,7 @@ import ctypes
 import os
 from pathlib import Path
 
-from appliance.engines.llama.library import library, recent_errors
+from appliance.engines.llama.library import library, recent_errors, refusal_reason
 from appliance.ground.errors import ApplianceError
 
 _FILE_TYPES = {"Q8_0": 7, "Q4_K_M": 15}
@@ -33,6 +33,6 @@ def quantize(full_path: Path, out_path: Path, scheme: str) -> None:
     status = llama.llama_model_quantize(os.fsencode(full_path), os.fsencode(out_path), ctypes.byref(parameters))
     if status != 0:
         raise QuantizationError(
-            f"llama.cpp cannot quantize {full_path.name} to {scheme}: {' '.join(recent_errors) or f'status {status}'}",
+            f"llama.cpp cannot quantize {full_path.name} to {scheme}: {refusal_reason(f'status {status}')}",
             "export as F16, or use a base model whose hidden size is a multiple of 256",
         )

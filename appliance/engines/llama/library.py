@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+import re
 from collections import deque
 from typing import Any
 
@@ -11,7 +12,13 @@ from appliance.ground.errors import ResourceError
 KNOWN_VERSION = "0.3.36"
 """Of llama-cpp-python; its structures change between versions, and a wrong one corrupts memory."""
 
-_LEVEL_ERROR = 3
+_LEVEL_ERROR, _LEVEL_CONTINUED = 4, 5
+"""Of `ggml_log_level` in ggml.h of this version; the bindings' own list of levels is an older one."""
+_PLACE = re.compile(r"(?:[a-z_]\w*: |error loading model[ a-z]*: )*")
+"""Functions of the library that a line begins with."""
+_REASON_CHARACTERS = 300
+_LINE_CHARACTERS = 2000
+"""A file can choose what stands in a line, and how long it is."""
 _STRUCTURE_BYTES = {
     "llama_model_params": 80,
     "llama_context_params": 160,
@@ -39,7 +46,7 @@ _DEFAULTS: dict[str, dict[str, int | float]] = {
 """What the library itself puts into its structures: a shifted field shows here."""
 
 recent_errors: deque[str] = deque(maxlen=6)
-"""What llama.cpp logged as errors lately; whoever calls it clears this first and quotes it in a message."""
+"""What llama.cpp logged as errors lately; whoever calls it clears this first."""
 _callbacks: list[object] = []
 """Called from C for as long as the process lives."""
 
@@ -83,12 +90,29 @@ def layout_problem(bindings: Any) -> str | None:
     return None
 
 
+def refusal_reason(otherwise: str = "llama.cpp gives no reason") -> str:
+    """Why llama.cpp refused, in its own words: the first error since `recent_errors` was cleared names the cause."""
+    for line in recent_errors:
+        if reason := " ".join(_PLACE.sub("", line, count=1).split()):
+            return reason[:_REASON_CHARACTERS]
+    return otherwise
+
+
 def _keep_quiet(bindings: Any) -> None:
     """Keeps error lines for messages and drops the rest: the terminal belongs to the command."""
+    level_before = 0
 
     def take(level: int, text: bytes, _: object) -> None:
-        if level == _LEVEL_ERROR and text.strip():
-            recent_errors.append(text.decode("utf-8", errors="replace").strip())
+        nonlocal level_before
+        is_continued = level == _LEVEL_CONTINUED
+        level_before = level_before if is_continued else level
+        line = text[:_LINE_CHARACTERS].decode("utf-8", errors="replace")
+        if level_before != _LEVEL_ERROR or not line.strip():
+            return
+        if is_continued and recent_errors:
+            recent_errors[-1] = f"{recent_errors[-1]} {line.strip()}"[:_LINE_CHARACTERS]
+        else:
+            recent_errors.append(line.strip())
 
     callback = bindings.llama_log_callback(take)
     _callbacks.append(callback)

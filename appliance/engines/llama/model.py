@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engines.llama.library import library, recent_errors
+from appliance.engines.llama.library import library, recent_errors, refusal_reason
 from appliance.ground.errors import ApplianceError
+from appliance.models.gguf_file import HINT, check_gguf
 
 BATCH_TOKENS = 2048
 """Tokens that one call may hold."""
 PASS_TOKENS = 512
 """Tokens that one pass computes together; more need more scratch memory and gain nothing on a CPU."""
-_MAGIC = b"GGUF"
 
 Logits = NDArray[np.float32]
 
@@ -52,16 +52,10 @@ class LlamaModel:
             gpu_layers: Layers to keep on the GPU; -1 means all.
 
         Raises:
-            ModelFileError: It is missing, cut, damaged, or of an architecture that llama.cpp does not know.
+            GgufError: It is missing, cut, damaged, or no model that is run here.
+            ModelFileError: llama.cpp refuses it all the same; says why in its words.
         """
-        hint = "export the model again or copy the file again"
-        try:
-            with path.open("rb") as file:
-                magic = file.read(4)
-        except OSError as error:
-            raise ModelFileError(f"{path} cannot be read: {error.strerror}", hint) from error
-        if magic != _MAGIC:
-            raise ModelFileError(f"{path} is not a GGUF file: it begins with {magic!r}", hint)
+        check_gguf(path)  # before the library, which ends the process on some files
         self._llama = library()
         parameters = self._llama.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
@@ -69,8 +63,7 @@ class LlamaModel:
         recent_errors.clear()
         self.pointer = self._llama.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self.pointer:
-            reason = recent_errors[0] if recent_errors else "llama.cpp gives no reason"
-            raise ModelFileError(f"{path} cannot be loaded: {reason}", hint)
+            raise ModelFileError(f"{path} cannot be loaded: {refusal_reason()}", HINT)
         self._vocabulary = self._llama.llama_model_get_vocab(self.pointer)
         self.vocab_size = int(self._llama.llama_vocab_n_tokens(self._vocabulary))
         self.trained_context = int(self._llama.llama_model_n_ctx_train(self.pointer))
@@ -121,8 +114,7 @@ class LlamaContext:
         self._pointer = self._llama.llama_init_from_model(model.pointer, parameters)
         if not self._pointer:
             raise DecodingError(
-                f"cannot create a context of {slots} x {slot_tokens} tokens:"
-                f" {' '.join(recent_errors) or 'no reason given'}",
+                f"cannot create a context of {slots} x {slot_tokens} tokens: {refusal_reason()}",
                 "free memory, or take a model with a shorter context",
             )
         self._memory = self._llama.llama_get_memory(self._pointer)
@@ -142,11 +134,12 @@ class LlamaContext:
         outputs = self._batch.fill(rows)
         if not rows:
             return np.empty((0, self._vocab_size), dtype=np.float32)
+        recent_errors.clear()
         status = self._llama.llama_decode(self._pointer, self._batch.structure)
         if status != 0:
             raise DecodingError(
-                f"llama.cpp cannot compute {sum(len(row.ids) for row in rows)} tokens, status {status}: "
-                f"{' '.join(recent_errors)}",
+                f"llama.cpp cannot compute {sum(len(row.ids) for row in rows)} tokens, status {status}:"
+                f" {refusal_reason()}",
                 "run again with fewer documents in flight, or report this with the model's manifest",
             )
         if not outputs:
