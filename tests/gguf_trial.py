@@ -1,4 +1,4 @@
-"""Files given to llama.cpp in children that may die of them: what it does with what the check of the head lets through."""
+"""Files given to llama.cpp in children that may die of them: what becomes of files that the check lets through."""
 
 import os
 import resource

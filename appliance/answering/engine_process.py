@@ -14,9 +14,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from appliance.engines.engine import Engine, Request, storable, unicode_text
+from appliance.engines.engine import Engine, Request, checked_result
 from appliance.ground import child
 from appliance.ground.errors import ApplianceError
+from appliance.ground.text import storable
 from appliance.tasks.dates import DateOrder
 from appliance.tasks.task import (
     Comparator,
@@ -82,7 +83,7 @@ def serve_engine(connection: Connection) -> None:
     while True:
         first = arrived.get()
         for result in engine.answer(_requests(connection, arrived, first)):
-            child.send(connection, {"result": asdict(storable(result))})
+            child.send(connection, {"result": asdict(checked_result(result))})
 
 
 def _take_messages(connection: Connection, arrived: "queue.Queue[child.Message]") -> None:
@@ -110,7 +111,7 @@ def _requests(connection: Connection, arrived: "queue.Queue[child.Message]", fir
     message = first
     while True:
         child.send(connection, {"taken": message["key"]})
-        yield Request(message["key"], unicode_text(message["text"]))
+        yield Request(message["key"], storable(message["text"]))
         try:
             message = arrived.get_nowait()
         except queue.Empty:

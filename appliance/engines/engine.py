@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from appliance.ground.text import storable
 from appliance.tasks.linecode import Answer, Value
 
 ENGINE_DIED = "engine_died"
@@ -59,8 +60,8 @@ class Result:
     """Paid for earlier: nothing left the machine. Tokens and money are those of the request that was paid."""
 
 
-def storable(result: Result) -> Result:
-    """The result as every engine owes it: texts that are Unicode, and confidences that are shares.
+def checked_result(result: Result) -> Result:
+    """The result as every engine owes it: texts that can be stored, and confidences that are shares.
 
     A confidence that is no number says that the model computed none, so there is no answer.
     """
@@ -69,22 +70,17 @@ def storable(result: Result) -> Result:
     answer = result.answer
     return replace(
         result,
-        answer=None if answer is None else {name: _unicode_value(value) for name, value in answer.items()},
+        answer=None if answer is None else {name: _storable_value(value) for name, value in answer.items()},
         confidence={name: min(1.0, max(0.0, share)) for name, share in result.confidence.items()},
-        raw=unicode_text(result.raw),
-        error_message=unicode_text(result.error_message),
+        raw=storable(result.raw),
+        error_message=storable(result.error_message),
     )
 
 
-def unicode_text(text: str) -> str:
-    """The text with halves of surrogate pairs replaced: neither a tokenizer nor a database can take them."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _unicode_value(value: Value) -> Value:
+def _storable_value(value: Value) -> Value:
     if value is None or isinstance(value, str):
-        return value and unicode_text(value)
-    return [unicode_text(entry) for entry in value]
+        return value and storable(value)
+    return [storable(entry) for entry in value]
 
 
 class Engine(Protocol):

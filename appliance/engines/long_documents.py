@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from appliance.engines.engine import Engine, Request, Result, storable
+from appliance.engines.engine import Engine, Request, Result, checked_result
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Field, FieldType, LongDocumentPolicy, Task, TaskKind
 from appliance.tasks.values import evidence
@@ -84,7 +84,7 @@ class WindowedEngine:
         """Answers each request exactly once, in any order."""
         source = iter(requests)
         while True:
-            for result in map(storable, self._engine.answer(self._feed(source))):
+            for result in map(checked_result, self._engine.answer(self._feed(source))):
                 if result.key in self._pending:
                     yield from self._window_arrived(self._pending.pop(result.key), result)
                 else:

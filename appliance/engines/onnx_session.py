@@ -1,12 +1,11 @@
 """Opens an ONNX file that may be broken or hostile, on the processor or on a GPU.
 
-onnxruntime itself refuses weights outside the model's folder, in branches, functions and constants too; the tests
-attack it. What it cannot know is that an artifact consists of plain files only.
+Where its weights lie is looked at beforehand (`appliance/models/onnx_file.py`); onnxruntime itself refuses weights
+outside the model's folder, in branches, functions and constants too, and the tests attack both.
 """
 
 import contextlib
 import io
-import mmap
 import os
 import re
 from pathlib import Path
@@ -16,6 +15,7 @@ import onnxruntime
 from appliance.ground.errors import ApplianceError
 from appliance.ground.processor import cuda_devices
 from appliance.models.manifest import Manifest
+from appliance.models.onnx_file import check_onnx
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _CUDA_OPTIONS = {"use_tf32": "0"}
@@ -66,11 +66,12 @@ def open_session(path: Path, threads: int, on_gpu: bool = False) -> onnxruntime.
         threads: Of one pass; 0 takes the processors that this process may use.
 
     Raises:
-        OnnxFileError: The file is missing, broken, or names weights that are no plain file in its folder.
+        OnnxError: The file is missing, or names weights that are no plain file in its folder.
+        OnnxFileError: onnxruntime refuses it.
     """
     from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-    _refuse_indirect_weights(path)
+    check_onnx(path)  # onnxruntime looks at places too, but not at what a name leads to
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.inter_op_num_threads = 1
@@ -100,24 +101,6 @@ def _providers(on_gpu: bool) -> list[str | tuple[str, dict[str, str]]]:
     with contextlib.redirect_stdout(io.StringIO()):
         onnxruntime.preload_dlls()  # those of the nvidia packages, where they are installed
     return [(CUDA, _CUDA_OPTIONS), CPU]
-
-
-def _refuse_indirect_weights(path: Path) -> None:
-    """Refuses a model that names a link or a folder beside it: weights are plain files next to their graph."""
-    try:
-        with os.scandir(path.parent) as entries:
-            beside = [entry for entry in entries if entry.name != path.name]
-        names = [entry.name for entry in beside if entry.is_symlink()]
-        names += [f"{entry.name}/" for entry in beside if entry.is_dir(follow_symlinks=False)]
-        if names:
-            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                for name in names:
-                    if content.find(os.fsencode(name)) >= 0:
-                        raise _unusable(path, f"its weights lie in {name!r}, which is not a plain file beside it")
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error
-    except ValueError as error:  # an empty file cannot be mapped
-        raise _unusable(path, "it is empty") from error
 
 
 def _reason(error: Exception) -> str:

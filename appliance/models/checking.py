@@ -15,6 +15,7 @@ from appliance.ground.text import human_count, human_size
 from appliance.models.approval import how_to_approve, verdict_words, why_not_approved
 from appliance.models.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_artifact
 from appliance.models.store import SPARE_BYTES, Store, check_name
+from appliance.models.weights import check_weights
 
 RUNNABLE = frozenset({("decoder", "gguf"), ("decoder", "onnx"), ("encoder", "onnx"), ("noop", "noop")})
 """Family and format of the artifacts that an engine runs."""
@@ -110,16 +111,26 @@ def check_import(
         manifest = read_manifest(directory)
     except ApplianceError as error:
         return ImportCheck(directory, None, (Finding("format", Level.BAD, error.message, error.hint),))
+    hashes = _hashes(directory, manifest, on_progress)
     findings = (
-        _format(manifest),
+        # Damaged weights are no attack: their hash already says so.
+        _format(manifest) if hashes.level is Level.BAD else _weights(directory, manifest),
         _name(settings, manifest, name or manifest.name),
         _licence(manifest),
         _disk(settings, manifest),
         _memory(manifest),
         _verdict(manifest),
-        _hashes(directory, manifest, on_progress),
+        hashes,
     )
     return ImportCheck(directory, manifest, findings)
+
+
+def _weights(directory: Path, manifest: Manifest) -> Finding:
+    try:
+        check_weights(directory, manifest)
+    except ApplianceError as error:
+        return Finding("format", Level.BAD, error.message, error.hint)
+    return _format(manifest)
 
 
 def _format(manifest: Manifest) -> Finding:

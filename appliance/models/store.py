@@ -25,6 +25,7 @@ from appliance.models.manifest import (
     verify_artifact,
     write_artifact,
 )
+from appliance.models.weights import check_weights
 
 SHORTEST_PREFIX = 4
 SPARE_BYTES = 50_000_000
@@ -129,11 +130,13 @@ class Store:
 
         Raises:
             ArtifactError: A file differs from the manifest.
+            GgufError, OnnxError: The weights are none that an engine may open.
             UsageError: The name is taken by another model.
             ResourceError: The disk has no room.
         """
         read = ProgressCounter(on_progress, 3 * read_manifest(source_dir).size_bytes, "byte", "checking and copying")
         manifest = verify_artifact(source_dir, read.add)
+        check_weights(source_dir, manifest)
         name = name or manifest.name
         check_name(name)
         with self._changing():

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from gguf_files import tiny_gguf
+
 from appliance.models.compute_class import compute_class
 from appliance.models.manifest import Manifest, rewrite_manifest, write_artifact
 from appliance.models.verdict import READY, Verdict, sealed
@@ -26,12 +28,12 @@ LINEAGE = {"base_hash": "b" * 64, "adapter_hash": "a" * 64, "data_hash": "d" * 6
 
 
 def make_artifact(directory: Path, task_name: str = "orders", content: bytes = b"weights", ready: bool = True) -> Path:
-    """An artifact folder with a task file and a file of weights; its identity follows from the weights."""
+    """An artifact folder with a task file and a file of weights with this text; its identity follows from them."""
     source_dir = directory.with_name(f"{directory.name}-files")
     source_dir.mkdir(parents=True, exist_ok=True)
     task_path, weights_path = source_dir / "task.toml", source_dir / "model.gguf"
     task_path.write_text(TASK.format(task=task_name))
-    weights_path.write_bytes(content)
+    weights_path.write_bytes(tiny_gguf(content))
     files = {"task.toml": task_path, "model.gguf": weights_path}
     manifest = write_artifact(directory, manifest_of(load_task(task_path), directory.name), files)
     if ready:

@@ -14,7 +14,7 @@ from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.models.calibration import read_calibration, softmax
-from appliance.models.manifest import Manifest, rewrite_manifest
+from appliance.models.manifest import FileEntry, Manifest, model_identity, rewrite_manifest
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits
@@ -40,8 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for quantization in ("fp32", "int8"):
         metrics = export_encoder(folder / "merged", folder / quantization, quantization, folder)
         (folder / quantization / "metrics.json").write_text(json.dumps(metrics))
-        manifest = Manifest("0123456789abcdef", "cards", "encoder", "onnx", "cards", "t" * 64, quantization, "cpu")
-        rewrite_manifest(folder / quantization, manifest)
+        files = {"model.onnx": FileEntry(1, "0" * 64)}
+        manifest = Manifest("", "cards", "encoder", "onnx", "cards", "t" * 64, quantization, "cpu", files=files)
+        rewrite_manifest(folder / quantization, replace(manifest, identity=model_identity(manifest)))
     return folder
 
 

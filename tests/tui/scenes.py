@@ -1,8 +1,11 @@
 """Homes to look at: models that look like exported ones, and jobs that really ran, with the no-op engine."""
 
 import json
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from gguf_files import tiny_gguf
 
 from appliance.ground.settings import Settings, load_settings
 from appliance.jobs.job import JobConfig
@@ -99,7 +102,8 @@ class Scene:
         )
         source_dir = self.root / "artifacts" / name
         weights_path = self.root / "weights"
-        weights_path.write_bytes(bytes(size_bytes))
+        # Zeros are no weights that an engine opens or that the store adds: a size of 0 asks for real ones.
+        weights_path.write_bytes(bytes(size_bytes) or tiny_gguf())
         file_name = "model.onnx" if manifest.format == "onnx" else "model.gguf"
         manifest = write_artifact(source_dir, manifest, {file_name: weights_path, "task.toml": task_path})
         if verdict:
@@ -108,7 +112,7 @@ class Scene:
                 manifest.identity, compute_class(manifest),
             )  # fmt: skip
             rewrite_manifest(source_dir, replace(manifest, verdict=sealed(judged)))
-        Store(self.settings).add(source_dir)
+        shutil.copytree(source_dir, self.settings.models_dir / name)
         return manifest.identity
 
     def add_working_model(self, name: str, adapter_hash: str, pipes_dir: Path | None = None, misread: str = "") -> Path:

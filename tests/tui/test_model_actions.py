@@ -122,7 +122,7 @@ async def test_import_checks_every_model_below_a_folder_and_copies_the_chosen_on
     scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scene.add_working_model("orders-a", "aa11" * 16)
-    scene.add_model("orders-q8", "9f2c41d0" * 8, "READY")
+    scene.add_model("orders-q8", "9f2c41d0" * 8, "READY", size_bytes=0)
     for name in ("orders-a", "orders-q8"):
         Store(scene.settings).remove(name)
     monkeypatch.chdir(tmp_path)

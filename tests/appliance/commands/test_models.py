@@ -35,7 +35,7 @@ def test_way_of_a_model_through_the_store(artifact_dir: Path, home_dir: Path) ->
     added = models("add", artifact_dir)
     assert (added.returncode, added.stdout) == (0, "")
     assert added.stderr == (
-        f"orders-q8 added (task orders, {identity[:16]}, 126 B, READY on 120 documents)\n"
+        f"orders-q8 added (task orders, {identity[:16]}, 1.6 kB, READY on 120 documents)\n"
         "it answers its task after `stillroom models activate orders-q8`\n"
     )
     assert models("activate", identity[:8]).stderr.startswith("orders-q8 answers its task from now on (task orders,")
@@ -43,7 +43,7 @@ def test_way_of_a_model_through_the_store(artifact_dir: Path, home_dir: Path) ->
     assert listed.stderr == ""
     assert listed.stdout == (
         "  MODEL      TASK    IDENTITY             SIZE  VERDICT\n"
-        f"* orders-q8  orders  {identity[:16]}    126 B  READY on 120 documents\n"
+        f"* orders-q8  orders  {identity[:16]}   1.6 kB  READY on 120 documents\n"
     )
     described = json.loads(models("list", "--json").stdout)
     assert (described["name"], described["active"], described["size_bytes"]) == ("orders-q8", True, 126)
@@ -59,7 +59,7 @@ def test_show_says_where_a_model_comes_from(artifact_dir: Path) -> None:
     assert f"identity:     {manifest.identity}\n" in shown.stdout
     assert "kind:         decoder, gguf Q8_0\n" in shown.stdout
     assert "merge method: fold\n" in shown.stdout
-    assert f"  model.gguf  7 B  {manifest.files['model.gguf'].sha256[:16]}\n" in shown.stdout
+    assert f"  model.gguf  1.5 kB  {manifest.files['model.gguf'].sha256[:16]}\n" in shown.stdout
     schema = json.loads(models("show", "orders-q8", "--schema", "--json").stdout)
     assert schema["properties"] == {"total": {"description": "total", "type": ["string", "null"]}}
 

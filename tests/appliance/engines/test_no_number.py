@@ -15,7 +15,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from appliance.answering.engine_process import start_engine
-from appliance.engines.engine import NO_NUMBER, Engine, Request, Result, storable
+from appliance.engines.engine import NO_NUMBER, Engine, Request, Result, checked_result
 from appliance.engines.line_decoder import LineDecoder, NoNumber
 from appliance.engines.long_documents import WindowedEngine
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
@@ -23,7 +23,7 @@ from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError
 from appliance.jobs.rows import Route, Row, row_from_json
 from appliance.models.calibration import Calibration, CalibrationError, write_calibration
-from appliance.models.manifest import Manifest, rewrite_manifest
+from appliance.models.manifest import FileEntry, Manifest, model_identity, rewrite_manifest
 from appliance.quality.calibration import calibrate
 from appliance.quality.threshold_curve import Unit, make_curve
 from appliance.routing.cascade import fields_below
@@ -100,7 +100,9 @@ def encoder_artifact(directory: Path, word_logits: Mapping[str, tuple[float, flo
     settings = {"max_position_embeddings": 8, "id2label": {str(n): label for n, label in enumerate(LABELS)}}
     (directory / "config.json").write_text(json.dumps(settings))
     write_calibration(Calibration(1.0, 0, 0.0, 0.0), directory)
-    rewrite_manifest(directory, Manifest("i" * 64, "cards", "encoder", "onnx", "cards", "t" * 64, "fp32", "cpu"))
+    files = {"model.onnx": FileEntry(1, "0" * 64)}
+    manifest = Manifest("", "cards", "encoder", "onnx", "cards", "t" * 64, "fp32", "cpu", files=files)
+    rewrite_manifest(directory, replace(manifest, identity=model_identity(manifest)))
     return directory
 
 
@@ -181,17 +183,17 @@ def test_a_long_document_fails_with_its_window(task: Task, number: float, window
 
 @pytest.mark.parametrize("number", [*NUMBERS, -0.5, 1.5], ids=str)
 def test_a_result_whose_confidence_is_no_share_has_no_answer(number: float) -> None:
-    result = storable(Result("k", {"a": "x", "b": None}, {"a": 1.0, "b": number}, "x\n", 5, 6))
+    result = checked_result(Result("k", {"a": "x", "b": None}, {"a": 1.0, "b": number}, "x\n", 5, 6))
     assert result == replace(
         Result("k", None, {}, "x\n", 5, 6), error=NO_NUMBER, error_message="the model's output is not a number"
     )
-    rounded = storable(Result("k", {"a": "x"}, {"a": 1.0000000000000002}))
+    rounded = checked_result(Result("k", {"a": "x"}, {"a": 1.0000000000000002}))
     assert (rounded.answer, rounded.confidence) == ({"a": "x"}, {"a": 1.0})
 
 
 def test_a_result_holds_unicode_only() -> None:
     answer = {"a": "x\ud83d", "b": ["\udcff", "y"], "c": None, "\ud800": ""}
-    result = storable(Result("k", {name: answer[name] for name in "abc"}, raw="\udfff", error_message="\ud83dz"))
+    result = checked_result(Result("k", {name: answer[name] for name in "abc"}, raw="\udfff", error_message="\ud83dz"))
     assert result.answer == {"a": "x?", "b": ["?", "y"], "c": None}
     assert (result.raw, result.error_message) == ("?", "?z")
     json.dumps(result.answer, ensure_ascii=False).encode()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf_files import tiny_gguf
 
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.files import exchange_names, put_in_place
@@ -32,6 +33,9 @@ from tests.appliance.model_fixtures import LINEAGE, file_size_limit, flip_byte, 
 HOSTILE_NAMES = [
     "../out", "/etc/passwd", "a/b", ".hidden", "", " ", "a b", "a\nb", "a\x1b[31m", "-rf", "manifest.json", "a\0b", "é",
 ]  # fmt: skip
+
+
+WEIGHTS = tiny_gguf(b"weights")
 
 
 @pytest.fixture
@@ -95,7 +99,7 @@ def test_written_artifact_holds_its_files_and_nothing_else(artifact_dir: Path) -
     assert names_in(artifact_dir) == ["manifest.json", "model.gguf", "task.toml"]
     assert sorted(path.name for path in artifact_dir.parent.iterdir()) == ["orders-q8", "orders-q8-files"]
     manifest = read_manifest(artifact_dir)
-    assert manifest.files["model.gguf"] == FileEntry(7, hashlib.sha256(b"weights").hexdigest())
+    assert manifest.files["model.gguf"] == FileEntry(len(WEIGHTS), hashlib.sha256(WEIGHTS).hexdigest())
     assert manifest == verify_artifact(artifact_dir)
     assert manifest.verdict is not None
     assert (manifest.verdict.verdict, manifest.verdict.identity) == ("READY", manifest.identity)
@@ -122,7 +126,7 @@ def test_writing_again_replaces_the_whole_folder(artifact_dir: Path) -> None:
     (artifact_dir / "stray").write_bytes(b"x")
     make_artifact(artifact_dir, content=b"other")
     assert names_in(artifact_dir) == ["manifest.json", "model.gguf", "task.toml"]
-    assert (artifact_dir / "model.gguf").read_bytes() == b"other"
+    assert (artifact_dir / "model.gguf").read_bytes() == tiny_gguf(b"other")
 
 
 def test_full_disk_leaves_the_former_artifact_and_no_leftovers(artifact_dir: Path) -> None:
@@ -134,7 +138,7 @@ def test_full_disk_leaves_the_former_artifact_and_no_leftovers(artifact_dir: Pat
     assert "orders-q8: File too large" in caught.value.message
     assert caught.value.exit_code == 4
     assert names_in(artifact_dir.parent) == before
-    assert verify_artifact(artifact_dir).files["model.gguf"].size_bytes == 7
+    assert verify_artifact(artifact_dir).files["model.gguf"].size_bytes == len(WEIGHTS)
 
 
 def test_full_disk_leaves_the_former_manifest(artifact_dir: Path) -> None:
@@ -183,7 +187,7 @@ def test_flipped_bit_is_named_with_both_hashes(artifact_dir: Path) -> None:
 
 def test_cut_file_is_named_with_both_sizes(artifact_dir: Path) -> None:
     os.truncate(artifact_dir / "model.gguf", 3)
-    with pytest.raises(ArtifactError, match=r"orders-q8: model\.gguf has 3 bytes, the manifest says 7"):
+    with pytest.raises(ArtifactError, match=rf"orders-q8: model\.gguf has 3 bytes, the manifest says {len(WEIGHTS)}"):
         verify_artifact(artifact_dir)
 
 

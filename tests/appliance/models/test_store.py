@@ -131,7 +131,7 @@ def test_disk_too_small_is_refused_with_both_sizes(tmp_path: Path) -> None:
         pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
     assert done.returncode == 4
     assert (
-        f"error: model a needs 126 B and a reserve of 50 MB, {tmp_path / 'small' / 'models'} has 1.0 MB free"
+        f"error: model a needs 1.6 kB and a reserve of 50 MB, {tmp_path / 'small' / 'models'} has 1.0 MB free"
         in done.stderr
     )
     assert "hint: remove models that are not used" in done.stderr
@@ -386,7 +386,7 @@ def test_source_that_changes_while_it_is_copied_leaves_the_installed_model(store
         # The first reading of both files was well; a medium that fails gives other bytes in the second.
         reported.append(progress)
         if len(reported) == 2:
-            flip_byte(artifact_dir / "model.gguf")
+            flip_byte(artifact_dir / "model.gguf", -1)
 
     with pytest.raises(ArtifactError, match="changed while they were copied"):
         store.add(artifact_dir, on_progress=change)
