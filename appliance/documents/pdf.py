@@ -10,6 +10,7 @@ from appliance.documents.pdf_annotations import PageAnnotations, page_annotation
 from appliance.documents.pdf_attachments import EmbeddedFiles
 from appliance.documents.pdf_directions import Direction, directions, turned_pieces, upright_pieces
 from appliance.documents.pdf_forms import fields_without_place
+from appliance.documents.pdf_glyphs import GlyphCounts, count_glyphs
 from appliance.documents.pdf_hidden import take_off_hidden
 from appliance.documents.pdf_layers import HiddenLayers, hidden_layers
 from appliance.documents.pdf_notes import PdfFindings
@@ -25,6 +26,8 @@ _MAX_PAGES = 5000
 _MAX_SCANNED_PAGES = 200
 _FEWEST_CHARACTERS = 25
 """A page with less text than this and a picture over most of it is a scan with a stamp or a page number."""
+_MOST_LOST = 0.8
+"""Share of letters of a document that are not known, beyond which what is left is no text."""
 _PLACEHOLDER_CHARACTERS = 2000
 """What the page of a form says that only some viewers can draw."""
 
@@ -70,6 +73,15 @@ def read_pdf(data: bytes) -> PdfParts:
     findings.unread_files = opened.files.left_out
     if not any(text.strip() for text in texts) and not opened.files.files:
         raise findings.no_text()
+    if findings.lost_letters > _MOST_LOST * findings.letters and not opened.files.files:
+        raise DocumentError(
+            Problem.UNREADABLE,
+            f"the fonts of the PDF do not say which characters {findings.lost_letters:,} of its"
+            f" {findings.letters:,} letters are",
+            "print it to a new PDF"
+            if recognition_is_installed()
+            else "install the extra: pip install 'stillroom[ocr]'",
+        )
     return PdfParts("\n\n".join(texts) + "\n", findings.notes(), opened.files.files)
 
 
@@ -141,20 +153,23 @@ def _page_text(opened: _OpenPdf, number: int) -> str:
     page = shown.page
     hidden = take_off_hidden(page, opened.layers.mark if opened.layers else "")
     text_page = page.get_textpage()
-    lines = _lines(text_page, page.get_rotation(), shown.inserts)
-    text = "\n".join(lines)
+    groups = directions(text_page, page_is_turned=page.get_rotation() != 0)
+    text = "\n".join(_lines(text_page, groups, page.get_rotation(), shown.inserts))
+    counts = count_glyphs(line for group in groups for line in group.lines)
     if len(text.strip()) < _FEWEST_CHARACTERS and is_scan(page):
         text = _recognised(page, findings) or text
+    elif counts.are_lost and recognition_is_installed() and findings.recognised < _MAX_SCANNED_PAGES:
+        text, counts = _recognised(page, findings) or text, GlyphCounts()
+    findings.add_glyphs(counts)
     findings.add_page(annotations, hidden, shown.disagreeing)
     text_page.close()
     page.close()
     return "\n".join([text, *annotations.comments]) if annotations.comments else text
 
 
-def _lines(text_page: pypdfium2.PdfTextPage, rotation: int, inserts: list[Piece]) -> list[str]:
+def _lines(text_page: pypdfium2.PdfTextPage, groups: list[Direction], rotation: int, inserts: list[Piece]) -> list[str]:
     """Lines of the page: first those of the direction in which most letters run, then those across it."""
     lines: list[str] = []
-    groups = directions(text_page, page_is_turned=rotation != 0)
     if inserts and not groups:
         groups = [Direction(rotation, page_is_turned=rotation != 0)]
     for number, direction in enumerate(groups):

@@ -3,7 +3,7 @@
 import ctypes
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,11 +14,16 @@ _RIGHT_TO_LEFT = ("R", "AL")
 """Classes of the letters of Hebrew and Arabic."""
 _MARK = "NSM"
 """Class of the marks on letters of any script."""
+_MOST_LOST = 0.3
+_MOST_ODD, _LEAST_SMALL = 0.1, 0.3
 _SAME_ANGLE = 1.0
 """Degrees by which the words of one line may differ."""
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
-_SIGNS = {"\x02": "-", "\ufffe": "-", "\x00": UNKNOWN}
-"""PDFium writes the hyphen of a broken word as one of two signs, and unmapped glyphs as zero."""
+_SIGNS = {chr(code): UNKNOWN for code in (*range(9), *range(14, 32), 127)} | {
+    "\x02": "-", "\ufffe": "-", "\uf0b7": "\N{BULLET}", "\uf0a7": "\N{BLACK SMALL SQUARE}",
+}  # fmt: skip
+"""PDFium writes the hyphen of a broken word as one of two signs, and unmapped glyphs as zero; two signs for the entries
+of lists are commonly left in an area of private use."""
 Box = tuple[float, float, float, float]
 """Left, right, bottom, top."""
 
@@ -40,6 +45,8 @@ class GlyphLine:
     glyphs: list[Glyph] = field(default_factory=list)
     angle: float = 0.0
     """Degrees, counter-clockwise, from 0 to 360."""
+    guessed: int = 0
+    """Letters whose font does not say what they are: PDFium gives their codes."""
 
     @property
     def text(self) -> str:
@@ -79,15 +86,61 @@ def glyph_lines(text_page: pypdfium2.PdfTextPage) -> Iterator[GlyphLine]:
     yield from _by_angle(text_page, glyphs)
 
 
+@dataclass
+class GlyphCounts:
+    """How many letters of a page are known."""
+
+    letters: int = 0
+    unknown: int = 0
+    """Without any character, or with one of private use, which means nothing elsewhere."""
+    guessed: int = 0
+    """Read by their codes."""
+    is_nonsense: bool = False
+    """Whether the codes hardly are characters."""
+
+    @property
+    def lost(self) -> int:
+        """Letters that nobody can read."""
+        return min(self.unknown + (self.guessed if self.is_nonsense else 0), self.letters)
+
+    @property
+    def are_lost(self) -> bool:
+        """Whether too few letters are known for a text."""
+        return self.lost > _MOST_LOST * self.letters
+
+
+def count_glyphs(lines: Iterable[GlyphLine]) -> GlyphCounts:
+    """Counts the letters of the lines of a page."""
+    counts = GlyphCounts()
+    guessed: list[str] = []
+    for line in lines:
+        text = "".join([glyph[0] for glyph in line.glyphs if glyph[1]])
+        counts.letters += len(text)
+        if not text.isascii():
+            counts.unknown += sum(character == UNKNOWN or "\ue000" <= character <= "\uf8ff" for character in text)
+        if line.guessed:
+            counts.guessed += line.guessed
+            guessed.append(text)
+    if guessed:
+        # Numbers of glyphs, taken for codes, make large letters and signs of small letters.
+        whole = "".join(guessed)
+        odd = sum(character == UNKNOWN for character in whole)
+        small = sum(character.islower() or (character > "\u024f" and character.isalpha()) for character in whole)
+        counts.is_nonsense = odd > _MOST_ODD * len(whole) or small < _LEAST_SMALL * len(whole)
+    return counts
+
+
 def _by_angle(text_page: pypdfium2.PdfTextPage, glyphs: list[Glyph]) -> Iterator[GlyphLine]:
     """A line as it is, or cut between words that run in different directions."""
     line: GlyphLine | None = None
     starts_word = True
+    is_guessed = False
     for glyph in glyphs:
         if glyph[1] is None:
             starts_word = True
         elif starts_word:
             starts_word = False
+            is_guessed = pdfium.FPDFText_HasUnicodeMapError(text_page.raw, glyph[2]) == 1
             clockwise: float = pdfium.FPDFText_GetCharAngle(text_page.raw, glyph[2])
             angle = -math.degrees(clockwise) % 360 if clockwise > 0 else 0.0
             if line is None or (angle != line.angle and abs((angle - line.angle + 180) % 360 - 180) > _SAME_ANGLE):
@@ -96,6 +149,7 @@ def _by_angle(text_page: pypdfium2.PdfTextPage, glyphs: list[Glyph]) -> Iterator
                 line = GlyphLine([], angle)
         if line is not None:
             line.glyphs.append(glyph)
+            line.guessed += is_guessed and glyph[1] is not None
     if line is not None:
         yield line
 

@@ -22,7 +22,7 @@ _LEAST_AREA_SIDE = 3.0
 _TINY = 1.0
 """Points of a font that nobody can read on a page of ordinary size."""
 _TINY_SHARE = 1 / 700
-_MAX_AREAS = 2000
+_MAX_AREAS = 300
 _BANDS = 100
 """Strips of a page in which areas are looked up."""
 _MAX_IMAGES = 100

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from appliance.documents.pdf_annotations import PageAnnotations
+from appliance.documents.pdf_glyphs import GlyphCounts
 from appliance.documents.pdf_hidden import HiddenText
 from appliance.documents.problems import DocumentError, Problem
 from appliance.ground.text import human_count
@@ -22,6 +23,11 @@ class PdfFindings:
     placeholder_pages: int = 0
     has_unread_form: bool = False
     unread_files: int = 0
+    letters: int = 0
+    lost_letters: int = 0
+    """On pages on which too few are known for a text."""
+    unknown: int = 0
+    guessed: int = 0
     hidden: HiddenText = field(default_factory=HiddenText)
     hidden_annotations: int = 0
     disagreeing: int = 0
@@ -41,6 +47,13 @@ class PdfFindings:
         self.media += annotations.media
         self.redactions += annotations.redactions
         self.left_out_annotations += annotations.left_out
+
+    def add_glyphs(self, counts: GlyphCounts) -> None:
+        """Adds what is known of the letters of one page."""
+        self.letters += counts.letters
+        self.unknown += counts.unknown
+        self.guessed += counts.guessed
+        self.lost_letters += counts.lost if counts.are_lost else 0
 
     def no_text(self) -> DocumentError:
         """The failure of a document without text."""
@@ -69,6 +82,8 @@ class PdfFindings:
             (self.empty_pages, "no text on {}", "page"),
             (self.unread_scans, "{} not read: text recognition is not installed", "scanned page"),
             (self.recognised, "text recognised in images on {}", "page"),
+            (self.unknown, "{} unknown: the font does not say which it is", "character"),
+            (self.guessed, "{} read by the code, as the font does not say which it is", "character"),
             (
                 self.disagreeing,
                 "the drawing of {} says something else than its value; the value was read",

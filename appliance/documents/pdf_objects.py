@@ -166,13 +166,15 @@ class PdfObjects:
                     pages.append(node)
         return pages
 
-    def inherited(self, holder: Value, key: str, *, above: str = "Parent") -> Value:
+    def inherited(self, holder: Value, key: str) -> Value:
         """An entry of the dictionary or of the nearest one above it that has one."""
         for _ in range(_MAX_DEEP):
             value = self.entry(holder, key)
             if value is not None:
                 return value
-            holder = self.entry(holder, above)
+            holder = self.entry(holder, "Parent")
+            if holder is None:
+                break
         return None
 
     def box(self, holder: Value, key: str) -> tuple[float, float, float, float] | None:
