@@ -51,7 +51,8 @@ def read_as(kind: DocumentType | None, data: bytes, depth: int = 0) -> ReadText:
         raise _refusal(data)
     text, notes = _reader_of(kind, depth)(data)
     if not text.strip():
-        raise DocumentError(Problem.EMPTY, f"the {kind} file has no text in it")
+        because = f" ({'; '.join(notes)})" if notes else ""
+        raise DocumentError(Problem.EMPTY, f"the {kind} file has no text in it{because}")
     if len(text) > MAX_TEXT_CHARACTERS:
         raise DocumentError(
             Problem.TOO_LARGE, f"the text has {len(text):,} characters; the limit is {MAX_TEXT_CHARACTERS:,}"

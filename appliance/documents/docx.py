@@ -218,7 +218,7 @@ def _inline_text(part: _Part, element: ElementTree.Element, depth: int) -> str:
             parts.append("" if part.fields.in_instruction else child.text or "")
         elif child.tag in _BREAKS:
             parts.append("" if part.fields.in_instruction else _BREAKS[child.tag])
-        elif child.tag == WORD + "r" and _is_hidden_run(part, child):
+        elif child.tag in (WORD + "r", _MATH + "r") and _is_hidden_run(part, child):
             part.shared.hidden = True
         elif child.tag == WORD + "fldChar":
             part.fields.pass_mark(child)

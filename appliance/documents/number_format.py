@@ -99,8 +99,8 @@ class NumberFormat:
 
 
 def plain_number(number: float) -> str:
-    """A number in its shortest form."""
-    return f"{number:.15g}"
+    """A number in its shortest form; a zero has no sign."""
+    return f"{number or 0.0:.15g}"
 
 
 def _sections(code: str) -> list[str]:

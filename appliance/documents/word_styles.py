@@ -72,6 +72,8 @@ def read_word_styles(package: Package, document: str) -> WordStyles:
             style_id = style.get(WORD + "styleId", "")
             # What a style says of characters that it hides counts; what it says of the mark of a paragraph does not.
             hidden = is_on(style.find(WORD + "rPr"), "vanish")
+            for part in style.iterfind(f"{WORD}tblStylePr[@{WORD}type='wholeTable']") if hidden is None else ():
+                hidden = is_on(part.find(WORD + "rPr"), "vanish")
             styles._styles[style_id] = _Style(hidden, value_of(style, "basedOn"))
             if style.get(WORD + "default", "0") not in _OFF:
                 styles._usual[style.get(WORD + "type", "paragraph")] = style_id

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from xml.etree import ElementTree
 
 from appliance.documents.archive import MAX_UNPACKED_BYTES, Package, usual_namespaces
@@ -12,11 +13,12 @@ from appliance.documents.moments import EPOCH, EPOCH_1904
 from appliance.documents.number_format import BUILT_IN, NumberFormat, plain_number
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.related_parts import unread_parts_note
+from appliance.documents.sheet_comments import comment_lines, read_people
+from appliance.documents.sheet_merges import Merges, column_number, find_merges
 from appliance.documents.sheet_strings import page_text, shown_string
 from appliance.documents.text_lines import Lines, table_line
 
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-_THREAD = "{http://schemas.microsoft.com/office/spreadsheetml/2018/threadedcomments}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _DRAWN = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
 _PLACES = frozenset(_DRAWN + name for name in ("sp", "grpSp", "graphicFrame", "cxnSp", "pic"))
@@ -60,7 +62,7 @@ def read_workbook(package: Package) -> tuple[str, list[str]]:
     root = package.parse(name)
     workbook = _shared(package, name, root)
     relations = package.relations(name)
-    people = _people(package, name)
+    people = read_people(package, name)
     lines, notes = Lines(), []
     sheets = list(root.iter(_SHEET + "sheet"))[:MAX_SHEETS]
     for sheet in sheets:
@@ -85,10 +87,12 @@ def _add_sheet(
     """Rows of a sheet, then what is drawn on it and what was said about it."""
     title, name = sheet
     content = Lines()
-    target = _SheetTarget(workbook, content)
+    chunks = package.chunks(name, MAX_UNPACKED_BYTES)
+    head, merges = find_merges(chunks)
+    target = _SheetTarget(workbook, content, merges)
     parser = ElementTree.XMLParser(target=target)
     try:
-        for number, chunk in enumerate(package.chunks(name, MAX_UNPACKED_BYTES)):
+        for number, chunk in enumerate(chain((head,), chunks)):
             parser.feed(usual_namespaces(chunk) if number == 0 else chunk)
         parser.close()
     except (ElementTree.ParseError, ValueError, LookupError) as error:
@@ -97,7 +101,7 @@ def _add_sheet(
         root = package.parse_if_there(drawing)
         for line in _drawn_lines(workbook, package, drawing, root) if root is not None else ():
             content.add(line)
-    for line in _comment_lines(package, name, people):
+    for line in comment_lines(package, name, people):
         if not target.hides(line.cell):
             content.add(line.text)
     for line in target.page_lines:
@@ -110,7 +114,8 @@ def _add_sheet(
 class _SheetTarget:
     """Takes the sheet's XML as it streams by; a row is written when it ends, and forgotten."""
 
-    def __init__(self, workbook: _Workbook, lines: Lines) -> None:
+    def __init__(self, workbook: _Workbook, lines: Lines, merges: Merges) -> None:
+        self._merges = merges
         self.page_lines: list[str] = []
         """What is printed above and below the sheet."""
         self._workbook = workbook
@@ -134,7 +139,7 @@ class _SheetTarget:
         """Whether a cell lies in a row or a column that is not shown."""
         cell = _CELL.fullmatch(reference)
         return cell is not None and (
-            int(cell.group(2)) - 1 in self._hidden_rows or self._in_hidden_column(_column(cell.group(1)))
+            int(cell.group(2)) - 1 in self._hidden_rows or self._in_hidden_column(column_number(cell.group(1)))
         )
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -142,7 +147,7 @@ class _SheetTarget:
         if name == "c":
             reference = _CELL.fullmatch(attributes.get("r", ""))
             # A cell that does not say where it is stands right of the one before it.
-            self._column = min(_column(reference.group(1)) if reference else self._column + 1, _LAST_COLUMN)
+            self._column = min(column_number(reference.group(1)) if reference else self._column + 1, _LAST_COLUMN)
             self._kind, self._style = attributes.get("t", "n"), _index(attributes.get("s", "0"))
             self._parts = {}
         elif name in ("v", "t", "f", "oddHeader", "oddFooter"):
@@ -156,7 +161,7 @@ class _SheetTarget:
             self._note_column(attributes)
         elif name == "dimension":
             reference = _CELL.match(attributes.get("ref", ""))
-            self._margin = _column(reference.group(1)) if reference else 0
+            self._margin = column_number(reference.group(1)) if reference else 0
 
     def data(self, text: str) -> None:
         if self._into is not None and not self._phonetic:
@@ -204,6 +209,9 @@ class _SheetTarget:
             return
         if self._row_is_hidden or self._in_hidden_column(self._column):
             self._workbook.hidden.add("rows" if self._row_is_hidden else "columns")
+            return
+        if self._merges.covers(self._row, self._column):
+            self._workbook.hidden.add("cells below others")
             return
         self._cells[self._column] = text
 
@@ -320,56 +328,6 @@ def _drawn_lines(workbook: _Workbook, package: Package, part: str, root: Element
 def _is_hidden_shape(element: ElementTree.Element) -> bool:
     properties = next((child.find(_DRAWN + "cNvPr") for child in element if child.tag.startswith(_DRAWN + "nv")), None)
     return properties is not None and properties.get("hidden", "0") not in _OFF
-
-
-def _people(package: Package, name: str) -> dict[str, str]:
-    """Names of those who comment, by id."""
-    names: dict[str, str] = {}
-    for part in package.related(name, "person"):
-        root = package.parse_if_there(part)
-        for person in root.iter(_THREAD + "person") if root is not None else ():
-            names[person.get("id", "")] = person.get("displayName", "")
-    return names
-
-
-@dataclass(frozen=True)
-class _CommentLine:
-    cell: str
-    text: str
-
-
-def _comment_lines(package: Package, name: str, people: dict[str, str]) -> list[_CommentLine]:
-    comment_lines: list[_CommentLine] = []
-    threaded: set[str] = set()
-    for part in package.related(name, "threadedComment"):
-        root = package.parse_if_there(part)
-        for comment in root.iter(_THREAD + "threadedComment") if root is not None else ():
-            threaded.add(comment.get("ref", ""))
-            author = people.get(comment.get("personId", ""), "")
-            comment_lines.append(_comment(comment.get("ref", ""), author, comment.findtext(_THREAD + "text") or ""))
-    for part in package.related(name, "comments"):
-        root = package.parse_if_there(part)
-        authors = [author.text or "" for author in root.iter(_SHEET + "author")] if root is not None else []
-        for comment in root.iter(_SHEET + "comment") if root is not None else ():
-            # A thread is also stored as an old comment, for old programs.
-            if comment.get("ref", "") not in threaded:
-                index = _index(comment.get("authorId", ""))
-                text = "".join(piece.text or "" for piece in comment.iter(_SHEET + "t"))
-                comment_lines.append(
-                    _comment(comment.get("ref", ""), authors[index] if index < len(authors) else "", text)
-                )
-    return comment_lines
-
-
-def _comment(cell: str, author: str, text: str) -> _CommentLine:
-    return _CommentLine(cell, f"[comment on {cell[:10]} by {author}] {' '.join(shown_string(text).split())}")
-
-
-def _column(letters: str) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + ord(letter) - ord("A") + 1
-    return number - 1
 
 
 def _size(text: str) -> float:

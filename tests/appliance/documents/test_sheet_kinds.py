@@ -47,6 +47,15 @@ def test_rows_and_columns_that_are_not_shown_are_left_out_with_a_note(
     assert (found.text.splitlines()[1:], found.notes) == (lines, [f"hidden {note} were left out"])
 
 
+def test_cells_below_a_merged_one_are_left_out() -> None:
+    merged = '<mergeCells><mergeCell ref="A1:B2"/></mergeCells>'
+    found = read_document(sheet_file(f"<sheetData>{ROWS}</sheetData>{merged}"))
+    assert (found.text.splitlines(), found.notes) == (
+        ["S", "1\t\t3", "\t\t6"],
+        ["hidden cells below others were left out"],
+    )
+
+
 def test_comment_on_a_hidden_cell_is_hidden_too() -> None:
     comments = (
         f'<comments xmlns="{SHEET}"><commentList><comment ref="B2"><text><t>secret</t></text></comment>'

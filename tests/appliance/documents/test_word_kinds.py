@@ -38,6 +38,11 @@ STYLES = (
     '<w:style w:type="paragraph" w:styleId="Ring"><w:basedOn w:val="Ring"/></w:style>'
     '<w:style w:type="table" w:styleId="Dark"><w:rPr><w:vanish w:val="true"/></w:rPr></w:style>'
 )
+STYLES += (
+    '<w:style w:type="table" w:styleId="Part"><w:tblStylePr w:type="wholeTable"><w:rPr><w:vanish/></w:rPr>'
+    "</w:tblStylePr></w:style>"
+)
+MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
 STYLE = '<w:pStyle w:val="{}"/>'
 GONE = '<w:rStyle w:val="Gone"/>'
 SHAPE = (
@@ -57,11 +62,12 @@ OLD_SHAPE = (
         paragraph(run("x"), properties=STYLE.format("Lost")),
         paragraph(run("x"), properties=STYLE.format("Below")), table(row(cell("x")), style="Dark"),
         paragraph(SHAPE), paragraph(OLD_SHAPE), table(row(cell("x"), properties="<w:hidden/>")),
-        paragraph(f"<w:hyperlink>{run('x', GONE)}</w:hyperlink>"),
+        paragraph(f"<w:hyperlink>{run('x', GONE)}</w:hyperlink>"), table(row(cell("x")), style="Part"),
+        paragraph(f"<m:oMath {MATH}><m:r><w:rPr><w:vanish/></w:rPr><m:t>x</m:t></m:r></m:oMath>"),
         paragraph(run("x", '<w:vanish w:val="on"/>'), properties=STYLE.format("Back")),
     ],
     ids=["direct", "character-style", "paragraph-style", "based-on", "table-style", "shape", "old-shape", "row", "link",
-         "direct-over-style"],
+         "part-of-table-style", "formula", "direct-over-style"],
 )  # fmt: skip
 def test_hidden_text_is_left_out_however_it_is_hidden(secret: str) -> None:
     found = read_document(word(paragraph(run("before")) + secret + paragraph(run("after")), styles=STYLES))
