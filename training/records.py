@@ -39,11 +39,26 @@ def _read_csv(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, Rec
                 yield reader.line_num, _record(cells, field_names)
     except RefusedJson as error:
         raise UsageError(f"{path}:{reader.line_num}: {error}", "correct the cell") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}:{_line_not_utf8(path)}: not UTF-8: {error.reason}", "save the file as UTF-8"
+        ) from error
+    except (OSError, csv.Error) as error:
         place = f":{reader.line_num}" if reader is not None and isinstance(error, csv.Error) else ""
         raise UsageError(
             f"{path}{place} cannot be read: {error}", "give a CSV file in UTF-8 with a line of column names"
         ) from error
+
+
+def _line_not_utf8(path: Path) -> int:
+    """The first line that is no UTF-8: a decoder that reads in pieces only knows where in a piece."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _check_columns(path: Path, columns: Sequence[str], field_names: Sequence[str]) -> None:

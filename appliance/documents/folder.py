@@ -79,26 +79,29 @@ class _Level:
     descriptor: int | None = None
     """None where it was closed to have room; it is opened again from the root."""
 
+    @property
+    def listing(self) -> int:
+        """The descriptor of a folder that is open."""
+        assert self.descriptor is not None
+        return self.descriptor
+
 
 class DocumentFolder:
     """A folder of documents, held open; close it, or use it with `with`."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the folder.
+        """Opens the folder; only `walk` needs the right to list it.
 
         Raises:
-            UsageError: It is missing, is no folder, or may not be listed.
+            UsageError: It is missing, is no folder, or may not be looked at.
         """
         try:
             # The folder itself may be given by a link; what is below it may not.
-            self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._root = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UsageError(f"no folder of documents at {path}", "name a folder that holds the documents") from error
         except OSError as error:
-            raise UsageError(
-                f"cannot list {document_name(os.fsencode(path))}: {error.strerror}",
-                "give this user the right to read the folder",
-            ) from error
+            raise _unlistable(path, error) from error
         self._path = path
 
     def close(self) -> None:
@@ -128,15 +131,13 @@ class DocumentFolder:
             UsageError: The folder itself cannot be listed.
         """
         counts: Counter[LeftOut] = Counter() if left_out is None else left_out
-        levels = [_Level(b"", descriptor=self._root)]
+        levels: list[_Level] = []
         try:
-            levels[0].names = iter(_names(self._root, counts))
-        except OSError as error:
-            raise UsageError(
-                f"cannot list {document_name(os.fsencode(self._path))}: {error.strerror}",
-                "give this user the right to read the folder",
-            ) from error
-        try:
+            try:
+                levels.append(_Level(b"", descriptor=os.open(b".", _LIST_FLAGS, dir_fd=self._root)))
+                levels[0].names = iter(_names(levels[0].listing, counts))
+            except OSError as error:
+                raise _unlistable(self._path, error) from error
             # A stack rather than recursion: a hostile folder is deeper than the interpreter's limit.
             while levels:
                 level = levels[-1]
@@ -157,15 +158,14 @@ class DocumentFolder:
             if level.descriptor is None:
                 level.descriptor = open_beneath(self._root, level.path.rstrip(b"/"), _LIST_FLAGS)
             if not name.endswith(b"/"):
-                facts = os.stat(name, dir_fd=level.descriptor, follow_symlinks=False)
+                facts = os.stat(name, dir_fd=level.listing, follow_symlinks=False)
                 if stat.S_ISREG(facts.st_mode):
                     return _document(path, facts)
                 counts[LeftOut.LINKS if stat.S_ISLNK(facts.st_mode) else LeftOut.SPECIAL] += 1
                 return None
-            below = _Level(path, descriptor=open_beneath(level.descriptor, name[:-1], _LIST_FLAGS))
+            below = _Level(path, descriptor=open_beneath(level.listing, name[:-1], _LIST_FLAGS))
             levels.append(below)
-            assert below.descriptor is not None
-            below.names = iter(_names(below.descriptor, counts))
+            below.names = iter(_names(below.listing, counts))
             if len(levels) > _OPEN_FOLDERS:
                 self._leave(levels[-_OPEN_FOLDERS])
             return None
@@ -179,7 +179,7 @@ class DocumentFolder:
             return FoundDocument(path, 0, 0, f"{what}: {error.strerror}")
 
     def _leave(self, level: _Level) -> None:
-        if level.descriptor is not None and level.descriptor != self._root:
+        if level.descriptor is not None:
             os.close(level.descriptor)
             level.descriptor = None
 
@@ -240,6 +240,13 @@ class DocumentFolder:
         except OSError as error:
             return f"the folder cannot be listed: {_reason(error)}"
         return "the folder could not be listed; it can be now, and the next run reads it"
+
+
+def _unlistable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"cannot list {document_name(os.fsencode(path))}: {error.strerror}",
+        "give this user the right to read the folder",
+    )
 
 
 def walk(folder: Path) -> Iterator[FoundDocument]:

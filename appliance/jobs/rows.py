@@ -160,7 +160,10 @@ def row_schema() -> dict[str, object]:
         "model": {"type": "string", "description": "Model identity"},
         **_SCHEMA_OF_ANSWER,
         **_SCHEMA_OF_ENGINE,
-        "error": {**_TEXT_OR_NULL, "description": "Error class; null where the document has an answer"},
+        "error": {
+            **_TEXT_OR_NULL,
+            "description": "Error class; null where the document has an answer, `missing` where it left unread",
+        },
         "error_message": {"type": "string"},
         "escalated": {
             "type": "array",

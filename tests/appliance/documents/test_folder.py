@@ -202,6 +202,18 @@ def test_folder_that_became_a_link_leads_nowhere(
             folder.open(b"z/key.txt")
 
 
+def test_file_is_opened_in_a_folder_that_may_only_be_passed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    tmp_path.chmod(0o111)
+    try:
+        with without_right_to_read_everything(), DocumentFolder(tmp_path) as folder:
+            os.close(folder.open(b"a.txt"))
+            with pytest.raises(UsageError, match=r"cannot list .*: Permission denied"):
+                list(folder.walk())
+    finally:
+        tmp_path.chmod(0o700)
+
+
 def test_folder_that_was_renamed_while_it_is_walked_stays_the_one_that_was_opened(tmp_path: Path) -> None:
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     for directory in (inside, outside):

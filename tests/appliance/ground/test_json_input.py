@@ -79,6 +79,13 @@ def test_cell_of_a_table_is_named_with_file_and_line(tmp_path: Path, cell: str) 
         list(read_records(path, ["a"]))
 
 
+def test_line_of_a_table_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_bytes("text,a\nx,y\nä,z\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=f"^{path}:3: not UTF-8"):
+        list(read_records(path, ["a"]))
+
+
 def test_cell_that_only_looks_like_json_stays_text(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
     path.write_text("text,a\nx,[draft\n")

@@ -6,9 +6,11 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+from appliance.documents.folder import document_path
 from appliance.jobs.job import job_dirs, read_config
 from appliance.jobs.ledger import LEDGER_VERSION, list_jobs, open_readonly
-from appliance.jobs.rows import Route, Row
+from appliance.jobs.ledger_schema import bring_up_to_date
+from appliance.jobs.rows import Route, Row, row_from_json
 from appliance.jobs.states import State
 from tests.appliance.batch_fixtures import Bench
 
@@ -126,3 +128,26 @@ def test_same_command_continues_a_job_of_the_former_version(bench: Bench) -> Non
     assert done.returncode == 0, done.stderr
     assert (json.loads(done.stdout)["job"], json.loads(done.stdout)["new_documents"]) == (directory.name, 2)
     assert replace(read_config(directory), settle_seconds=0.0) == read_config(directory)
+
+
+def test_name_that_could_be_that_of_another_file_is_written_anew(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "job.db", isolation_level=None)
+    connection.executescript(LEDGER_2)
+    connection.execute(
+        "INSERT INTO job (id, version, identifier, name, task, model, state) VALUES (1, 2, '', '', '', '', '')"
+    )
+    paths = [rb"\xff.txt", b"\xff.txt", rb"a\b.txt"]
+    for path in paths:
+        connection.execute(
+            "INSERT INTO documents (path, size_bytes, modified_ns, state) VALUES (?, 1, 1, 'done')", (path,)
+        )
+        name = path.decode("utf-8", "backslashreplace")
+        row = Row(name, "a" * 64, Route.LOCAL, "m", {"number": "5.00"}).to_json()
+        connection.execute("INSERT INTO rows (document, row) VALUES (last_insert_rowid(), ?)", (row,))
+    bring_up_to_date(connection, 2)
+    rows = [row_from_json(text) for (text,) in connection.execute("SELECT row FROM rows ORDER BY id")]
+    assert [row.document for row in rows] == [r"\x5cxff.txt", r"\xff.txt", r"a\b.txt"]
+    assert [document_path(row.document) for row in rows] == paths
+    assert {row.fields["number"] for row in rows if row.fields} == {"5.00"}
+    assert connection.execute("SELECT version, missing, left_out FROM job").fetchone() == (LEDGER_VERSION, 0, "{}")
+    connection.close()
