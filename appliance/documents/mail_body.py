@@ -96,7 +96,7 @@ def _html_text(data: bytes, charset: str | None) -> BodyText:
 
 def flowed_lines(text: str, delete_blanks: bool) -> str:
     """Lines as they were before a program broke them. Source: RFC 3676 section 4."""
-    lines: list[str] = []
+    paragraphs: list[list[str]] = []
     open_depth: int | None = None
     for line in text.split("\n"):
         content = line.lstrip(">")
@@ -106,10 +106,11 @@ def flowed_lines(text: str, delete_blanks: bool) -> str:
         goes_on = content.endswith(" ") and content != "-- "
         shown = content[:-1] if goes_on and delete_blanks else content
         if open_depth == depth and content != "-- ":
-            lines[-1] += shown
+            paragraphs[-1].append(shown)
         else:
-            lines.append(">" * depth + (" " if depth else "") + shown)
+            paragraphs.append([">" * depth + (" " if depth else ""), shown])
         open_depth = depth if goes_on else None
+    lines = ["".join(pieces) for pieces in paragraphs]
     return "\n".join(line.rstrip() if line.strip("> ") != "--" else line for line in lines)
 
 

@@ -24,6 +24,10 @@ _SUBJECT, _BODY, _HTML, _RTF = "0037", "1000", "1013", "1009"
 _SENDER_NAME, _SENDER_ADDRESS, _SENDER_SMTP = "0C1A", "0C1F", "5D01"
 _SHOWN_TO = (("To", "0E04"), ("Cc", "0E03"), ("Bcc", "0E02"))
 _SENT, _DELIVERED = 0x0039, 0x0E06
+_APPOINTMENTS = ("IPM.APPOINTMENT", "IPM.SCHEDULE")
+_START, _END = 0x0060, 0x0061
+_START_NAME, _END_NAME, _PLACE_NAME = 0x820D, 0x820E, 0x8208
+"""Numbers by which a file names the properties of appointments. Source: [MS-OXPROPS]."""
 _BODY_PAGE, _TEXT_PAGE = 0x3FDE, 0x3FFD
 _CLASS, _SEALED_CLASS = "001A", "IPM.NOTE.SMIME"
 _SEALED_MARKS = (bytes.fromhex("06092a864886f70d010703"), bytes.fromhex("060b2a864886f70d0109100117"))
@@ -118,6 +122,8 @@ def _attachment(storage: _Storage, depth: int) -> Attachment:
     name = storage.text("3707") or storage.text("3704") or storage.text("3001") or "without a name"
     embedded = f"{_STREAM}3701000D"
     if storage.ole.exists([*storage.prefix, embedded]):
+        if not storage.ole.exists([*storage.prefix, embedded, "__properties_version1.0"]):
+            return Attachment(name, None, left_out="it is an object of another program")
         if depth >= _MAX_DEPTH:
             return Attachment(name, None)
         try:
@@ -135,12 +141,26 @@ def _headers(storage: _Storage) -> list[tuple[str, str]]:
     address = storage.text(_SENDER_SMTP) or storage.text(_SENDER_ADDRESS)
     sender = f"{name} <{address}>" if name and "@" in address and name != address else name or address
     headers = [("From", sender), *((title, storage.text(tag)) for title, tag in _SHOWN_TO)]
-    headers += [("Subject", storage.text(_SUBJECT)), ("Date", _moment(storage))]
+    headers += [("Subject", storage.text(_SUBJECT)), ("Date", _moment(storage, _SENT, _DELIVERED))]
+    if storage.text(_CLASS).upper().startswith(_APPOINTMENTS):
+        named = _named_properties(storage.ole)
+        headers.append(("Start", _moment(storage, named.get(_START_NAME, 0), _START)))
+        headers.append(("End", _moment(storage, named.get(_END_NAME, 0), _END)))
+        headers.append(("Location", storage.text(f"{named.get(_PLACE_NAME, 0):04X}")))
     return [(title, " ".join(value.split())) for title, value in headers if value.strip()]
 
 
-def _moment(storage: _Storage) -> str:
-    ticks = storage.number(_SENT) or storage.number(_DELIVERED)
+def _named_properties(ole: olefile.OleFileIO) -> dict[int, int]:
+    """Tags of the properties that a file names by number. Source: [MS-OXMSG] 2.2.3."""
+    path = ["__nameid_version1.0", f"{_STREAM}00030102"]
+    data = bytes(ole.openstream(path).read()) if ole.exists(path) else b""
+    entries = struct.iter_unpack("<IHH", data[: len(data) - len(data) % 8])
+    return {number: 0x8000 + index for number, kind, index in entries if not kind & 1}
+
+
+def _moment(storage: _Storage, *tags: int) -> str:
+    """The first of several times that the message has."""
+    ticks = next((ticks for tag in tags if (ticks := storage.number(tag))), 0)
     try:
         return (_EPOCH + timedelta(microseconds=ticks // 10)).strftime("%Y-%m-%d %H:%M:%S UTC") if ticks else ""
     except OverflowError:

@@ -1,5 +1,6 @@
 """Mails in both formats with known text: attachments, mails inside mails, encodings, encryption."""
 
+import struct
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -201,6 +202,27 @@ def test_msg_attachments_and_inner_messages_follow() -> None:
     text = read_document(outlook_file(more)).text
     assert "\n\nAttachment: Übersicht.csv\na\tb\n1\t2\n" in text
     assert text.endswith("\n\nAttachment: without a name\nSubject: inner\n\ninner words\n")
+
+
+def test_msg_of_an_appointment_says_when_and_where() -> None:
+    names = b"".join(struct.pack("<IHH", number, 6, index) for index, number in enumerate((0x8208, 0x820D)))
+    more: Tree = {
+        "__substg1.0_001A001F": "IPM.Schedule.Meeting.Request".encode("utf-16-le"),
+        "__substg1.0_8000001F": "7 Mill Road".encode("utf-16-le"),
+        "__nameid_version1.0": {"__substg1.0_00030102": names},
+    }
+    data = compound_file(
+        outlook({"0037": "visit", "1000": "come"}, more, {0x8001: SENT, 0x0061: SENT + 36_000_000_000})
+    )
+    assert read_document(data).text.splitlines()[:4] == [
+        "Subject: visit", "Start: 2023-11-05 00:00:00 UTC", "End: 2023-11-05 01:00:00 UTC", "Location: 7 Mill Road",
+    ]  # fmt: skip
+
+
+def test_msg_attachment_that_is_no_message_is_said() -> None:
+    thing: Tree = {"__substg1.0_3701000D": {"CONTENTS": b"x" * 10}, "__properties_version1.0": bytes(8)}
+    found = read_document(outlook_file({"__attach_version1.0_#0": thing}))
+    assert found.notes == ["attachment without a name: left out: it is an object of another program"]
 
 
 @pytest.mark.parametrize(

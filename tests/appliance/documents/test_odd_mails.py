@@ -339,11 +339,12 @@ def test_hostile_signed_data_ends_soon(data: bytes) -> None:
         b"-----BEGIN PGP MESSAGE-----\n" * 20_000,
         b"--x\nContent-Type: a\n" * 10_000,
         b"-----BEGIN PGP SIGNED MESSAGE-----\nA: b\n" * 20_000,
+        b"x \n" * 100_000,
         b"> " * 200_000,
         b"=" * 300_000,
         b"A" * 400_001,
     ],
-    ids=["uu", "pgp", "parts", "signed", "quotes", "escapes", "letters"],
+    ids=["uu", "pgp", "parts", "signed", "flowed", "quotes", "escapes", "letters"],
 )
 def test_hostile_bodies_end_soon(body: bytes) -> None:
     started = time.process_time()
