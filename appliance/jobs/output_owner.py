@@ -75,7 +75,8 @@ def claim_output(out_dir: Path, job: str, directory: Path | None) -> None:
         ResourceError: It cannot be written, or something else has the name of the note.
     """
     owner = _Owner(job, "" if directory is None else str(directory), socket.gethostname())
-    with disk_errors(out_dir):
+    hint = "the rows are safe in the job; `stillroom jobs export` writes them elsewhere"
+    with disk_errors(out_dir, hint if directory is not None else "check the free space and the permissions"):
         out_dir.mkdir(parents=True, exist_ok=True)
         with _held(out_dir / OWNER_NAME) as descriptor:
             present = _read(descriptor) or _former_owner(out_dir, owner)
