@@ -67,4 +67,4 @@ def test_hostile_format_gives_something_soon(code: str) -> None:
     started = time.process_time()
     for number in (0.0, -1.5, 1e300, 5e-324, 12345.678):
         assert len(NumberFormat(code).number_text(number, EPOCH)) < 10_000
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 4

@@ -329,7 +329,7 @@ def test_signed_file_is_read_as_what_it_is_and_a_sealed_one_is_encrypted() -> No
 def test_hostile_signed_data_ends_soon(data: bytes) -> None:
     started = time.process_time()
     unwrap(data)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 8
 
 
 @pytest.mark.parametrize(
@@ -349,4 +349,4 @@ def test_hostile_signed_data_ends_soon(data: bytes) -> None:
 def test_hostile_bodies_end_soon(body: bytes) -> None:
     started = time.process_time()
     read_document(part("Content-Type: text/plain; format=flowed", b"words\n" + body + b"\nwords\n"))
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 8
