@@ -21,6 +21,8 @@ _FEWEST_ROWS = 2
 _FEWEST_ROWS_BELOW = 3
 """Rows that make a table below lines that belong to none: two could be a sentence with a comma each."""
 _MOST_LINES_ABOVE = 30
+_MOST_LINES_BELOW = 3
+_MOST_STARTS = 8
 _DECLARED = re.compile(r"\ufeff?\s*\"?sep=([^\r\n\"]|\\t)\"?[ \t]*(?:\r\n|\r|\n|$)", re.IGNORECASE)
 
 
@@ -61,27 +63,31 @@ def table_shape(text: str) -> Shape | None:
 
 def _shape_of(rows: list[list[str]], delimiter: str, wider_than: int) -> tuple[Shape, int] | None:
     """The table in these rows and its width; None where they have none that is wider than the one before."""
-    if len(rows) < _FEWEST_ROWS:
-        return None
-    for above, fewest in ((0, _FEWEST_ROWS), (_lines_above(rows), _FEWEST_ROWS_BELOW)):
+    for above in _possible_starts(rows):
         table = rows[above:]
-        width = len(table[0]) if table else 0
+        # What stands below a table is no part of it either: a count, the end of the report.
+        below = next((count for count, row in enumerate(reversed(table)) if len(row) > 1), 0)
+        is_alone = not above and not below
+        table = table[: len(table) - below] if below <= _MOST_LINES_BELOW else table
+        if len(table) < (_FEWEST_ROWS if is_alone else _FEWEST_ROWS_BELOW):
+            continue
+        width = len(table[0])
         even = sum(_is_as_wide(row, table[0]) for row in table) >= 0.9 * len(table)
         after = [cell for row in table for cell in row[1:]]
         spaced = sum(cell.startswith(" ") and bool(cell.strip()) for cell in after)
-        if len(table) >= fewest and width > wider_than and even and spaced <= 0.2 * len(after):
+        if width > wider_than and even and spaced <= 0.2 * len(after):
             return Shape(delimiter, above), width
     return None
 
 
-def _lines_above(rows: list[list[str]]) -> int:
-    """How many rows stand before the first that is as wide as most are."""
+def _possible_starts(rows: list[list[str]]) -> list[int]:
+    """Where a table may begin: at the first row, or at the first ones that are as wide as most are."""
     widths = Counter(len(row) for row in rows if len(row) > 1)
     if not widths:
-        return 0
+        return []
     usual = max(widths, key=lambda width: (widths[width], width))
-    above = next(index for index, row in enumerate(rows) if len(row) == usual)
-    return above if above <= _MOST_LINES_ABOVE else 0
+    wide = [index for index, row in enumerate(rows[: _MOST_LINES_ABOVE + 1]) if len(row) == usual]
+    return list(dict.fromkeys([0, *wide[:_MOST_STARTS]]))
 
 
 def _is_as_wide(row: list[str], first: list[str]) -> bool:

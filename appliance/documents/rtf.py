@@ -25,6 +25,7 @@ _SKIPPED = frozenset(
 )
 _STARRED_TEXT = frozenset(b"shpinst shptxt shppict annotation atnauthor ud".split())
 """Groups marked as skippable for old programs that hold text all the same."""
+_CHECK_BOX, _NO_STATE = 1, 25
 _UNREAD = {b"pict": "picture", b"objdata": "embedded object"}
 _STREAMS = {b"header": "before", b"headerl": "before", b"headerr": "before", b"headerf": "before",
             b"footer": "after", b"footerl": "after", b"footerr": "after", b"footerf": "after",
@@ -126,6 +127,9 @@ class _Reader:
         self.deleted = False
         self.unread: Counter[str] = Counter()
         self._style = 0
+        self._form: list[int] | None = None
+        """States of a box whose result comes next."""
+        self._shape_property = b""
         self._hidden_styles: set[int] = set()
         self._group = _Group()
         self._stack: list[_Group] = []
@@ -142,6 +146,8 @@ class _Reader:
             b"f": self._use_font, b"fcharset": self._charset, b"deff": self._set_default_font,
             b"uc": lambda number: self._change(fallback=min(max(number or 0, 0), 64)),
             b"v": lambda number: self._hide(number != 0), b"deleted": lambda number: self._change(deleted=number != 0),
+            b"fftype": self._begin_form, b"ffres": self._set_form, b"ffdefres": self._set_form,
+            b"fldrslt": lambda _: self._show_form(),
             b"s": lambda number: self._use_style(number, True), b"cs": lambda number: self._use_style(number, False),
             b"plain": lambda _: self._plain(), b"pard": lambda _: self._change(in_table=False, paragraph_hidden=False),
             b"intbl": lambda _: self._change(in_table=True), b"cell": lambda _: self._cell(),
@@ -237,10 +243,20 @@ class _Reader:
 
     def _plain_bytes(self, text: bytes) -> None:
         if self._group.skipped:
+            self._note_property(text)
             return
         skipped = min(self._to_skip, len(text))
         self._to_skip -= skipped
         self._bytes += text[skipped:]
+
+    def _note_property(self, text: bytes) -> None:
+        """Names and values of what a shape is like; one that is hidden hides the group around both."""
+        if text.strip() == b"fHidden":
+            self._shape_property = b"fHidden"
+        elif self._shape_property:
+            if text.strip() not in (b"", b"0") and len(self._stack) > 1:
+                self._stack[-2] = replace(self._stack[-2], hidden=True)
+            self._shape_property = b""
 
     def _unicode(self, number: int | None) -> None:
         self._flush()
@@ -288,8 +304,11 @@ class _Reader:
 
     def _row(self) -> None:
         self._flush()
-        if not self._group.skipped:
-            self.streams[self._group.stream].end_row()
+        stream = self.streams[self._group.stream]
+        if self._group.is_left_out and not any(cell.strip() for cell in stream.cells):
+            stream.cells = []
+        elif not self._group.skipped:
+            stream.end_row()
 
     def _change(self, **changes: bool | int | str) -> None:
         self._flush()
@@ -310,6 +329,20 @@ class _Reader:
             self._change(paragraph_hidden=hides)
         elif hides:
             self._change(hidden=True)
+
+    def _begin_form(self, number: int | None) -> None:
+        self._form = [] if number == _CHECK_BOX else None
+
+    def _set_form(self, number: int | None) -> None:
+        """The state of a box, then its state at first; the former may say that there is none."""
+        if self._form is not None and number != _NO_STATE:
+            self._form.append(number or 0)
+
+    def _show_form(self) -> None:
+        """A box has no other result than its state."""
+        form, self._form = self._form, None
+        if form is not None:
+            self._add("\u2612" if form and form[0] else "\u2610")
 
     def _plain(self) -> None:
         self._change(hidden=False, deleted=False)

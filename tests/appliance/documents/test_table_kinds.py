@@ -24,6 +24,9 @@ def test_lines_above_a_table_do_not_hide_it(line_end: str, encoding: str) -> Non
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
+        ("a;b\n1;2\n3;4\nTotal rows: 2\n", ["a\tb", "1\t2", "3\t4", "Total rows: 2"]),
+        ("Ann, Mill Road, Cork\nMay\nDay,Text,Sum\n1,Rent,5\n2,Pay,6\n",
+         ["Ann\tMill Road\tCork", "May", "Day\tText\tSum", "1\tRent\t5", "2\tPay\t6"]),
         ('sep=;\r\nName;Amount\r\n"Vos; Henk";12,50\r\n', ["Name\tAmount", "Vos; Henk\t12,50"]),
         ("SEP=^\na^b\n1^2\n", ["a\tb", "1\t2"]), ("sep=\t\na\tb\n", ["a\tb"]), ('"sep=,"\na,b\n', ["a\tb"]),
         ("a;b;c;\n1;2;3;\n4;5;6\n", ["a\tb\tc", "1\t2\t3", "4\t5\t6"]),
@@ -31,7 +34,8 @@ def test_lines_above_a_table_do_not_hide_it(line_end: str, encoding: str) -> Non
         ("Sums,,\nTeam,City,Cups\nBlues,STL,1\n", ["Sums", "Team\tCity\tCups", "Blues\tSTL\t1"]),
         ("Report of May\na|b|c\n1|2|3\n4|5|6\n", ["Report of May", "a\tb\tc", "1\t2\t3", "4\t5\t6"]),
     ],
-    ids=["named", "named-oddly", "named-tab", "named-in-quotes", "end", "end-of-some", "padded-title", "title"],
+    ids=["footer", "title-with-commas", "named",
+         "named-oddly", "named-tab", "named-in-quotes", "end", "end-of-some", "padded-title", "title"],
 )  # fmt: skip
 def test_tables_as_programs_export_them(text: str, lines: list[str]) -> None:
     found = read_document(text.encode())
