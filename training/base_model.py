@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PACKAGED_BASE = "stillroom-base"
 BASE_VARIABLE = "STILLROOM_BASE"
 """Names a folder that stands in for the packaged base."""
+EMBEDDING_NAME, HEAD_NAME = "embed_tokens.weight", "lm_head.weight"
 NEEDED_FILES = ("config.json", "tokenizer.json")
 
 
@@ -82,12 +83,40 @@ def _model_class(directory: Path) -> Any:  # an Auto class is no class of models
     return AutoModelForCausalLM
 
 
+def has_own_head(directory: Path) -> bool | None:
+    """Whether the weights hold an output matrix of their own, whatever the configuration says of it.
+
+    Returns:
+        None where the weights name no embedding as the models do that are known here.
+    """
+    import torch
+    from safetensors import safe_open
+
+    matrices: dict[str, torch.Tensor] = {}
+    whole = directory / "model.safetensors"  # What else lies there, such as an older copy, is not loaded.
+    for path in [whole] if whole.is_file() else _weight_files(directory):
+        with safe_open(str(path), framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 (not a mapping)
+                if name.endswith((EMBEDDING_NAME, HEAD_NAME)):
+                    matrices[HEAD_NAME if name.endswith(HEAD_NAME) else EMBEDDING_NAME] = weights.get_tensor(name)
+    if EMBEDDING_NAME not in matrices:
+        return None
+    head = matrices.get(HEAD_NAME)
+    # Some writers store a tied matrix twice.
+    return head is not None and not torch.equal(head, matrices[EMBEDDING_NAME])
+
+
 def load_base(directory: Path) -> "PreTrainedModel":
-    """The model in float32, from safetensors only, without remote code and without the network."""
+    """The model in float32, from safetensors only, without remote code and without the network.
+
+    Whether output matrix and embedding are one follows from the weights: a configuration that says otherwise would
+    lose the matrix in a merge, or put random numbers in its place.
+    """
     import torch
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    own_head = has_own_head(directory)
     model: PreTrainedModel = _model_class(directory).from_pretrained(
         str(directory),
         dtype=torch.float32,
@@ -95,5 +124,6 @@ def load_base(directory: Path) -> "PreTrainedModel":
         use_safetensors=True,
         trust_remote_code=False,
         attn_implementation="sdpa",
+        **({} if own_head is None else {"tie_word_embeddings": not own_head}),
     )
     return model

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMES = ("F16", "Q8_0", "Q4_K_M")
 LARGEST_F16 = 65504.0
+HEAD = "lm_head.weight"
 
 Metrics = dict[str, float | int | str]
 Array = NDArray[Any]
@@ -112,7 +113,9 @@ def convert(model_dir: Path, out_path: Path) -> int:
     if not weights_path.is_file():
         raise ConversionError(f"{model_dir} has no model.safetensors", "merge the run again")
     with safe_open(str(weights_path), framework="pt") as weights:
-        names = [name for name in weights.keys() if not _is_skipped(name, config)]  # noqa: SIM118 (not a mapping)
+        names = [name for name in weights.keys() if not name.endswith("rotary_emb.inv_freq")]  # noqa: SIM118
+        if config.get("tie_word_embeddings") and not _has_own_head(weights, names):
+            names = [name for name in names if name != HEAD]
         embedding = next((name for name in names if name.endswith("embed_tokens.weight")), None)
         if embedding is None:
             raise ConversionError(f"{weights_path} has no embed_tokens.weight", "merge the run again")
@@ -162,9 +165,14 @@ def _head_size(config: dict[str, Any]) -> int:
     return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
 
 
-def _is_skipped(name: str, config: dict[str, Any]) -> bool:
-    tied = bool(config.get("tie_word_embeddings"))
-    return name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight")
+def _has_own_head(weights: Any, names: list[str]) -> bool:
+    """Whether the output matrix is another than the embedding; a configuration that calls them one may be wrong."""
+    import torch
+
+    embedding = next((name for name in names if name.endswith("embed_tokens.weight")), None)
+    if HEAD not in names or embedding is None:
+        return False
+    return not torch.equal(weights.get_tensor(HEAD), weights.get_tensor(embedding))
 
 
 def _write_settings(writer: GGUFWriter, config: dict[str, Any], architecture: Architecture, rows: int) -> None:

@@ -25,6 +25,8 @@ LARGEST_HALF = 6e4
 def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None) -> dict[str, str]:
     """Merged in float32 and rounded once, to 16 bit; config and tokenizer are the base's.
 
+    What the config says of the output matrix is what the weights hold.
+
     Returns:
         Lineage: `base`, `base_hash`, `merge_method`.
     """
@@ -39,6 +41,7 @@ def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
     settings = json.loads((base_dir / "config.json").read_text(encoding="utf-8"))
     settings.pop("torch_dtype", None)
     settings["dtype"] = dtype_name
+    settings["tie_word_embeddings"] = tied
     with disk_errors(merged_dir):
         (merged_dir / "config.json").write_text(json_text(settings, ascii_only=True, indent=2) + "\n", encoding="utf-8")
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
