@@ -23,6 +23,7 @@ from appliance.ground.progress import OnProgress
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.models.selection import choose_model, verify_chosen
+from appliance.quality.distinct_rows import distinct_rows
 from appliance.quality.metrics import Outcome, judge
 from appliance.quality.threshold_curve import ALWAYS, LEAST, Curve, Point, Unit, choose, make_curve
 from appliance.routing.cascade import fields_below
@@ -81,13 +82,15 @@ def choose_threshold(
         UsageError: The rows, the model or the frontier are not as they must be, or the policy does not allow it.
         NotAllGood: A cap was reached before the frontier had answered all rows.
     """
-    rows = read_labels(request.labels_path)
+    labelled_rows = read_labels(request.labels_path)
+    check_field_names(request.task, labelled_rows)
+    rows = distinct_rows(request.task, labelled_rows).rows
     if len(rows) < LEAST_ROWS:
+        copies = f" of {len(labelled_rows):,} have texts of their own" if len(rows) < len(labelled_rows) else ""
         raise UsageError(
-            f"{human_count(len(rows), 'labelled row')}: too few to choose a threshold",
+            f"{human_count(len(rows), 'labelled row')}{copies}: too few to choose a threshold",
             f"label at least {LEAST_ROWS} documents, or give `--threshold` a number",
         )
-    check_field_names(request.task, rows)
     artifact_dir, manifest = choose_model(settings, request.task, request.model)
     verify_chosen(artifact_dir, manifest.identity)
     local = answer_texts(

@@ -41,11 +41,13 @@ def command(
 ) -> None:
     """Judge MODEL (artifact folder, name or identity) on labelled rows of TASK (a task file or folder).
 
-    The verdict is READY, NOT READY or NEED n MORE, and goes into the artifact's manifest. The exit code is 3 where it
-    is not READY. Rows whose text is in dataset/train.jsonl of the task folder are left out. The verdict is about these
-    files on this kind of processor with these libraries; an installed copy of the model gets it, too.
+    The verdict is READY, NOT READY or NEED n MORE, and goes into the artifact's manifest. The exit code is 3 where
+    it is not READY. Rows whose text is in dataset/train.jsonl of the task folder are left out, and so are copies of
+    others. The verdict is about these files on this kind of processor with these libraries; an installed copy of
+    the model gets it, too.
     """
     from appliance.models.selection import choose_model, verify_chosen
+    from appliance.quality.distinct_rows import distinct_rows
     from appliance.quality.gate import judge_results, write_verdict
     from appliance.tasks.folder import TaskFolder
     from appliance.tasks.labels import check_field_names, read_labels, without_training_rows
@@ -61,11 +63,15 @@ def command(
     if quick:
         _carry_over(settings, task, _Gated(artifact_dir, manifest, rows_path), labelled_rows, as_json)
         return
-    rows = without_training_rows(labelled_rows, folder.split_path("train"))
-    if len(rows) < len(labelled_rows):
-        note(f"{len(labelled_rows) - len(rows)} of {len(labelled_rows)} rows left out: the model was trained on them")
+    unseen_rows = without_training_rows(labelled_rows, folder.split_path("train"))
+    if (trained := len(labelled_rows) - len(unseen_rows)) > 0:
+        note(f"{trained} of {len(labelled_rows)} rows left out: the model was trained on them")
+    distinct = distinct_rows(task, unseen_rows)
+    rows = distinct.rows
+    if distinct.copies:
+        note(f"{distinct.copies} of {len(unseen_rows)} rows left out: their texts are those of other rows")
     results = _answers(settings, task, rows, artifact_dir)
-    report = judge_results(task, rows, results)
+    report = judge_results(task, rows, results, distinct.clusters, distinct.copies)
     judged = write_verdict(artifact_dir, manifest, report, rows_path, list(zip(rows, results, strict=True)))
     _print_report(manifest, report, as_json)
     _tell_store(settings, artifact_dir, judged)

@@ -14,8 +14,8 @@ from appliance.models.manifest import MANIFEST_VERSION, Manifest, file_sha256, r
 from appliance.models.manifest_json import JSON
 from appliance.models.verdict import Verdict, sealed
 from appliance.quality.carry_over import recorded_answers
-from appliance.quality.metrics import abstention, count, coverages, judge
-from appliance.quality.readiness import against_gold, against_teacher, worst
+from appliance.quality.metrics import Counts, Judged, Outcome, abstention, count, coverages, judge
+from appliance.quality.readiness import Readiness, against_gold, against_teacher, worst
 from appliance.quality.report import QualityReport, report
 from appliance.tasks.labels import LabelledRow, check_field_names
 
@@ -24,33 +24,109 @@ if TYPE_CHECKING:
 
 DEFAULT_REQUIRED = 0.95
 """Field accuracy that is required where the task names neither a margin nor an accuracy."""
+MOST_SLICES = 12
+"""Values of a field that a report breaks quality down by."""
 
 
-def judge_results(task: "Task", rows: Sequence[LabelledRow], results: Sequence[Result]) -> QualityReport:
+def judge_results(
+    task: "Task", rows: Sequence[LabelledRow], results: Sequence[Result], clusters: Sequence[int] = (), copies: int = 0
+) -> QualityReport:
     """The report on a student's answers, with the verdict by the task's readiness.
+
+    Where some rows have no value in any field, the verdict must hold without them, too: a student that writes nothing
+    is right about all of those.
+
+    Args:
+        clusters: Number of the group of near duplicates of each row; empty where every row counts for itself.
+        copies: Rows that were left out before, as their texts are those of others.
 
     Raises:
         UsageError: A row names a field that the task does not have.
     """
     check_field_names(task, rows)
     answers = [result.answer for result in results]
-    judged = [judge(task, row.document, row.answer, answer) for row, answer in zip(rows, answers, strict=True)]
+    numbers = clusters or [None] * len(rows)
+    judged = [
+        replace(judge(task, row.document, row.answer, answer), cluster=cluster)
+        for row, answer, cluster in zip(rows, answers, numbers, strict=True)
+    ]
     teacher = None
     if all(row.teacher_answer is not None for row in rows):
         teacher = [judge(task, row.document, row.answer, row.teacher_answer) for row in rows]
+    unseen = _fields_without_gold(task, rows)
+    judged, teacher = _without(unseen, judged, teacher)
+    conditions = _conditions(task, judged, teacher)
+    valued = [number for number, row in enumerate(rows) if any(row.answer.values())]
+    if 0 < len(valued) < len(rows):
+        conditions += _conditions(
+            task, [judged[number] for number in valued], teacher and [teacher[number] for number in valued]
+        )
+    return replace(
+        report(task, judged, worst(conditions)),
+        copies=copies,
+        empty=len(rows) - len(valued),
+        not_judged=tuple(unseen) or _labels_without_gold(task, rows),
+        slices={name: _slice(name, rows, judged) for name in task.slices},
+        coverage=coverages(judged, [result.confidence for result in results]),
+        abstention=abstention(task, [row.answer for row in rows], answers),
+        labelled_by=dict(Counter(row.source for row in rows)),
+        teacher_accuracy=count(teacher).accuracy if teacher else None,
+    )
+
+
+def _conditions(task: "Task", judged: Sequence[Judged], teacher: Sequence[Judged] | None) -> list[Readiness]:
+    """What the task asks of a student, on these documents."""
     conditions = []
     margin, required = task.readiness.margin, task.readiness.required
     if teacher is not None and margin is not None:
         conditions.append(against_teacher(judged, teacher, margin))
     if required is not None or not conditions:
         conditions.append(against_gold(judged, DEFAULT_REQUIRED if required is None else required))
-    return replace(
-        report(task, judged, worst(conditions)),
-        coverage=coverages(judged, [result.confidence for result in results]),
-        abstention=abstention(task, [row.answer for row in rows], answers),
-        labelled_by=dict(Counter(row.source for row in rows)),
-        teacher_accuracy=count(teacher).accuracy if teacher else None,
-    )
+    return conditions
+
+
+def _fields_without_gold(task: "Task", rows: Sequence[LabelledRow]) -> list[str]:
+    return [field.name for field in task.output_fields if not any(row.answer.get(field.name) for row in rows)]
+
+
+def _labels_without_gold(task: "Task", rows: Sequence[LabelledRow]) -> tuple[str, ...]:
+    golds = {row.answer.get("label") for row in rows}  # type: ignore[arg-type]
+    return tuple(f"label {label}" for label in task.labels if label not in golds)
+
+
+def _without(
+    names: Sequence[str], judged: list[Judged], teacher: list[Judged] | None
+) -> tuple[list[Judged], list[Judged] | None]:
+    """The documents without fields that are never right but by being empty; one that is invented somewhere stays."""
+    silent = {
+        name
+        for name in names
+        if all(document.outcomes[name] is Outcome.CORRECT for document in (*judged, *(teacher or ())))
+    }
+    if not silent or len(silent) == len(judged[0].outcomes):
+        return judged, teacher
+
+    def rest(documents: Sequence[Judged]) -> list[Judged]:
+        return [
+            replace(
+                document,
+                outcomes={name: each for name, each in document.outcomes.items() if name not in silent},
+                absent=document.absent - silent,
+            )
+            for document in documents
+        ]
+
+    return rest(judged), None if teacher is None else rest(teacher)
+
+
+def _slice(name: str, rows: Sequence[LabelledRow], judged: Sequence[Judged]) -> dict[str, Counts]:
+    """Counts of all fields of the documents, by the right value of one field; the most frequent values first."""
+    documents: dict[str, list[Judged]] = {}
+    for row, document in zip(rows, judged, strict=True):
+        value = row.answer.get(name)
+        documents.setdefault("; ".join(value) if isinstance(value, list) else value or "", []).append(document)
+    frequent = sorted(documents.items(), key=lambda entry: (-len(entry[1]), entry[0]))[:MOST_SLICES]
+    return {value: count(group) for value, group in frequent}
 
 
 def write_verdict(

@@ -35,6 +35,8 @@ class Judged:
     """Fields for which gold has no value; only these can be invented."""
     failed: bool = False
     """Whether the document got no answer."""
+    cluster: int | None = None
+    """Documents of one cluster are nearly the same and count as one in intervals; None for one of its own."""
 
     @property
     def correct(self) -> int:
@@ -94,13 +96,22 @@ def judge(task: "Task", document: str, gold: Answer, answer: Answer | None) -> J
     return Judged(document, outcomes, absent, answer is None)
 
 
+def by_cluster(judged: Sequence[Judged], numbers: Sequence[float]) -> list[float]:
+    """Sums of the documents' numbers, one for each cluster."""
+    sums: dict[object, float] = {}
+    for place, (document, number) in enumerate(zip(judged, numbers, strict=True)):
+        key = ("alone", place) if document.cluster is None else document.cluster
+        sums[key] = sums.get(key, 0) + number
+    return list(sums.values())
+
+
 def count(judged: Iterable[Judged], field: str | None = None) -> Counts:
     """Sums over documents, of one field or of all."""
     tally: Counter[Outcome] = Counter()
     absent = 0
     for document in judged:
         names = [field] if field is not None else list(document.outcomes)
-        tally.update(document.outcomes[name] for name in names)
+        tally.update(document.outcomes[name] for name in names if name in document.outcomes)
         absent += sum(name in document.absent for name in names)
     return Counts(
         tally.total(),

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from appliance.ground.text import human_count
-from appliance.quality.metrics import Judged, Outcome
+from appliance.quality.metrics import Judged, Outcome, by_cluster
 from appliance.quality.statistics import NORMAL, Interval, clopper_pearson, design_effect, mcnemar_exact, tango
 
 LEVEL = 0.95
@@ -54,6 +54,8 @@ class Readiness:
     """Design effect: so many fields count as one."""
     p: float | None = None
     """Exact McNemar, two-sided, over fields; only against a teacher, and without regard to clusters."""
+    clusters: int = 0
+    """Groups of documents that are nearly the same; as many as documents where no two are."""
 
     @property
     def verdict(self) -> str:
@@ -79,8 +81,11 @@ class Readiness:
         estimate, low, high, threshold = (
             f"{100 * value:.1f}" for value in (self.estimate, self.low, self.high, self.threshold)
         )
+        documents = human_count(self.documents, "document")
+        if 0 < self.clusters < self.documents:
+            documents += f" in {human_count(self.clusters, 'cluster')} of near duplicates"
         return (
-            f"{what} {estimate} {unit} (90 % interval {low} to {high}, {human_count(self.documents, 'document')}); "
+            f"{what} {estimate} {unit} (90 % interval {low} to {high}, {documents}); "
             f"the lower end must be above {threshold} {unit}"
         )
 
@@ -117,7 +122,8 @@ def against_teacher(student: Sequence[Judged], teacher: Sequence[Judged], margin
     first, second, fields = sum(firsts), sum(seconds), sum(sizes)
     variance = (first + second - (first - second) ** 2 / fields) / fields if fields else 0.0
     differences = [a - b for a, b in zip(firsts, seconds, strict=True)]
-    effect = design_effect(differences, sizes, variance, first + second)
+    clustered_sizes = by_cluster(student, sizes)
+    effect = design_effect(by_cluster(student, differences), clustered_sizes, variance, first + second)
     interval = tango(first / effect, second / effect, fields / effect, 2 * LEVEL - 1)
     decision = _decide(interval, -margin)
     more = 0
@@ -139,6 +145,7 @@ def against_teacher(student: Sequence[Judged], teacher: Sequence[Judged], margin
         fields,
         effect,
         mcnemar_exact(first, second),
+        len(clustered_sizes),
     )
 
 
@@ -155,13 +162,17 @@ def against_gold(student: Sequence[Judged], required: float) -> Readiness:
     rights, sizes = [document.correct for document in student], [len(document.outcomes) for document in student]
     right, fields = sum(rights), sum(sizes)
     share = right / fields if fields else 0.0
-    effect = design_effect(rights, sizes, share * (1 - share), fields - right)
+    clustered_sizes = by_cluster(student, sizes)
+    effect = design_effect(by_cluster(student, rights), clustered_sizes, share * (1 - share), fields - right)
     interval = clopper_pearson(right / effect, fields / effect, 2 * LEVEL - 1)
     decision = _decide(interval, required)
     more = 0
     if decision is Decision.NEED_MORE:
         more = _more(_units_needed(share, required), effect, len(sizes), fields) if fields else 1
-    return Readiness(decision, more, "gold", share, interval.low, interval.high, required, len(sizes), fields, effect)
+    return Readiness(
+        decision, more, "gold", share, interval.low, interval.high, required, len(sizes), fields, effect,
+        clusters=len(clustered_sizes),
+    )  # fmt: skip
 
 
 def _units_needed(share: float, required: float) -> float:

@@ -5,7 +5,16 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.ground.text import human_count
-from appliance.quality.metrics import Abstention, Counts, Coverage, Judged, by_field, count, document_accuracy
+from appliance.quality.metrics import (
+    Abstention,
+    Counts,
+    Coverage,
+    Judged,
+    by_cluster,
+    by_field,
+    count,
+    document_accuracy,
+)
 from appliance.quality.readiness import Readiness
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
 
@@ -38,6 +47,14 @@ class QualityReport:
     teacher_accuracy: float | None = None
     labelled_by: dict[str, int] = field(default_factory=dict)
     """Rows by who says what is right."""
+    copies: int = 0
+    """Rows that were left out, as their text is that of another one."""
+    empty: int = 0
+    """Documents for which gold has no value at all."""
+    not_judged: tuple[str, ...] = ()
+    """Fields, or labels of a classification, for which no row has a value."""
+    slices: dict[str, dict[str, Counts]] = field(default_factory=dict)
+    """Field of the task's `slices` -> its right value -> all fields of the documents with this value."""
 
     def record(self) -> dict[str, object]:
         """For JSON."""
@@ -70,9 +87,29 @@ class QualityReport:
             lines.append(self._teacher_line(self.teacher_accuracy))
         if unreviewed := self.labelled_by.get("teacher"):
             lines.append(f"unreviewed labels  {unreviewed} of {self.documents} rows are the teacher's own answers")
+        lines += self._evidence_lines()
         worst = list(self.fields_worst_first.items())[:LISTED_FIELDS]
         lines.append("worst fields       " + ", ".join(f"{name} {c.correct}/{c.fields}" for name, c in worst))
         lines.append(f"verdict            {self.readiness.verdict} ({self.readiness.reason})")
+        return lines
+
+    def _evidence_lines(self) -> list[str]:
+        """What the labelled rows can show, and what they cannot."""
+        lines = []
+        if self.copies:
+            lines.append(f"copies left out    {self.copies} rows have the text of another one")
+        if 0 < self.readiness.clusters < self.documents:
+            clusters = human_count(self.readiness.clusters, "cluster")
+            lines.append(f"near duplicates    {self.documents} texts in {clusters}, which count as one each")
+        if self.empty:
+            lines.append(
+                f"rows without value {self.empty} of {self.documents}; the verdict must hold without them, too"
+            )
+        if self.not_judged:
+            lines.append(f"not judged         {', '.join(self.not_judged)}: no labelled row has a value")
+        for name, values in self.slices.items():
+            shares = (f"{value or 'none'} {part.correct}/{part.fields}" for value, part in values.items())
+            lines.append(f"by {name:15} {', '.join(shares)}")
         return lines
 
     def _teacher_line(self, teacher_accuracy: float) -> str:
@@ -93,7 +130,8 @@ def report(task: "Task", judged: Sequence[Judged], readiness: Readiness) -> Qual
         fields=counts.fields,
         failed=sum(document.failed for document in judged),
         field_accuracy=clustered_wilson(
-            [document.correct for document in judged], [len(document.outcomes) for document in judged]
+            by_cluster(judged, [document.correct for document in judged]),
+            by_cluster(judged, [len(document.outcomes) for document in judged]),
         ),
         document_accuracy=wilson(document_accuracy(judged) * len(judged), len(judged)),
         invented=clustered_wilson(

@@ -7,7 +7,7 @@ threshold and to a comparison are all JSON Lines of such rows.
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -47,6 +47,8 @@ class LabelledRow:
     """Whose answer it is: `person`, or `teacher` where nobody has looked at the teacher's answer."""
     teacher_answer: Answer | None = None
     """What the teacher said, where a person's answer is the right one."""
+    line_number: int = field(default=0, compare=False)
+    """Of the file that the row was read from; 0 where it was not."""
 
     def line(self, **more: object) -> str:
         """The row as one line of JSON as it is stored in a task folder, keys in fixed order."""
@@ -162,7 +164,8 @@ def read_labels(path: Path) -> list[LabelledRow]:
         where = f"{path}:{number}"
         if not isinstance(record.get("text"), str) or not isinstance(record.get("answer"), dict):
             raise UsageError(f"{where}: a row needs text and answer", _ROW_HINT)
-        rows.append(_row({**record, "document": str(record.get("document") or number)}, where, "person"))
+        row = _row({**record, "document": str(record.get("document") or number)}, where, "person")
+        rows.append(replace(row, line_number=number))
     if not rows:
         raise UsageError(f"{path} has no rows", _ROW_HINT)
     return rows

@@ -9,11 +9,11 @@ import pytest
 from decoder_fixtures import TASK, cli, order_row, write_rows
 
 from appliance.ground.errors import UsageError
+from appliance.quality.near_duplicates import jaccard, near_duplicates, word_pairs
 from appliance.tasks.folder import ANSWERS_FILE
 from appliance.tasks.labels import LabelledRow, read_dataset, read_json_lines
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
-from training.curate.near_duplicates import jaccard, near_duplicates, word_pairs
 from training.curate.pipeline import FILTERS, curate, filter_rows
 from training.curate.split import families, split_rows
 

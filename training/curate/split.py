@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from appliance.quality.near_duplicates import near_duplicates
 from appliance.tasks.folder import SPLITS, Split
-from training.curate.near_duplicates import near_duplicates
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow

@@ -1,0 +1,120 @@
+"""Labelled rows as evidence: copies, contradictions, rows and fields without a value, and near duplicates."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance.engines.engine import Result
+from appliance.ground.errors import UsageError
+from appliance.quality.distinct_rows import clusters, distinct_rows
+from appliance.quality.gate import judge_results
+from appliance.quality.readiness import Decision
+from appliance.tasks.labels import LabelledRow, read_labels
+from appliance.tasks.linecode import Answer
+from appliance.tasks.task import Comparator, Field, FieldType, Targets, Task, TaskKind
+from tests.appliance.batch_fixtures import Bench
+
+TASK = Task(
+    1, "orders", TaskKind.EXTRACT, "Read",
+    (Field("number"), Field("total", FieldType.AMOUNT, comparator=Comparator.AMOUNT)), readiness=Targets(None, 0.9),
+)  # fmt: skip
+
+
+def row(text: str, answer: Answer, source: str = "person", line: int = 0) -> LabelledRow:
+    return LabelledRow(text, text, answer, source=source, line_number=line)
+
+
+def right(rows: list[LabelledRow]) -> list[Result]:
+    return [Result(each.document, dict(each.answer)) for each in rows]
+
+
+def test_copies_of_a_text_are_one_row_whatever_their_codes() -> None:
+    rows = [row("Jörg 1", {"number": "1"}), row("Jo\u0308rg  1", {"number": "1"}), row("JÖRG 1", {"number": "1"})]
+    distinct = distinct_rows(TASK, [*rows, row("Jörg 10", {"number": "10"})])
+    assert [each.text for each in distinct.rows] == ["Jörg 1", "Jörg 10"]
+    assert distinct.copies == 2
+
+
+def test_answers_that_say_the_same_do_not_contradict_and_a_person_stands_above_a_teacher() -> None:
+    rows = [row("a", {"total": "1.234,50"}, "teacher"), row("a", {"total": "1234.50"}, "teacher")]
+    assert distinct_rows(TASK, rows).copies == 1
+    person = row("a", {"total": "7"})
+    assert distinct_rows(TASK, [*rows, person]).rows == [person]
+
+
+def test_contradictions_are_refused_and_named_by_line(tmp_path: Path) -> None:
+    lines = [{"text": text, "answer": {"total": total}} for text, total in (("a", "1"), ("b", "1"), ("A", "2"))]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n\n".join(map(json.dumps, lines)))
+    with pytest.raises(UsageError, match="disagree on total: line 1, line 5"):
+        distinct_rows(TASK, read_labels(path))
+
+
+def test_rows_of_which_none_has_a_value_are_refused() -> None:
+    with pytest.raises(UsageError, match="none of the 100 labelled rows has a value"):
+        distinct_rows(TASK, [row(f"text {number}", {"number": None}) for number in range(100)])
+
+
+def test_near_duplicates_form_clusters() -> None:
+    words = " ".join(f"w{number}" for number in range(40))
+    assert clusters([f"{words} a", "other text", f"{words} b", f"{words} c"]) == [0, 1, 0, 0]
+
+
+def test_rows_without_a_value_do_not_make_a_student_ready() -> None:
+    rows = [row("first", {"number": "1", "total": "2"})]
+    rows += [row(f"text {number}", {"number": None, "total": None}) for number in range(200)]
+    report = judge_results(TASK, rows, right(rows))
+    assert report.readiness.decision is Decision.NEED_MORE
+    assert report.empty == 200
+    assert any(line.startswith("rows without value 200 of 201") for line in report.lines())
+
+
+def test_a_field_without_a_value_anywhere_is_not_judged() -> None:
+    rows = [row(f"text {number}", {"number": str(number)}) for number in range(100)]
+    report = judge_results(TASK, rows, right(rows))
+    assert report.not_judged == ("total",)
+    assert report.fields == 100
+    assert any(line.startswith("not judged") and "total" in line for line in report.lines())
+    results = right(rows)
+    inventing = [replace(results[0], answer={"number": "0", "total": "5"}), *results[1:]]
+    assert judge_results(TASK, rows, inventing).counts.invented == 1
+
+
+def test_a_label_without_a_row_is_said() -> None:
+    task = Task(1, "desks", TaskKind.CLASSIFY, "Which?", labels=("a", "b", "c"))
+    rows = [row(f"text {number}", {"label": "ab"[number % 2]}) for number in range(10)]
+    assert judge_results(task, rows, right(rows)).not_judged == ("label c",)
+
+
+def test_near_duplicates_count_as_one_in_the_verdict() -> None:
+    rows = [row(f"text {number}", {"number": str(number), "total": "2"}) for number in range(200)]
+    apart = judge_results(TASK, rows, right(rows), list(range(200)))
+    together = judge_results(TASK, rows, right(rows), [0] * 200)
+    assert apart.readiness.decision is Decision.READY
+    assert together.readiness.decision is Decision.NEED_MORE
+    assert "in 1 cluster of near duplicates" in together.readiness.reason
+
+
+def test_quality_is_broken_down_by_the_slices_of_the_task() -> None:
+    rows = [row(f"text {number}", {"number": "ab"[number % 2], "total": "2"}) for number in range(10)]
+    results = [
+        replace(each, answer={**(each.answer or {}), "total": "3"}) if number % 2 else each
+        for number, each in enumerate(right(rows))
+    ]
+    assert judge_results(TASK, rows, results).slices == {}
+    report = judge_results(replace(TASK, slices=("number",)), rows, results)
+    assert {value: (part.correct, part.fields) for value, part in report.slices["number"].items()} == {
+        "a": (10, 10), "b": (5, 10),
+    }  # fmt: skip
+    assert "by number" in "\n".join(report.lines())
+
+
+def test_one_row_two_hundred_times_is_not_ready(bench: Bench) -> None:
+    path = bench.root / "rows.jsonl"
+    path.write_text((json.dumps({"text": "number: 1\ntotal: 2", "answer": {"number": "1", "total": "2"}}) + "\n") * 200)
+    done = bench.call("gate", str(bench.task_path), str(bench.artifact_dir), "--labels", str(path))
+    assert done.returncode == 3
+    assert "199 of 200 rows left out" in done.stderr
+    assert "copies left out    199" in done.stdout
