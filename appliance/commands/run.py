@@ -151,13 +151,22 @@ def refuse_unfinished(outcome: JobOutcome) -> None:
     """Ends the command with exit code 3 where documents have no answer, so that no script takes them for done.
 
     Raises:
-        NotAllGood: Documents failed, left the folder unread, or their files were still being written.
+        NotAllGood: Documents or the fallback failed, left the folder unread, or their files were still being written.
     """
     summary = outcome.summary
     if summary.failed:
         raise NotAllGood(
             f"{summary.failed} of {summary.total} documents failed",
             f"`stillroom jobs show {summary.id} --failed` lists them with their reasons",
+        )
+    # A cap is a person's own wish, and no failure.
+    failures = [each for each in outcome.fallback_failures if not each.error.startswith("cap_")]
+    if failures:
+        counts = ", ".join(f"{each.documents} {each.error}" for each in failures)
+        raise NotAllGood(
+            f"the fallback failed on {sum(each.documents for each in failures)} of"
+            f" {human_count(summary.total, 'document')} ({counts}): {failures[0].message}",
+            f"correct that, then `stillroom jobs retry {summary.id}` asks it again",
         )
     if outcome.missing_unread:
         raise NotAllGood(
@@ -224,7 +233,8 @@ def _as_json(outcome: JobOutcome) -> dict[str, object]:
         "new_documents": outcome.new_documents,
         "missing_unread": outcome.missing_unread,
         "corrected": outcome.corrected,
-        "fallback_unanswered": outcome.fallback_unanswered,
+        "fallback_unanswered": sum(failure.documents for failure in outcome.fallback_failures),
+        "fallback_failures": {failure.error: failure.documents for failure in outcome.fallback_failures},
         "not_approved_because": outcome.not_approved,
         "seconds": round(outcome.seconds, 3),
         "output": None if outcome.output_path is None else str(outcome.output_path),
@@ -248,9 +258,12 @@ def _note_outcome(outcome: JobOutcome) -> None:
     if summary.for_review:
         need = "needs" if summary.for_review == 1 else "need"
         lines.append(f"{human_count(summary.for_review, 'document')} {need} a person (route `review` in the rows)")
-    if outcome.fallback_unanswered:
+    if failures := outcome.fallback_failures:
+        unanswered = sum(failure.documents for failure in failures)
+        (first, *others) = failures
+        reasons = "; ".join([f"{each.documents} {each.error}: {each.message}" for each in failures])
         lines.append(
-            f"the fallback did not answer {outcome.fallback_unanswered} of these: {outcome.fallback_reason};"
+            f"the fallback did not answer {unanswered} of these: {reasons if others else first.message};"
             f" correct that, then `stillroom jobs retry {summary.id}` asks it again"
         )
     if outcome.not_approved:

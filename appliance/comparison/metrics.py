@@ -165,9 +165,20 @@ def pair_figures(
         differing=states[DIFFER],
         right=right,
         fields=_field_figures(names, compared, judged[0], judged[1]),
-        money_difference=_mean([1000 * (money(sides[0], a) - money(sides[number], b)) for _, a, b in both]),
+        money_difference=_mean(money_differences(sides[0], sides[number], both)),
         seconds_difference=_mean([a.seconds - b.seconds for a, b in answered]),
     )
+
+
+def money_differences(
+    first: Side, second: Side, both: Sequence[tuple[ComparedDocument, FinishedDocument, FinishedDocument]]
+) -> list[float]:
+    """Per 1,000 documents; none where both cost something in two currencies, which have no difference."""
+    differ = first.currency != second.currency
+    pairs = [(money(first, mine), money(second, other)) for _, mine, other in both]
+    if differ and any(mine for mine, _ in pairs) and any(other for _, other in pairs):
+        return []
+    return [1000 * (mine - other) for mine, other in pairs]
 
 
 def _right_by_gold(first: Sequence[Judged], second: Sequence[Judged], margin: float) -> Right:

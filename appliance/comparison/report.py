@@ -143,6 +143,8 @@ def _section(view: ComparisonView, pair: PairFigures, side: int, values: bool) -
         bar = stacked_bar("Documents that are right", parts)
     slower = _more(pair.seconds_difference, small_duration, "longer", "less time")
     dearer = _more(pair.money_difference, lambda value: f"{value:.4g}", "more", "less")
+    if pair.agreement.n and not pair.money_difference.n:
+        dearer = "money of another currency, which has no difference,"
     documents = view.differing(0, SHOWN_DOCUMENTS, side)
     judged = view.judged(side)
     first_of = f"the first {len(documents):,} of " if pair.differing > len(documents) else ""

@@ -4,7 +4,6 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from appliance.jobs.job import (
     write_job,
 )
 from appliance.jobs.job_plan import JobRequest, make_job, plan
-from appliance.jobs.ledger import JobSummary, ledger_error, open_readonly
+from appliance.jobs.ledger import FallbackFailure, JobSummary, ledger_error, open_readonly
 from appliance.jobs.ledger_writer import Ledger
 from appliance.jobs.locks import JobLock, Purpose, take_lock
 from appliance.jobs.output_owner import checked_output, claim_output
@@ -62,10 +61,8 @@ class JobOutcome:
     new_documents: int
     """Documents that got their row in this run."""
     seconds: float
-    fallback_unanswered: int = 0
-    """Documents for review that the fallback did not answer; `retry` asks it again."""
-    fallback_reason: str = ""
-    """Why it did not answer most of those."""
+    fallback_failures: tuple[FallbackFailure, ...] = ()
+    """Why the fallback did not answer documents that are for review therefore; `retry` asks it again."""
     missing_unread: int = 0
     """Documents that left the folder before anybody read them, as this run found; later runs do not tell it again."""
     corrected: int = 0
@@ -164,8 +161,7 @@ def _run(
                     forget_paid_answers(settings, config.id)
                 ledger.end_run(State.DONE, _left(ledger, config, scan.last))
             summary = ledger.reader.summary()
-            failures = ledger.reader.fallback_failures() if config.fallback is not None else Counter()
-            ((reason, _),) = failures.most_common(1) or [("", 0)]
+            failures = tuple(ledger.reader.fallback_failures()) if config.fallback is not None else ()
         if is_stopped:
             raise Interrupted(
                 f"{summary.state}: {summary.with_row} of {summary.total} documents finished",
@@ -177,7 +173,7 @@ def _run(
             )
     seconds = time.monotonic() - started
     return JobOutcome(
-        summary, output_path, new_documents, seconds, failures.total(), reason, missing_unread,
+        summary, output_path, new_documents, seconds, failures, missing_unread,
         corrected_count(directory), stop.graceful,
     )  # fmt: skip
 

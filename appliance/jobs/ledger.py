@@ -118,6 +118,17 @@ def _finished_document(values: Sequence[Any]) -> FinishedDocument:
     return FinishedDocument(path, sha256, row_from_json(row), State(state), money, worked_seconds, bool(cached))
 
 
+@dataclass(frozen=True)
+class FallbackFailure:
+    """Documents that a fallback did not answer for one reason."""
+
+    error: str
+    """Error class, such as `unauthorised`."""
+    documents: int
+    message: str
+    """The most frequent of their messages."""
+
+
 class LedgerReader:
     """A connection that only reads; any number of them in any process."""
 
@@ -252,13 +263,20 @@ class LedgerReader:
         (count,) = self._connection.execute(f"SELECT count(*) FROM ({FALLBACK_UNANSWERED})").fetchone()
         return int(count)
 
-    def fallback_failures(self) -> Counter[str]:
-        """Why the fallback did not answer, with the number of documents; only of a job with a fallback."""
+    def fallback_failures(self) -> list[FallbackFailure]:
+        """Why the fallback did not answer, most frequent reason first; only of a job with a fallback."""
         cursor = self._connection.execute(
-            "SELECT coalesce(json_extract(row, '$.error_message'), '') FROM rows"
-            f" WHERE superseded = 0 AND document IN ({FALLBACK_UNANSWERED})"
+            "SELECT coalesce(json_extract(row, '$.error'), ''), coalesce(json_extract(row, '$.error_message'), '')"
+            f" FROM rows WHERE superseded = 0 AND document IN ({FALLBACK_UNANSWERED}) ORDER BY rows.id"
         )
-        return Counter(message.partition(FALLBACK_UNANSWERED_PREFIX)[2] or message for (message,) in cursor)
+        messages: dict[str, Counter[str]] = {}
+        for error, message in cursor:
+            reason = message.partition(FALLBACK_UNANSWERED_PREFIX)[2] or message
+            messages.setdefault(error, Counter())[reason] += 1
+        failures = [
+            FallbackFailure(error, counts.total(), counts.most_common(1)[0][0]) for error, counts in messages.items()
+        ]
+        return sorted(failures, key=lambda failure: -failure.documents)
 
     def damage(self) -> str | None:
         """What SQLite finds wrong in the file; None where it is sound. Reads all of it."""

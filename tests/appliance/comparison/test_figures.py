@@ -3,6 +3,10 @@
 import pytest
 
 from appliance.comparison.figures import Figure, PairFigures, Right
+from appliance.comparison.folder import Side
+from appliance.comparison.metrics import money_differences
+from appliance.jobs.ledger import FinishedDocument
+from appliance.jobs.rows import Route, Row
 from appliance.quality.readiness import Decision, Readiness
 
 SAME = Figure(1.0, 1.0, 1.0, 10)
@@ -41,3 +45,17 @@ def undecided(basis: str, judged: int, documents: int, more: int) -> Right:
 )
 def test_an_open_verdict_names_the_next_thing_to_do(right: Right, verdict: str) -> None:
     assert verdict in pair(right).verdict
+
+
+def test_money_of_two_currencies_has_no_difference() -> None:
+    def side(currency: str, price_per_hour: float = 0.0) -> Side:
+        return Side("a", "frontier", "b", "c", True, price_per_hour=price_per_hour, currency=currency)
+
+    def answer(money: float) -> FinishedDocument:
+        return FinishedDocument("1", None, Row("1", None, Route.FRONTIER, "m"), money=money)  # type: ignore[arg-type]
+
+    both = [(None, answer(0.002), answer(0.001))]
+    assert money_differences(side("EUR"), side("EUR"), both) == [1.0]  # type: ignore[arg-type]
+    assert money_differences(side("EUR"), side("USD"), both) == []  # type: ignore[arg-type]
+    free = [(None, answer(0.002), answer(0.0))]
+    assert money_differences(side("EUR"), side("USD"), free) == [2.0]  # type: ignore[arg-type]

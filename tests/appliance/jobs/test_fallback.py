@@ -101,13 +101,54 @@ def test_where_the_frontier_fails_the_local_answer_stays_for_a_person(
     write_documents(bench, sure=1, unsure=1)
     frontier.configure(retries=0)
     frontier.frontier.next_modes(mode)
-    rows = run(bench)
+    rows = run(bench, code=3)
     assert rows[1]["route"] == "review"
     assert rows[1]["fields"] == {"number": "1", "total": None}
     assert rows[1]["escalated"] == []
     assert rows[1]["model"] == bench.identity
     assert "the fallback did not answer" in str(rows[1]["error_message"])
     assert rows[1]["error"] == error
+
+
+def test_failing_fallback_says_why_with_counts_and_ends_with_3(bench: Bench, frontier: FrontierBench) -> None:
+    write_documents(bench, sure=1, unsure=4)
+    frontier.configure(retries=0, concurrency=1)
+    frontier.frontier.next_modes("refusal", "ok", "refusal", "length")
+    done = bench.run("--fallback", "recorded", "--threshold", "0.8")
+    assert done.returncode == 3
+    assert "the fallback did not answer 3 of these: 2 refused: the frontier refused to answer" in done.stderr
+    assert "error: the fallback failed on 3 of 5 documents (2 refused, 1 truncated)" in done.stderr
+    frontier.frontier.next_modes("401")
+    again = bench.run("--fallback", "recorded", "--threshold", "0.8", "--json")
+    assert (again.returncode, len(frontier.frontier.requests)) == (3, 4), "nothing is paid for again"
+    assert json.loads(again.stdout)["fallback_failures"] == {"refused": 2, "truncated": 1}
+
+
+def test_reply_that_nothing_can_store_is_paid_once_and_again_only_on_request(
+    bench: Bench, frontier: FrontierBench
+) -> None:
+    write_documents(bench, sure=0, unsure=3)
+    frontier.frontier.answers = {**frontier.frontier.answers, UNSURE.format(1): '{"total": "smile \\ud83d"}'}
+    for _ in range(2):
+        rows = run(bench, code=3)
+        assert [row["error"] for row in rows] == [None, "wrong_schema", None]
+        assert len(frontier.frontier.requests) == 3
+    assert bench.call("jobs", "retry", "orders").returncode == 3
+    assert len(frontier.frontier.requests) == 4
+
+
+def test_record_finds_a_document_by_its_name_also_when_its_job_is_gone(bench: Bench, frontier: FrontierBench) -> None:
+    write_documents(bench, sure=1, unsure=2)
+    run(bench)
+    assert bench.call("jobs", "remove", "orders", "--yes").returncode == 0
+    shown = [
+        json.loads(bench.call("egress", "show", "--document", name, "--json").stdout) for name in ("001.txt", "002.txt")
+    ]
+    assert len({record["document"] for record in shown}) == 2
+    assert bench.call("egress", "show", "--document", "000.txt").stdout == ""
+    record = b"".join(path.read_bytes() for path in frontier.egress_dir.glob("*.jsonl"))
+    assert b"001.txt" not in record
+    assert bench.call("egress", "verify").returncode == 0
 
 
 def test_a_cap_is_a_clear_end_with_local_answers_kept(bench: Bench, frontier: FrontierBench) -> None:

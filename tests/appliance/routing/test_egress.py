@@ -13,6 +13,7 @@ from appliance.engines.engine import Request
 from appliance.engines.frontier import Withheld
 from appliance.ground.errors import UsageError
 from appliance.routing.budget import Account, Spend
+from appliance.routing.document_names import searched_hash
 from appliance.routing.egress import preview
 from appliance.routing.egress_reading import read_records, verify
 from appliance.routing.egress_state import egress_state
@@ -275,3 +276,58 @@ def test_no_thread_stays_behind(bench: FrontierBench) -> None:
     for answerer in bench.engines:
         answerer.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("frontier-")]
+
+
+def test_money_of_two_currencies_is_never_added(bench: FrontierBench) -> None:
+    bench.configure(concurrency=1, currency="eur")
+    bench.allow(day="money = 5")
+    assert answered(bench, 1) == [None]
+    bench.configure(concurrency=1, currency="USD")
+    (result,) = bench.ask(classify_task(), QUESTIONS[1])
+    assert result.error == "cap_currency"
+    assert "EUR was spent in this day, and USD cannot be added to it" in result.error_message
+    state = egress_state(bench.settings, {}, bench.system_dir)
+    assert list(state.today.currencies) == ["EUR"]
+    # Without a cap on money nothing is added up, and what costs nothing disturbs no sum.
+    bench.allow(day="documents = 1000")
+    (second,) = bench.ask(classify_task(), QUESTIONS[1])
+    assert second.error is None
+    today = egress_state(bench.settings, {}, bench.system_dir)
+    assert (sorted(today.today.currencies), today.record()["today"]["money"]) == (["EUR", "USD"], None)  # type: ignore[index]
+    bench.configure(concurrency=1, input_price=0, output_price=0, currency="SEK")
+    bench.allow(day="money = 5")
+    (free,) = bench.ask(classify_task(), QUESTIONS[2])
+    assert free.error is None
+
+
+@pytest.mark.parametrize("scope", ["run", "day"])
+def test_cap_in_another_currency_than_the_prices_lets_nothing_leave(bench: FrontierBench, scope: str) -> None:
+    money = 'money = 5\ncurrency = "eur"'
+    bench.allow(text=f"[caps.run]\n{money}" if scope == "run" else "", day=money if scope == "day" else "documents = 9")
+    with pytest.raises(UsageError, match=f"caps a {scope} at 5.0 EUR, but frontier recorded has its prices in USD"):
+        bench.open(classify_task())
+    bench.configure(currency="EUR")
+    bench.open(classify_task())
+
+
+def test_account_keeps_currencies_apart() -> None:
+    account = Account()
+    account.reserve(1, "a", Spend(100, 1.0, "EUR"))
+    assert account.over(Caps(money=5.0), "b", Spend(1, 1.0, "USD")) == "currency"
+    assert account.over(Caps(money=5.0), "b", Spend(1, 0.0, "USD")) is None
+    assert account.over(Caps(), "b", Spend(1, 1.0, "USD")) is None
+    account.settle(1, Spend(10, 0.5, "EUR"))
+    account.reserve(2, "b", Spend(1, 2.0, "USD"))
+    assert (account.money, account.currencies) == (None, {"EUR": 0.5, "USD": 2.0})
+
+
+def test_names_are_hashed_and_searched_under_a_key_of_the_installation(bench: FrontierBench) -> None:
+    request = Request("17", QUESTIONS[0], name="scans/Ru\u0308ckruf.txt")
+    list(answer_all(bench.open(classify_task()), [request]))
+    (record,) = bench.records("sent")
+    for name in ("scans/R\u00fcckruf.txt", "Ru\u0308ckruf.txt"):
+        assert searched_hash(bench.egress_dir, name) in record["names"]  # type: ignore[operator]
+    assert searched_hash(bench.egress_dir, "other.txt") not in record["names"]  # type: ignore[operator]
+    assert (bench.egress_dir / "names.key").stat().st_mode & 0o777 == 0o600
+    assert "R" not in str(record["names"])
+    assert searched_hash(bench.home_dir, "other.txt") == "", "looking makes no key"
