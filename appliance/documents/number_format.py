@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from fractions import Fraction
 
 from appliance.documents.moments import Part, is_moment, moment_parts, moment_text
 
@@ -229,8 +230,6 @@ def _scientific(amount: Decimal, tokens: list[tuple[str, str]]) -> str:
 
 
 def _fraction(value: float, tokens: list[tuple[str, str]]) -> str:
-    from fractions import Fraction
-
     at = tokens.index(("mark", "/"))
     fixed = re.match(r"\d+", "".join(sign for _, sign in tokens[at + 1 :]).strip().replace("?", "").replace("#", ""))
     width = sum(1 for kind, _ in tokens[at:] if kind == "digit")
