@@ -40,6 +40,8 @@ def how_to_approve(manifest: Manifest, name: str = "MODEL") -> str:
         return "run `stillroom gate` first"
     if manifest.version == NAMES_ALONE_VERSION:
         return "judge it again with `stillroom gate`"
+    if verdict.verdict.startswith("NEED"):
+        return "label more documents, and judge it on all of them with `stillroom gate`"
     if not verdict.is_ready:
         return "correct what the gate found"
     return f"carry the verdict over with `stillroom gate TASK {name} --quick` and the same labelled rows"

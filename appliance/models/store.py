@@ -19,6 +19,7 @@ from appliance.models.active import ACTIVE_NAME, read_active, write_active
 from appliance.models.approval import how_to_approve, why_not_approved
 from appliance.models.manifest import (
     MANIFEST_NAME,
+    NAMES_ALONE_VERSION,
     Manifest,
     read_manifest,
     rewrite_manifest,
@@ -185,23 +186,35 @@ class Store:
         except ApplianceError:
             return manifest
         theirs, ours = manifest.verdict, installed.verdict
-        if ours is None or (theirs is not None and theirs.last_judged >= ours.last_judged):
+        if ours is None or installed.version == NAMES_ALONE_VERSION:
+            return manifest
+        if theirs is not None and theirs.is_same_as(ours):
+            return replace(manifest, verdict=theirs.carried_with(ours))
+        if theirs is not None and theirs.last_judged >= ours.last_judged:
             return manifest
         return replace(manifest, verdict=ours, metrics=installed.metrics)
 
     def take_verdict(self, judged: Manifest) -> tuple[str, ...]:
-        """Writes the verdict about an artifact to the installed models that are this artifact; gives their names."""
-        names = tuple(model.name for model in self.list() if model.manifest.identity == judged.identity)
-        if names:
-            with self._changing():
-                for name in names:
-                    installed = read_manifest(self._models_dir / name)
-                    if installed.identity == judged.identity and installed.verdict != judged.verdict:
-                        rewrite_manifest(
-                            self._models_dir / name,
-                            replace(installed, verdict=judged.verdict, metrics=judged.metrics),
-                        )  # fmt: skip
-        return names
+        """Gives the verdict on an artifact to the installed models that are this artifact, unless theirs is newer.
+
+        Returns:
+            The names of the models that have this verdict now.
+        """
+        same = [model for model in self.list() if model.manifest.identity == judged.identity]
+        if not same or judged.verdict is None or judged.version == NAMES_ALONE_VERSION:
+            return ()
+        names = []
+        with self._changing():
+            for model in same:
+                newer = self._with_newer_verdict(model.directory, judged)
+                if newer.verdict is not None and newer.verdict.is_same_as(judged.verdict):
+                    names.append(model.name)
+                    installed = replace(
+                        read_manifest(model.directory), version=newer.version,
+                        verdict=newer.verdict, metrics=newer.metrics,
+                    )  # fmt: skip
+                    rewrite_manifest(model.directory, installed)
+        return tuple(names)
 
     def verify(self, name: str, on_progress: OnProgress = ignore_progress) -> InstalledModel:
         """Compares every file of the model with its manifest.

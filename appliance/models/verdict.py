@@ -93,6 +93,15 @@ class Verdict:
         """On what it holds."""
         return (self.compute, *(carry.compute for carry in self.carried))
 
+    def is_same_as(self, other: "Verdict") -> bool:
+        """Whether one gate wrote both, wherever each was carried over since."""
+        return replace(self, carried=(), seal="") == replace(other, carried=(), seal="")
+
+    def carried_with(self, other: "Verdict") -> "Verdict":
+        """The verdict with the classes that either copy of it was carried over to."""
+        further = tuple(carry for carry in other.carried if carry.compute not in self.classes)
+        return sealed(replace(self, carried=(*self.carried, *further))) if further else self
+
 
 def sealed(verdict: Verdict) -> Verdict:
     """The verdict with the seal that fits what it says."""

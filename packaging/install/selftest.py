@@ -83,6 +83,7 @@ def add(store: Store, artifact_dir: Path) -> tuple[InstalledModel, bool]:
     name = manifest.name
     for model in store.list():
         if model.manifest.identity == manifest.identity:
+            store.take_verdict(manifest)
             return store.verify(model.name), False
         if model.name == manifest.name:
             name = f"{manifest.name}-{manifest.identity[:8]}"

@@ -191,6 +191,18 @@ def test_newer_verdict_comes_with_the_same_model_and_an_older_one_does_not(
     assert judged.verdict == "NOT READY"
 
 
+def test_copies_of_a_verdict_keep_each_others_classes(artifact_dir: Path, settings: Settings) -> None:
+    store, manifest = Store(settings), read_manifest(artifact_dir)
+    first, second = (CarryOver(replace(ELSEWHERE, program=n), 59, f"2026-02-0{n}T00:00:00Z") for n in (2, 3))
+    judge_as(artifact_dir, manifest, replace(GOOD, carried=(first,)))
+    store.add(artifact_dir)
+    other = judge_as(artifact_dir, manifest, replace(GOOD, carried=(second,)))
+    assert store.take_verdict(other) == ("orders-q8",)
+    for installed in (store.get("orders-q8"), store.add(artifact_dir)):
+        assert installed.manifest.verdict is not None
+        assert set(installed.manifest.verdict.carried) == {first, second}
+
+
 def test_verdict_goes_to_installed_copies_of_the_same_bytes_only(
     artifact_dir: Path, settings: Settings, tmp_path: Path
 ) -> None:
