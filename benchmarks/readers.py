@@ -9,6 +9,8 @@ its words are looked for in the text: recall counts each word as often as it sta
 neighbouring words and so falls when the reading order is wrong. Markup is taken out of both sides alike.
 
 A mark such as an image or a list number that only the reviewed Markdown has counts against the reader.
+
+Files that went wrong in other programs are read too, where they are: `reader_cases.py` says what must come out of each.
 """
 
 import argparse
@@ -29,9 +31,11 @@ from pathlib import Path
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sandbox import Reader, ReaderLimits
 from appliance.ground.errors import ApplianceError, ResourceError
+from benchmarks.reader_cases import CaseResult, case_figures, read_cases
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_DIR = ROOT.parent / "shared" / "data"
+CASES_DIR = ROOT.parent / "shared" / "cases"
 CONTRACTS = "cuad pdf"
 """Name of the second corpus in the table: PDF files of contracts, whose text is known."""
 ENOUGH_RECALL = 0.98
@@ -315,7 +319,16 @@ def print_contracts(tally: Tally) -> None:
         print(f"{outcome.recall or 0.0:.4f}  {Path(outcome.sample.file).stem}")
 
 
-def totals(by_format: dict[str, Tally]) -> dict[str, object]:
+def print_cases(results: list[CaseResult]) -> None:
+    """How many of the cases came out right, and what is wrong with the others."""
+    numbers = case_figures(results)
+    print(f"\ncases: {numbers['right']} of {numbers['files']} files right")
+    for result in results:
+        if result.faults:
+            print(f"{result.file}: {'; '.join(result.faults)}")
+
+
+def totals(by_format: dict[str, Tally], cases: list[CaseResult]) -> dict[str, object]:
     """One object for machines."""
     numbers = {name: figures(tally) for name, tally in by_format.items()}
     corpus = [outcome for name, tally in by_format.items() if name != CONTRACTS for outcome in tally.outcomes]
@@ -326,6 +339,7 @@ def totals(by_format: dict[str, Tally]) -> dict[str, object]:
         "wrong_class": sum(not outcome.fits for outcome in corpus),
         "median_recall": {name: found["median_recall"] for name, found in numbers.items() if found["references"]},
         "formats": numbers,
+        "cases": case_figures(cases),
         "cuad": contract_figures(by_format[CONTRACTS]) if CONTRACTS in by_format else None,
     }
 
@@ -334,6 +348,7 @@ def main() -> int:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA_DIR, help="folder that holds readers/ and cuad/")
+    parser.add_argument("--cases", type=Path, default=CASES_DIR, help="folder that holds the files of reader_cases.py")
     parser.add_argument("--peer-python", type=Path, help="Python of an environment that has markitdown")
     parser.add_argument("--format", action="append", help="only this format; may be given several times")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one document")
@@ -344,6 +359,7 @@ def main() -> int:
         samples = [*read_manifest(options.data), *read_contracts(options.data)]
         samples = [sample for sample in samples if not options.format or sample.format in options.format]
         outcomes = read_all(samples, ReaderLimits(timeout_seconds=options.timeout))
+        cases = read_cases(options.cases, ReaderLimits(timeout_seconds=options.timeout))
         peer = read_with_peer(samples, options.peer_python, round(options.timeout)) if options.peer_python else []
     except ApplianceError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
@@ -352,10 +368,12 @@ def main() -> int:
     print_table(by_format)
     if CONTRACTS in by_format:
         print_contracts(by_format[CONTRACTS])
+    if cases:
+        print_cases(cases)
     if options.faults is not None:
         print_faults(outcomes, options.faults)
     if options.json:
-        print(json.dumps(totals(by_format)))
+        print(json.dumps(totals(by_format, cases)))
     return 0
 
 

@@ -44,7 +44,7 @@ def read_image(data: bytes) -> tuple[str, list[str]]:
 
 def _pages(data: bytes) -> tuple[list[Any], int]:
     """Pages of the image as arrays (height, width, 3), blue first; and how many further pictures a film has."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -58,7 +58,7 @@ def _pages(data: bytes) -> tuple[list[Any], int]:
                 return [_page(image, number) for number in range(count)], frames - count
     except Image.DecompressionBombError as error:
         raise DocumentError(Problem.TOO_LARGE, f"the image has more than {MAX_PIXELS:,} pixels") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         # Not every build of Pillow decodes the newer kinds.
         name = image_name(data) or "an image"
         problem = Problem.UNSUPPORTED if name in _NOT_EVERYWHERE else Problem.UNREADABLE

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from conftest import ROOT_DIR
 
+from appliance.documents.sandbox import ReaderLimits
 from tests.appliance.documents.document_files import opendocument, workbook
 
 SCRIPT = ROOT_DIR / "benchmarks" / "readers.py"
@@ -106,3 +107,38 @@ def test_real_files_are_read_as_well_as_promised(shared_data: Path) -> None:
     assert isinstance(recalls, dict)
     assert {name for name, recall in recalls.items() if recall < 0.95} == set()
     assert recalls["cuad pdf"] >= 0.98
+
+
+def test_cases_are_judged_by_what_must_and_must_not_come_out(tmp_path: Path) -> None:
+    from benchmarks.reader_cases import case_figures, read_cases
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "page.html").write_text("<p hidden>Draft<p>Total  5")
+    (tmp_path / "a" / "broken.pdf").write_bytes(b"%PDF-1.4 cut")
+    results = read_cases(
+        tmp_path,
+        ReaderLimits(),
+        [
+            ("a/page.html", ("Total 5",), ("Draft",), ("hidden text",)),
+            ("a/page.html", ("Total 6",), ("Total",), ("charset",)),
+            ("a/broken.pdf", (), (), ("the PDF is broken",)),
+            ("a/missing.pdf", ("never looked for",), (), ()),
+        ],
+    )
+    assert [result.faults for result in results] == [
+        (), ("lacks 'Total 6'", "holds 'Total'", "no note of 'charset'"), (),
+    ]  # fmt: skip
+    assert case_figures(results) == {"files": 3, "right": 2}
+
+
+def test_all_reader_cases_come_out_right() -> None:
+    """The files of the cases that need no text recognition, which takes its time; the benchmark reads them all."""
+    from benchmarks.reader_cases import ALL_CASES, read_cases
+
+    folder = ROOT_DIR.parent / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    chosen = [case for case in ALL_CASES if not case[0].startswith(("image_cmyk", "image_fax"))]
+    results = read_cases(folder, ReaderLimits(), chosen)
+    assert [result for result in results if result.faults] == []
+    assert len(results) == len(chosen)
