@@ -148,7 +148,8 @@ class _LineParser(HTMLParser):
         elif parent is None or not (parent.is_removed or parent.is_dropped):
             self.findings.hidden = self.findings.hidden or (element.is_removed and tag not in _VOID)
             self._note_dropped(element)
-        is_plain = shown and (parent is None or parent.is_visible == element.is_visible) and tag in _INLINE_OR_BOX
+        looks = (parent.is_visible, parent.has_size) if parent is not None else (True, True)
+        is_plain = shown and looks == (element.is_visible, element.has_size) and tag in _INLINE_OR_BOX
         if tag not in _VOID and not (is_plain and self._nesting.count > _MAX_PLAIN_DEEP):
             self._nesting.push(element)
 
@@ -185,7 +186,7 @@ class _LineParser(HTMLParser):
             self._choice = Choice(attributes)
         elif tag == "option" and self._choice is not None:
             self._choice.begin_option(attributes)
-        elif tag == "input":
+        elif tag == "input" and element.is_visible and element.has_size:
             self._parts.append(f" {input_text(attributes, self.findings)} ")
         self.findings.see(tag, attributes)
 

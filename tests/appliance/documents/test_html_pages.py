@@ -51,6 +51,7 @@ def test_hidden_element_ends_where_its_end_tag_may_be_omitted(body: str, shown: 
         "<p style='DISPLAY : NONE !important'>x</p>", "<p style='font-size:0'><b>x</b></p>", "<p style=opacity:0>x</p>",
         "<p style='max-height:0;overflow:hidden'>x</p>", "<p style='position:absolute;left:-9999px'>x</p>",
         "<p class=late>x</p>", "<p class=tiny>x</p>", "<dialog>x</dialog>", "<template>x</template>",
+        "<div style='visibility:hidden'>x<input value=y></div>",
         "<p class=wide>x</p>", "<style>.after{display:none}</style><p class=after>x</p>",
     ],
 )  # fmt: skip
