@@ -124,9 +124,27 @@ def count(judged: Iterable[Judged], field: str | None = None) -> Counts:
 
 
 def by_field(task: "Task", judged: Sequence[Judged]) -> dict[str, Counts]:
-    """Counts of each field, worst first."""
+    """Counts of each field, the one first whose mistakes cost most: their number times the weight of the field."""
     table = {field.name: count(judged, field.name) for field in task.output_fields}
-    return dict(sorted(table.items(), key=lambda entry: entry[1].accuracy))
+    weights = {field.name: field.weight for field in task.output_fields}
+
+    def cost(entry: tuple[str, Counts]) -> tuple[float, float]:
+        name, counts = entry
+        return -weights[name] * (counts.fields - counts.correct), counts.accuracy
+
+    return dict(sorted(table.items(), key=cost))
+
+
+def weighted_accuracy(task: "Task", judged: Sequence[Judged]) -> float | None:
+    """Share of the fields' weight that is right; None where all fields weigh the same."""
+    if len({field.weight for field in task.output_fields}) < 2:
+        return None
+    weights = {field.name: field.weight for field in task.output_fields}
+    total = sum(weights[name] for document in judged for name in document.outcomes)
+    right = sum(
+        weights[name] for document in judged for name, each in document.outcomes.items() if each is Outcome.CORRECT
+    )
+    return right / total if total else None
 
 
 @dataclass(frozen=True)

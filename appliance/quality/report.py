@@ -14,6 +14,7 @@ from appliance.quality.metrics import (
     by_field,
     count,
     document_accuracy,
+    weighted_accuracy,
 )
 from appliance.quality.readiness import Readiness
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
@@ -47,6 +48,8 @@ class QualityReport:
     teacher_accuracy: float | None = None
     labelled_by: dict[str, int] = field(default_factory=dict)
     """Rows by who says what is right."""
+    weighted_accuracy: float | None = None
+    """Share of the fields' weight that is right; None where all weigh the same."""
     copies: int = 0
     """Rows that were left out, as their text is that of another one."""
     empty: int = 0
@@ -69,6 +72,8 @@ class QualityReport:
             f"mistakes           {counts.omitted} omitted, {counts.substituted} substituted, "
             f"{counts.invented} invented",
         ]
+        if self.weighted_accuracy is not None:
+            lines.append(f"by weight          {100 * self.weighted_accuracy:.1f} % of what the fields weigh is right")
         if counts.absent:
             lines.append(f"invented values    {self.invented.percent()}, {counts.absent} absent fields")
         if self.failed:
@@ -140,4 +145,5 @@ def report(task: "Task", judged: Sequence[Judged], readiness: Readiness) -> Qual
         counts=counts,
         fields_worst_first=by_field(task, judged),
         readiness=readiness,
+        weighted_accuracy=weighted_accuracy(task, judged),
     )

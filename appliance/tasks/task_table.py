@@ -47,7 +47,8 @@ class FieldTable(Table):
         default=None, description="When two values count as the same. The default is that of the type."
     )
     weight: Annotated[float, Field(gt=0, le=1000)] = Field(
-        default=1.0, description="What a mistake in it costs, against the other fields."
+        default=1.0,
+        description="What a mistake in it costs, against the other fields: reports name the costliest first.",
     )
     phrase: str = Field(
         default="", description="How the model is asked for it; by default the name, with spaces for underscores."

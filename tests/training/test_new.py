@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.tasks.task import TaskKind
-from appliance.tasks.taskfile import load_task
+from appliance.tasks.task_table import FieldTable, InputTable, ReadinessTable, StudentTable, TaskTable
+from appliance.tasks.taskfile import load_task, task_from_table
 from tests.appliance.model_fixtures import file_size_limit
 from training.commands.new import KINDS, write_task_folder
 
@@ -37,7 +40,26 @@ def test_written_task_is_good_and_has_the_folder_s_name(tmp_path: Path, kind: st
 def test_template_shows_every_type_that_needs_a_word(tmp_path: Path) -> None:
     task = load_task(write_task_folder(tmp_path / "orders", "extract"))
     assert [field.type.value for field in task.fields] == ["text", "date", "amount", "enum"]
-    assert all("evidence" in line for line in (tmp_path / "orders" / "task.toml").read_text().splitlines()[9:11])
+    text = (tmp_path / "orders" / "task.toml").read_text()
+    assert '# evidence = "literal" (the default)' in text
+    assert '# evidence = "derived" (the default of an enum)' in text
+
+
+def test_every_key_of_a_task_file_is_in_a_template(tmp_path: Path) -> None:
+    texts = [write_task_folder(tmp_path / kind, kind).read_text("utf-8") for kind in KINDS]
+    written = "\n".join(texts)
+    tables = {"input": InputTable, "readiness": ReadinessTable, "student": StudentTable, "fields": FieldTable}
+    keys = {*TaskTable.model_fields, *(key for table in tables.values() for key in table.model_fields)} - {*tables}
+    missing = [key for key in sorted(keys) if not re.search(rf"^(?:# )?{key} = ", written, re.MULTILINE)]
+    assert missing == []
+    for kind, text in zip(KINDS, texts, strict=True):
+        switched_on = re.sub(r"^# (?=[a-z_]+ = (?:\"[a-z_A-Z-]*\"|\d+|\[.*\])$)", "", text, flags=re.MULTILINE)
+        task = task_from_table(tomllib.loads(switched_on), kind)
+        assert kind != "extract" or (task.teacher, task.slices, task.fields[0].locale) == (
+            "gpt-large",
+            ("payment",),
+            "de",
+        )
 
 
 def test_command_says_what_comes_next(tmp_path: Path) -> None:

@@ -111,6 +111,17 @@ def test_quality_is_broken_down_by_the_slices_of_the_task() -> None:
     assert "by number" in "\n".join(report.lines())
 
 
+def test_a_weight_says_what_a_mistake_costs() -> None:
+    rows = [row(f"text {number}", {"number": str(number), "total": "2"}) for number in range(10)]
+    results = [Result(each.document, {"number": "x", "total": "2" if n else "3"}) for n, each in enumerate(rows)]
+    assert list(judge_results(TASK, rows, results).fields_worst_first) == ["number", "total"]
+    assert judge_results(TASK, rows, results).weighted_accuracy is None
+    heavy = replace(TASK, fields=(TASK.fields[0], replace(TASK.fields[1], weight=20.0)))
+    report = judge_results(heavy, rows, results)
+    assert list(report.fields_worst_first) == ["total", "number"]
+    assert report.weighted_accuracy == pytest.approx(180 / 210)
+
+
 def test_one_row_two_hundred_times_is_not_ready(bench: Bench) -> None:
     path = bench.root / "rows.jsonl"
     path.write_text((json.dumps({"text": "number: 1\ntotal: 2", "answer": {"number": "1", "total": "2"}}) + "\n") * 200)

@@ -10,6 +10,7 @@ import pytest
 
 from appliance.ground.errors import InvalidFile, UsageError
 from appliance.ground.spelling import nearest
+from appliance.tasks.dates import DateOrder
 from appliance.tasks.linecode import Answer
 from appliance.tasks.prompt import MAX_FIELDS
 from appliance.tasks.task import (
@@ -464,6 +465,7 @@ ORDERS = task(EXTRACT + TOTAL + '[[fields]]\nname = "paid"\ntype = "enum"\nvalue
     [
         pytest.param(EXTRACT + TOTAL + "weight = 9\n", id="weight"),
         pytest.param(EXTRACT + TOTAL + 'comparator = "exact"\n', id="comparator"),
+        pytest.param(EXTRACT + 'locale = "de"\n' + TOTAL + 'date_order = "day_first"\n', id="locale"),
         pytest.param(EXTRACT + 'teacher = "gpt-4"\n' + TOTAL, id="teacher"),
         pytest.param(EXTRACT + 'data_class = "public"\n' + TOTAL, id="data class"),
         pytest.param(EXTRACT + 'slices = ["total"]\n' + TOTAL, id="slices"),
@@ -474,6 +476,35 @@ ORDERS = task(EXTRACT + TOTAL + '[[fields]]\nname = "paid"\ntype = "enum"\nvalue
 )
 def test_hash_stays_when_only_judging_or_learning_changes(text: str) -> None:
     assert task_hash(task(text)) == task_hash(task(EXTRACT + TOTAL))
+
+
+def test_what_a_task_states_holds_for_every_field_that_states_nothing_else() -> None:
+    total = '[[fields]]\nname = "{}"\n{}'
+    fields = (
+        total.format("a", "")
+        + total.format("b", 'locale = "en_US"\n')
+        + total.format("c", 'date_order = "year_first"\n')
+    )
+    a, b, c = task(EXTRACT + 'locale = "de"\ndate_order = "day_first"\n' + fields).fields
+    assert (a.locale, a.date_order) == ("de", DateOrder.DAY_FIRST)
+    assert (b.locale, b.date_order) == ("en_US", None)
+    assert (c.locale, c.date_order) == ("de", DateOrder.YEAR_FIRST)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem", "remedy"),
+    [
+        ('tiers = ["small"]', "tiers: no key of this program any more", "remove it"),
+        ('locale = "xx_YY"', "locale: xx_YY is no locale", "en_GB"),
+        ('date_order = "day"', 'date_order: "day" is not one of day_first, month_first, year_first', "day_first"),
+    ],
+)
+def test_a_key_of_the_past_and_an_unknown_locale_are_named(line: str, problem: str, remedy: str) -> None:
+    with pytest.raises(InvalidFile) as error:
+        task(f"{EXTRACT}{line}\n{TOTAL}")
+    said = f"{error.value.message} {error.value.hint}"
+    assert problem in said
+    assert remedy in said
 
 
 @pytest.mark.parametrize(
