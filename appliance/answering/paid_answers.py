@@ -25,17 +25,21 @@ UNREAD = ""
 """Outcome of a reply that nobody has read yet: the program was killed at that moment."""
 _VERSION = 2
 _SCHEMA = f"""
-CREATE TABLE replies (
+CREATE TABLE answers (
     key TEXT NOT NULL, run TEXT NOT NULL, outcome TEXT NOT NULL, body BLOB, content TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
     seconds REAL NOT NULL, money REAL, paid_at REAL NOT NULL, PRIMARY KEY (key, run)) WITHOUT ROWID;
-CREATE INDEX replies_by_run ON replies (run);
+CREATE INDEX answers_by_run ON answers (run);
 PRAGMA user_version = {_VERSION};
 """
+_BEFORE_VERSION_2 = """
+DROP INDEX answers_by_run;
+ALTER TABLE answers RENAME TO former_answers;
+"""
 _FROM_VERSION_1 = """
-INSERT INTO replies SELECT key, run, 'answered', NULL, content, prompt_tokens, completion_tokens, reasoning_tokens,
-    seconds, money, paid_at FROM answers;
-DROP TABLE answers;
+INSERT INTO answers SELECT key, run, 'answered', NULL, content, prompt_tokens, completion_tokens, reasoning_tokens,
+    seconds, money, paid_at FROM former_answers;
+DROP TABLE former_answers;
 """
 _COLUMNS = "key, run, content, prompt_tokens, completion_tokens, reasoning_tokens, seconds, money, outcome, body"
 
@@ -79,7 +83,7 @@ class PaidAnswers:
         """
         with self._opened() as connection:
             values = connection.execute(
-                f"SELECT {_COLUMNS} FROM replies WHERE key = ? AND (run = ? OR outcome = ?)"
+                f"SELECT {_COLUMNS} FROM answers WHERE key = ? AND (run = ? OR outcome = ?)"
                 " ORDER BY outcome = ? DESC, run = ? DESC LIMIT 1",
                 (key, run, ANSWERED, ANSWERED, run),
             ).fetchone()
@@ -93,7 +97,7 @@ class PaidAnswers:
         """
         with self._opened() as connection:
             connection.execute(
-                f"INSERT OR REPLACE INTO replies ({_COLUMNS}, paid_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO answers ({_COLUMNS}, paid_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*astuple(reply), time.time()),
             )
 
@@ -104,7 +108,7 @@ class PaidAnswers:
             ApplianceError: The database cannot be written.
         """
         with self._opened() as connection:
-            connection.execute("DELETE FROM replies WHERE key = ? AND run = ?", (key, run))
+            connection.execute("DELETE FROM answers WHERE key = ? AND run = ?", (key, run))
 
     def forget(self, run: str, only_failed: bool = False) -> int:
         """Deletes what this run paid for, and overwrites it in the file; gives how many replies.
@@ -119,7 +123,7 @@ class PaidAnswers:
             return 0
         condition, values = (" AND outcome != ?", (run, ANSWERED)) if only_failed else ("", (run,))
         with self._opened() as connection:
-            return connection.execute(f"DELETE FROM replies WHERE run = ?{condition}", values).rowcount
+            return connection.execute(f"DELETE FROM answers WHERE run = ?{condition}", values).rowcount
 
     def close(self) -> None:
         """Closes the database; whoever uses it again opens it again."""
@@ -159,7 +163,7 @@ class PaidAnswers:
         # Another process may have been first.
         version = self._version(connection)
         if version in (0, 1):
-            script = _SCHEMA + (_FROM_VERSION_1 if version == 1 else "")
+            script = _SCHEMA if version == 0 else _BEFORE_VERSION_2 + _SCHEMA + _FROM_VERSION_1
             for statement in filter(str.strip, script.split(";")):
                 connection.execute(statement)
         connection.execute("COMMIT")

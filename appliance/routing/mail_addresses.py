@@ -26,7 +26,7 @@ _PATTERNS = tuple(
         r"(?:com|org|net|edu|gov|info|eu|example|de|at|ch|fr|it|es|pt|nl|be|uk|ie|pl|cz|sk|hu|ro|bg|hr|gr|dk|se|no|fi|us"
         r"|co|io)(?!\w)",
         # Of a machine nearby, without a dot.
-        r"(?<![\w.+-])(?=[\w.+-]{0,63}[^\W\d_])[\w.+-]{1,64}@[^\W\d_][\w-]{1,62}",
+        r"(?<![\w.+-])(?=[\w.+-]{0,63}[^\W\d_])[\w.+-]{1,64}@[^\W\d_][\w-]{0,62}",
     )
 )
 

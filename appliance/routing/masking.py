@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from appliance.engines.frontier import Cleared, Withheld
@@ -27,6 +27,9 @@ _CODE_LETTERS = 10
 _PLACEHOLDER_LIKE = re.compile(rf"mask\W?_?(?:{'|'.join(_LABELS.values())})\W?_?[a-z]{{3}}", re.IGNORECASE)
 """Placeholders, and what a careless model makes of them."""
 _WORD = re.compile(r"[A-Za-z0-9_]+")
+_NOTHING = "\ue000"
+_MOST_LOOKS = 4
+"""How often what is left is looked at; each look may find what the one before laid bare."""
 _LEAST_PART = 4
 """Letters of a word of a masked value that is masked where it stands alone, as a family name does."""
 
@@ -57,6 +60,18 @@ class Masker:
             raise Withheld("placeholder_collision", "the document contains words that look like masking placeholders")
         masking = self._masking
         places = joined([*findings(text, masking.detectors, masking.digits), *self._fields_in(text, known)])
+        for _ in range(_MOST_LOOKS):
+            cleared = self._replaced(text, places)
+            left = findings(cleared.text, masking.detectors, masking.digits)
+            if not left:
+                return cleared
+            # What stood beside a value that is masked now may be one of its own.
+            more = findings(_without(text, places), masking.detectors, masking.digits)
+            places = joined([*places, *more])
+        raise Withheld("masking_failed", f"still found after masking: {left[0].kind.replace('_', ' ')}")
+
+    def _replaced(self, text: str, places: Sequence[Finding]) -> Cleared:
+        """The text with placeholders in these places."""
         parts: list[str] = []
         restored_by: dict[str, str] = {}
         at = 0
@@ -68,8 +83,6 @@ class Masker:
             parts += [text[at : finding.start], _space(text, finding.start - 1), placeholder, _space(text, finding.end)]
             at = finding.end
         masked = "".join([*parts, text[at:]])
-        if left := findings(masked, masking.detectors, masking.digits):
-            raise Withheld("masking_failed", f"still found after masking: {left[0].kind.replace('_', ' ')}")
         return Cleared(masked, restored_by, dict(Counter(finding.kind for finding in places)))
 
     def restore(self, restored_by: Mapping[str, str], answer: Answer) -> Answer:
@@ -114,6 +127,16 @@ def _places(value: str, text: str) -> list[tuple[int, int]]:
     words = [word.strip(".,;:()") for word in value.split()]
     parts = [word for word in words if len(word) >= _LEAST_PART and word.isalpha() and word[0].isupper()]
     return [place for part in dict.fromkeys([value, *parts]) if part for place in find_spans(part, text)]
+
+
+def _without(text: str, places: Sequence[Finding]) -> str:
+    """The text with nothing but a character that is none of a word in these places."""
+    parts: list[str] = []
+    at = 0
+    for place in places:
+        parts += [text[at : place.start], _NOTHING * (place.end - place.start)]
+        at = place.end
+    return "".join([*parts, text[at:]])
 
 
 def _space(text: str, place: int) -> str:

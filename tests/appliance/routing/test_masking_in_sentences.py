@@ -181,3 +181,19 @@ def test_text_of_320_kb_takes_seconds(kind: str) -> None:
     findings(text, ALL, 9)
     # About one second each, on a machine with nothing else to do.
     assert time.process_time() - started < 6
+
+
+def test_what_masking_lays_bare_is_masked_too() -> None:
+    for text in (
+        "a@b.612 345 678 x",
+        "jane@example.com\n:.jane@example.com030 12345678-",
+        "22 54 18 94 a@b/919-40-4516.",
+    ):
+        masker = Masker(extract_task(), Masking(), bytes(32))
+        masked = masker.mask(text, {})
+        assert not any(char.isdigit() for char in masked.text)
+        assert masker.restore(masked.restored_by, {"parts": [masked.text]})["parts"][0].replace(
+            " ", ""
+        ) == text.replace(  # type: ignore[index, union-attr]
+            " ", ""
+        )
