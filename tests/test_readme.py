@@ -36,7 +36,7 @@ def typed(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     (folder / "home").mkdir()
     environment = {
         "HOME": str(folder / "home"), "PATH": f"{programs}:{os.defpath}", "LANG": "C.UTF-8",
-        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "STILLROOM_THREADS": "1",
     }  # fmt: skip
     return subprocess.run(
         ["bash", "-exc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=1500
