@@ -188,6 +188,12 @@ def _cells(part: _Part, row: ElementTree.Element, depth: int) -> Iterator[Elemen
 
 
 def _cell_text(part: _Part, cell: ElementTree.Element, depth: int) -> str:
+    properties = cell.find(WORD + "tcPr")
+    merged = properties.find(WORD + "vMerge") if properties is not None else None
+    if merged is not None and merged.get(WORD + "val", "continue") == "continue":
+        # It belongs to the cell above, which is all that is shown of both.
+        part.shared.hidden = part.shared.hidden or any((text.text or "").strip() for text in cell.iter(WORD + "t"))
+        return ""
     return " ".join(line for line in _block_lines(part, cell, depth) if line.strip())
 
 

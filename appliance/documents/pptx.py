@@ -113,7 +113,8 @@ def _shape_lines(show: _Show, part: str, shape: ElementTree.Element, depth: int)
         return
     if shape.tag == DRAWING + "tbl":
         for row in shape.iter(DRAWING + "tr"):
-            yield table_line([" ".join(_paragraphs(cell)) for cell in row.iter(DRAWING + "tc")])
+            cells = row.iter(DRAWING + "tc")
+            yield table_line(["" if _is_covered(show, cell) else " ".join(_paragraphs(cell)) for cell in cells])
     elif shape.tag in (CHART + "chart", DIAGRAM + "relIds"):
         yield from graphic_lines(show.package, part, shape)
     elif shape.tag == _SLIDE + "txBody":
@@ -121,6 +122,15 @@ def _shape_lines(show: _Show, part: str, shape: ElementTree.Element, depth: int)
     elif shape.tag != _FALLBACK:
         for child in shape:
             yield from _shape_lines(show, part, child, depth + 1)
+
+
+def _is_covered(show: _Show, cell: ElementTree.Element) -> bool:
+    """Whether a cell lies below a merged one."""
+    covered = any(cell.get(name, "0") not in _OFF for name in ("hMerge", "vMerge"))
+    show.has_hidden = show.has_hidden or (
+        covered and any((text.text or "").strip() for text in cell.iter(DRAWING + "t"))
+    )
+    return covered
 
 
 def _is_hidden(show: _Show, shape: ElementTree.Element) -> bool:

@@ -6,6 +6,7 @@ from appliance.documents.document_text import read_document
 from tests.appliance.documents.document_files import DRAWING, OFFICE, SLIDE, archive, relations, shape
 
 HIDDEN, DELETED = "hidden text was left out", "deleted text of tracked changes was left out"
+HORIZONTAL = 'hMerge="1"'
 SHEET = rb"{\stylesheet{\s1 Normal;}{\s2\v Gone;}{\*\cs3\additive\v Lost;}}"
 
 
@@ -75,3 +76,12 @@ def test_parts_of_a_slide_that_nobody_reads_are_named() -> None:
     assert read_document(show(shape("a"), more=more)).notes == [
         "parts of the file that were not read: 1 embedded object"
     ]
+
+
+def test_cell_of_a_slide_below_a_merged_one_shows_nothing() -> None:
+    def cell(text: str, more: str = "") -> str:
+        return f"<a:tc {more}><a:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></a:txBody></a:tc>"
+
+    rows = f"<a:tr>{cell('a')}{cell('x', HORIZONTAL)}{cell('b')}</a:tr>"
+    found = read_document(show(f"<p:graphicFrame><a:tbl>{rows}</a:tbl></p:graphicFrame>"))
+    assert (found.text.splitlines()[0], found.notes) == ("a\t\tb", ["hidden shapes were left out"])

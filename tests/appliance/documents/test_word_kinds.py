@@ -114,6 +114,12 @@ def test_tracked_changes_read_as_if_they_were_accepted() -> None:
     )
 
 
+def test_cell_below_a_merged_one_shows_nothing() -> None:
+    body = table(row(cell("a", '<w:vMerge w:val="restart"/>'), cell("b")), row(cell("x", "<w:vMerge/>"), cell("c")))
+    found = read_document(word(body))
+    assert (found.text.splitlines(), found.notes) == (["a\tb", "\tc"], [HIDDEN])
+
+
 def test_deleted_last_mark_and_hidden_numbered_paragraph_lose_nothing() -> None:
     numbering = (
         '<w:abstractNum w:abstractNumId="7"><w:lvl w:ilvl="0"><w:lvlText w:val="%1."/></w:lvl></w:abstractNum>'
