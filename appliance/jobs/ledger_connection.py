@@ -15,6 +15,7 @@ from pathlib import Path
 from appliance.documents.folder import FoundDocument
 from appliance.ground.database import open_writer
 from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.text import storable
 from appliance.jobs.job import LEDGER_NAME
 from appliance.jobs.ledger import LEDGER_VERSION, connect, ledger_error
 from appliance.jobs.ledger_schema import COUNTERS, ROWS_WITH_ERROR, SCHEMA, bring_up_to_date
@@ -141,7 +142,7 @@ class LedgerConnection:
     def _event(self, kind: str, document: int | None, detail: str) -> None:
         self._connection.execute(
             "INSERT INTO events (time, kind, document, detail) VALUES (?, ?, ?, ?)",
-            (time.time(), kind, document, detail),
+            (time.time(), kind, document, storable(detail)),
         )
 
     @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from appliance.documents.folder import FoundDocument, document_name
 from appliance.ground.json_text import json_text
-from appliance.ground.text import human_count
+from appliance.ground.text import human_count, storable
 from appliance.jobs.ledger import FALLBACK_UNANSWERED, LedgerReader
 from appliance.jobs.ledger_connection import LedgerConnection
 from appliance.jobs.ledger_schema import COUNTERS
@@ -121,7 +121,8 @@ class Ledger(LedgerConnection):
         """Marks the job as ended in this state."""
         with self._transaction():
             self._connection.execute(
-                "UPDATE job SET state = ?, message = ?, finished = ?, supervisor = ''", (state, message, time.time())
+                "UPDATE job SET state = ?, message = ?, finished = ?, supervisor = ''",
+                (state, storable(message), time.time()),
             )
             self._event("end", None, f"{state} {message}".strip())
 
@@ -334,7 +335,7 @@ class Ledger(LedgerConnection):
                     (
                         document.id,
                         outcome.row.error,
-                        outcome.row.to_json(),
+                        storable(outcome.row.to_json()),
                         outcome.money,
                         outcome.worked_seconds,
                         outcome.cached,
@@ -347,7 +348,7 @@ class Ledger(LedgerConnection):
                 if outcome.text is not None:
                     self._connection.execute(
                         "INSERT OR REPLACE INTO texts (document, text, raw) VALUES (?, ?, ?)",
-                        (document.id, outcome.text, outcome.raw),
+                        (document.id, storable(outcome.text), storable(outcome.raw)),
                     )
                 if outcome.notes:
                     self._event("read", document.id, "; ".join(outcome.notes))

@@ -68,6 +68,17 @@ def found(name: str, size_bytes: int = 1) -> FoundDocument:
     return FoundDocument(name.encode(), size_bytes, 1)
 
 
+def test_whatever_an_answer_holds_can_be_written(ledger: Ledger) -> None:
+    ledger.begin_run(State.RUNNING, "")
+    ledger.add_documents([found("a")])
+    (document,) = ledger.pending(b"", 9)
+    row = Row("a", "a" * 64, Route.REVIEW, "m", {"total": "\ud83d"}, error="x", error_message="\udc80")
+    ledger.record([Outcome(document, State.DONE, row, "text \ud83d", ("note \udcff",), "raw \ud83d\0")])
+    ledger.end_run(State.FAILED, "ended by \ud83d")
+    (answered,) = ledger.reader.rows()
+    assert answered.fields == {"total": "?"}
+
+
 def finish(ledger: Ledger, document: PendingDocument, state: State = State.DONE, text: str | None = None) -> None:
     route = Route.LOCAL if state is State.DONE else Route.FAILED
     row = Row(document.name, "a" * 64, route, "model", error=None if state is State.DONE else "timeout")
