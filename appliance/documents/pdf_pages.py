@@ -13,7 +13,7 @@ from appliance.documents.pdf_forms import Drawing, FormField
 from appliance.documents.pdf_items import PageItem, item_box, page_items, remove_item, text_of_item
 
 _HIDDEN = 2
-_NEAR = 2.0
+_NEAR = 0.5
 """Points by which a letter may stand outside of its field."""
 
 
@@ -68,13 +68,17 @@ def shown_page(document: pypdfium2.PdfDocument, number: int, annotations: PageAn
 
 
 def _texts_of_fields(fields: list[FormField], drawn: list[_DrawnText]) -> Iterator[tuple[FormField, list[_DrawnText]]]:
-    """Each field with the texts in its place; they are ordered by height, so that a field is compared with few."""
+    """Each field with the texts in its place; a text belongs to the first field that it stands in."""
     ordered = sorted(drawn, key=lambda text: text.y)
     heights = [text.y for text in ordered]
     for one in fields:
         left, right, bottom, top = one.box
         first, last = bisect.bisect_left(heights, bottom - _NEAR), bisect.bisect_right(heights, top + _NEAR)
-        yield one, [text for text in ordered[first:last] if left - _NEAR <= text.x <= right + _NEAR]
+        here = [text for text in ordered[first:last] if left - _NEAR <= text.x <= right + _NEAR]
+        if here:
+            ordered[first:last] = [text for text in ordered[first:last] if not left - _NEAR <= text.x <= right + _NEAR]
+            heights[first:last] = [text.y for text in ordered[first : last - len(here)]]
+        yield one, here
 
 
 def _drawn_texts(page: pypdfium2.PdfPage) -> list[_DrawnText]:

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.documents.document_text import ReadText, read_document
 from tests.appliance.documents.hostile_documents import stream
-from tests.appliance.documents.pdf_files import page_pdf, shown
+from tests.appliance.documents.pdf_files import drawing, page_pdf, shown
 
 TEXT = shown((20, 300, "Total: 300.00 EUR"))
 
@@ -102,6 +102,10 @@ def test_pdf_in_pdf_in_pdf_ends() -> None:
     [
         annotated(*[b"/Subtype /Text /Contents (x)"] * 1000),
         annotated(*[b"/Subtype /Widget /FT /Tx /V (x) /T (a%d)" % number for number in range(1000)]),
+        annotated(
+            *[b"/Subtype /Widget /FT /Tx /V (x) /AP << /N 9000 0 R >> /T (a%d)" % number for number in range(1000)],
+            objects={9000: drawing(b"BT /F1 9 Tf 2 5 Td (y) Tj ET")},
+        ),
         page_pdf(b"1 g " + shown(*[(20, 300, "x")] * 1000)),
         page_pdf(b"0.8 g " + b"0 0 400 400 re f " * 500 + b"0 g " + TEXT * 1000),
         page_pdf(
@@ -111,7 +115,7 @@ def test_pdf_in_pdf_in_pdf_ends() -> None:
             | {n: b"<< /Type /OCMD /VE [/And %d 0 R %d 0 R] >>" % (n + 1, n + 1) for n in range(11, 2000)},
         ),
     ],
-    ids=["comments", "fields", "white texts", "areas", "conditions"],
+    ids=["comments", "fields", "drawn fields", "white texts", "areas", "conditions"],
 )
 def test_great_numbers_end_in_time(data: bytes) -> None:
     started = time.process_time()
