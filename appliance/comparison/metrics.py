@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from appliance.comparison.folder import Side
 from appliance.comparison.join import ComparedDocument
 from appliance.jobs.ledger import FinishedDocument
 from appliance.quality.judgements import Choice
-from appliance.quality.metrics import Judged, Outcome, judge
+from appliance.quality.metrics import Judged, Outcome, by_cluster, judge
 from appliance.quality.paired import bootstrap_ratio, holm, paired_shares, quantile_interval
 from appliance.quality.readiness import against_teacher
 from appliance.quality.statistics import beta_quantile, clustered_wilson, mcnemar_exact, wilson
@@ -65,7 +66,8 @@ def side_figures(
     fields = documents_right = None
     if judged:
         sizes = [len(document.outcomes) for document in judged]
-        fields = Figure.of(clustered_wilson([document.correct for document in judged], sizes), sum(sizes))
+        rights = by_cluster(judged, [document.correct for document in judged])
+        fields = Figure.of(clustered_wilson(rights, by_cluster(judged, sizes)), sum(sizes))
         documents_right = Figure.of(wilson(sum(document.whole for document in judged), len(judged)), len(judged))
     seconds = [row.seconds for row in rows if row.fields is not None]
     return SideFigures(
@@ -103,12 +105,16 @@ def money(side: Side, answer: FinishedDocument) -> float:
 
 
 def _judged_by_gold(task: "Task", documents: Sequence[ComparedDocument], number: int) -> list[Judged]:
-    """The side's documents that have gold."""
-    return [
-        judge(task, document.name, document.gold, answer.row.fields)
-        for document in documents
-        if document.gold is not None and (answer := document.answers[number]) is not None
-    ]
+    """The side's documents that have gold; copies of one file are a cluster."""
+    judged: list[Judged] = []
+    first_copy: dict[str, int] = {}
+    for document in documents:
+        answer = document.answers[number]
+        if document.gold is not None and answer is not None:
+            sha256 = answer.row.sha256
+            cluster = None if sha256 is None else first_copy.setdefault(sha256, len(judged))
+            judged.append(replace(judge(task, document.name, document.gold, answer.row.fields), cluster=cluster))
+    return judged
 
 
 def _mean(values: Sequence[float]) -> Figure:
@@ -182,7 +188,11 @@ def money_differences(
 
 
 def _right_by_gold(first: Sequence[Judged], second: Sequence[Judged], margin: float) -> Right:
-    fields = paired_shares([_field_pairs(mine, other) for mine, other in zip(first, second, strict=True)])
+    clusters: dict[object, list[tuple[bool, bool]]] = {}
+    for place, (mine, other) in enumerate(zip(first, second, strict=True)):
+        key = ("alone", place) if mine.cluster is None else mine.cluster
+        clusters.setdefault(key, []).extend(_field_pairs(mine, other))
+    fields = paired_shares(list(clusters.values()))
     wholes = paired_shares([[(mine.whole, other.whole)] for mine, other in zip(first, second, strict=True)])
     return Right(
         basis="gold",

@@ -13,7 +13,7 @@ from appliance.comparison.view import list_comparisons, open_comparison, start_c
 from appliance.ground.errors import ApplianceError
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice
-from tests.appliance.comparison.conftest import Pair
+from tests.appliance.comparison.conftest import MISREAD, Pair
 
 
 def compare(pair: Pair, *options: str) -> dict[str, object]:
@@ -38,6 +38,21 @@ def test_figures_against_gold_are_those_of_the_documents(pair: Pair) -> None:
     assert against["right"]["p"] == pytest.approx(0.125)
     assert [field["name"] for field in against["fields"]] == ["number", "total"]
     assert against["fields"][0]["p"] == pytest.approx(0.25), "two fields: Holm doubles the smaller p"
+
+
+def test_copies_of_a_file_make_no_difference_surer(pair: Pair) -> None:
+    text = "an order {}\nnumber: N1\ntotal: 12.50\n"
+    lines = []
+    for number in range(20):
+        pair.bench.write(f"{number:03}.txt", text.format(MISREAD if number < 10 else number))
+        lines.append(json.dumps({"document": f"{number:03}.txt", "answer": {"number": "N1", "total": "12.50"}}))
+    gold_path = pair.bench.root / "gold.jsonl"
+    gold_path.write_text("\n".join(lines))
+    found = compare(pair, "--labels", str(gold_path))
+    accuracy = found["sides"][1]["field_accuracy"]  # type: ignore[index]
+    low, high = accuracy["low"], accuracy["high"]
+    assert low < 0.5 < high, "ten of twenty documents are one file, so eleven say something"
+    assert high - low > 0.3
 
 
 def test_a_document_that_cannot_be_read_is_counted_apart(pair: Pair) -> None:
