@@ -93,7 +93,7 @@ def layout_problem(bindings: Any) -> str | None:
 def refusal_reason(otherwise: str = "llama.cpp gives no reason") -> str:
     """Why llama.cpp refused, in its own words: the first error since `recent_errors` was cleared names the cause."""
     for line in recent_errors:
-        if reason := " ".join(_PLACE.sub("", line, count=1).split()):
+        if reason := " ".join(_PLACE.sub("", f"{line} ", count=1).split()):
             return reason[:_REASON_CHARACTERS]
     return otherwise
 

@@ -11,9 +11,10 @@ from decoder_fixtures import FIELDS, order, write_merged_run
 from poisoned_models import check_poisoned_engine
 
 from appliance.engines.engine import Request, Result
+from appliance.engines.llama import library as library_module
 from appliance.engines.llama.engine import LlamaEngine, idle_companions
-from appliance.engines.llama.library import layout_problem, library
-from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
+from appliance.engines.llama.library import layout_problem, library, recent_errors, refusal_reason
+from appliance.engines.llama.model import DecodingError, LlamaContext, LlamaModel, ModelFileError, Row
 from appliance.engines.open import open_engine
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError
@@ -240,6 +241,43 @@ def test_a_document_fails_behind_the_token_after_which_there_is_no_number(
     run_dir: Path, task: Task, tmp_path: Path
 ) -> None:
     check_poisoned_engine(lambda path, texts: answers(path, task, texts), run_dir / "export" / "gguf-f16", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("level_and_lines", "reason"),
+    [
+        ([(4, b"gguf_init: bad key 'x'\n"), (4, b"llama_model_load: failed to load model\n")], "bad key 'x'"),
+        ([(4, b"llama_model_load: error loading model: check_tensor_dims: tensor 'a'  has\n")], "tensor 'a' has"),
+        ([(4, b"f: cannot "), (5, b"go on\n"), (2, b"g: fine\n"), (5, b"...\n")], "cannot go on"),
+        ([(1, b"debug\n"), (2, b"f: info\n"), (3, b"f: a warning\n"), (5, b"more\n")], "llama.cpp gives no reason"),
+        ([(4, b"\n"), (4, b"f: \n"), (4, b"f: \xff reason\n")], "\ufffd reason"),
+        ([(4, b"f: " + b"x" * 9000)], "x" * 300),
+    ],
+    ids=["first error", "places left out", "continued", "no error", "empty lines", "long"],
+)  # fmt: skip
+def test_reason_of_llama_is_its_first_error(level_and_lines: list[tuple[int, bytes]], reason: str) -> None:
+    library()
+    callback = library_module._callbacks[0]
+    recent_errors.clear()
+    for level, line in level_and_lines:
+        callback(level, line, None)  # type: ignore[operator]
+    assert refusal_reason() == reason
+
+
+def test_llamas_own_reason_is_shown_where_it_refuses_a_file_that_the_check_lets_through(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    whole = (run_dir / "export" / "gguf-f16" / "model.gguf").read_bytes()
+    (tmp_path / "model.gguf").write_bytes(whole.replace(b"smollm", b"snollm"))
+    with pytest.raises(ModelFileError, match=r"cannot be loaded: unknown pre-tokenizer type: 'snollm'"):
+        LlamaModel(tmp_path / "model.gguf")
+
+
+def test_llamas_own_reason_is_shown_where_it_refuses_a_context(run_dir: Path) -> None:
+    model = LlamaModel(run_dir / "export" / "gguf-f16" / "model.gguf")
+    with pytest.raises(DecodingError, match=r"300 x 256 tokens: failed to initialize the context: n_seq_max must be"):
+        LlamaContext(model, 300, 256, 1)
+    model.close()
 
 
 def test_tokenizer_of_another_model_is_refused(run_dir: Path, task: Task, tmp_path: Path) -> None:
