@@ -92,6 +92,14 @@ def _italian(text: str) -> bool:
     return stdnum.it.codicefiscale.calc_check_digit(text[:15]) == text[15]
 
 
+def _german_insurance(text: str) -> bool:
+    digits = f"{text[:8]}{ord(text[8]) - ord('A') + 1:02}{text[9:11]}"
+    weights = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
+    products = [int(digit) * weight for digit, weight in zip(digits, weights, strict=True)]
+    # Not all days are days: numbers of one birthday that ran out have 50 added.
+    return sum(sum(divmod(product, 10)) for product in products) % 10 == int(text[11])
+
+
 def _belgian(text: str) -> bool:
     number, key = int(text[:9]), int(text[9:])
     return int(text[2:4]) % 20 <= 12 and key in (97 - number % 97, 97 - (2_000_000_000 + number) % 97)
@@ -167,6 +175,7 @@ NATIONAL_IDS = (
     NationalId("CH AHV", r"756([ .]?)\d{4}\1\d{4}\1\d{2}", stdnum.ean.is_valid),
     NationalId("CZ and SK birth number", r"\d{6}/?\d{4}", _czech),
     NationalId("DE tax id", r"\d{11}|\d{2}([ /])\d{3}\1\d{3}\1\d{3}", stdnum.de.idnr.is_valid),
+    NationalId("DE insurance number", r"\d{2}[ .-]?\d{6}[ .-]?[A-Z][ .-]?\d{3}", _german_insurance),
     NationalId("DK CPR", r"\d{6}-\d{4}", lambda text: _short_day(text[:6], "dmy")),
     NationalId("EE and LT personal code", r"\d{11}", _baltic),
     NationalId("ES DNI and NIE", r"(?:\d{8}|\d{2}\.\d{3}\.\d{3}|[XYZ][ -]?\d{7})(?:-?[A-Z]| (?-i:[A-Z]))", _spanish),

@@ -168,7 +168,7 @@ def test_time_grows_with_the_text_and_no_faster(kind: str) -> None:
         return time.process_time() - started
 
     seconds(1_000)
-    short, long = seconds(10_000), seconds(40_000)
+    short, long = seconds(5_000), seconds(20_000)
     # Four times the text; a square would take sixteen times as long.
     assert long < max(10 * short, 0.3)
 
