@@ -16,6 +16,7 @@ from appliance.jobs.job_plan import JobRequest
 from appliance.jobs.job_run import JobOutcome, export_rows, run_job, run_request
 from appliance.jobs.joining import JoinOutcome, JoinRefused, join_jobs
 from appliance.jobs.ledger import open_readonly
+from appliance.jobs.output_owner import OWNER_NAME
 from appliance.jobs.outputs import OutputFormat
 from appliance.jobs.shards import Shard, parse_shard, shard_number
 from tests.appliance.batch_fixtures import Bench
@@ -114,7 +115,8 @@ def test_merged_shards_equal_a_run_on_one_machine_in_every_format(finished: Benc
     assert report["outputs"]["rows.jsonl"]["size_bytes"] == (copy.out_dir / "rows.jsonl").stat().st_size
     assert [shard["shard"] for shard in report["shards"]] == ["1/3", "2/3", "3/3"]
     assert sum(shard["documents"] for shard in report["shards"]) == DOCUMENTS
-    assert {path.name for path in copy.out_dir.iterdir()} == {"merge.json", *(f"rows.{name}" for name in formats)}
+    written = {"merge.json", OWNER_NAME, *(f"rows.{name}" for name in formats)}
+    assert {path.name for path in copy.out_dir.iterdir()} == written
 
 
 def test_merge_command_takes_ids_and_folders_and_tells_what_it_wrote(finished: Bench, tmp_path: Path) -> None:
@@ -253,7 +255,8 @@ def test_folder_that_is_elsewhere_must_be_named(copy: Copy) -> None:
 def test_published_ledger_is_whole_private_and_keeps_no_text(finished: Bench) -> None:
     for number in range(1, SHARDS + 1):
         directory = finished.out_dir / f"shard-{number}-of-{SHARDS}"
-        assert sorted(path.name for path in directory.iterdir()) == ["job.db", "job.toml", "rows.jsonl", "task.toml"]
+        names = [OWNER_NAME, "job.db", "job.toml", "rows.jsonl", "task.toml"]
+        assert sorted(path.name for path in directory.iterdir()) == names
         assert (directory / "job.db").stat().st_mode & 0o777 == 0o600
         assert b"an order" not in (directory / "job.db").read_bytes()
         with open_readonly(directory) as reader:
@@ -310,11 +313,14 @@ def test_published_ledger_of_another_job_is_replaced_and_not_adopted(bench: Benc
     bench.documents_dir.rename(bench.root / "former")
     bench.documents_dir.mkdir()
     bench.write("x.txt")
-    # The same path is the same job: its rows stay, and the merge tells that their documents are gone.
+    # The same path is the same job: its rows stay, and their documents are missing.
     assert run_shard(bench, "1/1").summary.total == 5
     moved = JobRequest(
         bench.task_path, bench.root / "former", bench.out_dir, str(bench.artifact_dir), settle_seconds=0, shard="1/1"
     )
+    with pytest.raises(UsageError, match="holds the rows of job"):
+        run_request(bench.settings, moved, lambda report: None)
+    (bench.out_dir / "shard-1-of-1" / "rows.jsonl").unlink()
     outcome = run_request(bench.settings, moved, lambda report: None)
     assert (outcome.new_documents, outcome.summary.total) == (4, 4)
 
