@@ -56,7 +56,8 @@ _FITTING: tuple[tuple[str, frozenset[str]], ...] = (
 _WITHOUT_TEXT = frozenset(
     ("odt/kreuzberg__hiddenTextByStyle.odt", "odt/kreuzberg__hiddenTextByVariable.odt",
      "odt/kreuzberg__horizontalRule.odt", "odt/kreuzberg__image.odt", "odt/kreuzberg__variable.odt",
-     "pptx/unstructured__picture.pptx", "pptx/unstructured__test-image-jpg-mime.pptx")
+     "pdf/sample-files__imagemagick-images.pdf", "pptx/unstructured__picture.pptx",
+     "pptx/unstructured__test-image-jpg-mime.pptx")
 )  # fmt: skip
 """Files that hold a picture, a line or hidden text and nothing else; their XML was looked at by hand."""
 _LINK_TARGET = re.compile(rb"\.\./[\w./-]+")
