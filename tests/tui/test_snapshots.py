@@ -118,8 +118,8 @@ def add(ledger: Ledger, count: int, failed: int, pending: int = 0) -> None:
             continue
         row = Row(
             document.name, "a" * 64, Route.LOCAL, "cd" * 32, {"number": "INV-0042", "total": "1,250.00 EUR"},
-            {"number": 0.98, "total": 0.71}, {"number": TEXT.index("INV"), "total": TEXT.index("1,250")}, False,
-            212, 14, 0, 0.31,
+            {"number": 0.98, "total": 0.71}, {"number": TEXT.index("INV"), "total": TEXT.index("1,250")},
+            prompt_tokens=212, completion_tokens=14, seconds=0.31,
         )  # fmt: skip
         outcomes.append(Outcome(document, State.DONE, row, TEXT, raw="INV-0042\n1,250.00 EUR"))
     ledger.record(outcomes)
