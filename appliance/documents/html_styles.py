@@ -16,7 +16,7 @@ _MAX_ANCESTORS = 200
 _SCREEN_PIXELS = 1024
 _RELEVANT = frozenset(
     "display visibility opacity font-size height max-height width max-width overflow overflow-y text-indent position"
-    " left top clip clip-path mso-hide content-visibility".split()
+    " left top clip clip-path content-visibility".split()
 )
 _SURE = ("display", "visibility")
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -174,7 +174,7 @@ def declarations_of(block: str) -> Declarations:
 
 def removes(style: Declarations) -> bool:
     """Whether an element is not there for the eye, nor anything in it."""
-    if style.get("display") == "none" or _number(style.get("opacity")) == 0 or style.get("mso-hide") == "all":
+    if style.get("display") == "none" or _number(style.get("opacity")) == 0:
         return True
     if style.get("content-visibility") == "hidden":
         return True

@@ -72,6 +72,7 @@ def test_what_styles_hide_is_left_out_with_a_note(hidden: str) -> None:
         "<div style='visibility:hidden'><p style='visibility:visible'>b</p></div>", "<p aria-hidden=true>b</p>",
         "<div style='font-size:0'><p style='font-size:12px'>b</p></div>", "<p class=dark>b</p>", "<p class=fade>b</p>",
         "<details><summary>b</summary></details>", "<dialog open>b</dialog>", "<p style='display:inline'>b</p>",
+        "<p style='mso-hide:all'>b</p>",
     ],
 )  # fmt: skip
 def test_what_a_screen_shows_is_read(shown: str) -> None:
