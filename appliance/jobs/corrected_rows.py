@@ -66,7 +66,7 @@ def corrected_row(row: Row, by_field: Mapping[str, Correction], task: Task, text
     return replace(
         row,
         fields=fields,
-        normalised={**row.normalised, **normalised},
+        normalised={**{name: value for name, value in row.normalised.items() if name not in by_field}, **normalised},
         marks={**{name: of for name, of in row.marks.items() if name not in by_field}, **marks},
         confidence={name: value for name, value in row.confidence.items() if name not in by_field},
         evidence={**row.evidence, **places},

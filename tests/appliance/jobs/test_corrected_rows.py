@@ -12,14 +12,16 @@ from appliance.cli import stillroom
 from appliance.documents.folder import FoundDocument
 from appliance.ground.database import open_writer
 from appliance.ground.settings import Settings, load_settings
-from appliance.jobs.job import JobConfig
+from appliance.jobs.corrected_rows import corrected_row
+from appliance.jobs.job import JobConfig, task_path
 from appliance.jobs.job_run import export_rows
 from appliance.jobs.ledger_writer import Ledger, Outcome
 from appliance.jobs.outputs import OutputFormat
-from appliance.jobs.review import REVIEW_NAME, correct_field, in_force, read_corrections
+from appliance.jobs.review import REVIEW_NAME, Correction, correct_field, in_force, read_corrections
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.tasks.linecode import Answer
+from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import TASK, job_dir_of
 
 JOB = "orders-0123456789"
@@ -96,6 +98,16 @@ def test_json_rows_have_a_persons_values_with_the_models_beside_them(directory: 
     assert plain["corrections"] == {}
     del plain["corrections"]
     assert plain == json.loads(ROWS[3].to_json())
+
+
+def test_nothing_of_the_models_value_stays_with_a_persons(directory: Path) -> None:
+    row = replace(ROWS[0], normalised={"total": "1.50", "number": "7"}, marks={"total": ["order"], "number": ["x"]})
+    correction = Correction("a.txt", "a" * 64, "total", "1.50", None, "ann", 0.0)
+    corrected = corrected_row(row, {"total": correction}, load_task(task_path(directory)), lambda: TEXT)
+    assert corrected.fields == {"number": "7", "total": None, "items": ["x"]}
+    assert (corrected.normalised.get("total"), corrected.normalised["number"]) == (None, "7")
+    assert (corrected.marks, corrected.confidence) == ({"number": ["x"]}, {"number": 0.9})
+    assert corrected.evidence == {"number": 8, "total": None}
 
 
 def test_answer_that_still_does_not_fit_stays_for_review(directory: Path, tmp_path: Path) -> None:
