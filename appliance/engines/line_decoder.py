@@ -28,6 +28,8 @@ FIRST_CANDIDATES = 64
 """Tokens tried before all others are put in order: sorting a whole vocabulary at each token would cost too much."""
 _BLANKS = re.compile(r"\s+")
 _GAPS = re.compile(r"[^\S\n]{2,}|\s*\n\s*")
+_WIDE_BLANKS = tuple(character for character in map(chr, range(0x80, 0x3001)) if character.isspace())
+"""Blanks of more than one byte."""
 _BARRIER = "\0"
 _WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER})
 """Values that stand in one place and hold a digit."""
@@ -68,15 +70,25 @@ class _Spans:
         self._text = _BLANKS.sub(" ", text if across else _GAPS.sub(_BARRIER, text)).strip()
         self._lower = self._text.lower()
 
-    def begins(self, text: str) -> bool:
-        """Whether a span that stands alone on its left begins so."""
+    def begins(self, text: str, unfinished: bytes = b"") -> bool:
+        """Whether a span that stands alone on its left begins so.
+
+        Args:
+            unfinished: First bytes of the character that follows.
+        """
         start = _BLANKS.sub(" ", text).lower().lstrip(" ")
         at = self._lower.find(start)
         while at >= 0:
-            if not start or _separates(self._lower[:at], start[0]):
+            if (not start or _separates(self._lower[:at], start[0])) and self._goes_on(at + len(start), unfinished):
                 return True
             at = self._lower.find(start, at + 1)
         return False
+
+    def _goes_on(self, at: int, unfinished: bytes) -> bool:
+        """Whether the character at a place can begin with these bytes, in either case; blanks are all alike here."""
+        following = self._lower[at : at + 1]
+        forms = _WIDE_BLANKS if following == " " else (following, following.upper())
+        return not unfinished or any(form.encode().startswith(unfinished) for form in forms)
 
     def holds(self, text: str) -> bool:
         """Whether the text stands alone in the document."""
@@ -176,23 +188,27 @@ class LineDecoder:
         return self._grammar.line_end, math.log(1e-12)
 
     def _allowed(self, token: int, field: Field, written: _Written) -> bool:
+        is_end = token == self._grammar.line_end
+        try:
+            unfinished = _unfinished(written.text + (b"" if is_end else self._grammar.token_bytes[token]))
+        except UnicodeDecodeError:
+            return False
+        if is_end and unfinished:
+            return False  # half a character is none
         if field.evidence == "derived":
             return True
         with_digits = field.type in _WITH_DIGITS
         spans = self._spans[not with_digits]
         *complete, last = _items(written.text, field.type)
-        if token == self._grammar.line_end:
+        if is_end:
             has_form = not with_digits or any(character.isdigit() for character in last)
             return not last.strip() or (has_form and spans.holds(last))
         piece = self._grammar.token_bytes[token]
         if piece == b" " and written.text.endswith(b" "):
             return False  # blanks count as one, so nothing would ever end a row of them
-        try:
-            *complete_then, last = _items(written.text + piece, field.type)
-        except UnicodeDecodeError:
-            return False
+        *complete_then, last = _items(written.text + piece, field.type)
         finished = complete_then[len(complete) :]
-        return all(item.strip() and spans.holds(item) for item in finished) and spans.begins(last)
+        return all(item.strip() and spans.holds(item) for item in finished) and spans.begins(last, unfinished)
 
     def _values(self) -> list[Value]:
         values: list[Value] = []
@@ -226,6 +242,17 @@ def _items(text: bytes, kind: FieldType) -> list[str]:
     line = codecs.getincrementaldecoder("utf-8")().decode(text)
     parts = line.split("\t") if kind is FieldType.LIST else [line]
     return [unescape(part[:-1] if part.endswith("\\") and not part.endswith("\\\\") else part) for part in parts]
+
+
+def _unfinished(text: bytes) -> bytes:
+    """The bytes at the end that begin a character and do not finish it.
+
+    Raises:
+        UnicodeDecodeError: The bytes can become no text, whatever follows.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder.decode(text)
+    return decoder.getstate()[0]
 
 
 def _by_likelihood(scores: NDArray[np.float64]) -> Iterator[int]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gguf_files import tiny_gguf
 
 from appliance.models.manifest import file_sha256, read_manifest, with_identity
 from tests.appliance.model_fixtures import GOOD, flip_byte, judge_as, make_artifact
@@ -74,6 +75,19 @@ def test_model_file_with_one_flipped_bit_is_refused_and_named(artifact_dir: Path
         f" the manifest says {expected}\n"
         "hint: the file was damaged or changed; export the model again or copy it again\n"
     )
+
+
+def test_hostile_weights_with_the_right_hash_are_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = tiny_gguf().replace(b"block_count\x04\0\0\0\x01\0", b"block_count\x04\0\0\0\xff\xff")
+    monkeypatch.setattr("tests.appliance.model_fixtures.tiny_gguf", lambda text: hostile)
+    artifact_dir = make_artifact(tmp_path / "hostile")
+    reason = f"{artifact_dir}/model.gguf cannot be used: block_count is 65,535, which is not between 1 and 512"
+    added = models("add", artifact_dir)
+    assert (added.returncode, added.stdout) == (1, "")
+    assert added.stderr == f"error: {reason}\nhint: export the model again or copy the file again\n"
+    assert reason in models("check", artifact_dir).stdout
 
 
 def test_verify_tells_whole_models_from_damaged_ones(artifact_dir: Path, home_dir: Path, tmp_path: Path) -> None:

@@ -91,6 +91,34 @@ def test_a_literal_value_is_a_span_that_stands_alone_or_null(
     assert decoder.answer() == {"value": expected}
 
 
+@pytest.mark.parametrize("evidence", ["literal", "derived"])
+@pytest.mark.parametrize("part", [b"\xc3", b"\xe2\x82", b"\xff", b"\x80"], ids=lambda part: part.hex())
+def test_half_a_character_is_no_part_of_a_value(tokenizer: FileTokenizer, evidence: str, part: bytes) -> None:
+    task = extraction(Field("value", evidence=evidence))
+    template = tokenizer.template
+    document_ids = join_ids(document_segments(DOCUMENT, template), tokenizer.encode)
+    decoder = LineDecoder(task, template, tokenizer, document_ids)
+    decoder.start()
+    wished = [*tokenizer.encode(" 4711", False), *(tokenizer.token_bytes.index(bytes([byte])) for byte in part)]
+    line_end = tokenizer.encode(template.line, True)[-1]
+    for step in range(60):
+        if decoder.done:
+            break
+        scores = np.zeros(tokenizer.vocab_size, dtype=np.float32)
+        scores[line_end] = 5.0
+        if step < len(wished):
+            scores[wished[step]] = 9.0
+        decoder.choose(scores)
+        decoder.advance()
+    assert decoder.done
+    value = decoder.answer()["value"]
+    assert isinstance(value, str)
+    assert "\ufffd" not in value
+    assert value.startswith("4711")
+    if evidence == "literal":
+        assert value.strip() == "4711"
+
+
 def test_a_number_neither_crosses_a_line_nor_goes_without_digits(tokenizer: FileTokenizer) -> None:
     task = extraction(Field("total", FieldType.AMOUNT, comparator=Comparator.AMOUNT))
     wishes = ["4711 Ship to:", "4711"]
