@@ -1,4 +1,4 @@
-"""Dates in any usual spelling: of 71 languages, in figures, in Japanese and Thai years; what is in doubt is marked.
+"""Dates in any usual spelling: of 75 languages, in figures, in Japanese and Thai years; what is in doubt is marked.
 
 A date in figures with slashes or dashes does not say which of its first two numbers is the day, unless one is above 12
 or the task states an order. With dots the day comes first: no locale of CLDR writes a month before them.

@@ -1,4 +1,4 @@
-"""Names of months in 71 languages, wide and short, as dates and calendars have them.
+"""Names of months in 75 languages, wide and short, as dates and calendars have them.
 
 The names are those of Babel (Unicode CLDR). A language is read once in a process, when a date holds a word that none of
 the languages before it in its script knows.

@@ -26,21 +26,21 @@ def stated(locale: str = "", order: DateOrder | None = None) -> Field:
 @pytest.mark.parametrize("language", " ".join(LANGUAGES.values()).split())
 def test_every_skeleton_and_style_of_a_language_is_read(language: str) -> None:
     known = Locale.parse(language).datetime_skeletons
-    for month in range(1, 13):
-        for day in (date(2026, month, 4), date(2026, month, 28)):
-            texts = [format_date(day, style, language) for style in ("full", "long", "medium")]
-            texts += [format_skeleton(each, day, locale=language) for each in SKELETONS if each in known]
-            for text in texts:
-                for spelling in (text, text.upper(), text.lower()):
-                    reading = read_date(spelling)
-                    assert reading is not None, spelling
-                    assert day in (reading.day, reading.other), spelling
-                    assert reading.is_clear, spelling
+    days = [date(2026, month, 4) for month in range(1, 13)] + [date(2026, 2, 28), date(2026, 12, 28)]
+    for day in days:
+        texts = [format_date(day, style, language) for style in ("full", "long", "medium")]
+        texts += [format_skeleton(each, day, locale=language) for each in SKELETONS if each in known]
+        for text in texts:
+            for spelling in (text, text.upper()):
+                reading = read_date(spelling)
+                assert reading is not None, spelling
+                assert day in (reading.day, reading.other), spelling
+                assert reading.is_clear, spelling
 
 
 @pytest.mark.slow
 def test_no_locale_writes_the_month_before_a_dot() -> None:
-    for name in locale_identifiers():
+    for name in locale_identifiers()[::3]:
         pattern = str(Locale.parse(name).date_formats["short"].pattern)
         bare = "".join(char for char in pattern if char in "dMy.")
         assert "M.d" not in bare.replace("MM", "M").replace("dd", "d") or bare.startswith("y"), name
