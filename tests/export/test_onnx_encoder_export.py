@@ -14,7 +14,7 @@ from appliance.engines.engine import Request, Result
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.models.calibration import read_calibration, softmax
-from appliance.models.manifest import FileEntry, Manifest, model_identity, rewrite_manifest
+from appliance.models.manifest import FileEntry, Manifest, model_identity, read_manifest, rewrite_manifest
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits
@@ -135,7 +135,7 @@ def test_a_document_of_too_many_pieces_is_refused(folder: Path, monkeypatch: pyt
 
 
 def test_engine_carries_the_manifests_identity(folder: Path) -> None:
-    assert OnnxEncoderEngine(folder / "int8", load_task(folder), 1).identity == "0123456789abcdef"
+    assert OnnxEncoderEngine(folder / "int8", load_task(folder), 1).identity == read_manifest(folder / "int8").identity
 
 
 def test_a_document_beyond_the_limit_is_refused_and_the_others_are_answered(folder: Path) -> None:
