@@ -141,8 +141,7 @@ def _by_angle(text_page: pypdfium2.PdfTextPage, glyphs: list[Glyph]) -> Iterator
         elif starts_word:
             starts_word = False
             is_guessed = pdfium.FPDFText_HasUnicodeMapError(text_page.raw, glyph[2]) == 1
-            clockwise: float = pdfium.FPDFText_GetCharAngle(text_page.raw, glyph[2])
-            angle = -math.degrees(clockwise) % 360 if clockwise > 0 else 0.0
+            angle = _angle(text_page, glyph[2])
             if line is None or (angle != line.angle and abs((angle - line.angle + 180) % 360 - 180) > _SAME_ANGLE):
                 if line is not None:
                     yield line
@@ -152,6 +151,16 @@ def _by_angle(text_page: pypdfium2.PdfTextPage, glyphs: list[Glyph]) -> Iterator
             line.guessed += is_guessed and glyph[1] is not None
     if line is not None:
         yield line
+
+
+def _angle(text_page: pypdfium2.PdfTextPage, place: int) -> float:
+    """Degrees in which a letter runs; PDFium's own angle takes slanted letters for turned ones."""
+    matrix = pdfium.FS_MATRIX()
+    if not pdfium.FPDFText_GetMatrix(text_page.raw, place, matrix) or not (matrix.a or matrix.b):
+        return 0.0
+    # A size below zero turns the letters around once more.
+    is_negative = pdfium.FPDFText_GetFontSize(text_page.raw, place) < 0
+    return (math.degrees(math.atan2(matrix.b, matrix.a)) + (180 if is_negative else 0)) % 360
 
 
 def _goes_before(character: str, first: str) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from appliance.documents.document_text import read_document
+from tests.appliance.documents.pdf_files import page_pdf
 from tests.appliance.documents.test_document_text import pdf_bytes
 
 ROWS = [("Item", "Price"), ("Oak beam", "655.20"), ("Planed spruce", "1,204.00"), ("Total due", "1,859.20")]
@@ -65,3 +66,12 @@ def test_what_stands_across_the_page_comes_after_its_lines() -> None:
             canvas.restoreState()
 
     assert lines(draw) == [*LINES, "Received in May", "SPECIMEN"]
+
+
+@pytest.mark.parametrize(
+    "matrix", [b"/F1 10 Tf 1 0 0.33 1", b"/F1 -10 Tf -1 0 0 -1", b"/F1 10 Tf -100 Tz -1 0 0 1"],
+    ids=["slanted", "size below zero", "width below zero"],
+)  # fmt: skip
+def test_letters_of_odd_shape_run_as_their_line_does(matrix: bytes) -> None:
+    document = read_document(page_pdf(b"BT " + matrix + b" 20 300 Tm (Total: 300.00 EUR) Tj ET"))
+    assert document.text.splitlines() == ["Total: 300.00 EUR"]
