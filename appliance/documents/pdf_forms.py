@@ -128,6 +128,8 @@ def _text(objects: PdfObjects, value: Value) -> str:
     value = objects.resolve(value)
     if isinstance(value, Dictionary):
         value = objects.stream_data(value, _MAX_VALUE_BYTES)
+    if isinstance(value, float) and not isinstance(value, bool):
+        return f"{value:.12g}"
     text = text_of(value) if isinstance(value, bytes) else str(value) if isinstance(value, Name) else ""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

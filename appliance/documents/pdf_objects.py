@@ -217,13 +217,24 @@ class PdfObjects:
         return self._parsed[number]
 
 
+_OWN_LETTERS = dict(
+    zip(
+        (*range(0x18, 0x20), *range(0x80, 0x9F), 0xA0),
+        "\u02d8\u02c7\u02c6\u02d9\u02dd\u02db\u02da\u02dc\u2022\u2020\u2021\u2026\u2014\u2013\u0192\u2044\u2039\u203a\u2212\u2030\u201e"
+        "\u201c\u201d\u2018\u2019\u201a\u2122\ufb01\ufb02\u0141\u0152\u0160\u0178\u017d\u0131\u0142\u0153\u0161\u017e\u20ac",
+        strict=True,
+    )
+)
+"""Where the one-byte letters of PDF (ISO 32000-1, D.2) differ from Latin-1; the euro sign stands at A0."""
+
+
 def text_of(data: bytes) -> str:
     """A text of a PDF: UTF-16 or UTF-8 with a mark, else one byte a letter."""
     if data.startswith((b"\xfe\xff", b"\xff\xfe")):
         return data.decode("utf-16", "replace")
     if data.startswith(b"\xef\xbb\xbf"):
         return data[3:].decode("utf-8", "replace")
-    return data.decode("cp1252", "replace")
+    return data.decode("latin-1").translate(_OWN_LETTERS)
 
 
 def _table(copy: bytes) -> dict[int, int]:
