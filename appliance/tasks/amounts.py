@@ -10,8 +10,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
+from appliance.tasks.amount_words import (
+    BOUND_WORDS,
+    MINUS_WORDS,
+    NEGATIVE_SIDES,
+    POWERS,
+    POWERS_ALONE,
+    SIDES,
+    UNCLEAR_WORDS,
+    VAGUE_WORDS,
+    power_of_currency,
+)
 from appliance.tasks.canonical_text import canonical
 from appliance.tasks.currencies import (
+    PLAIN_DOLLARS,
     currency,
     currency_pattern,
     is_same_unit,
@@ -29,25 +41,6 @@ _GROUPED = re.compile(r"\d{1,3}(?:(\D)\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})*,\d{3
 """Thousands, in the Indian way too: `12,34,567`."""
 _VULGAR = re.compile(r"(?:(\d+)\^)?(\d{1,2})/(\d{1,3})\^?(?!\d)")
 _EXPONENT = re.compile(r"[eE]([+-]?\d{1,3})(?![\w.,])")
-_MINUS_WORDS = frozenset("minus negative neg moins menos meno минус μείον eksi".split())
-_SIDES = {
-    **dict.fromkeys(("cr", "credit", "crédit", "crédito", "credito", "C", "haben", "kredit", "H"), "credit"),
-    **dict.fromkeys(("dr", "db", "debit", "débit", "débito", "debito", "D", "soll", "debet", "S"), "debit"),
-}
-"""Words and single capitals that name the side of an account."""
-_NEGATIVE_SIDES = frozenset(("cr", "credit", "crédit", "crédito", "credito", "C"))
-"""What programs print beside an amount that goes the other way. *Dr.*, *Soll* and *Haben* mean more for one party and
-less for the other."""
-_POWERS = {
-    **dict.fromkeys(("k", "tsd", "thousand", "тыс", "tys", "tis", "mil"), 3),
-    **dict.fromkeys(("m", "mm", "mn", "mio", "mln", "million", "millions", "millionen", "млн", "millones"), 6),
-    **dict.fromkeys(("bn", "mrd", "mld", "billion", "milliarden", "milliarde", "млрд", "milliards"), 9),
-    **dict.fromkeys(("lakh", "lakhs", "lac"), 5), **dict.fromkeys(("crore", "crores"), 7),
-    "万": 4, "萬": 4, "億": 8, "亿": 8, "만": 4, "억": 8,
-}  # fmt: skip
-"""Words that multiply an amount of money by a power of ten."""
-_UNCLEAR_WORDS = frozenset("b t billionen trillion billón bilhões tn".split())
-"""Powers of ten that differ between languages."""
 _DECORATION = ".,:;#*=()/'\"&_|[]!+"
 _UNIT_SIGNS = "%‰°"
 
@@ -136,7 +129,7 @@ def _number_place(text: str) -> re.Match[str] | None:
     for match in _NUMBER.finditer(text):
         before = text[: match.start()]
         word = re.search(r"[^\W\d_]+\.?$", before[-_LONGEST_WORD:])
-        if word is None or currency(word.group()) or word.group().casefold() in _MINUS_WORDS:
+        if word is None or currency(word.group()) or word.group().casefold() in MINUS_WORDS:
             return match
         first = first or match
     return first
@@ -251,24 +244,26 @@ class _Beside:
 
     def _take_sign(self) -> None:
         """Minuses before and after, beyond a currency too, and brackets around number and currency."""
-        # In `5.-` and `5,--` the dash stands for the cents.
-        self._tail = re.sub(r"^[.,]-{1,2}(?!\w)", "", self._tail)
+        # In `5.-` and `5,--` the dash stands for the cents; India and East Africa end sums with `/-` and `/=`.
+        self._tail = re.sub(r"^(?:[.,]-{1,2}|/[-=])(?!\w)", "", self._tail)
         self._take_brackets()
         before, after = self._minus_before(), self._minus_after()
         self.is_negative = self.is_negative or before or after
         # A dash that is left over between two words is part of them; any other may be a sign.
         left_over = re.sub(r"(?<=\w)-(?=\w)", "", f"{self._head} # {self._tail}")
-        self.is_clear = not (before and after) and "-" not in left_over
+        self.is_clear = self.is_clear and not (before and after) and "-" not in left_over
 
     def _take_brackets(self) -> None:
         opening, closing = self._head.rfind("("), self._tail.find(")")
         if opening < 0 or closing < 0 or ")" in self._head[opening:] or "(" in self._tail[:closing]:
             return
         inside = f"{self._head[opening + 1 :]} {self._tail[:closing]}".strip(" -+.%")
-        if all(currency(word) for word in inside.split()):
-            self.is_negative = True
-            self._head = f"{self._head[:opening]} {self._head[opening + 1 :]}"
-            self._tail = f"{self._tail[:closing]} {self._tail[closing + 1 :]}"
+        if not all(_names_money(word) for word in inside.split()):
+            self.is_clear = False
+            return
+        self.is_negative = True
+        self._head = f"{self._head[:opening]} {self._head[opening + 1 :]}"
+        self._tail = f"{self._tail[:closing]} {self._tail[closing + 1 :]}"
 
     def _minus_before(self) -> bool:
         head = self._head.rstrip()
@@ -306,25 +301,31 @@ class _Beside:
         """Sides of an account, powers of ten and the currency; the words that are left are the unit."""
         units, codes = [], []
         tail = self._tail.strip()
-        if money and tail[:1] in _POWERS_ALONE:
-            tail = f"{tail[0]} {tail[1:]}"
-        for written in f"{self._head} {tail}".split():
+        if money and (alone := len(tail) - len(tail.lstrip(POWERS_ALONE))):
+            self._tail = tail = f"{' '.join(tail[:alone])} {tail[alone:]}"
+        before = self._head.split()
+        beside = [*before, *tail.split()]
+        for place, written in enumerate(beside):
             word = written.strip(_DECORATION)
-            word = word if word in _SIDES else word.casefold()
-            if code := currency(written.strip("()+*:;,")) or currency(word):
+            word = word if word in SIDES else word.casefold()
+            power, of_currency = power_of_currency(written.strip("()+*:;,.")) if money else (0, "")
+            if code := currency(written.strip("()+*:;,")) or currency(word) or of_currency:
                 codes.append(code)
-            elif word in _MINUS_WORDS or (money and word in _SIDES):
-                self.side = _SIDES.get(word, self.side)
-                self.has_sign = word in _MINUS_WORDS or word in _NEGATIVE_SIDES
+                self.power += power if of_currency == code else 0
+            elif word in MINUS_WORDS or (money and word in SIDES):
+                self.side = SIDES.get(word, self.side)
+                self.has_sign = word in MINUS_WORDS or word in NEGATIVE_SIDES
                 # Two signs of one number may be one that is written twice, or two that cancel each other.
-                self.is_clear = self.is_clear and not self.is_negative
+                self.is_clear = self.is_clear and not self.is_negative and BOUND_WORDS.isdisjoint(beside)
                 self.is_negative = self.has_sign
-            elif money and word in _POWERS:
-                self.power += _POWERS[word]
+            elif money and word in POWERS:
+                self.power += POWERS[word]
             elif word:
                 units.append(word.upper())
-                self.is_clear = self.is_clear and not (money and (word in _UNCLEAR_WORDS or is_subunit(word)))
-        named = one_currency(codes) if codes else ""
+                is_vague = word in VAGUE_WORDS and place < len(before)
+                is_unclear = money and (word in UNCLEAR_WORDS or is_subunit(word))
+                self.is_clear = self.is_clear and not is_vague and not is_unclear
+        named = one_currency(codes, any(word in PLAIN_DOLLARS for word in beside)) if codes else ""
         self.unit = " ".join([*([named] if named else codes), *units])
         # Ten million rupees, or a credit.
         is_crore = named == "INR" and self.side == "credit"
@@ -332,8 +333,12 @@ class _Beside:
             self.is_clear = False
 
 
-_POWERS_ALONE = frozenset("万萬億亿만억")
-"""Powers of ten that stand between number and currency without blanks."""
+def _names_money(word: str) -> bool:
+    """Whether the word is a currency, a power of ten, or both."""
+    word = word.strip(".,")
+    return bool(
+        currency(word) or word.casefold() in POWERS or word.strip(POWERS_ALONE) == "" or power_of_currency(word)[0]
+    )
 
 
 def _says_no_more(beside: str) -> bool:

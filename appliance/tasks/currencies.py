@@ -67,8 +67,14 @@ _CODES = (
 ).split()
 _SEVERAL = {"kr": "SEK NOK DKK ISK", "kr.": "DKK NOK SEK ISK"}
 """Words of several currencies; they go with each of them."""
+PLAIN_DOLLARS = frozenset(("$", "dollar", "dollars", "dólares", "Dollar", "Dollars"))
+_DOLLARS = frozenset(
+    "USD AUD CAD NZD HKD SGD TWD MXN ARS CLP COP UYU DOP CUP BSD BBD BZD BMD BND FJD GYD JMD KYD LRD NAD SBD SRD TTD"
+    " XCD CVE BRL NIO BOB".split()
+)
+"""Currencies that are written with the sign of the dollar."""
 _SUBUNITS = frozenset(
-    "ct cent cents cts ¢ gr gr. grosz groszy grosze коп коп. копеек копейки p pence paise paisa öre øre ore kuruş"
+    "c ct cent cents cts ¢ gr gr. grosz groszy grosze коп коп. копеек копейки p pence paise paisa öre øre ore kuruş"
     " bani haléřů hal hal. centimes centimos céntimos centavos rp rappen 分 角".split()
 )
 
@@ -98,12 +104,16 @@ def is_same_unit(first: str, second: str) -> bool:
     return bool(shared) and not {first, second}.isdisjoint(_SEVERAL.values())
 
 
-def one_currency(codes: list[str]) -> str:
-    """The currency that several words beside one number name together; empty where they disagree."""
+def one_currency(codes: list[str], has_plain_dollar: bool = False) -> str:
+    """The currency that several words beside one number name together; empty where they disagree.
+
+    Args:
+        has_plain_dollar: One of the words is a dollar of no country; it goes with the dollar that is named beside it.
+    """
     shared = set(codes[0].split())
     for code in codes[1:]:
-        # A dollar of the country that is named beside it.
-        shared = shared & set(code.split()) or (shared | {code}) - {"USD"}
+        is_dollar = has_plain_dollar and "USD" in (shared | {code}) and not (shared | {code}) - _DOLLARS
+        shared = shared & set(code.split()) or ((shared | {code}) - {"USD"} if is_dollar else set())
     if len(codes) == 1:
         return codes[0]
     return shared.pop() if len(shared) == 1 else ""

@@ -24,6 +24,8 @@ _ERAS = {
 }  # fmt: skip
 """Japanese and Taiwanese eras, and the year before their first."""
 _BUDDHIST_YEARS = 543
+_THAI = re.compile("[\u0e00-\u0eff]")
+"""Thai and Lao letters. Beside them a year of two digits is one of the Buddhist calendar."""
 _ERA_DATE = re.compile(rf"({'|'.join(_ERAS)})\s*(\d{{1,3}}|元)\s*年\s*(\d{{1,2}})\s*月\s*(\d{{1,2}})(?!\d)")
 _YEAR_FIRST = re.compile(
     r"(?<!\d)(?<!\d[-/.])(\d{4})(?:\s*[-/.年년]\s*|\s+)(\d{1,2})(?:\s*[-/.月월]\s*|\s+)(\d{1,2})(?!\d)"
@@ -38,6 +40,7 @@ _TIME = re.compile(
     r"(?<![\d.,])t?\d{1,2}\s*[:.h]\s*\d{2}(?:\s*[:.]\s*\d{2}(?:[.,]\d+)?)?(?!\d)\s*(?:[ap]\.?m\.?|z|uhr)?|"
     r"(?:utc|gmt|(?<=[\d\s]))[+-]\d{1,2}(?::?\d{2})?(?!\d)|t\d{6}z?|\d{1,2}\s*(?:uhr|val|h|[ap]\.?m)(?![^\W\d_])"
 )
+_CLOCK = re.compile(r"(?<![\d.,:])\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?![\d:])")
 _TOKEN = re.compile(r"\d+|[^\s\d\-/.,'()\[\]:;\"|+&^·]+|\S")
 _BEFORE_OUR_ERA = re.compile(
     r"(?<![^\W\d_])(?:bce?|b\.\s?c|v\.\s?chr|v\.\s?u\.\s?z|av\.?\s?j|a\.\s?c\.|до н|przed n|pr\.\s?n|p\.\s?m\.\s?e|"
@@ -87,13 +90,17 @@ def read_date(text: str, order: DateOrder | None = None, language: str = "") -> 
     """
     text = fold(canonical(text)) if len(text) <= _LONGEST_VALUE else ""
     place = _era_date(text) or _year_first(text) or _numeric(text, order, 4)
-    place = place or _in_words(text, language) or _numeric(text, order, 2)
+    # Programs write the time before the year: `Mon Mar  4 10:00:00 CET 2024`.
+    timeless = _CLOCK.sub(lambda match: " " * len(match.group()), text)
+    place = place or _in_words(text, language) or _numeric(text, order, 2) or _in_words(timeless, language)
     if place is None:
         return None
     reading, start, end = place
     rest = _TIME.sub(" ", f"{text[:start]} {text[end:]}")
     marks = set(reading.marks)
-    if any(first <= reading.day.year < last for first, last in _OTHER_CALENDARS) or _BEFORE_OUR_ERA.search(rest):
+    is_thai_short = Mark.CENTURY in marks and _THAI.search(text) is not None
+    is_of_other = any(first <= reading.day.year < last for first, last in _OTHER_CALENDARS)
+    if is_of_other or is_thai_short or _BEFORE_OUR_ERA.search(rest):
         marks.add(Mark.CALENDAR)
     is_clear = not any(char.isdigit() for char in rest)
     if not is_clear:
@@ -272,7 +279,7 @@ def _numbers(tokens: list[_Token], at: int, step: int) -> list[_Token]:
             fillers += 1
             if not _is_filler(token.text):
                 break
-        elif token.text not in "-/.,'()":
+        elif token.text not in "-/.,'()\"^\u00b0":
             break
         at += step
     return numbers
@@ -308,5 +315,4 @@ def _parts(left: list[_Token], right: list[_Token]) -> tuple[_Token, _Token, boo
 
 def _gregorian(text: str, year: int) -> int:
     """A year of the Thai calendar as one of ours; Thai dates of ours have other numbers."""
-    is_thai = any("\u0e00" <= char <= "\u0eff" for char in text)
-    return year - _BUDDHIST_YEARS if is_thai and 2400 <= year < 2700 else year
+    return year - _BUDDHIST_YEARS if _THAI.search(text) and 2400 <= year < 2700 else year

@@ -138,3 +138,29 @@ def test_amounts_as_babel_writes_them_are_read() -> None:
             if reading is None or not reading.is_clear or (reading.number, reading.unit) != (number, "EUR"):
                 unread.add(language.partition("_")[0])
     assert unread == {"tok"}  # Toki Pona parts numbers by two digits
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("5 TEUR", "5000"), ("15k€", "15000"), ("1,5 Mio€", "1500000"), ("MEUR 2,5", "2500000"), ("120 Mkr", "120000000"),
+     ("3千円", "3000"), ("5百万円", "5000000"), ("5 milionów zł", "5000000"), ("5 mille euros", "5000"),
+     ("5 млн руб.", "5000000"), ("R$ 5 milhões", "5000000"), ("Rp 5 juta", "5000000"), ("-5 TEUR", "-5000"),
+     ("(5 TEUR)", "-5000"), ("(1.2m)", "-1200000"), ("Rs. 12,34,567.00/-", "1234567"), ("KSh 500/=", "500"),
+     ("negativ 5,00", "-5"), ("αρνητικό 5", "-5"), ("$5 CAD", "5"), ("$ 5 MXN", "5")],
+)  # fmt: skip
+def test_words_of_other_languages_change_a_number_as_they_say(text: str, number: str) -> None:
+    assert normalised_value(AMOUNT, text).value == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1億2000万円", "less than 500", "up to EUR 500", "bis zu 500 €", "max. 500", "etwa 500", "około 500 zł",
+     "не менее 500 руб", "au moins 500 €", "meno di 500", "menos de 500", "USD 5 EUR", "$ 5 EUR", "US$ 5 CAD",
+     "(5.00 excl. VAT)", "5,00 Af", "5,00 Dare", "5,00 Wn", "5,00 Дт", "5.00 OD", "Gutschrift 5,00", "50 c"],
+)  # fmt: skip
+def test_words_that_leave_a_number_open_are_never_passed_over(text: str) -> None:
+    value = normalised_value(AMOUNT, text)
+    assert value.value is None
+    assert value.marks
+    assert not same(AMOUNT, text, "500")
+    assert not same(AMOUNT, text, "5.00")

@@ -124,3 +124,13 @@ def test_what_a_date_rests_on_is_marked(text: str, day: str | None, marks: tuple
 def test_a_range_is_not_its_first_day() -> None:
     assert not same(DATE, "12 May 2024 to 13 June 2024", "12 May 2024")
     assert same(DATE, "12 May 2024 to 13 June 2024", "12 May 2024 to 13 June 2024")
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [("Mon Mar  4 10:00:00 CET 2024", "2024-03-04"), ("Mon Mar 4 10:00:00 2024 +0100", "2024-03-04"),
+     ("1º de março de 2024", "2024-03-01"), ("1° marzo 2024", "2024-03-01"), ("«4» марта 2024 года", "2024-03-04"),
+     ("4 มี.ค. 67", None), ("Mar 5 10:11", None)],
+)  # fmt: skip
+def test_times_and_marks_within_a_date_do_not_hide_it(text: str, day: str | None) -> None:
+    assert normalised_value(stated(), text).value == day
