@@ -23,6 +23,8 @@ _FEWEST_ROWS_BELOW = 3
 _MOST_LINES_ABOVE = 30
 _MOST_LINES_BELOW = 3
 _MOST_STARTS = 8
+_FORMULA_TEXT = re.compile(r"^\s*=\"([^\"]*)\"\s*$")
+"""How exports keep a workbook program from taking a number for one: it shows what is between the quotes."""
 _DECLARED = re.compile(r"\ufeff?\s*\"?sep=([^\r\n\"]|\\t)\"?[ \t]*(?:\r\n|\r|\n|$)", re.IGNORECASE)
 
 
@@ -119,7 +121,8 @@ def read_table(data: bytes) -> tuple[str, list[str]]:
     for number, row in enumerate(rows):
         is_above = number < shape.lines_above
         # In lines above the table a separator is but a sign, unless cells stand there too.
-        lines.add(" ".join(row[0].split()) if is_above and len(row) == 1 else table_line(row))
+        cells = [_FORMULA_TEXT.sub(r"\1", cell) for cell in row]
+        lines.add(" ".join(cells[0].split()) if is_above and len(cells) == 1 else table_line(cells))
     spoken = _SPOKEN.get(shape.delimiter, f"the sign {shape.delimiter!r}")
     notes = [*notes, f"cells are separated by {spoken}"]
     return lines.text(), notes + ([f"lines above the table: {shape.lines_above}"] if shape.lines_above else [])

@@ -160,11 +160,6 @@ def _read_signed(data: bytes, depth: int) -> TextAndNotes:
     return inner.text, [f"the {wrapped.wrapping} content was read as {inner.document_type}", *inner.notes]
 
 
-def _read_inner(attached: bytes, depth: int) -> tuple[str, str, list[str]]:
-    inner = read_as(document_type(attached), attached, depth)
-    return inner.text, inner.document_type, inner.notes
-
-
 def _read_pdf(data: bytes, depth: int) -> TextAndNotes:
     from appliance.documents.attachments import MailParts, mail_text
     from appliance.documents.pdf import read_pdf

@@ -15,7 +15,7 @@ from appliance.documents.text_lines import Lines
 from appliance.documents.word_forms import Fields, empty_placeholders, form_field_text
 from appliance.documents.word_headers import unused_headers
 from appliance.documents.word_styles import WORD, WordStyles, is_on, read_word_styles, value_of
-from appliance.documents.word_symbols import symbol_text
+from appliance.documents.word_symbols import shown_signs, symbol_text
 
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _PLACED = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}"
@@ -189,9 +189,9 @@ def _cells(part: _Part, row: ElementTree.Element, depth: int) -> Iterator[Elemen
 
 def _cell_text(part: _Part, cell: ElementTree.Element, depth: int) -> str:
     properties = cell.find(WORD + "tcPr")
-    merged = properties.find(WORD + "vMerge") if properties is not None else None
-    if merged is not None and merged.get(WORD + "val", "continue") == "continue":
-        # It belongs to the cell above, which is all that is shown of both.
+    merges = [properties.find(WORD + name) for name in ("vMerge", "hMerge")] if properties is not None else []
+    if any(merge is not None and merge.get(WORD + "val", "continue") == "continue" for merge in merges):
+        # It belongs to the cell above or before it, which is all that is shown of both.
         part.shared.hidden = part.shared.hidden or any((text.text or "").strip() for text in cell.iter(WORD + "t"))
         return ""
     return " ".join(line for line in _block_lines(part, cell, depth) if line.strip())
@@ -221,7 +221,7 @@ def _inline_text(part: _Part, element: ElementTree.Element, depth: int) -> str:
     parts: list[str] = []
     for child in element:
         if child.tag in (WORD + "t", _MATH + "t"):
-            parts.append("" if part.fields.in_instruction else child.text or "")
+            parts.append("" if part.fields.in_instruction else _signs(part, element, child.text or ""))
         elif child.tag in _BREAKS:
             parts.append("" if part.fields.in_instruction else _BREAKS[child.tag])
         elif child.tag in (WORD + "r", _MATH + "r") and _is_hidden_run(part, child):
@@ -246,6 +246,18 @@ def _inline_text(part: _Part, element: ElementTree.Element, depth: int) -> str:
         elif child.tag not in _SKIPPED and not _is_hidden_shape(part, child):
             parts.append(_inline_text(part, child, depth + 1))
     return "".join(parts)
+
+
+def _signs(part: _Part, run: ElementTree.Element, text: str) -> str:
+    """Text of a run, whose font may show signs for characters of the private area."""
+
+    def font() -> str:
+        fonts = run.find(f"{WORD}rPr/{WORD}rFonts")
+        return fonts.get(WORD + "ascii", "") or fonts.get(WORD + "hAnsi", "") if fonts is not None else ""
+
+    shown = shown_signs(text, font)
+    part.shared.has_unknown_signs = part.shared.has_unknown_signs or len(shown) < len(text)
+    return shown
 
 
 def _is_hidden_run(part: _Part, run: ElementTree.Element) -> bool:

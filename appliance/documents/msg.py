@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 import olefile  # type: ignore[import-untyped]
 
 from appliance.documents.attachments import Attachment, MailParts
+from appliance.documents.code_pages import known_encoding
 from appliance.documents.html import read_html
 from appliance.documents.plain import decode
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.rtf import known_encoding, read_rtf
+from appliance.documents.rtf import read_rtf
 from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 
 _MAX_ATTACHMENTS = 200

@@ -65,6 +65,11 @@ class NumberFormat:
         # A text place among numbers shows a number as it is.
         self._numbers = sections[:3]
 
+    @property
+    def shows_moments(self) -> bool:
+        """Whether it shows numbers as dates or times."""
+        return bool(self._numbers and self._numbers[0].moment)
+
     def number_text(self, number: float, epoch: datetime) -> str:
         """A number as it is shown; nothing where the format hides it."""
         section, is_absolute = self._section_for(number)

@@ -3,72 +3,28 @@
 Source: Rich Text Format (RTF) Specification, version 1.9.1.
 """
 
-import codecs
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+from appliance.documents.code_pages import CHARSETS, known_encoding
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.text_lines import Lines, table_line
+from appliance.documents.rtf_stream import Stream
+from appliance.documents.rtf_words import LINE_ENDS, SIGNS, SKIPPED, STARRED_TEXT, STREAMS, SYMBOLS, UNREAD
+from appliance.documents.text_lines import Lines
+from appliance.documents.word_symbols import symbol_field_text, symbol_text
 from appliance.ground.text import human_count
 
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?[0-9]{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)|[\r\n\\]+"
 )
 _MAX_GROUPS = 10_000
-_SKIPPED = frozenset(
-    b"fonttbl colortbl stylesheet info pict objdata themedata colorschememapping datastore latentstyles listtable"
-    b" listoverridetable rsidtbl generator xmlnstbl fldinst filetbl revtbl nonshppict bkmkstart bkmkend objclass"
-    b" objname pgptbl mmathPr xe tc rxe txe pnseclvl template wgrffmtfilter sp sn sv private fname listpicture ftnsep"
-    b" ftnsepc ftncn aftnsep aftnsepc aftncn atnid atrfstart atrfend atnref annotationdate".split()
-)
-_STARRED_TEXT = frozenset(b"shpinst shptxt shppict annotation atnauthor ud".split())
-"""Groups marked as skippable for old programs that hold text all the same."""
 _CHECK_BOX, _NO_STATE = 1, 25
-_UNREAD = {b"pict": "picture", b"objdata": "embedded object"}
-_STREAMS = {b"header": "before", b"headerl": "before", b"headerr": "before", b"headerf": "before",
-            b"footer": "after", b"footerl": "after", b"footerr": "after", b"footerf": "after",
-            b"footnote": "after", b"annotation": "after"}  # fmt: skip
-_SIGNS = {b"tab": "\t", b"line": "\n", b"lquote": "\u2018", b"rquote": "\u2019", b"ldblquote": "\u201c",
-          b"rdblquote": "\u201d", b"bullet": "\u2022", b"emdash": "\u2014", b"endash": "\u2013", b"emspace": " ",
-          b"enspace": " ", b"qmspace": " "}  # fmt: skip
-_SYMBOLS = {b"~": "\u00a0", b"_": "-", b"{": "{", b"}": "}", b"\\": "\\", b"\t": "\t"}
-_LINE_ENDS = frozenset((b"par", b"sect", b"page", b"column"))
-_CHARSETS = {0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "big5",
-             161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251",
-             222: "cp874", 238: "cp1250", 254: "cp437", 255: "cp850"}  # fmt: skip
-_PAGES = {65001: "utf-8", 936: "gbk", 950: "big5", 949: "cp949", 932: "cp932", 10000: "mac_roman", 1361: "johab",
-          20127: "cp1252", 28591: "cp1252", 28592: "iso8859_2", 28595: "iso8859_5", 28597: "iso8859_7",
-          28605: "iso8859_15", 20866: "koi8_r", 21866: "koi8_u", 51932: "euc_jp", 54936: "gb18030"}  # fmt: skip
-
-
-@dataclass
-class _Stream:
-    """Lines of one place on the page: the body, the headers, or what follows the body."""
-
-    lines: Lines = field(default_factory=Lines)
-    parts: list[str] = field(default_factory=list)
-    cells: list[str] = field(default_factory=list)
-
-    def end_line(self) -> None:
-        """Writes the open line, and cells whose row never ended."""
-        text = "".join(self.parts)
-        self.parts = []
-        if self.cells:
-            self.end_row()
-        for line in text.split("\n"):
-            self.lines.add(line.rstrip())
-
-    def end_cell(self) -> None:
-        """The open text becomes a cell."""
-        self.cells.append("".join(self.parts))
-        self.parts = []
-
-    def end_row(self) -> None:
-        """Writes the cells so far as a line."""
-        self.lines.add(table_line(self.cells))
-        self.cells = []
+_MAX_INSTRUCTION = 300
+_FONT_NAME = re.compile(rb"[g-zG-Z]")
+"""Before the name may stand twenty hexadecimal digits that say what the font looks like."""
+_SYMBOL_CHARSET = 2
 
 
 @dataclass(frozen=True)
@@ -88,6 +44,8 @@ class _Group:
     font_table: bool = False
     style_sheet: bool = False
     starred: bool = False
+    symbol_font: str | None = None
+    """Name of the font whose signs stand at the places of letters; None for a font of letters."""
     replaced: bool = False
     """Whether the groups inside are older forms of a text, but for the one in Unicode."""
 
@@ -113,6 +71,7 @@ def read_rtf(data: bytes) -> tuple[str, list[str]]:
         lines.add_all(stream.lines)
     notes = ["hidden text was left out"] if reader.hidden else []
     notes += ["deleted text of tracked changes was left out"] if reader.deleted else []
+    notes += ["signs of a symbol font were left out"] if reader.has_unknown_signs else []
     listed = ", ".join(human_count(count, name) for name, count in sorted(reader.unread.items()))
     notes += [f"parts of the file that were not read: {listed}"] if listed else []
     return lines.text().strip("\n") + "\n", notes
@@ -122,7 +81,7 @@ class _Reader:
     """Walks over the tokens with a stack of its own, so that nesting costs no recursion."""
 
     def __init__(self) -> None:
-        self.streams = {name: _Stream() for name in ("before", "body", "after")}
+        self.streams = {name: Stream() for name in ("before", "body", "after")}
         self.hidden = False
         self.deleted = False
         self.unread: Counter[str] = Counter()
@@ -130,6 +89,13 @@ class _Reader:
         self._form: list[int] | None = None
         """States of a box whose result comes next."""
         self._shape_property = b""
+        self._instruction: bytearray | None = None
+        """Of the field whose instruction is being read."""
+        self._row_merges: list[bool] = []
+        """For each cell of a row, whether the one above it or before it covers it."""
+        self._is_merged = False
+        self._symbol_fonts: dict[int, str] = {}
+        self.has_unknown_signs = False
         self._hidden_styles: set[int] = set()
         self._group = _Group()
         self._stack: list[_Group] = []
@@ -147,7 +113,9 @@ class _Reader:
             b"uc": lambda number: self._change(fallback=min(max(number or 0, 0), 64)),
             b"v": lambda number: self._hide(number != 0), b"deleted": lambda number: self._change(deleted=number != 0),
             b"fftype": self._begin_form, b"ffres": self._set_form, b"ffdefres": self._set_form,
-            b"fldrslt": lambda _: self._show_form(),
+            b"fldrslt": lambda _: self._begin_result(), b"trowd": lambda _: self._begin_row(),
+            b"clmrg": lambda _: self._merge(), b"clvmrg": lambda _: self._merge(),
+            b"cellx": lambda _: self._end_merge(),
             b"s": lambda number: self._use_style(number, True), b"cs": lambda number: self._use_style(number, False),
             b"plain": lambda _: self._plain(), b"pard": lambda _: self._change(in_table=False, paragraph_hidden=False),
             b"intbl": lambda _: self._change(in_table=True), b"cell": lambda _: self._cell(),
@@ -202,11 +170,13 @@ class _Reader:
         if self._group.starred and word == b"ud" and self._group.replaced:
             self._change(starred=False, replaced=False, skipped=self._stack[-1].skipped)
         elif self._group.starred:
-            self._change(starred=False, skipped=self._group.skipped or word not in _STARRED_TEXT)
-        if word in _SKIPPED:
+            self._change(starred=False, skipped=self._group.skipped or word not in STARRED_TEXT)
+        if word in SKIPPED:
             self._flush()
-            if word in _UNREAD and not was_skipped:
-                self.unread[_UNREAD[word]] += 1
+            if word == b"fldinst":
+                self._instruction = bytearray()
+            if word in UNREAD and not was_skipped:
+                self.unread[UNREAD[word]] += 1
             self._change(
                 skipped=True,
                 font_table=self._group.font_table or word == b"fonttbl",
@@ -214,13 +184,13 @@ class _Reader:
             )
         elif word == b"upr":
             self._change(replaced=True)
-        elif word in _STREAMS and not self._group.skipped:
+        elif word in STREAMS and not self._group.skipped:
             self._flush()
-            self._change(stream=_STREAMS[word])
-        elif word in _LINE_ENDS:
+            self._change(stream=STREAMS[word])
+        elif word in LINE_ENDS:
             self._end_paragraph()
-        elif word in _SIGNS:
-            self._add(_SIGNS[word])
+        elif word in SIGNS:
+            self._add(SIGNS[word])
         elif word in self._words:
             self._words[word](number)
 
@@ -229,11 +199,11 @@ class _Reader:
             self._change(starred=True)
         elif symbol in (b"\n", b"\r"):
             self._end_paragraph()
-        elif symbol in _SYMBOLS:
+        elif symbol in SYMBOLS:
             if self._to_skip:
                 self._to_skip -= 1
             else:
-                self._add(_SYMBOLS[symbol])
+                self._add(SYMBOLS[symbol])
 
     def _byte(self, code: int) -> None:
         if self._to_skip:
@@ -244,6 +214,10 @@ class _Reader:
     def _plain_bytes(self, text: bytes) -> None:
         if self._group.skipped:
             self._note_property(text)
+            if self._instruction is not None and len(self._instruction) < _MAX_INSTRUCTION:
+                self._instruction += text
+            if self._group.font_table and self._symbol_fonts.get(self._font) == "" and _FONT_NAME.search(text):
+                self._symbol_fonts[self._font] = text.partition(b";")[0].decode("latin-1")[:60]
             return
         skipped = min(self._to_skip, len(text))
         self._to_skip -= skipped
@@ -269,7 +243,8 @@ class _Reader:
             code = 0x10000 + ((self._high - 0xD800) << 10) + code - 0xDC00
         self._high = 0
         # Symbol fonts put their signs into the private area; 0x20 to 0xFF are what the keys say.
-        self._add(chr(code - 0xF000) if 0xF020 <= code <= 0xF0FF else chr(code))
+        place = code - 0xF000 if 0xF020 <= code <= 0xF0FF else code
+        self._add(chr(place) if self._group.symbol_font is None or place > 0xFF else self._signs(bytes((place,))))
 
     def _add(self, text: str) -> None:
         self._flush()
@@ -284,9 +259,17 @@ class _Reader:
     def _flush(self) -> None:
         """Bytes so far become text; those of two-byte characters had to be collected first."""
         if self._bytes:
-            text = bytes(self._bytes).decode(self._group.encoding, "replace")
+            written = bytes(self._bytes)
             self._bytes.clear()
-            self._add(text)
+            is_letters = self._group.symbol_font is None
+            self._add(written.decode(self._group.encoding, "replace") if is_letters else self._signs(written))
+
+    def _signs(self, places: bytes) -> str:
+        """Signs of a symbol font; a blank is one in every font."""
+        font = (self._group.symbol_font or "").strip()
+        signs = [" " if place == 0x20 else symbol_text(font, f"{place:X}") for place in places]
+        self.has_unknown_signs = self.has_unknown_signs or (not self._group.skipped and "" in signs)
+        return "".join(signs)
 
     def _end_paragraph(self) -> None:
         self._flush()
@@ -299,8 +282,25 @@ class _Reader:
 
     def _cell(self) -> None:
         self._flush()
-        if not self._group.skipped:
-            self.streams[self._group.stream].end_cell()
+        if self._group.skipped:
+            return
+        stream = self.streams[self._group.stream]
+        place = len(stream.cells)
+        if place < len(self._row_merges) and self._row_merges[place]:
+            self.hidden = self.hidden or any(part.strip() for part in stream.parts)
+            stream.parts = []
+        stream.end_cell()
+
+    def _begin_row(self) -> None:
+        self._row_merges, self._is_merged = [], False
+
+    def _merge(self) -> None:
+        self._is_merged = True
+
+    def _end_merge(self) -> None:
+        if len(self._row_merges) < _MAX_GROUPS:
+            self._row_merges.append(self._is_merged)
+        self._is_merged = False
 
     def _row(self) -> None:
         self._flush()
@@ -338,6 +338,16 @@ class _Reader:
         if self._form is not None and number != _NO_STATE:
             self._form.append(number or 0)
 
+    def _begin_result(self) -> None:
+        """The result of a field; that of a sign is often empty, as its instruction says what it shows."""
+        self._show_form()
+        sign = symbol_field_text((self._instruction or b"").decode("latin-1"))
+        self._instruction = None
+        if sign is not None and not self._group.skipped:
+            self.has_unknown_signs = self.has_unknown_signs or not sign
+            self._add(sign)
+            self._change(skipped=True)
+
     def _show_form(self) -> None:
         """A box has no other result than its state."""
         form, self._form = self._form, None
@@ -361,19 +371,12 @@ class _Reader:
     def _use_font(self, number: int | None) -> None:
         self._font = number or 0
         if not self._group.font_table:
-            self._change(encoding=self._fonts.get(self._font, self._default))
+            encoding = self._fonts.get(self._font, self._default)
+            self._change(encoding=encoding, symbol_font=self._symbol_fonts.get(self._font))
 
     def _charset(self, number: int | None) -> None:
         if self._group.font_table:
+            if number == _SYMBOL_CHARSET:
+                self._symbol_fonts[self._font] = ""
             # Charset 1 is the default one, 2 belongs to symbol fonts.
-            self._fonts[self._font] = _CHARSETS.get(number or 0, self._default) if number else self._default
-
-
-def known_encoding(code_page: int) -> str:
-    """Python's name of a Windows code page; cp1252 where it has none."""
-    name = _PAGES.get(code_page, f"cp{code_page}")
-    try:
-        codecs.lookup(name)
-    except LookupError:
-        return "cp1252"
-    return name
+            self._fonts[self._font] = CHARSETS.get(number or 0, self._default) if number else self._default

@@ -3,6 +3,9 @@
 Source: the encoding of the font Symbol, ISO 8859-7 in its letters; the character table of Wingdings.
 """
 
+import re
+from collections.abc import Callable
+
 _WINGDINGS = {
     0xFC: "\u2713", 0xFB: "\u2717", 0xFE: "\u2611", 0xFD: "\u2612", 0xA8: "\u2610", 0x6F: "\u2610", 0xA3: "\u2610",
     0x78: "\u2612", 0x71: "\u2610", 0x72: "\u2610", 0x6E: "\u25a0", 0x6C: "\u25cf", 0xA7: "\u25aa", 0x76: "\u2756",
@@ -24,6 +27,9 @@ _SYMBOL = {
     0xE2: "\u00ae", 0xE3: "\u00a9", 0xE4: "\u2122", 0xE5: "\u2211", 0xF2: "\u222b", 0x22: "\u2200", 0x24: "\u2203",
     0x2D: "\u2212", 0x40: "\u2245", 0x5E: "\u22a5", 0x7E: "\u223c",
 }  # fmt: skip
+
+_FIELD = re.compile(r"\s*SYMBOL\s+(\d{1,5}|0x[0-9a-f]{1,4})\b(?:[^\"]*?\bf\s+\"?([^\"\\]{1,60}))?", re.IGNORECASE)
+_PRIVATE = re.compile("[\uf020-\uf0ff]")
 
 
 def symbol_text(font: str, code: str) -> str:
@@ -49,3 +55,24 @@ def symbol_text(font: str, code: str) -> str:
         return _WINGDINGS.get(place, "")
     # Other fonts put ordinary characters at the places of the private area.
     return chr(place) if place >= 0x20 and not 0xD800 <= place < 0xE000 and place <= 0x10FFFF else ""
+
+
+def symbol_field_text(instruction: str) -> str | None:
+    """What a field that shows a sign of a font shows; None for the instruction of another field."""
+    field = _FIELD.match(instruction)
+    if field is None:
+        return None
+    number = int(field.group(1), 16 if "x" in field.group(1).lower() else 10)
+    return symbol_text((field.group(2) or "Symbol").strip(), f"{number:X}")
+
+
+def shown_signs(text: str, font: Callable[[], str]) -> str:
+    """Text whose characters of the private area are the signs that a font shows for them.
+
+    Args:
+        font: Gives the name of the font; called only where there are such characters.
+    """
+    if _PRIVATE.search(text) is None:
+        return text
+    name = font()
+    return _PRIVATE.sub(lambda sign: symbol_text(name, f"{ord(sign.group()):X}"), text)

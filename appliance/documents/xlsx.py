@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from xml.etree import ElementTree
 
@@ -126,6 +126,10 @@ class _SheetTarget:
         self._row_is_hidden = False
         self._hidden_rows: set[int] = set()
         self._hidden_columns: list[tuple[int, int]] = []
+        self._listed_columns: list[tuple[int, int]] = []
+        self._is_narrow = False
+        """Whether columns that are not listed have no width."""
+        self._page_places = {"oddHeader", "oddFooter"}
         self._known_columns: dict[int, bool] = {}
         self._kind, self._style = "n", 0
         self._parts: dict[str, list[str]] = {}
@@ -150,7 +154,7 @@ class _SheetTarget:
             self._column = min(column_number(reference.group(1)) if reference else self._column + 1, _LAST_COLUMN)
             self._kind, self._style = attributes.get("t", "n"), _index(attributes.get("s", "0"))
             self._parts = {}
-        elif name in ("v", "t", "f", "oddHeader", "oddFooter"):
+        elif name in ("v", "t", "f") or name in self._page_places:
             self._into = name
             self._parts.setdefault(name, [])
         elif name == "rPh":
@@ -159,6 +163,12 @@ class _SheetTarget:
             self._start_row(attributes)
         elif name == "col":
             self._note_column(attributes)
+        elif name == "sheetFormatPr":
+            self._is_narrow = _size(attributes.get("defaultColWidth", "1")) == 0
+        elif name == "headerFooter":
+            for switch, place in (("differentFirst", "first"), ("differentOddEven", "even")):
+                if attributes.get(switch, "0") not in _OFF:
+                    self._page_places |= {place + "Header", place + "Footer"}
         elif name == "dimension":
             reference = _CELL.match(attributes.get("ref", ""))
             self._margin = column_number(reference.group(1)) if reference else 0
@@ -171,7 +181,7 @@ class _SheetTarget:
         name = tag.rpartition("}")[2]
         if name in ("v", "t", "f"):
             self._into = None
-        elif name in ("oddHeader", "oddFooter"):
+        elif name in self._page_places:
             self._into = None
             self.page_lines += [page_text("".join(self._parts.pop(name, [])))]
         elif name == "rPh":
@@ -182,7 +192,7 @@ class _SheetTarget:
             self._lines.add(table_line(self._row_cells()))
 
     def close(self) -> None:
-        self.page_lines = [line for line in self.page_lines if line]
+        self.page_lines = list(dict.fromkeys(line for line in self.page_lines if line))
 
     def _start_row(self, attributes: dict[str, str]) -> None:
         number = _index(attributes.get("r", ""))
@@ -194,14 +204,16 @@ class _SheetTarget:
             self._hidden_rows.add(self._row)
 
     def _note_column(self, attributes: dict[str, str]) -> None:
-        if attributes.get("hidden", "0") not in _OFF or _size(attributes.get("width", "1")) == 0:
-            first, last = _index(attributes.get("min", "")), _index(attributes.get("max", ""))
-            if len(self._hidden_columns) < _LAST_COLUMN:
-                self._hidden_columns.append((first - 1, last - 1))
+        is_hidden = attributes.get("hidden", "0") not in _OFF or _size(attributes.get("width", "1")) == 0
+        columns = self._hidden_columns if is_hidden else self._listed_columns
+        if len(columns) < _LAST_COLUMN:
+            columns.append((_index(attributes.get("min", "")) - 1, _index(attributes.get("max", "")) - 1))
 
     def _in_hidden_column(self, column: int) -> bool:
         if column not in self._known_columns:
-            self._known_columns[column] = any(first <= column <= last for first, last in self._hidden_columns)
+            is_hidden = any(first <= column <= last for first, last in self._hidden_columns)
+            is_listed = any(first <= column <= last for first, last in self._listed_columns)
+            self._known_columns[column] = is_hidden or (self._is_narrow and not is_listed)
         return self._known_columns[column]
 
     def _put(self, text: str) -> None:
@@ -249,9 +261,25 @@ class _SheetTarget:
         if self._kind == "e":
             return written
         if self._kind == "d":
-            date = _DATE_TEXT.fullmatch(written.strip())
-            return " ".join(part for part in date.groups() if part) if date else written
+            return self._date(written.strip())
         return self._number(written)
+
+    def _date(self, written: str) -> str:
+        """A date that is stored as one, as the cell's format shows it; as it stands where that is for numbers."""
+        date = _DATE_TEXT.fullmatch(written)
+        if date is None:
+            return written
+        day, time = date.groups()
+        time = "" if time is None or re.fullmatch(r"00:00(:00)?", time) else time
+        form = self._workbook.format(self._style)
+        if form is not _GENERAL and form.shows_moments:
+            try:
+                moment = datetime.fromisoformat(f"{day} {time}".strip())
+            except ValueError:
+                return written
+            number = (moment - self._workbook.epoch) / timedelta(days=1)
+            return form.number_text(number, self._workbook.epoch) or self._hide_value()
+        return f"{day} {time}".strip()
 
     def _text(self, text: str) -> str:
         shown = self._workbook.format(self._style).text_text(text)

@@ -7,6 +7,7 @@ from tests.appliance.documents.document_files import DRAWING, OFFICE, SLIDE, arc
 
 HIDDEN, DELETED = "hidden text was left out", "deleted text of tracked changes was left out"
 HORIZONTAL = 'hMerge="1"'
+SIGNS = rb"{\fonttbl{\f0\fcharset0 Arial;}{\f1\fnil\fcharset2{\*\panose 05}Wingdings;}}"
 SHEET = rb"{\stylesheet{\s1 Normal;}{\s2\v Gone;}{\*\cs3\additive\v Lost;}}"
 
 
@@ -23,13 +24,20 @@ SHEET = rb"{\stylesheet{\s1 Normal;}{\s2\v Gone;}{\*\cs3\additive\v Lost;}}"
          []),
         (rb"{\field{\*\fldinst{\*\formfield{\fftype1\ffres25\ffdefres0}}}{\fldrslt}} no", "\u2610 no", []),
         (rb"\trowd\intbl a\cell\row\trowd{\deleted\intbl x\cell\row}\trowd\intbl b\cell\row", "a\nb", [DELETED]),
+        (rb"\trowd\clvmgf\cellx1\cellx2\intbl a\cell b\cell\row\trowd\clvmrg\cellx1\cellx2\intbl x\cell c\cell\row",
+         "a\tb\n\tc", [HIDDEN]),
+        (rb"\trowd\clmgf\cellx1\clmrg\cellx2\cellx3\intbl a\cell x\cell b\cell\row", "a\t\tb", [HIDDEN]),
+        (SIGNS + rb"a{\f1\'fe\u-3844 ?}\f0 \'e9 {\f1 \'01}b", "a\u2611\u2713\xe9 b",
+         ["signs of a symbol font were left out"]),
+        (SIGNS + rb'{\field{\*\fldinst SYMBOL 254 \\f "Wingdings" \\s 12}{\fldrslt\f1\fs24}} yes', "\u2611 yes", []),
         (rb"rent {\deleted 700\par}815", "rent 815", [DELETED]), (rb"{\upr{gr?n}{\*\ud{gr\u252 ?n}}}", "grün", []),
         (rb"a{\pict\wmetafile8 0102}b{\object{\*\objdata 01}{\result c}}", "abc",
          ["parts of the file that were not read: 1 embedded object, 1 picture"]),
         (rb"a{\*\shppict{\pict 01}}{\nonshppict{\pict 02}}", "a", ["parts of the file that were not read: 1 picture"]),
     ],
     ids=["group", "switch", "paragraph-style", "character-style", "shown-again", "plain", "hidden-shape", "shown-shape",
-         "box", "empty-box", "deleted-row", "deleted", "both-forms",
+         "box", "empty-box", "deleted-row", "below-merged", "beside-merged", "symbol-font", "symbol-field", "deleted",
+         "both-forms",
          "parts", "picture-twice"],
 )  # fmt: skip
 def test_rich_text_is_read_as_it_is_shown(body: bytes, text: str, notes: list[str]) -> None:

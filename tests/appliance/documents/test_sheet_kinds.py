@@ -47,6 +47,43 @@ def test_rows_and_columns_that_are_not_shown_are_left_out_with_a_note(
     assert (found.text.splitlines()[1:], found.notes) == (lines, [f"hidden {note} were left out"])
 
 
+def test_columns_that_are_not_listed_are_hidden_where_they_have_no_width() -> None:
+    sheet = f'<sheetFormatPr defaultColWidth="0"/><cols><col min="1" max="2" width="9"/></cols><sheetData>{ROWS}'
+    found = read_document(sheet_file(f"{sheet}</sheetData>"))
+    assert (found.text.splitlines()[1:], found.notes) == (["1\t2", "4\t5"], ["hidden columns were left out"])
+
+
+@pytest.mark.parametrize(
+    ("code", "written", "shown"),
+    [
+        ("h:mm", "2025-07-04T14:30:00.000", "14:30:00"), ("mmm-yy", "2025-07-04", "Jul-25"),
+        ("yyyy-mm-dd", "2025-07-04T00:00:00", "2025-07-04"), ("0.00", "2025-07-04T10:00", "2025-07-04 10:00"),
+        ("h:mm", "2025-13-44", "2025-13-44"), (";;;", "2025-07-04", "2025-07-04"),
+    ],
+)  # fmt: skip
+def test_date_that_is_stored_as_one_is_shown_by_its_format(code: str, written: str, shown: str) -> None:
+    formats = (
+        f'<numFmts><numFmt numFmtId="164" formatCode="{code}"/></numFmts><cellXfs><xf/><xf numFmtId="164"/></cellXfs>'
+    )
+    sheet = {"S": f'<row r="1"><c r="A1" t="d" s="1"><v>{written}</v></c></row>'}
+    assert read_document(workbook(sheet, formats=formats)).text.splitlines()[1:] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("switches", "lines"),
+    [('differentFirst="1" differentOddEven="true"', ["Each", "Acme Ltd", "Left"]), ("", ["Each"])],
+    ids=["on", "off"],
+)  # fmt: skip
+def test_headers_of_the_first_and_of_even_pages_are_read_where_they_are_printed(
+    switches: str, lines: list[str]
+) -> None:
+    printed = (
+        "<oddHeader>&amp;CEach</oddHeader><firstHeader>&amp;LAcme Ltd</firstHeader><evenFooter>&amp;LLeft</evenFooter>"
+    )
+    found = read_document(sheet_file(f"<sheetData>{ROWS}</sheetData><headerFooter {switches}>{printed}</headerFooter>"))
+    assert found.text.splitlines()[3:] == lines
+
+
 def test_cells_below_a_merged_one_are_left_out() -> None:
     merged = '<mergeCells><mergeCell ref="A1:B2"/></mergeCells>'
     found = read_document(sheet_file(f"<sheetData>{ROWS}</sheetData>{merged}"))
@@ -99,7 +136,7 @@ def test_escaped_characters_are_put_back_in_all_strings(written: str, shown: str
         ('t="str"><f>IF(A1,"")</f><v></v>', "", False), ('><f t="shared" si="0"/>', "", True),
         ("><f>A2</f>", "=A2", True),
         ('t="b"><f>A2</f><v>0</v>', "FALSE", False), ('t="e"><f>A2</f><v>#N/A</v>', "#N/A", False),
-        ('t="d"><v>2025-07-04T00:00:00</v>', "2025-07-04 00:00:00", False),
+        ('t="d"><v>2025-07-04T00:00:00</v>', "2025-07-04", False),
         ('t="d"><v>2025-07-04</v>', "2025-07-04", False),
     ],
 )  # fmt: skip

@@ -28,6 +28,7 @@ def test_lines_above_a_table_do_not_hide_it(line_end: str, encoding: str) -> Non
         ("Ann, Mill Road, Cork\nMay\nDay,Text,Sum\n1,Rent,5\n2,Pay,6\n",
          ["Ann\tMill Road\tCork", "May", "Day\tText\tSum", "1\tRent\t5", "2\tPay\t6"]),
         ('sep=;\r\nName;Amount\r\n"Vos; Henk";12,50\r\n', ["Name\tAmount", "Vos; Henk\t12,50"]),
+        ('id,name\n="00123",Vos\n"=""00456""",Day\n', ["id\tname", "00123\tVos", "00456\tDay"]),
         ("SEP=^\na^b\n1^2\n", ["a\tb", "1\t2"]), ("sep=\t\na\tb\n", ["a\tb"]), ('"sep=,"\na,b\n', ["a\tb"]),
         ("a;b;c;\n1;2;3;\n4;5;6\n", ["a\tb\tc", "1\t2\t3", "4\t5\t6"]),
         ("a;b;c\n1;2;3;\n4;5;6;\n", ["a\tb\tc", "1\t2\t3", "4\t5\t6"]),
@@ -35,6 +36,7 @@ def test_lines_above_a_table_do_not_hide_it(line_end: str, encoding: str) -> Non
         ("Report of May\na|b|c\n1|2|3\n4|5|6\n", ["Report of May", "a\tb\tc", "1\t2\t3", "4\t5\t6"]),
     ],
     ids=["footer", "title-with-commas", "named",
+         "text-as-formula",
          "named-oddly", "named-tab", "named-in-quotes", "end", "end-of-some", "padded-title", "title"],
 )  # fmt: skip
 def test_tables_as_programs_export_them(text: str, lines: list[str]) -> None:

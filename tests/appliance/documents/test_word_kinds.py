@@ -118,6 +118,10 @@ def test_cell_below_a_merged_one_shows_nothing() -> None:
     body = table(row(cell("a", '<w:vMerge w:val="restart"/>'), cell("b")), row(cell("x", "<w:vMerge/>"), cell("c")))
     found = read_document(word(body))
     assert (found.text.splitlines(), found.notes) == (["a\tb", "\tc"], [HIDDEN])
+    found = read_document(
+        word(table(row(cell("a", '<w:hMerge w:val="restart"/>'), cell("x", "<w:hMerge/>"), cell("b"))))
+    )
+    assert (found.text.splitlines(), found.notes) == (["a\t\tb"], [HIDDEN])
 
 
 def test_deleted_last_mark_and_hidden_numbered_paragraph_lose_nothing() -> None:
@@ -173,6 +177,9 @@ def test_signs_that_are_no_text() -> None:
         '</w:ruby><w:r><w:sym w:font="Symbol" w:char="F0B3"/><w:sym w:font="Wingdings" w:char="F0FE"/></w:r>'
     )
     assert read_document(word(body)).text.splitlines() == ["a\tb-cd", "佐藤\u2265\u2611"]
+    fonts = '<w:rFonts w:ascii="Wingdings"/>'
+    found = read_document(word(paragraph(run("\uf0fe", fonts), run(" yes"), run("\uf021", fonts))))
+    assert (found.text, found.notes) == ("\u2611 yes\n", ["signs of a symbol font were left out"])
     signs = (("Symbol", "F061"), ("Symbol", "F0A0"), ("Arial", "F041"), ("X", "zz"))
     assert [symbol_text(*sign) for sign in signs] == ["\u03b1", "\u20ac", "A", ""]
 
