@@ -15,7 +15,7 @@ from appliance.documents.html_styles import StyleSheets, has_size, is_visible, m
 _BLOCKS = frozenset(
     "address article aside blockquote body br center dd details dialog dir div dl dt fieldset figcaption figure footer"
     " form frame frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre search section"
-    " summary table tbody tfoot thead tr ul xmp listing".split()
+    " summary table tbody text tfoot thead tr ul xmp listing".split()
 )
 _DROPPED = frozenset(
     "script style template noscript noframes noembed title object iframe applet canvas audio video datalist desc"
@@ -29,6 +29,9 @@ _VOID = frozenset(
 )
 _INLINE_OR_BOX = frozenset("a b i u s em strong span font small big tt code div section center".split())
 _LINES_KEPT = frozenset(("pre", "textarea", "listing", "xmp"))
+_HIDING = ("hidden", "popover")
+_DRAWN_GROUPS, _SURE_LOOKS = frozenset("g text tspan textpath".split()), ("display", "visibility")
+"""Elements of a drawing, and the looks that their attributes say."""
 _MAX_NESTED = 100
 """Lists and tables inside each other that are told apart."""
 _MAX_FRAMES_DEEP = 3
@@ -36,7 +39,8 @@ _MAX_PLAIN_DEEP = 2000
 """Elements in each other beyond which those that neither hide nor lay out anything are not kept in mind."""
 _MOST_LINES = 3
 """Of a cell in a row of data; a cell with more lines lays out a page."""
-_SHEET_OR_COMMENT = re.compile(r"<!--|<style")
+_SHEET_OR_OTHER = re.compile(r"<(?:!--|(style|script|textarea|template|noscript|title|xmp|iframe)\b)")
+_TYPE_OF_SHEET = re.compile(r"\btype\s*=\s*[\"']?([^\"'>\s]*)")
 _MEDIA_OF_SHEET = re.compile(r"media\s*=\s*[\"']?([^\"'>]*)")
 _BLANKS = re.compile(r"[^\S\t]+")
 
@@ -72,22 +76,27 @@ def _with_whole_tags(markup: str) -> str:
 
 def _own_sheets(markup: str) -> StyleSheets:
     """The style sheets that the page holds itself; one counts for what stands before it, too."""
-    lowered = markup.lower()
+    lowered = markup.replace("\u0130", "i").lower()  # the one letter whose small form is longer
     sheets = StyleSheets(scripts_run="<script" in lowered)
     position = 0
-    while opening := _SHEET_OR_COMMENT.search(lowered, position):
-        if opening.group() == "<!--":
+    while opening := _SHEET_OR_OTHER.search(lowered, position):
+        if opening.group(1) is None:
             # A sheet for one program alone stands in a comment.
             position = lowered.find("-->", opening.end())
         else:
             opened = lowered.find(">", opening.end())
-            position = lowered.find("</style", opened) if opened >= 0 else -1
-            media = _MEDIA_OF_SHEET.search(lowered[opening.end() : opened][:1000])
-            if opened >= 0 and (media is None or media_matches(media.group(1))):
+            position = lowered.find("</" + opening.group(1), opened) if opened >= 0 else -1
+            if opened >= 0 and opening.group(1) == "style" and _counts_here(lowered[opening.end() : opened][:1000]):
                 sheets.add(markup[opened + 1 : position if position >= 0 else len(markup)])
         if position < 0:
             break
     return sheets
+
+
+def _counts_here(attributes: str) -> bool:
+    """Whether a sheet with these attributes is one of styles, and for a screen."""
+    media, kind = _MEDIA_OF_SHEET.search(attributes), _TYPE_OF_SHEET.search(attributes)
+    return (media is None or media_matches(media.group(1))) and (kind is None or kind.group(1) in ("", "text/css"))
 
 
 def _decode(data: bytes) -> tuple[str, list[str]]:
@@ -156,7 +165,7 @@ class _LineParser(HTMLParser):
     def _element(self, tag: str, attributes: dict[str, str | None], parent: OpenElement | None) -> OpenElement:
         """The element with what is known of its looks."""
         is_removed = parent is not None and parent.is_removed
-        is_dropped = tag in _DROPPED or (parent is not None and parent.is_dropped)
+        is_dropped = (tag in _DROPPED and not _is_shadow(tag, attributes)) or (parent is not None and parent.is_dropped)
         visible = parent is None or parent.is_visible
         sized = parent is None or parent.has_size
         if is_removed or is_dropped or not (attributes or self._sheets.rules):
@@ -164,9 +173,12 @@ class _LineParser(HTMLParser):
             return OpenElement(tag, attributes, is_removed or closed_dialog, visible, sized, is_dropped)
         ancestors = self._nesting.ancestors() if self._sheets.needs_ancestors else []
         style = self._sheets.declarations((tag, attributes), ancestors)
-        if not style and "hidden" not in attributes and tag != "dialog":
-            return OpenElement(tag, attributes, False, visible, sized, False)
-        hides_itself = "hidden" in attributes or (tag == "dialog" and "open" not in attributes)
+        if tag in _DRAWN_GROUPS:
+            style = {name: (attributes[name] or "").strip() for name in _SURE_LOOKS if name in attributes} | style
+        if tag in ("html", "body") or not (style or tag == "dialog" or any(one in attributes for one in _HIDING)):
+            # A page that hides itself as a whole does so until a script has run.
+            return OpenElement(tag, attributes, False, visible, sized, is_dropped)
+        hides_itself = any(one in attributes for one in _HIDING) or (tag == "dialog" and "open" not in attributes)
         is_removed = removes(style) or (hides_itself and "display" not in style)
         return OpenElement(tag, attributes, is_removed, is_visible(style, visible), has_size(style, sized), is_dropped)
 
@@ -325,6 +337,11 @@ class _LineParser(HTMLParser):
         if line:
             self._put(self._number + line)
             self._number = ""
+
+
+def _is_shadow(tag: str, attributes: dict[str, str | None]) -> bool:
+    """Whether this is the inside of an element, which is shown, rather than a template."""
+    return tag == "template" and ("shadowrootmode" in attributes or "shadowroot" in attributes)
 
 
 def _is_count(text: str) -> bool:

@@ -1,31 +1,42 @@
 """What the styles of a web page hide: inline ones and those of its own sheets, as far as they decide what is shown.
 
 A sheet is read for the few properties that take a text out of sight. Selectors may name elements, classes, ids and
-attributes, inside each other or directly so; a rule with any other selector is passed over. Conditions on the screen
-are judged for one of 1,024 pixels.
+attributes, inside each other or directly so, in nested rules, too; a rule with any other selector is passed over.
+Conditions on the screen are judged for one of 1,024 pixels.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _MAX_SHEET_CHARACTERS = 4 << 20
 _MAX_RULES = 5000
+_MAX_BLOCKS = 50_000
 _MAX_NESTED = 8
+_MAX_SELECTOR = 2000
 _MAX_ANCESTORS = 200
 _SCREEN_PIXELS = 1024
 _RELEVANT = frozenset(
-    "display visibility opacity font-size height max-height width max-width overflow overflow-y text-indent position"
-    " left top clip clip-path content-visibility".split()
+    "display visibility opacity font font-size height max-height width max-width overflow overflow-y text-indent"
+    " position left top clip clip-path content-visibility transform margin-left padding padding-left animation"
+    " animation-name".split()
 )
 _SURE = ("display", "visibility")
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
-_WIDTH_CONDITION = re.compile(r"\(\s*(min|max)-(?:device-)?width\s*:\s*([\d.]+)(px|em|rem)?\s*\)")
-_COMPOUND = re.compile(
-    r"(?P<tag>\*|[a-z][\w-]*)?(?P<rest>(?:[.#][\w-]+|\[\s*[\w-]+\s*(?:=\s*(?:\"[^\"\]]*\"|'[^'\]]*'|[\w-]+)\s*)?\])*)"
-)
-_PART = re.compile(r"([.#])([\w-]+)|\[\s*([\w-]+)\s*(?:=\s*(?:\"([^\"\]]*)\"|'([^'\]]*)'|([\w-]+))\s*)?\]")
+_NOT_OF_SHEET = re.compile(r"<!--|-->|<!\[CDATA\[|\]\]>")
+"""What keeps a sheet from programs that know none."""
+_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))")
+_WIDTH_CONDITION = re.compile(r"\(\s*(?:(min|max)-(?:device-)?width\s*:|width\s*([<>])=?)\s*([\d.]+)(px|em|rem)?\s*\)")
+_NAME = r"(?:[\w-]|\\[^\da-fA-F])+"
+_ATTRIBUTE = r"\[\s*([\w-]+)\s*(?:([~|^$*]?)=\s*(?:\"([^\"\]]*)\"|'([^'\]]*)'|([\w-]+))\s*(i?)\s*)?\]"
+_COMPOUND = re.compile(rf"(?P<tag>\*|[a-z][\w-]*)?(?P<rest>(?:[.#]{_NAME}|{_ATTRIBUTE})*)")
+_PART = re.compile(rf"([.#])({_NAME})|{_ATTRIBUTE}")
+_NO_SIZE = re.compile(r"(?:^|\s)0(?:px|pt|em|rem|%)?(?:\s*/|\s)")
+"""In the shorthand of a font."""
+_SHRUNK = re.compile(r"scale[xy3d]*\(\s*0(?:\.0*)?\s*[,)]|translate[xy3d]*\(\s*-\d{4,}")
+_CUT_AWAY = re.compile(r"inset\(\s*(?:[5-9]\d|100)(?:\.\d*)?%\s*\)|circle\(\s*0")
 _FAR_AWAY = -999.0
 Declarations = dict[str, str]
 Element = tuple[str, Mapping[str, str | None]]
@@ -39,7 +50,8 @@ class _Compound:
     tag: str
     classes: tuple[str, ...]
     ids: tuple[str, ...]
-    attributes: tuple[tuple[str, str | None], ...]
+    attributes: tuple[tuple[str, str | None, str, bool], ...]
+    """Name, value, how they are compared, and whether small and large letters are the same."""
 
     def matches(self, element: Element) -> bool:
         """Whether the element is so."""
@@ -52,7 +64,25 @@ class _Compound:
             classes = (attributes.get("class") or "").split()
             if any(one not in classes for one in self.classes):
                 return False
-        return all(name in attributes and value in (None, attributes[name]) for name, value in self.attributes)
+        return all(
+            name in attributes and (value is None or _compares(attributes[name] or "", value, how, ignores_case))
+            for name, value, how, ignores_case in self.attributes
+        )
+
+
+def _compares(text: str, value: str, how: str, ignores_case: bool) -> bool:
+    """Whether the text of an attribute is what a selector says of it."""
+    if ignores_case:
+        text, value = text.lower(), value.lower()
+    if not value:
+        return not how and not text
+    if how == "~":
+        return value in text.split()
+    if how == "|":
+        return text == value or text.startswith(value + "-")
+    if how in ("^", "$"):
+        return text.startswith(value) if how == "^" else text.endswith(value)
+    return value in text if how else text == value
 
 
 @dataclass(frozen=True)
@@ -94,8 +124,8 @@ class StyleSheets:
 
     def add(self, sheet: str) -> None:
         """Adds the rules of a sheet."""
-        plain = _COMMENT.sub(" ", sheet[:_MAX_SHEET_CHARACTERS])
-        for selectors, block in _rules(plain):
+        plain = _NOT_OF_SHEET.sub(" ", _COMMENT.sub(" ", sheet[:_MAX_SHEET_CHARACTERS]))
+        for selectors, block in itertools.islice(_rules(plain), _MAX_BLOCKS):
             declarations = declarations_of(block)
             if self.scripts_run:
                 declarations = {name: value for name, value in declarations.items() if name in _SURE}
@@ -159,6 +189,10 @@ _IMPORTANT = "!important"
 def declarations_of(block: str) -> Declarations:
     """The properties that may take a text out of sight, in small letters."""
     declarations: Declarations = {}
+    if "/*" in block:
+        block = _COMMENT.sub("", block)
+    if "\\" in block:
+        block = _unescaped(block)
     for one in block.split(";") if ":" in block else ():
         name, _, value = one.partition(":")
         name = name.strip().lower()
@@ -172,9 +206,20 @@ def declarations_of(block: str) -> Declarations:
     return declarations
 
 
+def _unescaped(text: str) -> str:
+    """The text with its letters instead of their numbers."""
+    return _ESCAPE.sub(
+        lambda match: match.group(2) or (chr(code) if (code := int(match.group(1), 16)) < 0x110000 else " "), text
+    )
+
+
 def removes(style: Declarations) -> bool:
     """Whether an element is not there for the eye, nor anything in it."""
-    if style.get("display") == "none" or _number(style.get("opacity")) == 0:
+    if style.get("display") == "none":
+        return True
+    if style.get("animation", style.get("animation-name", "none")) != "none":
+        return False  # what fades or flies in begins out of sight
+    if _number(style.get("opacity")) == 0 or _SHRUNK.search(style.get("transform", "")):
         return True
     if style.get("content-visibility") == "hidden":
         return True
@@ -182,13 +227,18 @@ def removes(style: Declarations) -> bool:
     sides = ("height", "max-height", "width", "max-width")
     if clipped and any(_is_at_most(style.get(side), 1.0) for side in sides):
         return True
-    if style.get("position") in ("absolute", "fixed"):
+    if style.get("position") in ("absolute", "fixed", "relative"):
         if any((_number(style.get(side)) or 0.0) <= _FAR_AWAY for side in ("left", "top")):
             return True
         clip = style.get("clip", "").replace(" ", "")
         edges = set(_NUMBER.findall(clip))
-        if clip.startswith("rect(") and edges and edges <= {"0", "1"}:
+        if style.get("position") != "relative" and clip.startswith("rect(") and edges and edges <= {"0", "1"}:
             return True
+    if _CUT_AWAY.match(style.get("clip-path", "")):
+        return True
+    is_pulled_back = "padding" in style or "padding-left" in style
+    if not is_pulled_back and (_number(style.get("margin-left")) or 0.0) <= _FAR_AWAY:
+        return True
     return (_number(style.get("text-indent")) or 0.0) <= _FAR_AWAY
 
 
@@ -211,6 +261,8 @@ def is_visible(style: Declarations, before: bool) -> bool:
 def has_size(style: Declarations, before: bool) -> bool:
     """Whether the letters of an element have a size, which it inherits and may decide anew."""
     value = style.get("font-size")
+    if value is None and "font" in style:
+        return not _NO_SIZE.search(style["font"])
     number = _number(value)
     if value is None or value == "inherit" or (value.endswith(("em", "%")) and not value.endswith("rem") and number):
         return before
@@ -226,9 +278,35 @@ def _rules(sheet: str, nested: int = 0) -> Iterator[tuple[str, str]]:
         block = sheet[opening + 1 : end]
         position = end + 1
         if not head.startswith("@"):
-            yield head, block
+            yield from _flat(head, block, nested)
         elif nested < _MAX_NESTED and _counts(head.lower()):
             yield from _rules(block, nested + 1)
+
+
+def _flat(head: str, block: str, nested: int) -> Iterator[tuple[str, str]]:
+    """A rule, and after it those that stand inside it, each with its whole selector."""
+    if "{" not in block:
+        yield head, block
+        return
+    own: list[str] = []
+    inside: list[tuple[str, str]] = []
+    position = 0
+    while (opening := block.find("{", position)) >= 0:
+        before, _, inner = block[position:opening].rpartition(";")
+        end = _block_end(block, opening)
+        own.append(before)
+        inside.append((inner.strip(), block[opening + 1 : end]))
+        position = end + 1
+    yield head, ";".join([*own, block[position:]])
+    for inner, inner_block in inside if nested < _MAX_NESTED and len(head) < _MAX_SELECTOR else ():
+        if inner.startswith("@"):
+            if _counts(inner.lower()):
+                yield from _flat(head, inner_block, nested + 1)
+            continue
+        for one in inner.split(","):
+            for outer in head.split(","):
+                whole = one.replace("&", outer.strip()) if "&" in one else f"{outer.strip()} {one.strip()}"
+                yield from _flat(whole, inner_block, nested + 1)
 
 
 _BRACE = re.compile(r"[{}]")
@@ -258,18 +336,22 @@ def media_matches(media: str) -> bool:
 
 def _matches_one(query: str) -> bool:
     if query.startswith("not "):
-        return False
+        return _holds(query.removeprefix("not ").strip()) is False
+    return _holds(query) is True
+
+
+def _holds(query: str) -> bool | None:
+    """Whether a condition holds; None where that is not known, as of dark colours."""
     kind = query.removeprefix("only ").split(" ")[0]
     if kind not in ("all", "screen") and not kind.startswith("("):
         return False
     rest = query
-    for limit, number, unit in _WIDTH_CONDITION.findall(query):
+    for limit, sign, number, unit in _WIDTH_CONDITION.findall(query):
         pixels = (_number(number) or 0.0) * (16 if unit in ("em", "rem") else 1)
-        if pixels < _SCREEN_PIXELS if limit == "max" else pixels > _SCREEN_PIXELS:
+        if pixels < _SCREEN_PIXELS if limit == "max" or sign == "<" else pixels > _SCREEN_PIXELS:
             return False
         rest = _WIDTH_CONDITION.sub("", rest, count=1)
-    # Of other conditions, such as dark colours, nothing is known.
-    return "(" not in rest
+    return None if "(" in rest else True
 
 
 def _compounds(selector: str) -> tuple[tuple[bool, _Compound], ...]:
@@ -288,13 +370,15 @@ def _compounds(selector: str) -> tuple[tuple[bool, _Compound], ...]:
             return ()
         classes: list[str] = []
         ids: list[str] = []
-        attributes: list[tuple[str, str | None]] = []
-        for mark, name, attribute, *values in _PART.findall(match["rest"]):
+        attributes: list[tuple[str, str | None, str, bool]] = []
+        for part in _PART.finditer(match["rest"]):
+            mark, name, attribute, how, *values, case = part.groups()
             if mark:
-                (classes if mark == "." else ids).append(name)
+                (classes if mark == "." else ids).append(_unescaped(name))
             else:
-                has_value = "=" in match["rest"]
-                attributes.append((attribute.lower(), next(filter(None, values), "") if has_value else None))
+                # Without a value there is no way to compare it either.
+                value = None if how is None else next(filter(None, values), "")
+                attributes.append((attribute.lower(), value, how or "", case == "i"))
         compounds.append(
             (is_parent, _Compound((match["tag"] or "").lower(), tuple(classes), tuple(ids), tuple(attributes)))
         )

@@ -52,6 +52,13 @@ def test_hidden_element_ends_where_its_end_tag_may_be_omitted(body: str, shown: 
         "<p style='max-height:0;overflow:hidden'>x</p>", "<p style='position:absolute;left:-9999px'>x</p>",
         "<p class=late>x</p>", "<p class=tiny>x</p>", "<dialog>x</dialog>", "<template>x</template>",
         "<div style='visibility:hidden'>x<input value=y></div>",
+        "<p style='/**/d\\69splay:none'>x</p>", "<p style='transform:scale(0)'>x</p>", "<p style='font:0/0 a'>x</p>",
+        "<p style='position:absolute;clip-path:inset(50%)'>x</p>", "<p popover>x</p>", "<p class=screen>x</p>",
+        "<p style='margin-left:-9999px'>x</p>", "<p class='md:gone'>x</p>", "<p title=hide-me>x</p>",
+        "<p class=range>x</p>",
+        "<div class=outer><p class=inner>x</p></div>", "<svg><text display=none>x</text></svg>",
+        "<style><!-- .kept{display:none} --></style><p class=kept>x</p>",
+        "<style><![CDATA[ .kept{display:none} ]]></style><p class=kept>x</p>",
         "<p class=wide>x</p>", "<style>.after{display:none}</style><p class=after>x</p>",
     ],
 )  # fmt: skip
@@ -59,7 +66,9 @@ def test_what_styles_hide_is_left_out_with_a_note(hidden: str) -> None:
     sheet = """<style>/* .seen{display:none} */ .note{display:none} #secret, .other:hover{display:none}
         aside{display:block;display:none} [data-state="draft"]{visibility:hidden} .box b > i{display:none}
         ul.menu li{display:none} .late{display:none!important} .late{display:block} .tiny{font-size:0px}
-        @media (min-width: 600px) { .wide{display:none} }</style>"""
+        @media (min-width: 600px) { .wide{display:none} } @media (width >= 600px){.range{display:none}}
+        .md\\:gone, [title^='hide']{display:none} .outer{color:red; & .inner{display:none}}
+        @media not print { .screen{display:none} }</style>"""
     text, notes = read_html(f"<html>{sheet}<body>{hidden}<p class=seen>a</p></body></html>".encode())
     assert text == "a"
     assert notes == ["hidden text was left out"]
@@ -72,14 +81,20 @@ def test_what_styles_hide_is_left_out_with_a_note(hidden: str) -> None:
         "<div style='visibility:hidden'><p style='visibility:visible'>b</p></div>", "<p aria-hidden=true>b</p>",
         "<div style='font-size:0'><p style='font-size:12px'>b</p></div>", "<p class=dark>b</p>", "<p class=fade>b</p>",
         "<details><summary>b</summary></details>", "<dialog open>b</dialog>", "<p style='display:inline'>b</p>",
-        "<p style='mso-hide:all'>b</p>",
+        "<p style='mso-hide:all'>b</p>", "<p class='again md:again'>b</p>", "<p class=outer>b</p>",
+        "<p class=flies>b</p>",
+        "<div><template shadowrootmode=open>b</template></div>", "<p style='margin:0 -9999px;padding:0 9999px'>b</p>",
+        "</body><body style=display:none>b", "<p class=code>b</p>",
     ],
 )  # fmt: skip
 def test_what_a_screen_shows_is_read(shown: str) -> None:
     sheet = """<style>@media print{.print{display:none}} @media (max-width:600px){.narrow{display:none}}
-        .again{display:none} p.again{display:block} @keyframes k{from{visibility:hidden}} .dark:not(.x){display:none}
+        .again{display:none} p.again{display:block} .md\\:again{display:block} .outer{.x{color:red;display:none;}}
+        .flies{opacity:0; animation: in 1s forwards} @keyframes k{from{visibility:hidden}} .dark:not(.x){display:none}
         @media (prefers-color-scheme: dark){.dark{display:none}} body{opacity:0} </style>
-        <style media=print>p{display:none}</style><script>reveal()</script><style>.fade{opacity:0}</style>
+        <style media=print>p{display:none}</style><script>reveal('<style>.code{display:none}')</script>
+        <template><style>.code{display:none}</style></template><style type=text/less>.code{display:none}</style>
+        <style>.fade{opacity:0}</style>
         <!--[if mso]><style>p{display:none}</style>-->"""
     text, notes = read_html(f"<html>{sheet}<body>{shown}</body></html>".encode())
     assert text == "b"
@@ -122,7 +137,7 @@ def test_page_inside_a_page_and_text_of_a_drawing_are_read() -> None:
         "a<iframe srcdoc='<p hidden>x</p><p>b &amp;amp; c</p>'></iframe>"
         "<svg><title>t</title><text>d</text></svg><math><mi>e</mi></math>"
     )
-    assert lines(body) == ["a", "b & c", "de"]
+    assert lines(body) == ["a", "b & c", "d", "e"]
 
 
 PAGE = "<html><head>{head}</head><body><p>Kunde: Jörg Müßig, Zürich; Betrag 12,50 €</p></body></html>"
@@ -162,6 +177,7 @@ def test_late_declaration_of_another_alphabet_counts() -> None:
         "<style>a b c d e{display:none}</style>" + "<a><b>" * 4000, "<!--<style>" * 9000, "<script>" * 9000,
         "<style>" + "@media all{" * 9000, "<p style='" + "x:;" * 9000 + "'>", "<iframe srcdoc='" * 5000,
         "<meta charset=" * 9000, "<b hidden><div>" * 5000,
+        "<style>" + "a,a,a,a,a,a,a,a{" * 9 + "b{display:none}" + "}" * 9 + "</style>", "<template>" * 9000,
     ],
     ids=lambda page: page[:14],
 )  # fmt: skip
