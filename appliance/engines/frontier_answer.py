@@ -20,8 +20,9 @@ from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Field, FieldType, Task
 from appliance.tasks.values import plain
 
-_THOUGHT_START = re.compile(r"<(?:think|thinking|reasoning|thought)>|\[THINK\]|◁think▷", re.IGNORECASE)
-_THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning|thought)>|\[/THINK\]|◁/think▷", re.IGNORECASE)
+_THOUGHT_TAG = r"(?:\w{1,20}:)?(?:think|thinking|reasoning|thoughts?|reflection|scratchpad)"
+_THOUGHT_START = re.compile(rf"<{_THOUGHT_TAG}(?:\s[^<>]{{0,200}})?>|\[THINK\]|◁think▷", re.IGNORECASE)
+_THOUGHT_END = re.compile(rf"</{_THOUGHT_TAG}\s?>|\[/THINK\]|◁/think▷", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n`]*\n(.*?)^[ \t]*(?:```|~~~)", re.DOTALL | re.MULTILINE)
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\Z))|,(?=\s*[}\]])', re.DOTALL)
 _MOST_OBJECTS = 50
@@ -41,6 +42,23 @@ class _Number(str):
     """A number as the answer writes it."""
 
     __slots__ = ()
+
+
+def _one_value_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object; of a key with values that differ it has a mark that no field takes."""
+    values: dict[str, object] = {}
+    for key, value in pairs:
+        values[key] = value if values.get(key, value) == value else _SEVERAL
+    return values
+
+
+_SEVERAL = ("several values of one key",)
+
+
+# Line ends and tabs stand in texts as they are, where models forget to escape them.
+_DECODER = json.JSONDecoder(
+    parse_int=_Number, parse_float=_Number, parse_constant=_Number, object_pairs_hook=_one_value_each, strict=False
+)
 
 
 class _Unfit(Exception):
@@ -142,17 +160,16 @@ def _parsed(text: str) -> tuple[object, list[str]] | None:
 
 
 def _loads(text: str) -> object:
-    return json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+    return _DECODER.decode(text)
 
 
 def _objects(text: str) -> Iterator[object]:
     """The outermost objects in a text, from its beginning."""
-    decoder = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=_Number)
     at, tries = text.find("{"), 0
     while at >= 0 and tries < _MOST_OBJECTS:
         tries += 1
         try:
-            values, end = decoder.raw_decode(text, at)
+            values, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             at = text.find("{", at + 1)
             continue

@@ -29,6 +29,7 @@ _CUT = frozenset(
 )
 _FILTERED = frozenset("content_filter safety blocked blocklist prohibited_content recitation spii guardrail".split())
 _BROKEN_OFF = frozenset("error abort aborted cancelled canceled insufficient_system_resource".split())
+_OTHER_REASONS = ("finishReason", "native_finish_reason", "stop_reason", "done_reason")
 _WRAPPERS = ("result", "data", "response", "body", "completion")
 
 Values = dict[str, object]
@@ -121,7 +122,12 @@ def loads(data: bytes | str) -> object:
 
 def _events(body: bytes) -> Iterator[Values]:
     """The objects of a stream: server-sent events, or an object on each line."""
-    for line in body.decode("utf-8", "replace").splitlines():
+    try:
+        # Other line ends of Unicode stand in texts.
+        lines = re.split(r"\r\n|\n|\r", body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise FrontierFailure("broken_response", f"the response is not UTF-8 at byte {error.start}") from error
+    for line in lines:
         text = line.strip()
         if not text or text.startswith((":", "event:", "id:", "retry:")):
             continue
@@ -146,7 +152,7 @@ def _joined(chunks: list[Values]) -> Values:
     for chunk in chunks:
         joined |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
         choice = _choice(chunk)
-        if choice is None:
+        if choice is None or choice.get("index", 0) not in (0, None):
             continue
         message = cast("Values", choice["message"])
         texts += [text] if isinstance(text := message.get("content"), str) else []
@@ -193,7 +199,13 @@ def _check_model(choice: ModelChoice, model: object, usage: Usage | None) -> Non
 
 
 def _content(limits: ModelChoice, choice: Values, usage: Usage | None) -> tuple[str, list[str]]:
-    reason, message = choice.get("finish_reason"), cast("Values", choice["message"])
+    message = cast("Values", choice["message"])
+    reason = choice.get("finish_reason")
+    # A server that knows more than its protocol says it under another key.
+    others = [each for key in _OTHER_REASONS if isinstance(each := choice.get(key), str)]
+    limits_reached = [each for each in others if each.strip().lower() in _CUT | _FILTERED]
+    if limits_reached or (reason is None and others):
+        reason = (limits_reached or others)[0]
     word = "" if reason is None else reason.strip().lower() if isinstance(reason, str) else "not a word"
     text, notes = _text_of(message, usage)
     if word in _FILTERED:

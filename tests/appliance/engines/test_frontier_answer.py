@@ -31,7 +31,10 @@ def order(text: str, choice: ModelChoice = LOOSE) -> Answer:
         CARDS, f"```json\n{CARDS}\n```", f"```\n{CARDS}\n```", f"~~~JSON\n{CARDS}\n~~~", f"```json {CARDS}```",
         f"Here it is:\n```json\n{CARDS}\n```\nAnything else?", f"Sure! {CARDS} is my answer.", f"\ufeff {CARDS}\n\n",
         f"<think>{{\"label\": \"loans\"}} or not?</think>\n{CARDS}", f"so it is about cards</think>{CARDS}",
-        f"<think></think>\n\n{CARDS}", f"[THINK]hm[/THINK]{CARDS}", f"<reasoning>hm</reasoning> {CARDS}",
+        f"<think></think>\n\n{CARDS}", f"[THINK]hm[/THINK]{CARDS}",
+        '<seed:think>{"label": "loans"}</seed:think>' + CARDS,
+        '<scratchpad n="1">{"label": "loans"}</scratchpad>' + CARDS,
+        '{"label": "cards", "label": "cards"}', f"<reasoning>hm</reasoning> {CARDS}",
         f"<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>{CARDS}<|return|>",
         '{"label": "cards",}', json.dumps(CARDS), f"[{CARDS}]", '{"answer": {"label": "cards"}}',
         '{"bank": {"label": "cards"}}', '{"result": {"fields": {"label": "cards"}}}', '{"Label": "cards"}',
@@ -46,7 +49,10 @@ def test_one_object_that_fits_is_the_answer_whatever_stands_around_it(text: str)
     ("text", "name"),
     [
         ("", "broken_answer"), ("cards", "broken_answer"), ('"cards"', "wrong_schema"), ("null", "wrong_schema"),
-        (f"<think>{CARDS}", "broken_answer"), (f"<think>{CARDS}</think>", "broken_answer"),
+        (f"<think>{CARDS}", "broken_answer"), (f'<think time="3">{CARDS}', "broken_answer"),
+        ('{"label": "cards", "label": "loans"}', "wrong_schema"),
+        ("{" + ", ".join(f'"label": {number}' for number in range(5_000)) + "}", "wrong_schema"),
+        (f"<think>{CARDS}</think>", "broken_answer"),
         (f'{CARDS} or {{"label": "loans"}}', "wrong_schema"), ('{"label": "cards"', "broken_answer"),
         ('{"label": ["cards"]}', "wrong_schema"), ('{"label": {"value": "cards"}}', "wrong_schema"),
         ('{"label": "cards", "LABEL": "loans"}', "wrong_schema"), ('{"label": "\\ud83d"}', "wrong_schema"),
@@ -114,3 +120,7 @@ def test_long_texts_are_read_in_linear_time() -> None:
         with pytest.raises(FrontierFailure):
             label(piece * (100_000 // len(piece)), LOOSE)
     assert time.process_time() - started < 4
+
+
+def test_line_ends_and_tabs_that_a_model_forgot_to_escape_are_part_of_a_value() -> None:
+    assert order('{"number": "A-7", "customer_name": "Bo\n\tLtd"}')["customer_name"] == "Bo\n\tLtd"

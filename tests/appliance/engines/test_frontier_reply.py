@@ -156,3 +156,23 @@ def test_numbers_that_no_program_can_hold_disturb_nothing() -> None:
     for number in ("1e999", "-1e999", "9" * 10_000, "NaN", "Infinity"):
         body = json.dumps(GOOD)[:-1] + f', "created": {number}, "usage": {{"prompt_tokens": {number}}}' + "}"
         assert read_reply(CONFIG, body.encode()).usage is None
+
+
+@pytest.mark.parametrize("key", ["finishReason", "native_finish_reason", "stop_reason"])
+def test_a_limit_that_is_said_under_another_key_cuts_the_answer(key: str) -> None:
+    for reason in (None, "stop"):
+        values = message("ye", reason)
+        values["choices"][0][key] = "MAX_TOKENS"  # type: ignore[index]
+        with pytest.raises(FrontierFailure) as caught:
+            read_reply(CONFIG, json.dumps(values).encode())
+        assert caught.value.name == "truncated"
+
+
+def test_a_stream_keeps_line_ends_of_unicode_and_one_choice_and_no_broken_characters() -> None:
+    body = EVENTS.replace(b'"ye"', '"y\u2028e"'.encode()) % b'"stop"'
+    assert read_reply(CONFIG, body).content == "y\u2028es"
+    second = b'data: {"choices": [{"index": 1, "delta": {"content": "no"}}]}\n\n'
+    assert read_reply(CONFIG, second + EVENTS % b'"stop"').content == "yes"
+    with pytest.raises(FrontierFailure) as caught:
+        read_reply(CONFIG, json.dumps(message("caf\u00e9"), ensure_ascii=False).encode("latin-1"))
+    assert caught.value.name == "broken_response"

@@ -14,10 +14,12 @@ from appliance.ground.errors import ResourceError
 from appliance.ground.files import part_path
 from appliance.jobs.outputs import OutputFormat, neutral_cell, write_rows
 from appliance.jobs.rows import Route, Row, row_from_json, row_schema
+from appliance.models.manifest import write_artifact
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Field, FieldType
 from tests.appliance.batch_fixtures import Bench
 from tests.appliance.model_fixtures import file_size_limit
+from tests.noop_fixtures import noop_manifest
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -190,3 +192,42 @@ def test_two_exports_to_one_folder_take_turns(tmp_path: Path) -> None:
     lines = (tmp_path / "rows.jsonl").read_text().splitlines()
     assert [json.loads(line)["document"] for line in lines] == ["00000.txt", "z.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+TYPED = """
+version = 1
+name = "orders"
+kind = "extract"
+instruction = "Read the order"
+fields = [
+  {name = "total", type = "amount"}, {name = "ordered", type = "date"}, {name = "paid", type = "date"},
+  {name = "sent", type = "date", date_order = "day_first"}, {name = "weight", type = "number", locale = "de"},
+  {name = "note", type = "text"},
+]
+"""
+
+
+def test_rows_of_a_job_hold_values_as_programs_read_them_and_what_is_in_doubt(bench: Bench) -> None:
+    bench.task_path.write_text(TYPED)
+    artifact_dir = bench.root / "typed"
+    files = {"task.toml": bench.task_path, "noop.json": bench.artifact_dir / "noop.json"}
+    write_artifact(artifact_dir, noop_manifest(bench.task_path), files)
+    written = {
+        "total": "(1.234,50 \u20ac)", "ordered": "4. marca 2024", "paid": "03/04/2024", "sent": "03/04/2024",
+        "weight": "1.234", "note": "Jo\u0308rg \u00ad 2",
+    }  # fmt: skip
+    bench.write("a.txt", "\n".join(f"{name}: {value}" for name, value in written.items()))
+    bench.write("b.txt", "total: 1.234\npaid: 4 March 24\nweight: two")
+    done = bench.run("--model", str(artifact_dir))
+    assert done.returncode == 0, done.stderr
+    first, second = sorted(bench.rows(), key=lambda row: str(row["document"]))
+    assert first["fields"] == written
+    assert first["normalised"] == {
+        "total": "-1234.5", "ordered": "2024-03-04", "paid": None, "sent": "2024-04-03", "weight": "1234",
+        "note": "J\u00f6rg 2",
+    }  # fmt: skip
+    assert first["marks"] == {"paid": ["date_order"]}
+    assert (second["normalised"], second["marks"]) == (
+        {**dict.fromkeys(written), "total": "1234", "paid": "2024-03-04"},
+        {"total": ["decimal_mark"], "paid": ["century"], "weight": ["unread"]},
+    )
