@@ -11,6 +11,7 @@ import chardet
 _SAMPLE_BYTES = 16384
 """What chardet looks at."""
 _JIS_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J")
+_KOREAN_ESCAPE = b"\x1b$)C"
 _CANDIDATES = (
     "cp1252", "cp1250", "iso8859-2", "cp1254", "cp1257", "cp1251", "koi8-r", "koi8-u", "iso8859-5", "cp1253", "cp1255",
     "cp1256", "cp874", "cp932", "euc-jp", "gb18030", "big5", "cp949",
@@ -43,11 +44,23 @@ def find_encoding(data: bytes) -> str | None:
 
     UTF-8, UTF-16 and UTF-32 are not among the candidates: they are recognised by their own rules.
     """
+    if _KOREAN_ESCAPE in data[:_SAMPLE_BYTES] and _decoded(data, "iso2022_kr") is not None:
+        return "iso2022_kr"
     if any(escape in data for escape in _JIS_ESCAPES):
         return "iso2022_jp" if _decoded(data, "iso2022_jp") is not None else None
     western = _decoded(data, _WESTERN)
     if western is not None and not _HIGH.search(_LONE_SIGN.sub("", western)):
         return _WESTERN
+    weights = encoding_weights(data)
+    # The first of those with the same weight is the commonest.
+    common_first = sorted(
+        weights, key=lambda name: _CANDIDATES.index(name) if name in _CANDIDATES else len(_CANDIDATES)
+    )
+    return max(common_first, key=weights.__getitem__, default=None)
+
+
+def encoding_weights(data: bytes) -> dict[str, float]:
+    """How well each of the candidates fits that can be this text at all; 1 is about the best."""
     weights: dict[str, float] = {}
     sample = _sample(data)
     for guess in _ranked(sample):
@@ -62,11 +75,12 @@ def find_encoding(data: bytes) -> str | None:
             turkish = letters & _ICELANDIC and not letters & _ICELANDIC_TOO
             weight *= _MIXED_WEIGHT if turkish else _WESTERN_WEIGHT
         weights[name] = weight
-    # The first of those with the same weight is the commonest.
-    common_first = sorted(
-        weights, key=lambda name: _CANDIDATES.index(name) if name in _CANDIDATES else len(_CANDIDATES)
-    )
-    return max(common_first, key=weights.__getitem__, default=None)
+    return weights
+
+
+def mixes_scripts(text: str) -> int:
+    """How many words have letters of Latin beside letters of another script; those of one hardly ever do."""
+    return len(_MIXED_SCRIPTS.findall(text))
 
 
 def warm_up() -> None:

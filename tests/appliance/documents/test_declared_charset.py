@@ -61,3 +61,47 @@ def test_cut_character_leaves_the_rest_of_the_text_as_declared() -> None:
     assert decode_declared("Größe für\nSie".encode() + b"\xc3", "utf-8") == (
         "Größe für\nSie\ufffd", ["1 broken character replaced in utf-8 text"],
     )  # fmt: skip
+
+
+CZECH = "Prosím o úhradu částky ve výši 5 Kč. Děkuji, příští týden"
+RUSSIAN = "Счет на оплату за июль месяц, сумма пять рублей"
+
+
+@pytest.mark.parametrize(
+    ("text", "real", "declared"),
+    [
+        ("Zapłata za usługę miesięczną, proszę wpłacić", "cp1250", "iso-8859-1"), (CZECH, "iso8859_2", "windows-1252"),
+        (CZECH, "cp1250", "iso-8859-15"), ("Kérjük a számlát fizesse be időben, űrlap", "iso8859_2", "iso-8859-1"),
+        ("Ödeme için teşekkür ederiz, lütfen şubat değişiklik için ödeyiniz", "cp1254", "iso-8859-1"),
+        ("Prašome apmokėti sąskaitą iki mėnesio pabaigos, ačiū", "cp1257", "iso-8859-1"),
+        (RUSSIAN, "cp1251", "iso-8859-5"), (RUSSIAN, "iso8859_5", "windows-1251"), (RUSSIAN, "iso8859_5", "koi8-r"),
+        ("Größe über Maß, für Müller, schöne Grüße", "cp1252", "windows-1251"),
+        ("这是七月份的付款通知单请在月底之前支付这笔款项", "gbk", "big5"),
+        ("請求書を送付いたします。お支払いは月末まで", "euc_jp", "shift_jis"),
+        ("칠월 청구서를 보내드립니다. 월말까지 지불해 주십시오", "euc_kr", "gb2312"),
+        ("請求書を送付", "iso2022_jp", "us-ascii"), ("칠월 청구서", "iso2022_kr", "utf-8"),
+    ],
+)  # fmt: skip
+def test_letters_that_follow_one_another_in_no_language_disprove_a_declaration(
+    text: str, real: str, declared: str
+) -> None:
+    found, notes = decode_declared(text.encode(real), declared)
+    assert found == text
+    assert notes[-1] == f"the declared charset {declared} does not fit"
+
+
+@pytest.mark.parametrize(
+    ("text", "declared"),
+    [
+        ("Veuillez trouver la facture réglée à la réception, très cordialement, à bientôt", "iso-8859-1"),
+        ("La factura és pagada, això és força important, però avui també", "iso-8859-1"),
+        ("Fatura është paguar, përfundimisht çdo muaj, ju falënderojmë", "iso-8859-1"),
+        ("Arve kuulub tasumisele õigeaegselt, täname ette, küsimuste korral pöörduge", "iso-8859-1"),
+        ("Müller, Ångström, Çelik, Núñez, Jørgensen, Lefèvre; à è ì ò ù é ó; 25 °C; 5 m²; ½", "iso-8859-1"),
+        ("Größe über Maß, für Müller, schöne Grüße", "iso-8859-2"), (RUSSIAN.upper(), "windows-1251"),
+        (RUSSIAN.upper(), "koi8-r"), ("株式会社山田商事御中", "euc-jp"),
+        ("Рахунок на оплату за липень, її є ґанок", "koi8-u"), ("Рачун за плаћање, ђак, њива, љубав", "iso-8859-5"),
+    ],
+)  # fmt: skip
+def test_declaration_that_is_true_is_believed_in_every_language(text: str, declared: str) -> None:
+    assert decode_declared(text.encode(declared), declared) == (text, [])
