@@ -1,6 +1,7 @@
 """Words that stand beside numbers and change them: signs, sides of an account, powers of ten, bounds and guesses."""
 # ruff: noqa: RUF001 (letters of other scripts)
 
+import re
 import unicodedata
 
 from appliance.tasks.currencies import currency
@@ -78,6 +79,8 @@ VAGUE_WORDS = frozenset(
     " от до более менее свыше from until till not nicht vanaf meer minder upp från fra til inntil".split()
 )
 """Words before a number that make it a bound or a guess."""
+UNITS_WITH_CASE = re.compile(r"[mM](?:W|Wh|V|VA|A|J|Hz|Pa|Ω|S|T|K)|[kKMGT]i?[bB](?:ps|/s|it/s)?")
+"""Units that are other ones in other case: milli and mega, bits and bytes."""
 
 
 def power_of_currency(word: str) -> tuple[int, str]:

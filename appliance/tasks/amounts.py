@@ -18,6 +18,7 @@ from appliance.tasks.amount_words import (
     POWERS_ALONE,
     SIDES,
     UNCLEAR_WORDS,
+    UNITS_WITH_CASE,
     VAGUE_WORDS,
     power_of_currency,
 )
@@ -321,7 +322,8 @@ class _Beside:
             elif money and word in POWERS:
                 self.power += POWERS[word]
             elif word:
-                units.append(word.upper())
+                bare = written.strip(_DECORATION)
+                units.append(bare if UNITS_WITH_CASE.fullmatch(bare) else word.upper())
                 is_vague = word in VAGUE_WORDS and place < len(before)
                 is_unclear = money and (word in UNCLEAR_WORDS or is_subunit(word))
                 self.is_clear = self.is_clear and not is_vague and not is_unclear

@@ -40,6 +40,12 @@ _TIME = re.compile(
     r"(?<![\d.,])t?\d{1,2}\s*[:.h]\s*\d{2}(?:\s*[:.]\s*\d{2}(?:[.,]\d+)?)?(?!\d)\s*(?:[ap]\.?m\.?|z|uhr)?|"
     r"(?:utc|gmt|(?<=[\d\s]))[+-]\d{1,2}(?::?\d{2})?(?!\d)|t\d{6}z?|\d{1,2}\s*(?:uhr|val|h|[ap]\.?m)(?![^\W\d_])"
 )
+_SAYS_LESS = re.compile(
+    r"[<>\u2264\u2265\u2260~\u2248\u00b1]|(?<![^\W\d_])(?:not|nicht|kein|before|after|vor|nach|avant|apres|antes|despues|prima"
+    r"|dopo|depois|voor|przed|pred|fore|efter|ennen|jalkeen|once|sonra|после|перед|раньше|позже|ca|circa|about|around"
+    r"|approx|approximately|etwa|ungefahr|environ|vers|około|около|примерно|cerca)(?![^\W\d_])"
+)
+"""Words and signs before a date that say that it is another day, or a guess."""
 _CLOCK = re.compile(r"(?<![\d.,:])\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?![\d:])")
 _TOKEN = re.compile(r"\d+|[^\s\d\-/.,'()\[\]:;\"|+&^·]+|\S")
 _BEFORE_OUR_ERA = re.compile(
@@ -102,7 +108,7 @@ def read_date(text: str, order: DateOrder | None = None, language: str = "") -> 
     is_of_other = any(first <= reading.day.year < last for first, last in _OTHER_CALENDARS)
     if is_of_other or is_thai_short or _BEFORE_OUR_ERA.search(rest):
         marks.add(Mark.CALENDAR)
-    is_clear = not any(char.isdigit() for char in rest)
+    is_clear = not any(char.isdigit() for char in rest) and not _SAYS_LESS.search(text[:start])
     if not is_clear:
         marks = {Mark.UNREAD}
     return DateReading(reading.day, frozenset(marks), reading.other, is_clear)
@@ -110,6 +116,8 @@ def read_date(text: str, order: DateOrder | None = None, language: str = "") -> 
 
 def is_same_date(a: DateReading, b: DateReading) -> bool:
     """Whether two readings are one day, both in the same order: `03/04/2026` is never `04/03/2026`."""
+    if (Mark.CALENDAR in a.marks) != (Mark.CALENDAR in b.marks):
+        return False
     if a.day == b.day:
         return True
     return (a.other or a.day) == (b.other or b.day)

@@ -78,7 +78,9 @@ def same(field: Field, a: Value, b: Value) -> bool:
     if isinstance(a, str) and isinstance(b, str):
         readings = _reading(field, a), _reading(field, b)
         if readings[0] is not None or readings[1] is not None:
-            return canonical(a) == canonical(b) or _says_the_same(*readings)
+            # What is read as numbers with units may differ by case alone: `5 mW`, `5 MW`.
+            are_clear = all(reading is not None and reading.is_clear for reading in readings)
+            return _says_the_same(*readings) or (not are_clear and canonical(a) == canonical(b))
     return first == second
 
 

@@ -164,3 +164,10 @@ def test_words_that_leave_a_number_open_are_never_passed_over(text: str) -> None
     assert value.marks
     assert not same(AMOUNT, text, "500")
     assert not same(AMOUNT, text, "5.00")
+
+
+def test_units_that_differ_by_case_alone_are_others() -> None:
+    assert not same(NUMBER, "5 mW", "5 MW")
+    assert not same(NUMBER, "5 Gb", "5 GB")
+    assert same(NUMBER, "5 KG", "5 kg")
+    assert same(NUMBER, "5 mw", "5 MW")

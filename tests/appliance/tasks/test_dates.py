@@ -134,3 +134,15 @@ def test_a_range_is_not_its_first_day() -> None:
 )  # fmt: skip
 def test_times_and_marks_within_a_date_do_not_hide_it(text: str, day: str | None) -> None:
     assert normalised_value(stated(), text).value == day
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["before 4 March 2024", "not 4 March 2024", "~4.3.2024", "<4.3.2024", "nach dem 4.3.2024", "apr\u00e8s le 4 mars 2024",
+     "ca. 4.3.2024", "\u2264 4.3.2024", "4 March 2024 BC", "4 \u0e21\u0e35.\u0e04. 2024 BC"],
+)  # fmt: skip
+def test_what_is_another_day_or_a_guess_equals_no_day(text: str) -> None:
+    field = stated()
+    assert normalised_value(field, text).value is None
+    assert not same(field, text, "4 March 2024")
+    assert same(field, "Montag, 4.3.2024", "4 March 2024")
