@@ -23,7 +23,7 @@ from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count, printable_name
 from appliance.jobs.job import JobConfig, job_dir, read_config
-from appliance.jobs.job_plan import refuse_among_documents
+from appliance.jobs.job_plan import refuse_output
 from appliance.jobs.job_run import export_rows
 from appliance.jobs.ledger import DocumentEntry, JobSummary, LedgerReader, list_jobs, open_readonly
 from appliance.jobs.outputs import OutputFormat
@@ -161,7 +161,7 @@ def export_command(
     """
     directory = job_dir(settings, job)
     config = read_config(directory)
-    refuse_among_documents("output", out_dir, config.documents_dir)
+    refuse_output(settings, out_dir, config)
     path = export_rows(directory, out_dir, OutputFormat(output_format), corrected=corrected)
     documents = corrected_count(directory)
     if as_json:

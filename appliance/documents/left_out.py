@@ -11,7 +11,7 @@ class LeftOut(StrEnum):
     """Why something in the folder is no document."""
 
     LINKS = "links"
-    """Links to files or folders: what they lead to may lie outside."""
+    """Links to files or folders, shortcuts of Windows among them: what they lead to may lie outside."""
     LOCK_FILES = "lock_files"
     """What an office program keeps beside a document while somebody has it open."""
     SYSTEM_FILES = "system_files"
@@ -32,16 +32,18 @@ _WORDS = {
 _LOCK_FILES = re.compile(
     rb"~\$.+"  # Word, Excel, PowerPoint: the owner of an open document
     rb"|\.~lock\..+#"  # LibreOffice, OnlyOffice
-    rb"|~[^/]*\.tmp"  # what Word and Excel write while they save
-    rb"|.+\.laccdb",  # Access
+    rb"|~[^/]*\.tmp|.+~rf[0-9a-f]+\.tmp"  # what Word and Excel write while they save
+    rb"|.+\.laccdb|.+\.ldb"  # Access
+    rb"|.+\.dwl2?|~.+\.idlk",  # AutoCAD, InDesign
     re.IGNORECASE | re.DOTALL,
 )
+_SHORTCUTS = re.compile(rb".+\.lnk", re.IGNORECASE | re.DOTALL)
 _SYSTEM_FILES = re.compile(
     rb"(?:eh)?thumbs(?:_vista)?\.db(?::encryptable)?|desktop\.ini"  # Windows
-    rb"|\$recycle\.bin|system volume information"
+    rb"|\$recycle\.bin|system volume information|found\.[0-9]{3}"
     rb"|\.ds_store|\._.+|\.(?:appledouble|lsoverride|spotlight-v100|trashes|fseventsd|temporaryitems)"  # macOS
-    rb"|__macosx|icon\r"
-    rb"|@eadir|#recycle"  # storage boxes
+    rb"|__macosx|icon\r|network trash folder|temporary items"
+    rb"|@eadir|@tmp|[#@]recycle|[#~]snapshot|@recently-snapshot"  # storage boxes
     rb"|lost\+found|\.directory|\.nfs[0-9a-f]{8,}|\.fuse_hidden[0-9a-f]+|\.trash-[0-9]+",  # Linux
     re.IGNORECASE | re.DOTALL,
 )
@@ -53,6 +55,8 @@ def left_out_by_name(name: bytes) -> LeftOut | None:
         return LeftOut.LOCK_FILES
     if _SYSTEM_FILES.fullmatch(name):
         return LeftOut.SYSTEM_FILES
+    if _SHORTCUTS.fullmatch(name):
+        return LeftOut.LINKS
     return LeftOut.HIDDEN if name.startswith(b".") else None
 
 

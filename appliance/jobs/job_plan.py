@@ -153,11 +153,31 @@ def refuse_own_files_as_documents(settings: Settings, config: JobConfig) -> None
     """Checks that neither rows nor the state of jobs become documents of the next run.
 
     Raises:
-        UsageError: The output folder or the home folder lies in the folder of documents.
+        UsageError: The output folder or the home folder lies in the folder of documents, or the output folder among
+            models or jobs.
     """
     if config.out_dir:
-        refuse_among_documents("output", Path(config.out_dir), config.documents_dir)
+        refuse_output(settings, Path(config.out_dir), config)
     refuse_among_documents("home", settings.home_dir, config.documents_dir)
+
+
+def refuse_output(settings: Settings, out_dir: Path, config: JobConfig) -> None:
+    """Checks that rows become neither documents of the next run nor files of a model or a job.
+
+    A model whose folder holds a file that its manifest does not list answers no more.
+
+    Raises:
+        UsageError: The folder lies among documents, models or jobs.
+    """
+    refuse_among_documents("output", out_dir, config.documents_dir)
+    path = out_dir.resolve()
+    model_dir = [Path(config.artifact_dir)] if config.artifact_dir else []
+    for taken in (*model_dir, settings.models_dir, settings.bases_dir, settings.jobs_dir):
+        if path.is_relative_to(taken.resolve()):
+            kind = "jobs" if taken == settings.jobs_dir else "models"
+            raise UsageError(
+                f"the output folder {out_dir} lies among {kind}, in {taken}", "name a folder outside of it"
+            )
 
 
 def refuse_among_documents(name: str, directory: Path, documents_dir: str) -> None:

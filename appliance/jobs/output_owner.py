@@ -20,6 +20,7 @@ from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import disk_errors, open_no_link, part_path, refuse_taken_part
 from appliance.ground.json_text import json_text
 from appliance.ground.locks import try_lock
+from appliance.ground.users import current_user
 from appliance.jobs.job import read_config
 from appliance.jobs.locks import lock_holder
 
@@ -49,9 +50,10 @@ def checked_output(out_dir: Path, job: str, directory: Path) -> Iterator[None]:
     Nothing is written: the folder appears with the first rows. Jobs of this installation take turns with this.
 
     Raises:
-        UsageError: It holds the rows of another job, or another job that is running will write there.
-        ResourceError: Something else has the name of a file that rows are written to.
+        UsageError: It holds the rows of another job, another job that is running will write there, or it is no folder.
+        ResourceError: It may not be written, or something else has the name of a file that rows are written to.
     """
+    _refuse_unwritable(out_dir)
     out_dir = Path(os.path.realpath(out_dir))
     with _locked(os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)):
         owner = _Owner(job, str(directory), socket.gethostname())
@@ -85,6 +87,28 @@ def claim_output(out_dir: Path, job: str, directory: Path | None) -> None:
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, json_text({"version": _VERSION, **vars(owner)}).encode(), 0)
                 os.fsync(descriptor)
+
+
+def _refuse_unwritable(out_dir: Path) -> None:
+    """Rows that nobody can write are better refused before the work than after it.
+
+    Raises:
+        UsageError: It, or what stands where a folder above it should be, is no folder.
+        ResourceError: This user may not write there.
+    """
+    present = out_dir
+    while not os.path.lexists(present) and present != present.parent:
+        present = present.parent
+    if not present.is_dir():
+        what = "a link that leads nowhere" if present.is_symlink() else "not a folder"
+        raise UsageError(
+            f"cannot write rows to {out_dir}: {present} is {what}", "name a folder, or a new one, with `--out`"
+        )
+    if not os.access(present, os.W_OK | os.X_OK, effective_ids=True):
+        raise ResourceError(
+            f"cannot write rows to {out_dir}: {current_user()} may not write into {present}",
+            "give this user the right to, or name another folder with `--out`",
+        )
 
 
 def _refuse_other(out_dir: Path, owner: _Owner, present: _Owner | None) -> None:

@@ -233,6 +233,9 @@ def test_folder_that_was_renamed_while_it_is_walked_stays_the_one_that_was_opene
 
 LEFT_OUT = {
     "~$order.docx": LeftOut.LOCK_FILES, "~$budget.xlsx": LeftOut.LOCK_FILES, ".~lock.order.odt#": LeftOut.LOCK_FILES,
+    "a.docx~RF4b2d8.TMP": LeftOut.LOCK_FILES, "plan.dwl2": LeftOut.LOCK_FILES, "~plan~b1.idlk": LeftOut.LOCK_FILES,
+    "old.ldb": LeftOut.LOCK_FILES, "@Recycle": LeftOut.SYSTEM_FILES, "#snapshot": LeftOut.SYSTEM_FILES,
+    "found.000": LeftOut.SYSTEM_FILES, "found.pdf": None, "orders.lnk": LeftOut.LINKS, "~draft.txt": None,
     "~WRD0001.tmp": LeftOut.LOCK_FILES, "orders.laccdb": LeftOut.LOCK_FILES, "Thumbs.db": LeftOut.SYSTEM_FILES,
     "thumbs.db": LeftOut.SYSTEM_FILES, "ehthumbs.db": LeftOut.SYSTEM_FILES, "desktop.ini": LeftOut.SYSTEM_FILES,
     "Desktop.ini": LeftOut.SYSTEM_FILES, ".DS_Store": LeftOut.SYSTEM_FILES, "._order.pdf": LeftOut.SYSTEM_FILES,

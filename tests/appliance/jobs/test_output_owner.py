@@ -16,6 +16,7 @@ from appliance.jobs.job_run import run_job, run_request
 from appliance.jobs.locks import Purpose
 from appliance.jobs.output_owner import OWNER_NAME, claim_output
 from tests.appliance.batch_fixtures import Bench
+from tests.appliance.capabilities import without_right_to_read_everything
 
 
 def request(bench: Bench) -> JobRequest:
@@ -113,3 +114,15 @@ def test_folder_of_another_machine_is_told_so(tmp_path: Path) -> None:
     (tmp_path / OWNER_NAME).write_text('{"version": 1, "job": "a", "folder": "/x", "host": "elsewhere"}')
     with pytest.raises(UsageError, match="is in use by job a on elsewhere"):
         claim_output(tmp_path, "b", None)
+
+
+@pytest.mark.parametrize("place", ["file", "file/rows", "link", "closed/rows", "orders-noop", "home/jobs/x"])
+def test_place_that_holds_no_rows_is_refused_before_the_work_and_the_job_stays(bench: Bench, place: str) -> None:
+    bench.write_orders(1)
+    (bench.root / "file").touch()
+    (bench.root / "link").symlink_to("nowhere")
+    (bench.root / "closed").mkdir(mode=0o500)
+    with without_right_to_read_everything(), pytest.raises(ApplianceError, match=r"rows to|lies among") as refused:
+        run_request(bench.settings, replace(request(bench), out_dir=bench.root / place), lambda _: None)
+    assert "--out" in refused.value.hint or "outside" in refused.value.hint
+    assert job_dirs(bench.settings) == []
