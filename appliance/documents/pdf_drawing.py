@@ -9,40 +9,44 @@ from appliance.documents.pdf_glyphs import Box
 from appliance.documents.pdf_items import PageItem
 
 _MAX_PIXELS = 1_500_000
-_SEEN_DIFFERENCE = 16
-"""Of 255 shades of grey."""
+_CHANNELS = 3
 _SEEN_SHARE = 0.005
-"""Of the pixels of a text that differ: where it touches a line, a few always do."""
+"""Of the bytes of a text that differ: where it touches a line, a few always do."""
 
 
-def unseen_items(page: pypdfium2.PdfPage, doubted: list[tuple[PageItem, Box]]) -> list[PageItem]:
-    """Those of the texts without which the page looks the same."""
+def unseen_items(page: pypdfium2.PdfPage, doubted: list[tuple[PageItem, Box, int]]) -> list[PageItem]:
+    """Those of the texts without which the page looks the same.
+
+    Args:
+        doubted: Texts with their places and the difference, of 255 shades of one colour, beyond which each is seen.
+    """
     width, height = page.get_size()
     scale = min((_MAX_PIXELS / max(width * height, 1.0)) ** 0.5, 2.0)
     size = (max(int(width * scale), 1), max(int(height * scale), 1))
     with_them = _drawn(page, scale)
-    for item, _ in doubted:
+    for item, *_ in doubted:
         pdfium.FPDFPageObj_SetIsActive(item.handle, False)
     without_them = _drawn(page, scale)
     if with_them is None or without_them is None or with_them[1] != without_them[1]:
         return []
     unseen = []
-    for item, box in doubted:
+    for item, box, least in doubted:
         pdfium.FPDFPageObj_SetIsActive(item.handle, True)
-        if not _differs(with_them[0], without_them[0], with_them[1], _pixels(page, box, size)):
+        if not _differs(with_them[0], without_them[0], with_them[1], _pixels(page, box, size), least):
             unseen.append(item)
     return unseen
 
 
 def _drawn(page: pypdfium2.PdfPage, scale: float) -> tuple[bytes, int] | None:
-    """Shades of grey of the page, and how many bytes a row has."""
+    """Colours of the page, and how many bytes a row has; PDFium's own greys fade what is half clear."""
     try:
-        bitmap = page.render(scale=scale, grayscale=True, may_draw_forms=False)
+        bitmap = page.render(scale=scale, may_draw_forms=False)
     except pypdfium2.PdfiumError:
         return None
     pixels = bytes(bitmap.buffer), int(bitmap.stride)
+    channels = bitmap.n_channels
     bitmap.close()
-    return pixels
+    return pixels if channels == _CHANNELS else None
 
 
 def _pixels(page: pypdfium2.PdfPage, box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -56,15 +60,15 @@ def _pixels(page: pypdfium2.PdfPage, box: Box, size: tuple[int, int]) -> tuple[i
     return min(xs), min(max(xs) + 1, size[0]), min(ys), min(max(ys) + 1, size[1])
 
 
-def _differs(one: bytes, other: bytes, row_bytes: int, pixels: tuple[int, int, int, int]) -> bool:
+def _differs(one: bytes, other: bytes, row_bytes: int, pixels: tuple[int, int, int, int], least: int) -> bool:
     left, right, first, last = pixels
-    most = _SEEN_SHARE * (right - left) * (last - first)
+    most = _SEEN_SHARE * _CHANNELS * (right - left) * (last - first)
     different = 0
     for row in range(first, last):
-        start, end = row * row_bytes + left, row * row_bytes + right
+        start, end = row * row_bytes + _CHANNELS * left, row * row_bytes + _CHANNELS * right
         here, there = one[start:end], other[start:end]
         if here != there:
-            different += sum(abs(a - b) > _SEEN_DIFFERENCE for a, b in zip(here, there, strict=True))
+            different += sum(abs(a - b) > least for a, b in zip(here, there, strict=True))
             if different > most:
                 return True
     return False

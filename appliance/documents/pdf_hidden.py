@@ -8,6 +8,7 @@ from typing import Any
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
+from appliance.documents.pdf_clips import is_cut_away
 from appliance.documents.pdf_drawing import unseen_items
 from appliance.documents.pdf_glyphs import Box
 from appliance.documents.pdf_items import PageItem, item_box, item_scale, items_of_form, page_items, remove_item
@@ -17,6 +18,8 @@ _STROKED_MODES = (pdfium.FPDF_TEXTRENDERMODE_STROKE, pdfium.FPDF_TEXTRENDERMODE_
 _BOTH_MODES = (pdfium.FPDF_TEXTRENDERMODE_FILL_STROKE, pdfium.FPDF_TEXTRENDERMODE_FILL_STROKE_CLIP)
 _SAME_COLOUR = 12
 """Difference in each of red, green and blue, of 255, that nobody sees."""
+_SEEN_DIFFERENCE, _LEAST_DIFFERENCE = 16, 4
+"""Of 255 shades of a colour: for texts in the colour of their ground, which may touch a line, and for pale ones."""
 _OPAQUE = 250
 _LEAST_AREA_SIDE = 3.0
 _TINY = 1.0
@@ -53,6 +56,9 @@ class _Area:
     """None where it is not one colour."""
     is_plain: bool
     """Whether all of its box is covered."""
+    is_opaque: bool = True
+    """Whether what it covers cannot be seen through it."""
+    is_image: bool = False
 
 
 @dataclass
@@ -62,6 +68,8 @@ class _Scene:
     areas: list[_Area] = field(default_factory=list)
     images: list[Box] = field(default_factory=list)
     texts: list[tuple[int, PageItem, Box]] = field(default_factory=list)
+    forms: dict[int | None, PageItem] = field(default_factory=dict)
+    """By address."""
     bands: dict[int, list[_Area]] = field(default_factory=dict)
     band_height: float = 1.0
 
@@ -114,18 +122,21 @@ def take_off_hidden(page: pypdfium2.PdfPage, hidden_mark: str) -> HiddenText:
             _take_in(item, order, scene)
     scene.settle(visible[3] - visible[2])
     tiny = min(_TINY, max(visible[1] - visible[0], visible[3] - visible[2]) * _TINY_SHARE)
-    doubted: list[tuple[PageItem, Box]] = []
+    doubted: list[tuple[PageItem, Box, int]] = []
     for order, item, box in scene.texts:
         if has_bounds and not _overlap(box, visible):
             hidden.outside += 1
         elif _is_without_colour(item):
-            if _is_recognised(box, scene):
+            if _is_recognised(order, item, box, scene):
                 continue
             hidden.invisible += 1
         elif _is_tiny(item, box, tiny):
             hidden.invisible += 1
         elif _has_colour_of_ground(order, item, box, scene):
-            doubted.append((item, box))
+            doubted.append((item, box, _SEEN_DIFFERENCE))
+            continue
+        elif _is_cut_or_clear(item, box, scene):
+            doubted.append((item, box, _LEAST_DIFFERENCE))
             continue
         else:
             continue
@@ -160,6 +171,7 @@ def _holds_text(item: PageItem) -> bool:
 
 def _take_in(item: PageItem, order: int, scene: _Scene) -> None:
     if item.kind == pdfium.FPDF_PAGEOBJ_FORM:
+        scene.forms[_address(item.handle)] = item
         return
     box = item_box(item)
     if box is None:
@@ -170,7 +182,8 @@ def _take_in(item: PageItem, order: int, scene: _Scene) -> None:
         if item.kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             scene.images.append(box)
         is_path = item.kind == pdfium.FPDF_PAGEOBJ_PATH
-        scene.areas.append(_area(item, order, box) if is_path else _Area(order, box, None, False))
+        is_image = item.kind == pdfium.FPDF_PAGEOBJ_IMAGE
+        scene.areas.append(_area(item, order, box) if is_path else _Area(order, box, None, False, is_image=is_image))
 
 
 def _area(item: PageItem, order: int, box: Box) -> _Area:
@@ -178,7 +191,7 @@ def _area(item: PageItem, order: int, box: Box) -> _Area:
     pdfium.FPDFPath_GetDrawMode(item.handle, mode, stroked)
     if mode.value == pdfium.FPDF_FILLMODE_NONE:
         # A line may be as wide as a bar.
-        return _Area(order, box, None, False)
+        return _Area(order, box, None, False, is_opaque=_is_bar(item, box))
     colour = _colour(pdfium.FPDFPageObj_GetFillColor, item.handle)
     is_opaque = colour is not None and colour[3] >= _OPAQUE and not pdfium.FPDFPageObj_HasTransparency(item.handle)
     if item.form is not None and pdfium.FPDFPageObj_HasTransparency(item.form):
@@ -186,7 +199,26 @@ def _area(item: PageItem, order: int, box: Box) -> _Area:
     is_rectangle = pdfium.FPDFPath_CountSegments(item.handle) <= _RECTANGLE_SEGMENTS
     clip = pdfium.FPDFPageObj_GetClipPath(item.handle)
     is_clipped = bool(clip) and pdfium.FPDFClipPath_CountPaths(clip) > 0
-    return _Area(order, box, colour if is_opaque else None, bool(is_opaque and is_rectangle and not is_clipped))
+    is_plain = bool(is_opaque and is_rectangle and not is_clipped)
+    return _Area(order, box, colour if is_opaque else None, is_plain, is_opaque)
+
+
+def _is_bar(item: PageItem, box: Box) -> bool:
+    """Whether a line is so wide that it may black something out."""
+    width = ctypes.c_float()
+    if not pdfium.FPDFPageObj_GetStrokeWidth(item.handle, width):
+        return False
+    return width.value * item_scale(item) >= _LEAST_AREA_SIDE and not pdfium.FPDFPageObj_HasTransparency(item.handle)
+
+
+def _is_cut_or_clear(item: PageItem, box: Box, scene: _Scene) -> bool:
+    """Whether a text, or a form that it lies in, may be cut away there or be as clear as glass."""
+    holder: PageItem | None = item
+    while holder is not None:
+        if pdfium.FPDFPageObj_HasTransparency(holder.handle) or is_cut_away(holder, box):
+            return True
+        holder = scene.forms.get(_address(holder.form)) if holder.form is not None else None
+    return False
 
 
 def _colour(getter: Any, handle: Any) -> _Colour | None:
@@ -204,9 +236,42 @@ def _is_without_colour(item: PageItem) -> bool:
     return colour is not None and colour[3] == 0 and mode not in _BOTH_MODES
 
 
-def _is_recognised(box: Box, scene: _Scene) -> bool:
-    """Whether the text lies on a picture, as what was recognised in a scan does."""
-    return sum(_shared(box, image) for image in scene.images) >= _OVER_IMAGE * _size(box)
+def _is_recognised(order: int, item: PageItem, box: Box, scene: _Scene) -> bool:
+    """Whether the text lies on a picture, as what was recognised in a scan does, and nothing covers the picture there.
+
+    Text that cuts out what is drawn after it, such as a gradient, is seen as well.
+    """
+    if sum(_shared(box, image) for image in scene.images) >= _OVER_IMAGE * _size(box):
+        return not _is_covered(order, box, scene, fully=True)
+    is_cutting = pdfium.FPDFTextObj_GetTextRenderMode(item.handle) == pdfium.FPDF_TEXTRENDERMODE_CLIP
+    x, y = _middle(box)
+    return is_cutting and any(area.order > order and not _is_same(area.colour, _WHITE) for area in scene.areas_at(x, y))
+
+
+def _is_covered(order: int, box: Box, scene: _Scene, fully: bool) -> bool:
+    """Whether an area lies over the text that no picture is laid over in turn.
+
+    Args:
+        fully: Whether one area must cover all of the text.
+    """
+    covered = False
+    for area in scene.areas_at(*_middle(box)):
+        if area.is_image:
+            covered = False
+        elif area.order > order and area.is_opaque:
+            covered = covered or not fully or (area.is_plain and _covers(area.box, box))
+    return covered
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return (box[0] + box[1]) / 2, (box[2] + box[3]) / 2
+
+
+def _is_same(one: _Colour | None, other: _Colour | None) -> bool:
+    """Whether nobody can tell two colours apart."""
+    if one is None or other is None:
+        return False
+    return all(abs(a - b) <= _SAME_COLOUR for a, b in zip(one[:3], other[:3], strict=True))
 
 
 def _is_tiny(item: PageItem, box: Box, tiny: float) -> bool:
@@ -217,16 +282,13 @@ def _has_colour_of_ground(order: int, item: PageItem, box: Box, scene: _Scene) -
     """Whether the text seems to be drawn in the colour of what lies behind it, or lies behind something itself."""
     mode = pdfium.FPDFTextObj_GetTextRenderMode(item.handle)
     colour = _colour_of_text(item.handle, mode)
-    x, y = (box[0] + box[1]) / 2, (box[2] + box[3]) / 2
     ground: _Colour | None = _WHITE
-    for area in scene.areas_at(x, y):
+    for area in scene.areas_at(*_middle(box)):
         if area.order < order:
             ground = area.colour if area.is_plain else None
-        elif area.is_plain and _covers(area.box, box):
-            return True
-    if colour is None or ground is None or mode in _BOTH_MODES:
-        return False
-    return all(abs(one - other) <= _SAME_COLOUR for one, other in zip(colour[:3], ground[:3], strict=True))
+    if _is_covered(order, box, scene, fully=False):
+        return True
+    return mode not in _BOTH_MODES and _is_same(colour, ground)
 
 
 def _colour_of_text(handle: Any, mode: int) -> _Colour | None:

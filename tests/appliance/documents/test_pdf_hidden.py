@@ -92,6 +92,11 @@ def test_form_and_annotation_of_a_hidden_layer_are_left_out() -> None:
 
 
 GROUND = b"0 0 1 rg 10 260 200 30 re f 0 g "
+PIXEL = b"/Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent 8 /ColorSpace /DeviceGray"
+SHADING = (
+    b"<< /ShadingType 2 /ColorSpace /DeviceGray /Coords [0 0 400 0] /Function"
+    b" << /FunctionType 2 /Domain [0 1] /C0 [0] /C1 [0.5] /N 1 >> /Extend [true true] >>"
+)
 PICTURE = b"q 300 0 0 300 0 100 cm /P Do Q "
 
 
@@ -107,14 +112,20 @@ PICTURE = b"q 300 0 0 300 0 100 cm /P Do Q "
         (HIDDEN + GROUND, "that cannot be seen"),
         (HIDDEN.replace(b"/F1 10 Tf", b"/F1 0.3 Tf"), "that cannot be seen"),
         (b"q 0.01 0 0 0.01 50 50 cm " + HIDDEN + b"Q", "that cannot be seen"),
+        (HIDDEN + b"1 g 10 260 60 30 re f 70 260 200 30 re f", "that cannot be seen"),
+        (HIDDEN + b"30 w 10 275 m 300 275 l S", "that cannot be seen"),
+        (b"q 300 300 10 10 re W n " + HIDDEN + b"Q", "that cannot be seen"),
+        (b"/L gs " + HIDDEN, "that cannot be seen"),
+        (b"q 200 0 0 30 10 260 cm /P Do Q 3 Tr " + HIDDEN + b"0 g 10 260 200 30 re f", "that cannot be seen"),
         (HIDDEN.replace(b"20 270 Td", b"20 -30 Td"), "outside of the visible page"),
         (HIDDEN.replace(b"20 270 Td", b"3000 270 Td"), "outside of the visible page"),
     ],
-    ids=["white", "nearly white", "as its ground", "no colour", "clip", "clear", "covered", "tiny", "shrunk", "below",
-         "far away"],
+    ids=["white", "nearly white", "as its ground", "no colour", "clip", "clear", "covered", "tiny", "shrunk",
+         "covered twice", "struck out by a bar", "cut away", "like glass", "blacked on a scan", "below", "far away"],
 )  # fmt: skip
 def test_text_that_nobody_sees_is_left_out(contents: bytes, why: str) -> None:
-    document = read_document(page_pdf(VISIBLE + contents, resources=b"/ExtGState << /G << /ca 0 >> >>"))
+    resources = b"/ExtGState << /G << /ca 0 >> /L << /ca 0.01 >> >> /XObject << /P 10 0 R >>"
+    document = read_document(page_pdf(VISIBLE + contents, resources=resources, objects={10: stream(b"\x60", PIXEL)}))
     assert document.text.splitlines() == ["Total: 300.00 EUR"]
     assert document.notes == [f"hidden text was left out: 1 piece {why}"]
 
@@ -132,17 +143,33 @@ def test_text_that_nobody_sees_is_left_out(contents: bytes, why: str) -> None:
         HIDDEN + b"/M gs " + GROUND,
         HIDDEN + b"0 0 5 5 re W n " + GROUND,
         b"0.8 g " + HIDDEN,
+        b"/C gs 0.5 g " + HIDDEN.replace(b"/F1 10 Tf", b"/F1 4 Tf"),
+        HIDDEN + b"/C gs 10 260 200 30 re f",
+        HIDDEN + b"1 g 0 0 400 400 re f " + PICTURE,
+        b"q 7 Tr " + HIDDEN + b"/S sh Q",
+        b"q 10 250 380 60 re W n " + HIDDEN + b"Q",
+        HIDDEN + b"3 w 20 273 m 120 273 l S",
     ],
     ids=["white on blue", "white on a bar", "recognised", "recognised before", "white on a picture", "outlined",
-         "on a ground", "marker", "clipped ground", "grey"],
+         "on a ground", "marker", "clipped ground", "grey", "pale and small",
+         "under glass", "below a scan", "cut out of a gradient", "in a window", "struck out"],
 )  # fmt: skip
 def test_text_that_is_seen_stays(contents: bytes) -> None:
-    picture = b"/Type /XObject /Subtype /Image /Width 1 /Height 1 /BitsPerComponent 8 /ColorSpace /DeviceGray"
-    resources = b"/ExtGState << /M << /BM /Multiply >> >> /XObject << /P 10 0 R >>"
-    data = page_pdf(VISIBLE + contents, resources=resources, objects={10: stream(b"\x60", picture)})
+    resources = b"/ExtGState << /M << /BM /Multiply >> /C << /ca 0.2 >> >> /XObject << /P 10 0 R >>"
+    resources += b"/Shading << /S 11 0 R >>"
+    objects = {10: stream(b"\x60", PIXEL), 11: SHADING}
+    data = page_pdf(VISIBLE + contents, resources=resources, objects=objects)
     document = read_document(data)
     assert document.text.splitlines() == ["Total: 300.00 EUR", "Total: 999.00 EUR"]
     assert document.notes == []
+
+
+def test_text_outside_of_the_frame_of_its_form_is_left_out() -> None:
+    form = b"/Type /XObject /Subtype /Form /BBox [0 0 400 %d] /Resources << /Font << /F1 5 0 R >> >>"
+    for height, expected in ((400, 2), (20, 1)):
+        objects = {10: stream(HIDDEN, form % height)}
+        data = page_pdf(VISIBLE + b"q 1 0 0 1 5 5 cm /X Do Q", resources=b"/XObject << /X 10 0 R >>", objects=objects)
+        assert len(read_document(data).text.splitlines()) == expected
 
 
 def test_text_outside_of_the_cropped_page_is_left_out() -> None:
