@@ -9,8 +9,8 @@ from email.message import Message
 
 from appliance.documents.attachments import MAX_DEPTH, Attachment, MailParts
 from appliance.documents.declared_charset import decode_declared
-from appliance.documents.mail_body import BodyForm, BodyText, body_text, is_blank, is_placeholder
-from appliance.documents.mail_start import is_written_by_hand, tidy_mail
+from appliance.documents.mail_body import PLACEHOLDER_NOTE, BodyForm, BodyText, body_text, is_blank, is_placeholder
+from appliance.documents.mail_start import is_written_by_hand, tidy_mail, without_property_list
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.signed_data import Wrapping, is_mime_entity, unwrap
 from appliance.documents.transfer import decode_transfer
@@ -26,6 +26,8 @@ _OTHER_FORMS = frozenset(
     " text/x-web-intelligent application/rtf".split()
 )
 """Forms in which a body is repeated: what is in them stands in the chosen form as well."""
+_LOOKS = frozenset("text/css text/javascript application/javascript application/x-javascript text/ecmascript".split())
+"""Parts of a stored page that say how it looks and what it does."""
 _ODD_WORD = re.compile(r"(=\?[^?\s]+\?[bBqQ]\?[^?]*\?=)\s+(?==\?)")
 _KIND = re.compile(r"\s*([\w.+-]+/[\w.+*-]+)")
 _CHARSET = re.compile(r"charset\s*[=:]\s*[\"']?([\w.:*-]{1,80})", re.IGNORECASE)
@@ -59,7 +61,7 @@ def read_mail(data: bytes) -> MailParts:
     Raises:
         DocumentError: The mail is encrypted.
     """
-    mails = _mails_of_a_box(data)
+    mails = _mails_of_a_box(without_property_list(data))
     first = _parsed_mail(mails[0], 0)
     for number, mail in enumerate(mails[1 : _MAX_ATTACHMENTS + 1], 2):
         message, notes = _parsed(mail)
@@ -206,6 +208,8 @@ def _collect_leaf(part: Message, collected: _Collected, place: tuple[str, int, i
     elif kind in ("text/plain", "text/html") and is_inline and not name:
         if not only_attached:
             _add_body(_text(part, kind), collected)
+    elif kind in _LOOKS and is_inline and (not name or "content-location" in part):
+        collected.note("style sheets and scripts of the page were left out")
     elif not (only_attached and is_inline and not name and (kind in _OTHER_FORMS or kind.startswith("image/"))):
         data, notes = _payload(part, kind.startswith("text/"))
         collected.note(*(f"attachment {name or kind}: {note}" for note in notes))
@@ -253,7 +257,7 @@ def _preferred(children: list[Message], collected: _Collected) -> Message | None
         if is_blank(plain.text) and not plain.files and not plain.is_sealed:
             continue
         if pages and is_placeholder(plain.text, _page_text(pages[0])):
-            collected.note("the plain form of the body says something else than its HTML form, which was read")
+            collected.note(PLACEHOLDER_NOTE)
             return pages[0]
         return child
     return next(iter([*pages, *children]), None)

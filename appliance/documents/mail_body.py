@@ -13,6 +13,7 @@ _WORD = re.compile(r"\w+")
 _MOST_PLACEHOLDER_WORDS = 80
 _LEAST_SHARED = 0.5
 """Share of a short plain form's words that its HTML form has as well, if both say the same."""
+PLACEHOLDER_NOTE = "the plain form of the body says something else than its HTML form, which was read"
 _POINTS_ELSEWHERE = re.compile(r"\bhtml\b|\bbrowser\b|\bweb ?(?:page|version)\b", re.IGNORECASE)
 _TAG = re.compile(rb"<[a-z!/][^<>]{0,2000}>|&(?:[a-z]{2,8}|#\d{2,6});", re.IGNORECASE)
 _PAGE_START = re.compile(rb"\s*(?:<!doctype\s+html|<html\b|<head\b|<body\b)", re.IGNORECASE)

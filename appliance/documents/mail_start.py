@@ -24,6 +24,8 @@ _FEWEST_DESPITE_ODD = 3
 """Known headers, one of them technical, that outweigh lines that are no headers."""
 _MOST_ODD = 0.25
 """Share of lines among the headers that are none."""
+_LENGTH = re.compile(rb"(\d{1,9})[ \t]*\r?\n")
+_PROPERTY_LIST = re.compile(rb"\s*<\?xml [^>]{0,200}>\s*<!DOCTYPE plist\b")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r(?!\n)")
 _PART_HEADERS = re.compile(rb"(?<=\n)(--[^\n]+\n)((?:[^\r\n][^\n]*\n)+)")
 _CONTENT_HEADER = re.compile(rb"content-[a-z-]+[ \t]*:", re.IGNORECASE)
@@ -70,7 +72,16 @@ def is_written_by_hand(data: bytes) -> bool:
     """Whether all headers are such as people write: then lines that no mail program knows carry meaning as well."""
     head = data[:_SAMPLE_BYTES]
     end = _BLANK_LINE.search(head)
-    return not _tidy(_lines(head[: end.start()] if end else head)).is_technical
+    headers = _tidy(_lines(head[: end.start()] if end else head))
+    return not headers.is_technical and not any(name.startswith(b"x-") for name in headers.names)
+
+
+def without_property_list(data: bytes) -> bytes:
+    """The mail alone, where a mail program put its length before it and its own notes on it behind it."""
+    length = _LENGTH.match(data)
+    end = length.end() + int(length.group(1)) if length else 0
+    is_stored_so = length is not None and _PROPERTY_LIST.match(data, end) is not None
+    return data[length.end() : end] if length is not None and is_stored_so else data
 
 
 def tidy_mail(data: bytes) -> tuple[bytes, list[str]]:

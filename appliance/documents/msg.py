@@ -13,6 +13,7 @@ import olefile  # type: ignore[import-untyped]
 from appliance.documents.attachments import Attachment, MailParts
 from appliance.documents.code_pages import known_encoding
 from appliance.documents.html import read_html
+from appliance.documents.mail_body import PLACEHOLDER_NOTE, is_placeholder
 from appliance.documents.plain import decode
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.rtf import read_rtf
@@ -21,8 +22,18 @@ from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 _MAX_ATTACHMENTS = 200
 _MAX_DEPTH = 4
 _STREAM = "__substg1.0_"
-_SUBJECT, _BODY, _HTML, _RTF = "0037", "1000", "1013", "1009"
+_SUBJECT, _BODY, _HTML, _RTF, _REPORT = "0037", "1000", "1013", "1009", "1001"
 _SENDER_NAME, _SENDER_ADDRESS, _SENDER_SMTP = "0C1A", "0C1F", "5D01"
+_PRINCIPAL_NAME, _PRINCIPAL_ADDRESS, _PRINCIPAL_SMTP = "0042", "0065", "5D02"
+"""For whom the sender wrote, who is shown as the author."""
+_CONTACTS = "IPM.CONTACT"
+_CARD = (
+    ("Name", "3001"), ("Company", "3A16"), ("Title", "3A17"), ("Department", "3A18"), ("Phone", "3A08"),
+    ("Phone", "3A1B"), ("Mobile", "3A1C"), ("Home phone", "3A09"), ("Fax", "3A24"), ("Street", "3A29"),
+    ("City", "3A27"), ("State", "3A28"), ("Postal code", "3A2A"), ("Country", "3A26"),
+)  # fmt: skip
+_CARD_NAMES = (("Mail", 0x8083), ("Mail", 0x8093), ("Address", 0x801B), ("Address", 0x801A), ("Web", 0x802B))
+"""Numbers by which a file names further properties of an address card. Source: [MS-OXPROPS]."""
 _SHOWN_TO = (("To", "0E04"), ("Cc", "0E03"), ("Bcc", "0E02"))
 _SENT, _DELIVERED = 0x0039, 0x0E06
 _APPOINTMENTS = ("IPM.APPOINTMENT", "IPM.SCHEDULE")
@@ -138,10 +149,15 @@ def _attachment(storage: _Storage, depth: int) -> Attachment:
 
 
 def _headers(storage: _Storage) -> list[tuple[str, str]]:
-    name = storage.text(_SENDER_NAME)
-    address = storage.text(_SENDER_SMTP) or storage.text(_SENDER_ADDRESS)
-    sender = f"{name} <{address}>" if name and "@" in address and name != address else name or address
-    headers = [("From", sender), *((title, storage.text(tag)) for title, tag in _SHOWN_TO)]
+    sender = _person(storage, _SENDER_NAME, (_SENDER_SMTP, _SENDER_ADDRESS))
+    author = _person(storage, _PRINCIPAL_NAME, (_PRINCIPAL_SMTP, _PRINCIPAL_ADDRESS))
+    is_other = author and storage.text(_PRINCIPAL_NAME) != storage.text(_SENDER_NAME)
+    headers = [("From", author if is_other else sender), ("Sender", sender if is_other else "")]
+    headers += [*((title, storage.text(tag)) for title, tag in _SHOWN_TO)]
+    if storage.text(_CLASS).upper().startswith(_CONTACTS):
+        headers += [(title, storage.text(tag)) for title, tag in _CARD]
+        card_names = _named_properties(storage.ole)
+        headers += [(title, storage.text(f"{card_names.get(number, 0):04X}")) for title, number in _CARD_NAMES]
     headers += [("Subject", storage.text(_SUBJECT)), ("Date", _moment(storage, _SENT, _DELIVERED))]
     if storage.text(_CLASS).upper().startswith(_APPOINTMENTS):
         named = _named_properties(storage.ole)
@@ -149,6 +165,12 @@ def _headers(storage: _Storage) -> list[tuple[str, str]]:
         headers.append(("End", _moment(storage, named.get(_END_NAME, 0), _END)))
         headers.append(("Location", storage.text(f"{named.get(_PLACE_NAME, 0):04X}")))
     return [(title, " ".join(value.split())) for title, value in headers if value.strip()]
+
+
+def _person(storage: _Storage, name_tag: str, address_tags: tuple[str, ...]) -> str:
+    name = storage.text(name_tag)
+    address = next((address for tag in address_tags if (address := storage.text(tag))), "")
+    return f"{name} <{address}>" if name and "@" in address and name != address else name or address
 
 
 def _named_properties(ole: olefile.OleFileIO) -> dict[int, int]:
@@ -170,18 +192,26 @@ def _moment(storage: _Storage, *tags: int) -> str:
 
 def _body(storage: _Storage) -> tuple[str, list[str]]:
     """The body as text: as it is stored, else from HTML, else from RTF."""
-    text = storage.text(_BODY)
-    if text.strip():
-        return text.replace("\r\n", "\n").replace("\r", "\n"), []
+    text = storage.text(_BODY).replace("\r\n", "\n").replace("\r", "\n")
+    page = _page(storage)
+    if text.strip() and (page is None or not is_placeholder(text, page[0])):
+        return text, []
+    if page is not None:
+        return page[0], [*page[1], *([PLACEHOLDER_NOTE] if text.strip() else [])]
+    packed = storage.stream(f"{_STREAM}{_RTF}0102")
+    if packed:
+        return read_rtf(unpack_rtf(packed))
+    return storage.text(_REPORT).replace("\r\n", "\n"), []
+
+
+def _page(storage: _Storage) -> tuple[str, list[str]] | None:
+    """Text and notes of the body's HTML form; None where it has none."""
     html = storage.stream(f"{_STREAM}{_HTML}0102")
     if html is not None and html.strip():
         page = html if b"charset" in html[:4096] else _as_utf8(html, storage.encoding(_BODY_PAGE))
         return read_html(page)
     wide = storage.text(_HTML)
-    if wide.strip():
-        return read_html(b"\xef\xbb\xbf" + wide.encode())
-    packed = storage.stream(f"{_STREAM}{_RTF}0102")
-    return read_rtf(unpack_rtf(packed)) if packed else ("", [])
+    return read_html(b"\xef\xbb\xbf" + wide.encode("utf-8", "replace")) if wide.strip() else None
 
 
 def _as_utf8(html: bytes, encoding: str) -> bytes:

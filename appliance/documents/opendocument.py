@@ -43,6 +43,8 @@ _BOXES = frozenset(
 )
 _ROWS = frozenset(TABLE + name for name in ("table-row", "table-header-rows", "table-rows", "table-row-group"))
 _BLANKS = re.compile(r"[ \t\r\n]+")
+_NO_TIME = re.compile(r"T00:00(?::00(?:[.,]0+)?)?$")
+_DURATION = re.compile(r"PT(?:(\d{1,6})H)?(?:(\d{1,2})M)?(?:(\d{1,2})(?:[.,]\d+)?S)?")
 _MAX_BLANKS = 1000
 _MAX_REPEATED = 1000
 """Equal rows or cells that are written out; spreadsheets are filled up to their end with empty ones."""
@@ -319,6 +321,14 @@ def _value(reading: _Reading, cell: ElementTree.Element) -> str:
             return f"{float(value) * 100:.10g}%"
         except ValueError:
             return value
+    if kind == "boolean" and value:
+        return value.upper()
+    if kind == "date":
+        return _NO_TIME.sub("", value).replace("T", " ")
+    duration = _DURATION.fullmatch(value) if kind == "time" else None
+    if duration:
+        hours, minutes, seconds = duration.groups(default="00")
+        return f"{hours:0>2}:{minutes:0>2}:{seconds:0>2}"
     reading.unsolved = reading.unsolved or (not value and bool(cell.get(TABLE + "formula")))
     return f"{value} {cell.get(OFFICE + 'currency', '')}".strip() if kind == "currency" else value
 

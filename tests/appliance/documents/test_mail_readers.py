@@ -219,6 +219,30 @@ def test_msg_of_an_appointment_says_when_and_where() -> None:
     ]  # fmt: skip
 
 
+def test_msg_of_a_contact_a_report_and_a_deputy_say_what_they_show() -> None:
+    names: Tree = {"__substg1.0_00030102": struct.pack("<IHH", 0x8083, 6, 0)}
+    card: Tree = {"__substg1.0_8000001F": "ann@example.org".encode("utf-16-le"), "__nameid_version1.0": names}
+    contact = outlook({"001A": "IPM.Contact", "3001": "Ann Day", "3A16": "Acme", "3A1C": "+353 1"}, card)
+    assert read_document(compound_file(contact)).text.splitlines() == [
+        "Name: Ann Day", "Company: Acme", "Mobile: +353 1", "Mail: ann@example.org",
+    ]  # fmt: skip
+    report = outlook({"001A": "REPORT.IPM.Note.NDR", "0037": "not delivered", "1001": "no such person\r\nat all"})
+    assert read_document(compound_file(report)).text == "Subject: not delivered\n\nno such person\nat all\n"
+    deputy = outlook({"0042": "Ann", "0065": "ann@example.org", "0C1A": "Bob", "5D01": "bob@example.org", "1000": "x"})
+    assert read_document(compound_file(deputy)).text.splitlines()[:2] == [
+        "From: Ann <ann@example.org>", "Sender: Bob <bob@example.org>",
+    ]  # fmt: skip
+
+
+def test_msg_whose_plain_form_only_points_to_the_other_is_read_as_html() -> None:
+    page = b"<p>Invoice 4711 of May: 55 EUR are due on the tenth of July, please pay to the account below</p>"
+    found = read_document(
+        compound_file(outlook({"1000": "This message is in HTML format."}, {"__substg1.0_10130102": page}))
+    )
+    assert "4711" in found.text
+    assert found.notes == ["the plain form of the body says something else than its HTML form, which was read"]
+
+
 def test_msg_attachment_that_is_no_message_is_said() -> None:
     thing: Tree = {"__substg1.0_3701000D": {"CONTENTS": b"x" * 10}, "__properties_version1.0": bytes(8)}
     found = read_document(outlook_file({"__attach_version1.0_#0": thing}))

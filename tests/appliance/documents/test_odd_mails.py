@@ -198,6 +198,26 @@ def test_all_mails_of_a_mailbox_are_read() -> None:
     assert found.notes[0] == "the file holds 3 mails; those after the first follow as attachments"
 
 
+def test_notes_of_the_program_that_stored_a_mail_are_no_text_of_it() -> None:
+    mail = HEAD + BODY
+    behind = b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE plist PUBLIC "x" "y">\n<plist><dict/></plist>\n'
+    found = read_document(b"%d        \n" % len(mail) + mail + behind)
+    assert (found.document_type, found.text, found.notes) == (DocumentType.MAIL, read_document(mail).text, [])
+    stored = read_document(b"X-Account-Key: account1\nX-Mozilla-Status: 0001\nFrom: a@b\nSubject: s\n\nbody\n")
+    assert stored.text == "From: a@b\nSubject: s\n\nbody\n"
+
+
+def test_style_sheets_of_a_stored_page_are_no_text() -> None:
+    parts = (
+        b"Content-Type: text/html\n\n<p>Total 5</p>",
+        b"Content-Type: text/css\nContent-Location: cid:x\n\n.a {b: c}",
+    )
+    body = b"--x\n" + b"\n--x\n".join(parts) + b"\n--x--\n"
+    found = read_document(part('Content-Type: multipart/related; boundary="x"', body))
+    assert found.text == "From: a@example.org\nSubject: s\n\nTotal 5\n"
+    assert found.notes == ["style sheets and scripts of the page were left out"]
+
+
 def test_files_inside_a_text_are_taken_out() -> None:
     data = binascii.b2a_uu(b"number: UU-778") + b"`\n"
     body = (

@@ -110,13 +110,18 @@ def test_values_without_text_are_read_and_prompts_are_not() -> None:
     values = "".join(
         f"<table:table-cell {kind}/>"
         for kind in (
+            'office:value-type="date" office:date-value="2025-07-04T00:00:00"',
+            'office:value-type="date" office:date-value="2025-07-04T10:30:00"',
+            'office:value-type="time" office:time-value="PT36H15M"',
+            'office:value-type="boolean" office:boolean-value="true"',
             'office:value-type="float" office:value="1.5"', 'office:value-type="date" office:date-value="2025-07-04"',
             'office:value-type="percentage" office:value="0.075"', 'office:value-type="string" office:string-value="s"',
             'office:value-type="currency" office:value="5" office:currency="EUR"',
         )
     )  # fmt: skip
     sheet = f'<table:table table:name="S"><table:table-row>{values}</table:table-row></table:table>'
-    assert read(sheet, kind="spreadsheet")[0] == ["S", "1.5\t2025-07-04\t7.5%\ts\t5 EUR"]
+    moments = "2025-07-04\t2025-07-04 10:30:00\t36:15:00\tTRUE"
+    assert read(sheet, kind="spreadsheet")[0] == ["S", f"{moments}\t1.5\t2025-07-04\t7.5%\ts\t5 EUR"]
     prompts = (
         '<l:content-control xmlns:l="urn:x" l:showing-place-holder="true"><text:span>Click</text:span>'
         "</l:content-control><text:placeholder>&lt;name&gt;</text:placeholder><text:script>x</text:script>"
