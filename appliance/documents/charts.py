@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 from appliance.documents.archive import Package
 from appliance.documents.text_lines import table_line
+from appliance.documents.word_symbols import shown_signs
 
 DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
@@ -30,9 +31,19 @@ def graphic_lines(package: Package, part: str, element: ElementTree.Element) -> 
 def drawn_text(element: ElementTree.Element) -> str:
     """Text of a paragraph of a drawing; a break is a newline."""
     parts = []
+    font = ""
+
+    def current_font() -> str:
+        return font
+
     for child in element.iter():
-        if child.tag == DRAWING + "t":
-            parts.append(child.text or "")
+        if child.tag in (DRAWING + "r", DRAWING + "fld"):
+            font = ""
+        elif child.tag == DRAWING + "sym":
+            # Before the text of its run stands which font shows its signs.
+            font = child.get("typeface", "")
+        elif child.tag == DRAWING + "t":
+            parts.append(shown_signs(child.text or "", current_font))
         elif child.tag == DRAWING + "br":
             parts.append("\n")
         elif child.tag == DRAWING + "tab":

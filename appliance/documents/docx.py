@@ -15,7 +15,7 @@ from appliance.documents.text_lines import Lines
 from appliance.documents.word_forms import Fields, empty_placeholders, form_field_text
 from appliance.documents.word_headers import unused_headers
 from appliance.documents.word_styles import WORD, WordStyles, is_on, read_word_styles, value_of
-from appliance.documents.word_symbols import shown_signs, symbol_text
+from appliance.documents.word_symbols import shown_signs, symbol_field_text, symbol_text
 
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _PLACED = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}"
@@ -227,8 +227,11 @@ def _inline_text(part: _Part, element: ElementTree.Element, depth: int) -> str:
         elif child.tag in (WORD + "r", _MATH + "r") and _is_hidden_run(part, child):
             part.shared.hidden = True
         elif child.tag == WORD + "fldChar":
-            part.fields.pass_mark(child)
-            parts.append(_inline_text(part, child, depth + 1))
+            parts += [_field_sign(part, part.fields.pass_mark(child)), _inline_text(part, child, depth + 1)]
+        elif child.tag == WORD + "instrText":
+            part.fields.pass_instruction(child.text or "")
+        elif child.tag == WORD + "fldSimple" and symbol_field_text(child.get(WORD + "instr", "")) is not None:
+            parts.append(_field_sign(part, symbol_field_text(child.get(WORD + "instr", ""))))
         elif child.tag == WORD + "ffData":
             parts.append(form_field_text(child))
         elif child.tag == WORD + "sym":
@@ -258,6 +261,11 @@ def _signs(part: _Part, run: ElementTree.Element, text: str) -> str:
     shown = shown_signs(text, font)
     part.shared.has_unknown_signs = part.shared.has_unknown_signs or len(shown) < len(text)
     return shown
+
+
+def _field_sign(part: _Part, sign: str | None) -> str:
+    part.shared.has_unknown_signs = part.shared.has_unknown_signs or sign == ""
+    return sign or ""
 
 
 def _is_hidden_run(part: _Part, run: ElementTree.Element) -> bool:

@@ -156,12 +156,18 @@ def _levels(element: ElementTree.Element) -> dict[int, _Level]:
         _number(level.get(WORD + "ilvl"), 0): _Level(
             start=_number(_value(level.find(WORD + "start")), 1),
             form=_value(level.find(WORD + "numFmt")) or "decimal",
-            label=(_value(level.find(WORD + "lvlText")) or "")[:_MAX_LABEL_CHARACTERS],
+            label="" if _is_hidden(level) else (_value(level.find(WORD + "lvlText")) or "")[:_MAX_LABEL_CHARACTERS],
             style=_value(level.find(WORD + "pStyle")) or "",
             all_decimal=level.find(WORD + "isLgl") is not None,
         )
         for level in element.iter(WORD + "lvl")
     }
+
+
+def _is_hidden(level: ElementTree.Element) -> bool:
+    """Whether the numbers of a level count but are not shown."""
+    vanish = level.find(f"{WORD}rPr/{WORD}vanish")
+    return vanish is not None and vanish.get(WORD + "val", "1").lower() not in ("0", "false", "off")
 
 
 def _reference(element: ElementTree.Element | None) -> tuple[str | None, int | None]:

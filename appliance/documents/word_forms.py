@@ -3,8 +3,10 @@
 from xml.etree import ElementTree
 
 from appliance.documents.word_styles import WORD, is_on, value_of
+from appliance.documents.word_symbols import symbol_field_text
 
 CHECKED, UNCHECKED = "\u2612", "\u2610"
+_MAX_INSTRUCTION = 300
 _TEXTS = frozenset((WORD + "t", WORD + "sym", WORD + "tab", WORD + "br"))
 
 
@@ -16,17 +18,33 @@ class Fields:
         # A field that never ends would hide the rest of the document.
         self._balanced = kinds.count("begin") == kinds.count("end")
         self._open: list[bool] = []
+        self._instructions: list[str] = []
 
-    def pass_mark(self, mark: ElementTree.Element) -> None:
-        """Takes the mark that begins a field, ends its instruction, or ends it."""
+    def pass_mark(self, mark: ElementTree.Element) -> str | None:
+        """Takes the mark that begins a field, ends its instruction, or ends it.
+
+        Returns:
+            What the field shows by its instruction alone, which is the sign of a font; empty for one that is unknown.
+        """
         kind = mark.get(WORD + "fldCharType")
         if kind == "begin":
             self._open.append(True)
-        elif self._open:
-            if kind == "separate":
-                self._open[-1] = False
-            elif kind == "end":
+            self._instructions.append("")
+        elif self._open and kind in ("separate", "end"):
+            sign = symbol_field_text(self._instructions[-1])
+            # The result of such a field is empty, or the same sign.
+            self._instructions[-1] = ""
+            self._open[-1] = sign is not None
+            if kind == "end":
                 self._open.pop()
+                self._instructions.pop()
+            return None if sign is None or any(self._open[:-1]) else sign
+        return None
+
+    def pass_instruction(self, text: str) -> None:
+        """Takes a piece of a field's instruction."""
+        if self._instructions and len(self._instructions[-1]) < _MAX_INSTRUCTION:
+            self._instructions[-1] += text
 
     @property
     def in_instruction(self) -> bool:

@@ -86,6 +86,12 @@ def test_parts_of_a_slide_that_nobody_reads_are_named() -> None:
     ]
 
 
+def test_signs_of_a_symbol_font_on_a_slide_are_what_they_show() -> None:
+    box = '<a:r><a:rPr><a:sym typeface="Wingdings"/></a:rPr><a:t>\uf0fe</a:t></a:r><a:r><a:t> yes</a:t></a:r>'
+    text = read_document(show(f"<p:sp><p:txBody><a:p>{box}</a:p></p:txBody></p:sp>")).text
+    assert text.splitlines()[0] == "\u2611 yes"
+
+
 def test_cell_of_a_slide_below_a_merged_one_shows_nothing() -> None:
     def cell(text: str, more: str = "") -> str:
         return f"<a:tc {more}><a:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></a:txBody></a:tc>"

@@ -180,6 +180,11 @@ def test_signs_that_are_no_text() -> None:
     fonts = '<w:rFonts w:ascii="Wingdings"/>'
     found = read_document(word(paragraph(run("\uf0fe", fonts), run(" yes"), run("\uf021", fonts))))
     assert (found.text, found.notes) == ("\u2611 yes\n", ["signs of a symbol font were left out"])
+    mark = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'.format
+    instruction = "<w:r><w:instrText> SYMBOL 254 </w:instrText><w:instrText>\\f Wingdings</w:instrText></w:r>"
+    field = mark("begin") + instruction + mark("separate") + run("\uf0fe", fonts) + mark("end") + run(" a ")
+    field += mark("begin") + instruction + mark("end") + "<w:fldSimple w:instr='SYMBOL 163 \\f \"Wingdings\"'/>"
+    assert read_document(word(paragraph(field))).text == "\u2611 a \u2611\u2610\n"
     signs = (("Symbol", "F061"), ("Symbol", "F0A0"), ("Arial", "F041"), ("X", "zz"))
     assert [symbol_text(*sign) for sign in signs] == ["\u03b1", "\u20ac", "A", ""]
 
