@@ -5,18 +5,30 @@ training and test would let a student be judged on what it has seen.
 """
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
 SHARE = 0.8
-_WORD = re.compile(r"\w+")
+_UNPARTED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+"""Scripts that write no blanks between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese."""
+_WORD = re.compile(rf"[{_UNPARTED}]|[^\W{_UNPARTED}]+")
+_UNSEEN = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
 
 Pairs = frozenset[tuple[str, ...]]
 
 
 def word_pairs(text: str) -> Pairs:
-    """The pairs of neighbouring words, in lower case; a text of one word is that word."""
+    """The pairs of neighbouring words, in lower case; a text of one word is that word.
+
+    Where a script does not part words, each character counts as one.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _UNSEEN.sub("", text))
     words = _WORD.findall(text.lower())
     return frozenset(pairwise(words)) if len(words) > 1 else frozenset((word,) for word in words)
 

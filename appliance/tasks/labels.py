@@ -15,6 +15,7 @@ from appliance.ground.errors import UsageError
 from appliance.ground.json_input import NotJson, RefusedJson, parse_json
 from appliance.ground.json_text import json_text
 from appliance.ground.spelling import nearest
+from appliance.tasks.canonical_text import canonical, tidy
 from appliance.tasks.linecode import Answer
 
 if TYPE_CHECKING:
@@ -232,7 +233,8 @@ def _answer(values: dict[str, Any], where: str) -> Answer:
         elif isinstance(value, str | None) or (
             isinstance(value, list) and all(isinstance(part, str) for part in value)
         ):
-            answer[name] = value
+            # Blanks that nobody sees are no value.
+            answer[name] = None if isinstance(value, str) and value and not tidy(value) else value
         else:
             raise UsageError(f"{where}: {name} is neither text nor null", 'write "...", a list of them, or null')
     return answer
@@ -259,7 +261,7 @@ def _refuse_half_pairs(value: object, where: str) -> None:
 
 
 def without_training_rows(rows: Sequence[LabelledRow], train_path: Path) -> list[LabelledRow]:
-    """The rows whose text, blanks and case aside, is no training row's: a student knows those by heart.
+    """The rows whose text, blanks, case and codes aside, is no training row's: a student knows those by heart.
 
     Raises:
         UsageError: None is left.
@@ -276,7 +278,7 @@ def without_training_rows(rows: Sequence[LabelledRow], train_path: Path) -> list
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return canonical(text)
 
 
 def check_field_names(task: "Task", rows: Iterable[LabelledRow]) -> None:

@@ -31,7 +31,7 @@ class NormalisedValue:
 
 def normalised_value(field: Field, value: Value) -> NormalisedValue:
     """The value as programs read it; the type of the field says what it is, or else its comparator."""
-    if value is None or value == "" or value == []:
+    if value is None or _is_blank(value):
         return NormalisedValue(None)
     if isinstance(value, list):
         return NormalisedValue([tidy(text) for text in value])
@@ -55,7 +55,7 @@ def normalised_answer(fields: Sequence[Field], answer: Answer) -> tuple[Answer, 
 
 def normalise(field: Field, value: Value) -> Value:
     """The value in the one form that its comparator compares; a value that has no such form stays a plain text."""
-    if value is None or value == "" or value == []:
+    if value is None or _is_blank(value):
         return None
     if isinstance(value, list):
         form = tidy if field.comparator is Comparator.EXACT else plain
@@ -66,6 +66,10 @@ def normalise(field: Field, value: Value) -> Value:
         return value if value in field.values else _known_value(field, value) or plain(value)
     reading = _reading(field, value)
     return plain(value) if reading is None or reading.form is None else reading.form
+
+
+def _is_blank(value: str | list[str]) -> bool:
+    return not any(map(tidy, [value] if isinstance(value, str) else value))
 
 
 def same(field: Field, a: Value, b: Value) -> bool:

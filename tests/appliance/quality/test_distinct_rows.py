@@ -14,6 +14,7 @@ from appliance.quality.readiness import Decision
 from appliance.tasks.labels import LabelledRow, read_labels
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import Comparator, Field, FieldType, Targets, Task, TaskKind
+from appliance.tasks.values import same
 from tests.appliance.batch_fixtures import Bench
 
 TASK = Task(
@@ -60,6 +61,27 @@ def test_rows_of_which_none_has_a_value_are_refused() -> None:
 def test_near_duplicates_form_clusters() -> None:
     words = " ".join(f"w{number}" for number in range(40))
     assert clusters([f"{words} a", "other text", f"{words} b", f"{words} c"]) == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["合同编号{}号甲方北京科技有限公司乙方上海贸易有限公司合同总金额人民币贰万元整双方同意按照规定执行",
+     "สัญญาเลขที่{}ระหว่างบริษัทเอจำกัดกับบริษัทบีจำกัดจำนวนเงินสองหมื่นบาทถ้วนชำระภายในสามสิบวัน"],
+)  # fmt: skip
+def test_near_duplicates_are_seen_in_scripts_without_blanks_and_behind_unseen_characters(text: str) -> None:
+    assert set(clusters([text.format(number) for number in range(9)])) == {0}
+    assert clusters(["签订日期二零二四年三月四日", "收到货款后三十天内付清尾款"]) == [0, 1]
+    words = [f"word{number}" for number in range(20)]
+    torn = [" ".join(word[:2] + "\u200b" * (n == at) + word[2:] for at, word in enumerate(words)) for n in range(9)]
+    assert set(clusters(torn)) == {0}
+
+
+def test_a_value_of_blanks_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps({"text": f"t {n}", "answer": {"number": "\u00a0\u200b "}}) for n in range(9)))
+    with pytest.raises(UsageError, match="none of the 9 labelled rows has a value"):
+        distinct_rows(TASK, read_labels(path))
+    assert same(TASK.fields[0], " \u200b", None)
 
 
 def test_rows_without_a_value_do_not_make_a_student_ready() -> None:
