@@ -66,6 +66,9 @@ def read_pdf(data: bytes) -> PdfParts:
         texts = _read_pages(opened)
         texts = _with_form(opened, texts)
         opened.files.add_of_document(opened.document)
+        if opened.objects is not None:
+            for holder in (opened.objects.catalog, *opened.pages):
+                opened.files.add_associated(opened.objects, holder)
     finally:
         opened.document.close()
     findings = opened.findings

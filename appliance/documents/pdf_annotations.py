@@ -2,16 +2,24 @@
 
 from dataclasses import dataclass, field
 
-from appliance.documents.pdf_forms import Drawing, FormField, form_field
+from appliance.documents.pdf_forms import Drawing, FormField, form_field, plain_of_rich
 from appliance.documents.pdf_objects import Dictionary, PdfObjects
 
 _HIDDEN, _NO_VIEW = 2, 32
 """Flags of annotations that no screen shows."""
-_DRAWN = ("Widget", "FreeText", "Stamp")
-"""What a form was filled in with, and what was typed or stamped on top."""
 _COMMENTS = frozenset(
     "Text Highlight Underline Squiggly StrikeOut Caret Line Square Circle Polygon PolyLine Ink".split()
 )
+_NOT_DRAWN = (_COMMENTS - {"Square", "Polygon"}) | {
+    "Popup",
+    "Link",
+    "FileAttachment",
+    "Redact",
+    "PrinterMark",
+    "TrapNet",
+}
+"""Signs for a comment and the like. What a form was filled in with, what was typed or stamped on top, areas that may
+cover something and kinds that only some programs know are part of what is seen."""
 _MEDIA = frozenset(("Sound", "Movie", "Screen", "RichMedia", "3D"))
 _MAX_ANNOTATIONS = 50_000
 """On one page."""
@@ -60,13 +68,13 @@ def _add(
     flags = objects.entry(annotation, "F")
     is_hidden = isinstance(flags, float) and bool(int(flags) & (_HIDDEN | _NO_VIEW))
     widget = form_field(objects, annotation) if kind == "Widget" else None
-    contents = " ".join(objects.text(annotation, "Contents").split())
+    contents = " ".join(_says(objects, annotation).split())
     if is_hidden or annotation.start in in_hidden_layers:
         result.undrawn.append(index)
-        says = widget.text if widget else contents if kind in _COMMENTS or kind in _DRAWN else ""
+        says = widget.text if widget else contents if kind in _COMMENTS or kind not in _NOT_DRAWN else ""
         result.hidden += bool(says)
         return
-    result.has_drawn = result.has_drawn or kind in _DRAWN
+    result.has_drawn = result.has_drawn or kind not in _NOT_DRAWN
     if widget is not None:
         _add_field(widget, index, result)
     elif kind in ("FreeText", "Stamp") and objects.entry(annotation, "AP", "N") is None:
@@ -89,8 +97,13 @@ def _add_field(widget: FormField, index: int, result: PageAnnotations) -> None:
 
 def _add_undrawn(objects: PdfObjects, annotation: Dictionary, kind: str, result: PageAnnotations) -> None:
     """What viewers draw by themselves where the file does not say how."""
-    text = objects.text(annotation, "Contents") or (objects.text(annotation, "Name") if kind == "Stamp" else "")
+    text = _says(objects, annotation) or (objects.text(annotation, "Name") if kind == "Stamp" else "")
     box = objects.box(annotation, "Rect")
     lines = tuple(filter(None, (" ".join(line.split()) for line in text.replace("\r", "\n").splitlines())))
     if lines and box:
         result.fields.append(FormField(lines, box, Drawing.REPLACED))
+
+
+def _says(objects: PdfObjects, annotation: Dictionary) -> str:
+    """The text of an annotation, if only from its formatted form."""
+    return objects.text(annotation, "Contents") or plain_of_rich(objects.text(annotation, "RC"))

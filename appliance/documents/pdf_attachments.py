@@ -8,6 +8,7 @@ import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
 from appliance.documents.attachments import Attachment
+from appliance.documents.pdf_objects import Dictionary, PdfObjects
 
 MAX_ATTACHMENTS = 200
 _MAX_ALL_BYTES = 256 << 20
@@ -38,11 +39,20 @@ class EmbeddedFiles:
             self._add(pdfium.FPDFAnnot_GetFileAttachment(annotation))
             pdfium.FPDFPage_CloseAnnot(annotation)
 
+    def add_associated(self, objects: PdfObjects, holder: Dictionary) -> None:
+        """Adds the files that the document or a page says to belong to it, as an invoice its data."""
+        for value in objects.array(holder, "AF")[:MAX_ATTACHMENTS]:
+            name = objects.text(value, "UF") or objects.text(value, "F")
+            stream = objects.entry(value, "EF", "UF") or objects.entry(value, "EF", "F")
+            if isinstance(stream, Dictionary):
+                data = objects.stream_data(stream, min(_MAX_ONE_BYTES, _MAX_ALL_BYTES - self._all_bytes))
+                self._keep(name, data, "" if data is not None else "it cannot be extracted")
+
     def _add(self, handle: Any) -> None:
-        if not handle:
-            return
-        name = _name(handle)
-        data, why = self._data(handle)
+        if handle:
+            self._keep(_name(handle), *self._data(handle))
+
+    def _keep(self, name: str, data: bytes | None, why: str) -> None:
         mark = hashlib.sha256(name.encode("utf-8", "replace") + b"\0" + (data or b"")).digest()
         if mark in self._seen:
             return

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from appliance.documents.html import html_text
 from appliance.documents.layout import Piece
 from appliance.documents.pdf_glyphs import Box
 from appliance.documents.pdf_objects import Dictionary, Name, PdfObjects, Reference, Value, text_of
@@ -85,6 +86,7 @@ def form_field(objects: PdfObjects, widget: Dictionary) -> FormField | None:
     if kind != "Tx":
         return None
     value = _text(objects, objects.inherited(widget, "V"))
+    value = value if value.strip() else plain_of_rich(_text(objects, objects.inherited(widget, "RV")))
     lines = tuple(filter(None, (" ".join(line.split()) for line in value.splitlines())))
     if flags & _PASSWORD:
         return FormField((), box, Drawing.REPLACED, is_password=bool(lines))
@@ -132,6 +134,11 @@ def _text(objects: PdfObjects, value: Value) -> str:
         return f"{value:.12g}"
     text = text_of(value) if isinstance(value, bytes) else str(value) if isinstance(value, Name) else ""
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def plain_of_rich(markup: str) -> str:
+    """The lines of a formatted text, which PDF writes as a small web page."""
+    return html_text(markup)[0] if markup.strip() else ""
 
 
 def _squashed(text: str) -> str:

@@ -28,12 +28,17 @@ def annotated(*annotations: bytes, objects: dict[int, bytes] | None = None) -> b
         (b"/Subtype /Highlight /Contents (check\\rthis)", "[comment] check this"),
         (b"/Subtype /FreeText /Contents (typed on top)", "typed on top"),
         (b"/Subtype /Stamp /Name /Approved", "Approved"),
+        (b"/Subtype /FreeText /RC (<body><p>formatted</p></body>)", "formatted"),
+        (b"/Subtype /Text /RC (<body><p>see below</p></body>)", "[comment] see below"),
+        (b"/Subtype /Watermark /AP << /N 90 0 R >>", "drawn"),
+        (b"/Subtype /OwnKind /AP << /N 90 0 R >>", "drawn"),
         (b"/Subtype /StrikeOut /T (Bo) /Contents (not any more)", "[comment by Bo] not any more"),
     ],
-    ids=["note", "highlight", "typed", "stamp", "struck"],
+    ids=["note", "highlight", "typed", "stamp", "formatted", "formatted note", "watermark", "own kind", "struck"],
 )
 def test_what_annotations_say_is_read(annotation: bytes, line: str) -> None:
-    assert read_document(annotated(annotation)).text.splitlines() == ["Total: 300.00 EUR", line]
+    objects = {90: drawing(b"BT /F1 9 Tf 2 5 Td (drawn) Tj ET")}
+    assert read_document(annotated(annotation, objects=objects)).text.splitlines() == ["Total: 300.00 EUR", line]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +91,15 @@ def test_file_pinned_to_a_page_is_read_once() -> None:
     pin = b"/Subtype /FileAttachment /FS 20 0 R"
     lines, _ = read_lines(annotated(pin, pin, objects=objects))
     assert lines == ["Total: 300.00 EUR", "Attachment: a.txt", "pinned"]
+
+
+def test_file_that_belongs_to_the_document_or_a_page_is_read_once() -> None:
+    objects = {
+        20: b"<< /Type /Filespec /UF (a.txt) /EF << /F 21 0 R >> >>",
+        21: stream(b"the data", b"/Type /EmbeddedFile"),
+    }
+    lines, _ = read_lines(page_pdf(TEXT, catalog=b"/AF [20 0 R]", page=b"/AF [20 0 R]", objects=objects))
+    assert lines == ["Total: 300.00 EUR", "Attachment: a.txt", "the data"]
 
 
 def test_pdf_in_pdf_in_pdf_ends() -> None:

@@ -40,11 +40,23 @@ def test_amount_is_read_as_it_is_written_out_in_its_field() -> None:
         (b"/FT /Tx /V 100 0 R", ["from a stream"]),
         (b"/FT /Tx /V (5\\240 \\205 M\\374ller)", ["5\u20ac \u2013 M\xfcller"]),
         (b"/FT /Tx /V 1250.5", ["1250.5"]),
+        (b"/FT /Tx /RV (<body><p>one</p><p>two</p></body>)", ["one", "two"]),
         (b"/FT /Ch /Ff 131072 /Opt [[(se) (Sweden)] [(no) (Norway)]] /V (se)", ["Sweden"]),
         (b"/FT /Ch /Ff 131072 /Opt [(Sweden)] /V (somewhere else)", ["somewhere else"]),
         (b"/FT /Ch /Ff 2097152 /Opt [(red) (green) (blue)] /V [(red) (blue)]", ["red", "blue"]),
     ],
-    ids=["lines", "comb", "utf-16", "stream", "own letters", "number", "export value", "typed in", "several"],
+    ids=[
+        "lines",
+        "comb",
+        "utf-16",
+        "stream",
+        "own letters",
+        "number",
+        "formatted",
+        "export value",
+        "typed in",
+        "several",
+    ],
 )
 def test_values_of_all_kinds_of_fields_are_read(value: bytes, read: list[str]) -> None:
     objects = {100: b"<< /Length 13 >>\nstream\nfrom a stream\nendstream"}
