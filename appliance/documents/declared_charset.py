@@ -38,8 +38,7 @@ _FEWEST_MIXED = 3
 _C1_CONTROL = re.compile(r"[\x80-\x9f]")
 _FAR_LETTERS = re.compile(r"[\xaa\xb2-\xba\xbf-\u024f]{4,}")
 """Letters beyond ASCII in a row, with the signs that stand at the places of letters of other scripts."""
-_FAR_WORDS = re.compile(r"\w*[^\x00-\x7f\W]\w*")
-"""Words with any letter beyond ASCII."""
+_WORD = re.compile(r"\w+")
 _FAR_WORD = re.compile(r"[^\W\d_a-zA-Z]{2,}")
 _MOST_BROKEN = 0.05
 """Share of the characters beyond ASCII that may be broken in text of two bytes a character."""
@@ -141,7 +140,8 @@ def _better(data: bytes, name: str, text: str) -> str | None:
         if windows and _strict(data, windows) is not None:
             return windows
         return _other(data, name)
-    if mixes_scripts(sample) >= _FEWEST_MIXED and mixes_scripts(sample) > 0.5 * len(_FAR_WORDS.findall(sample)):
+    mixed = mixes_scripts(sample)
+    if mixed >= _FEWEST_MIXED and mixed > 0.5 * sum(not word.isascii() for word in _WORD.findall(sample)):
         other = _other(data, name)
         return other if other in _LATIN else None
     if name in _LATIN:

@@ -29,6 +29,7 @@ _SYMBOL = {
 }  # fmt: skip
 
 _FIELD = re.compile(r"\s*SYMBOL\s+(\d{1,5}|0x[0-9a-f]{1,4})\b(?:[^\"]*?\bf\s+\"?([^\"\\]{1,60}))?", re.IGNORECASE)
+_MAX_INSTRUCTION = 300
 _PRIVATE = re.compile("[\uf020-\uf0ff]")
 
 
@@ -59,7 +60,7 @@ def symbol_text(font: str, code: str) -> str:
 
 def symbol_field_text(instruction: str) -> str | None:
     """What a field that shows a sign of a font shows; None for the instruction of another field."""
-    field = _FIELD.match(instruction)
+    field = _FIELD.match(instruction[:_MAX_INSTRUCTION])
     if field is None:
         return None
     number = int(field.group(1), 16 if "x" in field.group(1).lower() else 10)

@@ -1,5 +1,7 @@
 """Declared encodings: names of old programs, and declarations that the bytes do not bear out."""
 
+import time
+
 import pytest
 
 from appliance.documents.charset_names import codec_name
@@ -88,6 +90,15 @@ def test_letters_that_follow_one_another_in_no_language_disprove_a_declaration(
     found, notes = decode_declared(text.encode(real), declared)
     assert found == text
     assert notes[-1] == f"the declared charset {declared} does not fit"
+
+
+def test_hostile_words_are_weighed_soon() -> None:
+    start = time.process_time()
+    for body in ("Größe über Müller schöne " + "a" * 70_000, "ÄÖÜ" * 30_000, "я" * 70_000):
+        encoding = "cp1251" if "я" in body else "cp1252"
+        for declared in ("windows-1251", "iso-8859-1", "gb2312", "koi8-r"):
+            decode_declared(body.encode(encoding), declared)
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize(
