@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from stdnum import numdb
 
-_GAP = r"[ \t\n.,/_:-]{0,4}"
+_GAP = r"[ \t\n.,/_:|-]{0,4}"
 _IBAN_PART = re.compile(r"(\d+)!([nac])")
 _IBAN_CLASSES = {"n": r"\d", "a": "[A-Z]", "c": "[A-Z0-9]"}
 _IBAN_START = re.compile(
@@ -48,7 +48,7 @@ def iban_is_good(compact: str) -> bool:
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97 == 1
 
 
-_CHAIN = re.compile(r"(?<![^\W_])\d+(?:[ \t\n._/-]{1,4}\d+)*(?![^\W_])")
+_CHAIN = re.compile(r"(?<![^\W_])\d+(?:[ \t\n._/|-]{1,4}\d+)*(?![^\W_])")
 _GROUP = re.compile(r"\d+")
 _LENGTHS = range(12, 20)
 _START = re.compile(r"(?:5[0678]|6)\d{10}|[2-6]\d{12}|(?:1800|2131)\d{11}")

@@ -25,6 +25,9 @@ _PATTERNS = tuple(
         rf"{_LOCAL}@{_LABEL}(?:\.{_LABEL}){{0,8}}(?:[ \t]?\n?\.|\.[ \t]?\n?)(?:{_LABEL}\.){{0,2}}"
         r"(?:com|org|net|edu|gov|info|eu|example|de|at|ch|fr|it|es|pt|nl|be|uk|ie|pl|cz|sk|hu|ro|bg|hr|gr|dk|se|no|fi|us"
         r"|co|io)(?!\w)",
+        # With a quoted name, or an address in figures in place of a host.
+        rf'(?<!\w)"[^"\n@]{{1,64}}"@(?:{_LABEL}(?:\.{_LABEL}){{0,8}}|\[[\w.:]{{2,60}}\])',
+        rf"{_ENCODED_LOCAL}@\[[\w.:]{{2,60}}\]",
         # Of a machine nearby, without a dot.
         r"(?<![\w.+-])(?=[\w.+-]{0,63}[^\W\d_])[\w.+-]{1,64}@[^\W\d_][\w-]{0,62}",
     )

@@ -22,11 +22,13 @@ import stdnum.fr.nir
 import stdnum.gb.nhs
 import stdnum.ie.vat
 import stdnum.in_.aadhaar
+import stdnum.in_.pan
 import stdnum.it.codicefiscale
 import stdnum.luhn
 import stdnum.mx.curp
 import stdnum.nl.bsn
 import stdnum.no.fodselsnummer
+import stdnum.nz.ird
 import stdnum.pl.pesel
 import stdnum.pt.nif
 import stdnum.ro.cnp
@@ -166,6 +168,23 @@ def _american(text: str) -> bool:
     return text[:3] not in ("000", "666") and text[3:5] != "00" and text[5:] != "0000"
 
 
+def _singaporean(text: str) -> bool:
+    rest = (_weighted(text[1:8], (2, 7, 6, 5, 4, 3, 2)) + {"T": 4, "G": 4, "M": 3}.get(text[0], 0)) % 11
+    letters = {"S": "JZIHGFEDCBA", "T": "JZIHGFEDCBA", "F": "XWUTRQPNMLK", "G": "XWUTRQPNMLK", "M": "XWUTRQPNJLK"}
+    return letters[text[0]][rest] == text[8]
+
+
+def _of_hong_kong(text: str) -> bool:
+    letters, digits = text[:-7], text[-7:-1]
+    values = [36, *(ord(char) - 55 for char in letters)][-2:]
+    total = _weighted(digits, (7, 6, 5, 4, 3, 2)) + 9 * values[0] + 8 * values[1]
+    return "0123456789A"[-total % 11] == text[-1]
+
+
+def _russian_insurance(text: str) -> bool:
+    return _weighted(text[:9], range(9, 0, -1)) % 101 % 100 == int(text[9:])
+
+
 _THREES = r"\d{9}|\d{3}([ .-])\d{3}\1\d{3}"
 NATIONAL_IDS = (
     NationalId("AT social insurance", r"\d{4}[ /-]?\d{6}", _austrian),
@@ -196,6 +215,7 @@ NATIONAL_IDS = (
     ),
     NationalId("GB NHS number", r"\d{10}|\d{3}([ -])\d{3}\1\d{4}", lambda text: stdnum.gb.nhs.checksum(text) == 0),
     NationalId("GR AMKA", r"\d{11}", lambda text: _short_day(text[:6], "dmy") and stdnum.luhn.is_valid(text)),
+    NationalId("HK identity card", r"[A-Z]{1,2}\d{6}(?:\([0-9A]\)|[0-9A])", _of_hong_kong),
     NationalId("HR OIB", r"\d{11}", mod_11_10.is_valid),
     NationalId("HU personal number", r"\d{11}|\d[ -]\d{6}[ -]\d{4}", _hungarian_person),
     NationalId("HU TAJ", _THREES, _hungarian),
@@ -205,6 +225,7 @@ NATIONAL_IDS = (
         lambda text: stdnum.ie.vat.calc_check_digit(text[:7] + text[8:]) == text[7],
     ),
     NationalId("IN Aadhaar", r"[2-9]\d{3}([ -]?)\d{4}\1\d{4}", stdnum.in_.aadhaar.is_valid),
+    NationalId("IN PAN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", stdnum.in_.pan.is_valid),
     NationalId(
         "IT codice fiscale", r"[A-Z]{6}[ ]?[\dL-V]{2}[A-EHLMPRST][\dL-V]{2}[ ]?[A-Z][\dL-V]{3}[ ]?[A-Z]", _italian
     ),
@@ -215,11 +236,14 @@ NATIONAL_IDS = (
         lambda text: int(text) > 0 and stdnum.nl.bsn.checksum(text) == 0,
     ),
     NationalId("NO birth number", r"\d{6} ?\d{5}", _norwegian),
+    NationalId("NZ IRD", r"\d{2,3}-\d{3}-\d{3}", stdnum.nz.ird.is_valid),
     NationalId("PL PESEL", r"\d{11}", _polish),
     NationalId(
         "PT NIF", _THREES, lambda text: text[0] in "1235689" and stdnum.pt.nif.calc_check_digit(text[:8]) == text[8]
     ),
     NationalId("RO CNP", r"\d{13}", _romanian),
+    NationalId("RU SNILS", r"\d{3}([ -])\d{3}\1\d{3}[ -]\d{2}", _russian_insurance),
+    NationalId("SG NRIC and FIN", r"[STFGM]\d{7}[A-Z]", _singaporean),
     NationalId("SE personal number", r"(?:19|20)?\d{6}[-+]?\d{4}", _swedish),
     NationalId("TR identity number", r"[1-9]\d{10}", stdnum.tr.tckimlik.is_valid),
     NationalId("US SSN and ITIN", r"\d{3}([ -])\d{2}\1\d{4}", _american),

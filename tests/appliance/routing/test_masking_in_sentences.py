@@ -197,3 +197,20 @@ def test_what_masking_lays_bare_is_masked_too() -> None:
         ) == text.replace(  # type: ignore[index, union-attr]
             " ", ""
         )
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["112-233-445 95", "S1234567D", "G1234567X", "A123456(3)", "49-091-850", "ABCPE1234F", '"max m"@example.com',
+     "max@[192.168.1.1]", "DE89 | 3704 | 0044 | 0532 | 0130 | 00", "4111 | 1111 | 1111 | 1111"],
+)  # fmt: skip
+def test_ids_of_further_countries_quoted_names_and_cells_of_a_table_are_found_whole(value: str) -> None:
+    left = hidden(f"Nr. {value} zum Mai")
+    assert left.startswith("Nr. [")
+    assert left.endswith("] zum Mai")
+    assert "[" in hidden(value)
+
+
+def test_letters_and_digits_that_only_look_like_those_ids_stay() -> None:
+    for text in ("Part S1234567A", "A123456(4)", "Art. 12-345-678", "ABCXE1234F"):
+        assert not findings(text, ("national_id",))
