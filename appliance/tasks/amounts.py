@@ -46,6 +46,8 @@ _DECORATION = ".,:;#*=()/'\"&_|[]!+"
 _UNIT_SIGNS = "%‰°"
 
 
+_MOST_ZEROS = 24
+"""That words of powers of ten may add to a number; more of them are a text."""
 _LONGEST_VALUE, _LONGEST_WORD = 1000, 40
 """In characters; what is longer is a text, not a number with its unit."""
 
@@ -327,6 +329,8 @@ class _Beside:
                 is_vague = word in VAGUE_WORDS and place < len(before)
                 is_unclear = money and (word in UNCLEAR_WORDS or is_subunit(word))
                 self.is_clear = self.is_clear and not is_vague and not is_unclear
+        if self.power > _MOST_ZEROS:
+            self.power, self.is_clear = 0, False
         named = one_currency(codes, any(word in PLAIN_DOLLARS for word in beside)) if codes else ""
         self.unit = " ".join([*([named] if named else codes), *units])
         # Ten million rupees, or a credit.

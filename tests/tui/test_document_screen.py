@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 
 from appliance.documents.folder import FoundDocument
+from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.ledger_writer import Outcome
 from appliance.jobs.review import correct_field, in_force, read_corrections
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
+from appliance.tasks.marks import Mark
 from tests.tui.app_driver import LARGE, SIZES, AppDriver, open_app
 from tests.tui.conftest import ESCAPES
 from tests.tui.scenes import Folder, Scene
+from tui.rendering.document_lines import OpenDocument, confidence_text
 from tui.text.evidence_spans import evidence_spans
 from tui.widgets.text_pane import TextPane
 
@@ -173,6 +176,17 @@ async def test_confidence_of_a_corrected_value_is_not_shown(read_scene: Scene) -
     async with open_app(read_scene) as driver:
         await open_document(driver, "0003.txt")
         assert "number: A-1   corrected by mara" in driver.text
+
+
+@pytest.mark.parametrize("mark", Mark)
+def test_marks_of_a_value_are_said_in_words_beside_how_programs_read_it(mark: Mark) -> None:
+    row = Row(
+        "a", "0" * 64, Route.LOCAL, "m", {"total": "1.234"}, normalised={"total": "1234"}, marks={"total": [mark]}
+    )
+    entry = DocumentEntry(1, b"a", "a", State.DONE, 0, None)
+    text = confidence_text(OpenDocument(entry, row), "total", marked=True)
+    assert text.startswith("marked in the text, read as 1234, ")
+    assert " " in text.rpartition(", ")[2]
 
 
 def test_spans_follow_blanks_case_and_entries_of_a_list() -> None:

@@ -156,7 +156,7 @@ def test_words_of_other_languages_change_a_number_as_they_say(text: str, number:
     "text",
     ["1億2000万円", "less than 500", "up to EUR 500", "bis zu 500 €", "max. 500", "etwa 500", "około 500 zł",
      "не менее 500 руб", "au moins 500 €", "meno di 500", "menos de 500", "USD 5 EUR", "$ 5 EUR", "US$ 5 CAD",
-     "(5.00 excl. VAT)", "5,00 Af", "5,00 Dare", "5,00 Wn", "5,00 Дт", "5.00 OD", "Gutschrift 5,00", "50 c"],
+     "(5.00 excl. VAT)", "5,00 Af", "5,00 Dare", "5,00 Wn", "5,00 Дт", "5.00 OD", "Gutschrift 5,00", "50 c", "5 k k k k k k k k k"],
 )  # fmt: skip
 def test_words_that_leave_a_number_open_are_never_passed_over(text: str) -> None:
     value = normalised_value(AMOUNT, text)
