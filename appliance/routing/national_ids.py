@@ -215,7 +215,7 @@ NATIONAL_IDS = (
     ),
     NationalId("GB NHS number", r"\d{10}|\d{3}([ -])\d{3}\1\d{4}", lambda text: stdnum.gb.nhs.checksum(text) == 0),
     NationalId("GR AMKA", r"\d{11}", lambda text: _short_day(text[:6], "dmy") and stdnum.luhn.is_valid(text)),
-    NationalId("HK identity card", r"[A-Z]{1,2}\d{6}(?:\([0-9A]\)|[0-9A])", _of_hong_kong),
+    NationalId("HK identity card", r"[A-Z]{1,2}\d{6}\([0-9A]\)", _of_hong_kong),
     NationalId("HR OIB", r"\d{11}", mod_11_10.is_valid),
     NationalId("HU personal number", r"\d{11}|\d[ -]\d{6}[ -]\d{4}", _hungarian_person),
     NationalId("HU TAJ", _THREES, _hungarian),

@@ -212,5 +212,5 @@ def test_ids_of_further_countries_quoted_names_and_cells_of_a_table_are_found_wh
 
 
 def test_letters_and_digits_that_only_look_like_those_ids_stay() -> None:
-    for text in ("Part S1234567A", "A123456(4)", "Art. 12-345-678", "ABCXE1234F"):
+    for text in ("Part S1234567A", "A123456(4)", "Part A1234563", "Art. 12-345-678", "ABCXE1234F"):
         assert not findings(text, ("national_id",))
