@@ -14,6 +14,14 @@ _NOT_READ = (
     (b"\x97JB2\r\n\x1a\n", "a JBIG2 image"), (b"gimp xcf", "a GIMP image"), (b"\x1aE\xdf\xa3", "a film"),
     (b"FLV\x01", "a film"), (b"\x00\x00\x01\xba", "a film"), (b"fLaC", "a sound recording"),
     (b"ID3", "a sound recording"), (b"OggS", "a sound recording"), (b"#!AMR", "a sound recording"),
+    (b"qoif\x00", "a QOI image"), (b"icns\x00", "an icon"), (b"BPG\xfb", "a BPG image"),
+    (b"\x8bJNG\r\n", "a JNG image"),
+    (b"\x8aMNG\r\n", "a MNG image"), (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"MThd\x00\x00\x00\x06", "a sound recording"),
+    (b"\x06\x06\xed\xf5\xd8\x1d\x46\xe5", "an InDesign document"),
+    (b"FUJIFILMCCD-RAW", "a photo as the camera took it"),
+    (b"IIU\x00", "a photo as the camera took it"), (b"IIRO", "a photo as the camera took it"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a film"),
 )  # fmt: skip
 _PORTABLE = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7")
 _RIFF = {b"WAVE": "a sound recording", b"AVI ": "a film"}
@@ -49,6 +57,14 @@ def unread_media_name(data: bytes) -> str | None:
         return "an EMF drawing"
     if data.startswith(_PORTABLE) and data[2:3] in (b"\n", b" ", b"\t", b"\r") and data[3:4] in b"#0123456789W":
         return "a PNM image"
+    if data[128:132] == b"DICM":
+        return "a medical image"
+    if data.startswith(b"AC10") and data[6:8] == b"\x00\x00":
+        return "a CAD drawing"
+    if data.startswith(b"FORM") and data[8:12] in (b"AIFF", b"AIFC"):
+        return "a sound recording"
+    if data[:3] == b"\x00\x00\x00" and data[4:8] in (b"moov", b"wide"):
+        return "a film"
     return next((name for start, name in _NOT_READ if data.startswith(start)), None)
 
 

@@ -100,9 +100,14 @@ def boxed(brand: bytes, *fitting: bytes, size: int | None = None) -> bytes:
         (b"\x01\0\0\0" + bytes(36) + b" EMF" + bytes(64), "an EMF drawing"),
         (b"P6\n10 10\n255\n" + bytes(300), "a PNM image"),
         (b"\0\0\x01\0\x01\0" + bytes(64), "an icon"),
+        (bytes(128) + b"DICM" + bytes(64), "a medical image"),
+        (b"AC1032" + bytes(64), "a CAD drawing"),
+        (b"FORM\0\0\0\x20AIFF" + bytes(64), "a sound recording"),
+        (b"\0\0\0\x08wide\0\0\0\x10mdat" + bytes(64), "a film"),
+        (b"\xc5\xd0\xd3\xc6" + bytes(64), "PostScript"),
     ],
     ids=["heic", "short", "by what fits", "huge box", "film", "camera film", "raw", "jxl", "jxl file", "sound", "psd",
-         "emf", "pnm", "icon"],
+         "emf", "pnm", "icon", "dicom", "cad", "aiff", "old film", "eps with a preview"],
 )  # fmt: skip
 def test_pictures_and_films_that_are_not_read_are_named(data: bytes, name: str) -> None:
     assert document_type(data) is None
