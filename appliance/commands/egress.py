@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,13 +42,35 @@ def status_command(settings: Settings, as_json: bool) -> None:
         print_lines(*_state_lines(state))
 
 
+def _checked_day(_: click.Context, __: click.Parameter, day: str) -> str:
+    """The day as the record writes it: a slip must not read as a day on which nothing left.
+
+    Raises:
+        UsageError: It is no date.
+    """
+    if day:
+        try:
+            written = date.fromisoformat(day).isoformat() == day
+        except ValueError:
+            written = False
+        if not written:
+            raise UsageError(f"--day {day} is not a date", "write year, month and day, such as 2026-11-25")
+    return day
+
+
 @command.command("show")
 @click.option("--run", default="", metavar="ID", help="Only requests of this run, such as a job's id.")
 @click.option(
     "--document", default="", metavar="NAME",
     help="Only requests for this document: its path in its folder, its file name, or its number in the list.",
 )  # fmt: skip
-@click.option("--day", default="", metavar="DATE", help="Only requests of this day (UTC), such as 2026-11-25.")
+@click.option(
+    "--day",
+    default="",
+    metavar="DATE",
+    callback=_checked_day,
+    help="Only requests of this day (UTC), such as 2026-11-25.",
+)
 @click.option("--limit", type=click.IntRange(min=0), default=0, metavar="N", help="Only the first N; 0 means all.")
 @click.option(
     "--body",

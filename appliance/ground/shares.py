@@ -54,7 +54,7 @@ def _as_typed(text: str) -> float:
 def _hint(value: float, alternative: str) -> str:
     """What to type: the share where a percentage or a decimal comma was meant."""
     other = f", or {alternative}" if alternative else ""
-    if 1 < value <= 100:
+    if 2 <= value <= 100:  # 1.05 is a slip rather than one percent.
         return f"{value:g} looks like a percentage: write {value / 100:g}{other}"
     if 0 <= value <= 1:
         return f"write {value:g}{other}"

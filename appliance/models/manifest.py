@@ -179,6 +179,11 @@ def rewrite_manifest(directory: Path, manifest: Manifest) -> None:
     write_file(directory / MANIFEST_NAME, _manifest_text(manifest))
 
 
+def was_called(manifest: Manifest, identity: str) -> bool:
+    """Whether version 1 called this model so; it said nothing about the files, so that it binds nothing to them."""
+    return _identity_without_files(manifest) == identity
+
+
 def read_manifest(directory: Path) -> Manifest:
     """Reads `manifest.json`; its identity follows from what it says, and its verdict is about this identity.
 

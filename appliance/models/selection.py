@@ -5,7 +5,7 @@ from pathlib import Path
 
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
-from appliance.models.manifest import ArtifactError, Manifest, read_manifest, verify_artifact
+from appliance.models.manifest import ArtifactError, Manifest, read_manifest, verify_artifact, was_called
 from appliance.models.store import Store
 from appliance.tasks.task import Task, task_hash
 
@@ -60,10 +60,16 @@ def verify_chosen(directory: Path, identity: str) -> Manifest:
     """
     before = _file_states(directory)
     manifest = verify_artifact(directory)
+    if was_called(manifest, identity):
+        raise ArtifactError(
+            f"this was begun by an earlier version, which did not bind the identity {identity[:16]} of"
+            f" {manifest.name} to its files",
+            "what is finished stays; to answer the rest, the same `stillroom run` with another `--out` makes a new job",
+        )
     if manifest.identity != identity:
         raise ArtifactError(
             f"{directory} now holds model {manifest.identity[:16]}, this was begun with {identity[:16]}",
-            "put the former model back to go on; with another model the same `stillroom run` makes a new job",
+            "put the former model back to go on; `stillroom run` with another `--out` makes a new job with this one",
         )
     _verified[directory] = (identity, before)
     return manifest

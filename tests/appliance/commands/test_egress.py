@@ -106,6 +106,9 @@ def test_show_lists_requests_and_prints_the_bytes_that_left(call: Call, bench: F
     assert len(call("show", "--limit", "1", "--json")[1].splitlines()) == 1
     assert call("show", "--run", "another")[1] == ""
     assert call("show", "--day", "1999-01-01", "--json")[1] == ""
+    for slip in ("2026-13-01", "yesterday", "20261129", "2026-11-29T10"):
+        code, _, stderr = call("show", "--day", slip)
+        assert (code, f"--day {slip} is not a date" in stderr) == (2, True)
 
 
 def test_show_of_a_body_that_is_not_there(call: Call, bench: FrontierBench) -> None:

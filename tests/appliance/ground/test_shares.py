@@ -58,6 +58,8 @@ def test_what_is_no_share_is_refused(text: str) -> None:
         ("0.5%", "write 0.005"),
         ("0,8", "write 0.8"),
         ("80,5", "80.5 looks like a percentage: write 0.805"),
+        ("1.05", "give a number from 0 to 1, such as 0.8"),
+        ("2%", "2 looks like a percentage: write 0.02"),
         ("8000", "give a number from 0 to 1, such as 0.8"),
         ("nan", "give a number from 0 to 1, such as 0.8"),
     ],

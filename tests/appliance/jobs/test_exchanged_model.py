@@ -43,6 +43,7 @@ def test_job_does_not_go_on_with_another_model_of_the_same_name(bench: Bench) ->
         ArtifactError, match=f"now holds model {bench.identity[:16]}, this was begun with {identity[:16]}"
     ):
         run_job(bench.settings, directory, ignore_progress)
+    bench.out_dir.rename(bench.root / "former rows")
     done = bench.run()
     assert done.returncode == 0, done.stderr
     assert "3 new in this run" in done.stderr

@@ -14,6 +14,7 @@ from appliance.models import approval, compute_class
 from appliance.models.approval import how_to_approve, is_approved, verdict_words, why_not_approved
 from appliance.models.checking import Level, check_import
 from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact, write_artifact
+from appliance.models.selection import verify_chosen
 from appliance.models.store import Store
 from appliance.models.verdict import CarryOver, ComputeClass, Verdict, sealed
 from tests.appliance.model_fixtures import GOOD, LINEAGE, judge_as, make_artifact
@@ -166,6 +167,10 @@ def test_artifact_of_the_former_version_stays_usable_without_its_verdict(
     assert how_to_approve(manifest) == "judge it again with `stillroom gate`"
     installed = Store(settings).add(artifact_dir)
     assert (installed.manifest.identity, installed.manifest.verdict, installed.manifest.version) == (bound, None, 2)
+    former = json.loads((artifact_dir / "manifest.json").read_text())["identity"]
+    for directory in (artifact_dir, installed.directory):
+        with pytest.raises(ArtifactError, match="begun by an earlier version, which did not bind"):
+            verify_chosen(directory, former)
 
 
 def test_identity_typed_by_hand_is_refused_in_both_versions(artifact_dir: Path) -> None:
