@@ -29,7 +29,7 @@ test: check
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not gpu" --numprocesses=$(PROCESSES)
 
 test-slow: setup
-	$(PYTEST) -m "slow and not gpu"
+	OMP_NUM_THREADS=1 $(PYTEST) -m "slow and not gpu" --numprocesses=$(PROCESSES)
 
 LLAMA := build/bundle/x86-64-v3
 

@@ -10,7 +10,7 @@ from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.ground.errors import ApplianceError
 
 MEMORY_BYTES = 3 << 30
-"""Address space of a child: llama.cpp with a tiny model takes a few hundred MB."""
+"""Address space of a child beyond its parent's: llama.cpp with a tiny model takes a few hundred MB."""
 
 
 def try_files(make: Callable[[int], bytes], numbers: Sequence[int], work_dir: Path) -> dict[int, str]:
@@ -41,7 +41,9 @@ def try_files(make: Callable[[int], bytes], numbers: Sequence[int], work_dir: Pa
 def _serve(make: Callable[[int], bytes], numbers: Sequence[int], writing: int, path: Path) -> None:
     """Never returns: ends the process."""
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        shared_pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = shared_pages * resource.getpagesize() + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # an assertion that fails says so there
         for number in numbers:

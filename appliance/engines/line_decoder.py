@@ -203,17 +203,17 @@ class LineDecoder:
         if is_end:
             has_form = not with_digits or any(character.isdigit() for character in last)
             return not last.strip() or (has_form and spans.holds(last))
-        piece = self._grammar.token_bytes[token]
-        if piece == b" " and written.text.endswith(b" "):
-            return False  # blanks count as one, so nothing would ever end a row of them
-        *complete_then, last = _items(written.text + piece, field.type)
+        *complete_then, then = _items(written.text + self._grammar.token_bytes[token], field.type)
+        if last[-1:].isspace() and len(complete_then) == len(complete) and then[len(last) :].isspace():
+            return False  # blanks count as one, of whatever kind, so nothing would ever end a row of them
         finished = complete_then[len(complete) :]
-        return all(item.strip() and spans.holds(item) for item in finished) and spans.begins(last, unfinished)
+        return all(item.strip() and spans.holds(item) for item in finished) and spans.begins(then, unfinished)
 
     def _values(self) -> list[Value]:
         values: list[Value] = []
         for output_field, written in zip(self._grammar.fields, self._written, strict=False):
             line = written.text.decode("utf-8", errors="replace")
+            line = line if line.strip() else ""  # blanks of any kind alone are no value
             values.append(None if written.is_unfinishable else decode_value(line, output_field.type is FieldType.LIST))
         return values
 

@@ -76,7 +76,7 @@ def retry_failed(settings: Settings, identifier: str, caps: Caps | None = None) 
             config = _with_caps(config, caps)
         ledger = open_ledger(directory, config, task)
         try:
-            if config.fallback is not None and ledger.reader.fallback_unanswered():
+            if config.fallback is not None and ledger.reader.fallback_failures():
                 # Before the rows go: a fallback that is refused would leave their documents without any.
                 check_fallback(settings, config.fallback, task)
             write_job(directory, config, task_path(directory).read_bytes())

@@ -258,11 +258,6 @@ class LedgerReader:
             for identifier, path, state, size_bytes, error in rows
         ]
 
-    def fallback_unanswered(self) -> int:
-        """How many of those are so because the fallback did not answer; only of a job with a fallback."""
-        (count,) = self._connection.execute(f"SELECT count(*) FROM ({FALLBACK_UNANSWERED})").fetchone()
-        return int(count)
-
     def fallback_failures(self) -> list[FallbackFailure]:
         """Why the fallback did not answer, most frequent reason first; only of a job with a fallback."""
         cursor = self._connection.execute(

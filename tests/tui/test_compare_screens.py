@@ -118,7 +118,7 @@ async def test_hostile_document_is_shown_safe_with_the_values_marked(compared: S
                     await driver.press("left_square_bracket")
                     await driver.until(lambda before=before: driver.lines[2] != before)
         assert "[b]odd[/b]\N{REPLACEMENT CHARACTER}.txt" in driver.text
-        assert driver.app.screen.query_one(TextPane).marked == ["\x1b[31mred"]
+        assert driver.app.screen.query_one(TextPane).marked == ["\N{REPLACEMENT CHARACTER}[31mred"]
         assert driver.fills
 
 

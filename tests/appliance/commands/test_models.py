@@ -47,7 +47,7 @@ def test_way_of_a_model_through_the_store(artifact_dir: Path, home_dir: Path) ->
         f"* orders-q8  orders  {identity[:16]}   1.6 kB  READY on 120 documents\n"
     )
     described = json.loads(models("list", "--json").stdout)
-    assert (described["name"], described["active"], described["size_bytes"]) == ("orders-q8", True, 126)
+    assert (described["name"], described["active"], described["size_bytes"]) == ("orders-q8", True, 1623)
     assert described["manifest"]["identity"] == identity
     assert described["directory"] == str(home_dir / "models" / "orders-q8")
 

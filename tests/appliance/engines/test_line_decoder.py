@@ -119,6 +119,23 @@ def test_half_a_character_is_no_part_of_a_value(tokenizer: FileTokenizer, eviden
         assert value.strip() == "4711"
 
 
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"\x0b", b"\x1f"], ids=lambda blank: blank.hex())
+def test_a_row_of_blanks_ends(tokenizer: FileTokenizer, blank: bytes) -> None:
+    template = tokenizer.template
+    document_ids = join_ids(document_segments(DOCUMENT, template), tokenizer.encode)
+    decoder = LineDecoder(extraction(Field("value")), template, tokenizer, document_ids)
+    decoder.start()
+    scores = np.zeros(tokenizer.vocab_size, dtype=np.float32)
+    scores[tokenizer.encode(template.line, True)[-1]] = 5.0
+    scores[tokenizer.token_bytes.index(blank)] = 9.0
+    for _ in range(5):
+        if not decoder.done:
+            decoder.choose(scores)
+            decoder.advance()
+    assert decoder.done
+    assert decoder.answer() == {"value": None}
+
+
 def test_a_number_neither_crosses_a_line_nor_goes_without_digits(tokenizer: FileTokenizer) -> None:
     task = extraction(Field("total", FieldType.AMOUNT, comparator=Comparator.AMOUNT))
     wishes = ["4711 Ship to:", "4711"]

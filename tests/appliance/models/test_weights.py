@@ -15,8 +15,9 @@ from onnx_attacks import PLACES, adding
 from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings, load_settings
 from appliance.models.checking import check_import
-from appliance.models.gguf_file import _SCALES, GgufError, _are_finite, check_gguf, check_gguf_content
+from appliance.models.gguf_file import GgufError, check_gguf, check_gguf_content
 from appliance.models.gguf_header import BLOCKS, Unsound
+from appliance.models.gguf_numbers import _SCALES, _are_finite
 from appliance.models.onnx_file import OnnxError, check_onnx
 from appliance.models.store import Store
 from tests.appliance.model_fixtures import make_artifact
