@@ -38,7 +38,8 @@ def _read_csv(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, Rec
             for cells in reader:
                 yield reader.line_num, _record(cells, field_names)
     except RefusedJson as error:
-        raise UsageError(f"{path}:{reader.line_num}: {error}", "correct the cell") from error
+        line = reader.line_num if reader is not None else 1
+        raise UsageError(f"{path}:{line}: {error}", "correct the cell") from error
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{path}:{_line_not_utf8(path)}: not UTF-8: {error.reason}", "save the file as UTF-8"

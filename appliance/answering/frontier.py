@@ -295,7 +295,8 @@ class FrontierAnswerer:
         ceiling = Usage(len(body), 0, self._config.choice.max_answer_tokens)
         record = self._gate.release(request, cleared, body, ceiling)
         paid = PaidAnswer(request_key(self._config.endpoint.url, body), self._gate.run, "", outcome=UNREAD)
-        outcome, usage, content, notes = "interrupted", None, "", ()
+        outcome, usage, content = "interrupted", None, ""
+        notes: tuple[str, ...] = ()
         try:
             paid = replace(paid, body=client.send(body))
             self._keep(paid)

@@ -68,7 +68,8 @@ def read_pdf(data: bytes) -> PdfParts:
         opened.files.add_of_document(opened.document)
         if opened.objects is not None:
             for holder in (opened.objects.catalog, *opened.pages):
-                opened.files.add_associated(opened.objects, holder)
+                if holder is not None:
+                    opened.files.add_associated(opened.objects, holder)
     finally:
         opened.document.close()
     findings = opened.findings

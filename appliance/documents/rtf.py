@@ -310,7 +310,7 @@ class _Reader:
         elif not self._group.skipped:
             stream.end_row()
 
-    def _change(self, **changes: bool | int | str) -> None:
+    def _change(self, **changes: bool | int | str | None) -> None:
         self._flush()
         self._group = replace(self._group, **changes)  # type: ignore[arg-type]
 

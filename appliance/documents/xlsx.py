@@ -101,9 +101,9 @@ def _add_sheet(
         root = package.parse_if_there(drawing)
         for line in _drawn_lines(workbook, package, drawing, root) if root is not None else ():
             content.add(line)
-    for line in comment_lines(package, name, people):
-        if not target.hides(line.cell):
-            content.add(line.text)
+    for comment in comment_lines(package, name, people):
+        if not target.hides(comment.cell):
+            content.add(comment.text)
     for line in target.page_lines:
         content.add(line)
     if content:

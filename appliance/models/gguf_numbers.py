@@ -40,7 +40,7 @@ def check_numbers(file: BinaryIO, tensor: TensorEntry) -> None:
 
 def _fill(file: BinaryIO, chunk: NDArray[np.uint8]) -> bool:
     """Reads exactly as much as the chunk holds."""
-    view = memoryview(chunk)
+    view = chunk.data
     while view:
         size = file.readinto(view)  # type: ignore[attr-defined]
         if not size:

@@ -45,7 +45,7 @@ def judge_results(
     """
     check_field_names(task, rows)
     answers = [result.answer for result in results]
-    numbers = clusters or [None] * len(rows)
+    numbers: Sequence[int | None] = clusters or [None] * len(rows)
     judged = [
         replace(judge(task, row.document, row.answer, answer), cluster=cluster)
         for row, answer, cluster in zip(rows, answers, numbers, strict=True)
@@ -90,7 +90,7 @@ def _fields_without_gold(task: "Task", rows: Sequence[LabelledRow]) -> list[str]
 
 
 def _labels_without_gold(task: "Task", rows: Sequence[LabelledRow]) -> tuple[str, ...]:
-    golds = {row.answer.get("label") for row in rows}  # type: ignore[arg-type]
+    golds = {row.answer.get("label") for row in rows}
     return tuple(f"label {label}" for label in task.labels if label not in golds)
 
 

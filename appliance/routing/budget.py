@@ -139,5 +139,5 @@ def count_record(account: Account, record: Record) -> None:
     elif record["kind"] == "ended":
         known = record["tokens"] is not None
         currency = str(record.get("currency", account.currency_of(number("of"))))
-        spend = Spend(number("tokens"), float(str(record["money"])), currency) if known else None
-        account.settle(number("of"), spend)
+        settled = Spend(number("tokens"), float(str(record["money"])), currency) if known else None
+        account.settle(number("of"), settled)

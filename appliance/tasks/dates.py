@@ -137,7 +137,7 @@ def _era_date(text: str) -> _Place | None:
 def _year_first(text: str) -> _Place | None:
     for pattern in (_YEAR_FIRST, _COMPACT):
         if match := pattern.search(text):
-            return _place(*map(int, match.groups()), match.start(), match.end())  # type: ignore[misc]
+            return _place(int(match[1]), int(match[2]), int(match[3]), match.start(), match.end())
     if match := _DAY_MONTH_WORDS.search(text):
         return _place(int(match[3]), int(match[2]), int(match[1]), match.start(), match.end())
     return None
@@ -165,10 +165,10 @@ def _numeric(text: str, order: DateOrder | None, year_digits: int) -> _Place | N
     if match[2] == match[4] == "-" and len(match[1]) == len(match[5]) == 2:
         others.append(_place(first, second, last, match.start(), match.end(), True))  # `26-03-04` may be ISO 8601, cut
     readings = [place[0] for place in others if place is not None]
-    other = next((reading.day for reading in readings if reading.day != readings[0].day), None)
-    if other is None:
+    other_day = next((reading.day for reading in readings if reading.day != readings[0].day), None)
+    if other_day is None:
         return day_first or month_first
-    return DateReading(readings[0].day, readings[0].marks | {Mark.DATE_ORDER}, other), match.start(), match.end()
+    return DateReading(readings[0].day, readings[0].marks | {Mark.DATE_ORDER}, other_day), match.start(), match.end()
 
 
 def _place(year: int, month: int, day: int, start: int, end: int, is_short: bool = False) -> _Place | None:

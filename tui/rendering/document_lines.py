@@ -104,7 +104,7 @@ def _reading(row: Row, name: str, original: Value) -> list[str]:
     return [f"read as {value_text(value)}", *marks]
 
 
-_MARK_TEXTS = {
+_MARK_TEXTS: dict[str, str] = {
     Mark.DATE_ORDER: "day and month may be exchanged",
     Mark.CENTURY: "two digits of the year",
     Mark.CALENDAR: "year of another calendar",
