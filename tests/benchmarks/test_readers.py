@@ -76,6 +76,7 @@ def test_recall_counts_words_without_markup(benchmark: ModuleType, reference: st
     assert benchmark.recall(benchmark.words(reference), benchmark.words(found)) == pytest.approx(recall)
 
 
+@pytest.mark.slow
 def test_a_corpus_the_whole_way(corpus: Path) -> None:
     figures = run("--data", str(corpus))
     assert {key: figures[key] for key in ("files", "crashes", "hangs", "wrong_class")} == {

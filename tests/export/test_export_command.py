@@ -103,6 +103,7 @@ def test_the_artifact_runs_a_folder_of_documents(run_dir: Path, tmp_path: Path, 
     assert [row["fields"] for row in rows] == [order(number)[1] for number in range(32, 36)]
 
 
+@pytest.mark.slow
 def test_plain_onnx_is_int8_for_an_encoder(encoder_run: Path) -> None:
     (exported,) = export_all(encoder_run / "merged", ["onnx"])
     manifest = verify_artifact(exported.directory)

@@ -53,6 +53,7 @@ def test_same_inputs_give_the_same_bytes(workshop: dict[str, Path | str], new_bu
     assert again.tar_path.read_bytes() == new_bundle.tar_path.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("new_bundle")
 def test_unsigned_bundle_says_so_in_its_name_and_loudly(workshop: dict[str, Path | str], tmp_path: Path) -> None:
     options = [part for name in ("--locks", "--cache") for part in (name, workshop[name])]
@@ -101,6 +102,7 @@ def test_every_wheel_has_its_licence_in_the_bundle(new_bundle: Bundle) -> None:
     assert "model orders-noop: Apache-2.0" in index
 
 
+@pytest.mark.slow
 def test_space_that_is_asked_for_is_enough(new_bundle: Bundle, installed_once: tuple[Place, Finished]) -> None:
     facts = dict(line.split("=", 1) for line in (new_bundle.directory / "BUNDLE").read_text().splitlines())
     place, _ = installed_once

@@ -41,6 +41,7 @@ def test_writes_into_prefix_and_state_only(installed_once: tuple[Place, Finished
     assert place.releases == [place.current]
 
 
+@pytest.mark.slow
 def test_upgrade_keeps_the_former_release_and_goes_back_to_it(installed: Place, new_bundle: Bundle) -> None:
     old_release = installed.current
     done = installed.install(new_bundle)
@@ -182,6 +183,7 @@ class TestUninstall:
         assert (installed.state / "models" / "orders-noop" / "manifest.json").is_file()
         assert f"models, jobs and rows stay in {installed.state}" in done.stderr
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("answer", "stays"), [("no\n", True), ("", True), ("yes\n", False)])
     def test_asks_before_it_removes_the_data(self, installed: Place, answer: str, stays: bool) -> None:
         script = installed.prefix / "current" / "install.sh"
@@ -190,6 +192,7 @@ class TestUninstall:
         assert "Delete all models, jobs and rows" in done.stderr
         assert installed.state.exists() is stays
 
+    @pytest.mark.slow
     def test_removes_the_data_unasked_only_with_both_options(self, installed: Place) -> None:
         script = installed.prefix / "current" / "install.sh"
         (installed.state / "notes.txt").write_text("not Stillroom's")

@@ -30,6 +30,7 @@ def test_killed_installer_leaves_one_whole_release(
     check_works(installed, (expected,))
 
 
+@pytest.mark.slow
 def test_interrupted_installer_clears_away_what_it_made(installed: Place, new_bundle: Bundle) -> None:
     done = installed.hooked("kill -INT $PPID; exit 1", HOOK_ON="cp*wheels/click*", HOOK_COUNTED="cp .*wheels/click",
                             HOOK_NUMBER="1").install(new_bundle)  # fmt: skip

@@ -131,16 +131,17 @@ def test_folder_that_may_not_be_written_is_told_and_nothing_is_lost(
     assert "hint: " in done.stderr
     closed_dir.chmod(0o700)
     again = run_here(bench)
-    assert again.new_documents == (0 if read_only == "output" else DOCUMENTS)
+    assert again.new_documents == DOCUMENTS, "it is refused before the work"
     assert_as_undisturbed(bench, expected)
 
 
-def test_rows_of_a_read_only_output_folder_can_be_exported_elsewhere(tmp_path: Path, expected: Undisturbed) -> None:
+def test_rows_that_could_not_be_written_can_be_exported(tmp_path: Path, expected: Undisturbed) -> None:
     bench = Bench(tmp_path / "bench")
     write_documents(bench, DOCUMENTS)
-    bench.out_dir.write_text("a file where the folder should be")
+    blocked_path = bench.out_dir / "rows.jsonl"
+    (blocked_path / "a folder where the file should be").mkdir(parents=True)
     assert bench.run().returncode == 4
-    bench.out_dir.unlink()
+    blocked_path.rename(bench.root / "elsewhere")
     (job,) = list_jobs(bench.settings)
     assert bench.call("jobs", "export", job.id, "--out", str(bench.out_dir)).returncode == 0
     assert rows_of(bench) == expected.rows

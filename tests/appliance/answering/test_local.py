@@ -172,6 +172,7 @@ def test_engine_that_never_takes_a_document_is_broken(local: MakeLocal) -> None:
         broken.results(1)
 
 
+@pytest.mark.slow
 def test_engine_that_dies_with_every_document_and_never_answers_is_broken(local: MakeLocal) -> None:
     broken = local("die_with_each")
     for number in range(30):

@@ -64,6 +64,7 @@ def test_script_is_free_of_syntax_errors(shell: str) -> None:
     assert os.access(SCRIPT, os.X_OK)
 
 
+@pytest.mark.slow
 def test_tasks_of_the_array_merge_to_the_rows_of_one_run(node: Node, tmp_path: Path) -> None:
     bench = node.bench
     bench.write_orders(6)
@@ -79,6 +80,7 @@ def test_tasks_of_the_array_merge_to_the_rows_of_one_run(node: Node, tmp_path: P
     assert merged.output_paths[0].read_bytes() == (bench.out_dir / "rows.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_stopped_task_leaves_its_ledger_and_the_next_one_goes_on(node: Node) -> None:
     bench = node.bench
     bench.write("0000.txt", HOLD)

@@ -141,6 +141,7 @@ def test_support_bundle_holds_how_it_went_and_nothing_of_what_it_was_about(troub
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_support_bundle_is_shown_before_it_is_written(home_dir: Path, tmp_path: Path) -> None:
     home_dir.chmod(0o700)
     path = tmp_path / "support.tar.gz"

@@ -95,7 +95,12 @@ def test_terminal_that_goes_away_stops_the_run_gently(bench: Bench) -> None:
     for number in range(1, 100):
         bench.write(f"{number:04}.txt")
     # With one reader the document that holds the engine is the first in it.
-    process = bench.start(*bench.run_arguments("--workers", "1"))
+    # Whoever runs the tests may do so under nohup, which children inherit.
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        process = bench.start(*bench.run_arguments("--workers", "1"))
+    finally:
+        signal.signal(signal.SIGHUP, inherited)
     bench.wait_until_held()
     os.kill(process.pid, signal.SIGHUP)
     bench.release()

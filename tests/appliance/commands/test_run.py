@@ -198,9 +198,9 @@ def test_job_folder_is_private_and_text_can_be_left_out(bench: Bench) -> None:
     connection.close()
 
 
-def test_output_folder_that_cannot_be_made_is_a_resource_error(bench: Bench) -> None:
+def test_rows_that_cannot_be_written_are_a_resource_error(bench: Bench) -> None:
     bench.write_orders(1)
-    bench.out_dir.write_text("a file where the folder should be")
+    (bench.out_dir / "rows.jsonl" / "a folder where the file should be").mkdir(parents=True)
     done = bench.run()
-    assert done.returncode == 4
+    assert done.returncode == 4, done.stderr
     assert "jobs export" in done.stderr

@@ -54,6 +54,7 @@ def test_rows_of_a_finished_job_are_taken_and_not_computed_again(pair: Pair) -> 
     assert figures["sides"][0]["documents_per_second"]["n"] == 6  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_a_job_about_other_bytes_or_without_texts_is_not_taken(pair: Pair) -> None:
     pair.write_orders(3, misread=0)
     assert pair.bench.run("--keep-text", "none").returncode == 0
@@ -80,6 +81,7 @@ def test_removing_takes_own_jobs_and_leaves_a_persons(pair: Pair) -> None:
     remove_job(pair.bench.settings, of_person.name)
 
 
+@pytest.mark.slow
 def test_two_comparisons_share_a_job_until_the_last_one_goes(pair: Pair) -> None:
     gold_path = pair.write_orders(3, misread=1, gold=3)
     first = str(compare(pair)["id"])
@@ -103,6 +105,7 @@ def test_a_comparison_says_that_its_job_was_removed_by_hand(pair: Pair) -> None:
     assert pair.bench.call("comparisons", "remove", identifier, "--yes").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_changed_between_the_sides_is_a_failure_of_the_later_one(pair: Pair) -> None:
     pair.write_orders(3, misread=0)
     identifier = str(compare(pair)["id"])
@@ -123,6 +126,7 @@ def test_a_file_that_changed_between_the_sides_is_a_failure_of_the_later_one(pai
         assert len(view.judgements()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_judgements", [False, True])
 def test_a_comparison_of_an_earlier_version_is_named_with_where_its_judgements_are(
     pair: Pair, with_judgements: bool

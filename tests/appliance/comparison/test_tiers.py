@@ -121,6 +121,7 @@ def test_a_dry_run_prints_what_the_comparison_then_sends(pair: Pair, frontier: F
     assert sorted(sent) == sorted(json.dumps(json.loads(line), sort_keys=True) for line in snapshot.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_a_cap_ends_clearly_and_the_next_run_sends_only_the_rest(pair: Pair, frontier: FrontierBench) -> None:
     pair.write_orders(5, misread=0)
     options = ("--model", str(pair.bench.artifact_dir), "--frontier", "recorded")

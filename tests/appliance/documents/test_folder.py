@@ -100,7 +100,8 @@ def test_folders_in_folders_cost_no_more_descriptors_than_a_process_has(tmp_path
             here.mkdir(exist_ok=True)
             (here / f"{name}.txt").write_text("x")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (110, limits[1]))
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 100, limits[1]))
     try:
         paths = [document.path for document in walk(tmp_path)]
     finally:

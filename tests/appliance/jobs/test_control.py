@@ -317,12 +317,13 @@ def test_detached_job_with_failed_documents_counts_as_started(bench: Bench) -> N
 
 def test_job_is_done_only_when_its_rows_are_written(bench: Bench) -> None:
     bench.write_orders(2)
-    bench.out_dir.write_text("a file where the folder should be")
+    blocked_path = bench.out_dir / "rows.jsonl"
+    (blocked_path / "a folder where the file should be").mkdir(parents=True)
     with pytest.raises(ResourceError, match="cannot write"):
         run(bench)
     assert (the_job(bench).state, the_job(bench).done) == (State.FAILED, 2)
     assert not has_log(directory_of(bench) / "job.db"), "rows that were not read to their end kept the ledger in use"
-    bench.out_dir.unlink()
+    blocked_path.rename(bench.root / "elsewhere")
     outcome = run(bench)
     assert (outcome.summary.state, outcome.new_documents) == (State.DONE, 0)
     assert len(bench.rows()) == 2

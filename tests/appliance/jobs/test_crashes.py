@@ -6,6 +6,8 @@ import signal
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from appliance.jobs.ledger import list_jobs, open_readonly
 from appliance.jobs.states import State
 from tests.appliance.batch_fixtures import Bench
@@ -112,6 +114,7 @@ def test_second_ctrl_c_ends_at_once_and_loses_nothing(bench: Bench) -> None:
     assert_sound(bench, 10)
 
 
+@pytest.mark.slow
 def test_rows_after_a_kill_equal_those_of_an_undisturbed_run(tmp_path: Path) -> None:
     killed, undisturbed = Bench(tmp_path / "killed"), Bench(tmp_path / "undisturbed")
     for bench in (killed, undisturbed):

@@ -6,6 +6,8 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from appliance.documents.folder import document_path
 from appliance.jobs.job import job_dirs, read_config
 from appliance.jobs.ledger import LEDGER_VERSION, list_jobs, open_readonly
@@ -113,6 +115,7 @@ def test_job_of_the_former_version_goes_on_and_keeps_its_rows(bench: Bench) -> N
     connection.close()
 
 
+@pytest.mark.slow
 def test_document_that_killed_an_engine_before_needs_one_more_death(bench: Bench) -> None:
     directory = former_job(bench)
     bench.write("0001.txt", "KILL THE ENGINE")

@@ -327,15 +327,14 @@ def test_published_ledger_of_another_job_is_replaced_and_not_adopted(bench: Benc
 
 def test_output_folder_that_cannot_be_written_leaves_the_shard_resumable(bench: Bench) -> None:
     bench.write_orders(4)
-    bench.out_dir.mkdir()
-    blocking_path = bench.out_dir / "shard-1-of-1"
-    blocking_path.write_text("a file where the folder should be")
+    blocked_path = bench.out_dir / "shard-1-of-1" / "job.db"
+    (blocked_path / "a folder where the file should be").mkdir(parents=True)
     with pytest.raises(ResourceError):
         run_shard(bench, "1/1")
-    blocking_path.unlink()
+    blocked_path.rename(bench.root / "elsewhere")
     (directory,) = job_dirs(bench.settings)
     assert run_job(bench.settings, directory, lambda report: None).new_documents == 0
-    assert (blocking_path / "job.db").is_file()
+    assert blocked_path.is_file()
     assert list(bench.root.rglob("*.part")) == []
 
 

@@ -179,6 +179,7 @@ def test_muon_steps_equal_those_of_torch(example):
         assert (one - other).norm() < 0.03 * (other - start).norm()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(  # the loop keeps its log open until its process ends
     "ignore:unclosed file:ResourceWarning",
     "ignore:Exception ignored in.*FileIO:pytest.PytestUnraisableExceptionWarning",

@@ -345,6 +345,7 @@ def test_merged_weights_answer_as_the_adapter_does(trained: Path, base_dir: Path
     assert (logits.argmax(-1) == expected.argmax(-1)).float().mean() >= 0.98
 
 
+@pytest.mark.slow
 def test_an_adapter_refuses_every_base_but_its_own(trained: Path, base_dir: Path, tmp_path: Path) -> None:
     run_dir, other_dir = finished_run(trained), tmp_path / "other"
     shutil.copytree(base_dir, other_dir)

@@ -232,6 +232,7 @@ def test_an_interrupted_run_is_repeated_with_the_options_it_began_with(folder: P
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_what_float32_learns(folder: Path) -> None:
     reached = [
         distil(
