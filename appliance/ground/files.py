@@ -3,23 +3,21 @@
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 import stat
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from appliance.ground.errors import ResourceError
+from appliance.ground.locks import try_lock_for
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _LONGEST_TURN_SECONDS = 300.0
 """A million rows are written in less than one minute."""
-_TURN_POLL_SECONDS = 0.02
 _OPEN_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """A pipe of this name would otherwise wait for its reader."""
 
@@ -183,17 +181,8 @@ def _taken(path: Path) -> OSError:
 
 def _wait_for_turn(file: BinaryIO, path: Path) -> None:
     """Waits for another writer, but not for one that never ends."""
-    deadline = time.monotonic() + _LONGEST_TURN_SECONDS
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise OSError(
-                    errno.EBUSY, f"another program keeps {path.name}, its temporary file", str(path)
-                ) from None
-            time.sleep(_TURN_POLL_SECONDS)
+    if not try_lock_for(file.fileno(), _LONGEST_TURN_SECONDS):
+        raise OSError(errno.EBUSY, f"another program keeps {path.name}, its temporary file", str(path))
 
 
 def fresh_directory(path: Path, mode: int = 0o777) -> None:

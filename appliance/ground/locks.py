@@ -39,6 +39,16 @@ def try_lock(descriptor: int, shared: bool = False) -> bool:
     return True
 
 
+def try_lock_for(descriptor: int, seconds: float) -> bool:
+    """Takes the lock, waiting for whoever has it for so long and no longer."""
+    deadline = time.monotonic() + seconds
+    while not try_lock(descriptor):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_RETRY_SECONDS)
+    return True
+
+
 def wait_for_lock(descriptor: int) -> None:
     """Takes the lock, waiting as long as it takes; it goes with the descriptor."""
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -63,14 +73,10 @@ def exclusive_lock(path: Path, busy: ApplianceError | None = None, wait_seconds:
     """
     descriptor = open_lock(path)
     try:
-        deadline = time.monotonic() + wait_seconds
         if busy is None:
             wait_for_lock(descriptor)
-        else:
-            while not try_lock(descriptor):
-                if time.monotonic() >= deadline:
-                    raise busy
-                time.sleep(_RETRY_SECONDS)
+        elif not try_lock_for(descriptor, wait_seconds):
+            raise busy
         yield
     finally:
         os.close(descriptor)

@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import disk_errors, open_no_link, part_path, refuse_taken_part
 from appliance.ground.json_text import json_text
-from appliance.ground.locks import try_lock
+from appliance.ground.locks import try_lock_for
 from appliance.ground.users import current_user
 from appliance.jobs.job import read_config
 from appliance.jobs.locks import lock_holder
@@ -29,7 +28,6 @@ _ROWS = ("rows.jsonl", "rows.csv", "rows.parquet")
 _VERSION = 1
 _MOST_BYTES = 1 << 16
 _PATIENCE_SECONDS = 10.0
-_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -157,11 +155,9 @@ def _held(path: Path) -> Iterator[int]:
 def _locked(descriptor: int) -> Iterator[None]:
     """Takes turns with others that have the same file or folder open, and closes it."""
     try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
         # On a network disk without locks two jobs that start in the same moment are not told apart.
         with contextlib.suppress(OSError):
-            while not try_lock(descriptor) and time.monotonic() < deadline:
-                time.sleep(_POLL_SECONDS)
+            try_lock_for(descriptor, _PATIENCE_SECONDS)
         yield
     finally:
         os.close(descriptor)
