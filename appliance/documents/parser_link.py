@@ -9,6 +9,10 @@ import time
 
 from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 
+READ_ANY, READ_PLAIN, LEVEL, PROBE = b"A", b"P", b"L", b"?"
+"""Requests: read whatever it is; read only what code in Python alone can; state the level; try to break out."""
+TEXT, PROBLEM, APART, RECOGNITION = b"T", b"P", b"A", b"R"
+"""Marks of an answer: text; a named problem; the document needs a parser of its own; or one with text recognition."""
 MAX_FACTS_BYTES = 1 << 19
 """Notes, or the problem with its message, in JSON."""
 MAX_ANSWER_BYTES = 4 * MAX_TEXT_CHARACTERS + MAX_FACTS_BYTES + (1 << 10)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from appliance.documents.confinement import ParserLimits, SandboxLevel, Wall, confine_parser
 from appliance.documents.document_text import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE, ReadText, read_as
-from appliance.documents.parser_link import send_answer
+from appliance.documents.parser_link import APART, LEVEL, PROBE, PROBLEM, READ_PLAIN, RECOGNITION, TEXT, send_answer
 from appliance.documents.plain_family import is_plain_family
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.seccomp import libc
@@ -21,10 +21,6 @@ from appliance.documents.sniffing import document_type
 from appliance.ground.json_text import json_text
 from appliance.ground.settings import SandboxPolicy
 
-READ_ANY, READ_PLAIN, LEVEL, PROBE = b"A", b"P", b"L", b"?"
-"""Requests: read whatever it is; read only what code in Python alone can; state the level; try to break out."""
-TEXT, PROBLEM, APART, RECOGNITION = b"T", b"P", b"A", b"R"
-"""Marks of an answer: text; a named problem; the document needs a parser of its own; or one with text recognition."""
 _RECOGNITION_LIBRARIES = frozenset({"PIL", "cv2", "numpy", "onnxruntime", "rapidocr"})
 _PR_SET_PDEATHSIG = 1
 _MESSAGE_CHARACTERS = 500

@@ -32,18 +32,21 @@ from appliance.documents.confinement import (
 )
 from appliance.documents.document_text import MAX_DOCUMENT_BYTES, TOO_LARGE_FILE
 from appliance.documents.folder import hash_descriptor
-from appliance.documents.parser_link import MAX_ANSWER_BYTES, Overdue, TooLong, receive_answer, send_request
-from appliance.documents.parser_process import (
+from appliance.documents.parser_link import (
     APART,
     LEVEL,
+    MAX_ANSWER_BYTES,
     PROBE,
     READ_ANY,
     READ_PLAIN,
     RECOGNITION,
     TEXT,
-    ParserSetting,
-    run_parser,
+    Overdue,
+    TooLong,
+    receive_answer,
+    send_request,
 )  # fmt: skip
+from appliance.documents.parser_process import ParserSetting, run_parser
 from appliance.documents.preload import preload_readers, preload_text_recognition
 from appliance.documents.problems import DocumentError, Problem
 from appliance.ground import child

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from appliance.documents.confinement import SandboxLevel, level_from_values
 from appliance.documents.folder import DocumentFolder
-from appliance.documents.parser_link import MAX_FACTS_BYTES
-from appliance.documents.parser_process import PROBE, READ_ANY, TEXT
+from appliance.documents.parser_link import MAX_FACTS_BYTES, PROBE, READ_ANY, TEXT
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.text_lines import MAX_TEXT_CHARACTERS
 from appliance.ground import child

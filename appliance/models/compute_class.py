@@ -5,7 +5,6 @@ other way. A verdict holds where it was found.
 """
 
 import functools
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -110,6 +109,8 @@ def _ggml_has_cuda() -> bool:
 @functools.cache
 def _library(file_format: str) -> str:
     """Name and version of what computes this format."""
+    import importlib.metadata  # reads mails, and so loads half of what reads mails: not with every command
+
     for name in _LIBRARIES[file_format]:
         try:
             return f"{name} {importlib.metadata.version(name)}"

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from appliance.models.gguf_file import check_gguf
 from appliance.models.manifest import Manifest
-from appliance.models.onnx_file import check_onnx
 
 
 def check_weights(directory: Path, manifest: Manifest) -> None:
@@ -13,6 +11,10 @@ def check_weights(directory: Path, manifest: Manifest) -> None:
     Raises:
         GgufError, OnnxError: A file is none that an engine may open; says why.
     """
+    # What knows the formats is loaded where a file is looked at, not with every command that knows models.
+    from appliance.models.gguf_file import check_gguf
+    from appliance.models.onnx_file import check_onnx
+
     for name in manifest.files:
         if name.endswith(".gguf"):
             check_gguf(directory / name)

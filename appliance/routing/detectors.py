@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from appliance.routing.account_numbers import cards, ibans
+from appliance.routing.detector_names import DETECTOR_NAMES
 from appliance.routing.mail_addresses import mail_addresses
 from appliance.routing.national_ids import national_ids
 from appliance.routing.phones import GROUP_BEGINS, NO_MONEY, goes_on, phones
@@ -17,10 +18,6 @@ from appliance.routing.plain_copy import closed_up, plain_copy
 
 LONG_NUMBER = "number"
 """Kind of what is found by its many digits alone."""
-MASKED_DIGITS = 9
-"""From so many digits on a number is masked whatever it is, because ids have nine and more; a policy may differ."""
-LEAST_DIGITS = 4
-"""Fewer would mask quantities and years, and leave nothing to answer from."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +65,9 @@ def _is_sum(text: str, match: re.Match[str]) -> bool:
     return bool(_SUM.fullmatch(value)) and (decimals is not None or value[-3:-2] == "." or value[-2:-1] == ".")
 
 
-DETECTORS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {
-    "mail": mail_addresses,
-    "iban": ibans,
-    "card": cards,
-    "national_id": national_ids,
-    "phone": phones,
-}
+DETECTORS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = dict(
+    zip(DETECTOR_NAMES, (mail_addresses, ibans, cards, national_ids, phones), strict=True)
+)
 """Name -> places in a plain text."""
 
 

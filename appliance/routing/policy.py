@@ -15,7 +15,7 @@ from appliance.engines.frontier_config import FrontierConfig
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
-from appliance.routing.detectors import DETECTORS, MASKED_DIGITS
+from appliance.routing.detector_names import DETECTOR_NAMES, MASKED_DIGITS
 from appliance.tasks.task import Task
 
 POLICY_NAME = "egress.toml"
@@ -47,7 +47,7 @@ class Caps:
 class Masking:
     """What is taken out of a text before it leaves."""
 
-    detectors: tuple[str, ...] = tuple(DETECTORS)
+    detectors: tuple[str, ...] = DETECTOR_NAMES
     digits: int = MASKED_DIGITS
     """Numbers of so many digits are masked whatever they are; 0 masks none for that."""
     fields: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from appliance.ground.tables import PLUS_ZERO, Problem, Table, Texts, not_among
-from appliance.routing.detectors import DETECTORS, LEAST_DIGITS, MASKED_DIGITS
+from appliance.routing.detector_names import DETECTOR_NAMES, LEAST_DIGITS, MASKED_DIGITS
 from appliance.tasks.task import DATA_CLASSES
 
 POLICY_VERSION = 1
@@ -16,14 +16,14 @@ Count = Annotated[int, Field(ge=0)]
 class MaskingTable(Table):
     """What is taken out of a text before it leaves."""
 
-    detectors: Texts = Field(default=list(DETECTORS))
+    detectors: Texts = Field(default=list(DETECTOR_NAMES))
     digits: Count = MASKED_DIGITS
     fields: Texts = Field(default=[])
     unfound: Literal["refuse", "send"] = "refuse"
 
     def problems(self) -> list[Problem]:
         """Detectors that there are, and no number of digits that would mask years."""
-        problems = not_among("detectors", self.detectors, tuple(DETECTORS))
+        problems = not_among("detectors", self.detectors, DETECTOR_NAMES)
         if 0 < self.digits < LEAST_DIGITS:
             hint = f"write at least {LEAST_DIGITS}, or 0 to mask no number because of its length"
             problems.append(("digits", f"{self.digits} would mask quantities and years", hint))
