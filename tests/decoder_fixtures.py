@@ -164,7 +164,9 @@ def exported_run(root: Path) -> Path:
     return folder / "runs" / RUN_NAME
 
 
-def cli(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def cli(*arguments: object, timeout_seconds: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """The real command line in a process of its own."""
     command = [sys.executable, "-m", "appliance.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=300)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | environment, timeout=timeout_seconds
+    )

@@ -95,7 +95,9 @@ def _open(data: bytes) -> _OpenPdf:
         raise DocumentError(Problem.TOO_LARGE, f"the PDF has {len(document)} pages; the limit is {_MAX_PAGES}")
     copy = plain_copy(document)
     if not copy:
-        return _OpenPdf(document, None, [])
+        without_objects = _OpenPdf(document, None, [])
+        without_objects.findings.is_copied = False
+        return without_objects
     objects = PdfObjects(copy)
     pages = objects.pages(_MAX_PAGES)
     layers = hidden_layers(objects)

@@ -16,6 +16,8 @@ class PdfFindings:
     empty_pages: int = 0
     recognised: int = 0
     unread_scans: int = 0
+    is_copied: bool = True
+    """Whether the objects of the file could be looked at."""
     is_matched: bool = True
     """Whether the pages are those that the objects of the file list."""
     fields_without_place: int = 0
@@ -104,6 +106,8 @@ class PdfFindings:
             notes.append("hidden text was left out: " + ", ".join(hidden))
         if self.has_unread_form:
             notes.append("the PDF is a form of its own kind (XFA) whose data was not read; its pages may not show it")
+        if not self.is_copied:
+            notes.append("form fields, comments and layers were not examined: no plain copy of the PDF could be made")
         if not self.is_matched:
             notes.append("form fields and comments were not examined: the list of pages is broken")
         return notes

@@ -59,16 +59,36 @@ Value = None | bool | float | bytes | Name | Reference | list["Value"] | Diction
 
 def plain_copy(document: pypdfium2.PdfDocument) -> bytes:
     """The document in the plain form of PDFium; empty where it cannot be written."""
-    chunks: list[bytes] = []
+    if _target is None:
+        return b""
+    _written.clear()
+    try:
+        is_whole = pdfium.FPDF_SaveAsCopy(document.raw, ctypes.byref(_target), pdfium.FPDF_REMOVE_SECURITY)
+        return b"".join(_written) if is_whole else b""
+    finally:
+        _written.clear()
 
-    def write(_: object, start: int, size: int) -> int:
-        chunks.append(ctypes.string_at(start, size))
-        return 1
 
+def _take(_: object, start: int, size: int) -> int:
+    _written.append(ctypes.string_at(start, size))
+    return 1
+
+
+def _new_target() -> pdfium.FPDF_FILEWRITE | None:
     target = pdfium.FPDF_FILEWRITE(version=1)
-    target.WriteBlock = dict(pdfium.FPDF_FILEWRITE._fields_)["WriteBlock"](write)
-    written = pdfium.FPDF_SaveAsCopy(document.raw, ctypes.byref(target), pdfium.FPDF_REMOVE_SECURITY)
-    return b"".join(chunks) if written else b""
+    try:
+        target.WriteBlock = dict(pdfium.FPDF_FILEWRITE._fields_)["WriteBlock"](_take)
+    except MemoryError:
+        return None
+    return target
+
+
+_written: list[bytes] = []
+"""What PDFium has written of the document that is being copied; a parser reads one at a time."""
+_target = _new_target()
+"""Made with the module, before a parser is confined: a function that C calls needs memory to write and run, and where a
+service forbids that, a file in memory in its place, which a confined parser cannot make. None where neither can be had.
+"""
 
 
 class PdfObjects:

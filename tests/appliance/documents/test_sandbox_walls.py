@@ -14,6 +14,7 @@ from appliance.documents.sandbox import probe_sandbox
 from appliance.documents.syscalls import this_machine
 from tests.appliance.batch_fixtures import Bench
 from tests.appliance.comparison.conftest import Pair
+from tests.appliance.documents.pdf_files import form_pdf, shown
 from tests.appliance.documents.reader_bench import PATIENT, simple_docx, simple_pdf
 
 needs_filter = pytest.mark.skipif(this_machine() is None, reason="the system calls of this machine are not known")
@@ -139,6 +140,29 @@ def test_without_landlock_everything_is_read_and_no_file_can_be_opened(tmp_path:
     told = without(NO_LANDLOCK, probe).stdout
     assert "'read another file': 'EACCES'" in told
     assert repr(Wall(False, "the kernel does not have it")) in told
+
+
+NO_MEMORY_TO_RUN = """
+import ctypes
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, since Linux 6.3
+    print("older kernel")
+    raise SystemExit
+"""
+"""What `MemoryDenyWriteExecute=` of a systemd unit does: no memory may be written and run."""
+
+
+FILLED = b"/FT /Tx /V (42) /Rect [100 295 300 315]"
+
+
+@needs_filter
+def test_form_of_a_pdf_is_read_where_no_memory_may_be_written_and_run(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(form_pdf(shown((20, 300, "Total")), FILLED))
+    (tmp_path / "b.pdf").write_bytes(simple_pdf())
+    done = without("", NO_MEMORY_TO_RUN + READ_ALL.format(folder=str(tmp_path), policy="required"))
+    if done.stdout == "older kernel\n":
+        pytest.skip("the kernel cannot forbid it to a process")
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [["a.pdf", "None"], ["b.pdf", "None"]], done
+    assert done.stdout.count("42") == 2
 
 
 @needs_filter

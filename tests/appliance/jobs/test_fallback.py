@@ -232,9 +232,11 @@ def test_second_ctrl_c_does_not_wait_for_the_frontier(bench: Bench, frontier: Fr
 def test_another_threshold_or_policy_is_another_job(bench: Bench, frontier: FrontierBench) -> None:
     write_documents(bench, sure=1, unsure=1)
     run(bench)
-    bench.run("--fallback", "recorded", "--threshold", "0.3")
+    refused = bench.run("--fallback", "recorded", "--threshold", "0.3")
+    assert (refused.returncode, "holds the rows of job" in refused.stderr) == (2, True)
+    bench.run("--fallback", "recorded", "--threshold", "0.3", "--out", str(bench.root / "second"))
     frontier.allow('tasks = ["orders"]')
-    run(bench)
+    run(bench, "--out", str(bench.root / "third"))
     configs = [read_config(directory).fallback for directory in job_dirs(bench.settings)]
     assert len(configs) == 3
     assert len({(config.threshold, config.policy) for config in configs if config}) == 3

@@ -179,8 +179,8 @@ def test_text_of_320_kb_takes_seconds(kind: str) -> None:
     text = ADVERSARIAL[kind](320_000)
     started = time.process_time()
     findings(text, ALL, 9)
-    # About one second each, on a machine with nothing else to do.
-    assert time.process_time() - started < 6
+    # About one to three seconds each, on a machine with nothing else to do; a square would take minutes.
+    assert time.process_time() - started < 20
 
 
 def test_what_masking_lays_bare_is_masked_too() -> None:

@@ -20,7 +20,7 @@ KEYS = {
 def test_the_quick_demo_goes_the_whole_way_and_says_how_good_it_is(tmp_path: Path) -> None:
     find_base(PACKAGED_BASE)
     folder = tmp_path / "demo"
-    done = cli("demo", "--quick", "--json", "--work", folder)
+    done = cli("demo", "--quick", "--json", "--work", folder, timeout_seconds=1200)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert set(figures) == KEYS
