@@ -212,13 +212,13 @@ def _make(merged_dir: Path, family: str, target: Target, staging_dir: Path) -> d
             shutil.copyfile(merged_dir / name, staging_dir / name)
         return dict(metrics)
     quantization: Literal["fp32", "int8"] = "int8" if target.quantization == "int8" else "fp32"
+    graph_path = staging_dir.parent / "graph.onnx"
     if family == "encoder":
         from export.onnx.encoder import export_encoder
 
-        return dict(export_encoder(merged_dir, staging_dir, quantization, task_folder))
+        return dict(export_encoder(merged_dir, staging_dir, quantization, task_folder, graph_path))
     from export.onnx.decoder import export_decoder
 
-    graph_path = staging_dir.parent / "graph.onnx"
     return dict(export_decoder(merged_dir, staging_dir, quantization, task_folder, graph_path))
 
 

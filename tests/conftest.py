@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 ROOT_DIR = Path(__file__).resolve().parent.parent
 _LOOPBACK = ("127.", "::1", "localhost")
+_TOGETHER = ("/installation/", "_onnx_")
+"""In the names of test files that share what is dear: one installation, the libraries that write graphs."""
 
 
 class NetworkBlocked(AssertionError):
@@ -20,13 +22,13 @@ class NetworkBlocked(AssertionError):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
-    """Where the tests run in several processes, those of a file stay together, and those with one installation."""
+    """Where the tests run in several processes, those of a file or a group stay together."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "installation" if "/installation/" in file else file
+            return next((group for group in _TOGETHER if group in file), file)
 
     return ByFile(config, log)
 

@@ -173,7 +173,10 @@ def parse_xml(data: bytes, name: str) -> ElementTree.Element:
     """
     parser = plain_xml_parser()
     try:
-        parser.feed(usual_namespaces(data))
+        whole = memoryview(usual_namespaces(data))
+        # In parts: after memory has run out, the parser would go through the rest of what it was given at once.
+        for start in range(0, len(whole), _CHUNK_BYTES):
+            parser.feed(whole[start : start + _CHUNK_BYTES])
         root = parser.close()
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise DocumentError(Problem.UNREADABLE, f"{name[:80]} is broken XML: {error}") from error

@@ -14,6 +14,7 @@ from appliance.engines.onnx_session import open_session
 from appliance.ground.errors import UsageError
 from export.onnx.graphs import (
     Metrics,
+    copy_graph,
     graph_files,
     quantize,
     quiet_exporters,
@@ -324,16 +325,6 @@ def export_decoder(
         (out_dir / name).write_bytes((merged_dir / name).read_bytes())
     size_bytes = sum(part.stat().st_size for part in graph_files(path))
     return {"quantization": quantization, "quantized": form, **agreement.metrics(), "size_bytes": size_bytes}
-
-
-def copy_graph(source: Path, target: Path) -> None:
-    """Copies a graph under another name, with its weights where they lie beside it."""
-    import onnx
-
-    if len(graph_files(source)) == 1:
-        target.write_bytes(source.read_bytes())
-    else:
-        save_graph(onnx.load(str(source)), target)
 
 
 def check_cache(path: Path, shape: DecoderShape) -> None:

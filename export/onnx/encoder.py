@@ -20,7 +20,7 @@ from appliance.quality.calibration import calibrate
 from appliance.quality.statistics import wilson
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import read_dataset
-from export.onnx.graphs import quantize, quiet_exporters, save_graph
+from export.onnx.graphs import copy_graph, quantize, quiet_exporters, save_graph
 from export.parity import ExportDisagrees, refuse_no_numbers
 
 HEAD_FORM = "mean-normalized-linear"
@@ -194,9 +194,12 @@ def quantize_until_it_agrees(
 
 
 def export_encoder(
-    merged_dir: Path, out_dir: Path, quantization: Literal["fp32", "int8"], task_folder: Path
+    merged_dir: Path, out_dir: Path, quantization: Literal["fp32", "int8"], task_folder: Path, graph_path: Path
 ) -> dict[str, float | int | str]:
     """Writes model.onnx, tokenizer.json, config.json and calibration.json; checks them on the validation texts.
+
+    Args:
+        graph_path: Where the fp32 graph is, or is written where it is not there: forms of one student share it.
 
     Returns:
         `agreement` with the merged weights on `texts` validation texts, `largest_logit_difference`, `fp32_products`,
@@ -210,14 +213,14 @@ def export_encoder(
     token_ids, targets = read_validation(task_folder, merged_dir)
     expected = torch_logits(model, token_ids, targets.shape[1])
     refuse_no_numbers(expected, "the merged model")
-    path, full = out_dir / "model.onnx", out_dir / "model-fp32.onnx"
-    write_graph(model, full)
+    path = out_dir / "model.onnx"
+    if not graph_path.is_file():
+        write_graph(model, graph_path)
     fp32_products = 0
     if quantization == "int8":
-        logits, fp32_products = quantize_until_it_agrees(full, path, token_ids, expected)
-        full.unlink()
+        logits, fp32_products = quantize_until_it_agrees(graph_path, path, token_ids, expected)
     else:
-        full.replace(path)
+        copy_graph(graph_path, path)
         logits = onnx_logits(path, token_ids, targets.shape[1])
         agreement = agreement_of(expected, logits)
         if agreement < AGREEMENT_FLOOR:

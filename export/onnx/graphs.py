@@ -91,3 +91,13 @@ def save_graph(model: "ModelProto", path: Path) -> None:
 def graph_files(path: Path) -> list[Path]:
     """The files that a graph consists of."""
     return [part for part in (path, path.with_name(f"{path.name}.data")) if part.is_file()]
+
+
+def copy_graph(source: Path, target: Path) -> None:
+    """Copies a graph under another name, with its weights where they lie beside it."""
+    import onnx
+
+    if len(graph_files(source)) == 1:
+        target.write_bytes(source.read_bytes())
+    else:
+        save_graph(onnx.load(str(source)), target)

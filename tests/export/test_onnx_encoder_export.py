@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     distil(load_task(folder), folder, folder / "run", options)
     merge_encoder(folder / "run", folder / "merged")
     for quantization in ("fp32", "int8"):
-        metrics = export_encoder(folder / "merged", folder / quantization, quantization, folder)
+        metrics = export_encoder(folder / "merged", folder / quantization, quantization, folder, folder / "graph.onnx")
         (folder / quantization / "metrics.json").write_text(json.dumps(metrics))
         files = {"model.onnx": FileEntry(1, "0" * 64)}
         manifest = Manifest("", "cards", "encoder", "onnx", "cards", "t" * 64, quantization, "cpu", files=files)

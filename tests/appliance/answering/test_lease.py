@@ -84,7 +84,8 @@ def test_who_waits_gets_the_engine_in_the_order_of_coming(settings: Settings) ->
                 holder.communicate("done\n")
                 assert word(first) == "holds"
                 first.communicate("done\n")
-                assert word(second) == "holds"
+                # It may have been told of the new holder before.
+                assert next(said for said in iter(lambda: word(second), "") if said != "waiting") == "holds"
 
 
 def test_death_of_the_holder_frees_the_engine(settings: Settings) -> None:
