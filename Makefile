@@ -4,6 +4,10 @@ PYTEST := .venv/bin/python -m pytest
 # One more than processors: tests that wait for other processes leave theirs to the next.
 PROCESSES := $(shell echo $$(($$(nproc) + 1)))
 
+# Where the environment keeps Python from writing compiled modules, each of the hundreds of processes of the tests would
+# compile them again.
+COMPILED := .venv/bin/python -m compileall -q appliance training export tui
+
 .PHONY: help demo test test-slow check setup bundle llama-wheel lock wheel-lock soak
 
 help:
@@ -26,9 +30,11 @@ check: setup
 	.venv/bin/mypy
 
 test: check
+	@$(COMPILED)
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not gpu" --numprocesses=$(PROCESSES)
 
 test-slow: setup
+	@$(COMPILED)
 	OMP_NUM_THREADS=1 $(PYTEST) -m "slow and not gpu" --numprocesses=$(PROCESSES)
 
 LLAMA := build/bundle/x86-64-v3

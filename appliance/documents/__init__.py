@@ -36,15 +36,16 @@ Bytes to text, chosen by what the bytes are (`sniffing.py`), one module for each
   bounds in every loop. XLS and XLSB are read with calamine (cells only), and how their cells are shown beside it
   (`binary_formats.py`). Not read: DOC, PPT, XML that is no web page,
   archives.
-- `preload_readers` imports all that readers may need; afterwards no reader opens a file (a test watches). Models of
-  text recognition are kept as bytes, and sessions are made in the parser that needs them, with one thread.
+- `preload_plain_readers` imports all that readers of text, tables, HTML and RTF may need, `preload_readers` the rest
+  when the first other document comes; afterwards no reader opens a file (a test watches). Models of text recognition
+  are kept as bytes, and sessions are made in the parser that needs them, with one thread.
 
 Sandbox
 -------
 Three processes stand between a file and its text.
 
 - supervisor (`sandbox.py`): opens the file, passes the descriptor, believes nothing but lengths; may everything
-- reader process (`reader_process.py`): loads the readers once, hashes, keeps the time, forks parsers; looks into no
+- reader process (`reader_process.py`): loads the readers, hashes, keeps the time, forks parsers; looks into no
   document; may read libraries (Landlock)
 - parser (`parser_process.py`): confines itself before the first byte, then makes text; may compute
 

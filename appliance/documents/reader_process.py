@@ -5,6 +5,7 @@ One document may leave a parser in any state, so what a parser may do next depen
 - A parser that ran native code on a document (PDFium, zlib, image libraries) ends with that document.
 - Plain text, HTML and their like are read by code in Python, which a document cannot take over through memory; one
   parser serves many of them, as a fork for each would cost more than reading them.
+- The readers of other documents are loaded when the first of them comes.
 - Text recognition loads a hundred megabytes of libraries, so this process loads them when the first document needs
   them, and reads that document again.
 - After any failure, after `documents_per_child` documents, and after as much work as one document may take, the parser
@@ -47,7 +48,7 @@ from appliance.documents.parser_link import (
     send_request,
 )  # fmt: skip
 from appliance.documents.parser_process import ParserSetting, run_parser
-from appliance.documents.preload import preload_readers, preload_text_recognition
+from appliance.documents.preload import preload_plain_readers, preload_readers, preload_text_recognition
 from appliance.documents.problems import DocumentError, Problem
 from appliance.ground import child
 from appliance.ground.settings import SandboxPolicy
@@ -131,6 +132,7 @@ class _Readers:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._setting = ParserSetting(limits, policy, *wall_off_files(library_paths()), self._size_bytes())
         prepare_parsers(self._setting.files)
+        self._has_all_readers = False
         self._recognising: ParserSetting | None = None
         """Of parsers that may recognise text; None before the first document that needs it."""
         self._shared: _Parser | None = None
@@ -183,10 +185,26 @@ class _Readers:
         if not native:
             finding = self._ask_shared(sha256, descriptor, deadline)
         if finding.answer == APART:
+            began = time.monotonic()
+            try:
+                self._load_all_readers()
+            except (ImportError, OSError) as error:
+                # Plain documents can be read all the same.
+                message = f"a library that reads such documents cannot be loaded: {error}"
+                return _Finding(sha256, problem=Problem.UNSUPPORTED, message=message)
+            deadline += time.monotonic() - began  # loading takes none of the document's time
             finding = self._ask_alone(self._setting, sha256, descriptor, deadline)
         if finding.answer == RECOGNITION:
             finding = self._recognise(sha256, descriptor)
         return finding
+
+    def _load_all_readers(self) -> None:
+        if not self._has_all_readers:
+            preload_readers()
+            gc.collect()
+            gc.freeze()
+            self._setting = replace(self._setting, base_bytes=self._size_bytes())
+            self._has_all_readers = True
 
     def _recognise(self, sha256: str, descriptor: int) -> _Finding:
         """Reads a document again, with the libraries and the time that text recognition takes."""
@@ -249,7 +267,7 @@ def serve_reader(connection: Connection) -> None:
     limits = ParserLimits(
         float(start["timeout_seconds"]), int(start["memory_bytes"]), float(start["recognition_seconds"])
     )
-    preload_readers()
+    preload_plain_readers()
     # Forks share what was loaded as long as nobody touches the counters of the collector.
     gc.collect()
     gc.freeze()
