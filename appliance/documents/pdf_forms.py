@@ -7,7 +7,7 @@ from enum import Enum
 from appliance.documents.html import html_text
 from appliance.documents.layout import Piece
 from appliance.documents.pdf_glyphs import Box
-from appliance.documents.pdf_objects import Dictionary, Name, PdfObjects, Reference, Value, text_of
+from appliance.documents.pdf_objects import Dictionary, Name, PdfObjects, Value, text_of
 
 MARKED, UNMARKED = "[x]", "[ ]"
 _LINE_HEIGHT = 12.0
@@ -147,21 +147,11 @@ def _squashed(text: str) -> str:
 
 def fields_without_place(objects: PdfObjects) -> int:
     """How many filled fields of the form stand on no page."""
-    count = 0
-    waiting: list[Value] = list(objects.array(objects.catalog, "AcroForm", "Fields"))
-    seen: set[int] = set()
-    while waiting and len(seen) < _MAX_FIELDS:
-        value = waiting.pop()
-        if isinstance(value, Reference):
-            if value.number in seen:
-                continue
-            seen.add(value.number)
-        node = objects.resolve(value)
-        if not isinstance(node, Dictionary):
-            continue
-        kids = objects.array(node, "Kids")
-        waiting += kids
-        is_text = objects.inherited(node, "FT") in ("Tx", "Ch")
-        if not kids and "Rect" not in node.values and is_text and _text(objects, objects.inherited(node, "V")).strip():
-            count += 1
-    return count
+    return sum(
+        1
+        for node in objects.tree(objects.array(objects.catalog, "AcroForm", "Fields"), _MAX_FIELDS)
+        if "Rect" not in node.values
+        and not objects.array(node, "Kids")
+        and objects.inherited(node, "FT") in ("Tx", "Ch")
+        and _text(objects, objects.inherited(node, "V")).strip()
+    )

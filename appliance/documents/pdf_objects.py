@@ -9,8 +9,9 @@ import bisect
 import ctypes
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import pypdfium2  # type: ignore[import-untyped]
@@ -169,10 +170,15 @@ class PdfObjects:
 
     def pages(self, most: int) -> list[Dictionary]:
         """The pages in their order, up to a number."""
-        pages: list[Dictionary] = []
-        waiting: list[Value] = [self.entry(self.catalog, "Pages")]
+        nodes = self.tree([self.entry(self.catalog, "Pages")], _MAX_OBJECTS)
+        return list(islice((node for node in nodes if "Kids" not in node.values), most))
+
+    def tree(self, roots: Sequence[Value], most: int) -> Iterator[Dictionary]:
+        """The dictionaries that hang together by `Kids`, each before those below it and once, up to a number."""
+        waiting = list(reversed(roots))
         seen: set[int] = set()
-        while waiting and len(pages) < most:
+        count = 0
+        while waiting and count < most:
             value = waiting.pop()
             if isinstance(value, Reference):
                 if value.number in seen:
@@ -180,11 +186,9 @@ class PdfObjects:
                 seen.add(value.number)
             node = self.resolve(value)
             if isinstance(node, Dictionary):
-                kids = self.array(node, "Kids")
-                waiting += reversed(kids)
-                if "Kids" not in node.values:
-                    pages.append(node)
-        return pages
+                count += 1
+                waiting += reversed(self.array(node, "Kids"))
+                yield node
 
     def inherited(self, holder: Value, key: str) -> Value:
         """An entry of the dictionary or of the nearest one above it that has one."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ def job_dir_of(settings: Settings, config: JobConfig, task_text: bytes) -> Path:
     directory = job_folder(settings, config)
     write_job(directory, config, task_text)
     return directory
+
+
+HELD_WITHIN_SECONDS = 120
 
 
 @dataclass
@@ -130,9 +134,18 @@ class Bench:
 
     def wait_until_held(self) -> None:
         """Returns when the engine has the document that holds it in work."""
-        with open(self.root / "reached", "rb") as reached:
+        descriptor = os.open(self.root / "reached", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            reached = select.poll()
+            reached.register(descriptor, select.POLLIN)
+            # A job that died never opens the pipe.
+            assert reached.poll(HELD_WITHIN_SECONDS * 1000), "no engine holds a document"
+            os.set_blocking(descriptor, True)
             # To its end: a writer that is killed while it still holds the pipe would answer the next call too.
-            reached.read()
+            while os.read(descriptor, 1024):
+                pass
+        finally:
+            os.close(descriptor)
 
     def release(self) -> None:
         """Lets the held engine go on."""
