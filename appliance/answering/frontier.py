@@ -337,7 +337,7 @@ class FrontierAnswerer:
 
     def _delay(self, failure: FrontierFailure, attempt: int) -> float:
         if failure.retry_after is not None:
-            if failure.retry_after > self._config.limits.longest_wait_seconds:
+            if failure.again and failure.retry_after > self._config.limits.longest_wait_seconds:
                 failure.again, failure.hopeless = False, True
                 failure.message += f"; it asks to wait for {failure.retry_after:.0f} s"
             return failure.retry_after

@@ -2,9 +2,12 @@
 
 The transport is the last place that the bytes pass: it sends to the one address of the configuration, with the headers
 listed here and no others, follows no redirect, takes no proxy and no key from the environment, and takes no more than
-the configured size and time of an answer.
+the configured size and time of an answer. Of what comes back it lets through the bytes and two headers: what else a
+server says of its bytes (a charset, an encoding, cookies, another address) would choose what the client runs on them. A
+key that comes back is taken out.
 """
 
+import base64
 import email.utils
 import math
 import ssl
@@ -12,6 +15,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 import openai
@@ -26,7 +30,14 @@ _PATH = "/chat/completions"
 SENT_HEADERS = ("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent")
 _NO_KEY = "none"
 """The client wants a key; the transport takes it out again."""
-_MOST_ERROR_BYTES = 2000
+READ_HEADERS = ("retry-after", "retry-after-ms")
+_COMPRESSIONS = frozenset("gzip x-gzip deflate br zstd compress x-compress".split())
+"""Other words in this header, such as `utf-8`, are mistakes of servers that compress nothing."""
+_MOST_ERROR_BYTES = 65_536
+"""Of a response that is an error; its reason stands at its beginning."""
+_SECRET_CHARACTERS = 16
+"""A shorter key is no secret but a word that local servers want, such as `EMPTY`, and may stand in any text."""
+_TAKEN_OUT = "[key]"
 
 
 class _ResponseTooLarge(httpx2.RequestError):
@@ -38,16 +49,19 @@ class _CompressedResponse(httpx2.RequestError):
 
 
 class _LimitedStream(httpx2.SyncByteStream):
-    """A response's bytes, as far as its size allows."""
+    """A response's bytes, as far as its size allows; of an error its beginning."""
 
-    def __init__(self, stream: httpx2.SyncByteStream, most_bytes: int) -> None:
-        self._stream, self._most_bytes = stream, most_bytes
+    def __init__(self, stream: httpx2.SyncByteStream, most_bytes: int, is_error: bool) -> None:
+        self._stream, self._is_error = stream, is_error
+        self._most_bytes = min(most_bytes, _MOST_ERROR_BYTES) if is_error else most_bytes
 
     def __iter__(self) -> Iterator[bytes]:
         received_bytes = 0
         for chunk in self._stream:
             received_bytes += len(chunk)
             if received_bytes > self._most_bytes:
+                if self._is_error:
+                    return
                 raise _ResponseTooLarge(f"more than {self._most_bytes} bytes")
             yield chunk
 
@@ -78,14 +92,15 @@ class _Transport(httpx2.BaseTransport):
 
     def __init__(self, config: FrontierConfig, key: str) -> None:
         endpoint, self._limits = config.endpoint, config.limits
-        self._url = httpx2.URL(endpoint.url + _PATH)
         self._authorization = f"Bearer {key}" if key else ""
         try:
+            self._url = httpx2.URL(endpoint.url + _PATH)
             # Reading the system's certificates takes a while; a context without any trusts nobody.
-            is_https = endpoint.url.startswith("https:") or endpoint.proxy.startswith("https:")
+            is_proxy_https = endpoint.proxy.lower().startswith("https:")
+            is_https = self._url.scheme == "https" or is_proxy_https
             trusted = _tls_context(endpoint.ca_file if is_https else None)
             # A proxy whose own address is https must be trusted, too.
-            proxy_context = trusted if endpoint.proxy.startswith("https:") else None
+            proxy_context = trusted if is_proxy_https else None
             self._inner = httpx2.HTTPTransport(
                 verify=trusted,
                 trust_env=False,
@@ -110,13 +125,19 @@ class _Transport(httpx2.BaseTransport):
             request.headers["authorization"] = self._authorization
         self._deadline.set(time.monotonic() + self._limits.timeout_seconds)
         response = self._inner.handle_request(request)
-        if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-            response.close()
-            raise _CompressedResponse(
-                f"the response is compressed ({response.headers['content-encoding']}), although this was not requested"
-            )
         assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _LimitedStream(response.stream, self._limits.max_response_bytes)
+        encoding, is_error = response.headers.get("content-encoding", ""), not response.is_success
+        if not _COMPRESSIONS.isdisjoint(word.strip().lower() for word in encoding.split(",")):
+            if not is_error:
+                response.close()
+                raise _CompressedResponse(f"the response is compressed ({encoding}), although this was not requested")
+            # The status of an error says enough.
+            response.stream.close()
+            response.stream = httpx2.ByteStream(b"")
+        response.stream = _LimitedStream(response.stream, self._limits.max_response_bytes, is_error)
+        response.headers = httpx2.Headers(
+            [(name, value) for name, value in response.headers.multi_items() if name in READ_HEADERS]
+        )
         return response
 
     def close(self) -> None:
@@ -128,6 +149,7 @@ class FrontierClient:
 
     def __init__(self, config: FrontierConfig, key: str) -> None:
         self._config = config
+        self._key = key if len(key) >= _SECRET_CHARACTERS else ""
         limits = config.limits
         timeout = httpx2.Timeout(limits.timeout_seconds, connect=limits.connect_seconds)
         http_client = httpx2.Client(
@@ -148,26 +170,44 @@ class FrontierClient:
             FrontierFailure: There is none.
         """
         try:
-            return self._client.post(_PATH, cast_to=httpx2.Response, content=body).content
+            return self._without_key(self._client.post(_PATH, cast_to=httpx2.Response, content=body).content)
         except openai.APIStatusError as error:
-            raise _status_failure(error.response, self._config) from error
+            content = self._without_key(error.response.content)
+            raise _status_failure(error.response, content, self._config) from error
         except openai.APITimeoutError as error:
             if isinstance(error.__cause__, httpx2.ConnectTimeout):
-                raise _connection_failure(error.__cause__, self._config) from error
+                raise self._connection_failure(error.__cause__) from error
             message = (
                 f"{self._config.endpoint.host} gave no complete answer within {self._config.limits.timeout_seconds:g} s"
             )
             raise FrontierFailure("timed_out", message, again=True) from error
         except openai.APIConnectionError as error:
-            raise _connection_failure(error.__cause__, self._config) from error
+            raise self._connection_failure(error.__cause__) from error
+
+    def _connection_failure(self, cause: BaseException | None) -> FrontierFailure:
+        reason = str(cause)
+        for secret in (self._key, *_proxy_secrets(self._config.endpoint.proxy)):
+            reason = reason.replace(secret, _TAKEN_OUT) if secret else reason
+        return _connection_failure(cause, excerpt(reason), self._config.endpoint.host)
+
+    def _without_key(self, data: bytes) -> bytes:
+        return data.replace(self._key.encode(), _TAKEN_OUT.encode()) if self._key else data
 
     def close(self) -> None:
         """Closes all connections."""
         self._client.close()
 
 
-def _connection_failure(cause: BaseException | None, config: FrontierConfig) -> FrontierFailure:
-    host, reason = config.endpoint.host, excerpt(str(cause))
+def _proxy_secrets(proxy: str) -> tuple[str, ...]:
+    """What a proxy knows of this machine and may repeat: its password in all forms, the longest first."""
+    parts = urlsplit(proxy)
+    if not parts.password:
+        return ()
+    name, password = unquote(parts.username or ""), unquote(parts.password)
+    return base64.b64encode(f"{name}:{password}".encode()).decode(), parts.password, password
+
+
+def _connection_failure(cause: BaseException | None, reason: str, host: str) -> FrontierFailure:
     if isinstance(cause, _ResponseTooLarge):
         return FrontierFailure("response_too_large", f"{host} sent {reason}")
     if isinstance(cause, _CompressedResponse):
@@ -181,11 +221,11 @@ def _connection_failure(cause: BaseException | None, config: FrontierConfig) -> 
     return FrontierFailure("connection_lost", f"the connection to {host} ended early: {reason}", again=True)
 
 
-def _status_failure(response: httpx2.Response, config: FrontierConfig) -> FrontierFailure:
+def _status_failure(response: httpx2.Response, content: bytes, config: FrontierConfig) -> FrontierFailure:
     try:
-        body = loads(response.content)
+        body = loads(content)
     except (ValueError, RecursionError):
-        body = response.content[:_MOST_ERROR_BYTES].decode("utf-8", "replace")
+        body = content.decode("utf-8", "replace")
     _, codes, message = error_words(body)
     failure = service_failure(config, response.status_code, codes, message or excerpt(body))
     failure.retry_after = _retry_after(response.headers)
@@ -200,7 +240,8 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
         if not text:
             continue
         try:
-            seconds = float(text.lower().removesuffix("s")) * scale
+            # A header that stands there twice comes with a comma between.
+            seconds = float(text.partition(",")[0].lower().removesuffix("s")) * scale
         except ValueError:
             try:
                 moment = email.utils.parsedate_to_datetime(text)

@@ -112,12 +112,15 @@ class _Backend(httpcore2.SyncBackend):
     ) -> httpcore2.NetworkStream:  # fmt: skip
         end = time.monotonic() + self._deadline.left(timeout)
         failure: Exception | None = None
-        for address in _addresses(host, port, end - time.monotonic()):
+        addresses = _addresses(host, port, end - time.monotonic())
+        for number, address in enumerate(addresses):
             left = end - time.monotonic()
             if left <= 0:
                 break
             try:
-                stream = super().connect_tcp(address, port, left, local_address, socket_options)
+                # An address that swallows everything leaves the others their share of the time.
+                share = left / (len(addresses) - number)
+                stream = super().connect_tcp(address, port, share, local_address, socket_options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
                 continue

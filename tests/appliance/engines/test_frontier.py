@@ -264,6 +264,7 @@ def test_engine_can_be_used_again(bench: FrontierBench) -> None:
     [
         ({"retry-after": "7"}, 7.0), ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0), ({"retry-after": "soon"}, None),
+        ({"retry-after": "120, 120"}, 120.0),
         ({"retry-after": "nan"}, None), ({"retry-after": "-3"}, 0.0), ({"retry-after": "inf"}, math.inf), ({}, None),
     ],
 )  # fmt: skip

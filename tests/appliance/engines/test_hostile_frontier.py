@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpcore2
 import pytest
 
 from appliance.ground.errors import UsageError
@@ -78,6 +80,46 @@ def test_packed_body_is_never_unpacked(bench: FrontierBench, monkeypatch: pytest
     bench.frontier.next_modes("html")
     (result,) = bench.ask(classify_task(), "question 0")
     assert result.error == "broken_response"
+
+
+ODD_HEADERS: dict[str, tuple[int, bytes, str, dict[str, str], str | None]] = {
+    "charset of names": (400, b"\xff", "text/plain; charset=idna", {}, "bad_request"),
+    "charset that is none": (400, b"no", "text/plain; charset=base64", {}, "bad_request"),
+    "undefined charset": (400, b"no", "text/plain; charset=undefined", {}, "bad_request"),
+    "bad cookie and place": (400, b"{}", "x", {"set_cookie": "=;=\xff", "location": "http://[::1"}, "bad_request"),
+    "long wait": (400, b"no", "text/plain", {"retry_after": "3600"}, "bad_request"),
+    "packed page": (400, gzip.compress(b"no"), "text/html", {"content_encoding": "gzip"}, "bad_request"),
+    "long page": (400, b"x" * 2_000_000, "text/html", {}, "bad_request"),
+    "encoding": (200, body(r'"{\"label\": \"cards\"}"'), "x", {"content_encoding": "UTF-8"}, None),
+    "twice": (200, body(r'"{\"label\": \"cards\"}"'), "x", {"content_encoding": "identity, identity"}, None),
+}
+
+
+def test_headers_of_a_response_choose_nothing_and_fail_one_document_at_most(
+    bench: FrontierBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.configure(concurrency=1, max_response_bytes=1_000_000, longest_wait_seconds=5.0)
+    for name, (*static, _) in ODD_HEADERS.items():
+        monkeypatch.setitem(STATIC, name, tuple(static))
+    bench.frontier.modes = {name: name for name in ODD_HEADERS}
+    results = bench.ask(classify_task(), *ODD_HEADERS)
+    assert [result.error for result in results] == [error for *_, error in ODD_HEADERS.values()]
+    assert len(bench.frontier.requests) == len(ODD_HEADERS)
+
+
+def test_key_that_a_server_repeats_stands_nowhere(bench: FrontierBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-1234567890-abcdef"
+    monkeypatch.setenv("FRONTIER_KEY", key)
+    bench.configure(key_env="FRONTIER_KEY", concurrency=1, retries=0)
+    error = json.dumps({"error": {"message": f"Key expected. Received={key}"}}).encode()
+    monkeypatch.setitem(STATIC, "in the answer", (200, body(f'"Bearer {key}"'), "application/json", {}))
+    monkeypatch.setitem(STATIC, "in the error", (401, error, "application/json", {}))
+    bench.frontier.modes = {"question 0": "in the answer", "question 1": "in the error"}
+    results = bench.ask(classify_task(), "question 0", "question 1")
+    assert [result.error for result in results] == ["broken_answer", "unauthorised"]
+    assert "Received=[key]" in results[1].error_message
+    assert not any(key in result.raw + result.error_message for result in results)
+    assert not any(key.encode() in path.read_bytes() for path in bench.home_dir.rglob("*") if path.is_file())
 
 
 @contextmanager
@@ -156,6 +198,27 @@ def test_search_for_an_address_ends_at_the_deadline(bench: FrontierBench, monkey
     assert "frontier.example" in result.error_message
 
 
+def test_address_that_swallows_everything_leaves_time_for_the_others(
+    bench: FrontierBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(bench.frontier.host.rpartition(":")[2])
+    infos = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.3", "127.0.0.1")]
+    connect = httpcore2.SyncBackend.connect_tcp
+
+    def swallowed(self: httpcore2.SyncBackend, host: str, port: int, timeout: float, *more: Any) -> Any:
+        if host == "127.0.0.3":
+            time.sleep(timeout)
+            raise httpcore2.ConnectTimeout("no answer")
+        return connect(self, host, port, timeout, *more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
+    monkeypatch.setattr(httpcore2.SyncBackend, "connect_tcp", swallowed)
+    bench.configure(url=f"http://frontier.example:{port}/v1", allow_http=True, connect_seconds=0.2, retries=0)
+    bench.allow(hosts=f'["frontier.example:{port}"]')
+    (result,) = bench.ask(classify_task(), "question 0")
+    assert result.answer == {"label": "cards"}
+
+
 @pytest.mark.parametrize(
     ("url", "proxy", "hosts", "message"),
     [
@@ -192,6 +255,7 @@ def test_proxy_stands_in_the_record_without_its_password(bench: FrontierBench) -
         bench.allow(hosts=f'["far.example", "127.0.0.1:{port}"]')
         (result,) = bench.ask(classify_task(), "question 0")
     assert result.error == "unreachable"
+    assert "Who are you, [key]?" in result.error_message
     assert seen[0].startswith(b"CONNECT far.example:443")
     assert bench.records("sent")[0]["proxy"] == f"127.0.0.1:{port}"
     for path in bench.egress_dir.glob("*.jsonl"):
