@@ -30,10 +30,11 @@ SIDES = {
 }
 """Words and single capitals that name the side of an account."""
 POWERS = {
+    **dict.fromkeys(("hundred", "hundert", "honderd", "hundra"), 2),
     **dict.fromkeys(
-        ("k", "tsd", "thsd", "thousand", "tausend", "duizend", "tusen", "tusind", "mille", "mila", "mil", "tys",
-         "tysięcy", "tysiące", "tis", "tisíc", "ezer", "mii", "bin", "tuhat", "tūkst", "tukst", "тыс", "тысяч", "тис",
-         "хил", "χιλ", "ribu", "rb", "nghìn", "ngàn", "พัน", "ألف", "אלף", "हजार"), 3),
+        ("k", "tsd", "thsd", "thousand", "thousands", "tausend", "duizend", "tusen", "tusind", "mille", "mila", "mil",
+         "tys", "tysięcy", "tysiące", "tis", "tisíc", "ezer", "mii", "bin", "tuhat", "tūkst", "tukst", "тыс", "тысяч",
+         "тис", "хил", "χιλ", "ribu", "rb", "nghìn", "ngàn", "พัน", "ألف", "אלף", "हजार"), 3),
     **dict.fromkeys(
         ("m", "mm", "mn", "mio", "mln", "mill", "million", "millions", "millionen", "millioner", "miljoen", "miljoner",
          "milj", "miljoonaa", "milhão", "milhões", "millón", "millones", "milione", "milioni", "milion", "miliony",
@@ -63,12 +64,22 @@ _POWER_PREFIXES = {
     "Mrd": 9,
     "Bn": 9,
 }
+MEASURES = frozenset("k m mm md mn".split())
+"""Words of powers that are units of a number that is no money: metres, millimetres, man-days, minutes."""
+OTHER_THINGS = frozenset("mil bin".split())
+"""Words of powers that are other things in another language, where the number is no money."""
 BOUND_WORDS = frozenset("au du de di que al lo pelo".split())
 """Words beside *moins*, *menos* and *meno* that make *at least* or *less than* of *minus*."""
 UNCLEAR_WORDS = frozenset(
-    "b t bio billionen billones billón bilhão bilhões bilhoes trillion trillions trilhões tn biliony".split()
+    "b t bio billionen billones billón bilhão bilhões bilhoes trillion trillions trilhões tn biliony arab kharab wan"
+    " hunderttausend zehntausend cientos centaines cents centinaia сотен".split()
 )
-"""Powers of ten that differ between languages."""
+"""Words of amounts that multiply otherwise in other languages, or by what is not among the powers."""
+COUNTING_WORDS = frozenset(
+    "dozen dozens dutzend dozijn dussin dusin docena docenas dozzina dozzine dúzia dúzias douzaine douzaines dizaine"
+    " dizaines tucat tucet tuzin дюжина дюжин десяток десятков düzine".split()
+)
+"""Words after a number that multiply it by other numbers than powers of ten."""
 VAGUE_WORDS = frozenset(
     "ca circa cca approx approximately about around roughly almost nearly some etwa ungefähr rund fast knapp zirka"
     " environ presque près quasi aproximadamente aprox alrededor unos unas cerca około ok asi přibližně kb körülbelül"
@@ -79,6 +90,13 @@ VAGUE_WORDS = frozenset(
     " от до более менее свыше from until till not nicht vanaf meer minder upp från fra til inntil".split()
 )
 """Words before a number that make it a bound or a guess."""
+VAGUE_AFTERWARDS = frozenset(
+    "more less mehr weniger max maximum maximal minimum minimal mindestens höchstens maximaal minimaal approx"
+    " approximately circa ca about roughly etwa ungefähr est estimated geschätzt environ estimé aprox or so ish upwards"
+    " above over up below darüber darunter oder ou eller lub или nebo vagy veya más plus menos mas meer minder mer"
+    " mindre więcej mniej więcej více méně более менее più meno mais üzeri fazla".split()
+)
+"""Words after a number that make it a bound or a guess."""
 UNITS_WITH_CASE = re.compile(r"[mM](?:W|Wh|V|VA|A|J|Hz|Pa|Ω|S|T|K)|[kKMGT]i?[bB](?:ps|/s|it/s)?")
 """Units that are other ones in other case: milli and mega, bits and bytes."""
 

@@ -12,13 +12,17 @@ from functools import cache
 
 from appliance.tasks.amount_words import (
     BOUND_WORDS,
+    COUNTING_WORDS,
+    MEASURES,
     MINUS_WORDS,
     NEGATIVE_SIDES,
+    OTHER_THINGS,
     POWERS,
     POWERS_ALONE,
     SIDES,
     UNCLEAR_WORDS,
     UNITS_WITH_CASE,
+    VAGUE_AFTERWARDS,
     VAGUE_WORDS,
     power_of_currency,
 )
@@ -42,6 +46,10 @@ _GROUPED = re.compile(r"\d{1,3}(?:(\D)\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})*,\d{3
 """Thousands, in the Indian way too: `12,34,567`."""
 _VULGAR = re.compile(r"(?:(\d+)\^)?(\d{1,2})/(\d{1,3})\^?(?!\d)")
 _EXPONENT = re.compile(r"[eE]([+-]?\d{1,3})(?![\w.,])")
+_LETTER_FOR_DIGIT_BEFORE = re.compile(r"(?<![^\W_])(?:[OolI]+[.,]?|[^\W\d_],)$")
+_LETTER_FOR_DIGIT_AFTER = re.compile(r"(?![mM][23](?!\d))[^\W\d_]\d|[.,]?[OoI](?![^\W_])|[.,][OolI]+\d")
+"""Letters that touch the digits as only a misread digit does: `l,234.56`, `1O0`, `1.234,5O`."""
+_BOTH_SIGNS = re.compile(r"(?:\+\s*/?\s*-|-\s*/?\s*\+)\s*$")
 _DECORATION = ".,:;#*=()/'\"&_|[]!+"
 _UNIT_SIGNS = "%‰°"
 
@@ -96,7 +104,8 @@ def read_amount(text: str, money: bool, decimal_mark: str = "") -> AmountReading
         unsigned, tail = _fraction(fraction, text)
         other = None
     elif exponent := _EXPONENT.match(tail):
-        unsigned, tail = _shifted(unsigned, int(exponent[1])), tail[exponent.end() :]
+        power, tail = int(exponent[1]), tail[exponent.end() :]
+        unsigned, is_clear = (_shifted(unsigned, power), is_clear) if abs(power) <= _MOST_ZEROS else (unsigned, False)
     elif money and (cents := _cents_after_currency(tail)) and not re.search(r"[.,]\d{1,2}$", digits):
         unsigned, tail = _decimal(f"{unsigned:f}", cents[0]), cents[1]
     beside = _Beside(head, tail, money)
@@ -104,7 +113,7 @@ def read_amount(text: str, money: bool, decimal_mark: str = "") -> AmountReading
     marks = {Mark.DECIMAL_MARK} if other is not None else set()
     if beside.side:
         marks.add(Mark(beside.side))
-    is_clear = is_clear and beside.is_clear
+    is_clear = is_clear and beside.is_clear and _touches_only_what_it_may(head, digits, tail)
     return AmountReading(
         _signed(_shifted(unsigned, beside.power), sign),
         beside.unit,
@@ -114,6 +123,18 @@ def read_amount(text: str, money: bool, decimal_mark: str = "") -> AmountReading
         beside.has_sign,
         "" if other is None else next(char for char in digits if char in ".,"),
     )
+
+
+def _touches_only_what_it_may(head: str, digits: str, tail: str) -> bool:
+    """Whether no misread letter touches the number, no dash that stands for its zero, and no plus for *or more*."""
+    if _LETTER_FOR_DIGIT_BEFORE.search(head[-_LONGEST_WORD:]) or _LETTER_FOR_DIGIT_AFTER.match(tail):
+        return False
+    if _BOTH_SIGNS.search(head):
+        return False
+    # `-,50` is fifty cents on a price label, and less than nothing in a ledger.
+    is_dash_for_zero = head.rstrip(" ").endswith("-") and re.fullmatch(r"[.,]\d\d", digits) is not None
+    is_or_more = tail.startswith("+") and tail.strip() == "+" and not re.search(r"[.,]\d\d$", digits)
+    return not is_dash_for_zero and not is_or_more
 
 
 def is_same_amount(a: AmountReading, b: AmountReading) -> bool:
@@ -237,7 +258,7 @@ class _Beside:
         self._head = rest if colon and not re.search(r"[-(]", label) else head
         self._tail = tail
         self.is_negative = False
-        self.is_clear = True
+        self.is_clear = self._head is head or not _changes_number(label, money)
         self.has_sign = True
         self.side = ""
         self.power = 0
@@ -304,9 +325,9 @@ class _Beside:
         """Sides of an account, powers of ten and the currency; the words that are left are the unit."""
         units, codes = [], []
         tail = self._tail.strip()
-        if money and (alone := len(tail) - len(tail.lstrip(POWERS_ALONE))):
+        if alone := len(tail) - len(tail.lstrip(POWERS_ALONE)):
             self._tail = tail = f"{' '.join(tail[:alone])} {tail[alone:]}"
-        before = self._head.split()
+        before = _TOUCHING_SIGN.sub(". ", self._head).split()
         beside = [*before, *tail.split()]
         for place, written in enumerate(beside):
             word = written.strip(_DECORATION)
@@ -321,14 +342,16 @@ class _Beside:
                 # Two signs of one number may be one that is written twice, or two that cancel each other.
                 self.is_clear = self.is_clear and not self.is_negative and BOUND_WORDS.isdisjoint(beside)
                 self.is_negative = self.has_sign
-            elif money and word in POWERS:
+            elif word in POWERS and (money or word not in MEASURES | OTHER_THINGS):
                 self.power += POWERS[word]
+            elif word == "l" and codes[-1:] == ["INR"]:
+                self.power += POWERS["lakh"]
             elif word:
                 bare = written.strip(_DECORATION)
                 units.append(bare if UNITS_WITH_CASE.fullmatch(bare) else word.upper())
-                is_vague = word in VAGUE_WORDS and place < len(before)
-                is_unclear = money and (word in UNCLEAR_WORDS or is_subunit(word))
-                self.is_clear = self.is_clear and not is_vague and not is_unclear
+                is_vague = word in (VAGUE_WORDS if place < len(before) else VAGUE_AFTERWARDS)
+                is_other = (word in UNCLEAR_WORDS or is_subunit(word)) if money else word in OTHER_THINGS
+                self.is_clear = self.is_clear and not (is_vague or is_other or word in COUNTING_WORDS)
         if self.power > _MOST_ZEROS:
             self.power, self.is_clear = 0, False
         named = one_currency(codes, any(word in PLAIN_DOLLARS for word in beside)) if codes else ""
@@ -337,6 +360,21 @@ class _Beside:
         is_crore = named == "INR" and self.side == "credit"
         if (codes and not named) or is_crore or not _says_no_more(f"{self._head} {self._tail}"):
             self.is_clear = False
+
+
+_TOUCHING_SIGN = re.compile(r"(?<=[a-z])\.(?=[\u00a2-\u00a5\u20a0-\u20cf$])")
+"""In `ca.€500`."""
+
+
+def _changes_number(label: str, money: bool) -> bool:
+    """Whether what stands before a colon changes the number: `Minus: 5`, `Betrag in TEUR: 5`, `Max.: 5`, `CR: 5`."""
+    words = [word.strip(_DECORATION) for word in label.split()]
+    folded = [word.casefold() for word in words]
+    if any(word in MINUS_WORDS or (money and word in POWERS) for word in folded):
+        return True
+    if money and any(power_of_currency(word)[0] for word in words):
+        return True
+    return len(words) == 1 and (folded[0] in VAGUE_WORDS or (money and (words[0] in SIDES or folded[0] in SIDES)))
 
 
 def _names_money(word: str) -> bool:

@@ -17,8 +17,14 @@ _LONGEST_VALUE = 1000
 """In characters; what is longer is a text, not a date."""
 _CENTURY_STARTS = 69
 """Two-digit years from here on are of the twentieth century, as in POSIX."""
-_OTHER_CALENDARS = ((1300, 1500), (2400, 2700), (5600, 5900))
-"""Years that documents of today write in the Persian and Islamic, the Buddhist, and the Hebrew calendar."""
+_OTHER_CALENDARS = ((0, 1000), (1300, 1500), (2400, 2700), (4300, 4400), (4600, 4800), (5600, 5900))
+"""Years of two digits that a program filled up with zeros, and those that documents of today write in the Persian and
+Islamic, the Buddhist, the Korean, the Chinese, and the Hebrew calendar."""
+_NAMES_CALENDAR = re.compile(
+    r"(?<![^\W\d_])(?:saka|shaka|samvat|vikram\w*|b\.?\s?s|e\.\s?c\.|\u12d3|o\.\s?s\.|old style|julian\w*"
+    r"|a\.?\s?h|hijri\w*|ст\.\s?ст|стар\w+ стил\w+|reiwa|heisei|showa|taisho|meiji|minguo|roc)(?![^\W\d_])"
+)
+"""Nepal, Ethiopia and India beside the eras of Japan and the calendar before 1582."""
 _ERAS = {
     "令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "明治": 1867, "民國": 1911, "民国": 1911,
 }  # fmt: skip
@@ -37,13 +43,22 @@ _NUMERIC = re.compile(
 _DAY_MONTH_WORDS = re.compile(r"(?<!\d)(\d{1,2})\s*thang\s*(\d{1,2})\s*,?\s*(?:nam\s*)?(\d{4})(?!\d)")
 """Vietnamese: *4 tháng 3, 2026*."""
 _TIME = re.compile(
-    r"(?<![\d.,])t?\d{1,2}\s*[:.h]\s*\d{2}(?:\s*[:.]\s*\d{2}(?:[.,]\d+)?)?(?!\d)\s*(?:[ap]\.?m\.?|z|uhr)?|"
-    r"(?:utc|gmt|(?<=[\d\s]))[+-]\d{1,2}(?::?\d{2})?(?!\d)|t\d{6}z?|\d{1,2}\s*(?:uhr|val|h|[ap]\.?m)(?![^\W\d_])"
+    r"(?<![\d.,])t?\d{1,2}\s*[:h]\s*\d{2}(?:\s*[:.]\s*\d{2}(?:[.,]\d+)?)?(?!\d)(?:\s*[+-]\d{1,2}(?::?\d{2})?(?!\d))?"
+    r"\s*(?:[ap]\.?m\.?|z|uhr)?|\d{1,2}\s*[時时시点]\s*(?:\d{1,2}\s*[分분]\s*)?(?:\d{1,2}\s*[秒초])?|"
+    r"(?:utc|gmt)[+-]\d{1,2}(?::?\d{2})?(?!\d)|(?<=[\d\s])[+-]\d{2}:?\d{2}(?!\d)|t\d{6}z?|"
+    r"\d{1,2}\s*(?:uhr|val|h|[ap]\.?m)(?![^\W\d_])"
 )
+_TIME_WITH_DOTS = re.compile(r"(?<![\d.,-])(?<![-\w] )\d{1,2}\.\d{2}(?:\.\d{2})?(?![\d.])")
+"""Only after a date: before it, as after a dash, they are another day (`01.03.-31.03.2024`)."""
+_GUESS = re.compile(r"\?|(?<![^\W\d_])(?:approx\w*|circa|ca|estimated|est|geschatzt|about)(?![^\W\d_])|^c\.?\s+$")
+"""Signs and words beside a date that make it a guess."""
+_DIGIT_AS_LETTER = re.compile(r"(?<![^\W_])[loi](?=\d)|(?<=\d[-/.])[loi]\d|(?<=[02-9])o(?![^\W_])")
+"""`l5.03.2024`; an *o* after a one is that of *1º*."""
+_EAST_ASIAN = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 _SAYS_LESS = re.compile(
     r"[<>\u2264\u2265\u2260~\u2248\u00b1]|(?<![^\W\d_])(?:not|nicht|kein|before|after|vor|nach|avant|apres|antes|despues|prima"
     r"|dopo|depois|voor|przed|pred|fore|efter|ennen|jalkeen|once|sonra|после|перед|раньше|позже|ca|circa|about|around"
-    r"|approx|approximately|etwa|ungefahr|environ|vers|około|около|примерно|cerca)(?![^\W\d_])"
+    r"|approx|approximately|etwa|ungefahr|environ|vers|eve|vortag|vorabend|veille|vispera|vigilia|około|около|примерно|cerca)(?![^\W\d_])"
 )
 """Words and signs before a date that say that it is another day, or a guess."""
 _CLOCK = re.compile(r"(?<![\d.,:])\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?![\d:])")
@@ -102,13 +117,14 @@ def read_date(text: str, order: DateOrder | None = None, language: str = "") -> 
     if place is None:
         return None
     reading, start, end = place
-    rest = _TIME.sub(" ", f"{text[:start]} {text[end:]}")
+    rest = _TIME.sub(" ", f"{text[:start]} {_TIME_WITH_DOTS.sub(' ', text[end:])}")
     marks = set(reading.marks)
     is_thai_short = Mark.CENTURY in marks and _THAI.search(text) is not None
     is_of_other = any(first <= reading.day.year < last for first, last in _OTHER_CALENDARS)
-    if is_of_other or is_thai_short or _BEFORE_OUR_ERA.search(rest):
+    if is_of_other or is_thai_short or _BEFORE_OUR_ERA.search(rest) or _NAMES_CALENDAR.search(rest):
         marks.add(Mark.CALENDAR)
     is_clear = not any(char.isdigit() for char in rest) and not _SAYS_LESS.search(text[:start])
+    is_clear = is_clear and not any(map(_GUESS.search, (rest, text[:start]))) and not _DIGIT_AS_LETTER.search(text)
     if not is_clear:
         marks = {Mark.UNREAD}
     return DateReading(reading.day, frozenset(marks), reading.other, is_clear)
@@ -159,10 +175,11 @@ def _numeric(text: str, order: DateOrder | None, year_digits: int) -> _Place | N
     if order is DateOrder.DAY_FIRST or order is DateOrder.MONTH_FIRST:
         stated, other = (day_first, month_first) if order is DateOrder.DAY_FIRST else (month_first, day_first)
         return stated or other
-    if match[2] == match[4] == ".":
+    is_east_asian = len(match[5]) == 2 and _EAST_ASIAN.search(text) is not None
+    if match[2] == match[4] == "." and not is_east_asian:
         return day_first or month_first
     others = [day_first, month_first]
-    if match[2] == match[4] == "-" and len(match[1]) == len(match[5]) == 2:
+    if is_east_asian or (match[2] == match[4] == "-" and len(match[1]) == len(match[5]) == 2):
         others.append(_place(first, second, last, match.start(), match.end(), True))  # `26-03-04` may be ISO 8601, cut
     readings = [place[0] for place in others if place is not None]
     other_day = next((reading.day for reading in readings if reading.day != readings[0].day), None)
@@ -279,9 +296,8 @@ def _numbers(tokens: list[_Token], at: int, step: int) -> list[_Token]:
     while 0 <= at < len(tokens) and len(numbers) < 2 and fillers <= _FILLERS:
         token = tokens[at]
         if token.is_number:
-            following = tokens[at + 1].text if at + 1 < len(tokens) else ""
-            if following == ":" or (at and tokens[at - 1].text == ":"):
-                break  # a time
+            if _is_of_time(tokens, at):
+                break
             numbers.append(token)
         elif token.is_word:
             fillers += 1
@@ -291,6 +307,14 @@ def _numbers(tokens: list[_Token], at: int, step: int) -> list[_Token]:
             break
         at += step
     return numbers
+
+
+def _is_of_time(tokens: list[_Token], at: int) -> bool:
+    """Whether a colon stands between this number and another one; in `Date: 5` and `2024:10:15` it parts them."""
+    for colon, other in ((at + 1, at + 2), (at - 1, at - 2)):
+        if 0 <= other < len(tokens) and tokens[colon].text == ":" and tokens[other].is_number:
+            return len(tokens[at].text) <= 2
+    return False
 
 
 def _is_filler(word: str) -> bool:

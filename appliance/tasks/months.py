@@ -32,7 +32,7 @@ LANGUAGES = {
     "ethiopic": "am",
 }
 """Script -> languages in the order in which they are tried; where two use one word for two months, the first counts."""
-_MORE_NAMES = {"mrz": 3, "maerz": 3, "janner": 1, "jaenner": 1, "feber": 2, "sept": 9}
+_MORE_NAMES = {"mrz": 3, "maerz": 3, "janner": 1, "jaenner": 1, "feber": 2, "sept": 9, "setiembre": 9}
 """What invoices write and CLDR has not."""
 _CROATIAN = {"lip": 6, "srp": 7, "lis": 10, "listopad": 10, "listopada": 10}
 """Words that name another month in Polish or Czech."""

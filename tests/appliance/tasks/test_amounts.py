@@ -171,3 +171,23 @@ def test_units_that_differ_by_case_alone_are_others() -> None:
     assert not same(NUMBER, "5 Gb", "5 GB")
     assert same(NUMBER, "5 KG", "5 kg")
     assert same(NUMBER, "5 mw", "5 MW")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["l,234.56", "O,50", "o.50", "1O0", "10O", "1.234,5O", "0x1F", "5h30", "1e400", "+/-5", "5+", "$5,000+", "5 or more",
+     "5 EUR oder mehr", "5 o más", "5 maximum", "5 (est.)", "5 ca.", "ca.€500", "Minus: 5,00", "CR: 5.00", "in TEUR: 5",
+     "Max: 5", "€ -,50", "-.50", "5 dozen", "5 hunderttausend"],
+)  # fmt: skip
+def test_misread_letters_labels_and_words_after_a_number_leave_it_open(text: str) -> None:
+    value = normalised_value(AMOUNT, text)
+    assert (value.value, value.marks) == (None, (Mark.UNREAD,))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("5 million", "5000000"), ("2,5 Mio. Stück", "2500000"), ("5万人", "50000"), ("5 m2", "5"), ("5 mm", "5"), ("5 m", "5"),
+     ("5 mil", None), ("2e-3", "0.002"), ("Total: 5", "5"), ("5m2", "5")],
+)  # fmt: skip
+def test_words_of_powers_multiply_numbers_that_are_no_money(text: str, number: str | None) -> None:
+    assert normalised_value(NUMBER, text).value == number

@@ -146,3 +146,26 @@ def test_what_is_another_day_or_a_guess_equals_no_day(text: str) -> None:
     assert normalised_value(field, text).value is None
     assert not same(field, text, "4 March 2024")
     assert same(field, "Montag, 4.3.2024", "4 March 2024")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["01.03.-31.03.2024", "05.03.–06.03.2024", "5.3.2024 – 01.04.", "5.3.2024 bis 01.04", "5 March 2024 +30 days",
+     "5 March 2024 -3 days", "5 March 2024 (approx)", "5 March 2024?", "c. 1924-03-05", "l5.03.2024", "O5 March 2024",
+     "2024-03-5O", "BS 2080-11-22", "Saka 1945-12-15", "5 марта 1917 (ст. ст.)", "05.03.0024", "단기 4357년 3월 5일",
+     "24/12/15(火)", "24.12.15(화)"],
+)  # fmt: skip
+def test_ranges_guesses_misread_digits_and_other_calendars_are_no_day_of_ours(text: str) -> None:
+    value = normalised_value(DATE, text)
+    assert value.value is None
+    assert value.marks
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Date: 5 March 2024", "05/Mar/2024:10:15:00 +0100", "2024年03月05日 10時15分", "2024년 3월 5일 10시 15분", "5.3.2024 10.15",
+     "5.3.2024 klo 10:15", "2024-03-05+01:00", "2024-03-05 10:15:00.5+01", "2024/3/5(火)"],
+)  # fmt: skip
+def test_labels_and_times_beside_a_date_do_not_hide_it(text: str) -> None:
+    assert normalised_value(DATE, text).value == "2024-03-05"
+    assert normalised_value(DATE, "5 setiembre 2024").value == "2024-09-05"
