@@ -25,6 +25,9 @@ _MOST_LINES_BELOW = 3
 _MOST_STARTS = 8
 _FORMULA_TEXT = re.compile(r"^\s*=\"([^\"]*)\"\s*$")
 """How exports keep a workbook program from taking a number for one: it shows what is between the quotes."""
+_OPEN_NUMBER = re.compile(r"(?:^|[^\d.,])(?:\d{1,3}(?:[.' \u00a0\u202f]\d{3})+|\d{1,15})$")
+"""What stands before a decimal comma, and before the first one of groups of thousands."""
+_DECIMALS = re.compile(r"\d{1,6}(?![\d.,])")
 _DECLARED = re.compile(r"\ufeff?\s*\"?sep=([^\r\n\"]|\\t)\"?[ \t]*(?:\r\n|\r|\n|$)", re.IGNORECASE)
 
 
@@ -53,18 +56,17 @@ def table_shape(text: str) -> Shape | None:
     sample = text[:_SAMPLE_CHARACTERS]
     if len(text) > len(sample):
         sample = sample.rpartition("\n")[0]
-    best, widest = None, 1
+    shapes: list[tuple[Shape, int]] = []
     for delimiter in _DELIMITERS:
         rows = _rows(sample, delimiter, _SAMPLE_LINES) if delimiter in sample else []
-        shape = _shape_of(rows, delimiter, widest)
-        if shape is not None:
-            best, width = shape
-            widest = width
-    return best
+        shape = _shape_of(rows, delimiter)
+        shapes += [shape] if shape is not None else []
+    # The header has the separators of its table; a sign that begins to be regular below it is another one.
+    return min(shapes, key=lambda shape: (shape[0].lines_above, -shape[1]), default=(None, 0))[0]
 
 
-def _shape_of(rows: list[list[str]], delimiter: str, wider_than: int) -> tuple[Shape, int] | None:
-    """The table in these rows and its width; None where they have none that is wider than the one before."""
+def _shape_of(rows: list[list[str]], delimiter: str) -> tuple[Shape, int] | None:
+    """The table in these rows and its width; None where they have none."""
     for above in _possible_starts(rows):
         table = rows[above:]
         # What stands below a table is no part of it either: a count, the end of the report.
@@ -77,9 +79,26 @@ def _shape_of(rows: list[list[str]], delimiter: str, wider_than: int) -> tuple[S
         even = sum(_is_as_wide(row, table[0]) for row in table) >= 0.9 * len(table)
         after = [cell for row in table for cell in row[1:]]
         spaced = sum(cell.startswith(" ") and bool(cell.strip()) for cell in after)
-        if width > wider_than and even and spaced <= 0.2 * len(after):
+        is_table = width > 1 and even and spaced <= 0.2 * len(after) and any(_width(row) > 1 for row in table)
+        if is_table and not (delimiter == "," and _is_list_of_decimals(table)):
             return Shape(delimiter, above), width
     return None
+
+
+def _is_list_of_decimals(table: list[list[str]]) -> bool:
+    """Whether the commas of nearly all lines, the first among them, are those of numbers: a header has others."""
+    return _has_decimals_alone(table[0]) and sum(map(_has_decimals_alone, table)) >= 0.8 * len(table)
+
+
+def _has_decimals_alone(row: list[str]) -> bool:
+    """Whether all commas of a line are those of numbers, as in `Rent 1,50 2,50`, so that none separates cells."""
+    if any(_OPEN_NUMBER.search(cell[-40:]) is None for cell in row[:-1]) or len(row) < 2:
+        return len(row) < 2
+    rests = [_DECIMALS.match(cell) for cell in row[1:]]
+    if any(rest is None for rest in rests):
+        return False
+    # A cell that is a number by itself has a comma on both sides, which only groups of thousands have.
+    return all(len(cell) == 3 or not cell.isdigit() for cell in row[1:-1])
 
 
 def _possible_starts(rows: list[list[str]]) -> list[int]:
