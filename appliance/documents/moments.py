@@ -12,6 +12,9 @@ _SECOND = timedelta(seconds=1)
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December")  # fmt: skip
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_WORD = re.compile(r"[^\W\d_]{2}")
+_DAYS_WITH_A_LEAP_DAY = 60
+"""Excel counts a 29 February 1900, so that its days before that one are one later than the others say."""
 _MAX_DURATION = 1e9
 """Days; beyond, a duration is written as a number."""
 _TOKEN = re.compile(
@@ -65,16 +68,30 @@ def moment_text(days: float, parts: list[Part], epoch: datetime) -> str | None:
         return _duration(days, parts) if abs(days) < _MAX_DURATION else None
     if not 0 <= days < (datetime.max - epoch).days + 1:  # the last day is in the year 9999
         return None
+    if epoch == EPOCH and 1 <= days < _DAYS_WITH_A_LEAP_DAY:
+        days += 1
     digits = next((len(form) - 1 for letter, form in parts if letter == "f"), 0)
     moment = _moment(days, epoch, min(digits, 3))
     fraction = f".{moment.microsecond // 1000:03}"[: digits + 1] if digits else ""
     is_whole = {"y", "m", "d"} <= letters
     has_time = bool(letters & set("hns"))
     if is_whole and has_time and days >= 1:
-        return moment.strftime("%Y-%m-%d %H:%M:%S") + fraction
+        return _with_words_around(moment.strftime("%Y-%m-%d %H:%M:%S") + fraction, parts)
     if has_time and (is_whole or not letters & set("ymd")):
-        return moment.strftime("%H:%M:%S") + fraction
-    return moment.strftime("%Y-%m-%d") if is_whole else "".join(_part(moment, part) for part in parts).strip()
+        return _with_words_around(moment.strftime("%H:%M:%S") + fraction, parts)
+    if is_whole:
+        return _with_words_around(moment.strftime("%Y-%m-%d"), parts)
+    return "".join(_part(moment, part) for part in parts).strip()
+
+
+def _with_words_around(shown: str, parts: list[Part]) -> str:
+    """A moment with the words that its format has before and behind it; signs and single letters are but its form."""
+    places = [index for index, (letter, _) in enumerate(parts) if letter != "t"]
+    edges = (parts[: places[0]], parts[places[-1] + 1 :])
+    before, after = ("".join(form for _, form in edge) for edge in edges)
+    # An unquoted g stands for the era, b for a calendar.
+    before = before if _WORD.search(before.strip("gGbB12 ")) else ""
+    return f"{before}{shown}{after if _WORD.search(after) else ''}".strip()
 
 
 def _moment(days: float, epoch: datetime, digits: int) -> datetime:

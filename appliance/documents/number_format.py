@@ -96,7 +96,10 @@ class NumberFormat:
                 if section.condition and _holds(number, section.condition):
                     return section, section.condition[0] in ("<", "<=") and section.condition[1] <= 0
             plain = [section for section in sections if section.condition is None]
-            return (plain or sections)[-1], False
+            first = sections[0].condition
+            # Behind a section for all that is not negative stands one that writes the sign itself.
+            is_rest = first is not None and first[0] in (">", ">=") and first[1] == 0
+            return (plain or sections)[-1], is_rest and number < 0 and len(sections) == 2
         if number < 0 and len(sections) > 1:
             return sections[1], True
         if number == 0 and len(sections) > 2:
@@ -228,10 +231,17 @@ def _scientific(amount: Decimal, tokens: list[tuple[str, str]]) -> str:
     point = next((index for index, token in enumerate(tokens[:at]) if token == ("mark", ".")), at)
     decimals = sum(1 for kind, _ in tokens[point:at] if kind == "digit")
     width = sum(1 for kind, _ in tokens[at:] if kind == "digit")
-    mantissa, _, power = f"{amount:.{min(decimals, _MAX_DECIMALS)}E}".partition("E")
-    power = power if amount else "0"
-    sign = "-" if power.startswith("-") else "+" if tokens[at][1].endswith("+") else ""
-    return f"{mantissa}E{sign}{power.lstrip('+-').rjust(width, '0')}"
+    places = [index for index, (kind, _) in enumerate(tokens) if kind == "digit"]
+    step = sum(1 for index in places if index < point)
+    power = amount.adjusted() if amount else 0
+    # With places for several digits, as in ##0.0E+0, the power is a multiple of their number.
+    power -= power % step if step > 1 else 0
+    mantissa = f"{abs(amount).scaleb(-power):.{min(decimals, _MAX_DECIMALS)}f}"
+    if step < 2 and mantissa.partition(".")[0] == "10":
+        power, mantissa = power + 1, f"{abs(amount).scaleb(-power - 1):.{min(decimals, _MAX_DECIMALS)}f}"
+    sign = "-" if power < 0 else "+" if tokens[at][1].endswith("+") else ""
+    written = f"{'-' if amount < 0 else ''}{mantissa}E{sign}{str(abs(power)).rjust(width, '0')}"
+    return _with_text_around(written, tokens, places)
 
 
 def _fraction(value: float, tokens: list[tuple[str, str]]) -> str:
@@ -251,6 +261,16 @@ def _fraction(value: float, tokens: list[tuple[str, str]]) -> str:
     if has_whole and numerator == denominator:
         whole, numerator = whole + 1, 0
     minus = "-" if value < 0 else ""
-    if has_whole and not numerator:
-        return f"{minus}{whole}"
-    return f"{minus}{whole} {numerator}/{denominator}" if has_whole and whole else f"{minus}{numerator}/{denominator}"
+    parts = [str(whole)] if has_whole and (whole or not numerator) else []
+    parts += [f"{numerator}/{denominator}"] if numerator or not has_whole else []
+    places = [index for index, (kind, _) in enumerate(tokens) if kind == "digit"]
+    if fixed:
+        places = [*places, *(index for index, (_, sign) in enumerate(tokens) if index > at and sign.isdigit())]
+    return _with_text_around(minus + " ".join(parts), tokens, sorted(places))
+
+
+def _with_text_around(written: str, tokens: list[tuple[str, str]], places: list[int]) -> str:
+    """A number with the text that its format has before the first place of a digit and behind the last one."""
+    before, after = tokens[: places[0]], tokens[places[-1] + 1 :]
+    texts = ["".join(sign for kind, sign in part if kind == "text" or sign == "%") for part in (before, after)]
+    return f"{texts[0]}{written}{texts[1]}".strip()

@@ -4,7 +4,8 @@ import re
 
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_PAGE_NUMBER = re.compile(r"[^\s&]*\s*&P(?:\s*[^\s&]*\s*&N)?")
+_PAGE_NUMBER = re.compile(r"(?:(?<![^\s&])[^\W\d_]{1,12}\.?)?\s*&P(?:[+-]\d{1,4})?(?:\s*[^\s&\d]{0,12}\s*&N)?")
+"""With the word before it (page, Seite) and the one before the number of pages; what has digits is none of them."""
 _PAGE_PLACE = re.compile(r"(?<!&)&[LCR]")
 _PAGE_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-Fa-f]{6}|K\d\d[+-]\d{3}|\d{1,3}|[BIUSEXYOHPNDTFAZG]|&)')
 

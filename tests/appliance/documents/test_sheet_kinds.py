@@ -84,6 +84,18 @@ def test_headers_of_the_first_and_of_even_pages_are_read_where_they_are_printed(
     assert found.text.splitlines()[3:] == lines
 
 
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("&amp;LBill 4711 &amp;P&amp;CINV-2024-001 &amp;P/&amp;N", "Bill 4711\tINV-2024-001"),
+        ("&amp;CBill 5 Page &amp;P of &amp;N", "Bill 5"), ("&amp;CPage &amp;P+1", ""), ("&amp;CS. &amp;P/&amp;N", ""),
+    ],
+)  # fmt: skip
+def test_page_numbers_take_no_other_number_with_them(code: str, line: str) -> None:
+    data = sheet_file(f"<sheetData>{ROWS}</sheetData><headerFooter><oddHeader>{code}</oddHeader></headerFooter>")
+    assert read_document(data).text.splitlines()[3:] == ([line] if line else [])
+
+
 def test_cells_below_a_merged_one_are_left_out() -> None:
     merged = '<mergeCells><mergeCell ref="A1:B2"/></mergeCells>'
     found = read_document(sheet_file(f"<sheetData>{ROWS}</sheetData>{merged}"))
