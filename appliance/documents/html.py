@@ -1,16 +1,19 @@
 """HTML to lines: blocks end lines, cells of a table row are separated by tabs, scripts and hidden parts are dropped."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from html.parser import HTMLParser
 
 from appliance.documents import plain
 from appliance.documents.declared_charset import decode_declared
 from appliance.documents.html_charset import declared_charset
 from appliance.documents.html_forms import Choice, input_text
+from appliance.documents.html_lists import OpenList, open_list
 from appliance.documents.html_nesting import Nesting, OpenElement
 from appliance.documents.html_notes import PageFindings
 from appliance.documents.html_styles import StyleSheets, has_size, is_visible, media_matches, removes
+from appliance.documents.html_tables import Table
+from appliance.documents.raised_digits import ENDED, LOWERED, RAISED, settled
 
 _BLOCKS = frozenset(
     "address article aside blockquote body br center dd details dialog dir div dl dt fieldset figcaption figure footer"
@@ -19,7 +22,7 @@ _BLOCKS = frozenset(
 )
 _DROPPED = frozenset(
     "script style template noscript noframes noembed title object iframe applet canvas audio video datalist desc"
-    " metadata annotation annotation-xml rt rp rtc".split()
+    " metadata annotation annotation-xml rt rp rtc defs symbol".split()
 )
 """Elements whose content is not part of what is read; `desc`, `title` and the like stand in drawings and formulas."""
 _UNSEEN_BUT_TEXT = frozenset(("template", "noscript"))
@@ -37,8 +40,6 @@ _MAX_NESTED = 100
 _MAX_FRAMES_DEEP = 3
 _MAX_PLAIN_DEEP = 2000
 """Elements in each other beyond which those that neither hide nor lay out anything are not kept in mind."""
-_MOST_LINES = 3
-"""Of a cell in a row of data; a cell with more lines lays out a page."""
 _SHEET_OR_OTHER = re.compile(r"<(?:!--|(style|script|textarea|template|noscript|title|xmp|iframe)\b)")
 _TYPE_OF_SHEET = re.compile(r"\btype\s*=\s*[\"']?([^\"'>\s]*)")
 _MEDIA_OF_SHEET = re.compile(r"media\s*=\s*[\"']?([^\"'>]*)")
@@ -104,21 +105,6 @@ def _decode(data: bytes) -> tuple[str, list[str]]:
     return decode_declared(data, declared) if declared else plain.decode(data)
 
 
-@dataclass
-class _Row:
-    """A row of a table that has not ended."""
-
-    cells: list[list[str]] = field(default_factory=list)
-    has_table: bool = False
-
-    def lines(self) -> list[str]:
-        """One line with tabs between cells; a row that lays out a page gives the lines of its cells, cell by cell."""
-        if self.has_table or any(len(cell) > _MOST_LINES for cell in self.cells):
-            return [line for cell in self.cells for line in cell]
-        joined = "\t".join(" ".join(cell) for cell in self.cells if cell)
-        return [joined] if joined else []
-
-
 class _LineParser(HTMLParser):
     """Collects lines, and knows for each element whether a person sees it."""
 
@@ -133,10 +119,9 @@ class _LineParser(HTMLParser):
         self._lines: list[str] = []
         self._parts: list[str] = []
         self._pre = 0
-        self._tables: list[_Row | None] = []
-        """Open tables, each with its open row."""
-        self._lists: list[int | None] = []
-        """Open lists: the next number, or None where entries have none."""
+        self._tables: list[Table] = []
+        """Open tables."""
+        self._lists: list[OpenList] = []
         self._number = ""
         """Of the entry whose first line has not come yet."""
 
@@ -186,14 +171,15 @@ class _LineParser(HTMLParser):
         tag, attributes = element.tag, element.attributes
         if tag in _BLOCKS or tag in ("td", "th"):
             self._end_line()
-        self._open_table_part(tag)
+        self._open_table_part(tag, attributes)
         if tag in _LINES_KEPT:
             self._pre += 1
         elif tag in ("ol", "ul", "menu", "dir") and len(self._lists) < _MAX_NESTED:
-            start = attributes.get("start") or "1"
-            self._lists.append((int(start) if _is_count(start) else 1) if tag == "ol" else None)
-        elif tag == "li":
-            self._number_entry(attributes.get("value") or "")
+            self._lists.append(open_list(tag, attributes))
+        elif tag == "li" and self._lists:
+            self._number = self._lists[-1].label(attributes.get("value")) or self._number
+        elif tag in ("sup", "sub"):
+            self._parts.append(RAISED if tag == "sup" else LOWERED)
         elif tag == "select":
             self._choice = Choice(attributes)
         elif tag == "option" and self._choice is not None:
@@ -247,50 +233,47 @@ class _LineParser(HTMLParser):
         if tag in ("tr", "table"):
             self._end_row()
             if tag == "table" and self._tables:
-                self._tables.pop()
+                self._end_table()
         if tag in _LINES_KEPT and self._pre:
             self._pre -= 1
         elif tag in ("ol", "ul", "menu", "dir") and self._lists:
             self._lists.pop()
         elif tag == "li":
             self._number = ""
+        elif tag in ("sup", "sub"):
+            self._parts.append(ENDED)
 
-    def _open_table_part(self, tag: str) -> None:
+    def _open_table_part(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         if tag == "table" and len(self._tables) < _MAX_NESTED:
-            row = self._tables[-1] if self._tables else None
+            row = self._tables[-1].row if self._tables else None
             if row is not None:
                 row.has_table = True
-            self._tables.append(None)
+            self._tables.append(Table())
         elif tag == "tr" and self._tables:
             self._end_row()
-            self._tables[-1] = _Row()
+            self._tables[-1].begin_row()
         elif tag in ("td", "th") and self._tables:
-            row = self._tables[-1] = self._tables[-1] or _Row()
-            row.cells.append([])
+            self._tables[-1].begin_cell(tag, attributes)
 
     def _end_row(self) -> None:
-        """Writes the open row of the innermost table to where that table stands."""
-        row = self._tables[-1] if self._tables else None
-        if row is not None:
+        """Ends the open row of the innermost table."""
+        if self._tables and self._tables[-1].row is not None:
             self._end_line()
-            self._tables[-1] = None
-            for line in row.lines():
-                self._put(line)
+            self._tables[-1].end_row()
+
+    def _end_table(self) -> None:
+        """Writes the innermost table to where it stands."""
+        self._end_row()
+        for line in self._tables.pop().lines():
+            self._put(line)
 
     def _put(self, line: str) -> None:
         """Adds a line to the innermost open cell, or to the page."""
-        for row in reversed(self._tables):
-            if row is not None and row.cells:
-                row.cells[-1].append(line)
+        for table in reversed(self._tables):
+            if table.row is not None and table.row.cells:
+                table.row.cells[-1].lines.append(line)
                 return
         self._lines.append(line)
-
-    def _number_entry(self, value: str) -> None:
-        number = self._lists[-1] if self._lists else None
-        if number is not None:
-            number = int(value) if _is_count(value) else number
-            self._number = f"{number}. "
-            self._lists[-1] = number + 1
 
     def handle_data(self, data: str) -> None:
         """Adds text, where a person sees it."""
@@ -322,12 +305,11 @@ class _LineParser(HTMLParser):
         """All lines so far."""
         self._end_line()
         while self._tables:
-            self._end_row()
-            self._tables.pop()
+            self._end_table()
         return "\n".join(self._lines)
 
     def _end_line(self) -> None:
-        joined = "".join(self._parts)
+        joined = settled("".join(self._parts))
         self._parts = []
         if self._pre:
             line = joined.rstrip()
@@ -342,7 +324,3 @@ class _LineParser(HTMLParser):
 def _is_shadow(tag: str, attributes: dict[str, str | None]) -> bool:
     """Whether this is the inside of an element, which is shown, rather than a template."""
     return tag == "template" and ("shadowrootmode" in attributes or "shadowroot" in attributes)
-
-
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 8

@@ -15,7 +15,9 @@ _HEAD_BYTES = 1 << 16
 _HTML_START = re.compile(
     # Possessive: a comment ends at its first mark, or thirty of them are tried in two to the thirty ways.
     rb"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+"
-    rb"<(?:!doctype\s+html|html|head|body|div|table|p|h[1-6]|meta|title|span|center|ul|ol|section|article|main|nav)\b",
+    rb"<(?:(?:!doctype\s+html|html|head|body|div|table|p|h[1-6]|meta|title|span|center|ul|ol|section|article|main"
+    rb"|nav)\b|(?:script|style|noscript|font|b|i|u|strong|em|dl|pre|br|hr|ruby|blockquote|details|select|fieldset"
+    rb"|iframe|frameset|t[rdh]|tbody|thead|small|big)(?=[\s/>])|(?:a|img|form|link|base)\s++[a-z-]++\s*+=)",
     re.IGNORECASE | re.DOTALL,
 )
 _PDF_MARK = b"%PDF-"

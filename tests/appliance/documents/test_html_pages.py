@@ -5,7 +5,8 @@ import time
 import pytest
 
 from appliance.documents.document_text import read_document
-from appliance.documents.html import read_html
+from appliance.documents.html import html_text, read_html
+from appliance.documents.sniffing import DocumentType, document_type
 
 
 def lines(body: str, head: str = "") -> list[str]:
@@ -185,3 +186,44 @@ def test_hostile_markup_ends_in_time(page: str) -> None:
     started = time.process_time()
     read_html(("<html><body>a" + page).encode())
     assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        ("<th>Day<th>Debit<th>Credit<tr><td>1<td><td>5<tr><td>2<td>6<td>", ["Day\tDebit\tCredit", "1\t\t5", "2\t6"]),
+        ("<td><td>2023<td>2024<tr><td>Sales<td>4<td>5", ["\t2023\t2024", "Sales\t4\t5"]),
+        ("<td>a<td>b<td>c<tr><td colspan=2>Sum<td>9<tr><td rowspan=2>x<td>1<td><tr><td>2<td>3",
+         ["a\tb\tc", "Sum\t\t9", "x\t1", "\t2\t3"]),
+        ("<td width=5><td>Logo<td><td>Street<tr><td><td>x<td><td>y", ["Logo\tStreet", "x\ty"]),
+    ],
+    ids=["debit-and-credit", "corner", "reaching-cells", "layout"],
+)  # fmt: skip
+def test_empty_cells_keep_their_place_in_tables_of_data(rows: str, lines: list[str]) -> None:
+    assert html_text(f"<table><tr>{rows}</table>")[0].splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("19<sup>99</sup> EUR", "19⁹⁹ EUR"), ("100<sup>1)</sup> 5", "100¹⁾ 5"), ("10<sup>-3</sup>", "10⁻³"),
+        ("1<sup>3</sup>/<sub>4</sub> in", "1³/4 in"), ("<sup>2</sup>50", "²50"), ("7<sup>1</sup><sup>2</sup>", "7¹²"),
+        ("m<sup>2</sup> H<sub>2</sub>O 5<sup>th</sup>", "m2 H2O 5th"), ("5<sup></sup>6", "56"),
+    ],
+)  # fmt: skip
+def test_raised_and_lowered_digits_are_no_part_of_the_number_beside_them(markup: str, text: str) -> None:
+    assert html_text(f"<p>{markup}")[0] == text
+
+
+def test_lists_count_as_they_say() -> None:
+    markup = (
+        "<ol type=a><li>x<li>y</ol><ol type=I start=4><li>x</ol><ol style='list-style: none inside'><li>x</ol>"
+        "<ol style='list-style-type:upper-alpha'><li value=3>x<li>y</ol><ul><li>x</ul>"
+    )
+    assert html_text(markup)[0].splitlines() == ["a. x", "b. y", "IV. x", "x", "C. x", "D. y", "x"]
+
+
+@pytest.mark.parametrize("start", ["<script>x</script>", "<b>a</b>", "<form action=x>", "<a href='x'>y</a>", "<tr>"])
+def test_parts_of_pages_are_pages(start: str) -> None:
+    assert document_type(f"{start}<p>text".encode()) is DocumentType.HTML
+    assert document_type(b"<a@b.org> wrote: <b, c> and <form> of it\n") is DocumentType.TEXT
