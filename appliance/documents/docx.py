@@ -9,25 +9,28 @@ from appliance.documents.archive import Package, check_depth
 from appliance.documents.attachments import MAX_DEPTH, InnerReader
 from appliance.documents.charts import CHART, DIAGRAM, RELATION, graphic_lines
 from appliance.documents.numbering import Numbering, read_numbering
+from appliance.documents.office_math import MATH, math_text
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.raised_digits import lowered, raised, settled
 from appliance.documents.related_parts import unread_parts_note
 from appliance.documents.text_lines import Lines
+from appliance.documents.word_equations import instruction_text
 from appliance.documents.word_forms import Fields, empty_placeholders, form_field_text
 from appliance.documents.word_headers import unused_headers
 from appliance.documents.word_styles import WORD, WordStyles, is_on, read_word_styles, value_of
-from appliance.documents.word_symbols import shown_signs, symbol_field_text, symbol_text
+from appliance.documents.word_symbols import shown_signs, symbol_text
 
-_MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _PLACED = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}"
 _VML = "{urn:schemas-microsoft-com:vml}"
+_ALTERNATIVES = "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_MAX_WATERMARK = 1000
 _BREAKS = {WORD + "tab": "\t", WORD + "ptab": "\t", WORD + "br": "\n", WORD + "cr": "\n", WORD + "noBreakHyphen": "-"}
 _DELETED = frozenset((WORD + "del", WORD + "moveFrom"))
 _SKIPPED = frozenset(
     (_FALLBACK, *(WORD + name for name in ("pPr", "rPr", "sectPr", "tblPr", "trPr", "tcPr", "sdtPr", "rt", "rubyPr")))
 )
 _HIDDEN_SHAPE = re.compile(r"visibility\s*:\s*hidden|display\s*:\s*none", re.IGNORECASE)
-_FORMULAS = frozenset(_MATH + name for name in ("f", "rad", "nary", "sSup", "sSub", "sSubSup"))
 _AFTER_BODY = ("footer", "footnotes", "endnotes", "comments")
 
 
@@ -44,6 +47,7 @@ class _Shared:
     hidden: bool = False
     deleted: bool = False
     has_unknown_signs: bool = False
+    has_struck: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -86,7 +90,8 @@ def read_word(package: Package, read_inner: InnerReader | None = None, depth: in
             shared.notes.append(f"{name[:80]} is broken and was left out")
             continue
         empty_placeholders(root)
-        text = "\n".join(_block_lines(_Part(shared, name, Fields(root)), root, 0)).strip("\n")
+        _show_only_forms(root)
+        text = settled("\n".join(_block_lines(_Part(shared, name, Fields(root)), root, 0))).strip("\n")
         # Word writes the same header once for each section.
         if text and text not in seen:
             lines.add(text)
@@ -95,7 +100,15 @@ def read_word(package: Package, read_inner: InnerReader | None = None, depth: in
     notes = ["hidden text was left out"] if shared.hidden else []
     notes += ["deleted text of tracked changes was left out"] if shared.deleted else []
     notes += ["signs of a symbol font were left out"] if shared.has_unknown_signs else []
+    notes += ["struck-out text was read as the rest"] if shared.has_struck else []
     return text, notes + shared.notes + unread_parts_note(package, document, text)
+
+
+def _show_only_forms(root: ElementTree.Element) -> None:
+    """Lets the older form of a content be read where no newer one stands beside it."""
+    for choices in root.iter(_ALTERNATIVES):
+        if len(choices) == 1 and choices[0].tag == _FALLBACK:
+            choices[0].tag = WORD + "smartTag"
 
 
 def _document_name(package: Package) -> str:
@@ -122,12 +135,14 @@ def _block_lines(part: _Part, element: ElementTree.Element, depth: int) -> Itera
             before = ""
         if child.tag == WORD + "tr":
             if not _is_left_out_row(part, child):
-                yield "\t".join(_cell_text(part, cell, depth + 1) for cell in _cells(part, child, depth + 1))
+                yield _cells_before(child) + "\t".join(
+                    _cell_text(part, cell, depth + 1) for cell in _cells(part, child, depth + 1)
+                )
         elif child.tag == WORD + "tbl":
             yield from _table_lines(part, child, depth + 1)
         elif child.tag == WORD + "comment":
             yield f"[comment by {child.get(WORD + 'author', '')}] {_cell_text(part, child, depth + 1)}"
-        elif child.tag == _MATH + "oMathPara":
+        elif child.tag == MATH + "oMathPara":
             yield _inline_text(part, child, depth + 1)
         elif child.tag == WORD + "altChunk":
             yield from _inserted_lines(part, child)
@@ -162,6 +177,12 @@ def _table_lines(part: _Part, table: ElementTree.Element, depth: int) -> Iterato
     part.table_style = value_of(table.find(WORD + "tblPr"), "tblStyle")
     yield from _block_lines(part, table, depth)
     part.table_style = outside
+
+
+def _cells_before(row: ElementTree.Element) -> str:
+    """A tab for each column that a row leaves free before its first cell."""
+    count = value_of(row.find(WORD + "trPr"), "gridBefore")
+    return "\t" * (int(count) if count.isascii() and count.isdigit() and len(count) < 3 else 0)
 
 
 def _is_left_out_row(part: _Part, row: ElementTree.Element) -> bool:
@@ -220,18 +241,20 @@ def _inline_text(part: _Part, element: ElementTree.Element, depth: int) -> str:
     check_depth(depth)
     parts: list[str] = []
     for child in element:
-        if child.tag in (WORD + "t", _MATH + "t"):
+        if child.tag in (WORD + "t", MATH + "t"):
             parts.append("" if part.fields.in_instruction else _signs(part, element, child.text or ""))
         elif child.tag in _BREAKS:
             parts.append("" if part.fields.in_instruction else _BREAKS[child.tag])
-        elif child.tag in (WORD + "r", _MATH + "r") and _is_hidden_run(part, child):
+        elif child.tag in (WORD + "r", MATH + "r") and _is_hidden_run(part, child):
             part.shared.hidden = True
+        elif child.tag == WORD + "r":
+            parts.append(_run_text(part, child, depth + 1))
         elif child.tag == WORD + "fldChar":
             parts += [_field_sign(part, part.fields.pass_mark(child)), _inline_text(part, child, depth + 1)]
         elif child.tag == WORD + "instrText":
             part.fields.pass_instruction(child.text or "")
-        elif child.tag == WORD + "fldSimple" and symbol_field_text(child.get(WORD + "instr", "")) is not None:
-            parts.append(_field_sign(part, symbol_field_text(child.get(WORD + "instr", ""))))
+        elif child.tag == WORD + "fldSimple" and instruction_text(child.get(WORD + "instr", "")) is not None:
+            parts.append(_field_sign(part, instruction_text(child.get(WORD + "instr", ""))))
         elif child.tag == WORD + "ffData":
             parts.append(form_field_text(child))
         elif child.tag == WORD + "sym":
@@ -242,13 +265,27 @@ def _inline_text(part: _Part, element: ElementTree.Element, depth: int) -> str:
             parts.append("\n" + "\n".join(_block_lines(part, child, depth + 1)) + "\n")
         elif child.tag in (CHART + "chart", DIAGRAM + "relIds"):
             parts.append("\n" + "\n".join(graphic_lines(part.shared.package, part.name, child)) + "\n")
-        elif child.tag.startswith(_MATH):
+        elif child.tag == _VML + "textpath":
+            parts.append(f"\n{child.get('string', '')[:_MAX_WATERMARK]}\n")
+        elif child.tag.startswith(MATH):
             parts.append(_math_text(part, child, depth + 1))
         elif child.tag in _DELETED:
             part.shared.deleted = True
         elif child.tag not in _SKIPPED and not _is_hidden_shape(part, child):
             parts.append(_inline_text(part, child, depth + 1))
     return "".join(parts)
+
+
+def _run_text(part: _Part, run: ElementTree.Element, depth: int) -> str:
+    """Text of a run; one that is struck out is read as the rest, with a note."""
+    text = _inline_text(part, run, depth)
+    properties = run.find(WORD + "rPr")
+    if properties is None or not text.strip():
+        return text
+    if is_on(properties, "strike") or is_on(properties, "dstrike"):
+        part.shared.has_struck = True
+    place = value_of(properties, "vertAlign")
+    return raised(text) if place == "superscript" else lowered(text) if place == "subscript" else text
 
 
 def _signs(part: _Part, run: ElementTree.Element, text: str) -> str:
@@ -289,19 +326,6 @@ def _is_hidden_shape(part: _Part, element: ElementTree.Element) -> bool:
 
 
 def _math_text(part: _Part, element: ElementTree.Element, depth: int) -> str:
-    """A formula on one line, with the signs that one types."""
-    if element.tag == _MATH + "oMathPara":
+    if element.tag == MATH + "oMathPara":
         return "\n" + _inline_text(part, element, depth) + "\n"
-    if element.tag not in _FORMULAS:
-        return _inline_text(part, element, depth)
-    inner = {child.tag: _inline_text(part, child, depth + 1) for child in element}
-    if element.tag == _MATH + "f":
-        return f"({inner.get(_MATH + 'num', '')})/({inner.get(_MATH + 'den', '')})"
-    base = inner.get(_MATH + "e", "")
-    above, below = inner.get(_MATH + "sup", ""), inner.get(_MATH + "sub", "")
-    scripts = (f"_({below})" if below else "") + (f"^({above})" if above else "")
-    if element.tag == _MATH + "rad":
-        return f"\u221a({base})"
-    if element.tag == _MATH + "nary":
-        return f"\u2211{scripts} {base}"
-    return base + scripts
+    return math_text(element, lambda inside: _inline_text(part, inside, depth + 1))

@@ -2,11 +2,11 @@
 
 from xml.etree import ElementTree
 
+from appliance.documents.word_equations import instruction_text
 from appliance.documents.word_styles import WORD, is_on, value_of
-from appliance.documents.word_symbols import symbol_field_text
 
 CHECKED, UNCHECKED = "\u2612", "\u2610"
-_MAX_INSTRUCTION = 300
+_MAX_INSTRUCTION = 2000
 _TEXTS = frozenset((WORD + "t", WORD + "sym", WORD + "tab", WORD + "br"))
 
 
@@ -24,14 +24,15 @@ class Fields:
         """Takes the mark that begins a field, ends its instruction, or ends it.
 
         Returns:
-            What the field shows by its instruction alone, which is the sign of a font; empty for one that is unknown.
+            What the field shows by its instruction alone: a formula, or the sign of a font, which is empty where it is
+            unknown.
         """
         kind = mark.get(WORD + "fldCharType")
         if kind == "begin":
             self._open.append(True)
             self._instructions.append("")
         elif self._open and kind in ("separate", "end"):
-            sign = symbol_field_text(self._instructions[-1])
+            sign = instruction_text(self._instructions[-1])
             # The result of such a field is empty, or the same sign.
             self._instructions[-1] = ""
             self._open[-1] = sign is not None

@@ -279,3 +279,57 @@ def test_headers_that_no_page_shows_are_left_out(
     )
     found = read_document(data)
     assert (sorted(found.text.splitlines()), found.notes) == (sorted(lines), notes)
+
+
+def field(instruction: str) -> str:
+    marks = [f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>' for kind in ("begin", "end")]
+    return f"{marks[0]}<w:r><w:instrText>{instruction}</w:instrText></w:r>{marks[1]}"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "text"),
+    [
+        (r" EQ \* jc2 \* hps10 \o\ad(\s\up 9(とうきょう),東京)", "東京"), (r"EQ \f(1,2)", "(1)/(2)"),
+        (r"eq \o\ac(○,1)", "○1"), (r"EQ \r(3,8)+\i\su(1,n,k)", "(3)√(8)+∑_(1)^(n) k"),
+        (r"EQ 10\s\up4(2)", "10²"), (r"EQ \b\bc\[(a,(b))", "(a, (b))"), (r"EQ \f(1", "(1)/()"), ("PAGE", ""),
+    ],
+)  # fmt: skip
+def test_equation_fields_show_what_their_instruction_says(instruction: str, text: str) -> None:
+    assert read_document(word(paragraph(run("x"), field(instruction)))).text.strip() == ("x" + text)
+
+
+def math(kind: str, *parts: tuple[str, str], properties: str = "") -> str:
+    inside = "".join(f"<m:{name}><m:r><m:t>{text}</m:t></m:r></m:{name}>" for name, text in parts)
+    return f"<w:p><m:oMath {MATH}><m:{kind}>{properties}{inside}</m:{kind}></m:oMath></w:p>"
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        (math("d", ("e", "a+b")), "(a+b)"),
+        (math("d", ("e", "a"), ("e", "b"), properties='<m:dPr><m:begChr m:val="["/><m:endChr m:val=""/></m:dPr>'),
+         "[a|b"),
+        (math("nary", ("sub", "0"), ("sup", "1"), ("e", "x")), "∫_(0)^(1) x"),
+        (math("nary", ("e", "x"), properties='<m:naryPr><m:chr m:val="∏"/></m:naryPr>'), "∏ x"),
+        (math("rad", ("deg", "3"), ("e", "8")), "∛(8)"), (math("rad", ("deg", ""), ("e", "8")), "√(8)"),
+        (math("eqArr", ("e", "x=1"), ("e", "y=2")), "x=1; y=2"),
+    ],
+    ids=["brackets", "own-brackets", "integral", "product", "cube-root", "root", "lines"],
+)  # fmt: skip
+def test_formulas_keep_their_signs(formula: str, text: str) -> None:
+    assert read_document(word(formula)).text.strip() == text
+
+
+def test_raised_digits_watermarks_older_forms_and_gaps_before_rows_are_read() -> None:
+    raised = '<w:vertAlign w:val="superscript"/>'
+    old = "http://schemas.openxmlformats.org/markup-compatibility/2006"
+    art = '<v:shape xmlns:v="urn:schemas-microsoft-com:vml"><v:textpath string="DRAFT"/></v:shape>'
+    form = f'<mc:AlternateContent xmlns:mc="{old}"><mc:Fallback><w:t>old form</w:t></mc:Fallback></mc:AlternateContent>'
+    data = word(
+        paragraph(run("100"), run("1", raised), run("2", raised), run(" EUR", "<w:strike/>"))
+        + f"<w:p><w:r><w:pict>{art}</w:pict></w:r></w:p><w:p><w:r>{form}</w:r></w:p>"
+        + table(row(cell("A"), cell("B")), row(cell("b"), properties='<w:gridBefore w:val="1"/>'))
+    )
+    found = read_document(data)
+    assert [line for line in found.text.splitlines() if line] == ["100¹² EUR", "DRAFT", "old form", "A\tB", "\tb"]
+    assert found.notes == ["struck-out text was read as the rest"]
