@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from appliance.documents.archive import Package
+from appliance.documents.archive import Package, check_depth
+from appliance.documents.office_math import MATH, math_text
+from appliance.documents.raised_digits import lowered, raised, settled
 from appliance.documents.text_lines import table_line
 from appliance.documents.word_symbols import shown_signs
 
@@ -11,6 +13,7 @@ DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 
 Points = dict[int, str]
 
@@ -30,25 +33,36 @@ def graphic_lines(package: Package, part: str, element: ElementTree.Element) -> 
 
 def drawn_text(element: ElementTree.Element) -> str:
     """Text of a paragraph of a drawing; a break is a newline."""
-    parts = []
-    font = ""
+    return settled("".join(_drawn_parts(element, 0)))
 
-    def current_font() -> str:
-        return font
 
-    for child in element.iter():
+def _drawn_parts(element: ElementTree.Element, depth: int) -> Iterator[str]:
+    check_depth(depth, "the drawings are")
+    for child in element:
         if child.tag in (DRAWING + "r", DRAWING + "fld"):
-            font = ""
-        elif child.tag == DRAWING + "sym":
-            # Before the text of its run stands which font shows its signs.
-            font = child.get("typeface", "")
+            yield _run_text(child, depth)
         elif child.tag == DRAWING + "t":
-            parts.append(shown_signs(child.text or "", current_font))
+            yield child.text or ""
         elif child.tag == DRAWING + "br":
-            parts.append("\n")
+            yield "\n"
         elif child.tag == DRAWING + "tab":
-            parts.append("\t")
-    return "".join(parts)
+            yield "\t"
+        elif child.tag == MATH + "t":
+            yield child.text or ""
+        elif child.tag.startswith(MATH):
+            yield math_text(child, lambda inside: "".join(_drawn_parts(inside, depth + 1)))
+        elif child.tag != _FALLBACK:
+            yield from _drawn_parts(child, depth + 1)
+
+
+def _run_text(run: ElementTree.Element, depth: int) -> str:
+    """Text of a run, whose properties say which font shows its signs, and whether it stands above the line."""
+    properties = run.find(DRAWING + "rPr")
+    symbols = properties.find(DRAWING + "sym") if properties is not None else None
+    font = symbols.get("typeface", "") if symbols is not None else ""
+    text = shown_signs("".join(_drawn_parts(run, depth + 1)), lambda: font)
+    height = (properties.get("baseline", "0") if properties is not None else "0").strip("0%")
+    return text if not height else lowered(text) if height.startswith("-") else raised(text)
 
 
 def chart_lines(root: ElementTree.Element) -> Iterator[str]:

@@ -24,6 +24,8 @@ class OdfStyles:
     _hidden: dict[tuple[str, str], tuple[bool | None, str]] = field(default_factory=dict)
     """By family and name; the second is the style that it is based on. The empty name is that of the default."""
     _hidden_layers: set[str] = field(default_factory=set)
+    _places: dict[str, str] = field(default_factory=dict)
+    """Of characters above the line (`super`) or below it (`sub`), by the name of their style."""
 
     def learn(self, root: ElementTree.Element | None) -> None:
         """Takes the styles of one part; later ones count before earlier ones of the same name."""
@@ -35,6 +37,9 @@ class OdfStyles:
                     family = "paragraph"
                 name = element.get(STYLE + "name", "") if element.tag == STYLE + "style" else ""
                 base = element.get(STYLE + "parent-style-name", "")
+                place = _place(element)
+                if place and name and len(self._places) < _MOST_COLUMNS:
+                    self._places[name] = place
                 self._hidden[family, name] = (_hides(element), base)
             elif element.tag == DRAW + "layer" and element.get(DRAW + "display") in ("none", "printer"):
                 self._hidden_layers.add(element.get(DRAW + "name", ""))
@@ -51,6 +56,10 @@ class OdfStyles:
                 return hidden
             name = base
         return None
+
+    def place(self, span: ElementTree.Element) -> str:
+        """`super` or `sub` where characters stand above or below the line."""
+        return self._places.get(span.get(TEXT + "style-name", ""), "")
 
     def is_hidden_shape(self, element: ElementTree.Element) -> bool:
         """Whether a drawn object is not shown on the screen, or only prompts for something."""
@@ -88,6 +97,14 @@ def hidden_columns(table: ElementTree.Element) -> list[tuple[int, int]]:
         elif element.tag in (TABLE + "table-column-group", TABLE + "table-columns", TABLE + "table-header-columns"):
             waiting += [(child, is_hidden) for child in reversed(element)]
     return runs[:_MOST_COLUMNS]
+
+
+def _place(style: ElementTree.Element) -> str:
+    properties = style.find(STYLE + "text-properties")
+    place = (properties.get(STYLE + "text-position", "") if properties is not None else "").split(" ")[0]
+    if place.endswith("%") and place.strip("-%0."):
+        return "sub" if place.startswith("-") else "super"
+    return place if place in ("super", "sub") else ""
 
 
 def _hides(style: ElementTree.Element) -> bool | None:

@@ -21,6 +21,7 @@ from appliance.documents.odf_styles import (
     small_number,
 )
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.raised_digits import lowered, raised, settled
 from appliance.documents.text_lines import Lines, table_line
 from appliance.ground.text import human_count
 
@@ -99,11 +100,11 @@ def read_opendocument(package: Package) -> tuple[str, list[str]]:
         for element in root.iter() if root is not None else ():
             if element.tag not in tags or element.get(STYLE + "display") == "false":
                 continue
-            for line in _block_lines(reading, element, 0):
+            for line in map(settled, _block_lines(reading, element, 0)):
                 if line.strip() and (name == "body" or line not in seen):
                     lines.add(line)
                     seen.update(() if name == "body" else (line,))
-    for line in reading.after:
+    for line in map(settled, reading.after):
         lines.add(line)
     return lines.text(), reading.notes()
 
@@ -129,6 +130,8 @@ def _block_lines(reading: _Reading, element: ElementTree.Element, depth: int) ->
             yield from _named_table_lines(reading, child, element.tag == OFFICE + "spreadsheet", depth + 1)
         elif child.tag == DRAW + "object":
             yield from _object_lines(reading, child, depth + 1)
+        elif child.tag == OFFICE + "annotation":
+            _keep_comment(reading, child, depth + 1)
         elif child.tag not in _SKIPPED and not _is_hidden_block(reading, child):
             _count_unread(reading, child)
             yield from _block_lines(reading, child, depth + 1)
@@ -194,8 +197,7 @@ def _inline_text(reading: _Reading, element: ElementTree.Element, depth: int, hi
         elif child.tag == TEXT + "note":
             parts.append(_note(reading, child, depth + 1))
         elif child.tag == OFFICE + "annotation":
-            texts = [line for line in _block_lines(reading, child, depth + 1) if line.strip()]
-            reading.after.append(f"[comment] {' '.join(texts)}")
+            _keep_comment(reading, child, depth + 1)
         elif child.tag == TEXT + "hidden-text":
             parts.append(_shown(reading, child.text, child.get(TEXT + "is-hidden") != "false"))
         elif child.tag in _BOXES:
@@ -204,7 +206,8 @@ def _inline_text(reading: _Reading, element: ElementTree.Element, depth: int, hi
             boxed = [line for line in _block_lines(reading, holder, depth + 1) if line.strip()]
             parts.append("\n" + "\n".join(boxed) + "\n" if boxed else "")
         elif child.tag not in _SKIPPED and not _is_prompt(child):
-            parts.append(_inline_text(reading, child, depth + 1, hidden))
+            inside, place = _inline_text(reading, child, depth + 1, hidden), reading.styles.place(child)
+            parts.append(raised(inside) if place == "super" else lowered(inside) if place else inside)
         parts.append(_shown(reading, child.tail, hidden))
     return "".join(parts)
 
@@ -234,7 +237,13 @@ def _note(reading: _Reading, note: ElementTree.Element, depth: int) -> str:
     if body is not None:
         lines = [line for line in _block_lines(reading, body, depth) if line.strip()]
         reading.after.append(f"{mark} {' '.join(lines)}".strip())
-    return mark
+    return raised(mark)
+
+
+def _keep_comment(reading: _Reading, comment: ElementTree.Element, depth: int) -> None:
+    """What somebody remarked goes after the text; a cell or a sentence does not hold it."""
+    texts = [line for line in _block_lines(reading, comment, depth) if line.strip()]
+    reading.after.append(f"[comment] {' '.join(texts)}")
 
 
 def _list_lines(reading: _Reading, element: ElementTree.Element, place: tuple[str, int], depth: int) -> Iterator[str]:
@@ -264,6 +273,8 @@ def _named_table_lines(reading: _Reading, table: ElementTree.Element, is_sheet: 
     if is_sheet and table.get(TABLE + "name"):
         yield table.get(TABLE + "name", "")
     yield from _table_lines(reading, table, hidden_columns(table), depth)
+    for shapes in table.iterfind(TABLE + "shapes") if is_sheet else ():
+        yield from (line for line in _block_lines(reading, shapes, depth) if line.strip())
 
 
 def _table_lines(
@@ -288,16 +299,20 @@ def _table_lines(
 
 def _cells(reading: _Reading, row: ElementTree.Element, hidden: list[tuple[int, int]], depth: int) -> list[str]:
     cells: list[str] = []
-    column = 0
+    column = lent = 0
     for cell in row:
         if cell.tag not in (TABLE + "table-cell", TABLE + "covered-table-cell"):
             continue
         repeated = small_number(cell.get(TABLE + "number-columns-repeated"), 1)
-        shown = repeated - sum(
-            max(min(end, column + repeated - 1) - max(start, column) + 1, 0) for start, end in hidden
-        )
-        column += repeated
+        shown = _shown_columns(column, repeated, hidden)
         is_covered = cell.tag == TABLE + "covered-table-cell"
+        if not is_covered and not shown and repeated == 1:
+            # A merged cell shows its text where any of its columns is shown.
+            lent = min(_shown_columns(column, small_number(cell.get(TABLE + "number-columns-spanned"), 1), hidden), 1)
+            shown = lent
+        elif is_covered and shown and lent:
+            shown, lent = shown - 1, 0
+        column += repeated
         if is_covered or shown <= 0:
             if _has_text(cell):
                 reading.hidden.add("cells were" if is_covered else "columns were")
@@ -306,6 +321,10 @@ def _cells(reading: _Reading, row: ElementTree.Element, hidden: list[tuple[int, 
         text = " ".join(line for line in _block_lines(reading, cell, depth) if line.strip()) or _value(reading, cell)
         cells += [text] * min(shown, _MAX_REPEATED if text.strip() else 20)
     return cells
+
+
+def _shown_columns(first: int, count: int, hidden: list[tuple[int, int]]) -> int:
+    return count - sum(max(min(end, first + count - 1) - max(start, first) + 1, 0) for start, end in hidden)
 
 
 def _value(reading: _Reading, cell: ElementTree.Element) -> str:

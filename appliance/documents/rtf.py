@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from appliance.documents.code_pages import CHARSETS, known_encoding
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.raised_digits import lowered, raised, settled
 from appliance.documents.rtf_stream import Stream
 from appliance.documents.rtf_words import LINE_ENDS, SIGNS, SKIPPED, STARRED_TEXT, STREAMS, SYMBOLS, UNREAD
 from appliance.documents.text_lines import Lines
@@ -46,6 +47,11 @@ class _Group:
     starred: bool = False
     symbol_font: str | None = None
     """Name of the font whose signs stand at the places of letters; None for a font of letters."""
+    place: str = ""
+    """Whether text stands above the line (`super`) or below it (`sub`)."""
+    struck: bool = False
+    in_result: bool = False
+    """Whether the text of a shape is repeated for old programs."""
     replaced: bool = False
     """Whether the groups inside are older forms of a text, but for the one in Unicode."""
 
@@ -62,7 +68,7 @@ def read_rtf(data: bytes) -> tuple[str, list[str]]:
         DocumentError: Its groups are nested without end, or it is too large.
     """
     reader = _Reader()
-    reader.read(data)
+    reader.read(data.rstrip(b"\x00\x1a \r\n"))
     lines = Lines()
     for name in ("before", "body", "after"):
         stream = reader.streams[name]
@@ -72,9 +78,10 @@ def read_rtf(data: bytes) -> tuple[str, list[str]]:
     notes = ["hidden text was left out"] if reader.hidden else []
     notes += ["deleted text of tracked changes was left out"] if reader.deleted else []
     notes += ["signs of a symbol font were left out"] if reader.has_unknown_signs else []
+    notes += ["struck-out text was read as the rest"] if reader.has_struck else []
     listed = ", ".join(human_count(count, name) for name, count in sorted(reader.unread.items()))
     notes += [f"parts of the file that were not read: {listed}"] if listed else []
-    return lines.text().strip("\n") + "\n", notes
+    return settled(lines.text()).strip("\n") + "\n", notes
 
 
 class _Reader:
@@ -84,6 +91,7 @@ class _Reader:
         self.streams = {name: Stream() for name in ("before", "body", "after")}
         self.hidden = False
         self.deleted = False
+        self.has_struck = False
         self.unread: Counter[str] = Counter()
         self._style = 0
         self._form: list[int] | None = None
@@ -112,6 +120,12 @@ class _Reader:
             b"f": self._use_font, b"fcharset": self._charset, b"deff": self._set_default_font,
             b"uc": lambda number: self._change(fallback=min(max(number or 0, 0), 64)),
             b"v": lambda number: self._hide(number != 0), b"deleted": lambda number: self._change(deleted=number != 0),
+            b"mvf": lambda number: self._change(deleted=number != 0),
+            b"super": lambda number: self._change(place="super" if number != 0 else ""),
+            b"sub": lambda number: self._change(place="sub" if number != 0 else ""),
+            b"nosupersub": lambda _: self._change(place=""), b"shprslt": lambda _: self._change(in_result=True),
+            b"strike": lambda number: self._change(struck=number != 0),
+            b"striked": lambda number: self._change(struck=number != 0),
             b"fftype": self._begin_form, b"ffres": self._set_form, b"ffdefres": self._set_form,
             b"fldrslt": lambda _: self._begin_result(), b"trowd": lambda _: self._begin_row(),
             b"clmrg": lambda _: self._merge(), b"clvmrg": lambda _: self._merge(),
@@ -170,7 +184,8 @@ class _Reader:
         if self._group.starred and word == b"ud" and self._group.replaced:
             self._change(starred=False, replaced=False, skipped=self._stack[-1].skipped)
         elif self._group.starred:
-            self._change(starred=False, skipped=self._group.skipped or word not in STARRED_TEXT)
+            is_text = word in STARRED_TEXT and not (word == b"do" and self._group.in_result)
+            self._change(starred=False, skipped=self._group.skipped or not is_text)
         if word in SKIPPED:
             self._flush()
             if word == b"fldinst":
@@ -254,6 +269,9 @@ class _Reader:
             self.deleted = self.deleted or (self._group.deleted and bool(text.strip()))
             self.hidden = self.hidden or (not self._group.deleted and bool(text.strip()))
             return
+        self.has_struck = self.has_struck or (self._group.struck and bool(text.strip()))
+        if self._group.place:
+            text = raised(text) if self._group.place == "super" else lowered(text)
         self.streams[self._group.stream].parts.append(text)
 
     def _flush(self) -> None:
@@ -355,7 +373,7 @@ class _Reader:
             self._add("\u2612" if form and form[0] else "\u2610")
 
     def _plain(self) -> None:
-        self._change(hidden=False, deleted=False)
+        self._change(hidden=False, deleted=False, struck=False, place="")
         self._use_font(self._default_font)
 
     def _set_default(self, encoding: str) -> None:

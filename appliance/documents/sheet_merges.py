@@ -20,6 +20,13 @@ class Merges:
 
     _rows: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
+    _ends: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    """Last row and last column of each area, by its first cell."""
+
+    def end(self, row: int, column: int) -> tuple[int, int] | None:
+        """Last row and last column of the area that a cell is the first of, and which shows what it holds."""
+        return self._ends.get((row, column))
+
     def covers(self, row: int, column: int) -> bool:
         """Whether a cell lies below another one."""
         return any(first <= column <= last for first, last in self._rows.get(row, ()))
@@ -41,6 +48,7 @@ def find_merges(chunks: Iterator[bytes]) -> tuple[bytes, Merges]:
         rows += max(bottom - top + 1, 0)
         if rows > _MOST_ROWS:
             break
+        merges._ends[top, left] = bottom, right
         for row in range(top, bottom + 1):
             # The first cell of the first row shows what the area says.
             areas = merges._rows.setdefault(row, [])

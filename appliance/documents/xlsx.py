@@ -12,6 +12,7 @@ from appliance.documents.charts import CHART, DIAGRAM, DRAWING, RELATION, drawn_
 from appliance.documents.moments import EPOCH, EPOCH_1904
 from appliance.documents.number_format import BUILT_IN, NumberFormat, plain_number
 from appliance.documents.problems import DocumentError, Problem
+from appliance.documents.raised_digits import lowered, raised, settled
 from appliance.documents.related_parts import unread_parts_note
 from appliance.documents.sheet_comments import comment_lines, read_people
 from appliance.documents.sheet_merges import Merges, column_number, find_merges
@@ -125,6 +126,8 @@ class _SheetTarget:
         self._row = self._column = -1
         self._row_is_hidden = False
         self._hidden_rows: set[int] = set()
+        self._from_above: list[tuple[tuple[int, int], int, str]] = []
+        """Texts of merged cells whose first row is hidden: where they end, their column, the text."""
         self._hidden_columns: list[tuple[int, int]] = []
         self._listed_columns: list[tuple[int, int]] = []
         self._is_narrow = False
@@ -193,6 +196,7 @@ class _SheetTarget:
 
     def close(self) -> None:
         self.page_lines = list(dict.fromkeys(line for line in self.page_lines if line))
+        self._workbook.hidden |= {"rows"} if self._from_above else set()
 
     def _start_row(self, attributes: dict[str, str]) -> None:
         number = _index(attributes.get("r", ""))
@@ -202,6 +206,11 @@ class _SheetTarget:
         self._row_is_hidden = flat or attributes.get("hidden", "0") not in _OFF
         if self._row_is_hidden:
             self._hidden_rows.add(self._row)
+            return
+        waiting, self._from_above = self._from_above, []
+        for end, column, text in waiting:
+            if end[0] < self._row or not self._put_in_area(end[1], column, text):
+                self._workbook.hidden.add("rows")
 
     def _note_column(self, attributes: dict[str, str]) -> None:
         is_hidden = attributes.get("hidden", "0") not in _OFF or _size(attributes.get("width", "1")) == 0
@@ -220,12 +229,25 @@ class _SheetTarget:
         if not text:
             return
         if self._row_is_hidden or self._in_hidden_column(self._column):
+            end = self._merges.end(self._row, self._column)
+            if end is not None and self._row_is_hidden and end[0] > self._row and len(self._from_above) < _LAST_COLUMN:
+                self._from_above.append((end, self._column, text))
+                return
+            if end is not None and not self._row_is_hidden and self._put_in_area(end[1], self._column, text):
+                return
             self._workbook.hidden.add("rows" if self._row_is_hidden else "columns")
             return
         if self._merges.covers(self._row, self._column):
             self._workbook.hidden.add("cells below others")
             return
         self._cells[self._column] = text
+
+    def _put_in_area(self, last: int, column: int, text: str) -> bool:
+        """Puts a text into the first column of its merged cell that is shown; tells whether there is one."""
+        shown = next((at for at in range(column, last + 1) if not self._in_hidden_column(at)), None)
+        if shown is not None:
+            self._cells[shown] = text
+        return shown is not None
 
     def _row_cells(self) -> list[str]:
         """The shown cells in their order, with empty ones between them."""
@@ -318,9 +340,14 @@ def _shared(package: Package, name: str, root: ElementTree.Element) -> _Workbook
 def _string(element: ElementTree.Element) -> str:
     """A shared string without the reading aids that Japanese text carries."""
     runs = [child for child in element if child.tag in (_SHEET + "t", _SHEET + "r")]
-    return shown_string(
-        "".join((run.text or "") if run.tag == _SHEET + "t" else run.findtext(_SHEET + "t") or "" for run in runs)
-    )
+    return shown_string(settled("".join(map(_run_text, runs))))
+
+
+def _run_text(run: ElementTree.Element) -> str:
+    text = (run.text if run.tag == _SHEET + "t" else run.findtext(_SHEET + "t")) or ""
+    place = run.find(f"{_SHEET}rPr/{_SHEET}vertAlign")
+    where = place.get("val", "") if place is not None else ""
+    return raised(text) if where == "superscript" else lowered(text) if where == "subscript" else text
 
 
 def _formats(styles: ElementTree.Element) -> list[NumberFormat]:

@@ -138,3 +138,32 @@ def test_parts_that_nobody_reads_are_named() -> None:
     assert read(body) == (
         ["a"], ["parts of the file that were not read: 2 embedded objects, 1 form control, 1 picture"],
     )  # fmt: skip
+
+
+def test_raised_marks_are_no_part_of_the_number_before_them() -> None:
+    raised = (
+        '<style:style style:name="T" style:family="text"><style:text-properties style:text-position="super 58%"/>'
+        "</style:style>"
+    )
+    note = (
+        "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>Net</text:p></text:note-body>"
+        "</text:note>"
+    )
+    body = f'<text:p>100{note} EUR</text:p><text:p>19<text:span text:style-name="T">99</text:span></text:p>'
+    assert read_document(opendocument(body, automatic=raised)).text.splitlines() == ["100¹ EUR", "19⁹⁹", "1 Net"]
+
+
+def test_comments_boxes_and_merged_cells_of_sheets_stand_where_they_are_shown() -> None:
+    cell, covered = "<table:table-cell{}><text:p>{}</text:p>{}</table:table-cell>", "<table:covered-table-cell/>"
+    box = "<table:shapes><draw:frame><draw:text-box><text:p>Box</text:p></draw:text-box></draw:frame></table:shapes>"
+    rows = (
+        cell.format("", "x", ""), cell.format("", "100", "<office:annotation><text:p>why</text:p></office:annotation>"),
+        cell.format(' table:number-columns-spanned="3"', "Title", "") + covered * 2 + cell.format("", "5", ""),
+    )  # fmt: skip
+    table = (
+        f'<table:table table:name="S">{box}<table:table-column table:visibility="collapse"/>'
+        f"<table:table-row>{rows[0]}{rows[1]}</table:table-row><table:table-row>{rows[2]}</table:table-row></table:table>"
+    )
+    found = read_document(opendocument(table, kind="spreadsheet"))
+    assert found.text.splitlines() == ["S", "100", "Title\t\t5", "Box", "[comment] why"]
+    assert found.notes == ["hidden columns were left out"]

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.documents.document_text import read_document
-from tests.appliance.documents.document_files import DRAWING, OFFICE, SLIDE, archive, relations, shape
+from tests.appliance.documents.document_files import DRAWING, OFFICE, SLIDE, archive, relations, shape, slides
 
 HIDDEN, DELETED = "hidden text was left out", "deleted text of tracked changes was left out"
 HORIZONTAL = 'hMerge="1"'
@@ -99,3 +99,36 @@ def test_cell_of_a_slide_below_a_merged_one_shows_nothing() -> None:
     rows = f"<a:tr>{cell('a')}{cell('x', HORIZONTAL)}{cell('b')}</a:tr>"
     found = read_document(show(f"<p:graphicFrame><a:tbl>{rows}</a:tbl></p:graphicFrame>"))
     assert (found.text.splitlines()[0], found.notes) == ("a\t\tb", ["hidden shapes were left out"])
+
+
+BOX = r"{\*\do\dptxbx{\dptxbxtext \pard Old box\par}}"
+NEW_BOX = r"{\*\shpinst{\shptxt \pard New box\par}}"
+
+
+@pytest.mark.parametrize(
+    ("content", "lines", "notes"),
+    [
+        (r"100{\super 1} EUR m{\super 2}", ["100¹ EUR m2"], []),
+        (r"A {\mvf old }{\mvt new}", ["A new"], ["deleted text of tracked changes was left out"]),
+        (r"{\strike 5} 6", ["5 6"], ["struck-out text was read as the rest"]),
+        (rf"a\par{BOX}b", ["a", "Old box", "b"], []),
+        (rf"a\par{{\shp{NEW_BOX}{{\shprslt{BOX}}}}}b", ["a", "New box", "b"], []),
+        (r"x{\mmath{\*\moMathPara{\*\moMath{\mr 5}}}}y", ["xy"], ["parts of the file that were not read: 1 formula"]),
+        (r"100{\*\atnid AB}{\*\atnauthor Ann}\chatn{\*\annotation why} EUR", ["100 EUR", "Ann", "why"], []),
+    ],
+    ids=["raised", "moved", "struck", "old-box", "both-boxes", "formula", "comment"],
+)  # fmt: skip
+def test_text_of_rich_texts_stands_where_it_is_shown(content: str, lines: list[str], notes: list[str]) -> None:
+    found = read_document(rf"{{\rtf1\ansi {content}\par}}".encode("latin-1") + b"\x00\x00")
+    assert ([line for line in found.text.splitlines() if line], found.notes) == (lines, notes)
+
+
+def test_formulas_and_raised_digits_of_slides_are_read() -> None:
+    math = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+    formula = "<m:f><m:num><m:r><m:t>1</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t></m:r></m:den></m:f>"
+    raised = '<a:r><a:rPr baseline="30000"/><a:t>1</a:t></a:r>'
+    tree = (
+        f"<p:sp><p:txBody><a:p><a:r><a:t>100</a:t></a:r>{raised}</a:p>"
+        f'<a:p><a:r><a:t>x = </a:t></a:r><m:oMath xmlns:m="{math}">{formula}</m:oMath></a:p></p:txBody></p:sp>'
+    )
+    assert read_document(slides(tree)).text.splitlines() == ["100¹", "x = (1)/(2)"]

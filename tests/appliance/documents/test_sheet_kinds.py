@@ -85,6 +85,30 @@ def test_headers_of_the_first_and_of_even_pages_are_read_where_they_are_printed(
 
 
 @pytest.mark.parametrize(
+    ("hidden", "area", "lines"),
+    [
+        ('<cols><col min="1" max="1" hidden="1"/></cols>', "A1:C1", ["1", "5\t6"]),
+        ("row", "A1:A2", ["1\t5\t6"]),
+        ("row", "A1:B1", ["4\t5\t6"]),
+    ],
+    ids=["column", "row", "all-rows"],
+)  # fmt: skip
+def test_merged_cells_show_their_text_where_any_part_of_them_is_shown(hidden: str, area: str, lines: list[str]) -> None:
+    rows = f'<row r="1">{cell("A1", "1")}</row>' + ROWS[ROWS.index('<row r="2"') :]
+    if hidden == "row":
+        rows, hidden = rows.replace('r="1"', 'r="1" hidden="1"', 1), ""
+    merged = f'<mergeCells><mergeCell ref="{area}"/></mergeCells>'
+    found = read_document(sheet_file(f"{hidden}<sheetData>{rows}</sheetData>{merged}"))
+    assert found.text.splitlines()[1:] == lines
+
+
+def test_raised_digits_of_strings_are_no_part_of_the_number_before_them() -> None:
+    strings = '<si><r><t>100</t></r><r><rPr><vertAlign val="superscript"/></rPr><t>1</t></r></si>'
+    data = workbook({"S": '<row r="1"><c r="A1" t="s"><v>0</v></c></row>'}, strings=strings)
+    assert read_document(data).text.splitlines() == ["S", "100¹"]
+
+
+@pytest.mark.parametrize(
     ("code", "line"),
     [
         ("&amp;LBill 4711 &amp;P&amp;CINV-2024-001 &amp;P/&amp;N", "Bill 4711\tINV-2024-001"),
