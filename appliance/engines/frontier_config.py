@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from appliance.engines.frontier_hosts import LOOPBACK, host_of
 from appliance.ground.errors import InvalidFile, UsageError
 from appliance.ground.settings import CONFIG_NAME, Settings
 from appliance.ground.spelling import did_you_mean
+from appliance.ground.toml_text import parse_toml
 
 Structured = Literal["json_schema", "json_object", "none"]
 EFFORT_OFF = "off"
@@ -201,10 +201,10 @@ def load_frontier(settings: Settings, name: str) -> FrontierConfig:
 def _tables(path: Path) -> Mapping[str, object]:
     """The tables of frontiers in `config.toml`, by name."""
     try:
-        tables = tomllib.loads(path.read_text("utf-8")).get("frontier", {})
+        tables = parse_toml(path.read_bytes()).get("frontier", {})
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file") from error
     if not isinstance(tables, dict):
         raise InvalidFile(str(path), [("frontier", "not a table", "write [frontier.NAME] and its keys below")])

@@ -1,13 +1,13 @@
 """Where things are and how much of the machine is used: environment, `config.toml` of the home folder, defaults."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.toml_text import parse_toml
 from appliance.ground.users import current_user, owner_of
 
 HOME_VARIABLE = "STILLROOM_HOME"
@@ -93,12 +93,12 @@ def _others_home(home: Path) -> UsageError:
 def _read_config(path: Path) -> tuple[int, SandboxPolicy]:
     """The number of threads in `config.toml`, 0 where it names none, and what it says about the sandbox."""
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = parse_toml(path.read_bytes())
     except FileNotFoundError:
         return 0, SandboxPolicy.REQUIRED
     except PermissionError as error:
         raise _others_home(path.parent) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file, or remove it") from error
     from appliance.ground.config_table import ConfigTable
     from appliance.ground.tables import check_table

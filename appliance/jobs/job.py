@@ -234,7 +234,7 @@ def read_config(directory: Path) -> JobConfig:
     path = directory / _CONFIG_NAME
     try:
         values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ApplianceError(f"{path} cannot be read: {error}", _remove_and_run(directory)) from error
     if values.get("version") == 1:
         # Without the keys that came later, whose defaults say what it did.

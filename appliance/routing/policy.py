@@ -6,7 +6,6 @@ Without a policy, and with one that this program does not understand to the last
 import hashlib
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from appliance.engines.frontier_config import FrontierConfig
 from appliance.ground.errors import UsageError
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
+from appliance.ground.toml_text import parse_toml
 from appliance.routing.detector_names import DETECTOR_NAMES, MASKED_DIGITS
 from appliance.tasks.task import Task
 
@@ -113,8 +113,8 @@ def load_policy(settings: Settings, system_dir: Path = SYSTEM_DIR) -> Policy:
     data = _read(path)
     _check_folders(path)
     try:
-        values = tomllib.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        values = parse_toml(data)
+    except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}; nothing leaves", "correct the file at that place") from error
     return _policy(path, hashlib.sha256(data).hexdigest(), values)
 

@@ -28,8 +28,8 @@ def locale_rules(name: str) -> LocaleRules:
 
     try:
         locale = Locale.parse(name.replace("-", "_"))
-    except (UnknownLocaleError, TypeError) as error:
-        raise ValueError(f"{name} is no locale of Unicode CLDR") from error
+    except (UnknownLocaleError, ValueError, TypeError) as error:
+        raise ValueError(f"{name[:40] or 'an empty text'} is no locale of Unicode CLDR") from error
     pattern = str(locale.date_formats["short"].pattern)
     places = sorted((pattern.find(letter), letter) for letter in "dMy")
     order = {"d": DateOrder.DAY_FIRST, "M": DateOrder.MONTH_FIRST, "y": DateOrder.YEAR_FIRST}[places[0][1]]

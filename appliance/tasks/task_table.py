@@ -190,6 +190,11 @@ class TaskTable(Table):
                     problems.append(
                         (f"fields[{number + 1}].name", f'"{name}" is given twice', "give each field its own name")
                     )
+            phrases = [" ".join(field.phrase.split()) or field.name.replace("_", " ") for field in self.fields]
+            for number, phrase in enumerate(phrases):
+                if phrase in phrases[:number] and names[number] not in names[:number]:
+                    key, problem = f"fields[{number + 1}].phrase", f'two fields are asked for as "{phrase}"'
+                    problems.append((key, problem, "give each field a phrase of its own"))
         elif names:
             hint = 'write kind = "extract" or leave them out'
             problems.append(("fields", f'given, but the kind is "{self.kind}"', hint))

@@ -1,10 +1,10 @@
 """Reads `task.toml`; all that is wrong in one is named at once, by key and with what was probably meant."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from appliance.ground.errors import UsageError
+from appliance.ground.toml_text import parse_toml
 from appliance.tasks.folder import task_file
 from appliance.tasks.task import Task
 
@@ -21,13 +21,13 @@ def load_task(path: Path) -> Task:
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise UsageError(f"{path} is larger than 1 MB, so it is no task file", "name a task.toml or its folder")
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = parse_toml(path.read_bytes())
     except OSError as error:
         raise UsageError(
             f"cannot read the task file {path}: {error.strerror}",
             "name a task.toml or a folder that holds one; `stillroom new` writes one",
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}", "correct the file at that place") from error
     return task_from_table(values, str(path))
 

@@ -428,7 +428,7 @@ def test_hash_of_a_shipped_task_stays(path: Path) -> None:
         pytest.param(b"name = \n", "is not TOML: Invalid value (at line 1", id="no-toml"),
         pytest.param(b'name = "\xff"\n', "is not TOML", id="no-utf-8"),
         pytest.param(b"#" * 1_000_001, "is larger than 1 MB", id="huge"),
-        pytest.param(b"a = " + b"[" * 100_000, "is not TOML: maximum recursion depth", id="nested-without-end"),
+        pytest.param(b"a = " + b"[" * 100_000, "is not TOML: it is nested too deeply", id="nested-without-end"),
     ],
 )
 def test_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
@@ -552,3 +552,24 @@ def test_required_field_needs_a_value() -> None:
     assert answer_problems(asked, {"items": []}) == ["items is required and has no value"]
     assert answer_problems(asked, {"items": "one"}) == ["items is not a list of strings"]
     assert answer_problems(asked, {"items": ["one"]}) == []
+
+
+def test_a_file_of_another_encoding_is_read_or_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "task.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (EXTRACT + TOTAL).encode())
+    assert load_task(path).name == "orders"
+    path.write_bytes((EXTRACT + TOTAL.replace("total", "Gr\xf6sse")).encode("latin-1"))
+    with pytest.raises(UsageError, match="line 6 has a byte that is not UTF-8"):
+        load_task(path)
+
+
+def test_two_fields_are_never_asked_for_in_the_same_words() -> None:
+    both = EXTRACT + TOTAL + '[[fields]]\nname = "sum"\nphrase = "total"\n'
+    assert 'fields[2].phrase: two fields are asked for as "total"' in str(refusal(both))
+
+
+@pytest.mark.parametrize("name", ["", "german", "../x", "d" * 5000])
+def test_what_is_no_locale_is_refused_in_few_words(name: str) -> None:
+    error = refusal(EXTRACT + f'locale = "{name}"\n' + TOTAL)
+    assert "is no locale of Unicode CLDR" in str(error)
+    assert len(str(error)) < 100
