@@ -28,7 +28,7 @@ from appliance.quality.metrics import Outcome, judge
 from appliance.quality.threshold_curve import ALWAYS, LEAST, Curve, Point, Unit, choose, make_curve
 from appliance.routing.cascade import fields_below
 from appliance.routing.egress import EgressOptions
-from appliance.tasks.labels import LabelledRow, check_field_names, read_labels
+from appliance.tasks.labels import LabelledRow, check_rows, read_labels
 from appliance.tasks.task import Task
 
 _CURVE_NAME = "curve.json"
@@ -83,7 +83,7 @@ def choose_threshold(
         NotAllGood: A cap was reached before the frontier had answered all rows.
     """
     labelled_rows = read_labels(request.labels_path)
-    check_field_names(request.task, labelled_rows)
+    check_rows(request.task, labelled_rows)
     rows = distinct_rows(request.task, labelled_rows).rows
     if len(rows) < LEAST_ROWS:
         copies = f" of {len(labelled_rows):,} have texts of their own" if len(rows) < len(labelled_rows) else ""

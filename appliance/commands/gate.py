@@ -1,5 +1,6 @@
 """`stillroom gate`: an artifact on labelled rows, with a verdict in its manifest."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from appliance.ground.command_line import json_option, with_settings
-from appliance.ground.errors import NotAllGood
+from appliance.ground.errors import NotAllGood, ResourceError, UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
@@ -42,23 +43,26 @@ def command(
     """Judge MODEL (artifact folder, name or identity) on labelled rows of TASK (a task file or folder).
 
     The verdict is READY, NOT READY or NEED n MORE, and goes into the artifact's manifest. The exit code is 3 where
-    it is not READY. Rows whose text is in dataset/train.jsonl of the task folder are left out, and so are copies of
-    others. The verdict is about these files on this kind of processor with these libraries; an installed copy of
-    the model gets it, too.
+    it is not READY. Rows whose text is in dataset/train.jsonl of the task folder, or nearly and with the same answer,
+    are left out, and so are copies of others. The verdict is about these files on this kind of processor with these
+    libraries; an installed copy of the model gets it, too.
     """
+    from appliance.models.manifest import file_sha256
     from appliance.models.selection import choose_model, verify_chosen
-    from appliance.quality.distinct_rows import distinct_rows
+    from appliance.quality.distinct_rows import distinct_rows, without_near_training_rows
     from appliance.quality.gate import judge_results, write_verdict
     from appliance.tasks.folder import TaskFolder
-    from appliance.tasks.labels import check_field_names, read_labels, without_training_rows
+    from appliance.tasks.labels import check_rows, read_labels, without_training_rows
     from appliance.tasks.taskfile import load_task
 
     task = load_task(task_folder)
     folder = TaskFolder.of(task_folder)
     rows_path = rows_path or folder.split_path("test")
-    labelled_rows = read_labels(rows_path)
-    check_field_names(task, labelled_rows)  # before the engine spends time on them
+    _check_plain(rows_path)
+    labelled_rows, labelled_sha256 = read_labels(rows_path), file_sha256(rows_path)
+    check_rows(task, labelled_rows)  # before the engine spends time on them
     artifact_dir, chosen = choose_model(settings, task, model)
+    _check_writable(artifact_dir)
     manifest = verify_chosen(artifact_dir, chosen.identity)
     if quick:
         _carry_over(settings, task, _Gated(artifact_dir, manifest, rows_path), labelled_rows, as_json)
@@ -66,19 +70,37 @@ def command(
     unseen_rows = without_training_rows(labelled_rows, folder.split_path("train"))
     if (trained := len(labelled_rows) - len(unseen_rows)) > 0:
         note(f"{trained} of {len(labelled_rows)} rows left out: the model was trained on them")
-    distinct = distinct_rows(task, unseen_rows)
+    new_rows = without_near_training_rows(task, unseen_rows, folder.split_path("train"))
+    if (near := len(unseen_rows) - len(new_rows)) > 0:
+        note(f"{near} of {len(labelled_rows)} rows left out: nearly the same as training rows, with the same answer")
+    distinct = distinct_rows(task, new_rows)
     rows = distinct.rows
     if distinct.copies:
-        note(f"{distinct.copies} of {len(unseen_rows)} rows left out: their texts are those of other rows")
+        note(f"{distinct.copies} of {len(new_rows)} rows left out: their texts are those of other rows")
     results = _answers(settings, task, rows, artifact_dir)
     report = judge_results(task, rows, results, distinct.clusters, distinct.copies)
-    judged = write_verdict(artifact_dir, manifest, report, rows_path, list(zip(rows, results, strict=True)))
-    _print_report(manifest, report, as_json)
+    _print_report(manifest, report, as_json)  # first: it took the engine hours, and the verdict may not be writable
+    judged = write_verdict(artifact_dir, manifest, report, labelled_sha256, list(zip(rows, results, strict=True)))
     _tell_store(settings, artifact_dir, judged)
     if not report.readiness.ready:
         raise NotAllGood(
             f"the verdict on {manifest.name} is {report.readiness.verdict}: {report.readiness.reason}",
             report.readiness.advice,
+        )
+
+
+def _check_plain(rows_path: Path) -> None:
+    """Refuses a pipe: its rows can be read once only, and the verdict names the file's hash."""
+    if rows_path.exists() and not rows_path.is_file():
+        raise UsageError(f"{rows_path} is not a plain file", "save the labelled rows in a file, and name it")
+
+
+def _check_writable(artifact_dir: Path) -> None:
+    """Before the engine spends hours on a verdict that cannot be written."""
+    if not os.access(artifact_dir, os.W_OK):
+        raise ResourceError(
+            f"the verdict goes into {artifact_dir}, which cannot be written",
+            "copy the folder, or `stillroom models add` it and name the installed model",
         )
 
 

@@ -179,6 +179,22 @@ def rewrite_manifest(directory: Path, manifest: Manifest) -> None:
     write_file(directory / MANIFEST_NAME, _manifest_text(manifest))
 
 
+def read_unchanged(directory: Path, manifest: Manifest) -> Manifest:
+    """The manifest as it is now, of an artifact that was verified before: hours may lie between.
+
+    Raises:
+        ArtifactError: There is another model in this place now.
+    """
+    present = read_manifest(directory)
+    if present.identity != manifest.identity:
+        raise ArtifactError(
+            f"{directory} now holds model {present.identity[:16]}, judged was {manifest.identity[:16]}: the verdict"
+            " was not written",
+            "judge the present model with `stillroom gate`",
+        )
+    return present
+
+
 def was_called(manifest: Manifest, identity: str) -> bool:
     """Whether version 1 called this model so; it said nothing about the files, so that it binds nothing to them."""
     return _identity_without_files(manifest) == identity

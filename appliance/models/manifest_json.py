@@ -4,6 +4,7 @@ import json
 import math
 import os
 import stat
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     """An object; which of two values of one key counts would depend on the program that reads it."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = min(name for name in values if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = min(name for name, count in counts.items() if count > 1)
         raise ValueError(f"it names {twice[:100]!r} twice")
     return values
 

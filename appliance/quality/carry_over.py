@@ -13,7 +13,14 @@ from appliance.ground.errors import UsageError
 from appliance.ground.text import human_count
 from appliance.models.approval import verdict_words
 from appliance.models.compute_class import UNKNOWN, compute_class
-from appliance.models.manifest import NAMES_ALONE_VERSION, Manifest, file_sha256, rewrite_manifest, utc_now
+from appliance.models.manifest import (
+    NAMES_ALONE_VERSION,
+    Manifest,
+    file_sha256,
+    read_unchanged,
+    rewrite_manifest,
+    utc_now,
+)
 from appliance.models.verdict import MOST_ANSWERS, CarryOver, Verdict, answer_key, row_key, sealed
 from appliance.quality.statistics import clopper_pearson
 from appliance.tasks.labels import LabelledRow
@@ -97,7 +104,12 @@ def agreement(verdict: Verdict, rows: Sequence[LabelledRow], results: Sequence[R
 
 
 def carry_over(artifact_dir: Path, manifest: Manifest, compared: Agreement) -> Manifest:
-    """Writes into the artifact that its verdict holds here, too; gives the manifest as written."""
+    """Writes into the artifact that its verdict holds here, too; gives the manifest as written.
+
+    Raises:
+        ArtifactError: There is another model in this place now.
+    """
+    manifest = read_unchanged(artifact_dir, manifest)
     assert manifest.verdict is not None
     assert not compared.differing
     entry = CarryOver(compute_class(manifest), compared.documents, utc_now())

@@ -4,19 +4,26 @@ Two hundred copies of a document say no more about a student than one, and a row
 what the student can read.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
 
 from appliance.ground.errors import UsageError
 from appliance.ground.text import human_count
-from appliance.quality.near_duplicates import near_duplicates
-from appliance.tasks.labels import LabelledRow
+from appliance.quality.near_duplicates import clusters, near_ones
+from appliance.tasks.canonical_text import canonical
+from appliance.tasks.labels import LabelledRow, read_json_lines
+from appliance.tasks.linecode import Answer
+from appliance.tasks.task import TaskKind
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
 _NAMED_LINES = 4
+_WITH_DIGITS = re.compile(r"\w*\d\w*")
+"""Numbers, dates, times, and the parts of codes: what counts documents up."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +46,8 @@ def distinct_rows(task: "Task", rows: Sequence[LabelledRow]) -> DistinctRows:
     """One row for each text, the first; a person's answer stands above a teacher's.
 
     Raises:
-        UsageError: Rows with one text disagree, or no row has a value.
+        UsageError: Rows with one text disagree, no row has a value, or all have the same.
     """
-    from appliance.tasks.canonical_text import canonical
-
     by_text: dict[str, list[LabelledRow]] = {}
     for row in rows:
         by_text.setdefault(canonical(row.text), []).append(row)
@@ -54,23 +59,66 @@ def distinct_rows(task: "Task", rows: Sequence[LabelledRow]) -> DistinctRows:
             f"none of the {human_count(len(rows), 'labelled row')} has a value, so nothing can be judged",
             "write the right values into `answer`; null is right only where a document has no value",
         )
-    return DistinctRows(kept, len(rows) - len(kept), clusters([row.text for row in kept]))
+    _refuse_one_answer(task, kept)
+    numbers = clusters([row.text for row in kept], known=_numbered_alike(task, kept))
+    return DistinctRows(kept, len(rows) - len(kept), numbers)
 
 
-def clusters(texts: Sequence[str]) -> list[int]:
-    """For each text the number of the first one that it is nearly the same as, over others in between."""
-    parents = list(range(len(texts)))
+def without_near_training_rows(task: "Task", rows: Sequence[LabelledRow], train_path: Path) -> list[LabelledRow]:
+    """The rows that are not nearly the same as a training row with the same answer: those a student knows by heart.
 
-    def root(number: int) -> int:
-        while parents[number] != number:
-            parents[number] = parents[parents[number]]
-            number = parents[number]
-        return number
+    A form that was filled in otherwise has another answer, and shows what the student can read.
 
-    for first, second in near_duplicates(texts):
-        low, high = sorted((root(first), root(second)))
-        parents[high] = low
-    return [root(number) for number in range(len(texts))]
+    Raises:
+        UsageError: None is left.
+    """
+    records = [record for _, record in read_json_lines(train_path)] if train_path.is_file() else []
+    training = [(str(record.get("text")), answer) for record in records if _is_answer(answer := record.get("answer"))]
+    others = [
+        row
+        for row, near in zip(rows, near_ones([row.text for row in rows], [text for text, _ in training]), strict=True)
+        if not any(_same_answer(task, row.answer, training[number][1]) for number in near)
+    ]
+    if not others:
+        raise UsageError(
+            f"every labelled row is nearly the same as a training row of {train_path}",
+            "judge on documents that the student was not trained on, such as dataset/test.jsonl",
+        )
+    return others
+
+
+def _is_answer(value: object) -> TypeGuard[Answer]:
+    return isinstance(value, dict) and all(isinstance(each, str | list | None) for each in value.values())
+
+
+def _same_answer(task: "Task", first: Answer, second: Answer) -> bool:
+    from appliance.tasks.values import same
+
+    return all(same(field, first.get(field.name), second.get(field.name)) for field in task.output_fields)
+
+
+def _numbered_alike(task: "Task", rows: Sequence[LabelledRow]) -> list[list[int]]:
+    """Groups of rows whose texts differ in numbers alone, and whose right answers do not depend on them."""
+    groups: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault(_WITH_DIGITS.sub("0", canonical(row.text)), []).append(number)
+    return [
+        group
+        for group in groups.values()
+        if all(_same_answer(task, rows[number].answer, rows[group[0]].answer) for number in group[1:])
+    ]
+
+
+def _refuse_one_answer(task: "Task", rows: Sequence[LabelledRow]) -> None:
+    if len(rows) < 2 or not all(_same_answer(task, row.answer, rows[0].answer) for row in rows[1:]):
+        return
+    if task.kind is TaskKind.CLASSIFY:
+        what, hint = f"have the label {rows[0].answer.get('label')}", "label documents of other labels, too"
+    else:
+        what, hint = "have the same answer", "label documents with other values, too"
+    raise UsageError(
+        f"all {human_count(len(rows), 'labelled row')} {what}, so a student that always answers it would be right", hint
+    )
 
 
 def _refuse_contradictions(task: "Task", groups: Sequence[Sequence[LabelledRow]]) -> None:

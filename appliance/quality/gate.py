@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from appliance.engines.engine import Result
 from appliance.ground.json_text import json_text
 from appliance.models.compute_class import compute_class
-from appliance.models.manifest import MANIFEST_VERSION, Manifest, file_sha256, rewrite_manifest, utc_now
+from appliance.models.manifest import MANIFEST_VERSION, Manifest, read_unchanged, rewrite_manifest, utc_now
 from appliance.models.manifest_json import JSON
 from appliance.models.verdict import Verdict, sealed
 from appliance.quality.carry_over import recorded_answers
 from appliance.quality.metrics import Counts, Judged, Outcome, abstention, count, coverages, judge
 from appliance.quality.readiness import Readiness, against_gold, against_teacher, worst
 from appliance.quality.report import QualityReport, report
-from appliance.tasks.labels import LabelledRow, check_field_names
+from appliance.tasks.labels import LabelledRow, check_rows
+from appliance.tasks.linecode import Value
+from appliance.tasks.task import TaskKind
+from appliance.tasks.values import normalise
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
@@ -34,7 +37,7 @@ def judge_results(
     """The report on a student's answers, with the verdict by the task's readiness.
 
     Where some rows have no value in any field, the verdict must hold without them, too: a student that writes nothing
-    is right about all of those.
+    is right about all of those. So it must without the most frequent label, where always answering it would do.
 
     Args:
         clusters: Number of the group of near duplicates of each row; empty where every row counts for itself.
@@ -43,7 +46,7 @@ def judge_results(
     Raises:
         UsageError: A row names a field that the task does not have.
     """
-    check_field_names(task, rows)
+    check_rows(task, rows)
     answers = [result.answer for result in results]
     numbers: Sequence[int | None] = clusters or [None] * len(rows)
     judged = [
@@ -57,15 +60,20 @@ def judge_results(
     judged, teacher = _without(unseen, judged, teacher)
     conditions = _conditions(task, judged, teacher)
     valued = [number for number, row in enumerate(rows) if any(row.answer.values())]
-    if 0 < len(valued) < len(rows):
-        conditions += _conditions(
-            task, [judged[number] for number in valued], teacher and [teacher[number] for number in valued]
-        )
+    labels = _labels(task, rows)
+    leading = _leading_label(task, labels)
+    others = [number for number, label in enumerate(labels) if label != leading]
+    for part in (valued, others):
+        if 0 < len(part) < len(rows):
+            conditions += _conditions(
+                task, [judged[number] for number in part], teacher and [teacher[number] for number in part]
+            )
     return replace(
         report(task, judged, worst(conditions)),
         copies=copies,
         empty=len(rows) - len(valued),
-        not_judged=tuple(unseen) or _labels_without_gold(task, rows),
+        leading_label=leading or "",
+        not_judged=tuple(unseen) or tuple(f"label {label}" for label in task.labels if label not in labels),
         slices={name: _slice(name, rows, judged) for name in task.slices},
         coverage=coverages(judged, [result.confidence for result in results]),
         abstention=abstention(task, [row.answer for row in rows], answers),
@@ -78,20 +86,36 @@ def _conditions(task: "Task", judged: Sequence[Judged], teacher: Sequence[Judged
     """What the task asks of a student, on these documents."""
     conditions = []
     margin, required = task.readiness.margin, task.readiness.required
-    if teacher is not None and margin is not None:
+    if teacher is not None and margin is not None and any(map(_has_value_right, teacher)):
         conditions.append(against_teacher(judged, teacher, margin))
     if required is not None or not conditions:
         conditions.append(against_gold(judged, DEFAULT_REQUIRED if required is None else required))
     return conditions
 
 
+def _has_value_right(document: Judged) -> bool:
+    """Whether any value is right; who writes nothing is right where there is none, and no measure for a student."""
+    return any(each is Outcome.CORRECT and name not in document.absent for name, each in document.outcomes.items())
+
+
+def _labels(task: "Task", rows: Sequence[LabelledRow]) -> list[Value]:
+    """The right label of each row as the task writes it; nothing where the task has none."""
+    if task.kind is not TaskKind.CLASSIFY:
+        return []
+    described = task.output_fields[0]
+    return [normalise(described, row.answer.get(described.name)) for row in rows]
+
+
+def _leading_label(task: "Task", labels: Sequence[Value]) -> str | None:
+    """The label that is right for so many rows that always answering it would do."""
+    counts = Counter(label for label in labels if isinstance(label, str))
+    label, times = next(iter(counts.most_common(1)), ("", 0))
+    required = DEFAULT_REQUIRED if task.readiness.required is None else task.readiness.required
+    return label if times > required * len(labels) else None
+
+
 def _fields_without_gold(task: "Task", rows: Sequence[LabelledRow]) -> list[str]:
     return [field.name for field in task.output_fields if not any(row.answer.get(field.name) for row in rows)]
-
-
-def _labels_without_gold(task: "Task", rows: Sequence[LabelledRow]) -> tuple[str, ...]:
-    golds = {row.answer.get("label") for row in rows}
-    return tuple(f"label {label}" for label in task.labels if label not in golds)
 
 
 def _without(
@@ -133,16 +157,20 @@ def write_verdict(
     artifact_dir: Path,
     manifest: Manifest,
     quality_report: QualityReport,
-    rows_path: Path,
+    labelled_sha256: str,
     answered: Sequence[tuple[LabelledRow, Result]],
 ) -> Manifest:
     """Writes verdict and metrics into the artifact's manifest; gives the manifest as written.
 
     Args:
         manifest: Of the artifact as it was verified before it answered.
+        labelled_sha256: Of the file with the labelled rows, as it was when they were read.
         answered: The judged rows with what it answered.
+
+    Raises:
+        ArtifactError: There is another model in this place now.
     """
-    readiness, labelled_sha256 = quality_report.readiness, file_sha256(rows_path)
+    readiness, manifest = quality_report.readiness, read_unchanged(artifact_dir, manifest)
     verdict = Verdict(
         readiness.verdict,
         readiness.basis,

@@ -54,6 +54,8 @@ class QualityReport:
     """Rows that were left out, as their text is that of another one."""
     empty: int = 0
     """Documents for which gold has no value at all."""
+    leading_label: str = ""
+    """Of a classification: the label of so many rows that always answering it would do; empty where none is."""
     not_judged: tuple[str, ...] = ()
     """Fields, or labels of a classification, for which no row has a value."""
     slices: dict[str, dict[str, Counts]] = field(default_factory=dict)
@@ -110,6 +112,8 @@ class QualityReport:
             lines.append(
                 f"rows without value {self.empty} of {self.documents}; the verdict must hold without them, too"
             )
+        if self.leading_label:
+            lines.append(f"most frequent      {self.leading_label}; the verdict must hold without its rows, too")
         if self.not_judged:
             lines.append(f"not judged         {', '.join(self.not_judged)}: no labelled row has a value")
         for name, values in self.slices.items():

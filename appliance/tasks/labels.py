@@ -16,10 +16,10 @@ from appliance.ground.json_input import NotJson, RefusedJson, parse_json
 from appliance.ground.json_text import json_text
 from appliance.ground.spelling import nearest
 from appliance.tasks.canonical_text import canonical, tidy
-from appliance.tasks.linecode import Answer
+from appliance.tasks.linecode import Answer, Value
 
 if TYPE_CHECKING:
-    from appliance.tasks.task import Task
+    from appliance.tasks.task import Field, Task
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_HINT = "write one JSON object on each line"
@@ -234,7 +234,10 @@ def _answer(values: dict[str, Any], where: str) -> Answer:
             isinstance(value, list) and all(isinstance(part, str) for part in value)
         ):
             # Blanks that nobody sees are no value.
-            answer[name] = None if isinstance(value, str) and value and not tidy(value) else value
+            if isinstance(value, list):
+                answer[name] = [part for part in value if tidy(part)]
+            else:
+                answer[name] = None if value and not tidy(value) else value
         else:
             raise UsageError(f"{where}: {name} is neither text nor null", 'write "...", a list of them, or null')
     return answer
@@ -281,21 +284,39 @@ def _folded(text: str) -> str:
     return canonical(text)
 
 
-def check_field_names(task: "Task", rows: Iterable[LabelledRow]) -> None:
-    """Refuses rows that name a field which the task does not have: it would count as one that the document lacks.
+def check_rows(task: "Task", rows: Iterable[LabelledRow]) -> None:
+    """Refuses rows that no student could answer as they want it: with a field that the task lacks, or a wrong value.
 
     Raises:
-        UsageError: With the nearest field.
+        UsageError: With the nearest field, or the values that the field has.
     """
-    known = [field.name for field in task.output_fields]
+    known = {field.name: field for field in task.output_fields}
     for row in rows:
         for name in (*row.answer, *(row.teacher_answer or ())):
             if name not in known:
-                meant = nearest(name, known)
+                meant = nearest(name, list(known))
                 raise UsageError(
                     f"the labelled row of {row.document} names the field {name}, which the task {task.name} lacks",
                     f"{f'did you mean {meant}? ' if meant else ''}known fields: {', '.join(known)}",
                 )
+        for name, value in row.answer.items():
+            if value and (problem := _form_problem(known[name], value)):
+                where = f"line {row.line_number}" if row.line_number else f"the labelled row of {row.document}"
+                raise UsageError(f"{where}: {name} {problem[0]}", problem[1])
+
+
+def _form_problem(field: "Field", value: Value) -> tuple[str, str] | None:
+    """What is wrong with the form of a right value, and what to write instead."""
+    from appliance.tasks.task import FieldType
+    from appliance.tasks.values import same
+
+    if isinstance(value, list) != (field.type is FieldType.LIST):
+        if isinstance(value, list):
+            return "is a list, and the field has one value", 'write "..." or null'
+        return "is no list, and the field is one", 'write ["...", "..."] or null'
+    if field.values and not any(same(field, value, choice) for choice in field.values):
+        return f"is {str(value)[:40]!r}, which is not one of its values", f"known values: {', '.join(field.values)}"
+    return None
 
 
 def teacher_names(rows: Iterable[LabelledRow]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from bundle_fixtures import bundler_module, make_model
 
 from appliance.models.approval import is_approved
-from appliance.models.manifest import read_manifest, rewrite_manifest
+from appliance.models.manifest import file_sha256, read_manifest, rewrite_manifest
 from appliance.models.verdict import ComputeClass, sealed
 from appliance.quality.gate import judge_results, write_verdict
 from appliance.tasks.labels import read_labels
@@ -43,7 +43,7 @@ def judged_elsewhere(tmp_path: Path) -> str:
     answers = [Result("", row.answer) for row in labels]
     report = judge_results(load_task(artifact_dir), labels, answers)
     pairs = list(zip(labels, answers, strict=True))
-    manifest = write_verdict(artifact_dir, read_manifest(artifact_dir), report, rows_path, pairs)
+    manifest = write_verdict(artifact_dir, read_manifest(artifact_dir), report, file_sha256(rows_path), pairs)
     assert manifest.verdict is not None
     there = ComputeClass("x86-64 AVX-512 VNNI", "llama-cpp-python 0.0.1", 1)
     rewrite_manifest(artifact_dir, replace(manifest, verdict=sealed(replace(manifest.verdict, compute=there))))

@@ -9,7 +9,7 @@ import pytest
 from decoder_fixtures import TASK, cli, order_row, write_rows
 
 from appliance.ground.errors import UsageError
-from appliance.quality.near_duplicates import jaccard, near_duplicates, word_pairs
+from appliance.quality.near_duplicates import clusters, near_ones, word_pairs
 from appliance.tasks.folder import ANSWERS_FILE
 from appliance.tasks.labels import LabelledRow, read_dataset, read_json_lines
 from appliance.tasks.task import Task
@@ -90,14 +90,16 @@ def test_near_duplicates_are_those_that_comparing_all_pairs_finds() -> None:
     texts = [row.text + "\nplease send it to the same place as the last time, it was right" for row in GOOD[:40]]
     sets = [word_pairs(text) for text in texts]
     for share in (0.3, 0.6, 0.8):
-        expected = {
-            (first, second)
-            for second in range(len(texts))
-            for first in range(second)
-            if jaccard(sets[first], sets[second]) >= share
-        }
-        assert set(near_duplicates(texts, share)) == expected
-    assert near_duplicates(["", "", "word", "word"]) == [(2, 3)]
+        near = [
+            [other for other, pairs in enumerate(sets) if len(pairs & mine) / len(pairs | mine) >= share]
+            for mine in sets
+        ]
+        assert [set(numbers) for numbers in near_ones(texts, texts, share)] == list(map(set, near))
+        expected = list(range(len(texts)))
+        for _ in texts:
+            expected = [min(expected[other] for other in numbers) for numbers in near]
+        assert clusters(texts, share) == expected
+    assert clusters(["", "", "word", "word"]) == [0, 1, 2, 2]
 
 
 def test_siblings_are_never_divided() -> None:

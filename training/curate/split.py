@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from appliance.quality.near_duplicates import near_duplicates
+from appliance.quality.near_duplicates import clusters
 from appliance.tasks.folder import SPLITS, Split
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def families(rows: Sequence["LabelledRow"]) -> list[str]:
             key = parent[key]
         return key
 
-    for first, second in near_duplicates([row.text for row in rows]):
-        parent[root(keys[second])] = root(keys[first])
+    for number, first in enumerate(clusters([row.text for row in rows])):
+        parent[root(keys[number])] = root(keys[first])
     return [root(key) for key in keys]
 
 

@@ -101,6 +101,9 @@ def test_odd_value_of_a_manifest_is_refused(artifact_dir: Path, values: dict[str
     ("text", "message"),
     [
         pytest.param('{"version": 2, "version": 1}', "it names 'version' twice", id="key twice"),
+        pytest.param(
+            "{" + "".join(f'"k{n}": 1, ' for n in range(100_000)) + '"k9": 1}', "'k9' twice", id="many keys, one twice"
+        ),
         pytest.param('{"version": 1e999}', "too large", id="number without end"),
         pytest.param('{"version": ' + "9" * 5000 + "}", "cannot be read", id="number of 5,000 digits"),
         pytest.param('{"version": NaN}', "has version None", id="no number"),

@@ -8,8 +8,9 @@ import pytest
 
 from appliance.engines.engine import Result
 from appliance.ground.errors import UsageError
-from appliance.quality.distinct_rows import clusters, distinct_rows
+from appliance.quality.distinct_rows import distinct_rows, without_near_training_rows
 from appliance.quality.gate import judge_results
+from appliance.quality.near_duplicates import clusters
 from appliance.quality.readiness import Decision
 from appliance.tasks.labels import LabelledRow, read_labels
 from appliance.tasks.linecode import Answer
@@ -151,3 +152,98 @@ def test_one_row_two_hundred_times_is_not_ready(bench: Bench) -> None:
     assert done.returncode == 3
     assert "199 of 200 rows left out" in done.stderr
     assert "copies left out    199" in done.stdout
+
+
+DESKS = Task(1, "desks", TaskKind.CLASSIFY, "Which?", labels=("invoice", "order", "letter"))
+
+
+def labelled(text: str, label: str) -> LabelledRow:
+    return row(text, {"label": label})
+
+
+def test_a_thousand_forms_of_one_template_are_one_cluster_in_no_time() -> None:
+    words = " ".join(f"word{number}" for number in range(60))
+    assert set(clusters([f"{words} value {number} name n{number}" for number in range(1000)])) == {0}
+
+
+def test_texts_that_only_count_up_are_one_cluster_unless_the_numbers_decide() -> None:
+    rows = [labelled(f"{number}. Invoice 2024-03-{number:02}", "invoice") for number in range(1, 20)]
+    rows += [labelled(f"level {number}", "order" if number > 5 else "letter") for number in range(10)]
+    distinct = distinct_rows(DESKS, rows)
+    assert set(distinct.clusters[:19]) == {0}
+    assert distinct.clusters[19:] == list(range(19, 29))
+    assert distinct_rows(TASK, [row(f"total {n}", {"total": str(n)}) for n in range(9)]).clusters == list(range(9))
+
+
+def test_texts_without_words_are_compared_by_their_marks() -> None:
+    assert clusters(["!" * number for number in range(2, 9)] + ["?!" * 3]) == [0] * 7 + [7]
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "reason"),
+    [(DESKS, {"label": "invoice"}, "all 9 labelled rows have the label invoice"),
+     (TASK, {"total": "5"}, "all 9 labelled rows have the same answer")],
+    ids=["classification", "extraction"],
+)  # fmt: skip
+def test_rows_that_all_have_one_answer_are_refused(task: Task, answer: Answer, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        distinct_rows(task, [row(f"text {number}", answer) for number in range(9)])
+    assert len(distinct_rows(task, [row("text", answer)]).rows) == 1
+
+
+def test_always_answering_the_most_frequent_label_is_not_ready() -> None:
+    rows = [labelled(f"text {number}", "invoice" if number % 40 else "order") for number in range(400)]
+    report = judge_results(DESKS, rows, [Result(each.document, {"label": "invoice"}) for each in rows])
+    assert report.readiness.decision is Decision.NOT_READY
+    assert "most frequent      invoice; the verdict must hold without its rows, too" in report.lines()
+    mixed = [labelled(f"text {number}", ("invoice", "order")[number % 2]) for number in range(400)]
+    assert judge_results(DESKS, mixed, right(mixed)).readiness.decision is Decision.READY
+
+
+@pytest.mark.parametrize("teacher_answer", [{}, {"label": "letter"}], ids=["nothing", "always wrong"])
+def test_a_teacher_without_a_right_value_is_no_measure(teacher_answer: Answer) -> None:
+    task = replace(DESKS, readiness=Targets(0.03, None))
+    rows = [
+        replace(labelled(f"text {number}", ("invoice", "order")[number % 2]), teacher_answer=teacher_answer)
+        for number in range(100)
+    ]
+    report = judge_results(task, rows, [Result(each.document, teacher_answer) for each in rows])
+    assert (report.readiness.basis, report.readiness.decision) == ("gold", Decision.NOT_READY)
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "reason"),
+    [
+        (DESKS, {"label": "Invoce"}, "line 7: label is 'Invoce', which is not one of its values"),
+        (DESKS, {"label": ["invoice"]}, "line 7: label is a list, and the field has one value"),
+        (replace(TASK, fields=(Field("number", FieldType.LIST, comparator=Comparator.LIST),)),
+         {"number": "1"}, "line 7: number is no list"),
+    ],
+    ids=["misspelt label", "list for a label", "text for a list"],
+)  # fmt: skip
+def test_a_right_answer_that_no_student_could_give_is_refused(task: Task, answer: Answer, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        judge_results(task, [row("text", answer, line=7)], [Result("", answer)])
+
+
+def test_right_labels_in_other_capitals_are_those_of_the_task() -> None:
+    rows = [labelled(f"text {number}", ("Invoice", "ORDER")[number % 2]) for number in range(10)]
+    assert judge_results(DESKS, rows, right(rows)).not_judged == ("label letter",)
+
+
+def test_a_list_of_blanks_is_no_value(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"text": "t", "answer": {"number": [" ", "a", "\u200b"], "total": [""]}}))
+    assert read_labels(path)[0].answer == {"number": ["a"], "total": []}
+
+
+def test_rows_nearly_the_same_as_training_rows_with_their_answer_are_left_out(tmp_path: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(30))
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"text": words, "answer": {"number": "1", "total": "5,00"}}))
+    learnt, other = row(f"{words} page 2", {"number": "1", "total": "5.00"}), row(f"{words} page 2", {"number": "2"})
+    new = row("something else", {"number": "1", "total": "5"})
+    assert without_near_training_rows(TASK, [learnt, other, new], path) == [other, new]
+    assert without_near_training_rows(TASK, [learnt], tmp_path / "none") == [learnt]
+    with pytest.raises(UsageError, match="every labelled row is nearly the same as a training row"):
+        without_near_training_rows(TASK, [learnt], path)

@@ -13,7 +13,14 @@ from appliance.ground.errors import UsageError
 from appliance.ground.stopping import Stop
 from appliance.ground.users import current_user
 from appliance.models.approval import is_approved
-from appliance.models.manifest import file_sha256, read_manifest, rewrite_manifest, verify_artifact
+from appliance.models.manifest import (
+    ArtifactError,
+    file_sha256,
+    read_manifest,
+    rewrite_manifest,
+    verify_artifact,
+    with_identity,
+)
 from appliance.models.store import Store
 from appliance.models.verdict import ComputeClass, sealed
 from appliance.quality.carry_over import Agreement, agreement, rows_to_repeat
@@ -283,7 +290,7 @@ def compare(bench: Bench, rows: list[LabelledRow], rows_path: Path, answers: lis
     task = load_task(bench.task_path)
     given = [Result(str(n), row.answer) for n, row in enumerate(rows)]
     judged = write_verdict(
-        bench.artifact_dir, read_manifest(bench.artifact_dir), judge_results(task, rows, given), rows_path,
+        bench.artifact_dir, read_manifest(bench.artifact_dir), judge_results(task, rows, given), file_sha256(rows_path),
         list(zip(rows, given, strict=True)),
     )  # fmt: skip
     repeated = rows_to_repeat(judged, rows, rows_path)
@@ -310,7 +317,7 @@ def test_rows_to_repeat_are_a_sample_that_every_machine_draws_alike(bench: Bench
     given = [Result(str(n), row.answer) for n, row in enumerate(rows)]
     judged = write_verdict(
         bench.artifact_dir, read_manifest(bench.artifact_dir), judge_results(load_task(bench.task_path), rows, given),
-        rows_path, list(zip(rows, given, strict=True)),
+        file_sha256(rows_path), list(zip(rows, given, strict=True)),
     )  # fmt: skip
     repeated = rows_to_repeat(judged, rows, rows_path)
     assert repeated == rows_to_repeat(judged, rows[::-1], rows_path)
@@ -318,3 +325,26 @@ def test_rows_to_repeat_are_a_sample_that_every_machine_draws_alike(bench: Bench
     assert {row.document for row in repeated} != {f"{number}.txt" for number in range(59)}
     with pytest.raises(UsageError, match="too few"):
         rows_to_repeat(judged, rows[:30], rows_path)
+
+
+def test_verdict_is_not_written_over_a_model_that_came_meanwhile(bench: Bench) -> None:
+    rows_path = labelled(bench.root / "rows.jsonl", 5, 0)
+    rows, judged = read_labels(rows_path), read_manifest(bench.artifact_dir)
+    given = [Result(str(n), row.answer) for n, row in enumerate(rows)]
+    rewrite_manifest(bench.artifact_dir, with_identity(replace(judged, quantization="other")))
+    present = (bench.artifact_dir / "manifest.json").read_bytes()
+    with pytest.raises(ArtifactError, match="the verdict was not written"):
+        write_verdict(
+            bench.artifact_dir, judged, judge_results(load_task(bench.task_path), rows, given), file_sha256(rows_path),
+            list(zip(rows, given, strict=True)),
+        )  # fmt: skip
+    assert (bench.artifact_dir / "manifest.json").read_bytes() == present
+
+
+def test_labelled_rows_out_of_a_pipe_are_refused_before_the_work(bench: Bench) -> None:
+    """They could be read once only, and the verdict names the hash of their file."""
+    from appliance.commands.gate import command
+
+    arguments = [str(bench.task_path), str(bench.artifact_dir), "--labels", str(bench.root / "reached")]
+    with pytest.raises(UsageError, match="reached is not a plain file"):
+        command.main(arguments, standalone_mode=False)
