@@ -14,6 +14,7 @@ from pathlib import Path
 from appliance.engines.frontier import Cleared, Withheld
 from appliance.routing.detectors import DETECTORS, LONG_NUMBER, Finding, findings, joined
 from appliance.routing.installation_key import installation_key
+from appliance.routing.plain_copy import plain_copy
 from appliance.routing.policy import Masking, masked_fields
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Task
@@ -26,7 +27,16 @@ _LABELS = {
 _CODE_LETTERS = 10
 _PLACEHOLDER_LIKE = re.compile(rf"mask\W?_?(?:{'|'.join(_LABELS.values())})\W?_?[a-z]{{3}}", re.IGNORECASE)
 """Placeholders, and what a careless model makes of them."""
+_RETYPED = re.compile(
+    rf"(?<!\w)mask[\W_]{{1,3}}({'|'.join(_LABELS.values())})[\W_]{{1,3}}([a-z]{{{_CODE_LETTERS}}})(?!\w)", re.IGNORECASE
+)
+"""A whole placeholder with other case or other signs between its parts, as models that write Markdown make."""
+_CUT_SHORT = re.compile(rf"(?<!\w)MASK_(?:{'|'.join(_LABELS.values())})_?(?![A-Za-z0-9])")
+_TELLING_LETTERS = 8
+"""So many first letters of a code in an answer are the rest of a placeholder: chance writes them once in 10^11."""
 _WORD = re.compile(r"[A-Za-z0-9_]+")
+_NAME = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
+"""A word of a name, with what hyphens and apostrophes join in it."""
 _NOTHING = "\ue000"
 _MOST_LOOKS = 4
 """How often what is left is looked at; each look may find what the one before laid bare."""
@@ -124,8 +134,10 @@ def _labelled(phrase: str) -> re.Pattern[str]:
 
 def _places(value: str, text: str) -> list[tuple[int, int]]:
     """Where the value and the longer words of it stand alone."""
-    words = [word.strip(".,;:()") for word in value.split()]
-    parts = [word for word in words if len(word) >= _LEAST_PART and word.isalpha() and word[0].isupper()]
+    names = _NAME.findall(plain_copy(value).text)
+    words = [*names, *(part for name in names for part in re.split("[-']", name))]
+    # Scripts without capitals have no small letters either.
+    parts = [word for word in words if len(word) >= _LEAST_PART and not word[0].islower()]
     return [place for part in dict.fromkeys([value, *parts]) if part for place in find_spans(part, text)]
 
 
@@ -151,11 +163,21 @@ def _restored(name: str, value: Value, restored_by: Mapping[str, str]) -> Value:
         return None
     # Only whole words: one with a letter more stands for nothing.
     value = _WORD.sub(lambda word: restored_by.get(word.group(), word.group()), value)
-    if _PLACEHOLDER_LIKE.search(value):
+    value = _RETYPED.sub(lambda word: restored_by.get(f"MASK_{word[1].upper()}_{word[2].upper()}", word.group()), value)
+    if _holds_placeholder(value, restored_by):
         raise Withheld(
             "unrestorable", f"the answer's {name} contains a placeholder that does not belong to this document"
         )
     return value
+
+
+def _holds_placeholder(value: str, restored_by: Mapping[str, str]) -> bool:
+    """Whether anything of a placeholder is left in the value: its form, its head, or its code alone."""
+    plain = plain_copy(value).text
+    if _PLACEHOLDER_LIKE.search(plain) or _CUT_SHORT.search(plain):
+        return True
+    letters = re.sub(r"[^A-Z]", "", plain.upper())
+    return any(placeholder[-_CODE_LETTERS:][:_TELLING_LETTERS] in letters for placeholder in restored_by)
 
 
 def masking_key(directory: Path) -> bytes:

@@ -1,6 +1,7 @@
 """Masking: what leaves holds placeholders, what comes back holds the values, and doubt withholds the document."""
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,54 @@ def test_placeholder_that_grew_is_not_restored_in_part(around: str) -> None:
     with pytest.raises(Withheld) as raised:
         made.restore(restored_by, {"customer_name": around.format(placeholder)})
     assert raised.value.name == "unrestorable"
+
+
+@pytest.mark.parametrize(
+    "retyped",
+    [
+        str.lower,
+        str.title,
+        lambda word: word.replace("_", "\\_"),
+        lambda word: word.replace("_", "  "),
+        lambda word: f"`{word.replace('_', '-')}`",
+    ],
+)
+def test_placeholder_with_other_case_and_signs_is_restored(retyped: Callable[[str], str]) -> None:
+    made = masker()
+    (placeholder,) = (restored_by := made.mask("write to a@example.com", {}).restored_by)
+    restored = made.restore(restored_by, {"customer_name": retyped(placeholder), "parts": [retyped(placeholder)]})
+    assert str(restored["customer_name"]).strip("`") == "a@example.com"
+    assert "a@example.com" in restored["parts"][0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        lambda word: word[-10:],
+        lambda word: word[5:],
+        lambda word: word[:9],
+        lambda word: f"[{word[:9]}]",
+        lambda word: " ".join(word),
+        lambda word: word.replace("MASK", "MASKED"),
+        lambda word: f"{word[:12]}\u200b{word[12:]}",
+    ],
+)
+def test_rest_of_a_placeholder_never_becomes_a_value(rest: Callable[[str], str]) -> None:
+    made = masker()
+    (placeholder,) = (restored_by := made.mask("write to a@example.com", {}).restored_by)
+    with pytest.raises(Withheld) as raised:
+        made.restore(restored_by, {"parts": ["bolt", rest(placeholder)]})
+    assert raised.value.name == "unrestorable"
+
+
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [("Anna M\u00fcller-L\u00fcdenscheidt", "Frau M\u00fcller-L\u00fcdenscheidt, geb. L\u00fcdenscheidt"),
+     ("Conor O'Brien", "Mr O\u2019Brien"), ("Schmidt,Maria", "Frau Schmidt"), ("Dr. Eva-Maria Kunz", "Eva-Maria")],
+)  # fmt: skip
+def test_joined_names_of_a_masked_field_are_masked_where_they_stand_alone(name: str, again: str) -> None:
+    text = masker(Masking(fields=("customer_name",))).mask(f"{name}; {again}.", {"customer_name": name}).text
+    assert not any(part in text for part in ("scheidt", "Brien", "Schmidt", "Eva", "Maria"))
 
 
 def test_long_numbers_are_masked_unless_the_policy_says_otherwise() -> None:
