@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from stdnum import numdb
 
-_GAP = r"[ \t\n.,/_:|-]{0,4}"
+_GAP = r"[ \t\n.,/_:|-]{0,8}"
 _IBAN_PART = re.compile(r"(\d+)!([nac])")
 _IBAN_CLASSES = {"n": r"\d", "a": "[A-Z]", "c": "[A-Z0-9]"}
 _IBAN_START = re.compile(
@@ -17,6 +17,12 @@ _FOREIGN_IBAN = re.compile(
     r"(?<!\w)[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?)(?![\w])", re.ASCII
 )
 """Of a country without a known form: only in capitals and in the usual groups, or chance finds too many."""
+_POLISH_ACCOUNT = re.compile(r"(?<![^\W_])\d{2}(?: ?\d{4}){6}(?![^\W_])")
+"""As it is written within Poland: an IBAN without its country."""
+_LIKE_IBAN = re.compile(
+    r"(?<!\w)([A-Z]{2}) ?\d{2}(?: {1,2}[A-Z\d]{4}){2,7}(?: {1,2}[A-Z\d]{1,4})?(?!\w)"
+    r"|(?<=IBAN)[ \t:.]{0,4}([A-Z\d]{4}(?: {0,2}[A-Z\d]{4}){3,7}(?: {0,2}[A-Z\d]{1,4})?)(?!\w)"
+)
 
 
 @cache
@@ -41,6 +47,18 @@ def ibans(text: str) -> Iterator[tuple[int, int]]:
     for match in _FOREIGN_IBAN.finditer(text):
         if iban_is_good(match.group().replace(" ", "")):
             yield match.span()
+    for match in _POLISH_ACCOUNT.finditer(text):
+        if iban_is_good("PL" + match.group().replace(" ", "")):
+            yield match.span()
+
+
+def like_ibans(text: str) -> Iterator[tuple[int, int]]:
+    """Places that read as an IBAN whose check digits are wrong: by its country and groups, or by its label."""
+    for match in _LIKE_IBAN.finditer(text):
+        if match[2] is not None:
+            yield match.span(2)
+        elif _iban_form(match[1]) is not None:
+            yield match.span()
 
 
 def iban_is_good(compact: str) -> bool:
@@ -48,7 +66,7 @@ def iban_is_good(compact: str) -> bool:
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97 == 1
 
 
-_CHAIN = re.compile(r"(?<![^\W_])\d+(?:[ \t\n._/|-]{1,4}\d+)*(?![^\W_])")
+_CHAIN = re.compile(r"\d+(?:[ \t\n._/|-]{1,4}\d+)*")
 _GROUP = re.compile(r"\d+")
 _LENGTHS = range(12, 20)
 _START = re.compile(r"(?:5[0678]|6)\d{10}|[2-6]\d{12}|(?:1800|2131)\d{11}")
@@ -68,8 +86,13 @@ _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 def cards(text: str) -> Iterator[tuple[int, int]]:
     """Places of payment cards in a plain text."""
     for chain in _CHAIN.finditer(text):
-        if len(chain.group()) >= _LENGTHS.start:
+        if len(chain.group()) >= _LENGTHS.start and not (chain.group().isdecimal() and _is_in_word(text, chain)):
             yield from _in_chain(text, chain)
+
+
+def _is_in_word(text: str, chain: re.Match[str]) -> bool:
+    """Whether a letter touches a number without groups, which makes it a part of a code."""
+    return text[chain.start() - 1 : chain.start()].isalpha() or text[chain.end() : chain.end() + 1].isalpha()
 
 
 def _in_chain(text: str, chain: re.Match[str]) -> Iterator[tuple[int, int]]:

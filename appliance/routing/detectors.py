@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from appliance.routing.account_numbers import cards, ibans
+from appliance.routing.account_numbers import cards, ibans, like_ibans
 from appliance.routing.detector_names import DETECTOR_NAMES
 from appliance.routing.mail_addresses import mail_addresses
 from appliance.routing.national_ids import national_ids
 from appliance.routing.phones import GROUP_BEGINS, NO_MONEY, goes_on, phones
-from appliance.routing.plain_copy import closed_up, plain_copy
+from appliance.routing.plain_copy import closed_up, plain_copy, surroundings, with_digits_meant
 
 LONG_NUMBER = "number"
 """Kind of what is found by its many digits alone."""
@@ -30,6 +30,8 @@ class Finding:
     end: int
 
 
+MAIL, PHONE = DETECTOR_NAMES[0], DETECTOR_NAMES[-1]
+_UNIT = re.compile(r"\dl(?![^\W_])")
 _WRITTEN_TOGETHER = re.compile(r"(?<!\w)\w+(?:[./-]\w+)*")
 _IN_GROUPS = re.compile(rf"{GROUP_BEGINS}(?<!\d[/-])\d{{2,}}(?: {{1,2}}\d{{2,}}){{1,3}}(?! {{0,2}}\d){NO_MONEY}")
 """Longer rows of groups are columns of a table."""
@@ -37,6 +39,9 @@ _DAY = r"(?:\d{4}([./-])\d{1,2}\N\d{1,2}|\d{1,2}([./-])\d{1,2}\M(?:\d{4}|\d{2})|
 _DAYS = re.compile(
     _DAY.replace("N", "1").replace("M", "2") + rf"(?:T[\d.]+Z?|-{_DAY.replace('N', '3').replace('M', '4')})?"
 )
+_YEARS = re.compile(r"(?:19|20)\d{2}(?: {1,2}(?:19|20)\d{2})+")
+"""The heads of columns."""
+_FRACTION = re.compile(r"0\.\d+")
 _SUM = re.compile(r"\d+(?:\.\d{3})*|\d+\.\d{1,2}")
 
 
@@ -46,6 +51,9 @@ def _long_numbers(text: str, digits: int) -> Iterator[tuple[int, int]]:
         for match in pattern.finditer(text):
             if _is_long(text, match, digits):
                 yield match.span()
+    for start, end in like_ibans(text):
+        if sum(map(str.isdigit, text[start:end])) >= digits:
+            yield start, end
     closed = closed_up(text)
     for match in _IN_GROUPS.finditer(closed.text) if closed.gap_starts else ():
         start, end = closed.original(match.start()), closed.original(match.end())
@@ -55,7 +63,9 @@ def _long_numbers(text: str, digits: int) -> Iterator[tuple[int, int]]:
 
 def _is_long(text: str, match: re.Match[str], digits: int) -> bool:
     value = match.group()
-    return sum(map(str.isdigit, value)) >= digits and not _DAYS.fullmatch(value) and not _is_sum(text, match)
+    if _DAYS.fullmatch(value) or _YEARS.fullmatch(value) or _FRACTION.fullmatch(value):
+        return False
+    return sum(map(str.isdigit, value)) >= digits and not _is_sum(text, match)
 
 
 def _is_sum(text: str, match: re.Match[str]) -> bool:
@@ -78,15 +88,35 @@ def findings(text: str, detectors: tuple[str, ...], digits: int = 0) -> list[Fin
         digits: Numbers of so many digits or more are found whatever they are; 0 finds none for that.
     """
     copy = plain_copy(text)
-    places = [
-        Finding(name, *copy.place(start, end))
-        for name in detectors
-        for start, end in DETECTORS[name](copy.text)
-        if end > start
-    ]
+    places = list(_in_plain(copy.text, detectors, digits))
+    meant, slips = with_digits_meant(copy.text)
+    numbers = tuple(name for name in detectors if name != MAIL)
+    for first, last in surroundings(slips, len(meant)):
+        places += [
+            Finding(place.kind, first + place.start, first + place.end)
+            for place in _in_plain(meant[first:last], numbers, digits)
+            if _is_slip(copy.text[first:last], meant[first:last], place)
+        ]
+    return joined([Finding(place.kind, *copy.place(place.start, place.end)) for place in places])
+
+
+def _in_plain(text: str, detectors: tuple[str, ...], digits: int) -> Iterator[Finding]:
+    """What is found in a plain text, unordered."""
+    for name in detectors:
+        yield from (Finding(name, start, end) for start, end in DETECTORS[name](text) if end > start)
     if digits:
-        places += [Finding(LONG_NUMBER, *copy.place(*place)) for place in _long_numbers(copy.text, digits)]
-    return joined(places)
+        yield from (Finding(LONG_NUMBER, *place) for place in _long_numbers(text, digits))
+
+
+def _is_slip(text: str, meant: str, place: Finding) -> bool:
+    """Whether what is found in the text as it was meant holds a letter for a digit, and not units such as `10l`."""
+    written = text[place.start : place.end]
+    if written == meant[place.start : place.end]:
+        return False
+    if place.kind in (PHONE, LONG_NUMBER):
+        changed = sum(map(str.isalpha, written)) - sum(map(str.isalpha, meant[place.start : place.end]))
+        return not _UNIT.search(written) and sum(map(str.isdigit, written)) >= 2 * changed
+    return True
 
 
 def joined(places: list[Finding]) -> list[Finding]:

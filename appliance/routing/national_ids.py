@@ -36,7 +36,7 @@ import stdnum.tr.tckimlik
 from stdnum.iso7064 import mod_11_10
 
 from appliance.routing.phones import NO_SUM, goes_on
-from appliance.routing.plain_copy import closed_up
+from appliance.routing.plain_copy import closed_up, surroundings, tightened
 
 _LETTERS_FI = "0123456789ABCDEFHJKLMNPRSTUVWXY"
 _ITIN_GROUPS = frozenset((*range(50, 66), *range(70, 89), 90, 91, 92, *range(94, 100)))
@@ -187,26 +187,32 @@ def _russian_insurance(text: str) -> bool:
 
 _THREES = r"\d{9}|\d{3}([ .-])\d{3}\1\d{3}"
 NATIONAL_IDS = (
-    NationalId("AT social insurance", r"\d{4}[ /-]?\d{6}", _austrian),
-    NationalId("BE national number", r"\d{2}\.?\d{2}\.?\d{2}[ -]?\d{3}[ .]?\d{2}", _belgian),
+    NationalId("AT social insurance", r"\d{4}[ /-]?\d{6}|(?!(?:19|20)\d\d )\d{4} \d{2}\.\d{2}\.\d{2}", _austrian),
+    NationalId("BE national number", r"\d{2}[. /]?\d{2}[. /]?\d{2}[ -]?\d{3}[ .-]?\d{2}", _belgian),
     NationalId("BR CPF", r"\d{11}|\d{3}([ .])\d{3}\1\d{3}[- ]\d{2}", stdnum.br.cpf.is_valid),
     NationalId("BG EGN", r"\d{10}", _bulgarian),
     NationalId("CH AHV", r"756([ .]?)\d{4}\1\d{4}\1\d{2}", stdnum.ean.is_valid),
-    NationalId("CZ and SK birth number", r"\d{6}/?\d{4}", _czech),
+    NationalId("CZ and SK birth number", r"\d{6}[ /]?\d{4}|\d{2} \d{2} \d{2} ?/ ?\d{4}", _czech),
+    # Those given before 1954, which have no check digit.
+    NationalId("CZ and SK short number", r"\d{6}/\d{3}", lambda text: _day_and_month(text[4:6], int(text[2:4]) % 50)),
     NationalId("DE tax id", r"\d{11}|\d{2}([ /])\d{3}\1\d{3}\1\d{3}", stdnum.de.idnr.is_valid),
     NationalId("DE insurance number", r"\d{2}[ .-]?\d{6}[ .-]?[A-Z][ .-]?\d{3}", _german_insurance),
     NationalId("DK CPR", r"\d{6}-\d{4}", lambda text: _short_day(text[:6], "dmy")),
     NationalId("EE and LT personal code", r"\d{11}", _baltic),
-    NationalId("ES DNI and NIE", r"(?:\d{8}|\d{2}\.\d{3}\.\d{3}|[XYZ][ -]?\d{7})(?:-?[A-Z]| (?-i:[A-Z]))", _spanish),
-    NationalId("FI personal code", r"\d{6}[-+A-FU-Y]\d{3}[0-9A-Y]", _finnish),
+    NationalId(
+        "ES DNI and NIE",
+        r"(?:\d{8}|\d{2}([. ])\d{3}\1\d{3}|[XYZ][ -]?\d{7})(?:-?[A-Z]| (?-i:[A-Z]))",
+        _spanish,
+    ),
+    NationalId("FI personal code", r"\d{6}[-+A-FU-Y]\d{3}(?:[0-9A-Y]| (?-i:[0-9A-Y]))", _finnish),
     NationalId(
         "FR NIR",
-        r"[1-478] ?\d{2} ?\d{2} ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}",
+        r"[1-478][ .-]?\d{2}[ .-]?\d{2}[ .-]?(?:\d{2}|2[AB])[ .-]?\d{3}[ .-]?\d{3}[ ./-]?\d{2}",
         lambda text: stdnum.fr.nir.calc_check_digits(text) == text[13:],
     ),
     NationalId(
         "GB insurance number",
-        r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]",
+        r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D]|[A-Z]{2}(?:-\d{2}){3}-[A-D]",
         lambda text: text[:2] not in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ"),
     ),
     # Temporary and sample ones, which no rule covers but the form.
@@ -215,7 +221,7 @@ NATIONAL_IDS = (
     ),
     NationalId("GB NHS number", r"\d{10}|\d{3}([ -])\d{3}\1\d{4}", lambda text: stdnum.gb.nhs.checksum(text) == 0),
     NationalId("GR AMKA", r"\d{11}", lambda text: _short_day(text[:6], "dmy") and stdnum.luhn.is_valid(text)),
-    NationalId("HK identity card", r"[A-Z]{1,2}\d{6}\([0-9A]\)", _of_hong_kong),
+    NationalId("HK identity card", r"[A-Z]{1,2} ?\d{6} ?\([0-9A]\)", _of_hong_kong),
     NationalId("HR OIB", r"\d{11}", mod_11_10.is_valid),
     NationalId("HU personal number", r"\d{11}|\d[ -]\d{6}[ -]\d{4}", _hungarian_person),
     NationalId("HU TAJ", _THREES, _hungarian),
@@ -227,7 +233,9 @@ NATIONAL_IDS = (
     NationalId("IN Aadhaar", r"[2-9]\d{3}([ -]?)\d{4}\1\d{4}", stdnum.in_.aadhaar.is_valid),
     NationalId("IN PAN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", stdnum.in_.pan.is_valid),
     NationalId(
-        "IT codice fiscale", r"[A-Z]{6}[ ]?[\dL-V]{2}[A-EHLMPRST][\dL-V]{2}[ ]?[A-Z][\dL-V]{3}[ ]?[A-Z]", _italian
+        "IT codice fiscale",
+        r"[A-Z]{3}[ -]?[A-Z]{3}[ -]?[\dL-V]{2}[A-EHLMPRST][\dL-V]{2}[ -]?[A-Z][\dL-V]{3} ?[A-Z]",
+        _italian,
     ),
     NationalId("MX CURP", r"[A-Z]{4}\d{6}[A-Z]{6}[A-Z0-9]\d", stdnum.mx.curp.is_valid),
     NationalId(
@@ -241,10 +249,10 @@ NATIONAL_IDS = (
     NationalId(
         "PT NIF", _THREES, lambda text: text[0] in "1235689" and stdnum.pt.nif.calc_check_digit(text[:8]) == text[8]
     ),
-    NationalId("RO CNP", r"\d{13}", _romanian),
+    NationalId("RO CNP", r"\d ?\d{2} ?\d{2} ?\d{2} ?\d{6}", _romanian),
     NationalId("RU SNILS", r"\d{3}([ -])\d{3}\1\d{3}[ -]\d{2}", _russian_insurance),
-    NationalId("SG NRIC and FIN", r"[STFGM]\d{7}[A-Z]", _singaporean),
-    NationalId("SE personal number", r"(?:19|20)?\d{6}[-+]?\d{4}", _swedish),
+    NationalId("SG NRIC and FIN", r"[STFGM]\d{7}[A-Z]|(?-i:[STFGM] \d{7} [A-Z])", _singaporean),
+    NationalId("SE personal number", r"(?:19|20)?\d{6}[-+ ]?\d{4}", _swedish),
     NationalId("TR identity number", r"[1-9]\d{10}", stdnum.tr.tckimlik.is_valid),
     NationalId("US SSN and ITIN", r"\d{3}([ -])\d{2}\1\d{4}", _american),
 )
@@ -267,6 +275,12 @@ def national_ids(text: str) -> Iterator[tuple[int, int]]:
         for start, end in _as_written(closed.text):
             if closed.holds_gap(start, end) and goes_on(text, closed.original(start), closed.original(end)):
                 yield closed.original(start), closed.original(end)
+    tight = tightened(text)
+    if tight.gap_starts:
+        for first, last in surroundings(tight.gap_starts, len(tight.text)):
+            for start, end in _as_written(tight.text[first:last]):
+                if tight.holds_gap(first + start, first + end):
+                    yield tight.original(first + start), tight.original(first + end)
 
 
 def _as_written(text: str) -> Iterator[tuple[int, int]]:

@@ -7,14 +7,27 @@ from appliance.routing.plain_copy import closed_up
 
 NO_SUM = r"(?!\w|\.\d|,\d{1,2}(?!\d)(?!,\S))"
 """Behind a number that is no sum with a decimal part; between commas it is an entry of a table."""
-NO_MONEY = (
-    NO_SUM + r"(?![ \t]{0,2}(?:[€$£¥₺₴₽]|(?:EUR|USD|GBP|CHF|PLN|CZK|HUF|SEK|NOK|DKK|RON|BGN|TRY|euros?|Euros?|kr|zł|zl"
-    r"|Kč)(?!\w)))"
+_CODES = (
+    "EUR|USD|GBP|CHF|PLN|CZK|HUF|SEK|NOK|DKK|RON|BGN|ISK|JPY|CNY|CAD|AUD|NZD|INR|RUB|UAH|HRK|RSD|MXN|BRL|ZAR|SGD|HKD|THB"
+    "|KRW|ILS|AED"
 )
-"""Behind a number that is no sum of money: what names money stands there as a word of its own."""
+_SIGNS = r"[$¢£¤¥֏؋৲৳฿₠-₿]"
+NO_MONEY = (
+    NO_SUM + rf"(?![ \t]{{0,2}}(?:[%‰]|{_SIGNS}|(?:{_CODES}|TRY|euros?|Euros?|EURO|kr|zł|zl"
+    r"|Kč|Ft|\u0440\u0443\u0431|\u0433\u0440\u043d|\u043b\u0432"
+    r"|[km]Wh|MWh|k[mg]|m[23]|Stk|Stück|pcs)(?!\w)))"
+)
+"""Behind a number that is no sum of money or quantity: what names it stands there as a word of its own."""
+NO_MONEY_BEFORE = "".join(
+    f"(?<!{word})(?<!{word} )"
+    for word in (_SIGNS, *(rf"\b{code}" for code in (*_CODES.split("|"), "kr", "zł", "Kč", "Ft")))
+)
 _GAP = r"[ \t./()-]{0,3}"
 _EXTENSION = r"(?:[ ]?(?:x|ext\.?)[ ]?\d{1,6})?"
 _DATE = r"\d?([./-])\d{1,2}\1(?:\d{4}|\d{2})\b"
+_DECIMALS = r"[.,]\d\d?(?!\d)|\.\d+(?:[ \t]{1,2}[01]\.\d+)*(?!\d|[ ./()-]{1,2}\d)"
+_MONTH = r"(?<=\d/0)\d/(?:19|20)\d{2}(?!\d)"
+"""The rest of a day such as 3/04/2024."""
 _BEGINS = r"(?<!\w)(?<!\d[.,])"
 """Not in the middle of a word or of a number; a comma alone may stand before it, as in a table."""
 GROUP_BEGINS = r"(?<!\w)(?:(?<!\d[.,])|(?<=[,;]\d,)|(?<=[,;]\d\d,)|(?<=[,;]\d\d\d,))"
@@ -23,7 +36,10 @@ _PHONES = (
     # International.
     re.compile(rf"{_BEGINS}(?<!\+)\(?(?:\+|00)[ \t(]{{0,2}}[1-9](?:{_GAP}\d){{6,14}}(?!\d){_EXTENSION}"),
     # National with the trunk prefix.
-    re.compile(rf"{_BEGINS}(?<![+-])\(?0(?!{_DATE}|[.,]\d\d?(?!\d))(?:{_GAP}\d){{7,12}}(?!\w|,\d{{1,2}}(?![\d,]))"),
+    re.compile(
+        rf"{_BEGINS}(?<![+-])(?<!\d{{4}}/)\(?0(?!{_DATE}|{_DECIMALS}|{_MONTH})(?:{_GAP}\d){{7,12}}"
+        rf"(?!\d|,\d{{1,2}}(?![\d,])){_EXTENSION}(?!\w)"
+    ),
     # A prefix in brackets.
     re.compile(rf"{_BEGINS}\(\d{{1,4}}\)(?:{_GAP}\d){{5,10}}(?!\w|,\d)"),
     # North America.
@@ -31,24 +47,33 @@ _PHONES = (
         rf"{_BEGINS}(?<!-)(?:\+?1[ .-]?)?(?:\([2-9]\d{{2}}\)[ .-]?|[2-9]\d{{2}}[ .-])\d{{3}}[ .-]\d{{4}}"
         rf"{_EXTENSION}(?!\w)"
     ),
-    # Groups without a prefix, as in Denmark, Norway, Poland, Spain, Greece and Hungary; not two years.
+    # Groups without a prefix, as in Denmark, Norway, Poland, Spain, Greece and Hungary; not two years, nor a
+    # year and a number of an invoice.
     re.compile(
-        rf"{GROUP_BEGINS}(?<![/-])(?!(?:19|20)\d{{2}}[ -](?:19|20)\d{{2}})"
+        rf"(?=\d){GROUP_BEGINS}(?<![/-]){NO_MONEY_BEFORE}"
+        r"(?!(?:19|20)\d{2}[ -](?:19|20)\d{2}|20[0-3]\d-0\d{3}(?!\d))"
         r"(?:\d{2}(?:[ -]\d{2}){3}|\d{2}(?:\.\d{2}){3}|\d{4}[ -]\d{4}|\d{3}(?P<a>[ .-])\d{2}(?P=a)\d{3}"
         r"|\d{2}(?P<b>[ .-])\d{3}(?P=b)\d{2}(?P=b)\d{2}|\d{3}[ -]\d{7}|(?:2[1-9]|69)\d{2}[ .-]\d{3}[ .-]\d{3}"
         rf"|\d{{2}}/\d{{3}}[ -]\d{{3,4}}|[5-9]\d{{2}}[ .-]\d{{3}}[ .-]\d{{3}}){NO_MONEY}"
     ),
     # Bare digits of the length of a subscriber's number; not a day such as 20261125.
     re.compile(
-        r"(?<!\w)(?<!\d\.)(?<!\d[/-])(?<![€$£])(?<![€$£] )(?<!\bEUR )(?<!\bUSD )"
+        rf"(?=[1-9])(?<!\w)(?<!\d\.)(?<!\d[/-]){NO_MONEY_BEFORE}"
         rf"(?!(?:19|20)\d{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d))(?:[2-9]\d{{7,10}}|1[2-9]\d{{9}}){NO_MONEY}"
     ),
 )
+_NO_NUMBER = (
+    r"\d{1,3}(?:[. ]\d{3})+,\d\d(?!\d)|(?:0?[1-9]|[12]\d|3[01])[./-](?:0?[1-9]|1[0-2])[./-](?:19|20)\d{2}(?!\d)"
+    r"|(?:19|20)\d{2}-\d{2}-\d{2}(?!\d)|\d\.\d(?: \d\.\d)+(?!\d)"
+)
+"""Sums, days and decimals, which stand behind such a label, too."""
 _LABELLED = re.compile(
-    r"(?<!\w)(?:tel|t[eé]l[eé]phone|telefono?|tel[eé]fono|telefoon|telefone|telefon|telefax|phone|ph|fax|faks|mobile?|mob"
-    r"|m[oó]vil|mobiel|gsm|cell|cellulare|handy|natel|portable|tlf|tfn|puh|puhelin|whatsapp|kom[oó]rka|kom"
-    r"|τηλ(?:έφωνο|εφωνο)?|тел(?:ефон)?)\.?(?:[ \t]{0,3}(?:no|nr|number|nummer|num[eé]ro)\.?)?"
-    r"[ \t]{0,8}[:.]?[ \t\n]{0,8}(\(?\+?\d[\d \t./()-]{3,22}\d)",
+    r"(?<!\w)(?:t[eé]l|t[eé]l[eé]phone|telefono?|tel[eé]fono|telefoon|telefone|telefon|telefax|phone|ph|fax|faks|mobile?|mob"
+    r"|m[oó]vil|mobiel|gsm|cell|cellulare|celular|handy|natel|portable|tlf|tlfn|tfn|tfno|tel[eé]f|telm|telem[oó]vel|puh"
+    r"|puhelin|whatsapp|kom[oó]rka|kom|mobiltelefon|mobilfunk|ruf|durchwahl|festnetz|fixe|fijo"
+    r"|τηλ(?:έφωνο|εφωνο)?|тел(?:ефон)?)"
+    r"\.?(?:[ \t-]{0,3}(?:no|nr|n°|nº|č|number|nummer|num[eé]ro|n[uú]mero|numer|[cč][ií]slo)\.?)?"
+    rf"[ \t]{{0,8}}[:.]?[ \t\n]{{0,8}}(?!{_NO_NUMBER})(\(?\+?\d[\d \t./()-]{{3,22}}\d)",
     re.IGNORECASE,
 )
 _WORD_BEFORE = re.compile(r"[^\s\d,;|]([.,;]?[ \t(]{0,3})\Z")

@@ -1,12 +1,19 @@
 """A plainer copy of a text, in which other characters hide nothing, with the place of each character in the text."""
 
+import html
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 _DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d")
+_SEPARATORS = {
+    **dict.fromkeys("\u00b7\u2022\u2024\u2027\u2219\u22c5\u30fb", "."),
+    **dict.fromkeys("\u2018\u2019\u02bc", "'"),
+}
+"""Dots at half height, which part groups as dots do, and apostrophes of typesetters."""
 _ALIKE = dict(
     zip(
         "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0408\u0405"
@@ -16,8 +23,15 @@ _ALIKE = dict(
     )
 )
 """Capitals of other scripts that look like Latin ones: a number with one of them looks whole to a reader."""
+_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
+"""A character as HTML and XML write it, also where mail addresses are to be hidden from programs."""
+_SLIPS = re.compile(r"(?<=\d)[OoIl]{1,8}(?![^\W\d_])|(?:(?<![^\W\d_])|(?<=(?<!\w)[A-Z]{2}))[OoIl]{1,8}(?=\d)")
+_REACH = 100
+"""No number is longer, with its gaps."""
+_DIGITS_MEANT = str.maketrans("OoIl", "0011")
 _BLANKS = re.compile(r"(?<=\S)(?: {2,4}| {0,3}\n {0,3})(?=\S)")
 _WIDE_BLANKS = re.compile(r"(?<=\S)(?:[ \t]{2,4}|\t|[ \t]{0,3}\n[ \t]{0,3})(?=\S)")
+_BESIDE_SIGNS = re.compile(r"(?<=\d)(?: {1,2}[/-] {0,2}|[/-] {1,2})(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -27,36 +41,75 @@ class PlainCopy:
     text: str
     starts: tuple[int, ...] | None
     """None where the copy is the text itself."""
+    ends: tuple[int, ...] = ()
 
     def place(self, start: int, end: int) -> tuple[int, int]:
         """A place of the copy as a place of the text."""
         if self.starts is None:
             return start, end
-        return self.starts[start], self.starts[end - 1] + 1
+        return self.starts[start], self.ends[end - 1]
 
 
 def plain_copy(text: str) -> PlainCopy:
     """The copy: compatibility forms, plain dashes and blanks, one kind of line ends, nothing invisible."""
-    if text.isascii() and "\r" not in text:
+    if text.isascii() and "\r" not in text and "&" not in text:
         return PlainCopy(text, None)
     parts: list[str] = []
     starts: list[int] = []
+    ends: list[int] = []
+    references = {match.start(): match for match in _REFERENCE.finditer(text)}
+    behind = 0
     for position, char in enumerate(text):
+        if position < behind:
+            continue
+        behind = position + 1
         if char == "\r":
-            plain = "" if text[position + 1 : position + 2] == "\n" else "\n"
+            plain = "" if text[behind : behind + 1] == "\n" else "\n"
+        elif char == "&" and (match := references.get(position)) is not None:
+            behind = match.end()
+            plain = "".join(map(_plain, html.unescape(match.group())))
         else:
             plain = char if char.isascii() else _plain(char)
         parts.append(plain)
         starts.extend([position] * len(plain))
-    return PlainCopy("".join(parts), tuple(starts))
+        ends.extend([behind] * len(plain))
+    return PlainCopy("".join(parts), tuple(starts), tuple(ends))
+
+
+def with_digits_meant(text: str) -> tuple[str, list[int]]:
+    """The text, equally long, with digits where a reader of print took them for letters, and the places of those."""
+    places: list[int] = []
+
+    def meant(match: re.Match[str]) -> str:
+        places.append(match.start())
+        return match.group().translate(_DIGITS_MEANT)
+
+    return _SLIPS.sub(meant, text), places
+
+
+def surroundings(places: Sequence[int], length: int) -> Iterator[tuple[int, int]]:
+    """Parts of a text of this length in which all numbers lie that go over one of the places."""
+    start = end = 0
+    for place in places:
+        if place - _REACH > end:
+            if end:
+                yield start, end
+            start = place - _REACH
+        end = min(place + _REACH, length)
+    if end:
+        yield start, end
 
 
 @cache
 def _plain(char: str) -> str:
+    if char.isascii():
+        return char
     if char in _DASHES:
         return "-"
     if char in _ALIKE:
         return _ALIKE[char]
+    if char in _SEPARATORS:
+        return _SEPARATORS[char]
     category = unicodedata.category(char)
     if category in ("Cf", "Mn", "Me"):
         return ""
@@ -95,17 +148,27 @@ def closed_up(text: str, tabs: bool = False) -> ClosedUp:
     Args:
         tabs: Tabs are gaps, too; otherwise they part columns, across which no number goes.
     """
+    return _closed(text, _WIDE_BLANKS if tabs else _BLANKS)
+
+
+def tightened(text: str) -> ClosedUp:
+    """The text without the blanks beside dashes and strokes, as in `710319 / 2745`."""
+    return _closed(text, _BESIDE_SIGNS)
+
+
+def _closed(text: str, gaps: re.Pattern[str]) -> ClosedUp:
     parts: list[str] = []
     gap_starts: list[int] = []
     shifts: list[int] = []
     at = length = 0
-    for match in (_WIDE_BLANKS if tabs else _BLANKS).finditer(text):
+    for match in gaps.finditer(text):
         # A dash at the end of a line parts a number as it stands, without a blank.
         is_broken = text[match.start() - 1] == "-" and "\n" in match.group()
-        parts += [text[at : match.start()], "" if is_broken else " "]
+        filling = "" if is_broken else match.group().strip() or " "
+        parts += [text[at : match.start()], filling]
         length += match.start() - at
-        gap_starts.append(length - 1 if is_broken else length)
-        length += not is_broken
+        gap_starts.append(length if filling else length - 1)
+        length += len(filling)
         at = match.end()
         shifts.append(at - length)
     return ClosedUp("".join([*parts, text[at:]]), gap_starts, shifts)

@@ -214,3 +214,74 @@ def test_ids_of_further_countries_quoted_names_and_cells_of_a_table_are_found_wh
 def test_letters_and_digits_that_only_look_like_those_ids_stay() -> None:
     for text in ("Part S1234567A", "A123456(4)", "Part A1234563", "Art. 12-345-678", "ABCXE1234F"):
         assert not findings(text, ("national_id",))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("Tel: 03O 1234567", "phone"), ("ruf +49 l70 1234567", "phone"), ("4lll 1111 1111 1l11", "card"),
+     ("DE89 37O4 OO44 0532 0130 00", "iban"), ("44O514O1359", "national_id"), ("I2345678Z", "national_id"),
+     ("2ll062-5629", "national_id")],
+)  # fmt: skip
+def test_letters_that_a_reader_of_print_took_for_digits_hide_nothing(text: str, kind: str) -> None:
+    (place,) = findings(f"Hallo: {text} zum Mai", ALL)
+    assert place.kind == kind
+    assert hidden(f"Hallo: {text} zum Mai").endswith("] zum Mai")
+
+
+def test_litres_words_and_codes_with_such_letters_are_left() -> None:
+    for text in ("500l 500l 500l", "5l 10l 20l 30l", "CO2 H2O O2", "15-10-Order", "20-10-15Invoice", "i7-1165Ol"):
+        assert hidden(text) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["4111\u20221111\u20221111\u20221111", "4111\u00b71111\u00b71111\u00b71111", "4111&nbsp;1111&#160;1111&nbsp;1111",
+     "&#109;ax&#64;web&#46;de", "o\u2019brien@example.ie", "max@192.168.1.1", "max dot muster at web dot de",
+     "max.muster at web.de", "max(a)web.de", "juan arroba correo punto es", "//max:geheim@host.de",
+     "DE89 3704 0044 0532 0130 02", "DE89      3704 0044 0532 0130 00", "61 1090 1014 0000 0712 1981 2874",
+     "710319 / 2745", "531128/123", "12345678 - Z", "12 345 678 Z", "811228 9874", "AB-12-34-56-C", "131052 - 308T",
+     "85 07 30 033 28", "2 55 08 14 168 025 / 38", "2-55-08-14-168-025-38", "1 63 06 15 123457",
+     "RSS-MRA-85T10-A562S", "S 1234567 D", "1237 01.01.80"],
+)  # fmt: skip
+def test_other_spellings_are_found_whole(value: str) -> None:
+    left = hidden(f"Nr. {value} zum Mai").replace("//", "")
+    assert left in [f"Nr. [{kind}] zum Mai" for kind in (*ALL, "number")]
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["Rufnummer", "Fax-Nr.:", "Tfno:", "Mobiltelefon", "Telefoonnummer:", "Durchwahl", "telefon č.", "Tél. n°",
+     "Telemóvel:"],
+)  # fmt: skip
+def test_short_number_is_found_behind_labels_of_many_languages(label: str) -> None:
+    assert hidden(f"{label} 47 11 22 zum Mai") == f"{label} [phone] zum Mai"
+
+
+def test_card_is_found_where_a_letter_touches_its_groups() -> None:
+    assert hidden("Nr4111 1111 1111 1111kr") == "Nr[card]kr"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Due 03/04/2024 10:15", "2024/04/03 10.15", "0.915 0.931 | 0.859", "0.12345678", "2020 2021 2022 2023",
+     "Rechnung 2024-0815", "612 345 678 JPY", "61234567 kWh", "22 54 18 94 %", "SEK 61234567", "z\u0142 61234567",
+     "\u20b9 61234567", "Telefon 1.234,56", "Telefon am 15.04.2024", "phone 15.04.2024", "Mobile 2024-04-03",
+     "Merged Cell 1.1 1.2", "look at that point of time", "at dot com"],
+)  # fmt: skip
+def test_days_decimals_sums_and_sentences_are_left(text: str) -> None:
+    assert hidden(text) == text
+
+
+@pytest.mark.parametrize("word", ["Kr.", "kristna", "Zander", "Ftan", "Km-Geld", "Rp", "zona", "Kg.", "EURope"])
+def test_words_that_only_begin_like_money_or_units_hide_nothing(word: str) -> None:
+    for value in ("612 345 678", "91100457", "22 54 18 94"):
+        assert hidden(f"{word} {value} {word}") == f"{word} [phone] {word}"
+
+
+@pytest.mark.parametrize("piece", ["1O ", "O0 ", "&#52;", "&", "1 / ", "IBAN A1B2 ", "AB12 3456 ", "a dot ", "//a:b@",
+                                   "EUR ", "tel nr 1.1 ", "0.1 1.1 ", "PL61 1090"])  # fmt: skip
+def test_other_long_texts_take_time_in_proportion(piece: str) -> None:
+    text = (piece * 6_000)[:6_000]
+    started = time.process_time()
+    findings(text, ALL, 9)
+    assert time.process_time() - started < 1
