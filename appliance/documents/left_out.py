@@ -14,6 +14,8 @@ class LeftOut(StrEnum):
     """Links to files or folders, shortcuts of Windows among them: what they lead to may lie outside."""
     LOCK_FILES = "lock_files"
     """What an office program keeps beside a document while somebody has it open."""
+    TEMPORARY_FILES = "temporary_files"
+    """Downloads and transfers that are not whole yet, and what editors keep of a document's former state."""
     SYSTEM_FILES = "system_files"
     """What Windows, macOS and storage boxes keep in every folder."""
     HIDDEN = "hidden"
@@ -25,6 +27,7 @@ class LeftOut(StrEnum):
 _WORDS = {
     LeftOut.LINKS: ("link", "links"),
     LeftOut.LOCK_FILES: ("lock file", "lock files"),
+    LeftOut.TEMPORARY_FILES: ("temporary file", "temporary files"),
     LeftOut.SYSTEM_FILES: ("system file", "system files"),
     LeftOut.HIDDEN: ("hidden file or folder", "hidden files or folders"),
     LeftOut.SPECIAL: ("pipe or device", "pipes or devices"),
@@ -35,6 +38,12 @@ _LOCK_FILES = re.compile(
     rb"|~[^/]*\.tmp|.+~rf[0-9a-f]+\.tmp"  # what Word and Excel write while they save
     rb"|.+\.laccdb|.+\.ldb"  # Access
     rb"|.+\.dwl2?|~.+\.idlk",  # AutoCAD, InDesign
+    re.IGNORECASE | re.DOTALL,
+)
+_TEMPORARY_FILES = re.compile(
+    rb".+\.(?:crdownload|part|partial|opdownload|download|filepart|aria2|!ut|!qb)"  # browsers, WinSCP, other transfers
+    rb"|.+~|#.+#"  # Emacs, gedit, vim, nano
+    rb"|.+\.sb-[0-9a-f]{8}-[0-9a-z]{6}",  # programs of macOS while they save
     re.IGNORECASE | re.DOTALL,
 )
 _SHORTCUTS = re.compile(rb".+\.lnk", re.IGNORECASE | re.DOTALL)
@@ -53,6 +62,8 @@ def left_out_by_name(name: bytes) -> LeftOut | None:
     """Why a file or folder of this name is no document; None where the name is one of a document."""
     if _LOCK_FILES.fullmatch(name):
         return LeftOut.LOCK_FILES
+    if _TEMPORARY_FILES.fullmatch(name) and not name.startswith(b"."):
+        return LeftOut.TEMPORARY_FILES
     if _SYSTEM_FILES.fullmatch(name):
         return LeftOut.SYSTEM_FILES
     if _SHORTCUTS.fullmatch(name):

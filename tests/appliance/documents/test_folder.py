@@ -242,6 +242,10 @@ LEFT_OUT = {
     "Desktop.ini": LeftOut.SYSTEM_FILES, ".DS_Store": LeftOut.SYSTEM_FILES, "._order.pdf": LeftOut.SYSTEM_FILES,
     "Icon\r": LeftOut.SYSTEM_FILES, "__MACOSX": LeftOut.SYSTEM_FILES, "lost+found": LeftOut.SYSTEM_FILES,
     ".hidden": LeftOut.HIDDEN, "order.tmp": None, "~order.txt": None, "$order.docx": None, "order~$.docx": None,
+    "scan.pdf.crdownload": LeftOut.TEMPORARY_FILES, "scan.PDF.part": LeftOut.TEMPORARY_FILES,
+    "a.docx.filepart": LeftOut.TEMPORARY_FILES, "orders.txt~": LeftOut.TEMPORARY_FILES,
+    "#orders.txt#": LeftOut.TEMPORARY_FILES, "a.docx.sb-1a2b3c4d-AbCd3F": LeftOut.TEMPORARY_FILES,
+    "part": None, "a.part1.pdf": None, "DOCUME~1.PDF": None, "#1 order.txt": None, ".x.part": LeftOut.HIDDEN,
     "my desktop.ini.txt": None, "Thumbs.db.pdf": None, "~": None,
 }  # fmt: skip
 
