@@ -2,7 +2,8 @@
 
 To the child: one `open` message, then `request` messages. From the child: `ready` or `refused`, then `taken` when
 the engine takes a document, `working` while it works long on one, and `result` when it is answered. The supervisor
-learns from `taken` which documents were in work when an engine dies.
+learns from `taken` which documents were in work when an engine dies, and from `failed` what the engine ended with,
+unless it was killed.
 """
 
 import os
@@ -32,6 +33,8 @@ from appliance.tasks.task import (
 )
 
 TARGET = "appliance.answering.engine_process:serve_engine"
+_REASON_CHARACTERS = 300
+"""A library's sentence, or one that a file chose."""
 
 
 def start_engine(artifact_dir: Path, task: Task, threads: int) -> child.Child:
@@ -61,6 +64,23 @@ def task_from_message(values: dict[str, Any]) -> Task:
 
 def serve_engine(connection: Connection) -> None:
     """Runs in the child: opens the engine, then answers until the supervisor closes its end."""
+    try:
+        _serve(connection)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise  # The supervisor closed its end.
+    except BaseException as error:  # What a library in Rust gives up with is no Exception.
+        child.send(connection, {"failed": _reason(error)})
+        raise
+
+
+def _reason(error: BaseException) -> str:
+    """What an engine ended with, for whoever reads why a document failed."""
+    if isinstance(error, ApplianceError):
+        return storable(error.message)[:_REASON_CHARACTERS]
+    return storable(" ".join(f"{type(error).__name__}: {error}".split()))[:_REASON_CHARACTERS].rstrip(": ")
+
+
+def _serve(connection: Connection) -> None:
     opening = child.receive(connection)
     try:
         engine = _open(opening, lambda: child.send(connection, {"working": True}))

@@ -68,6 +68,8 @@ class LocalAnswerer:
         self._silence_seconds, self._clock = silence_seconds, clock
         self._child: child.Child | None = None
         self._heard = 0.0
+        self._failure = ""
+        """What the engine said that it ended with."""
         self._waiting: deque[Request] = deque()
         """Sent to an engine that died before it took them."""
         self._suspects: deque[Request] = deque()
@@ -127,7 +129,7 @@ class LocalAnswerer:
         """Sends to the child; if it is dying, `arrived` learns of it after what it still said."""
         if self._child is None:
             self._child = self._start()
-            self.is_ready = False
+            self.is_ready, self._failure = False, ""
             self._heard = self._clock()
         if not self._sent and self.is_ready:
             self._heard = self._clock()
@@ -186,6 +188,8 @@ class LocalAnswerer:
                     "run it again: another model makes a new job",
                 )
             self.is_ready = True
+        elif "failed" in message:
+            self._failure = str(message["failed"])
         elif "refused" in message:
             error = ApplianceError(str(message["refused"]), str(message.get("hint", "")))
             error.exit_code = int(message.get("exit_code", 1))
@@ -194,6 +198,8 @@ class LocalAnswerer:
 
     def _died(self, reason: str) -> Iterator[Result]:
         """Documents in work are suspects; those that were only on their way are as before."""
+        if self._failure:
+            reason = f"{reason} ({self._failure})"
         self._end_child()
         in_work = [request for key, request in self._sent.items() if key in self._taken]
         untouched = [request for key, request in self._sent.items() if key not in self._taken]

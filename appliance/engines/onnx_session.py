@@ -23,7 +23,10 @@ _CUDA_OPTIONS = {"use_tf32": "0"}
 _SILENT = 4
 """Severity from which onnxruntime logs; what goes wrong is raised, a log would write into the middle of a screen."""
 _RUNTIME_PREFIX = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_SOURCE_PLACE = re.compile(r"\S*\.(?:cc|h):\d+ [\w:]+(?:\([^)]*\))? ")
+_SOURCE_PLACE = re.compile(r"\S*\.(?:cc|h):\d+ (?:(?:[\w:<>&*]+ )?[\w:]+\([^)]*\)|[\w:]+) ")
+_FILE_PLACE = re.compile(r"^Load model from .+?\.onnx (?:failed:)?")
+_READ_CHARACTERS = 2000
+"""A file can choose what stands in a line, and how long it is."""
 _SHOWN_CHARACTERS = 200
 _NEGATION = (
     b'\x08\t:2\n\x0b\n\x01x\x12\x01y"\x03Neg\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
@@ -104,9 +107,10 @@ def _providers(on_gpu: bool) -> list[str | tuple[str, dict[str, str]]]:
 
 
 def _reason(error: Exception) -> str:
-    """What onnxruntime says, without the places in its source."""
-    first_line = str(error).split("\n")[0]
-    return _SOURCE_PLACE.sub("", _RUNTIME_PREFIX.sub("", first_line))[:_SHOWN_CHARACTERS].strip()
+    """What onnxruntime says, without the places of the file and in its source."""
+    first_line = str(error)[:_READ_CHARACTERS].split("\n")[0]
+    reason = _FILE_PLACE.sub("", _RUNTIME_PREFIX.sub("", first_line))
+    return _SOURCE_PLACE.sub("", reason)[:_SHOWN_CHARACTERS].strip()
 
 
 def _unusable(path: Path, reason: str) -> OnnxFileError:

@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import asdict
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 from conftest import ROOT_DIR
 
-from appliance.answering.engine_process import task_from_message
+from appliance.answering import engine_process
+from appliance.answering.engine_process import serve_engine, task_from_message
+from appliance.ground import child
+from appliance.ground.errors import ApplianceError
 from appliance.tasks.dates import DateOrder
 from appliance.tasks.task import Comparator, Field, FieldType, InputLimits, LongDocumentPolicy, Student, Targets, Task
 from appliance.tasks.task import TaskKind as Kind
@@ -23,6 +27,30 @@ WHOLE = Task(
     ("a", "b"), "none", InputLimits(512, LongDocumentPolicy.WINDOW), "internal", "gpt",
     Targets(0.02, 0.9), ("state",), Student("encoder", "base", 256),
 )  # fmt: skip
+
+
+class Gone(BaseException):
+    """As the panic of a library in Rust, which is no Exception."""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ApplianceError("no room for 5 tokens"), "no room for 5 tokens"),
+        (Gone("vocabulary\n of\ud83d 0"), "Gone: vocabulary of? 0"),
+        (MemoryError(), "MemoryError"),
+        (ValueError("x" * 900), "ValueError: " + "x" * 288),
+    ],
+)
+def test_engine_says_what_it_fails_with(monkeypatch: pytest.MonkeyPatch, error: BaseException, reason: str) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    ours, theirs = Pipe()
+    monkeypatch.setattr(engine_process, "_serve", fail)
+    with pytest.raises(type(error)):
+        serve_engine(theirs)
+    assert child.receive(ours) == {"failed": reason}
 
 
 def test_task_arrives_as_it_was_sent() -> None:

@@ -47,6 +47,13 @@ def die_with_each(connection: Connection) -> None:
     child.send(connection, {"taken": child.receive(connection)["key"]})
 
 
+def fail_with_each(connection: Connection) -> None:
+    """A child that takes a document, says what it fails with, and ends."""
+    child.send(connection, {"ready": "model"})
+    child.send(connection, {"taken": child.receive(connection)["key"]})
+    child.send(connection, {"failed": "IndexError: token 5000"})
+
+
 def answer_all(connection: Connection) -> None:
     """A child that answers everything."""
     child.send(connection, {"ready": "model"})
@@ -170,6 +177,14 @@ def test_engine_that_never_takes_a_document_is_broken(local: MakeLocal) -> None:
     broken.answerer.send(request(1))
     with pytest.raises(ApplianceError, match="the engine ended 3 times without taking a document"):
         broken.results(1)
+
+
+def test_what_an_engine_failed_with_is_told_with_the_document(local: MakeLocal) -> None:
+    failing = local("fail_with_each")
+    failing.answerer.send(request(1, crash_count=1))
+    (result,) = failing.results(1)
+    assert result.error == "engine_died"
+    assert "ended with exit status 0 (IndexError: token 5000)" in result.error_message
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,22 @@ def test_products_in_int8_do_not_overflow(tmp_path: Path) -> None:
     for rows in (1, 3, 64):
         (sums,) = session.run(None, {"a": np.full((rows, columns), 255, np.uint8)})
         assert (sums == 255 * 127 * columns).all()
+
+
+def test_reason_is_short_and_shown_at_once_however_long_a_name_is(tmp_path: Path) -> None:
+    model = adding([])
+    model.graph.node[0].op_type = "A" * 200_000
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    began = time.process_time()
+    with pytest.raises(ApplianceError, match="cannot be loaded: This is an invalid model") as caught:
+        open_session(tmp_path / "model.onnx", 1)
+    assert time.process_time() - began < 5
+    assert len(caught.value.message) < 300
+    model = adding([])
+    model.opset_import[0].version = 99
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ApplianceError, match=r"cannot be loaded: ONNX Runtime only .* Opset 99"):
+        open_session(tmp_path / "model.onnx", 1)
 
 
 ARTIFACT = Manifest("i" * 64, "orders", "decoder", "onnx", "orders", "t" * 64, "fp32", "any")
