@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.onnx_session import device_of, open_session, runs_on_gpu
-from appliance.engines.tokenizer import FileTokenizer
+from appliance.engines.tokenizer import artifact_tokenizer
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
@@ -202,7 +202,7 @@ class OnnxDecoderEngine:
         self.identity = manifest.identity
         self.context_length = _context_length(artifact_dir)
         self._task = task
-        self._tokenizer = FileTokenizer(artifact_dir / "tokenizer.json")
+        self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
         self._session: onnxruntime.InferenceSession | None = open_session(
             artifact_dir / "model.onnx", threads, runs_on_gpu(manifest)
         )
@@ -214,7 +214,14 @@ class OnnxDecoderEngine:
     def _read_prefix(self) -> Cache:
         """The part of the prompt that all documents share, read once."""
         prefix = empty_cache(self._open(), 1)
-        prefix.read(*left_padded([self._prefix_ids]))
+        logits = prefix.read(*left_padded([self._prefix_ids]))
+        is_for_one = logits.ndim == 2 and logits.shape[0] == 1
+        if not is_for_one or logits.shape[1] < self._tokenizer.vocab_size or logits.dtype.kind != "f":
+            raise DecoderArtifactError(
+                f"the graph gives {logits.dtype} of the shape {list(logits.shape)} as logits, its tokenizer.json has"
+                f" {self._tokenizer.vocab_size:,} tokens",
+                "export the model again with `stillroom export`",
+            )
         return prefix
 
     def _open(self) -> onnxruntime.InferenceSession:
@@ -303,8 +310,11 @@ def _context_length(artifact_dir: Path) -> int:
     """Tokens of prompt and answer together, from config.json."""
     try:
         settings = json.loads((artifact_dir / "config.json").read_text(encoding="utf-8"))
-        return int(settings["max_position_embeddings"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        context_length = int(settings["max_position_embeddings"])
+        if context_length < 1:
+            raise ValueError(context_length)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DecoderArtifactError(
             f"config.json of {artifact_dir.name} states no context length", "export the model again"
         ) from error
+    return context_length

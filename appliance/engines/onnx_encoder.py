@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
 from appliance.engines.onnx_session import open_session, runs_on_gpu
+from appliance.engines.tokenizer import make_plain
 from appliance.ground.errors import ApplianceError
 from appliance.ground.text import human_count
 from appliance.models.calibration import read_calibration, softmax
@@ -48,8 +49,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower, not even where the file is missing
         raise EncoderArtifactError(f"{path.name} cannot be read: {error}", "export the model again") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    make_plain(tokenizer)
     tokenizer.encode_special_tokens = True
     return tokenizer
 
@@ -62,7 +62,7 @@ def read_settings(artifact_dir: Path) -> dict[str, object]:
     """
     try:
         settings = json.loads((artifact_dir / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EncoderArtifactError(f"config.json cannot be read: {error}", "export the model again") from error
     if not isinstance(settings, dict):
         raise EncoderArtifactError("config.json holds no settings", "export the model again")

@@ -6,15 +6,44 @@ from functools import cached_property
 from pathlib import Path
 
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from appliance.ground.errors import ApplianceError
-from appliance.tasks.prompt import PromptTemplate, template_of
+from appliance.tasks.prompt import PLAIN_TEMPLATE, STILLROOM_TEMPLATE, PromptTemplate, template_of
 
 _BYTE_FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 class TokenizerError(ApplianceError):
     """The tokenizer file cannot be read, or lacks what a prompt needs."""
+
+
+def artifact_tokenizer(artifact_dir: Path, prompt_form: str) -> "FileTokenizer":
+    """The tokenizer of an artifact.
+
+    Args:
+        prompt_form: Name of the template that the model was trained with, from the manifest; empty where it says none.
+
+    Raises:
+        TokenizerError: It cannot be read, or serves another template: special tokens would be cut as plain text.
+    """
+    tokenizer = FileTokenizer(artifact_dir / "tokenizer.json")
+    name = prompt_form.partition("/")[0]
+    if name in (STILLROOM_TEMPLATE.name, PLAIN_TEMPLATE.name) and name != tokenizer.template.name:
+        raise TokenizerError(
+            f"tokenizer.json of {artifact_dir.name} serves prompts of the form {tokenizer.template.name}, the model was"
+            f" trained with {name}",
+            "export or copy the model again",
+        )
+    return tokenizer
+
+
+def make_plain(tokenizer: Tokenizer) -> None:
+    """A text's ids follow from the text alone: nothing is padded, cut, or left to chance, as in training."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if isinstance(tokenizer.model, BPE):
+        tokenizer.model.dropout = None
 
 
 def _byte_of_character() -> dict[str, int]:
@@ -32,14 +61,18 @@ class FileTokenizer:
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception
             raise TokenizerError(f"{path} cannot be read: {error}", "export or copy the model again") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        make_plain(self._tokenizer)
         self.template: PromptTemplate = template_of(lambda mark: self._tokenizer.token_to_id(mark) is not None)
 
-    @property
+    @cached_property
     def vocab_size(self) -> int:
-        """Tokens, special ones included."""
-        return int(self._tokenizer.get_vocab_size())
+        """Ids that a text can have, special ones and holes between them included."""
+        return max(self._tokenizer.get_vocab().values(), default=-1) + 1
+
+    def piece(self, token: int) -> str | None:
+        """The token as it stands in the vocabulary; None in a hole."""
+        piece: str | None = self._tokenizer.id_to_token(token)
+        return piece
 
     def encode(self, text: str, special: bool) -> list[int]:
         """Ids of a text, nothing added; special tokens in it count as such only where it is `special`."""

@@ -101,6 +101,10 @@ def _check_settings(values: Mapping[str, Scalar | Array], sizes: _Sizes) -> None
         entry = values.get(key)
         if entry is not None and not (isinstance(entry, Scalar) and entry.kind in _WHOLE_KINDS and entry.value == 0):
             raise Unsound(f"it has {key}: such models are not run here")
+    # Without it each token sees those behind it as well, and the answer to a document depends on how it is fed.
+    causal = values.get("attention.causal", Scalar(_BOOL, True))
+    if not isinstance(causal, Scalar) or causal.kind != _BOOL or not causal.value:
+        raise Unsound("attention.causal is not true: such models are not run here")
     scaling = values.get("rope.scaling.type", Scalar(_STRING, b"none"))
     if not isinstance(scaling, Scalar) or scaling.value not in _ROPE_SCALINGS:
         raise Unsound("rope.scaling.type is none that is known")

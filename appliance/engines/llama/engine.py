@@ -16,7 +16,7 @@ from pathlib import Path
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Logits, ModelFileError, Row
-from appliance.engines.tokenizer import FileTokenizer
+from appliance.engines.tokenizer import artifact_tokenizer
 from appliance.models.manifest import read_manifest
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 from appliance.tasks.task import Task
@@ -27,6 +27,8 @@ LONGEST_CONTEXT = 8192
 BLOCKS = {"Q8_0": 1, "F16": 2}
 """Rows that must be in a pass for its sums to be those of any larger pass, by quantization scheme; measured with
 llama-cpp-python 0.3.36 on x86 with AVX-512, one and two threads."""
+_PROBE = " Order number 12: one paper, 3.50 each"
+"""A text that every known tokenizer cuts by its merges."""
 LARGEST_BLOCK = 8
 """For other schemes: the kernels for 4 bit weights change between 4 and 8 rows."""
 
@@ -104,7 +106,7 @@ class LlamaEngine:
         manifest = read_manifest(artifact_dir)
         self.identity = manifest.identity
         self._task = task
-        self._tokenizer = FileTokenizer(artifact_dir / "tokenizer.json")
+        self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
         self._prefix = join_ids(prefix_segments(task.prompt_spec(), self._tokenizer.template), self._tokenizer.encode)
         self._prefix_tokens = [0] * slots
         """Tokens of the prefix in each slot: none before its first document."""
@@ -117,6 +119,7 @@ class LlamaEngine:
                     f"its tokenizer.json {self._tokenizer.vocab_size}",
                     "export the model again",
                 )
+            self._refuse_other_tokenizer(manifest.name)
             self.context_length = min(self._model.trained_context, LONGEST_CONTEXT)
             self._context = LlamaContext(
                 self._model, -(-slots // self._block) * self._block, self.context_length, threads
@@ -124,6 +127,21 @@ class LlamaEngine:
         except BaseException:
             self._model.close()
             raise
+
+    def _refuse_other_tokenizer(self, name: str) -> None:
+        """Refuses a tokenizer.json of another model: each id would stand for another piece of text than was trained."""
+        for token in range(self._tokenizer.vocab_size):
+            piece, text = self._tokenizer.piece(token), self._model.piece(token)
+            if piece and piece.encode() != text:
+                raise ModelFileError(
+                    f"token {token} is {text.decode('utf-8', 'replace')[:40]!r} in {MODEL_FILE} of {name},"
+                    f" {piece[:40]!r} in its tokenizer.json",
+                    "export the model again",
+                )
+        if self._model.tokenize(_PROBE, False) != self._tokenizer.encode(_PROBE, False):
+            raise ModelFileError(
+                f"{MODEL_FILE} of {name} cuts texts otherwise than its tokenizer.json", "export the model again"
+            )
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Answers each request exactly once, in the order in which they are finished."""

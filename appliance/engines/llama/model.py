@@ -79,6 +79,11 @@ class LlamaModel:
                 return list(ids[:count])
             room = -int(count)
 
+    def piece(self, token: int) -> bytes:
+        """The token as it stands in the vocabulary."""
+        text: bytes = self._llama.llama_vocab_get_text(self._vocabulary, token)
+        return text
+
     def close(self) -> None:
         """Frees the weights; its contexts must be closed before."""
         if self.pointer:

@@ -1,5 +1,6 @@
 """The llama engine: the answers of torch, documents that do not see each other, broken and hostile model files."""
 
+import json
 import random
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from appliance.engines.llama.engine import LlamaEngine, idle_companions
 from appliance.engines.llama.library import layout_problem, library, recent_errors, refusal_reason
 from appliance.engines.llama.model import DecodingError, LlamaContext, LlamaModel, ModelFileError, Row
 from appliance.engines.open import open_engine
-from appliance.engines.tokenizer import FileTokenizer
+from appliance.engines.tokenizer import FileTokenizer, artifact_tokenizer
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments, render_example
@@ -290,6 +291,37 @@ def test_tokenizer_of_another_model_is_refused(run_dir: Path, task: Task, tmp_pa
 
     with pytest.raises(ApplianceError, match=r"tokens, its tokenizer\.json 900"):
         LlamaEngine(artifact_dir, task, 1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [("swapped", r"token 41 is .* in model\.gguf of .*, .* in its tokenizer\.json"), ("no merges", "cuts texts")],
+)
+def test_tokenizer_of_another_model_of_the_same_size_is_refused(
+    run_dir: Path, task: Task, tmp_path: Path, damage: str, reason: str
+) -> None:
+    artifact_dir = shutil.copytree(run_dir / "export" / "gguf-f16", tmp_path / "artifact")
+    path = artifact_dir / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    if damage == "swapped":
+        pieces = {number: piece for piece, number in tokenizer["model"]["vocab"].items()}
+        tokenizer["model"]["vocab"] |= {pieces[41]: 43, pieces[43]: 41}
+    else:
+        tokenizer["model"]["merges"] = []
+    path.write_text(json.dumps(tokenizer))
+    with pytest.raises(ApplianceError, match=reason):
+        LlamaEngine(artifact_dir, task, 1)
+
+
+def test_tokenizer_serves_the_template_of_its_model_and_leaves_nothing_to_chance(run_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    tokenizer = json.loads((run_dir / "export" / "gguf-f16" / "tokenizer.json").read_text())
+    tokenizer["model"]["dropout"] = 0.9
+    path.write_text(json.dumps(tokenizer))
+    cut = {tuple(artifact_tokenizer(tmp_path, "stillroom-1").encode(" Order number: 12", False)) for _ in range(9)}
+    assert len(cut) == 1
+    with pytest.raises(ApplianceError, match="of the form stillroom-1, the model was trained with plain-1"):
+        artifact_tokenizer(tmp_path, "plain-1")
 
 
 def test_library_writes_nothing_and_has_the_known_layout(run_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from decoder_fixtures import exported_run, order
+from onnx import TensorProto, helper
 from onnx_attacks import adding
 from poisoned_models import BEYOND, check_poisoned_engine, scale_last_norm
 
@@ -226,6 +227,34 @@ def test_a_graph_that_is_no_decoder_is_refused(run_dir: Path, task: Task, tmp_pa
     artifact_dir = copied(run_dir, tmp_path)
     onnx.save(adding([]), str(artifact_dir / "model.onnx"))
     with pytest.raises(ApplianceError, match="not a decoder with a cache"):
+        OnnxDecoderEngine(artifact_dir, task, 1)
+
+
+@pytest.mark.parametrize("end", ["integers", "fewer", "none"])
+def test_logits_that_are_none_are_refused_at_the_beginning(run_dir: Path, task: Task, tmp_path: Path, end: str) -> None:
+    path = copied(run_dir, tmp_path) / "model.onnx"
+    model = onnx.load(str(path))
+    for node in model.graph.node:
+        node.output[:] = ["raw" if name == "logits" else name for name in node.output]
+    if end == "integers":
+        model.graph.node.append(helper.make_node("Cast", ["raw"], ["logits"], to=TensorProto.INT64))
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    else:
+        axis, most = (2, 100) if end == "fewer" else (0, 0)
+        for name, number in (("from", 0), ("to", most), ("axis", axis)):
+            model.graph.initializer.append(helper.make_tensor(f"cut_{name}", TensorProto.INT64, [1], [number]))
+        model.graph.node.append(helper.make_node("Slice", ["raw", "cut_from", "cut_to", "cut_axis"], ["logits"]))
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, str(path))
+    with pytest.raises(ApplianceError, match=r"the graph gives \w+ of the shape \[\d, \d+\] as logits"):
+        OnnxDecoderEngine(path.parent, task, 1)
+
+
+@pytest.mark.parametrize("length", ["0", "-1", "1e999", '"x"', "[" * 100_000])
+def test_a_context_that_is_none_is_refused(run_dir: Path, task: Task, tmp_path: Path, length: str) -> None:
+    artifact_dir = copied(run_dir, tmp_path)
+    (artifact_dir / "config.json").write_text(f'{{"max_position_embeddings": {length}}}')
+    with pytest.raises(ApplianceError, match=r"config\.json of artifact states no context length"):
         OnnxDecoderEngine(artifact_dir, task, 1)
 
 

@@ -117,6 +117,15 @@ def test_what_is_no_plain_file_is_refused_at_once(
     assert "again" in caught.value.hint
 
 
+def test_a_model_whose_tokens_see_those_behind_them_is_refused() -> None:
+    key = b"llama.attention.causal"
+    entry = U64(len(key)) + key + U32(7) + b"\0"
+    content = (
+        SOUND[:16] + U64(int.from_bytes(SOUND[16:24], "little") + 1) + entry + SOUND[24:-3]
+    )  # its padding is shorter
+    assert problem(content) == "attention.causal is not true: such models are not run here"
+
+
 def test_lists_are_bounded_before_they_are_read() -> None:
     at = SOUND.index(b"tokenizer.ggml.tokens") + 21 + 8
     assert "the number of entries of tokenizer.ggml.tokens is 4,000,001" in problem(SOUND[:at] + U64(4_000_001))
