@@ -33,6 +33,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
     return ByFile(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest groups come first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: not any(group in item.nodeid for group in _TOGETHER))
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets reach this machine only."""
