@@ -195,32 +195,47 @@ def _open_lease(settings: Settings, purpose: str) -> Lease:
 @contextmanager
 def _ticket(queue_dir: Path) -> Iterator[str]:
     """A place in the queue: a file that is locked as long as its owner lives."""
-    name = f"{time.monotonic_ns():020}-{secrets.token_hex(4)}"
-    hidden, path = queue_dir / f".{name}", queue_dir / name
     try:
         queue_dir.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        path, descriptor = _take_place(queue_dir)
     except OSError as error:
         raise ResourceError(
             f"cannot wait in {queue_dir}: {error.strerror}", "check the permissions and the free space"
         ) from error
     try:
-        # Locked before others can see it: one that is not locked is a dead process's.
-        wait_for_lock(descriptor)
-        os.rename(hidden, path)
-        yield name
+        yield path.name
     finally:
-        for file in (hidden, path):
-            with contextlib.suppress(OSError):
-                file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _take_place(queue_dir: Path) -> tuple[Path, int]:
+    """A new ticket and its descriptor; it is locked before others see it, as one without a lock is a dead process's."""
+    while True:
+        name = f"{time.monotonic_ns():020}-{secrets.token_hex(4)}"
+        hidden, path = queue_dir / f".{name}", queue_dir / name
+        descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            wait_for_lock(descriptor)
+            os.rename(hidden, path)
+        except FileNotFoundError:
+            # Somebody who looked in between took it for that of a dead process.
+            os.close(descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                hidden.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
+        else:
+            return path, descriptor
 
 
 def _waiting(queue_dir: Path) -> list[str]:
     """Tickets of living processes, the earliest first; those of dead ones are taken away."""
     names: list[str] = []
     try:
-        entries = sorted(entry for entry in os.listdir(queue_dir) if not entry.startswith("."))
+        entries = sorted(os.listdir(queue_dir))
     except FileNotFoundError:
         return names
     for name in entries:
@@ -229,11 +244,11 @@ def _waiting(queue_dir: Path) -> list[str]:
         except OSError:
             continue
         try:
-            if not try_lock(descriptor, shared=True):
+            if try_lock(descriptor, shared=True):
+                with contextlib.suppress(OSError):
+                    (queue_dir / name).unlink(missing_ok=True)
+            elif not name.startswith("."):
                 names.append(name)
-                continue
-            with contextlib.suppress(OSError):
-                (queue_dir / name).unlink(missing_ok=True)
         finally:
             os.close(descriptor)
     return names

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance.answering import lease as lease_module
 from appliance.answering.lease import Lease, engine_lease, free_engine, lease_holder, waiting_text
 from appliance.answering.local import local_answerer
 from appliance.ground.errors import ResourceError
+from appliance.ground.locks import wait_for_lock
 from appliance.ground.processes import process_identity
 from appliance.ground.settings import Settings, load_settings
 from appliance.ground.stopping import Stop
@@ -176,3 +178,27 @@ def test_lock_file_that_names_nobody_is_no_obstacle(settings: Settings, damage: 
     assert waiting_text(settings) == "queued: another process has the engine of this machine"
     with free_engine(settings, "a preview"):
         pass
+
+
+def test_place_of_who_died_before_others_saw_it_is_taken_away(settings: Settings) -> None:
+    with engine_lease(settings, Stop(), "a test") as lease:
+        assert lease is not None
+        left = settings.home_dir / "engine.queue" / ".00000000000000000001-0123abcd"
+        left.write_bytes(b"")
+        assert not lease.has_waiters
+        assert not left.exists()
+
+
+def test_who_is_taken_for_dead_takes_another_place(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    others: list[list[str]] = []
+
+    def look_in_between(descriptor: int) -> None:
+        if not others:
+            others.append(lease_module._waiting(settings.home_dir / "engine.queue"))
+        wait_for_lock(descriptor)
+
+    monkeypatch.setattr(lease_module, "wait_for_lock", look_in_between)
+    with engine_lease(settings, Stop(), "a test") as lease:
+        assert lease is not None
+    assert others == [[]]
+    assert list((settings.home_dir / "engine.queue").iterdir()) == []
