@@ -1,9 +1,13 @@
 """Charts and diagrams inside Office files: their titles, series and values as a small table, their texts as lines."""
 
+import math
 from collections.abc import Iterator
+from datetime import datetime
 from xml.etree import ElementTree
 
 from appliance.documents.archive import Package, check_depth
+from appliance.documents.moments import EPOCH, EPOCH_1904
+from appliance.documents.number_format import NumberFormat
 from appliance.documents.office_math import MATH, math_text
 from appliance.documents.raised_digits import lowered, raised, settled
 from appliance.documents.text_lines import table_line
@@ -73,10 +77,12 @@ def chart_lines(root: ElementTree.Element) -> Iterator[str]:
     names: list[str] = []
     columns: list[Points] = []
     categories: Points = {}
+    since = root.find(CHART + "date1904")
+    epoch = EPOCH_1904 if since is not None and since.get("val", "1") not in ("0", "false") else EPOCH
     for series in root.iter(CHART + "ser"):
         names.append(" ".join(_points(series.find(CHART + "tx")).values()))
-        columns.append(_points(_first(series, "val", "yVal")))
-        categories = categories or _points(_first(series, "cat", "xVal"))
+        columns.append(_points(_first(series, "val", "yVal"), epoch))
+        categories = categories or _points(_first(series, "cat", "xVal"), epoch)
     if not columns:
         return
     yield table_line(["", *names])
@@ -92,6 +98,16 @@ def short_number(written: str) -> str:
         return written
 
 
+def _shown_value(written: str, code: str, epoch: datetime) -> str:
+    try:
+        number = float(written)
+    except ValueError:
+        return written
+    if code in ("", "General") or not math.isfinite(number):
+        return short_number(written)
+    return NumberFormat(code).number_text(number, epoch) or short_number(written)
+
+
 def _first(series: ElementTree.Element, *names: str) -> ElementTree.Element | None:
     for name in names:
         element = series.find(CHART + name)
@@ -100,13 +116,14 @@ def _first(series: ElementTree.Element, *names: str) -> ElementTree.Element | No
     return None
 
 
-def _points(element: ElementTree.Element | None) -> Points:
-    """Values by index: what the program that wrote the chart put into its cache."""
+def _points(element: ElementTree.Element | None, epoch: datetime = EPOCH) -> Points:
+    """Values by index, as their format shows them: what the program that wrote the chart put into its cache."""
     points: Points = {}
+    usual = next((code.text or "" for code in element.iter(CHART + "formatCode")), "") if element is not None else ""
     for position, point in enumerate(element.iter(CHART + "pt") if element is not None else ()):
         index = point.get("idx", "")
         # Categories on several levels repeat their indices; they belong together.
         place = int(index) if index.isascii() and index.isdigit() and len(index) < 9 else position
-        value = short_number(point.findtext(CHART + "v") or "")
+        value = _shown_value(point.findtext(CHART + "v") or "", point.get("formatCode", usual), epoch)
         points[place] = f"{value} {points[place]}" if place in points else value
     return points

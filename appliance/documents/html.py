@@ -8,6 +8,7 @@ from appliance.documents import plain
 from appliance.documents.declared_charset import decode_declared
 from appliance.documents.html_charset import declared_charset
 from appliance.documents.html_forms import Choice, input_text
+from appliance.documents.html_formulas import Formulas
 from appliance.documents.html_lists import OpenList, open_list
 from appliance.documents.html_nesting import Nesting, OpenElement
 from appliance.documents.html_notes import PageFindings
@@ -121,6 +122,7 @@ class _LineParser(HTMLParser):
         self._pre = 0
         self._tables: list[Table] = []
         """Open tables."""
+        self._formulas = Formulas()
         self._lists: list[OpenList] = []
         self._number = ""
         """Of the entry whose first line has not come yet."""
@@ -139,6 +141,7 @@ class _LineParser(HTMLParser):
         shown = not (element.is_removed or element.is_dropped)
         if shown:
             self._begin_shown(element)
+            self._parts.append(self._formulas.begin(element, parent))
         elif parent is None or not (parent.is_removed or parent.is_dropped):
             self.findings.hidden = self.findings.hidden or (element.is_removed and tag not in _VOID)
             self._note_dropped(element)
@@ -155,17 +158,21 @@ class _LineParser(HTMLParser):
         sized = parent is None or parent.has_size
         if is_removed or is_dropped or not (attributes or self._sheets.rules):
             closed_dialog = tag == "dialog" and "open" not in attributes
-            return OpenElement(tag, attributes, is_removed or closed_dialog, visible, sized, is_dropped)
+            by_tag = (tag == "sup", tag == "sub")
+            return OpenElement(tag, attributes, is_removed or closed_dialog, visible, sized, is_dropped, *by_tag)
         ancestors = self._nesting.ancestors() if self._sheets.needs_ancestors else []
         style = self._sheets.declarations((tag, attributes), ancestors)
         if tag in _DRAWN_GROUPS:
             style = {name: (attributes[name] or "").strip() for name in _SURE_LOOKS if name in attributes} | style
         if tag in ("html", "body") or not (style or tag == "dialog" or any(one in attributes for one in _HIDING)):
             # A page that hides itself as a whole does so until a script has run.
-            return OpenElement(tag, attributes, False, visible, sized, is_dropped)
+            return OpenElement(tag, attributes, False, visible, sized, is_dropped, tag == "sup", tag == "sub")
         hides_itself = any(one in attributes for one in _HIDING) or (tag == "dialog" and "open" not in attributes)
         is_removed = removes(style) or (hides_itself and "display" not in style)
-        return OpenElement(tag, attributes, is_removed, is_visible(style, visible), has_size(style, sized), is_dropped)
+        seen = is_visible(style, visible), has_size(style, sized)
+        place = style.get("vertical-align", "").partition("!")[0] if tag in _INLINE_OR_BOX else ""
+        is_raised, is_lowered = tag == "sup" or place == "super", tag == "sub" or place == "sub"
+        return OpenElement(tag, attributes, is_removed, *seen, is_dropped, is_raised, is_lowered)
 
     def _begin_shown(self, element: OpenElement) -> None:
         tag, attributes = element.tag, element.attributes
@@ -178,8 +185,10 @@ class _LineParser(HTMLParser):
             self._lists.append(open_list(tag, attributes))
         elif tag == "li" and self._lists:
             self._number = self._lists[-1].label(attributes.get("value")) or self._number
-        elif tag in ("sup", "sub"):
-            self._parts.append(RAISED if tag == "sup" else LOWERED)
+        elif element.is_raised or element.is_lowered:
+            self._parts.append(RAISED if element.is_raised else LOWERED)
+        elif tag == "button":
+            self._parts.append(" ")
         elif tag == "select":
             self._choice = Choice(attributes)
         elif tag == "option" and self._choice is not None:
@@ -225,6 +234,7 @@ class _LineParser(HTMLParser):
         if element.is_removed or element.is_dropped:
             return
         tag = element.tag
+        self._formulas.end(element)
         if tag == "select" and self._choice is not None:
             choice, self._choice = self._choice, None
             self._parts.append(choice.text())
@@ -240,8 +250,10 @@ class _LineParser(HTMLParser):
             self._lists.pop()
         elif tag == "li":
             self._number = ""
-        elif tag in ("sup", "sub"):
+        elif element.is_raised or element.is_lowered:
             self._parts.append(ENDED)
+        elif tag == "button":
+            self._parts.append(" ")
 
     def _open_table_part(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         if tag == "table" and len(self._tables) < _MAX_NESTED:

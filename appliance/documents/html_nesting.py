@@ -58,6 +58,8 @@ class OpenElement:
     has_size: bool = True
     is_dropped: bool = False
     """Whether its content is not text at all."""
+    is_raised: bool = False
+    is_lowered: bool = False
     has_ended: bool = False
 
 

@@ -19,8 +19,8 @@ _MAX_ANCESTORS = 200
 _SCREEN_PIXELS = 1024
 _RELEVANT = frozenset(
     "display visibility opacity font font-size height max-height width max-width overflow overflow-y text-indent"
-    " position left top clip clip-path content-visibility transform margin-left padding padding-left animation"
-    " animation-name".split()
+    " vertical-align position left top clip clip-path content-visibility transform margin-left padding padding-left"
+    " animation animation-name".split()
 )
 _SURE = ("display", "visibility")
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -187,7 +187,7 @@ _IMPORTANT = "!important"
 
 
 def declarations_of(block: str) -> Declarations:
-    """The properties that may take a text out of sight, in small letters."""
+    """The properties that may take a text out of sight or off its line, in small letters."""
     declarations: Declarations = {}
     if "/*" in block:
         block = _COMMENT.sub("", block)

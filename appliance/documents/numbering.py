@@ -23,6 +23,8 @@ class _Level:
     label: str = ""
     style: str = ""
     all_decimal: bool = False
+    restart: int = LEVELS
+    """Levels from the first one on whose numbers let this one begin anew; 0 counts through the document."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Numbering:
             counts[level], start = None, numbered.restarts[level]
         counted = counts[level]
         counts[level] = start if counted is None else counted + 1
-        counts[level + 1 :] = [None] * (LEVELS - level - 1)
+        for below in range(level + 1, LEVELS):
+            counts[below] = None if level < numbered.levels.get(below, _Level()).restart else counts[below]
         return self._written(numbered, level, counts)
 
     def _written(self, numbered: _List, level: int, counts: list[int | None]) -> str:
@@ -159,6 +162,7 @@ def _levels(element: ElementTree.Element) -> dict[int, _Level]:
             label="" if _is_hidden(level) else (_value(level.find(WORD + "lvlText")) or "")[:_MAX_LABEL_CHARACTERS],
             style=_value(level.find(WORD + "pStyle")) or "",
             all_decimal=level.find(WORD + "isLgl") is not None,
+            restart=_number(_value(level.find(WORD + "lvlRestart")), LEVELS),
         )
         for level in element.iter(WORD + "lvl")
     }

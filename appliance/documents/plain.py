@@ -19,6 +19,10 @@ _CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27})
 _MOST_CONTROL = 0.003
 """Share of control characters that a text has at most; old programs leave a few behind."""
 _SAMPLE_BYTES = 65536
+_TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]{0,30}[ -/]?[@-~]|\x1b\][^\x07\x1b]{0,300}(?:\x07|\x1b\\)")
+"""Colours and movements of a terminal, and titles of its window."""
+_STRUCK_OVER = re.compile(r"[^\n\x08]\x08")
+"""Printers of lines struck a letter twice for bold type, or over a line drawn below it."""
 _SEALED_TEXT = re.compile(r"\s*-----BEGIN PGP MESSAGE-----")
 
 
@@ -28,6 +32,13 @@ def decode(data: bytes) -> tuple[str, list[str]]:
     Raises:
         DocumentError: The bytes are no text in any encoding that is known here.
     """
+    text, notes = _decoded(data)
+    if "\x1b" in text or "\x08" in text:
+        text = _STRUCK_OVER.sub("", _TERMINAL_CODE.sub("", text))
+    return text, notes
+
+
+def _decoded(data: bytes) -> tuple[str, list[str]]:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return _strict(data, encoding), []

@@ -208,6 +208,8 @@ def test_empty_cells_keep_their_place_in_tables_of_data(rows: str, lines: list[s
     [
         ("19<sup>99</sup> EUR", "19⁹⁹ EUR"), ("100<sup>1)</sup> 5", "100¹⁾ 5"), ("10<sup>-3</sup>", "10⁻³"),
         ("1<sup>3</sup>/<sub>4</sub> in", "1³/4 in"), ("<sup>2</sup>50", "²50"), ("7<sup>1</sup><sup>2</sup>", "7¹²"),
+        ('100<span style="vertical-align: super">1</span>', "100¹"), ("5<sup style=top:1px>1</sup>", "5¹"),
+        ("<button>A</button><button>B</button>", "A B"),
         ("m<sup>2</sup> H<sub>2</sub>O 5<sup>th</sup>", "m2 H2O 5th"), ("5<sup></sup>6", "56"),
     ],
 )  # fmt: skip
@@ -227,3 +229,15 @@ def test_lists_count_as_they_say() -> None:
 def test_parts_of_pages_are_pages(start: str) -> None:
     assert document_type(f"{start}<p>text".encode()) is DocumentType.HTML
     assert document_type(b"<a@b.org> wrote: <b, c> and <form> of it\n") is DocumentType.TEXT
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        ("<msup><mn>10</mn><mn>6</mn></msup>", "10^6"), ("<mfrac><mn>1</mn><msqrt><mn>2</mn></msqrt></mfrac>", "1/√2"),
+        ("<msubsup><mi>x</mi><mn>1</mn><mn>2</mn></msubsup><mn>5</mn>", "x_1^25"),
+        ("<mfrac><mrow><mi>a</mi><mo>+</mo><msup><mi>b</mi><mn>2</mn></msup></mrow><mn>2</mn></mfrac>", "a+b^2/2"),
+    ],
+)  # fmt: skip
+def test_parts_of_formulas_do_not_run_into_one_number(formula: str, text: str) -> None:
+    assert html_text(f"<p><math>{formula}</math>")[0] == text

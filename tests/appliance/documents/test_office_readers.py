@@ -122,10 +122,11 @@ def test_docx_chart_is_a_small_table() -> None:
     def points(*values: str) -> str:
         return "".join(f'<c:pt idx="{index}"><c:v>{value}</c:v></c:pt>' for index, value in enumerate(values))
 
+    months = f"<c:formatCode>mmm yyyy</c:formatCode>{points('45778', '45809')}"
     chart = (
         f'<c:chartSpace xmlns:c="{CHART}" xmlns:a="{DRAWING}"><c:chart><c:title><a:p><a:r><a:t>Sales</a:t></a:r></a:p>'
-        f"</c:title><c:ser><c:tx>{points('North')}</c:tx><c:cat>{points('May', 'June')}</c:cat>"
-        f"<c:val>{points('3', '4')}</c:val></c:ser></c:chart></c:chartSpace>"
+        f"</c:title><c:ser><c:tx>{points('North')}</c:tx><c:cat>{months}</c:cat>"
+        f"<c:val><c:formatCode>0.0%</c:formatCode>{points('0.125', '4')}</c:val></c:ser></c:chart></c:chartSpace>"
     )
     body = f'<w:p><w:r><w:drawing><c:chart xmlns:c="{CHART}" xmlns:r="{OFFICE}" r:id="r1"/></w:drawing></w:r></w:p>'
     document = {
@@ -134,7 +135,9 @@ def test_docx_chart_is_a_small_table() -> None:
         "word/_rels/document.xml.rels": relations(("chart", "charts/chart1.xml")),
         "word/charts/chart1.xml": chart,
     }
-    assert [line for line in lines(archive(document)) if line] == ["Sales", "\tNorth", "May\t3", "June\t4"]
+    assert [line for line in lines(archive(document)) if line] == [
+        "Sales", "\tNorth", "May 2025\t12.5%", "Jun 2025\t400.0%",
+    ]  # fmt: skip
 
 
 FORMATS = (

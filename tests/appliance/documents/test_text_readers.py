@@ -126,3 +126,8 @@ def test_rtf_with_groups_without_end_is_too_large_and_a_cut_one_is_read() -> Non
         read_document(rb"{\rtf1 " + b"{" * 20_000)
     assert caught.value.problem is Problem.TOO_LARGE
     assert lines(rb"{\rtf1 {\b cut off\par in the mid\'") == ["cut off", "in the mid"]
+
+
+def test_colours_of_terminals_and_letters_struck_twice_are_read_as_they_look() -> None:
+    text = "\x1b[1;31mTOTAL\x1b[0m 5\n\x1b]0;title\x07N\bNA\bA _\bx\n"
+    assert read_document(text.encode()).text == "TOTAL 5\nNA x\n"

@@ -333,3 +333,22 @@ def test_raised_digits_watermarks_older_forms_and_gaps_before_rows_are_read() ->
     found = read_document(data)
     assert [line for line in found.text.splitlines() if line] == ["100¹² EUR", "DRAFT", "old form", "A\tB", "\tb"]
     assert found.notes == ["struck-out text was read as the rest"]
+
+
+@pytest.mark.parametrize(("restart", "last"), [("", "1"), ("0", "3"), ("1", "1")], ids=["usual", "never", "stated"])
+def test_levels_begin_anew_where_they_say(restart: str, last: str) -> None:
+    rule = f'<w:lvlRestart w:val="{restart}"/>' if restart else ""
+    levels = "".join(
+        f'<w:lvl w:ilvl="{level}"><w:numFmt w:val="decimal"/>{rule if level else ""}<w:lvlText w:val="%{level + 1})"/>'
+        "</w:lvl>"
+        for level in (0, 1)
+    )
+    lists = (
+        f'<w:abstractNum w:abstractNumId="7">{levels}</w:abstractNum>'
+        '<w:num w:numId="1"><w:abstractNumId w:val="7"/></w:num>'
+    )
+    entry = '<w:numPr><w:ilvl w:val="{}"/><w:numId w:val="1"/></w:numPr>'
+    body = "".join(paragraph(run("x"), properties=entry.format(level)) for level in (0, 1, 1, 0, 1))
+    assert read_document(word(body, numbering=lists)).text.split() == [
+        "1)", "x", "1)", "x", "2)", "x", "2)", "x", f"{last})", "x"
+    ]  # fmt: skip
