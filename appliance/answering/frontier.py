@@ -38,7 +38,7 @@ _PATIENCE_SECONDS = 1.0
 """How long the end waits for requests under way: who stops a run at once does not wait for a frontier."""
 _LEAST_BYTES_PER_TOKEN = 8
 """No usual text has tokens longer than this on average; a longer document cannot fit."""
-_FRONTIERS_OWN = frozenset(("wrong_model", "broken_response"))
+_FRONTIERS_OWN = frozenset(("wrong_model", "broken_response", "html_response"))
 """Failures that are not tried again, and yet say more of the frontier than of the document."""
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading the bytes of a stranger may raise beyond the failures that have names."""

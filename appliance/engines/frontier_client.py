@@ -22,8 +22,15 @@ import openai
 
 from appliance.engines.frontier_config import FrontierConfig
 from appliance.engines.frontier_deadline import use_deadlines
-from appliance.engines.frontier_errors import FrontierFailure, error_words, excerpt, service_failure
-from appliance.engines.frontier_reply import loads
+from appliance.engines.frontier_errors import (
+    FrontierFailure,
+    error_words,
+    excerpt,
+    is_web_page,
+    page_title,
+    service_failure,
+)
+from appliance.engines.frontier_json import loads
 from appliance.ground.errors import UsageError
 
 _PATH = "/chat/completions"
@@ -227,7 +234,12 @@ def _status_failure(response: httpx2.Response, content: bytes, config: FrontierC
     except (ValueError, RecursionError):
         body = content.decode("utf-8", "replace")
     _, codes, message = error_words(body)
+    if is_web_page(content):
+        message = page_title(content)
     failure = service_failure(config, response.status_code, codes, message or excerpt(body))
+    if response.status_code == 403 and is_web_page(content):
+        # What guards a server refuses single documents so, and knows nothing of keys.
+        failure = FrontierFailure("html_response", f"{config.endpoint.host} sent a web page (403): {excerpt(message)}")
     failure.retry_after = _retry_after(response.headers)
     failure.unpaid = response.status_code < 500
     return failure

@@ -17,7 +17,7 @@ _RATE = frozenset(
 )
 _KEY = frozenset(
     "invalid_api_key authentication_error permission_error unauthenticated permission_denied unauthorized forbidden"
-    " invalid_authentication".split()
+    " invalid_authentication api_key_invalid".split()
 )
 _MODEL = frozenset("model_not_found not_found_error deploymentnotfound model_not_available unknown_model".split())
 _LENGTH = frozenset(
@@ -33,6 +33,11 @@ _TOO_LONG = re.compile(
     r" \d+ tokens, )?\s?too (?:long|large)|too many (?:input )?tokens",
     re.IGNORECASE,
 )
+
+
+_MESSAGES = ("message", "detail", "error", "msg", "error_message", "status_msg")
+_INNER = ("error", "innererror", "detail", "metadata", "message", "errors", "details", "base_resp")
+"""Where the words of an error stand within another object."""
 
 
 class FrontierFailure(Exception):
@@ -72,16 +77,32 @@ def _nested(value: object) -> str:
         return f"a {type(value).__name__}"
 
 
+def is_web_page(body: bytes) -> bool:
+    """Whether a response is a page for a person, as proxies and wrong addresses answer."""
+    start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:20].lower()
+    return start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body", b"<!--"))
+
+
+def page_title(page: bytes) -> str:
+    """What a web page is called; empty where it has no name."""
+    title = re.search(rb"<title[^>]{0,200}>([^<]{1,300})", page, re.IGNORECASE)
+    return " ".join(title[1].decode("utf-8", "replace").split()) if title else ""
+
+
 def error_words(error: object) -> tuple[int | None, frozenset[str], str]:
     """Status, codes and message in what a server calls an error; servers nest and name them in their own ways."""
     status, codes, message = None, set(), ""
     for key, value in _pairs(error, 0):
-        if isinstance(value, int) and not isinstance(value, bool) and key in ("code", "status", "status_code"):
+        if (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and key in ("code", "status", "status_code", "statuscode")
+        ):
             status = value if 100 <= value < 600 else status
         elif isinstance(value, str) and key in ("code", "type", "status", "reason", "error_code"):
             codes.add(value.strip().lower())
             status = int(value) if re.fullmatch(r"[1-5]\d\d", value) else status
-        elif isinstance(value, str) and key in ("message", "detail", "error", "msg", "error_message"):
+        elif isinstance(value, str) and key in _MESSAGES:
             message = message or value
     return status, frozenset(codes), message
 
@@ -91,10 +112,12 @@ def _pairs(value: object, depth: int) -> Iterator[tuple[str, object]]:
         yield "message", value
     elif isinstance(value, Mapping):
         yield from ((str(key).lower(), each) for key, each in value.items())
-        if depth < 3:
-            for key in ("error", "innererror", "detail", "metadata"):
-                if isinstance(inner := value.get(key), Mapping):
-                    yield from _pairs(inner, depth + 1)
+        for key in _INNER if depth < 3 else ():
+            if isinstance(inner := value.get(key), Mapping | list):
+                yield from _pairs(inner, depth + 1)
+    elif isinstance(value, list):
+        for each in value[:5] if depth < 4 else ():
+            yield from _pairs(each, depth + 1)
 
 
 def service_failure(config: FrontierConfig, status: int, codes: frozenset[str], reason: str) -> FrontierFailure:

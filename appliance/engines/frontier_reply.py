@@ -5,31 +5,42 @@ stream of events although none was requested, in the protocol's older or a neigh
 open is refused by name: a reply that was cut, that only thinks, that calls two tools, that another model gave.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from appliance.engines.frontier_config import FrontierConfig, ModelChoice, Usage
-from appliance.engines.frontier_errors import FrontierFailure, error_words, excerpt, service_failure
+from appliance.engines.frontier_errors import FrontierFailure, error_words, excerpt, is_web_page, service_failure
+from appliance.engines.frontier_json import as_written, loads
 from appliance.engines.frontier_usage import read_usage
-from appliance.ground.json_text import json_text
 
 _DATED = re.compile(r"[-:@]\d{4}(?:-?\d{2}){0,2}(?:-preview)?|[-:@]\d{3,8}")
 """What may follow a model's name for the dated version that answers for it: `-2024-08-06`, `-0613`, `@20240806`."""
 _NEWEST = re.compile(r"[-:]latest\Z")
 _FINISHED = frozenset(
     "stop eos eos_token end_turn stop_sequence complete completed end done finished tool_calls function_call"
-    " tool_use".split()
+    " tool_use tool_call stopped stop_token stop_criteria endoftext end_of_turn eos_found".split()
 )
 _CUT = frozenset(
     "length max_tokens model_length max_output_tokens max_length max_completion_tokens token_limit incomplete"
-    " model_context_window_exceeded context_length".split()
+    " model_context_window_exceeded context_length maximum_tokens max_token max_tokens_reached length_limit time_limit"
+    " not_finished".split()
 )
-_FILTERED = frozenset("content_filter safety blocked blocklist prohibited_content recitation spii guardrail".split())
-_BROKEN_OFF = frozenset("error abort aborted cancelled canceled insufficient_system_resource".split())
+_FILTERED = frozenset(
+    "content_filter content_filtered safety image_safety blocked blocklist prohibited_content recitation spii guardrail"
+    " guardrail_intervened sensitive error_toxic".split()
+)
+_BROKEN_OFF = frozenset(
+    "error abort aborted abort_error cancelled canceled insufficient_system_resource network_error timeout".split()
+)
+_ENUM = re.compile(r"\A(?:finish_?reason[._])?(\w+)(?:\s*:.*)?\Z", re.DOTALL)
+"""A reason as some servers print it: `FinishReason.STOP`, `content_filter: SAFETY`."""
+_BLANKS = b" \t\r\n\0"
+"""With these, servers keep a connection alive while a model works, and some end a text with zero."""
 _OTHER_REASONS = ("finishReason", "native_finish_reason", "stop_reason", "done_reason")
+_OTHER_FIELD = re.compile(r"(?!data:)[a-z_-]{0,40}:")
+"""A comment or a field of an event other than its data."""
 _WRAPPERS = ("result", "data", "response", "body", "completion")
 
 Values = dict[str, object]
@@ -59,8 +70,11 @@ def read_reply(config: FrontierConfig, body: bytes) -> Reply:
         raise _reported(config, values["error"], usage)
     if str(values.get("object", values.get("type"))) == "error":
         raise _reported(config, values, usage)
-    _check_model(config.choice, values.get("model"), usage)
     choice = _choice(values)
+    if choice is None and not values.get("choices") and any(error_words(values)[::2]):
+        # Gateways say why they refuse under keys of their own.
+        raise _reported(config, values, usage)
+    _check_model(config.choice, values.get("model"), usage)
     if choice is None:
         raise FrontierFailure("broken_response", "the response holds no message", usage)
     if choice.get("error") not in (None, False, "", {}, []):
@@ -80,14 +94,15 @@ def _reported(config: FrontierConfig, error: object, usage: Usage | None) -> Fro
 
 def _envelope(body: bytes) -> tuple[Values, list[str]]:
     """The response as one object, and what was unusual about how it came."""
-    start = body[:200].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
+    if not body.startswith((b"\xff\xfe", b"\xfe\xff")) and b"\0" not in body[:4]:  # Not UTF-16 nor UTF-32.
+        body = body.strip(_BLANKS).removeprefix(b"\xef\xbb\xbf").lstrip(_BLANKS)
+    if is_web_page(body):
         raise FrontierFailure(
             "html_response", "the response is a web page, not JSON: a proxy answered, or the url is wrong",
             hopeless=True,
         )  # fmt: skip
-    if not start:
-        raise FrontierFailure("broken_response", "the response is empty", again=not body.strip())
+    if not body.strip(_BLANKS):
+        raise FrontierFailure("broken_response", "the response is empty", again=True)
     try:
         values: object = loads(body)
     except (ValueError, RecursionError) as error:
@@ -108,18 +123,6 @@ def _envelope(body: bytes) -> tuple[Values, list[str]]:
     return values, []
 
 
-def loads(data: bytes | str) -> object:
-    """JSON whose numbers are harmless: whole numbers beyond 18 digits and what is no number in JSON become null.
-
-    Raises:
-        ValueError: It is no JSON.
-        RecursionError: It is nested too deeply.
-    """
-    return json.loads(
-        data, parse_int=lambda text: int(text) if len(text) <= 18 else None, parse_constant=lambda _: None
-    )
-
-
 def _events(body: bytes) -> Iterator[Values]:
     """The objects of a stream: server-sent events, or an object on each line."""
     try:
@@ -129,9 +132,11 @@ def _events(body: bytes) -> Iterator[Values]:
         raise FrontierFailure("broken_response", f"the response is not UTF-8 at byte {error.start}") from error
     for line in lines:
         text = line.strip()
-        if not text or text.startswith((":", "event:", "id:", "retry:")):
+        if _OTHER_FIELD.match(text):
             continue
         text = text.removeprefix("data:").strip()
+        if not text:
+            continue
         if text == "[DONE]":
             return
         try:
@@ -150,7 +155,7 @@ def _joined(chunks: list[Values]) -> Values:
     refusals: list[str] = []
     reason: object = None
     for chunk in chunks:
-        joined |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
+        joined |= {key: value for key, value in chunk.items() if key != "choices" and value not in (None, "")}
         choice = _choice(chunk)
         if choice is None or choice.get("index", 0) not in (0, None):
             continue
@@ -159,7 +164,8 @@ def _joined(chunks: list[Values]) -> Values:
         refusals += [text] if isinstance(text := message.get("refusal"), str) else []
         if message.get("tool_calls") or message.get("function_call"):
             raise FrontierFailure("wrong_schema", "the frontier streamed a call of a tool instead of an answer")
-        reason = choice.get("finish_reason") or reason
+        if not (isinstance(reason, str) and _word(reason) in _CUT | _FILTERED):
+            reason = choice.get("finish_reason") or reason
     if texts or refusals:
         message = {"content": "".join(texts), "refusal": "".join(refusals) or None}
         joined["choices"] = [{"message": message, "finish_reason": reason or "incomplete"}]
@@ -171,7 +177,7 @@ def _choice(values: Values) -> Values | None:
     """The first choice with its message as an object; those of neighbouring protocols are brought to the same form."""
     choices = values.get("choices")
     if choices is None and isinstance(message := values.get("message"), dict):
-        finished = values.get("done_reason") or ("stop" if values.get("done") else None)
+        finished = values.get("done_reason") or ("incomplete" if values.get("done") is False else "stop")
         return {"message": message, "finish_reason": finished}
     if choices is None and isinstance(parts := values.get("content"), list):
         return {"message": {"content": parts}, "finish_reason": values.get("stop_reason")}
@@ -191,11 +197,15 @@ def _check_model(choice: ModelChoice, model: object, usage: Usage | None) -> Non
     if answered in {name.casefold().removeprefix("models/") for name in (choice.model, *choice.answers_as)}:
         return
     requested = choice.model.casefold().removeprefix("models/")
+    if ("/" in requested) != ("/" in answered):
+        # Gateways put their provider's name before a model's, and leave it out in answers.
+        requested, answered = requested.rpartition("/")[2], answered.rpartition("/")[2]
     for stem in {requested, _NEWEST.sub("", requested)}:
         rest = answered[len(stem) :]
         if answered.startswith(stem) and (not rest or rest == ":latest" or _DATED.fullmatch(rest)):
             return
-    raise FrontierFailure("wrong_model", f"{choice.model} was requested, {excerpt(model)} answered", usage)
+    message = f"{choice.model} was requested, {excerpt(model)} answered; write answers_as if both name one model"
+    raise FrontierFailure("wrong_model", message, usage)
 
 
 def _content(limits: ModelChoice, choice: Values, usage: Usage | None) -> tuple[str, list[str]]:
@@ -203,10 +213,10 @@ def _content(limits: ModelChoice, choice: Values, usage: Usage | None) -> tuple[
     reason = choice.get("finish_reason")
     # A server that knows more than its protocol says it under another key.
     others = [each for key in _OTHER_REASONS if isinstance(each := choice.get(key), str)]
-    limits_reached = [each for each in others if each.strip().lower() in _CUT | _FILTERED]
+    limits_reached = [each for each in others if _word(each) in _CUT | _FILTERED]
     if limits_reached or (reason is None and others):
         reason = (limits_reached or others)[0]
-    word = "" if reason is None else reason.strip().lower() if isinstance(reason, str) else "not a word"
+    word = "" if reason is None else _word(reason) if isinstance(reason, str) else "not a word"
     text, notes = _text_of(message, usage)
     if word in _FILTERED:
         raise FrontierFailure("content_filter", "the frontier's content filter withheld the answer", usage)
@@ -222,10 +232,15 @@ def _content(limits: ModelChoice, choice: Values, usage: Usage | None) -> tuple[
         message_text = f"the frontier broke off its answer (finish_reason {excerpt(reason)})"
         raise FrontierFailure("server_error", message_text, usage, again=True)
     if (word and word not in _FINISHED) or text is None:
-        raise FrontierFailure(
-            "wrong_schema", f"the frontier stopped without text (finish_reason {excerpt(reason)})", usage
-        )
+        how = "without text" if text is None else "in an unknown way"
+        raise FrontierFailure("wrong_schema", f"the frontier stopped {how} (finish_reason {excerpt(reason)})", usage)
     return text, notes
+
+
+def _word(reason: str) -> str:
+    """A reason to stop in the form in which the lists above have it."""
+    text = reason.strip().lower()
+    return match[1] if (match := _ENUM.match(text)) else text
 
 
 def _text_of(message: Values, usage: Usage | None) -> tuple[str | None, list[str]]:
@@ -234,13 +249,13 @@ def _text_of(message: Values, usage: Usage | None) -> tuple[str | None, list[str
     if isinstance(content, list):
         content, notes = _of_parts(cast("list[object]", content), message), ["its text came in parts"]
     if isinstance(content, dict):
-        content, notes = json_text(content), ["its text came as an object"]
+        content, notes = as_written(content), ["its text came as an object"]
     if isinstance(content, str) and content.strip():
         return content, notes
     if (arguments := _arguments(message, usage)) is not None:
         return arguments, ["it came as the arguments of a call"]
     if isinstance(parsed := message.get("parsed"), dict):
-        return json_text(parsed), ["its text came as an object"]
+        return as_written(parsed), ["its text came as an object"]
     return content if isinstance(content, str) else None, notes
 
 
@@ -273,5 +288,5 @@ def _arguments(message: Mapping[str, object], usage: Usage | None) -> str | None
         raise FrontierFailure("wrong_schema", f"the frontier called {len(functions)} tools instead of answering", usage)
     arguments = functions[0].get("arguments") if functions and isinstance(functions[0], dict) else None
     if isinstance(arguments, dict):
-        return json_text(arguments)
+        return as_written(arguments)
     return arguments if isinstance(arguments, str) else None

@@ -48,7 +48,11 @@ def _usage(counts: Mapping[str, object]) -> Usage | None:
     reasoning = _detail(counts, ("completion_tokens_details", "output_tokens_details"), _REASONING)
     counted_apart = reasoning > 0 and total == prompt + completion + reasoning
     written = completion if counted_apart else max(0, completion - reasoning)
-    return Usage(prompt, min(cached, prompt), written, reasoning)
+    if not reasoning and total is not None and total > prompt + completion:
+        # Some count the tokens of reasoning in the sum alone.
+        reasoning = total - prompt - completion
+    # A server that counts nothing says 0.
+    return Usage(prompt, min(cached, prompt), written, reasoning) if prompt else None
 
 
 def _detail(counts: Mapping[str, object], places: tuple[str, ...], names: tuple[str, ...]) -> int:
@@ -68,6 +72,6 @@ def _count(counts: Mapping[str, object], names: tuple[str, ...]) -> int | None:
         is_digits = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10
         if is_digits or (isinstance(value, float) and 0 <= value < _MOST_TOKENS and value.is_integer()):
             value = int(cast("float | str", value))
-        if type(value) is int and 0 <= value < _MOST_TOKENS:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS:
             return value
     return None

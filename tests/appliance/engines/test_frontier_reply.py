@@ -176,3 +176,111 @@ def test_a_stream_keeps_line_ends_of_unicode_and_one_choice_and_no_broken_charac
     with pytest.raises(FrontierFailure) as caught:
         read_reply(CONFIG, json.dumps(message("caf\u00e9"), ensure_ascii=False).encode("latin-1"))
     assert caught.value.name == "broken_response"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\n         " * 300 + b"%s\n", b"\xef\xbb\xbf \n%s", b"%s\0", b"\xef\xbb\xbf\xef\xbb\xbf%s"],
+    ids=["blanks that keep a connection alive", "mark", "zero", "two marks"],
+)
+def test_what_servers_write_around_a_response_is_passed_over(body: bytes) -> None:
+    assert read_reply(CONFIG, body % json.dumps(GOOD).encode()).content == "yes"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"number": 12345678901234567890, "total": 12.50}', '{"total": 1234567890123.4567890, "n": -0}',
+        '{"label": "cards", "label": "loans"}', '{"label": NaN, "total": 1e400}',
+        '{"a": [1.10, {"b": "\u00e9"}, null]}',
+    ],
+)  # fmt: skip
+def test_an_object_in_place_of_text_keeps_every_digit_and_every_key(content: str) -> None:
+    for place in (f'"content": {content}', f'"content": "", "function_call": {{"arguments": {content}}}'):
+        body = json.dumps(GOOD).replace('"content": "yes"', place).encode()
+        assert read_reply(CONFIG, body).content == content
+
+
+def test_key_of_a_response_with_two_values_has_none() -> None:
+    twice = json.dumps(GOOD).replace('"content": "yes"', '"content": "yes", "content": "no"')
+    with pytest.raises(FrontierFailure) as caught:
+        read_reply(CONFIG, twice.encode())
+    assert caught.value.name == "wrong_schema"
+    counts = f'"usage": {json.dumps(COUNTS)}, "usage": {{"prompt_tokens": 1, "completion_tokens": 0}}'
+    assert read_reply(CONFIG, f"{json.dumps(GOOD)[:-1]}, {counts}}}".encode()).usage is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "name"),
+    [
+        ("FinishReason.STOP", None), ("FINISH_REASON_STOP", None), ("endoftext", None), ("content_filter: SAFETY",
+         "content_filter"), ("guardrail_intervened", "content_filter"), ("sensitive", "content_filter"),
+        ("FINISH_REASON_MAX_TOKENS", "truncated"), ("maximum_tokens", "truncated"), ("network_error", "server_error"),
+        ("function_call_filter: MALFORMED_FUNCTION_CALL", "wrong_schema"),
+    ],
+)  # fmt: skip
+def test_reason_to_stop_is_understood_in_the_form_of_each_server(reason: str, name: str | None) -> None:
+    body = json.dumps(message("yes", reason)).encode()
+    if name is None:
+        assert read_reply(CONFIG, body).content == "yes"
+        return
+    with pytest.raises(FrontierFailure) as caught:
+        read_reply(CONFIG, body)
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "words"),
+    [
+        ({"message": "Too many requests"}, "server_error", "Too many requests"),
+        ({"detail": [{"loc": ["body"], "msg": "Field required", "input": "a text"}]}, "server_error", "Field required"),
+        ({"statusCode": 401, "message": "Access denied"}, "unauthorised", "Access denied"),
+        ({"errors": [{"message": "no route", "code": 10000}], "success": False}, "server_error", "no route"),
+        ({"base_resp": {"status_msg": "no money"}, "choices": None, "model": "m-1"}, "server_error", "no money"),
+        ([{"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}}], "unauthorised", "key"),
+        ({"model": "m-1", "message": {"content": "x"}, "done": False}, "truncated", "cut off"),
+    ],
+)  # fmt: skip
+def test_why_a_gateway_refuses_is_said_under_whatever_key_it_stands(values: object, name: str, words: str) -> None:
+    with pytest.raises(FrontierFailure, match=words) as caught:
+        read_reply(CONFIG, json.dumps(values).encode())
+    assert caught.value.name == name
+    assert "a text" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("counts", "usage"),
+    [
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None),
+        ({**COUNTS, "total_tokens": 512}, Usage(7, 0, 5, 500)), ({**COUNTS, "total_tokens": 3}, Usage(7, 0, 5, 0)),
+    ],
+)  # fmt: skip
+def test_tokens_that_a_server_hides_are_counted_and_none_is_free(counts: object, usage: Usage | None) -> None:
+    assert read_reply(CONFIG, json.dumps({**GOOD, "usage": counts}).encode()).usage == usage
+
+
+@pytest.mark.parametrize(
+    ("requested", "answered", "fits"),
+    [
+        ("openai/gpt-9", "gpt-9-2026-08-06", True), ("gpt-9", "openai/gpt-9", True), ("a/gpt-9", "b/gpt-9", False),
+        ("openai/gpt-9", "gpt-9-mini", False),
+    ],
+)  # fmt: skip
+def test_name_of_a_provider_may_stand_on_one_side(requested: str, answered: str, fits: bool) -> None:
+    config = FrontierConfig("far", CONFIG.endpoint, ModelChoice(requested))
+    body = json.dumps({**GOOD, "model": answered}).encode()
+    if fits:
+        assert read_reply(config, body).model == answered
+        return
+    with pytest.raises(FrontierFailure, match="write answers_as"):
+        read_reply(config, body)
+
+
+def test_stream_with_empty_events_other_fields_and_nameless_ends_is_read() -> None:
+    end = b'data:\n\nnote: x\n\ndata: {"model": "", "choices": [], "object": ""}\n\ndata: [DONE]\n'
+    reply = read_reply(CONFIG, b"data: \n\n" + (EVENTS % b'"stop"').replace(b"data: [DONE]\n", end))
+    assert (reply.content, reply.model) == ("yes", "m-1")
+    again = b'data: {"choices": [{"delta": {"content": ""}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n'
+    with pytest.raises(FrontierFailure) as caught:
+        read_reply(CONFIG, (EVENTS % b'"length"').replace(b"data: [DONE]\n", again))
+    assert caught.value.name == "truncated"

@@ -89,6 +89,7 @@ ODD_HEADERS: dict[str, tuple[int, bytes, str, dict[str, str], str | None]] = {
     "bad cookie and place": (400, b"{}", "x", {"set_cookie": "=;=\xff", "location": "http://[::1"}, "bad_request"),
     "long wait": (400, b"no", "text/plain", {"retry_after": "3600"}, "bad_request"),
     "packed page": (400, gzip.compress(b"no"), "text/html", {"content_encoding": "gzip"}, "bad_request"),
+    "guarded": (403, b"<html><title>Blocked</title></html>", "text/html", {}, "html_response"),
     "long page": (400, b"x" * 2_000_000, "text/html", {}, "bad_request"),
     "encoding": (200, body(r'"{\"label\": \"cards\"}"'), "x", {"content_encoding": "UTF-8"}, None),
     "twice": (200, body(r'"{\"label\": \"cards\"}"'), "x", {"content_encoding": "identity, identity"}, None),
