@@ -33,6 +33,9 @@ def correct_command(
     if null == bool(values):
         problem = "both a value and `--null` are given" if null else "no value is given"
         raise UsageError(problem, "give the right value, or `--null` alone if the document does not contain it")
+    if not null and not any(value.strip() for value in values):
+        hint = "give the right value, or `--null` if the document does not contain it"
+        raise UsageError("the value is empty; is a variable not set?", hint)
     directory = job_dir(settings, job)
     value = None if null else values[0] if len(values) == 1 else list(values)
     correction = correct_field(directory, document, field, value)

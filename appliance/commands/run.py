@@ -112,6 +112,8 @@ def command(
     """
     if out_dir is None and preview is None:
         raise UsageError("no folder for the rows is named", "add `--out DIR`, or try `--preview 3` first")
+    if detach and preview is not None:
+        raise UsageError("a preview does not run in the background", "leave out `--detach` or `--preview`")
     request = JobRequest(
         task, documents, out_dir, model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
     )

@@ -130,6 +130,9 @@ def comparison_dir(settings: Settings, identifier: str) -> Path:
     Raises:
         UsageError: None or several are called so.
     """
+    if not identifier:
+        hint = "`stillroom comparisons list` shows all ids"
+        raise UsageError("the id of the comparison is empty; is a variable not set?", hint)
     known = [path.name for path in comparison_dirs(settings)]
     matching = [identifier] if identifier in known else [name for name in known if name.startswith(identifier)]
     if len(matching) == 1:

@@ -105,6 +105,9 @@ def job_dir(settings: Settings, identifier: str) -> Path:
     Raises:
         UsageError: No job or several jobs are called so.
     """
+    if not identifier:
+        # What a script hands over whose variable is not set would begin the id of every job.
+        raise UsageError("the id of the job is empty; is a variable not set?", "`stillroom jobs list` shows all ids")
     known = [path.name for path in job_dirs(settings)]
     matching = [identifier] if identifier in known else [name for name in known if name.startswith(identifier)]
     if len(matching) == 1:

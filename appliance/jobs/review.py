@@ -19,6 +19,7 @@ from appliance.ground.database import open_reader, open_writer
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.json_text import json_text
 from appliance.ground.locks import exclusive_lock
+from appliance.ground.text import is_storable
 from appliance.ground.users import current_user
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import LedgerReader, open_readonly
@@ -72,6 +73,11 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
     with open_readonly(directory) as reader:
         document, row = _row(reader, document)
     cleaned = _cleaned(output_field, value)
+    if not all(map(is_storable, [cleaned or ""] if not isinstance(cleaned, list) else cleaned)):
+        raise UsageError(
+            f"the value of {field} has characters that cannot be stored",
+            "type it in a terminal whose letters are UTF-8: `locale` says LANG=...UTF-8",
+        )
     if cleaned is not None and (problems := answer_problems(_only(task, output_field), {field: cleaned})):
         raise UsageError(f"{document}: {problems[0]}", _values_hint(output_field))
     original = (row.fields or {}).get(field)

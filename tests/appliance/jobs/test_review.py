@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.jobs.job import job_dir as resolve_job_dir
 from appliance.jobs.review import (
     REVIEW_NAME,
     correct_field,
@@ -225,3 +226,13 @@ def test_typed_list_comes_back_as_it_was(value: list[str] | None) -> None:
 def test_typed_text_is_stripped_and_nothing_is_null() -> None:
     assert parse_value(FieldType.TEXT, " a; b ") == "a; b"
     assert parse_value(FieldType.TEXT, "  ") is None
+
+
+def test_what_a_script_hands_over_by_mistake_is_refused(ended: Bench) -> None:
+    directory = job_dir(ended)
+    with pytest.raises(UsageError, match="the id of the job is empty"):
+        resolve_job_dir(ended.settings, "")
+    with pytest.raises(UsageError, match="cannot be stored"):
+        correct_field(directory, "0000.txt", "total", "f\udcfcnf")  # typed in a terminal that is not UTF-8
+    result = ended.call("jobs", "correct", directory.name, "0000.txt", "total", "")
+    assert (result.returncode, "the value is empty" in result.stderr) == (2, True)
