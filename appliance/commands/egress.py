@@ -88,7 +88,7 @@ def show_command(
     Requests are listed in the order in which they ended. A document is found by its name also after its job was
     removed: the record holds a hash of the name under a key of this installation.
     """
-    from appliance.routing.document_names import searched_hash
+    from appliance.routing.document_names import searched_hashes
     from appliance.routing.egress_log import egress_dir
     from appliance.routing.egress_reading import Filter, read_body, requests
 
@@ -96,7 +96,7 @@ def show_command(
     if body is not None:
         print_bytes(read_body(directory, body))
         return
-    record_filter = Filter(run, document, searched_hash(directory, document), day)
+    record_filter = Filter(run, document, searched_hashes(directory, document), day)
     matches = islice(requests(directory, record_filter), limit or None)
     count = 0
     for count, (sent, ended) in enumerate(matches, 1):
@@ -106,6 +106,10 @@ def show_command(
             print_lines(*([_HEADER] if count == 1 else []), _request_line(sent, ended))
     if not count and not as_json:
         note("no such request" if run or document or day else "nothing has left this machine")
+        if "/" in document:
+            note(
+                f"hint: a path begins in the job's folder; `--document {document.rpartition('/')[2]}` is of any folder"
+            )
 
 
 @command.command("verify")

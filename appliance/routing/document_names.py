@@ -6,10 +6,11 @@ can be searched for and not be read: without the key nobody finds a name by tryi
 
 import hashlib
 import hmac
+import os
 import unicodedata
 from pathlib import Path, PurePosixPath
 
-from appliance.ground.errors import ResourceError
+from appliance.documents.folder import document_name, document_path
 from appliance.routing.installation_key import installation_key
 
 NAMES_KEY = "names.key"
@@ -33,15 +34,17 @@ def name_hashes(key: bytes, name: str) -> list[str]:
     ]
 
 
-def searched_hash(directory: Path, name: str) -> str:
-    """What a record of this document holds, whether the name is a path or a file name; empty where none can.
+def searched_hashes(directory: Path, name: str) -> frozenset[str]:
+    """What a record of this document holds one of, whether the name is a path or a file name; none where none can.
+
+    A name that is no UTF-8 is understood as the shell hands it over, as the rows write it, and as a screen shows it.
 
     Raises:
         ResourceError: The key cannot be read.
     """
     if not name or not (directory / NAMES_KEY).exists():
-        return ""
-    hashes = name_hashes(names_key(directory), name)
-    if not hashes:
-        raise ResourceError(f"{name} is not the name of a document")
-    return hashes[0]
+        return frozenset()
+    name = str(PurePosixPath(name))
+    spellings = {name, document_name(os.fsencode(name)), document_name(document_path(name))}
+    key = names_key(directory)
+    return frozenset(name_hashes(key, spelling)[0] for spelling in spellings)

@@ -128,8 +128,8 @@ class Filter:
     run: str = ""
     document: str = ""
     """What the run calls it, such as its number in the job."""
-    name_hash: str = ""
-    """Of the document's name; a request is shown where this fits, or what the run calls it."""
+    name_hashes: frozenset[str] = frozenset()
+    """Of the document's name; a request is shown where one of them fits, or what the run calls it."""
     day: str = ""
     """`2026-11-25`."""
 
@@ -157,7 +157,7 @@ def _matches(record: Record, record_filter: Filter) -> bool:
         and record_filter.run in ("", record["run"])
         and (
             record_filter.document in ("", record["document"])
-            or (isinstance(names, list) and record_filter.name_hash in names)
+            or (isinstance(names, list) and not record_filter.name_hashes.isdisjoint(names))
         )
     )
 
