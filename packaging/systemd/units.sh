@@ -50,14 +50,16 @@ while [ $# -gt 0 ]; do
     --gpu) gpu=yes ;;
     -h | --help) sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) fail "no option is called $1" "units.sh --help" ;;
-    *) name=$1 ;;
+    *)
+        [ -z "$name" ] || fail "two names are given, $name and $1" "put quotes around a value that holds blanks"
+        name=$1 ;;
     esac
     shift
 done
 
 case $name in '' | *[!A-Za-z0-9_-]*) fail "the name of the units is '$name'" "use letters, digits, _ and -" ;; esac
-case $model in *[!A-Za-z0-9_.+/-]*) fail "the model's name $model cannot be in a unit" "units.sh --help" ;; esac
-case $user in *[!A-Za-z0-9_.-]*) fail "the user's name $user cannot be in a unit" "units.sh --help" ;; esac
+case $model in -* | *[!A-Za-z0-9_.+/-]*) fail "the model's name $model cannot be in a unit" "units.sh --help" ;; esac
+case $user in -* | *[!A-Za-z0-9_.-]*) fail "the user's name $user cannot be in a unit" "units.sh --help" ;; esac
 case $schedule in *[!A-Za-z0-9\ :*,./~-]*) fail "the schedule '$schedule' cannot be in a unit" "man systemd.time" ;; esac
 # The next time is said, so that a slip such as minutes for hours is seen.
 check_schedule() {
@@ -85,6 +87,7 @@ absolute input "$input"
 absolute output "$output"
 absolute state "$state"
 case $output/ in "$input"/*) fail "the output $output lies in the input folder" "rows would be read as documents" ;; esac
+case $state/ in "$input"/*) fail "the state $state lies in the input folder" "jobs would be read as documents" ;; esac
 [ -e "$task" ] || fail "there is no task at $task" "tasks of the bundle are in $prefix/current/tasks"
 [ -d "$input" ] || fail "there is no folder $input" "make it, and let the user $user read it"
 for folder in "$output" "$state"; do
@@ -92,6 +95,9 @@ for folder in "$output" "$state"; do
 done
 
 check_schedule
+# Units may be written for another machine, so this is no error here.
+[ -n "$own" ] || ! command -v id >/dev/null || id -u "$user" >/dev/null 2>&1 ||
+    printf 'note: there is no user %s here; useradd --system %s makes one\n' "$user" "$user" >&2
 
 target=multi-user.target home=yes devices='@SYSTEM@PrivateDevices=yes' bound='/@BINDS@/d' nojit=yes
 if [ -n "$own" ]; then target=default.target; fi

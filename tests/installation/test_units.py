@@ -197,6 +197,9 @@ def test_output_that_a_link_leads_into_the_input_is_refused(site: Site) -> None:
         (["--schedule", "hourly\nExecStart=/bin/sh"], "cannot be in a unit"),
         (["--user", "root\nGroup=disk"], "cannot be in a unit"),
         (["--model", "m --unsafe"], "cannot be in a unit"),
+        (["--model", "-v"], "cannot be in a unit"),
+        (["--user", "-v"], "cannot be in a unit"),
+        (["second"], "two names are given, bills and second"),
         (["--nonsense"], "no option is called --nonsense"),
     ],
 )
@@ -255,3 +258,12 @@ def test_output_in_the_input_folder_is_refused(site: Site) -> None:
     done = site.render("--output", str(site.root / "in" / "rows"))
     assert done.returncode == 2
     assert "lies in the input folder" in done.stderr
+
+
+def test_state_in_the_input_folder_is_refused_and_a_user_that_is_not_there_is_said(site: Site) -> None:
+    done = site.render("--user", "nobody-of-that-name")
+    assert done.returncode == 0, done.stderr
+    assert "note: there is no user nobody-of-that-name here" in done.stderr
+    (site.root / "in" / "state").mkdir()
+    done = site.render("--state", str(site.root / "in" / "state"))
+    assert (done.returncode, "lies in the input folder" in done.stderr) == (2, True)
