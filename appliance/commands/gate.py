@@ -149,9 +149,14 @@ def _tell_store(settings: Settings, artifact_dir: Path, judged: "Manifest") -> N
     """Gives the verdict to installed copies of the model."""
     from appliance.models.store import Store
 
-    for name in Store(settings).take_verdict(judged):
-        if settings.models_dir / name != artifact_dir:
-            note(f"the installed model {name} has this verdict now")
+    store = Store(settings)
+    names = store.take_verdict(judged)
+    for model in store.list():
+        if model.name in names and model.directory != artifact_dir:
+            note(f"the installed model {model.name} has this verdict now")
+        elif model.name not in names and model.manifest.identity == judged.identity and model.manifest.verdict:
+            later = model.manifest.verdict.last_judged
+            note(f"the installed model {model.name} keeps its verdict of {later}, which is later; compare the clocks")
 
 
 def _answers(settings: Settings, task: "Task", rows: "list[LabelledRow]", artifact_dir: Path) -> "list[Result]":

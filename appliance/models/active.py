@@ -1,6 +1,5 @@
 """`active.json` of the store: which model answers each task, which ones did before, and which bytes each name meant."""
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.files import write_file
 from appliance.ground.json_text import json_text
 from appliance.models.manifest import ArtifactError, Manifest
+from appliance.models.manifest_json import JSON, object_of, read_json_file
 
 ACTIVE_NAME = "active.json"
 ACTIVE_VERSION = 1
@@ -79,20 +79,32 @@ def read_active(models_dir: Path) -> ActiveModels:
     """
     path = models_dir / ACTIVE_NAME
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = read_json_file(path)
+        if not isinstance(values, dict):
+            raise TypeError("it holds no object")
         if values["version"] != ACTIVE_VERSION:
             raise ApplianceError(f"{path} has version {values['version']}", "use the program that wrote it")
-        tasks = {str(task): tuple(map(str, names)) for task, names in values["tasks"].items()}
-        identities = {str(name): str(identity) for name, identity in values.get("identities", {}).items()}
+        tasks = {task: _names(task, names) for task, names in object_of(values, "tasks").items()}
+        identities = {name: str(identity) for name, identity in object_of(values, "identities").items()}
         return ActiveModels(tasks, identities)
     except FileNotFoundError:
         return ActiveModels()
     except OSError as error:
         raise ResourceError(f"cannot read {path}: {error.strerror}", "check its owner and permissions") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ApplianceError(
             f"{path} cannot be read: {error}", "delete the file and activate the models again"
         ) from error
+
+
+def _names(task: str, names: JSON) -> tuple[str, ...]:
+    """Names of models, each of which is a folder of the store and of no other place."""
+    if not isinstance(names, list):
+        raise TypeError(f"the models of {task} are no list")
+    for name in names:
+        if not isinstance(name, str) or not name or name.startswith(".") or name != Path(name).name:
+            raise TypeError(f"{str(name)[:40]!r} is no name of a model")
+    return tuple(map(str, names))
 
 
 def write_active(models_dir: Path, active: ActiveModels) -> None:

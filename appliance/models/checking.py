@@ -15,10 +15,8 @@ from appliance.ground.text import human_count, human_size
 from appliance.models.approval import how_to_approve, verdict_words, why_not_approved
 from appliance.models.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_artifact
 from appliance.models.store import SPARE_BYTES, Store, check_name
-from appliance.models.weights import check_weights
+from appliance.models.weights import RUNNABLE, check_weights
 
-RUNNABLE = frozenset({("decoder", "gguf"), ("decoder", "onnx"), ("encoder", "onnx"), ("noop", "noop")})
-"""Family and format of the artifacts that an engine runs."""
 MOST_ARTIFACTS = 50
 _MOST_FOLDERS = 2000
 _DEPTH = 4

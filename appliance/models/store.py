@@ -130,7 +130,7 @@ class Store:
             on_progress: Bytes; each file is read three times. What it raises ends the work.
 
         Raises:
-            ArtifactError: A file differs from the manifest.
+            ArtifactError: A file differs from the manifest, or no engine runs this kind of model.
             GgufError, OnnxError: The weights are none that an engine may open.
             UsageError: The name is taken by another model.
             ResourceError: The disk has no room.
@@ -331,10 +331,10 @@ class Store:
         if active.has(name):
             write_active(self._models_dir, active.without(name))
         directory, removed_dir = self._models_dir / name, self._models_dir / f".{name}.deleted"
-        shutil.rmtree(removed_dir, ignore_errors=True)
+        _discard(removed_dir)
         # First out of sight, so that a removal that is cut short leaves no half model behind.
         put_in_place(directory, removed_dir)
-        shutil.rmtree(removed_dir)
+        _discard(removed_dir)
 
     def _check_space(self, manifest: Manifest) -> None:
         free_bytes = shutil.disk_usage(self._models_dir).free
@@ -365,4 +365,12 @@ class Store:
                 os.rename(former, self._models_dir / name)
         for pattern in (".*.former", ".*.part", ".*.deleted"):
             for leftover in self._models_dir.glob(pattern):
-                shutil.rmtree(leftover, ignore_errors=True)
+                _discard(leftover)
+
+
+def _discard(path: Path) -> None:
+    """Removes a folder, or the link to one that lies elsewhere, and not what it leads to."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)

@@ -71,7 +71,10 @@ class Readiness:
     def advice(self) -> str:
         """What to do next; empty where it is READY."""
         if self.decision is Decision.NEED_MORE:
-            return f"label about {human_count(self.more, 'more document')}, then run the gate again on all of them"
+            unlike = " like these, or fewer that are no near duplicates" if 0 < self.clusters < self.documents else ""
+            return (
+                f"label about {human_count(self.more, 'more document')}{unlike}, then run the gate again on all of them"
+            )
         return "" if self.ready else "collect more answers, correct the worst fields' rows, and train again"
 
     @property

@@ -10,9 +10,10 @@ from appliance.engines.open import ENGINE_CLASSES
 from appliance.ground.errors import UsageError
 from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
-from appliance.models.checking import RUNNABLE, Level, check_import, find_artifacts
+from appliance.models.checking import Level, check_import, find_artifacts
 from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact, with_identity
 from appliance.models.store import Store
+from appliance.models.weights import RUNNABLE
 from appliance.quality.manifest_metrics import measured_lines
 from tests.appliance.model_fixtures import flip_byte, make_artifact
 

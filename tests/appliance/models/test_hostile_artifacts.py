@@ -4,6 +4,7 @@ import json
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.settings import Settings, load_settings
 from appliance.models.checking import check_import
-from appliance.models.manifest import ArtifactError, model_identity, read_manifest, verify_artifact
+from appliance.models.manifest import (
+    ArtifactError,
+    model_identity,
+    read_manifest,
+    rewrite_manifest,
+    verify_artifact,
+    with_identity,
+)
 from appliance.models.store import Store
 from tests.appliance.model_fixtures import make_artifact
 
@@ -157,3 +165,46 @@ def test_names_that_differ_in_capitals_only_are_not_both_installed(settings: Set
 def test_unreadable_folder_is_named(artifact_dir: Path) -> None:
     with pytest.raises(ApplianceError):
         verify_artifact(artifact_dir / "model.gguf")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param({"family": "decoder", "format": "merged"}, "no engine can run this kind of model", id="merged"),
+        pytest.param({"family": "encoder"}, "no engine can run this kind of model", id="encoder as GGUF"),
+        pytest.param({"format": "onnx"}, "lists no model.onnx, which its engine opens", id="weights of another format"),
+    ],
+)
+def test_what_no_engine_could_open_is_neither_good_nor_added(
+    artifact_dir: Path, settings: Settings, values: dict[str, Any], message: str
+) -> None:
+    manifest = replace(read_manifest(artifact_dir), **values)
+    rewrite_manifest(artifact_dir, with_identity(manifest))
+    assert not check_import(settings, artifact_dir).good
+    with pytest.raises(ArtifactError, match=message):
+        Store(settings).add(artifact_dir)
+
+
+@pytest.mark.parametrize(
+    "names", ["orders-q8", None, ["../orders-q8"], ["/tmp"], [".."], [""], [7]], ids=lambda names: str(names)
+)
+def test_list_of_active_models_names_models_of_the_store_only(
+    artifact_dir: Path, settings: Settings, names: object
+) -> None:
+    store = Store(settings)
+    store.activate(store.add(artifact_dir).name)
+    (settings.models_dir / "active.json").write_text(json.dumps({"version": 1, "tasks": {"orders": names}}))
+    with pytest.raises(ApplianceError, match=r"active\.json cannot be read"):
+        store.active("orders")
+
+
+def test_link_to_a_model_elsewhere_is_removed_and_the_model_stays(artifact_dir: Path, settings: Settings) -> None:
+    """A large model may lie on another disk."""
+    settings.models_dir.mkdir(parents=True)
+    (settings.models_dir / "orders-q8").symlink_to(artifact_dir)
+    (settings.models_dir / ".orders-q8.part").symlink_to(artifact_dir)
+    store = Store(settings)
+    assert store.get("orders-q8").manifest == verify_artifact(artifact_dir)
+    store.remove("orders-q8")
+    assert os.listdir(settings.models_dir) == [".lock"]
+    assert store.add(artifact_dir).manifest == verify_artifact(artifact_dir)

@@ -118,6 +118,7 @@ def test_near_duplicates_count_as_one_in_the_verdict() -> None:
     assert apart.readiness.decision is Decision.READY
     assert together.readiness.decision is Decision.NEED_MORE
     assert "in 1 cluster of near duplicates" in together.readiness.reason
+    assert "or fewer that are no near duplicates" in together.readiness.advice
 
 
 def test_quality_is_broken_down_by_the_slices_of_the_task() -> None:

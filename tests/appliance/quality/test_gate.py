@@ -341,6 +341,21 @@ def test_verdict_is_not_written_over_a_model_that_came_meanwhile(bench: Bench) -
     assert (bench.artifact_dir / "manifest.json").read_bytes() == present
 
 
+def test_installed_copy_with_a_verdict_of_later_keeps_it_and_that_is_said(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a clock that ran ahead: the same verdict again would never arrive."""
+    from appliance.commands.gate import _tell_store
+    from tests.appliance.model_fixtures import GOOD, judge_as
+
+    later = judge_as(
+        bench.artifact_dir, read_manifest(bench.artifact_dir), replace(GOOD, judged="2093-01-01T00:00:00Z")
+    )
+    Store(bench.settings).add(bench.artifact_dir)
+    _tell_store(bench.settings, bench.artifact_dir, judge_as(bench.artifact_dir, later, GOOD))
+    assert "orders-noop keeps its verdict of 2093-01-01T00:00:00Z, which is later" in capsys.readouterr().err
+
+
 def test_labelled_rows_out_of_a_pipe_are_refused_before_the_work(bench: Bench) -> None:
     """They could be read once only, and the verdict names the hash of their file."""
     from appliance.commands.gate import command
