@@ -18,12 +18,14 @@ NEGATIVE_SIDES = frozenset(_CREDIT.split())
 less for the other."""
 SIDES = {
     **dict.fromkeys(
-        f"{_CREDIT} haben kredit H gutschrift avoir avere haber abono accredito bij ma követel alacak кредит кт"
+        f"{_CREDIT} haben kredit H gutschrift avoir avere haber abono gunsten guthaben habensaldo accredito bij ma"
+        " követel alacak кредит кт"
         " πίστωση".split(),
         "credit",
     ),
     **dict.fromkeys(
-        f"{_DEBIT} soll debet S lastschrift belastung doit dare debe addebito af wn tartozik borç дебет дт χρέωση"
+        f"{_DEBIT} soll debet S lastschrift belastung lasten sollsaldo winien doit dare debe addebito af wn"
+        " tartozik borç дебет дт χρέωση"
         " overdrawn overdraft od o/d".split(),
         "debit",
     ),
@@ -41,14 +43,16 @@ POWERS = {
          "milionów", "milionů", "milioane", "millió", "milyon", "млн", "миллион", "миллиона", "миллионов", "εκατ",
          "juta", "jt", "triệu", "ล้าน", "مليون", "מיליון"), 6),
     **dict.fromkeys(
-        ("bn", "mrd", "mld", "md", "mdr", "billion", "milliarden", "milliarde", "milliard", "milliards", "miljard",
+        ("bn", "mia", "mds", "mrd", "mld", "md", "mdr", "billion", "milliarden", "milliarde", "milliard", "milliards",
+         "miljard",
          "miljarder", "miliardi", "miliardo", "miliard", "miliardy", "miliardów", "miliarde", "milliárd", "milyar",
          "miliar", "млрд", "миллиард", "миллиарда", "миллиардов", "δισ", "tỷ", "مليار", "מיליארד"), 9),
     **dict.fromkeys(("lakh", "lakhs", "lac", "lacs", "लाख"), 5), **dict.fromkeys(("crore", "crores", "करोड़"), 7),
-    "百": 2, "백": 2, "千": 3, "천": 3, "万": 4, "萬": 4, "만": 4, "億": 8, "亿": 8, "억": 8, "兆": 12, "조": 12,
+    "百": 2, "佰": 2, "백": 2, "千": 3, "仟": 3, "천": 3, "万": 4, "萬": 4, "만": 4,
+    "億": 8, "亿": 8, "억": 8, "兆": 12, "조": 12,
 }  # fmt: skip
 """Words that multiply an amount of money by a power of ten."""
-POWERS_ALONE = "百백千천万萬만億亿억兆조"
+POWERS_ALONE = "百佰백千仟천万萬만億亿억兆조"
 """Powers of ten that stand between number and currency without blanks."""
 _POWER_PREFIXES = {
     "K": 3,
@@ -63,6 +67,10 @@ _POWER_PREFIXES = {
     "md": 9,
     "Mrd": 9,
     "Bn": 9,
+    "พัน": 3,
+    "หมื่น": 4,
+    "แสน": 5,
+    "ล้าน": 6,
 }
 MEASURES = frozenset("k m mm md mn".split())
 """Words of powers that are units of a number that is no money: metres, millimetres, man-days, minutes."""
@@ -108,6 +116,6 @@ def power_of_currency(word: str) -> tuple[int, str]:
         if rest == word or not (code := currency(rest)):
             continue
         is_code = len(rest) == 3 and rest.isascii() and rest.isupper()
-        if is_code or rest == "kr" or (len(rest) == 1 and unicodedata.category(rest) == "Sc"):
+        if is_code or rest in ("kr", "บาท") or (len(rest) == 1 and unicodedata.category(rest) == "Sc"):
             return power, code
     return 0, ""

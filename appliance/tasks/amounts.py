@@ -53,7 +53,6 @@ _BOTH_SIGNS = re.compile(r"(?:\+\s*/?\s*-|-\s*/?\s*\+)\s*$")
 _DECORATION = ".,:;#*=()/'\"&_|[]!+"
 _UNIT_SIGNS = "%‰°"
 
-
 _MOST_ZEROS = 24
 """That words of powers of ten may add to a number; more of them are a text."""
 _LONGEST_VALUE, _LONGEST_WORD = 1000, 40
@@ -285,6 +284,9 @@ class _Beside:
         if not all(_names_money(word) for word in inside.split()):
             self.is_clear = False
             return
+        # A minus before or behind the brackets is one sign that is written twice, or two that cancel each other.
+        is_signed = self._head[:opening].rstrip().endswith("-") or self._tail[closing + 1 :].lstrip().startswith("-")
+        self.is_clear = self.is_clear and not is_signed
         self.is_negative = True
         self._head = f"{self._head[:opening]} {self._head[opening + 1 :]}"
         self._tail = f"{self._tail[:closing]} {self._tail[closing + 1 :]}"

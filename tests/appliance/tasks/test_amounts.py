@@ -145,6 +145,7 @@ def test_amounts_as_babel_writes_them_are_read() -> None:
     [("5 TEUR", "5000"), ("15k€", "15000"), ("1,5 Mio€", "1500000"), ("MEUR 2,5", "2500000"), ("120 Mkr", "120000000"),
      ("3千円", "3000"), ("5百万円", "5000000"), ("5 milionów zł", "5000000"), ("5 mille euros", "5000"),
      ("5 млн руб.", "5000000"), ("R$ 5 milhões", "5000000"), ("Rp 5 juta", "5000000"), ("-5 TEUR", "-5000"),
+     ("1,2 mia. kr.", "1200000000"), ("5 Mds €", "5000000000"), ("5仟元", "5000"), ("5 ล้านบาท", "5000000"),
      ("(5 TEUR)", "-5000"), ("(1.2m)", "-1200000"), ("Rs. 12,34,567.00/-", "1234567"), ("KSh 500/=", "500"),
      ("negativ 5,00", "-5"), ("αρνητικό 5", "-5"), ("$5 CAD", "5"), ("$ 5 MXN", "5")],
 )  # fmt: skip
@@ -156,7 +157,7 @@ def test_words_of_other_languages_change_a_number_as_they_say(text: str, number:
     "text",
     ["1億2000万円", "less than 500", "up to EUR 500", "bis zu 500 €", "max. 500", "etwa 500", "około 500 zł",
      "не менее 500 руб", "au moins 500 €", "meno di 500", "menos de 500", "USD 5 EUR", "$ 5 EUR", "US$ 5 CAD",
-     "(5.00 excl. VAT)", "5,00 Af", "5,00 Dare", "5,00 Wn", "5,00 Дт", "5.00 OD", "Gutschrift 5,00", "50 c", "5 k k k k k k k k k"],
+     "(5.00 excl. VAT)", "5,00 Af", "5,00 Dare", "5,00 Wn", "5,00 Дт", "5.00 OD", "Gutschrift 5,00", "5,00 zu Ihren Lasten", "50 c", "5 k k k k k k k k k"],
 )  # fmt: skip
 def test_words_that_leave_a_number_open_are_never_passed_over(text: str) -> None:
     value = normalised_value(AMOUNT, text)
@@ -177,7 +178,7 @@ def test_units_that_differ_by_case_alone_are_others() -> None:
     "text",
     ["l,234.56", "O,50", "o.50", "1O0", "10O", "1.234,5O", "0x1F", "5h30", "1e400", "+/-5", "5+", "$5,000+", "5 or more",
      "5 EUR oder mehr", "5 o más", "5 maximum", "5 (est.)", "5 ca.", "ca.€500", "Minus: 5,00", "CR: 5.00", "in TEUR: 5",
-     "Max: 5", "€ -,50", "-.50", "5 dozen", "5 hunderttausend"],
+     "Max: 5", "-(5.00)", "€ -,50", "-.50", "5 dozen", "5 hunderttausend"],
 )  # fmt: skip
 def test_misread_letters_labels_and_words_after_a_number_leave_it_open(text: str) -> None:
     value = normalised_value(AMOUNT, text)
