@@ -429,6 +429,7 @@ def test_hash_of_a_shipped_task_stays(path: Path) -> None:
         pytest.param(b'name = "\xff"\n', "is not TOML", id="no-utf-8"),
         pytest.param(b"#" * 1_000_001, "is larger than 1 MB", id="huge"),
         pytest.param(b"a = " + b"[" * 100_000, "is not TOML: it is nested too deeply", id="nested-without-end"),
+        pytest.param(b"[" + b"a." * 100_000 + b"a]", "is not TOML: it is nested too deeply", id="key-without-end"),
     ],
 )
 def test_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
