@@ -107,7 +107,8 @@ def check_graph(session: "InferenceSession", labels: int) -> None:
     """
     outputs = {output.name: output.shape for output in session.get_outputs()}
     inputs = {entry.name for entry in session.get_inputs()}
-    if inputs != {"input_ids", "attention_mask"} or outputs.get("logits", [0])[-1] not in (labels, None):
+    *_, classes = outputs.get("logits", [0]) or [None]
+    if inputs != {"input_ids", "attention_mask"} or classes not in (labels, None):
         raise EncoderArtifactError(
             f"model.onnx is not an encoder with {human_count(labels, 'label')}", "export the model again"
         )
@@ -128,8 +129,17 @@ class OnnxEncoderEngine:
         self._cls, self._sep = self._frame()
         self._session: InferenceSession | None = open_session(artifact_dir / "model.onnx", 1, runs_on_gpu(manifest))
         check_graph(self._session, len(self.labels))
+        self._refuse_other_labels()
+        self._logits([*self._cls, *self._sep] or [0])
         self._threads = threads or len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(self._threads, "encoder")
+
+    def _refuse_other_labels(self) -> None:
+        """Refuses a config.json of another model: its answers would be none of the task's."""
+        unknown = [label for label in self.labels if label not in self._task.labels]
+        if unknown or len(set(self.labels)) < len(self.labels):
+            what = f"label {unknown[0]!r:.80}, which the task does not have" if unknown else "a label twice"
+            raise EncoderArtifactError(f"config.json of the encoder lists {what}", "export the model again")
 
     def _frame(self) -> tuple[list[int], list[int]]:
         """The ids that the tokenizer puts before and after a text."""
@@ -154,7 +164,7 @@ class OnnxEncoderEngine:
         pieces = self._pieces(ids)
         if not pieces:
             return self._too_long(request, len(ids))
-        mean, tokens = np.zeros(len(self.labels)), sum(map(len, pieces))
+        mean, tokens = np.zeros(len(self.labels)), max(1, sum(map(len, pieces)))
         for piece in pieces:
             logits = self._logits(piece)
             # The mean of the pieces is checked too: a quotient of two numbers can leave their range.
@@ -179,13 +189,23 @@ class OnnxEncoderEngine:
         return min(self._task.input.max_tokens or self.context_length, self.context_length)
 
     def _logits(self, token_ids: list[int]) -> NDArray[np.float32]:
-        """Logits of one piece, (1, labels)."""
+        """Logits of one piece, (1, labels).
+
+        Raises:
+            EncoderArtifactError: The graph gives something else.
+        """
         session = self._session
         if session is None:
             raise EncoderArtifactError("the encoder was closed")
         input_ids = np.array([token_ids], dtype=np.int64)
         feed = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
-        logits: NDArray[np.float32] = session.run(["logits"], feed)[0]
+        logits: NDArray[np.float32] = np.asarray(session.run(["logits"], feed)[0])
+        if logits.shape != (1, len(self.labels)) or logits.dtype.kind != "f":
+            raise EncoderArtifactError(
+                f"model.onnx gives {logits.dtype} of the shape {list(logits.shape)} as logits of"
+                f" {human_count(len(self.labels), 'label')}",
+                "export the model again",
+            )
         return logits
 
     def _result(self, request: Request, probabilities: NDArray[np.float64], tokens: int, seconds: float) -> Result:

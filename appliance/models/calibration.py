@@ -59,7 +59,7 @@ def read_calibration(artifact_dir: Path) -> Calibration:
         calibration = Calibration(**values)
         numbers = (calibration.temperature, calibration.ece_before, calibration.ece_after)
         usable = calibration.temperature > 0 and all(map(math.isfinite, numbers))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise CalibrationError(f"{CALIBRATION_NAME} cannot be read: {error}", hint) from error
     if version != CALIBRATION_VERSION or not usable:
         raise CalibrationError(

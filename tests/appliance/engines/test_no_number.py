@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from smollm_tokenizer import train_tokenizer
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -18,7 +19,7 @@ from appliance.answering.engine_process import start_engine
 from appliance.engines.engine import NO_NUMBER, Engine, Request, Result, checked_result
 from appliance.engines.line_decoder import LineDecoder, NoNumber
 from appliance.engines.long_documents import WindowedEngine
-from appliance.engines.onnx_encoder import OnnxEncoderEngine
+from appliance.engines.onnx_encoder import EncoderArtifactError, OnnxEncoderEngine
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError
 from appliance.jobs.rows import Route, Row, row_from_json
@@ -130,13 +131,58 @@ def test_a_temperature_that_makes_infinity_of_a_logit_fails_the_document(tmp_pat
     assert [result.error for result in answers(engine, ["lost", "card"])] == [NO_NUMBER, None]
 
 
-@pytest.mark.parametrize("temperature", ["NaN", "Infinity", "-Infinity", "0", "-1", "1e999", "null", '"hot"'])
+@pytest.mark.parametrize(
+    "temperature",
+    ["NaN", "Infinity", "-Infinity", "0", "-1", "1e999", "null", '"hot"', f"1{'0' * 400}", "[" * 99_999],
+    ids=range(10),
+)
 def test_a_temperature_that_is_no_number_is_refused(tmp_path: Path, temperature: str) -> None:
     artifact_dir = encoder_artifact(tmp_path / "a", {})
     path = artifact_dir / "calibration.json"
     path.write_text(path.read_text().replace('"temperature": 1.0', f'"temperature": {temperature}'))
     with pytest.raises(CalibrationError, match=r"calibration\.json"):
         OnnxEncoderEngine(artifact_dir, classification(LongDocumentPolicy.SPLIT), 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (("card lost", "elsewhere"), "label 'elsewhere', which the task does not have"),
+        (LABELS[:1] * 2, "a label twice"),
+    ],
+)
+def test_labels_of_another_model_are_refused(tmp_path: Path, labels: tuple[str, ...], reason: str) -> None:
+    artifact_dir = encoder_artifact(tmp_path / "a", {})
+    settings = {"max_position_embeddings": 8, "id2label": dict(enumerate(labels))}
+    (artifact_dir / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(EncoderArtifactError, match=reason):
+        OnnxEncoderEngine(artifact_dir, classification(LongDocumentPolicy.SPLIT), 1)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("Cast", ["raw"], ["logits"], to=TensorProto.INT64),
+        helper.make_node("Concat", ["raw", "raw"], ["logits"], axis=0),
+        helper.make_node("ReduceMax", ["raw"], ["logits"], keepdims=0),
+    ],
+    ids=["integers", "two texts", "one number"],
+)
+def test_logits_that_are_none_are_refused_at_the_beginning(tmp_path: Path, node: NodeProto) -> None:
+    path = encoder_artifact(tmp_path / "a", {}) / "model.onnx"
+    model = onnx.load(str(path))
+    model.graph.node[-1].output[:] = ["raw"]
+    model.graph.node.append(node)
+    del model.graph.output[:]
+    model.graph.output.append(onnx.ValueInfoProto(name="logits"))
+    onnx.save(model, str(path))
+    with pytest.raises(EncoderArtifactError, match="as logits of 2 labels"):
+        OnnxEncoderEngine(path.parent, classification(LongDocumentPolicy.SPLIT), 1)
+
+
+def test_a_text_without_tokens_ends_as_a_result(tmp_path: Path) -> None:
+    engine = OnnxEncoderEngine(encoder_artifact(tmp_path / "a", {}), classification(LongDocumentPolicy.SPLIT), 1)
+    assert [result.key for result in answers(engine, ["card", " "])] == ["0", "1"]
 
 
 def test_a_label_that_is_no_unicode_is_stored_as_text(tmp_path: Path) -> None:
