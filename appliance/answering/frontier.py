@@ -182,13 +182,14 @@ class FrontierAnswerer:
             cleared = self._gate.clear(request)
             body = request_body(self._config, self._task, request, cleared)
             key = request_key(self._config.endpoint.url, body)
-            paid = self._paid_answers.get(key, self._gate.run)
-            if paid is not None and (result := self._paid_result(request, cleared, paid)) is not None:
-                return result
-            if self.ended is not None or self._stop.is_set():
-                raise Withheld(*self._not_sent())
-            self._check_length(body)
-            return self._ask(under_way, cleared, body)
+            with self._paid_answers.alone_with(key):
+                paid = self._paid_answers.get(key, self._gate.run)
+                if paid is not None and (result := self._paid_result(request, cleared, paid)) is not None:
+                    return result
+                if self.ended is not None or self._stop.is_set():
+                    raise Withheld(*self._not_sent())
+                self._check_length(body)
+                return self._ask(under_way, cleared, body)
         except Withheld as withheld:
             if withheld.ends:
                 self._end(withheld.name, withheld.message)

@@ -74,6 +74,22 @@ class PaidAnswers:
         self._path = settings.home_dir / "paid-answers" / "answers.db"
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._keys: set[str] = set()
+        """Of requests that a thread asks for now."""
+        self._keys_changed = threading.Condition()
+
+    @contextmanager
+    def alone_with(self, key: str) -> Iterator[None]:
+        """Lets the threads of equal documents wait for the first of them, whose reply is theirs."""
+        with self._keys_changed:
+            self._keys_changed.wait_for(lambda: key not in self._keys)
+            self._keys.add(key)
+        try:
+            yield
+        finally:
+            with self._keys_changed:
+                self._keys.discard(key)
+                self._keys_changed.notify_all()
 
     def get(self, key: str, run: str = "") -> PaidAnswer | None:
         """The reply to this request, if it was ever paid for: this run's own, or another's that is a good answer.

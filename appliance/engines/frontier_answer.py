@@ -28,7 +28,11 @@ _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\Z))|,(?=\s*[}\]])', re.DO
 _MOST_OBJECTS = 50
 """Places in a text at which an object is looked for; an answer stands at one of the first."""
 _PLAIN_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
-_WRAPPERS = frozenset("fields answer answers result results data output response json arguments properties".split())
+_WRAPPERS = frozenset(
+    "fields answer answers result results data output response json arguments parameters properties".split()
+)
+_CALL = frozenset("name arguments parameters type id".split())
+"""Keys of a call of a tool that stands in the text."""
 _NOTHING = frozenset(("", "n/a", "null"))
 _NO_QUANTITY = _NOTHING | frozenset(
     ("none", "nil", "-", "--", "\u2013", "\u2014", "unknown", "undefined", "not available", "not found",
@@ -215,6 +219,8 @@ def _unwrapped(task: Task, fields: list[Field], values: object, notes: list[str]
     for _ in range(3):
         if isinstance(values, list) and len(values) == 1 and isinstance(values[0], dict):
             values = values[0]
+        elif (arguments := _call_arguments(values, names)) is not None:
+            values = arguments
         elif isinstance(values, dict) and not names & {_key(key) for key in values}:
             inner = [
                 each
@@ -231,6 +237,14 @@ def _unwrapped(task: Task, fields: list[Field], values: object, notes: list[str]
     return values
 
 
+def _call_arguments(values: object, names: set[str]) -> dict[str, Any] | None:
+    """The arguments of a call; its `name` is the tool's, also where the task has a field of that name."""
+    if not isinstance(values, dict) or not values.keys() <= _CALL:
+        return None
+    arguments = values.get("arguments", values.get("parameters"))
+    return arguments if isinstance(arguments, dict) and names & {_key(key) for key in arguments} else None
+
+
 def _named(fields: list[Field], values: dict[str, Any], notes: list[str]) -> dict[str, object]:
     """The values by the task's names, whatever the case and the marks of the keys.
 
@@ -241,6 +255,8 @@ def _named(fields: list[Field], values: dict[str, Any], notes: list[str]) -> dic
     for field in fields:
         names.setdefault(_key(field.phrase), field.name)
     names |= {_key(field.name): field.name for field in fields}
+    # Of a field that has no phrase, and of keys such as "-", nothing is left to compare.
+    names.pop("", None)
     exact = {field.name for field in fields}
     by_name: dict[str, object] = {key: value for key, value in values.items() if key in exact}
     for key, value in values.items():

@@ -68,9 +68,11 @@ class FrontierTable(Table):
             _ = parts.port
         except ValueError as error:
             return [("url", f'"{url}" is not a web address: {error}', _URL_HINT)]
-        if parts.username or parts.password or parts.query or parts.fragment:
+        if parts.username or parts.password or "?" in url or "#" in url:
             # It may hold a key, which must not be shown.
             return [("url", "more than host and path", "a key belongs in key_env or key_file")]
+        if parts.path.rstrip("/").endswith("/chat/completions"):
+            return [("url", "ends in /chat/completions, which is added to it", "leave /chat/completions away")]
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return [("url", f'"{url}" is not a web address', _URL_HINT)]
         if parts.scheme == "http" and parts.hostname not in LOOPBACK and not self.allow_http:

@@ -45,6 +45,15 @@ def test_the_same_request_is_sent_once_and_says_that_it_was_paid_for(bench: Fron
     assert len(bench.records("sent")) == 1, "nothing left the machine"
 
 
+def test_equal_documents_under_way_at_a_time_are_paid_for_once(bench: FrontierBench) -> None:
+    bench.configure(concurrency=4)
+    bench.frontier.behaviour.delay_seconds = 0.1
+    results = bench.ask(classify_task(), *["question 1"] * 4)
+    assert [result.answer for result in results] == [ANSWERS["question 1"]] * 4
+    assert sorted(result.cached for result in results) == [False, True, True, True]
+    assert len(bench.frontier.requests) == 1
+
+
 def test_it_counts_against_no_cap(bench: FrontierBench) -> None:
     bench.ask(classify_task(), *list(ANSWERS)[:5])
     answerer = bench.open(classify_task(), caps=Caps(documents=1), run="run-2")

@@ -122,5 +122,17 @@ def test_long_texts_are_read_in_linear_time() -> None:
     assert time.process_time() - started < 4
 
 
+def test_name_of_a_called_tool_is_no_value_and_keys_without_letters_are_no_fields() -> None:
+    fields = [{"name": "name", "type": "text"}, {"name": "total", "type": "amount"}]
+    task = extract_task(fields=fields)
+    for key in ("arguments", "parameters"):
+        reply = Reply(f'{{"name": "orders", "{key}": {{"name": "Jo", "total": "9.00"}}}}', None, "m")
+        for choice in (STRICT, LOOSE):
+            assert read_answer(task, (), choice, reply).answer == {"name": "Jo", "total": "9.00"}
+    assert label('{"-": "loans", "\\ud83d": 1, "label": "cards"}', LOOSE) == {"label": "cards"}
+    with pytest.raises(FrontierFailure):
+        label('{"": "loans"}', LOOSE)
+
+
 def test_line_ends_and_tabs_that_a_model_forgot_to_escape_are_part_of_a_value() -> None:
     assert order('{"number": "A-7", "customer_name": "Bo\n\tLtd"}')["customer_name"] == "Bo\n\tLtd"

@@ -80,6 +80,8 @@ def test_what_is_not_said_is_off_or_strict(settings: Settings) -> None:
         ("https://api.example.com/v1/", "http://api.example.com/v1", "unencrypted", "allow_http = true"),
         ("https://api.example.com/v1/", "api.example.com", "not a web address", "https://"),
         ("https://api.example.com/v1/", "https://user:word@api.example.com", "more than host and path", "key_env"),
+        ("https://api.example.com/v1/", "https://api.example.com/v1?", "more than host and path", "key_env"),
+        ("example.com/v1/", "example.com/v1/chat/completions/", "ends in /chat/completions", "leave"),
         ("https://api.example.com/v1/", "https://api.example.com:99999/v1", "https://api.example.com:99999", "https"),
         ('key_env = "FAR_KEY"', 'key_env = "FAR_KEY"\nkey_file = "x"', "given beside key_env", "one of them"),
         ('model = "gpt-9"\n', "\n", "frontier.far.model: missing", "model ="),
