@@ -13,13 +13,14 @@ _CODES = (
 )
 _SIGNS = r"[$¢£¤¥֏؋৲৳฿₠-₿]"
 NO_MONEY = (
-    NO_SUM + rf"(?![ \t]{{0,2}}(?:[%‰]|{_SIGNS}|(?:{_CODES}|TRY|euros?|Euros?|EURO|kr|zł|zl"
+    NO_SUM + rf"(?![ \t]{{0,2}}(?:[%‰](?!\w)|{_SIGNS}|(?:{_CODES}|TRY|euros?|Euros?|EURO|kr|zł|zl"
     r"|Kč|Ft|\u0440\u0443\u0431|\u0433\u0440\u043d|\u043b\u0432"
-    r"|[km]Wh|MWh|k[mg]|m[23]|Stk|Stück|pcs)(?!\w)))"
+    r"|[km]Wh|MWh|k[mg]|m[23*]|Stk|Stück|pcs)(?![\w-])))"
 )
 """Behind a number that is no sum of money or quantity: what names it stands there as a word of its own."""
 NO_MONEY_BEFORE = "".join(
-    f"(?<!{word})(?<!{word} )"
+    # Behind a digit it belongs to the sum before.
+    rf"(?<!(?<!\d)(?<!\d ){word})(?<!(?<!\d)(?<!\d ){word} )"
     for word in (_SIGNS, *(rf"\b{code}" for code in (*_CODES.split("|"), "kr", "zł", "Kč", "Ft")))
 )
 _GAP = r"[ \t./()-]{0,3}"
@@ -34,7 +35,9 @@ GROUP_BEGINS = r"(?<!\w)(?:(?<!\d[.,])|(?<=[,;]\d,)|(?<=[,;]\d\d,)|(?<=[,;]\d\d\
 """The same for numbers in groups, which may follow a number that stands between commas itself."""
 _PHONES = (
     # International.
-    re.compile(rf"{_BEGINS}(?<!\+)\(?(?:\+|00)[ \t(]{{0,2}}[1-9](?:{_GAP}\d){{6,14}}(?!\d){_EXTENSION}"),
+    re.compile(
+        rf"(?:{_BEGINS}|(?<=[^\W\d_])(?=\+))(?<!\+)\(?(?:\+|00)[ \t(]{{0,2}}[1-9](?:{_GAP}\d){{6,14}}(?!\d){_EXTENSION}"
+    ),
     # National with the trunk prefix.
     re.compile(
         rf"{_BEGINS}(?<![+-])(?<!\d{{4}}/)\(?0(?!{_DATE}|{_DECIMALS}|{_MONTH})(?:{_GAP}\d){{7,12}}"
@@ -50,8 +53,9 @@ _PHONES = (
     # Groups without a prefix, as in Denmark, Norway, Poland, Spain, Greece and Hungary; not two years, nor a
     # year and a number of an invoice.
     re.compile(
-        rf"(?=\d){GROUP_BEGINS}(?<![/-]){NO_MONEY_BEFORE}"
-        r"(?!(?:19|20)\d{2}[ -](?:19|20)\d{2}|20[0-3]\d-0\d{3}(?!\d))"
+        rf"(?=\d){GROUP_BEGINS}(?<!-)(?<!\d/)"
+        # The minutes of a time of day are none of its pairs.
+        r"(?!(?<=\d:)\d\d(?:[ -]\d\d){4}(?!\d)|(?:19|20)\d{2}[ -](?:19|20)\d{2}|20[0-3]\d-0\d{3}(?!\d))"
         r"(?:\d{2}(?:[ -]\d{2}){3}|\d{2}(?:\.\d{2}){3}|\d{4}[ -]\d{4}|\d{3}(?P<a>[ .-])\d{2}(?P=a)\d{3}"
         r"|\d{2}(?P<b>[ .-])\d{3}(?P=b)\d{2}(?P=b)\d{2}|\d{3}[ -]\d{7}|(?:2[1-9]|69)\d{2}[ .-]\d{3}[ .-]\d{3}"
         rf"|\d{{2}}/\d{{3}}[ -]\d{{3,4}}|[5-9]\d{{2}}[ .-]\d{{3}}[ .-]\d{{3}}){NO_MONEY}"

@@ -25,6 +25,10 @@ _ALIKE = dict(
 """Capitals of other scripts that look like Latin ones: a number with one of them looks whole to a reader."""
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
 """A character as HTML and XML write it, also where mail addresses are to be hidden from programs."""
+_EMPHASIS = re.compile(r"(?<![^\W_])_+(?=[^\W_]|[+(])|(?<=[^\W_])_+(?![^\W_])")
+"""Lines below at the border of a word, which is how Markdown writes emphasis."""
+_RAISED = frozenset("\u00b9\u00b2\u00b3\u2070\u2074\u2075\u2076\u2077\u2078\u2079")
+"""Behind a digit, one alone is the mark of a footnote or a power."""
 _SLIPS = re.compile(r"(?<=\d)[OoIl]{1,8}(?![^\W\d_])|(?:(?<![^\W\d_])|(?<=(?<!\w)[A-Z]{2}))[OoIl]{1,8}(?=\d)")
 _REACH = 100
 """No number is longer, with its gaps."""
@@ -52,6 +56,7 @@ class PlainCopy:
 
 def plain_copy(text: str) -> PlainCopy:
     """The copy: compatibility forms, plain dashes and blanks, one kind of line ends, nothing invisible."""
+    text = _EMPHASIS.sub(lambda match: "*" * len(match.group()), text)
     if text.isascii() and "\r" not in text and "&" not in text:
         return PlainCopy(text, None)
     parts: list[str] = []
@@ -68,6 +73,8 @@ def plain_copy(text: str) -> PlainCopy:
         elif char == "&" and (match := references.get(position)) is not None:
             behind = match.end()
             plain = "".join(map(_plain, html.unescape(match.group())))
+        elif char in _RAISED and text[position - 1 : position].isdecimal() and not text[behind : behind + 1].isdigit():
+            plain = "*"
         else:
             plain = char if char.isascii() else _plain(char)
         parts.append(plain)
@@ -119,7 +126,9 @@ def _plain(char: str) -> str:
         return "\n"
     if char.isdecimal():
         return str(int(char))
-    return unicodedata.normalize("NFKC", char)
+    plain = unicodedata.normalize("NFKC", char)
+    # A sign that stands for a word, such as the one for "No", is no part of the number behind it.
+    return f"{plain} " if category == "So" and plain.isalpha() else plain
 
 
 @dataclass(frozen=True)

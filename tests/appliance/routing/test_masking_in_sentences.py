@@ -228,6 +228,17 @@ def test_letters_that_a_reader_of_print_took_for_digits_hide_nothing(text: str, 
     assert hidden(f"Hallo: {text} zum Mai").endswith("] zum Mai")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("\u2116", "!"), ("_", "_"), ("__", "__."), ("12,50 \u20ac ", " x"), ("10:30 ", ""), ("tel/", "/"), ("", "\u00b9"),
+     ("", " EURO-Shop"), ("", " m\u00b2-Preis")],
+)  # fmt: skip
+def test_signs_that_stand_for_words_and_emphasis_hide_nothing(before: str, after: str) -> None:
+    for value in ("91100457", "22 54 18 94", "+49 30 1234567", "4111 1111 1111 1111", "12345678Z", "44051401359"):
+        left = hidden(before + value + after)
+        assert sum(map(str.isdecimal, left)) <= sum(map(str.isdecimal, before + after)), (value, left)
+
+
 def test_litres_words_and_codes_with_such_letters_are_left() -> None:
     for text in ("500l 500l 500l", "5l 10l 20l 30l", "CO2 H2O O2", "15-10-Order", "20-10-15Invoice", "i7-1165Ol"):
         assert hidden(text) == text
@@ -266,7 +277,7 @@ def test_card_is_found_where_a_letter_touches_its_groups() -> None:
     ["Due 03/04/2024 10:15", "2024/04/03 10.15", "0.915 0.931 | 0.859", "0.12345678", "2020 2021 2022 2023",
      "Rechnung 2024-0815", "612 345 678 JPY", "61234567 kWh", "22 54 18 94 %", "SEK 61234567", "z\u0142 61234567",
      "\u20b9 61234567", "Telefon 1.234,56", "Telefon am 15.04.2024", "phone 15.04.2024", "Mobile 2024-04-03",
-     "Merged Cell 1.1 1.2", "look at that point of time", "at dot com"],
+     "Merged Cell 1.1 1.2", "61234567 m\u00b2", "look at that point of time", "at dot com"],
 )  # fmt: skip
 def test_days_decimals_sums_and_sentences_are_left(text: str) -> None:
     assert hidden(text) == text
