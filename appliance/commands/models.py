@@ -96,7 +96,7 @@ def show_command(settings: Settings, model: str, schema: bool, as_json: bool) ->
         print_lines(f"{name + ':':{width}} {value}")
     for name, entry in manifest.files.items():
         print_lines(f"  {name}  {human_size(entry.size_bytes)}  {entry.sha256[:16]}")
-    print_lines(*(f"{name}: {value}" for name, value in measured_lines(manifest.metrics)))
+    print_lines(*(f"{name}: {value}" for name, value in measured_lines(manifest)))
 
 
 @command.command("add")

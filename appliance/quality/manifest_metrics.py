@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import TypeGuard
 
 from appliance.ground.text import human_count, percent_interval
+from appliance.models.manifest import Manifest
 from appliance.models.manifest_json import JSON
+from appliance.models.verdict import Verdict
 
 _SAMPLES = (
     ("field_accuracy", "fields", "field"),
@@ -13,13 +15,30 @@ _SAMPLES = (
 """Share of the gate's report -> its sample size there, and the noun of one."""
 _SHARES = ("estimate", "low", "high")
 _MOST_LISTED = 8
+_OF_VERDICT = ("verdict", "basis", "estimate", "low", "threshold", "documents", "fields")
+"""What a verdict repeats of the gate's report."""
 
 
-def measured_lines(metrics: Mapping[str, JSON]) -> list[tuple[str, str]]:
-    """Names and values; what the gate measured first, then what the export and other steps measured."""
-    lines = list(_gate_lines(metrics.get("quality")))
-    others = {name: value for name, value in metrics.items() if name != "quality" or not lines}
-    return [*lines, *_flat(others)]
+def measured_lines(manifest: Manifest) -> list[tuple[str, str]]:
+    """Names and values; what the gate measured first, then what the export and other steps measured.
+
+    Figures of a gate that has written no verdict about these files say nothing about them, and are left out.
+    """
+    quality = manifest.metrics.get("quality")
+    others = {name: value for name, value in manifest.metrics.items() if name != "quality"}
+    if quality is not None and not _is_of(quality, manifest.verdict):
+        return [("gate", "its figures are left out: they are not those of a verdict on these files"), *_flat(others)]
+    return [*_gate_lines(quality), *_flat(others)]
+
+
+def _is_of(quality: JSON, verdict: Verdict | None) -> bool:
+    """Whether these are the measurements from which the verdict follows."""
+    readiness = quality.get("readiness") if isinstance(quality, dict) else None
+    return (
+        verdict is not None
+        and isinstance(readiness, dict)
+        and all(readiness.get(name) == getattr(verdict, name) for name in _OF_VERDICT)
+    )
 
 
 def _gate_lines(quality: JSON) -> Iterator[tuple[str, str]]:

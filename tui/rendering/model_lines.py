@@ -139,7 +139,7 @@ def model_lines(model: InstalledModel) -> list[Line]:
         lines.append([Cell(f"{name}  {human_size(entry.size_bytes)}")])
         lines.append(fact("  sha256", entry.sha256))
     lines += heading("Measured")
-    measured = measured_lines(manifest.metrics)
+    measured = measured_lines(manifest)
     width = min(32, max((len(name) for name, _ in measured), default=0))
     if measured:
         lines.append([Cell("Shares with their 95\N{NO-BREAK SPACE}% interval and sample size.", FAINT)])

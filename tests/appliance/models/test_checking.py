@@ -12,10 +12,16 @@ from appliance.ground.progress import Progress
 from appliance.ground.settings import Settings, load_settings
 from appliance.models.checking import Level, check_import, find_artifacts
 from appliance.models.manifest import ArtifactError, read_manifest, rewrite_manifest, verify_artifact, with_identity
+from appliance.models.manifest_json import JSON
 from appliance.models.store import Store
 from appliance.models.weights import RUNNABLE
 from appliance.quality.manifest_metrics import measured_lines
-from tests.appliance.model_fixtures import flip_byte, make_artifact
+from tests.appliance.model_fixtures import GOOD, flip_byte, make_artifact
+
+OF_GOOD: dict[str, JSON] = {
+    name: getattr(GOOD, name) for name in ("verdict", "basis", "estimate", "low", "threshold", "documents", "fields")
+}
+"""What a gate's report repeats of the verdict of these fixtures."""
 
 
 @pytest.fixture
@@ -118,14 +124,20 @@ def test_former_model_is_the_one_that_roll_back_takes(settings: Settings, tmp_pa
     assert store.previous("orders") is None
 
 
-def test_measurements_are_told_with_interval_and_sample() -> None:
+def measured(directory: Path, quality: JSON, ready: bool = True) -> dict[str, str]:
+    """What is shown of an artifact with this report of a gate."""
+    manifest = read_manifest(make_artifact(directory, ready=ready))
+    return dict(measured_lines(replace(manifest, metrics={"quality": quality, "export": {"size": 4}})))
+
+
+def test_measurements_are_told_with_interval_and_sample(tmp_path: Path) -> None:
     interval = {"estimate": 0.934, "low": 0.91, "high": 0.953, "confidence": 0.95}
     quality = {
         "documents": 240, "fields": 480, "failed": 2, "field_accuracy": interval, "document_accuracy": interval,
         "counts": {"omitted": 3, "substituted": 20, "invented": 9, "absent": 50}, "invented": interval,
-        "fields_worst_first": {"total": {"fields": 240, "correct": 200}},
+        "fields_worst_first": {"total": {"fields": 240, "correct": 200}}, "readiness": OF_GOOD,
     }  # fmt: skip
-    messages = dict(measured_lines({"quality": json.loads(json.dumps(quality)), "export": {"size": 4}}))
+    messages = measured(tmp_path / "a", json.loads(json.dumps(quality)))
     assert messages["field accuracy"] == "93.4 % (91.0 to 95.3), 480 fields"
     assert messages["document accuracy"] == "93.4 % (91.0 to 95.3), 240 documents"
     assert messages["invented values"] == "93.4 % (91.0 to 95.3), 50 absent fields"
@@ -134,8 +146,24 @@ def test_measurements_are_told_with_interval_and_sample() -> None:
     assert messages["export.size"] == "4"
 
 
-def test_measurements_of_another_form_are_told_as_they_are() -> None:
-    assert measured_lines({"quality": "good", "losses": [0.1] * 20}) == [("quality", "good"), ("losses", "20 values")]
+def test_measurements_of_another_form_are_told_as_they_are(tmp_path: Path) -> None:
+    manifest = read_manifest(make_artifact(tmp_path / "a"))
+    assert measured_lines(replace(manifest, metrics={"losses": [0.1] * 20})) == [("losses", "20 values")]
+
+
+@pytest.mark.parametrize(
+    ("readiness", "ready"),
+    [(OF_GOOD, False), ({**OF_GOOD, "documents": 9999}, True), ({**OF_GOOD, "low": 0.99}, True), (None, True)],
+    ids=["no verdict", "other sample", "other number", "typed in"],
+)  # fmt: skip
+def test_measurements_that_are_not_those_of_the_verdict_are_left_out(
+    tmp_path: Path, readiness: JSON, ready: bool
+) -> None:
+    share: JSON = {"estimate": 0.99, "low": 0.98, "high": 1.0}
+    messages = measured(
+        tmp_path / "a", {"readiness": readiness, "fields": 9999, "field_accuracy": share, "documents": 9999}, ready
+    )
+    assert list(messages) == ["gate", "export.size"]
 
 
 def test_what_passes_the_format_check_has_an_engine() -> None:
