@@ -8,7 +8,7 @@ import click
 
 from appliance.commands.shared_options import cap_option, detach_option, keep_text_option
 from appliance.ground.command_group import CommandGroup
-from appliance.ground.command_line import NumberRange, Share, json_option, with_settings, yes_option
+from appliance.ground.command_line import NamedPath, NumberRange, Share, json_option, with_settings, yes_option
 from appliance.ground.errors import NotAllGood, UsageError
 from appliance.ground.output import confirm, note, print_json, print_lines
 from appliance.ground.progress_line import ProgressLine
@@ -36,8 +36,8 @@ class ShowOptions:
 
 
 @click.command("compare")
-@click.argument("task", type=click.Path(path_type=Path))
-@click.argument("documents", type=click.Path(path_type=Path))
+@click.argument("task", type=NamedPath(path_type=Path))
+@click.argument("documents", type=NamedPath(path_type=Path))
 @click.option(
     "--model",
     "models",
@@ -88,7 +88,7 @@ class ShowOptions:
 @cap_option("documents", "Cap: documents that may leave.")
 @cap_option("money", "Cap: money that may be spent.")
 @keep_text_option("comparison")
-@click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Also write a report.")
+@click.option("--html", "html_path", type=NamedPath(dir_okay=False, path_type=Path), help="Also write a report.")
 @click.option("--values/--no-values", default=True, help="Whether the report holds values from the documents.")
 @click.option("--dry-run", is_flag=True, help="Print exactly what would leave, and send nothing.")
 @detach_option
@@ -230,7 +230,7 @@ def list_command(settings: Settings, as_json: bool) -> None:
 
 @group.command("show")
 @click.argument("comparison")
-@click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a report.")
+@click.option("--html", "html_path", type=NamedPath(dir_okay=False, path_type=Path), help="Write a report.")
 @click.option("--values/--no-values", default=True, help="Whether the report holds values from the documents.")
 @json_option("the figures as one JSON object")
 @with_settings

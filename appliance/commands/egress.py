@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from appliance.ground.command_group import CommandGroup
-from appliance.ground.command_line import json_option, with_settings
+from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import NotAllGood, UsageError
 from appliance.ground.output import note, print_bytes, print_json, print_lines
 from appliance.ground.settings import Settings
@@ -160,8 +160,8 @@ def verify_command(settings: Settings, head: str, as_json: bool) -> None:
 
 
 @command.command("preview")
-@click.argument("task", type=click.Path(path_type=Path))
-@click.argument("documents", type=click.Path(path_type=Path))
+@click.argument("task", type=NamedPath(path_type=Path))
+@click.argument("documents", type=NamedPath(path_type=Path))
 @click.option("--frontier", required=True, metavar="NAME", help="Name of a frontier in config.toml.")
 @click.option(
     "--limit", type=click.IntRange(min=0), default=0, metavar="N", help="Only the first N documents; 0 means all."

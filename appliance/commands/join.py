@@ -26,7 +26,7 @@ _SHOWN_PROBLEMS = 20
 )  # fmt: skip
 @click.option(
     "--documents",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="Folder of the documents, if it has another path on this machine.",
 )
 @json_option("the result, or what is missing, as one JSON object")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from appliance.ground.command_group import CommandGroup
-from appliance.ground.command_line import json_option, with_settings, yes_option
+from appliance.ground.command_line import NamedPath, json_option, with_settings, yes_option
 from appliance.ground.errors import ApplianceError
 from appliance.ground.output import confirm, note, print_json, print_lines
 from appliance.ground.progress_line import progress_line
@@ -100,7 +100,7 @@ def show_command(settings: Settings, model: str, schema: bool, as_json: bool) ->
 
 
 @command.command("add")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=NamedPath(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name in the store; by default the artifact's own.")
 @_json_option
 @with_settings
@@ -122,7 +122,7 @@ def add_command(settings: Settings, directory: Path, name: str | None, as_json: 
 
 
 @command.command("check")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=NamedPath(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name that it would have in the store.")
 @_json_option
 @with_settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from appliance.ground.command_line import json_option, yes_option
+from appliance.ground.command_line import NamedPath, json_option, yes_option
 from appliance.ground.output import confirm, note, print_json, print_lines
 from appliance.ground.text import human_size
 
@@ -16,7 +16,7 @@ from appliance.ground.text import human_size
 @click.option(
     "--out",
     "out_path",
-    type=click.Path(path_type=Path),
+    type=NamedPath(path_type=Path),
     help="File to write; by default one here, named after the time.",
 )
 @click.option("--preview", is_flag=True, help="Print everything that it would contain, and write nothing.")

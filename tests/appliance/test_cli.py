@@ -16,6 +16,7 @@ import pytest
 
 from appliance.cli import VERBS
 from appliance.cli import stillroom as stillroom_command
+from appliance.ground.command_line import NamedPath
 from appliance.ground.extras import EXTRAS
 from tests.appliance.model_fixtures import make_artifact
 
@@ -110,6 +111,22 @@ def test_every_option_names_its_value_in_words() -> None:
     named = list(options("stillroom", stillroom_command))
     assert len(named) > 80
     assert [pair for pair in named if re.match(r"(INTEGER|FLOAT|TEXT)", pair[1])] == []
+
+
+def test_no_path_may_be_empty() -> None:
+    """A script whose variable is not set hands over an empty word, which as a path is the current folder."""
+
+    def loose_paths(name: str, command: click.Command) -> Iterator[str]:
+        context = click.Context(command, info_name=name)
+        for parameter in command.params:
+            if isinstance(parameter.type, click.Path) and not parameter.type.exists:
+                yield from [] if isinstance(parameter.type, NamedPath) else [f"{name} {parameter.name}"]
+        for child in command.list_commands(context) if isinstance(command, click.Group) else ():
+            sub_command = command.get_command(context, child)
+            assert sub_command is not None
+            yield from loose_paths(f"{name} {child}", sub_command)
+
+    assert list(loose_paths("stillroom", stillroom_command)) == []
 
 
 def test_help_of_a_verb_loads_no_heavy_library(helps: dict[str, list[str]]) -> None:

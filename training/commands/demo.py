@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.ground.command_line import json_option
+from appliance.ground.command_line import NamedPath, json_option
 from appliance.ground.errors import NotAllGood
 from appliance.ground.files import write_lines
 from appliance.ground.json_text import json_text
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--work",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False, path_type=Path),
     default=Path("stillroom-demo"),
     show_default=True,
     help="Folder for all that the demo makes.",

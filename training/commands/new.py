@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from appliance.ground.command_line import json_option
+from appliance.ground.command_line import NamedPath, json_option
 from appliance.ground.errors import UsageError
 from appliance.ground.files import disk_errors, part_of
 from appliance.ground.output import note, print_json
@@ -17,7 +17,7 @@ KINDS = ("extract", "classify")
 
 
 @click.command("new")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=NamedPath(path_type=Path))
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
