@@ -25,9 +25,11 @@ _MOST_LINES_BELOW = 3
 _MOST_STARTS = 8
 _FORMULA_TEXT = re.compile(r"^\s*=\"([^\"]*)\"\s*$")
 """How exports keep a workbook program from taking a number for one: it shows what is between the quotes."""
+_RECORDS = re.compile(r"\ufeff?\s*(?:\{\s*\"[^\"\n]{0,200}\"\s*:|\[\s*[\[{])")
+"""How JSON begins: its quotes and commas are no marks of cells."""
 _OPEN_NUMBER = re.compile(r"(?:^|[^\d.,])(?:\d{1,3}(?:[.' \u00a0\u202f]\d{3})+|\d{1,15})$")
 """What stands before a decimal comma, and before the first one of groups of thousands."""
-_DECIMALS = re.compile(r"\d{1,6}(?![\d.,])")
+_DECIMALS = re.compile(r"(?:\d{1,6}|\d{3}\.\d{1,6})(?![\d.,])")
 _DECLARED = re.compile(r"\ufeff?\s*\"?sep=([^\r\n\"]|\\t)\"?[ \t]*(?:\r\n|\r|\n|$)", re.IGNORECASE)
 
 
@@ -53,6 +55,8 @@ def table_shape(text: str) -> Shape | None:
     if declared:
         sign = "\t" if declared.group(1) == "\\t" else declared.group(1)
         return Shape(sign, declared_characters=declared.end())
+    if _RECORDS.match(text):
+        return None
     sample = text[:_SAMPLE_CHARACTERS]
     if len(text) > len(sample):
         sample = sample.rpartition("\n")[0]

@@ -19,6 +19,8 @@ _CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27})
 _MOST_CONTROL = 0.003
 """Share of control characters that a text has at most; old programs leave a few behind."""
 _SAMPLE_BYTES = 65536
+_END_OF_FILE = b"\x1a"
+"""What DOS programs write behind a text."""
 _TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]{0,30}[ -/]?[@-~]|\x1b\][^\x07\x1b]{0,300}(?:\x07|\x1b\\)")
 """Colours and movements of a terminal, and titles of its window."""
 _STRUCK_OVER = re.compile(r"[^\n\x08]\x08")
@@ -33,6 +35,7 @@ def decode(data: bytes) -> tuple[str, list[str]]:
         DocumentError: The bytes are no text in any encoding that is known here.
     """
     text, notes = _decoded(data)
+    text = text.rstrip(_END_OF_FILE.decode("ascii"))
     if "\x1b" in text or "\x08" in text:
         text = _STRUCK_OVER.sub("", _TERMINAL_CODE.sub("", text))
     return text, notes
@@ -84,7 +87,7 @@ def _decode_old(data: bytes, error: UnicodeDecodeError) -> tuple[str, list[str]]
 
 def is_binary(data: bytes) -> bool:
     """Whether the first bytes hold zeros, or more control characters than any text."""
-    sample = data[:_SAMPLE_BYTES]
+    sample = data[:_SAMPLE_BYTES].rstrip(_END_OF_FILE)
     return b"\x00" in sample or len(sample) - len(sample.translate(None, _CONTROL)) > _MOST_CONTROL * len(sample)
 
 

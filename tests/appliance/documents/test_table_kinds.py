@@ -36,6 +36,7 @@ def test_lines_above_a_table_do_not_hide_it(line_end: str, encoding: str) -> Non
         ("Name;Sum\nVos;1,50\nDay;2,50\nTan;3,75\n", ["Name\tSum", "Vos\t1,50", "Day\t2,50", "Tan\t3,75"]),
         ("No;Debit;Credit\n1;1.234,56;0,00\n2;0,00;5,00\n3;0,00;7,10\n",
          ["No\tDebit\tCredit", "1\t1.234,56\t0,00", "2\t0,00\t5,00", "3\t0,00\t7,10"]),
+        ("a;b\n1;2\n\x1a", ["a\tb", "1\t2"]), ("52.5200,13.4050\n48.1,11.5\n", ["52.5200\t13.4050", "48.1\t11.5"]),
         ("n,v\n1,5\n2,50\n3,75\n", ["n\tv", "1\t5", "2\t50", "3\t75"]),
         ("1,2,3\n4,5,6\n", ["1\t2\t3", "4\t5\t6"]),
         ("Report of May\na|b|c\n1|2|3\n4|5|6\n", ["Report of May", "a\tb\tc", "1\t2\t3", "4\t5\t6"]),
@@ -43,7 +44,8 @@ def test_lines_above_a_table_do_not_hide_it(line_end: str, encoding: str) -> Non
     ids=["footer", "title-with-commas", "named",
          "text-as-formula",
          "named-oddly", "named-tab", "named-in-quotes", "end", "end-of-some", "padded-title",
-         "decimal-commas", "more-decimal-commas", "commas-between-numbers", "numbers-alone", "title"],
+         "decimal-commas", "more-decimal-commas", "end-of-dos",
+         "places", "commas-between-numbers", "numbers-alone", "title"],
 )  # fmt: skip
 def test_tables_as_programs_export_them(text: str, lines: list[str]) -> None:
     found = read_document(text.encode())
@@ -57,6 +59,7 @@ def test_tables_as_programs_export_them(text: str, lines: list[str]) -> None:
      "Total: 5\nTax: 1\nSum: 6\n", "Name      Sum\nVos      1,50\nDay  1.202,50\nTan      3,75\n",
      "|No  |  Sum |\n|1200|  1,50|\n|1210|  2,50|\n|1220|  3,50|\n", "1,50\n2,50\n3,75\n",
      "2024-05-06 10:00:00,123 begin\n2024-05-06 10:00:01,456 end\n2024-05-06 10:00:02,7 out\n",
+     "Total 1,234.50\nTax 1,001.10\nSum 2,235.60\n", '{"a":1,"b":2}\n{"a":3,"b":4}\n{"a":5,"b":6}\n',
      "Rent 1,50 2,50\nPay  3,50 4,50\nTax  5,50 6,50\n", "Dear Sir,\nwe thank you,\nGood bye,\n"],
 )  # fmt: skip
 def test_texts_are_no_tables(text: str) -> None:
