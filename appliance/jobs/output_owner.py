@@ -94,6 +94,12 @@ def _refuse_unwritable(out_dir: Path) -> None:
         UsageError: It, or what stands where a folder above it should be, is no folder.
         ResourceError: This user may not write there.
     """
+    try:
+        os.lstat(out_dir)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # It is made, or what stands in its way is named below.
+    except OSError as error:
+        raise _no_name(out_dir, error.strerror) from error
     present = out_dir
     while not os.path.lexists(present) and present != present.parent:
         present = present.parent
@@ -102,11 +108,18 @@ def _refuse_unwritable(out_dir: Path) -> None:
         raise UsageError(
             f"cannot write rows to {out_dir}: {present} is {what}", "name a folder, or a new one, with `--out`"
         )
+    longest = os.statvfs(present).f_namemax
+    if any(len(os.fsencode(part)) > longest for part in out_dir.relative_to(present).parts):
+        raise _no_name(out_dir, f"a name has more than {longest} bytes")
     if not os.access(present, os.W_OK | os.X_OK, effective_ids=True):
         raise ResourceError(
             f"cannot write rows to {out_dir}: {current_user()} may not write into {present}",
             "give this user the right to, or name another folder with `--out`",
         )
+
+
+def _no_name(out_dir: Path, reason: str | None) -> UsageError:
+    return UsageError(f"cannot write rows to {out_dir}: {reason}", "name another folder with `--out`")
 
 
 def _refuse_other(out_dir: Path, owner: _Owner, present: _Owner | None) -> None:

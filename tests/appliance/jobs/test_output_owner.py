@@ -116,7 +116,21 @@ def test_folder_of_another_machine_is_told_so(tmp_path: Path) -> None:
         claim_output(tmp_path, "b", None)
 
 
-@pytest.mark.parametrize("place", ["file", "file/rows", "link", "closed/rows", "orders-noop", "home/jobs/x"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "file",
+        "file/rows",
+        "link",
+        "closed/rows",
+        "orders-noop",
+        "home/jobs/x",
+        "q" * 300,
+        "new/" + "q" * 300,
+        "q/" * 2500,
+    ],
+    ids=range(9),
+)
 def test_place_that_holds_no_rows_is_refused_before_the_work_and_the_job_stays(bench: Bench, place: str) -> None:
     bench.write_orders(1)
     (bench.root / "file").touch()
