@@ -31,6 +31,7 @@ _BLOCK_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KNOWN_VERSIONS = (NAMES_ALONE_VERSION, MANIFEST_VERSION)
 _EXPORT_AGAIN = "export the model again with `stillroom export`"
+_REQUIRED_KEYS = ("identity", "name", "family", "format", "task_name", "task_hash")
 IDENTITY_KEYS = ("base_hash", "adapter_hash", "data_hash", "merge_method")
 """Keys of the lineage that go into the model identity."""
 
@@ -212,7 +213,7 @@ def read_manifest(directory: Path) -> Manifest:
     path = directory / MANIFEST_NAME
     try:
         values = read_json_file(path)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(
             f"{directory} is not a model: it has no {MANIFEST_NAME}", "name a folder that `stillroom export` wrote"
         ) from error
@@ -260,6 +261,8 @@ def _manifest(values: dict[str, JSON]) -> Manifest:
     labels = values.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise TypeError("labels is not a list of strings")
+    if missing := [key for key in _REQUIRED_KEYS if key not in values]:
+        raise TypeError(f"it has no {missing[0]}")
     if not 0 < len(entries) <= MOST_FILES:
         raise TypeError(f"it lists {len(entries):,} files, an artifact has 1 to {MOST_FILES:,}")
     if len({key.lower() for key in entries}) < len(entries):

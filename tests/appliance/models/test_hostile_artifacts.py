@@ -112,6 +112,7 @@ def test_odd_value_of_a_manifest_is_refused(artifact_dir: Path, values: dict[str
         pytest.param(
             "{" + "".join(f'"k{n}": 1, ' for n in range(100_000)) + '"k9": 1}', "'k9' twice", id="many keys, one twice"
         ),
+        pytest.param('{"version": 2, "identity": ""}', "it has no name", id="keys missing"),
         pytest.param('{"version": 1e999}', "too large", id="number without end"),
         pytest.param('{"version": ' + "9" * 5000 + "}", "cannot be read", id="number of 5,000 digits"),
         pytest.param('{"version": NaN}', "has version None", id="no number"),
@@ -163,7 +164,7 @@ def test_names_that_differ_in_capitals_only_are_not_both_installed(settings: Set
 
 
 def test_unreadable_folder_is_named(artifact_dir: Path) -> None:
-    with pytest.raises(ApplianceError):
+    with pytest.raises(UsageError, match="is not a model"):
         verify_artifact(artifact_dir / "model.gguf")
 
 
