@@ -284,7 +284,7 @@ def _run_text(part: _Part, run: ElementTree.Element, depth: int) -> str:
         return text
     if is_on(properties, "strike") or is_on(properties, "dstrike"):
         part.shared.has_struck = True
-    place = value_of(properties, "vertAlign")
+    place = part.shared.styles.place(properties)
     return raised(text) if place == "superscript" else lowered(text) if place == "subscript" else text
 
 

@@ -28,6 +28,12 @@ class WordStyles:
     _usual: dict[str, str] = field(default_factory=dict)
     """The style of what names none, by kind: paragraph, character, table."""
     _hidden_by_default: bool = False
+    _places: dict[str, str] = field(default_factory=dict)
+    """Where a style puts characters, above the line or below it."""
+
+    def place(self, properties: ElementTree.Element) -> str:
+        """`superscript`, `subscript` or something else, by a run's own properties or by their style."""
+        return value_of(properties, "vertAlign") or self._places.get(value_of(properties, "rStyle"), "")
 
     def is_hidden(self, properties: ElementTree.Element | None, paragraph_style: str, table_style: str) -> bool:
         """Whether text with these properties of its own is hidden.
@@ -74,6 +80,7 @@ def read_word_styles(package: Package, document: str) -> WordStyles:
             hidden = is_on(style.find(WORD + "rPr"), "vanish")
             for part in style.iterfind(f"{WORD}tblStylePr[@{WORD}type='wholeTable']") if hidden is None else ():
                 hidden = is_on(part.find(WORD + "rPr"), "vanish")
+            styles._places[style_id] = value_of(style.find(WORD + "rPr"), "vertAlign")
             styles._styles[style_id] = _Style(hidden, value_of(style, "basedOn"))
             if style.get(WORD + "default", "0") not in _OFF:
                 styles._usual[style.get(WORD + "type", "paragraph")] = style_id

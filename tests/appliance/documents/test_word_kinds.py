@@ -281,6 +281,12 @@ def test_headers_that_no_page_shows_are_left_out(
     assert (sorted(found.text.splitlines()), found.notes) == (sorted(lines), notes)
 
 
+def test_styles_raise_digits_too() -> None:
+    style = '<w:style w:type="character" w:styleId="Up"><w:rPr><w:vertAlign w:val="superscript"/></w:rPr></w:style>'
+    body = paragraph(run("19"), run("99", '<w:rStyle w:val="Up"/>'), run(" 5"), run("0", '<w:rStyle w:val="Off"/>'))
+    assert read_document(word(body, styles=style)).text.strip() == "19⁹⁹ 50"
+
+
 def field(instruction: str) -> str:
     marks = [f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>' for kind in ("begin", "end")]
     return f"{marks[0]}<w:r><w:instrText>{instruction}</w:instrText></w:r>{marks[1]}"
