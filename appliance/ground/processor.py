@@ -9,6 +9,9 @@ CPU_INFO_PATH = Path("/proc/cpuinfo")
 _MAJOR, _MINOR = 75, 76
 """The driver's numbers for the two parts of a card's compute capability."""
 
+MOST_THREADS = 512
+"""llama.cpp ends its process beyond it."""
+
 
 def cpu_flags(path: Path = CPU_INFO_PATH) -> frozenset[str]:
     """Features that all processors of this machine have."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.processor import MOST_THREADS
 from appliance.ground.toml_text import parse_toml
 from appliance.ground.users import current_user, owner_of
 
@@ -68,7 +69,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raise _others_home(home)
     threads, sandbox = _read_config(home / CONFIG_NAME)
     if number := environ.get(THREADS_VARIABLE):
-        if not number.isdecimal() or int(number) < 1:
+        if not number.isdecimal() or len(number) > 9 or not 1 <= int(number) <= MOST_THREADS:
             raise UsageError(f"{THREADS_VARIABLE} is {number!r}, not a number of threads", f"{THREADS_VARIABLE}=2")
         threads = int(number)
     return Settings(
@@ -77,7 +78,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         home / "bases",
         home / "jobs",
         home / "stillroom.log",
-        threads or len(os.sched_getaffinity(0)),
+        threads or min(len(os.sched_getaffinity(0)), MOST_THREADS),
         sandbox,
     )
 

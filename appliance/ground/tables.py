@@ -183,7 +183,7 @@ def _expected(info: FieldInfo) -> str:
     if bool in kinds:
         return "true or false"
     if int in kinds:
-        return f"a whole number of at least {bounds['ge']}"
+        return f"a whole number of at least {bounds['ge']}" + (f" and up to {bounds['le']}" if "le" in bounds else "")
     if float in kinds:
         least = f"above {bounds['gt']:g} and up to" if "gt" in bounds else f"from {bounds['ge']:g} to"
         return f"a number {least} {bounds['le']:g}"

@@ -38,7 +38,7 @@ def test_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert "STILLROOM_HOME" in caught.value.hint
 
 
-@pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5", "²"])
+@pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5", "²", "513", "9" * 5000], ids=range(7))
 def test_wrong_number_of_threads_is_named(home_dir: Path, threads: str) -> None:
     with pytest.raises(UsageError, match="STILLROOM_THREADS is"):
         load_settings({"STILLROOM_HOME": str(home_dir), "STILLROOM_THREADS": threads})
@@ -50,6 +50,7 @@ def test_wrong_number_of_threads_is_named(home_dir: Path, threads: str) -> None:
         pytest.param("thread = 1", "thread: unknown key", id="unknown key"),
         pytest.param('threads = "2"', 'threads: "2" is not a whole number', id="text"),
         pytest.param("threads = 0", "threads: 0 is not a whole number", id="zero"),
+        pytest.param("threads = 513", "513 is not a whole number of at least 1 and up to 512", id="too many"),
         pytest.param("threads", "cannot be read", id="no TOML"),
     ],
 )
