@@ -16,6 +16,7 @@ from appliance.routing.detectors import DETECTORS, LONG_NUMBER, Finding, finding
 from appliance.routing.installation_key import installation_key
 from appliance.routing.plain_copy import plain_copy
 from appliance.routing.policy import Masking, masked_fields
+from appliance.routing.repetitions import repetitions
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Task
 from appliance.tasks.values import find_spans
@@ -69,7 +70,8 @@ class Masker:
         if _PLACEHOLDER_LIKE.search(text):
             raise Withheld("placeholder_collision", "the document contains words that look like masking placeholders")
         masking = self._masking
-        places = joined([*findings(text, masking.detectors, masking.digits), *self._fields_in(text, known)])
+        places = [*findings(text, masking.detectors, masking.digits), *self._fields_in(text, known)]
+        places = joined([*places, *repetitions(text, places)])
         for _ in range(_MOST_LOOKS):
             cleared = self._replaced(text, places)
             left = findings(cleared.text, masking.detectors, masking.digits)
@@ -77,7 +79,7 @@ class Masker:
                 return cleared
             # What stood beside a value that is masked now may be one of its own.
             more = findings(_without(text, places), masking.detectors, masking.digits)
-            places = joined([*places, *more])
+            places = joined([*places, *more, *repetitions(text, more)])
         raise Withheld("masking_failed", f"still found after masking: {left[0].kind.replace('_', ' ')}")
 
     def _replaced(self, text: str, places: Sequence[Finding]) -> Cleared:

@@ -1,6 +1,7 @@
 """Masking: what leaves holds placeholders, what comes back holds the values, and doubt withholds the document."""
 
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,3 +263,29 @@ def test_key_that_is_a_link_stops_everything(tmp_path: Path) -> None:
     (tmp_path / "mask.key").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ResourceError, match="cannot use the masking key"):
         masking_key(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("again", "left"),
+    [
+        ("bitte 12 34 56 rufen", "bitte MASK"),
+        ("call 123456.", "call MASK"),
+        ("12-34-56", "MASK"),
+        ("(12/34/56) EUR", "(MASK"),
+        ("1.123.456,00 and 123456,00", None),
+        ("AB123456", None),
+        ("123456x", None),
+    ],
+)
+def test_value_is_masked_wherever_its_digits_stand_alone(again: str, left: str | None) -> None:
+    masked = masker().mask(f"Tel. 12 34 56\nIhr Auftrag. {again}", {}).text
+    rest = masked.partition("Auftrag. ")[2]
+    assert rest == again if left is None else rest.startswith(left), masked
+
+
+def test_text_of_many_numbers_is_masked_in_time_that_grows_with_it() -> None:
+    numbers = " ".join(f"{number:06}" for number in range(9_000))
+    started = time.process_time()
+    masked = masker().mask(f"Tel. 00 89 99\n{numbers}", {}).text
+    assert time.process_time() - started < 5
+    assert "008999" not in masked
