@@ -7,7 +7,7 @@ import pytest
 from appliance.models.store import Store
 from tests.tui.scenes import HOSTILE_NAMES, KILL, TOO_LONG, Scene
 
-ESCAPES = "number: \x1b[31mred\ntotal: \x1b]0;x\x07[b]12[/b]\nlast line\n"
+ESCAPES = "number: \x1bcred\ntotal: \x9b31m\x07[b]12[/b]\nlast line\n"
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_file_that_changes_while_the_job_runs_waits_for_the_next_run(bench: Benc
 
 def test_copy_that_was_renamed_when_it_was_complete_leaves_no_trace(bench: Bench) -> None:
     bench.write_orders(2)
-    bench.write("big.pdf.filepart", "number: half of")
+    bench.write("big.uploading", "number: half of")
     run(bench)
     # As if the first run had found it growing.
     import sqlite3
@@ -140,7 +140,7 @@ def test_copy_that_was_renamed_when_it_was_complete_leaves_no_trace(bench: Bench
         "UPDATE documents SET state = 'paused' WHERE id = 3; UPDATE job SET done = 2, waiting = 1"
     )
     connection.close()
-    (bench.documents_dir / "big.pdf.filepart").rename(bench.documents_dir / "big.txt")
+    (bench.documents_dir / "big.uploading").rename(bench.documents_dir / "big.txt")
     outcome = run(bench)
     assert (outcome.summary.total, outcome.summary.done, outcome.summary.waiting) == (3, 3, 0)
     assert [row["document"] for row in bench.rows()] == ["0000.txt", "0001.txt", "big.txt"]
