@@ -1,5 +1,6 @@
 """What all tests share: no network but loopback, a home folder of their own, the shared data where it is there."""
 
+import itertools
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ ROOT_DIR = Path(__file__).resolve().parent.parent
 _LOOPBACK = ("127.", "::1", "localhost")
 _TOGETHER = ("/installation/", "_onnx_")
 """In the names of test files that share what is dear: one installation, the libraries that write graphs."""
+
+
+_home_numbers = itertools.count()
 
 
 class NetworkBlocked(AssertionError):
@@ -60,7 +64,8 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def home_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty `$STILLROOM_HOME`, so that no test sees the state of the person who runs it."""
-    path = tmp_path_factory.mktemp("home")
+    path = tmp_path_factory.getbasetemp() / "homes" / str(next(_home_numbers))  # mktemp would look at all before it
+    path.mkdir(mode=0o700, parents=True)
     monkeypatch.setenv("STILLROOM_HOME", str(path))
     for name in ("STILLROOM_THREADS", "STILLROOM_KEEP_TEXT"):
         monkeypatch.delenv(name, raising=False)

@@ -122,11 +122,11 @@ def test_renamed_copy_of_two_alike_is_one_of_them(bench: Bench) -> None:
 def test_document_renamed_before_it_was_read_is_read_under_its_new_name(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench.write("order.txt.filepart", "number: 1\ntotal: 2.00\n")
+    bench.write("order.txt.uploading", "number: 1\ntotal: 2.00\n")
     start = ReaderPool.start
 
     def renaming(pool: ReaderPool, document: object) -> None:
-        (bench.documents_dir / "order.txt.filepart").rename(bench.documents_dir / "order.txt")
+        (bench.documents_dir / "order.txt.uploading").rename(bench.documents_dir / "order.txt")
         start(pool, document)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ReaderPool, "start", renaming)
@@ -136,7 +136,7 @@ def test_document_renamed_before_it_was_read_is_read_under_its_new_name(
     refuse_unfinished(outcome)
     assert (outcome.summary.total, outcome.summary.done) == (1, 1)
     assert [(row["document"], row["former_document"], row["error"]) for row in bench.rows()] == [
-        ("order.txt", "order.txt.filepart", None)
+        ("order.txt", "order.txt.uploading", None)
     ]
 
 

@@ -349,13 +349,11 @@ def test_the_benchmark_reads_the_real_sets(benchmark, shared_data):
 
 def test_documents_are_the_same_in_every_process():
     program = (
-        "import hashlib, random; from pretraining_documents import draw_document; rng = random.Random(77);"
-        "documents = [draw_document(rng, 'test') for _ in range(60)];"
-        "print(hashlib.sha256(repr(documents).encode()).hexdigest())"
+        "import random; from pretraining_documents import draw_document; rng = random.Random(77);"
+        "print(repr([draw_document(rng, 'test') for _ in range(20)]))"
     )
-    hashes = set()
-    for seed in ("1", "2"):
-        environ = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT_DIR}:{ROOT_DIR / 'examples' / 'base'}"}
-        done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
-        hashes.add(done.stdout)
-    assert len(hashes) == 1
+    rng = random.Random(77)
+    here = repr([draw_document(rng, "test") for _ in range(20)])
+    environ = os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": f"{ROOT_DIR}:{ROOT_DIR / 'examples' / 'base'}"}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip("\n") == here
