@@ -40,6 +40,7 @@ def _surest_texts(model: ExportedEncoder) -> tuple[np.ndarray, list[list[int]]]:
     return logits[surest], [drawn[row] for row in surest]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flipped", "taken"), [(1, True), (12, False)], ids=["one of 40", "12 of 40"])
 def test_a_flip_among_few_texts_is_no_verdict_but_many_are(folder: Path, flipped: int, taken: bool) -> None:
     expected, token_ids = _surest_texts(ExportedEncoder(folder / "merged"))

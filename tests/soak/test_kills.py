@@ -10,6 +10,7 @@ from tests.soak.soundness import undisturbed
 SEED = 20261125
 
 
+@pytest.mark.slow
 def test_job_survives_kills_of_supervisor_reader_and_engine(tmp_path: Path) -> None:
     campaign = Campaign(documents=60, kills=3, kills_per_job=3, window=0.9, seed=SEED)
     tally = run_campaign(campaign, tmp_path, undisturbed(tmp_path / "undisturbed", campaign.documents))

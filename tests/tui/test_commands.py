@@ -97,6 +97,7 @@ def taken(command: str) -> list[str]:
     return [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
 
 
+@pytest.mark.slow
 async def test_every_named_command_is_one_that_the_command_line_takes(furnished: Scene) -> None:
     async with open_app(furnished) as driver:
         for name, (way, start) in WAYS.items():

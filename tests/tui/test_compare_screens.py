@@ -122,6 +122,7 @@ async def test_hostile_document_is_shown_safe_with_the_values_marked(compared: S
         assert driver.fills
 
 
+@pytest.mark.slow
 async def test_form_starts_a_comparison_in_a_process_of_its_own(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.add_working_model("orders-a", FIRST)
     scene.add_working_model("orders-b", SECOND, misread="number: 3030")

@@ -119,6 +119,7 @@ def test_ascii_option_and_a_locale_that_is_not_unicode_send_ascii_only(
         assert re.search("fresh-[a-z-]+~", started.display.text)
 
 
+@pytest.mark.slow
 def test_hostile_names_and_texts_never_reach_the_terminal_raw(scene: Scene) -> None:
     folder = scene.folder("scans")
     for name in HOSTILE_NAMES:

@@ -166,6 +166,7 @@ def test_limit_holds_for_documents_that_an_earlier_run_has_listed(bench: Bench) 
     assert [row["document"] for row in bench.rows()] == ["0000.txt", "0001.txt"]
 
 
+@pytest.mark.slow
 def test_jobs_list_show_export_and_remove(bench: Bench) -> None:
     bench.write_orders(3)
     bench.run()

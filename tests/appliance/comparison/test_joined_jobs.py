@@ -67,6 +67,7 @@ def test_a_job_about_other_bytes_or_without_texts_is_not_taken(pair: Pair) -> No
         assert job_dir.name not in [side.job for side in view.config.sides]
 
 
+@pytest.mark.slow
 def test_removing_takes_own_jobs_and_leaves_a_persons(pair: Pair) -> None:
     pair.write_orders(3, misread=1)
     assert pair.bench.run().returncode == 0

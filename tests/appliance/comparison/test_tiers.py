@@ -107,6 +107,7 @@ def test_a_local_model_is_compared_with_a_frontier(pair: Pair, frontier: Frontie
     assert len(frontier.frontier.requests) == 6, "what was answered is not paid for again"
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_what_the_comparison_then_sends(pair: Pair, frontier: FrontierBench) -> None:
     pair.write_orders(4, misread=0)
     options = ("--model", str(pair.bench.artifact_dir), "--frontier", "recorded:high", "--sample", "2")

@@ -99,6 +99,7 @@ def test_without_a_filter_of_calls_documents_are_refused_unless_configured(tmp_p
 COMMAND = "from appliance.cli import main\nsys.argv = ['stillroom', *{arguments!r}]\nsys.exit(main())\n"
 
 
+@pytest.mark.slow
 @needs_filter
 def test_every_command_that_reads_documents_keeps_to_the_setting_of_the_sandbox(bench: Bench) -> None:
     bench.write_orders(1)

@@ -124,6 +124,7 @@ def test_failing_fallback_says_why_with_counts_and_ends_with_3(bench: Bench, fro
     assert json.loads(again.stdout)["fallback_failures"] == {"refused": 2, "truncated": 1}
 
 
+@pytest.mark.slow
 def test_reply_that_nothing_can_store_is_paid_once_and_again_only_on_request(
     bench: Bench, frontier: FrontierBench
 ) -> None:
@@ -286,6 +287,7 @@ def test_a_policy_that_forbids_the_task_stops_before_any_document(bench: Bench, 
     assert frontier.frontier.requests == []
 
 
+@pytest.mark.slow
 def test_auto_chooses_on_labelled_rows_and_prints_the_curve(bench: Bench, frontier: FrontierBench) -> None:
     """Orders without a total are wrong here and right there: everything unsure is worth sending."""
     labelled = bench.root / "labelled.jsonl"
