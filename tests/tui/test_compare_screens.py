@@ -185,6 +185,7 @@ async def test_frontier_as_second_side_shows_what_leaves_and_needs_the_typed_wor
     assert list_comparisons(scene.settings) == []
 
 
+@pytest.mark.slow
 async def test_interrupted_comparison_shows_its_reason_and_is_resumed(scene: Scene) -> None:
     scene.add_working_model("orders-a", FIRST)
     scene.add_working_model("orders-b", SECOND)

@@ -56,6 +56,7 @@ async def fill_form(driver: AppDriver, path: str) -> None:
     await driver.paste(path)
 
 
+@pytest.mark.slow
 async def test_form_counts_the_folder_shows_three_answers_and_starts_the_job(scene: Scene, letters: Folder) -> None:
     letters.write_orders(12)
     letters.write("page.html", "<html><body>number: 7</body></html>")
@@ -102,6 +103,7 @@ async def test_form_says_what_is_missing_and_starts_nothing(scene: Scene, letter
     assert job_dirs(scene.settings) == []
 
 
+@pytest.mark.slow
 async def test_job_is_paused_resumed_and_goes_to_its_end(scene: Scene, letters: Folder) -> None:
     letters.write_orders(120)
     letters.write("0000.txt", HOLD)
@@ -157,6 +159,7 @@ async def cancel_it(scene: Scene) -> None:
         assert "there is nothing to cancel" in driver.text
 
 
+@pytest.mark.slow
 async def test_failed_documents_are_tried_again_and_a_job_is_removed_after_y(scene: Scene, letters: Folder) -> None:
     letters.write_orders(3)
     letters.write("long.txt", TOO_LONG)
@@ -182,6 +185,7 @@ async def test_failed_documents_are_tried_again_and_a_job_is_removed_after_y(sce
     assert job_dirs(scene.settings) == []
 
 
+@pytest.mark.slow
 async def test_preview_while_a_job_has_the_engine_says_so_and_the_job_may_still_wait(
     scene: Scene, letters: Folder
 ) -> None:

@@ -72,6 +72,7 @@ async def test_hostile_names_are_whole_rows_and_no_markup(lived_in: Scene) -> No
         await driver.until("\u6587\u66f8.txt    5.0 kB  too_long")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 async def test_every_hostile_document_can_be_opened(lived_in: Scene, size: tuple[int, int]) -> None:
     async with open_app(lived_in, size) as driver:

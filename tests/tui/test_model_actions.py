@@ -162,6 +162,7 @@ async def test_import_of_a_damaged_model_is_refused_before_anything_is_copied(
     assert Store(scene.settings).list() == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", ["1 i", "2 n", "3 n"])
 async def test_home_folder_of_nobody_is_a_folder_that_is_not_there(scene: Scene, keys: str) -> None:
     async with open_app(scene) as driver:

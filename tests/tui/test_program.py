@@ -37,6 +37,7 @@ def test_program_shows_the_screen_quits_with_q_and_leaves_the_terminal_as_it_was
         assert started.raw.rfind(b"\x1b[?25h") > started.raw.rfind(b"\x1b[?25l")
 
 
+@pytest.mark.slow
 def test_idle_program_sends_nothing(scene: Scene) -> None:
     scene.add_model("receipts-q8", "9f2c41d0" * 8)
     with program(scene) as started:
@@ -146,6 +147,7 @@ def test_hostile_names_and_texts_never_reach_the_terminal_raw(scene: Scene) -> N
         assert not re.search("[\x80-\x9f\u202e\u2028]", started.raw.decode())
 
 
+@pytest.mark.slow
 def test_closing_leaves_a_running_job_running_and_says_so(scene: Scene) -> None:
     folder = scene.folder("receipts")
     folder.write_orders(20)

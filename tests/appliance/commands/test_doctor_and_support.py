@@ -68,6 +68,7 @@ def test_doctor_on_a_terminal_of_80_columns_ends_with_4_where_something_fails(ho
     assert stillroom("doctor", "--quick").returncode == 0
 
 
+@pytest.mark.slow
 def test_doctor_survives_a_home_that_cannot_be_made_and_a_broken_configuration(tmp_path: Path, home_dir: Path) -> None:
     (tmp_path / "file").write_text("")
     done = stillroom("doctor", "--json", STILLROOM_HOME=str(tmp_path / "file" / "home"))
@@ -180,6 +181,7 @@ def test_support_bundle_is_made_where_the_configuration_is_broken(home_dir: Path
     assert "quuxley" not in shown.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter namespaces and be another user")
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
 def test_doctor_and_support_bundle_work_without_proc(home_dir: Path) -> None:

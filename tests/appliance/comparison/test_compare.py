@@ -55,6 +55,7 @@ def test_copies_of_a_file_make_no_difference_surer(pair: Pair) -> None:
     assert high - low > 0.3
 
 
+@pytest.mark.slow
 def test_a_document_that_cannot_be_read_is_counted_apart(pair: Pair) -> None:
     pair.write_orders(3, misread=0)
     pair.bench.write("empty.txt", " ")
@@ -86,6 +87,7 @@ def test_differing_documents_come_in_pages_with_their_fields(pair: Pair) -> None
         assert by_lot == [found.name for found in view.differing(0, 5, at_random=True)]
 
 
+@pytest.mark.slow
 def test_judgements_decide_where_there_is_no_gold(pair: Pair) -> None:
     pair.write_orders(40, misread=8)
     settings, identifier = pair.bench.settings, str(compare(pair)["id"])
@@ -111,6 +113,7 @@ def test_judgements_decide_where_there_is_no_gold(pair: Pair) -> None:
         assert difference.value == 0.0
 
 
+@pytest.mark.slow
 def test_the_command_line_judges_too(pair: Pair) -> None:
     pair.write_orders(6, misread=2)
     identifier = str(compare(pair)["id"])
@@ -166,6 +169,7 @@ def test_a_killed_comparison_goes_on_and_ends_like_an_undisturbed_one(pair: Pair
     assert [side["answered"] for side in found["sides"]] == [61, 61]
 
 
+@pytest.mark.slow
 def test_a_document_that_kills_engines_takes_no_other_with_it(pair: Pair) -> None:
     pair.write_orders(20, misread=0)
     pair.bench.write("poison.txt", "KILL THE ENGINE\n")
@@ -188,6 +192,7 @@ def test_ctrl_c_keeps_what_was_answered_and_says_how_to_go_on(pair: Pair) -> Non
         assert view.state().answered == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_comparison_started_apart_outlives_its_starter_and_is_found(pair: Pair) -> None:
     pair.bench.write("a.txt", "HOLD THE ENGINE\nnumber: held\ntotal: 1\n")
     request = CompareRequest(

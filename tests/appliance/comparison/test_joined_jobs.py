@@ -96,6 +96,7 @@ def test_two_comparisons_share_a_job_until_the_last_one_goes(pair: Pair) -> None
     assert job_dirs(pair.bench.settings) == []
 
 
+@pytest.mark.slow
 def test_a_comparison_says_that_its_job_was_removed_by_hand(pair: Pair) -> None:
     pair.write_orders(2, misread=1)
     identifier = str(compare(pair)["id"])

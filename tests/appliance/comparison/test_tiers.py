@@ -93,6 +93,7 @@ def compare(pair: Pair, *options: str) -> tuple[int, dict[str, object], str]:
     return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
 
+@pytest.mark.slow
 def test_a_local_model_is_compared_with_a_frontier(pair: Pair, frontier: FrontierBench) -> None:
     gold_path = pair.write_orders(6, misread=0, gold=6)
     options = ("--model", str(pair.bench.artifact_dir), "--frontier", "recorded", "--labels", str(gold_path))
@@ -137,6 +138,7 @@ def test_a_cap_ends_clearly_and_the_next_run_sends_only_the_rest(pair: Pair, fro
     assert len(frontier.frontier.requests) == 5
 
 
+@pytest.mark.slow
 def test_tiers_ask_the_same_frontier_with_each_effort(pair: Pair, frontier: FrontierBench) -> None:
     gold_path = pair.write_orders(3, misread=0, gold=3)
     code, found, stderr = compare(

@@ -73,6 +73,7 @@ def test_cells_far_from_each_other_are_too_large_before_memory_is_asked_for() ->
     assert caught.value.problem is Problem.TOO_LARGE
 
 
+@pytest.mark.slow
 def test_far_cells_of_an_xls_stay_within_the_memory_of_a_parser(tmp_path: Path) -> None:
     (tmp_path / "a.xls").write_bytes(xls({"S": {(0, 0): "a", (65_535, 255): "b"}}))
     ((_, reply),) = read_files(tmp_path, [b"a.xls"], readers=1)

@@ -65,6 +65,7 @@ def words(text: str) -> list[str]:
     return text.replace(":", " ").split()
 
 
+@pytest.mark.slow
 @needs_recognition
 def test_scanned_page_is_recognised_and_pages_with_text_are_not() -> None:
     found = read_document(scanned_pdf(page()))

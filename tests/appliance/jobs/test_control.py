@@ -128,6 +128,7 @@ def test_cancelled_job_ends_at_once_and_keeps_finished_rows(bench: Bench) -> Non
     assert run(bench).summary.done == 20
 
 
+@pytest.mark.slow
 def test_job_that_waits_for_the_engine_is_queued_and_can_be_paused(bench: Bench, tmp_path: Path) -> None:
     bench.write("0000.txt", HOLD)
     first = bench.start(*bench.run_arguments())

@@ -138,6 +138,7 @@ def test_reply_that_nothing_can_store_is_paid_once_and_again_only_on_request(
     assert len(frontier.frontier.requests) == 4
 
 
+@pytest.mark.slow
 def test_record_finds_a_document_by_its_name_also_when_its_job_is_gone(bench: Bench, frontier: FrontierBench) -> None:
     write_documents(bench, sure=1, unsure=2)
     run(bench)
@@ -163,6 +164,7 @@ def test_a_cap_is_a_clear_end_with_local_answers_kept(bench: Bench, frontier: Fr
     assert len(frontier.frontier.requests) == 2
 
 
+@pytest.mark.slow
 def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierBench) -> None:
     write_documents(bench, sure=2, unsure=4)
     done = bench.run("--fallback", "recorded", "--threshold", "0.8", "--cap-documents", "1")
@@ -184,6 +186,7 @@ def test_retry_asks_again_what_a_cap_kept_back(bench: Bench, frontier: FrontierB
     assert sorted(earlier) == [[], [], [], ["cap_documents"], ["cap_documents"], ["cap_documents"]]
 
 
+@pytest.mark.slow
 def test_retry_under_another_policy_is_refused_and_keeps_the_local_answers(
     bench: Bench, frontier: FrontierBench
 ) -> None:

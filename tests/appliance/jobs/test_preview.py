@@ -58,6 +58,7 @@ def test_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
         count_documents(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_dry_run_gives_the_rows_of_a_job_and_leaves_nothing(bench: Bench) -> None:
     bench.write_orders(5)
     bench.write("0001.txt", "KILL THE ENGINE")

@@ -23,6 +23,7 @@ def test_bills_ask_ten_fields_and_some_are_missing(bills):
             assert int(truth["previous_reading"]) < int(truth["current_reading"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_each_format_reads_back_with_all_values(bills, suffix, tmp_path):
     texts = [bill.text for bill in bills[:12]]
