@@ -48,5 +48,5 @@ def _in_brackets(element: ElementTree.Element, inner: Inner) -> str:
 
 def _property(element: ElementTree.Element, group: str, name: str, usual: str) -> str:
     """A sign that a formula says; one that it says nothing about is the usual one."""
-    said = element.find(f"{MATH}{group}/{MATH}{name}")
-    return usual if said is None else said.get(MATH + "val", "")[:4]
+    sign = element.find(f"{MATH}{group}/{MATH}{name}")
+    return usual if sign is None else sign.get(MATH + "val", "")[:4]

@@ -3,30 +3,9 @@
 import json
 
 from appliance.ground.json_text import json_text
+from appliance.tasks.labels import WrittenNumber
 
 _WHOLE_DIGITS = 18
-
-
-class _Whole(int):
-    """A whole number that knows how it was written."""
-
-    literal: str
-
-    def __new__(cls, literal: str) -> "_Whole":
-        number = super().__new__(cls, literal)
-        number.literal = literal
-        return number
-
-
-class _Fraction(float):
-    """Any other number, or what stands in the place of one: `NaN`, or a number that no program can hold."""
-
-    literal: str
-
-    def __new__(cls, literal: str) -> "_Fraction":
-        number = super().__new__(cls, literal)
-        number.literal = literal
-        return number
 
 
 class _Object(dict[str, object]):
@@ -47,12 +26,13 @@ def loads(data: bytes | str) -> object:
         RecursionError: It is nested too deeply.
     """
     return json.loads(
-        data, parse_int=_number, parse_float=_Fraction, parse_constant=_Fraction, object_pairs_hook=_Object
+        data, parse_int=_number, parse_float=WrittenNumber, parse_constant=WrittenNumber, object_pairs_hook=_Object
     )
 
 
 def _number(literal: str) -> int | float:
-    return _Whole(literal) if len(literal) <= _WHOLE_DIGITS else _Fraction(literal)
+    """A whole number as such where it is written again as it stood; a longer one with its digits."""
+    return int(literal) if len(literal) <= _WHOLE_DIGITS and literal != "-0" else WrittenNumber(literal)
 
 
 def as_written(value: object) -> str:
@@ -61,4 +41,4 @@ def as_written(value: object) -> str:
         return "{" + ", ".join(f"{json_text(key)}: {as_written(each)}" for key, each in value.pairs) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(as_written, value)) + "]"
-    return value.literal if isinstance(value, _Whole | _Fraction) else json_text(value)
+    return value.digits if isinstance(value, WrittenNumber) else json_text(value)
