@@ -51,6 +51,7 @@ class Hidden:
 sys.meta_path.insert(0, Hidden())
 """
 LARGEST_EXTRA_SECONDS = 0.1
+LARGEST_SHARE_OF_CLICK = 2.0
 
 
 def python(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -148,7 +149,10 @@ def test_help_lists_every_verb_and_loads_none() -> None:
 
 @pytest.mark.slow
 def test_help_takes_little_more_than_python_itself() -> None:
-    """Processor time, which a busy machine changes less than time on the clock; the least of each, interleaved."""
+    """Processor time, which a busy machine changes less than time on the clock; the least of each, interleaved.
+
+    A slow machine takes more than the budget for click alone, so that what click takes there is the other measure.
+    """
 
     def seconds(*arguments: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -156,9 +160,11 @@ def test_help_takes_little_more_than_python_itself() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    pairs = [(seconds("-c", "pass"), seconds("-m", "appliance.cli", "--help")) for _ in range(11)]
-    least_bare, least_help = map(min, zip(*pairs, strict=True))
-    assert least_help - least_bare < LARGEST_EXTRA_SECONDS
+    commands = [["-c", "pass"], ["-c", "import click"], ["-m", "appliance.cli", "--help"]]
+    rounds = [[seconds(*command) for command in commands] for _ in range(11)]
+    least_bare, least_click, least_help = map(min, zip(*rounds, strict=True))
+    budget = max(LARGEST_EXTRA_SECONDS, LARGEST_SHARE_OF_CLICK * (least_click - least_bare))
+    assert least_help - least_bare < budget
 
 
 def test_version_is_told() -> None:
