@@ -124,6 +124,16 @@ def test_further_rows_move_no_row_to_another_split() -> None:
     assert len(set(families(GOOD))) == len(GOOD)
 
 
+def test_rows_that_join_families_leave_them_the_name_of_the_first_member() -> None:
+    """Otherwise a further row would give a family another name, and so perhaps another split."""
+    texts = [" ".join(f"{word}{place}" for place in range(20)) for word in ("ship", "rail")]
+    first, second = (replace(ODD, text=text) for text in texts)
+    joining = replace(ODD, text=texts[1] + " end", group="g")
+    rows = [first, replace(first, text=texts[0] + " end", group="g"), second, joining]
+    assert families(rows[:1]) == families(rows)[:1]
+    assert len(set(families(rows))) == 1
+
+
 def test_the_command_keeps_every_row_with_its_reasons(folder: Path) -> None:
     rows = [*GOOD, *(replace(row, document=f"wrong-{number}.txt") for number, row in enumerate(WRONG.values()))]
     write_rows(folder / ANSWERS_FILE, rows)

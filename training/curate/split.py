@@ -19,17 +19,10 @@ def sibling_key(row: "LabelledRow") -> str:
 def families(rows: Sequence["LabelledRow"]) -> list[str]:
     """Each row's family, named by the key of its first member; near duplicates join families."""
     keys = [sibling_key(row) for row in rows]
-    parent = {key: key for key in keys}
-
-    def root(key: str) -> str:
-        while parent[key] != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    for number, first in enumerate(clusters([row.text for row in rows])):
-        parent[root(keys[number])] = root(keys[first])
-    return [root(key) for key in keys]
+    siblings: dict[str, list[int]] = {}
+    for number, key in enumerate(keys):
+        siblings.setdefault(key, []).append(number)
+    return [keys[first] for first in clusters([row.text for row in rows], known=siblings.values())]
 
 
 def place(key: str) -> float:

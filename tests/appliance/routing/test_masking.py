@@ -165,8 +165,8 @@ def test_placeholder_with_other_case_and_signs_is_restored(retyped: Callable[[st
     made = masker()
     (placeholder,) = (restored_by := made.mask("write to a@example.com", {}).restored_by)
     restored = made.restore(restored_by, {"customer_name": retyped(placeholder), "parts": [retyped(placeholder)]})
-    assert str(restored["customer_name"]).strip("`") == "a@example.com"
-    assert "a@example.com" in restored["parts"][0]  # type: ignore[index]
+    (part,) = restored["parts"] or ()
+    assert [str(restored["customer_name"]).strip("`"), part.strip("`")] == ["a@example.com"] * 2
 
 
 @pytest.mark.parametrize(
