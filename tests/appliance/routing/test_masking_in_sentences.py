@@ -159,28 +159,32 @@ ADVERSARIAL: dict[str, Callable[[int], str]] = {
 }  # fmt: skip
 
 
+TRIES = 3
+"""Of a measurement: collecting what all tests before left behind falls on one of them."""
+
+
+def processor_seconds(text: str) -> float:
+    started = time.process_time()
+    findings(text, ALL, 9)
+    return time.process_time() - started
+
+
 @pytest.mark.parametrize("kind", ADVERSARIAL)
 def test_time_grows_with_the_text_and_no_faster(kind: str) -> None:
     def seconds(length: int) -> float:
-        text = ADVERSARIAL[kind](length)
-        started = time.process_time()
-        findings(text, ALL, 9)
-        return time.process_time() - started
+        return processor_seconds(ADVERSARIAL[kind](length))
 
     seconds(1_000)
-    short, long = seconds(5_000), seconds(20_000)
-    # Four times the text; a square would take sixteen times as long.
-    assert long < max(10 * short, 0.3)
+    # Four times the text; a square would take sixteen times as long, each time.
+    assert any(seconds(20_000) < max(10 * seconds(5_000), 0.3) for _ in range(TRIES))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ADVERSARIAL)
 def test_text_of_320_kb_takes_seconds(kind: str) -> None:
     text = ADVERSARIAL[kind](320_000)
-    started = time.process_time()
-    findings(text, ALL, 9)
     # About one to three seconds each, on a machine with nothing else to do; a square would take minutes.
-    assert time.process_time() - started < 20
+    assert processor_seconds(text) < 20
 
 
 def test_what_masking_lays_bare_is_masked_too() -> None:
@@ -290,6 +294,4 @@ def test_words_that_only_begin_like_money_or_units_hide_nothing(word: str) -> No
                                    "EUR ", "tel nr 1.1 ", "0.1 1.1 ", "PL61 1090"])  # fmt: skip
 def test_other_long_texts_take_time_in_proportion(piece: str) -> None:
     text = (piece * 6_000)[:6_000]
-    started = time.process_time()
-    findings(text, ALL, 9)
-    assert time.process_time() - started < 1
+    assert any(processor_seconds(text) < 1 for _ in range(TRIES))
