@@ -44,7 +44,7 @@ mount -t tmpfs none "$root/dev/shm"
 ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 while [ $# -gt 0 ]; do
-    mkdir -p "$root$2"
+    [ -e "$root$2" ] || mkdir -p "$root$2"
     mount --bind "$1" "$root$2"
     shift 2
 done
@@ -92,7 +92,7 @@ class SystemdMachine:
 
     root: Path
     mounts: dict[str, Path] = field(default_factory=dict)
-    """Place in the machine -> folder of this one."""
+    """Place in the machine -> folder of this one, or file for one that is there already."""
 
     @property
     def said(self) -> str:

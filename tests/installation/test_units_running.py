@@ -18,7 +18,8 @@ from training.demo.files import WRITERS
 
 ROOT_DIR = Path(__file__).parents[2]
 PREFIX, STATE, FOLDER = "/opt/stillroom", "/var/lib/stillroom", "/srv/bills"
-PYTHON = f"{PREFIX}/releases/1/venv/bin/python"
+RELEASE = f"{PREFIX}/releases/1"
+PYTHON = f"{RELEASE}/venv/bin/python"
 FORMATS = ("gguf-q8_0", "onnx-int8")
 PROGRAM = f"""#!/bin/sh
 : "${{STILLROOM_HOME:={STATE}}}"
@@ -82,13 +83,19 @@ def machine(tmp_path: Path, students: Path) -> SystemdMachine:
     (tmp_path / "rows").mkdir()
     write_orders(tmp_path / "in")
     site_dir = Path(str(click.__file__)).parents[1]
+    site, source = f"{RELEASE}/venv/lib/python3.{sys.version_info.minor}/site-packages", f"{RELEASE}/source"
+    # A checkout in a home or among temporary files is out of sight where its path leads.
+    (link,) = site_dir.glob("*stillroom*.pth")
+    (tmp_path / link.name).write_text(f"{source}\n")
     mounts = {PREFIX: "prefix", STATE: "state", f"{FOLDER}/in": "in", f"{FOLDER}/rows": "rows"}
     return SystemdMachine(
         tmp_path,
         {
             **{place: tmp_path / name for place, name in mounts.items()},
             # The libraries of this environment, in the place of those that the installer would have put there.
-            f"{PREFIX}/releases/1/venv/lib/python3.{sys.version_info.minor}/site-packages": site_dir,
+            site: site_dir,
+            source: ROOT_DIR,
+            f"{site}/{link.name}": tmp_path / link.name,
         },
     )
 
