@@ -12,7 +12,7 @@ from appliance.ground.errors import ApplianceError
 from appliance.ground.files import write_lines
 from appliance.ground.json_text import json_text
 from appliance.tasks.folder import TaskFolder
-from appliance.tasks.labels import LabelledRow, read_dataset, text_hash
+from appliance.tasks.labels import LabelledRow, number_text, read_dataset, text_hash
 from appliance.tasks.linecode import Answer
 from training.records import KNOWN_KEYS, Record, read_records
 
@@ -155,10 +155,17 @@ def _answer(record: Record, labels: dict[str, float] | None) -> Answer:
 
 def _value(value: object) -> str | list[str] | None:
     """Numbers as text, empty values as null; the schema is the curation's business."""
-    if value is None or value == "" or value == []:
+    if value is None or value == "":
         return None
     if isinstance(value, list):
-        return [str(part) for part in value]
+        return [_written(part) for part in value if part is not None] or None
+    return _written(value)
+
+
+def _written(value: object) -> str:
+    """A value as the record writes it: of a number all digits, as a document prints them."""
+    if isinstance(value, float):
+        return number_text(value)
     return value if isinstance(value, str) else json_text(value)
 
 

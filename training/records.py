@@ -6,7 +6,7 @@ from pathlib import Path
 
 from appliance.ground.errors import UsageError
 from appliance.ground.json_input import NotJson, RefusedJson, parse_json
-from appliance.tasks.labels import read_json_lines
+from appliance.tasks.labels import WrittenNumber, read_json_lines
 
 Record = dict[str, object]
 
@@ -23,7 +23,7 @@ def read_records(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, 
         field_names: The task's fields; a CSV column of such a name is a part of the answer.
 
     Raises:
-        UsageError: The file cannot be read as what it is, or a CSV column is unknown.
+        UsageError: The file cannot be read as what it is, or a CSV column is unknown or could be two things.
     """
     return _read_csv(path, field_names) if path.suffix.lower() == ".csv" else read_json_lines(path)
 
@@ -68,6 +68,14 @@ def _check_columns(path: Path, columns: Sequence[str], field_names: Sequence[str
         known = ", ".join([*KNOWN_KEYS, *field_names])
         what = f"the column {unknown[0]!r} is unknown" if unknown else "there is no line of column names"
         raise UsageError(f"{path}: {what}", f"known columns are {known}")
+    if twice := next((column for column in columns if columns.count(column) > 1), None):
+        raise UsageError(f"{path}: the column {twice!r} stands there twice", "keep one of them")
+    shared = [column for column in columns if column in KNOWN_KEYS and column in field_names]
+    if shared and "answer" not in columns and list(field_names) != ["label"]:
+        raise UsageError(
+            f"{path}: the column {shared[0]!r} may be a field of the task or what a record says of itself",
+            'give the answers in one column `answer`, as {"field": "value", ...}',
+        )
 
 
 def _record(cells: dict[str | None, str | None], field_names: Sequence[str]) -> Record:
@@ -79,6 +87,8 @@ def _record(cells: dict[str | None, str | None], field_names: Sequence[str]) -> 
         if key in record:
             record[key] = _parsed(str(record[key]))
     fields = {name: _parsed(cells[name] or "") for name in field_names if name in cells and name not in KNOWN_KEYS}
+    if "answer" in record and any(fields.values()):
+        return {"answer beside cells of fields": True}
     if fields and "answer" not in record:
         record["answer"] = fields
     return record
@@ -88,7 +98,7 @@ def _parsed(cell: str) -> object:
     """A cell that holds a JSON object or array as such, any other as text."""
     if cell[:1] in ("{", "["):
         try:
-            return parse_json(cell)
+            return parse_json(cell, parse_float=WrittenNumber)
         except NotJson:
             return cell
     return cell

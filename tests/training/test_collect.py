@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from decoder_fixtures import FIELDS, TASK, cli, order
 
+from appliance.ground.errors import UsageError
 from appliance.tasks.folder import ANSWERS_FILE
 from appliance.tasks.labels import read_dataset
 from appliance.tasks.taskfile import load_task
 from tests.appliance.documents.hostile_documents import docx, word_body, zip_bomb
 from training.collect import Documents, collect_recorded
+from training.records import read_records
 
 
 @pytest.fixture
@@ -71,6 +73,7 @@ sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
 from appliance.tasks.taskfile import load_task
 from training.collect import Documents, collect_recorded
+from training.records import read_records
 folder = Path({folder!r})
 done = collect_recorded(load_task(folder), folder, Path({recorded!r}), Documents(Path({documents!r})))
 parsers = ["archive", "html", "word", "xml.etree"]
@@ -125,6 +128,49 @@ def test_csv_columns_of_fields_become_the_answer(folder: Path, tmp_path: Path) -
         )
     assert cli("collect", folder, "--recorded", path).returncode == 0
     assert answers(folder) == [(f"{n}.txt", text, answer) for n, (text, answer) in enumerate(rows)]
+
+
+TWO_MEANINGS = {
+    "the column 'total' stands there twice": "text,total,total\nTotal: 5 6,5,6\n",
+    "the column 'group' may be a field of the task": "text,group,total\nA 5,A,5\n",
+}
+
+
+@pytest.mark.parametrize("problem", TWO_MEANINGS)
+def test_a_csv_column_that_could_be_two_things_is_refused(folder: Path, tmp_path: Path, problem: str) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text(TWO_MEANINGS[problem])
+    with pytest.raises(UsageError) as refused:
+        list(read_records(path, ["group", "total"]))
+    assert problem in str(refused.value)
+    path.write_text('text,group,answer\nA 5,g,"{""group"": ""A""}"\n')
+    assert [record for _, record in read_records(path, ["group", "total"])] == [
+        {"text": "A 5", "group": "g", "answer": {"group": "A"}}
+    ]
+
+
+def test_an_answer_beside_other_cells_of_fields_is_named(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text('text,answer,total\nTotal: 5 6,"{""total"": ""5""}",6\nTotal: 7,,7\n')
+    done = collect_recorded(load_task(folder), folder, path)
+    assert [name for _, _, name in answers(folder)] == [{"total": "7"}]
+    assert len(done.bad) == 1
+    assert "answer beside cells of fields" in done.bad[0]
+
+
+def test_values_keep_the_digits_and_words_of_the_record(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text(
+        '{"text": "x", "answer": {"total": 5.00, "items": [7.10, 12, null, true, {"a": 1}], "none": [null]}}'
+    )
+    collect_recorded(load_task(folder), folder, path)
+    cells = tmp_path / "answers.csv"
+    cells.write_text('text,answer\ny,"{""total"": 5.00}"\n')
+    collect_recorded(load_task(folder), folder, cells)
+    assert [answer for _, _, answer in answers(folder)] == [
+        {"total": "5.00", "items": ["7.10", "12", "true", '{"a": 1}'], "none": None},
+        {"total": "5.00"},
+    ]
 
 
 def test_labels_and_shares_of_a_classification_are_kept(tmp_path: Path) -> None:
