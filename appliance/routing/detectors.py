@@ -13,7 +13,7 @@ from appliance.routing.account_numbers import cards, ibans, like_ibans
 from appliance.routing.detector_names import DETECTOR_NAMES
 from appliance.routing.mail_addresses import mail_addresses
 from appliance.routing.national_ids import national_ids
-from appliance.routing.phones import GROUP_BEGINS, NO_MONEY, goes_on, phones
+from appliance.routing.phones import GROUP_BEGINS, NO_MONEY, end_of, goes_on, phones
 from appliance.routing.plain_copy import closed_up, plain_copy, surroundings, with_digits_meant
 
 LONG_NUMBER = "number"
@@ -58,7 +58,7 @@ def _long_numbers(text: str, digits: int) -> Iterator[tuple[int, int]]:
     for match in _IN_GROUPS.finditer(closed.text) if closed.gap_starts else ():
         start, end = closed.original(match.start()), closed.original(match.end())
         if closed.holds_gap(*match.span()) and _is_long(closed.text, match, digits) and goes_on(text, start, end):
-            yield start, end
+            yield start, end_of(text, start, end)
 
 
 def _is_long(text: str, match: re.Match[str], digits: int) -> bool:

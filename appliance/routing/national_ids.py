@@ -217,7 +217,9 @@ NATIONAL_IDS = (
     ),
     # Temporary and sample ones, which no rule covers but the form.
     NationalId(
-        "GB insurance number by form", r"[A-Z]{2} ?\d{6} ?[A-DFMPT]|[A-Z]{2}(?: \d{2}){3} [FMPT]", lambda _: True
+        "GB insurance number by form",
+        r"[A-Z]{2} ?\d{6} ?[A-DFMPT]|[A-Z]{2}(?: \d{2}){3} [FMPT]|QQ(?: \d{2}){3} [A-D]",
+        lambda _: True,
     ),
     NationalId("GB NHS number", r"\d{10}|\d{3}([ -])\d{3}\1\d{4}", lambda text: stdnum.gb.nhs.checksum(text) == 0),
     NationalId("GR AMKA", r"\d{11}", lambda text: _short_day(text[:6], "dmy") and stdnum.luhn.is_valid(text)),

@@ -29,6 +29,8 @@ _DATE = r"\d?([./-])\d{1,2}\1(?:\d{4}|\d{2})\b"
 _DECIMALS = r"[.,]\d\d?(?!\d)|\.\d+(?:[ \t]{1,2}[01]\.\d+)*(?!\d|[ ./()-]{1,2}\d)"
 _MONTH = r"(?<=\d/0)\d/(?:19|20)\d{2}(?!\d)"
 """The rest of a day such as 3/04/2024."""
+_PERIOD = r"\d(?:\.\d\d(?!\d|\.\d)|[./-](?:19|20)\d{2}(?!\d)|\. ?- ?[0-3]?\d\.[01]?\d(?!\d)|/\d\d ?- ?\d\d/\d\d(?!\d))"
+"""The rest of hours, days and months, of which two make a period: 09.00-17.00, 01.05.-31.05., 05/2024 - 06/2024."""
 _BEGINS = r"(?<!\w)(?<!\d[.,])"
 """Not in the middle of a word or of a number; a comma alone may stand before it, as in a table."""
 GROUP_BEGINS = r"(?<!\w)(?:(?<!\d[.,])|(?<=[,;]\d,)|(?<=[,;]\d\d,)|(?<=[,;]\d\d\d,))"
@@ -40,7 +42,7 @@ _PHONES = (
     ),
     # National with the trunk prefix.
     re.compile(
-        rf"{_BEGINS}(?<![+-])(?<!\d{{4}}/)\(?0(?!{_DATE}|{_DECIMALS}|{_MONTH})(?:{_GAP}\d){{7,12}}"
+        rf"{_BEGINS}(?<![+-])(?<!\d{{4}}/)\(?0(?!{_DATE}|{_DECIMALS}|{_MONTH}|{_PERIOD})(?:{_GAP}\d){{7,12}}"
         rf"(?!\d|,\d{{1,2}}(?![\d,])){_EXTENSION}(?!\w)"
     ),
     # A prefix in brackets.
@@ -50,6 +52,8 @@ _PHONES = (
         rf"{_BEGINS}(?<!-)(?:\+?1[ .-]?)?(?:\([2-9]\d{{2}}\)[ .-]?|[2-9]\d{{2}}[ .-])\d{{3}}[ .-]\d{{4}}"
         rf"{_EXTENSION}(?!\w)"
     ),
+    # Russia and Kazakhstan.
+    re.compile(rf"{_BEGINS}(?<!-)(?:[78][ -]?)?\d{{3}}[ -]?\d{{3}}-\d{{2}}-\d{{2}}(?!\w|-\d)"),
     # Groups without a prefix, as in Denmark, Norway, Poland, Spain, Greece and Hungary; not two years, nor a
     # year and a number of an invoice.
     re.compile(
@@ -83,6 +87,12 @@ _LABELLED = re.compile(
 _WORD_BEFORE = re.compile(r"[^\s\d,;|]([.,;]?[ \t(]{0,3})\Z")
 _SURE = ("+", "(", "00")
 """What a number begins with that is one of a telephone also over the end of a line of numbers."""
+_LEAST_HEAD = 7
+"""Digits on the first of two lines that may be all of a number."""
+_MOST_DIGITS = {"+": 15, "00": 17, "0": 13}
+"""Of the longest telephone numbers, by what they begin with. Source: ITU-T E.164, with the prefix."""
+_LINE_OF_ITS_OWN = re.compile(rf"[ \t]*(?:{_NO_NUMBER})")
+_SMALL_SUM = re.compile(r"[ \t]*(?:\d{1,6},\d\d(?!\d)|\d{1,3}(?:,\d{3})*\.\d\d(?![\d.]))")
 
 
 def phones(text: str) -> Iterator[tuple[int, int]]:
@@ -100,7 +110,22 @@ def over_gaps(text: str) -> Iterator[tuple[int, int]]:
         if closed.holds_gap(start, end):
             first, last = closed.original(start), closed.original(end)
             if goes_on(text, first, last) or text.startswith(_SURE, first):
-                yield first, last
+                yield first, end_of(text, first, last)
+
+
+def end_of(text: str, start: int, end: int) -> int:
+    """Where a number ends: with its line, where a day or a sum follows or it is too long for a telephone's."""
+    line_end = text.find("\n", start, end)
+    if line_end < 0:
+        return end
+    prefix = start - (text[start - 1 : start] == "+")
+    most = next((most for begins, most in _MOST_DIGITS.items() if text.startswith(begins, prefix)), end)
+    is_other = sum(map(str.isdigit, text[start:line_end])) >= _LEAST_HEAD and (
+        sum(map(str.isdigit, text[start:end])) > most or _SMALL_SUM.match(text, line_end + 1)
+    )
+    if is_other or _LINE_OF_ITS_OWN.match(text, line_end + 1):
+        return start + len(text[start:line_end].rstrip())
+    return end
 
 
 def goes_on(text: str, start: int, end: int) -> bool:

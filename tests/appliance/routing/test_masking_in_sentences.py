@@ -140,6 +140,31 @@ def test_sums_days_and_columns_are_left(text: str) -> None:
     assert hidden(text) == text
 
 
+@pytest.mark.parametrize(
+    ("number", "rest"),
+    [("0911 8023600", "90402 Nürnberg"), ("+49 30 1234567", "12.05.2024 Rechnung"), ("030 1234567", "1.250,00 EUR"),
+     ("+49 30 1234567", "10115 Berlin"), ("030 1234567", "250.00"), ("DE89 3704 0044 0532 0130 00", "12.05.2024")],
+)  # fmt: skip
+def test_number_at_the_end_of_a_line_takes_no_day_sum_or_town_from_the_next(number: str, rest: str) -> None:
+    left = hidden(f"Tel. {number}\n{rest}")
+    assert left.endswith(f"\n{rest}")
+    assert not any(char.isdigit() for char in left.removesuffix(rest))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["09.00-17.00 Uhr", "08.30 09.15 10.00", "01.05.-31.05.2024", "01.-31.05.2024", "02.05. 08.00-10.00",
+     "05/2024 - 06/2024", "05.2024 06.2024", "05/24-06/24", "01/02 - 05/02", "Nr. 4711 12-05-24"],
+)  # fmt: skip
+def test_hours_and_periods_are_no_telephone_numbers(text: str) -> None:
+    assert hidden(text) == text
+
+
+@pytest.mark.parametrize("value", ["8 916 123-45-67", "916 123-45-67", "7 916 123-45-67", "QQ 12 34 56 C"])
+def test_value_in_groups_of_other_sizes_is_found(value: str) -> None:
+    assert not any(char.isdigit() for char in hidden(f"It is {value}, thanks"))
+
+
 def test_placeholders_of_torn_values_come_back_as_they_stood() -> None:
     text = "Karte 4111 1111\n1111 1111 zum Konto DE89  3704 0044 0532 0130 00, Tel. 612 345 678 zurück"
     masker = Masker(extract_task(), Masking(), bytes(32))
