@@ -205,7 +205,26 @@ def check_allowed(policy: Policy, task: Task, config: FrontierConfig) -> None:
             " which could read all of them; nothing leaves",
             f"use https for [frontier.{config.name}], or no proxy",
         )
+    _check_owners(policy)
     masked_fields(policy.masking, task, policy.path)
+
+
+def _check_owners(policy: Policy) -> None:
+    """Checks that the policy masks fields of tasks that it names, where it names any: a slip would mask nothing."""
+    known = [_plain_name(name) for name in policy.tasks]
+    for name in policy.masking.fields:
+        owner, dot, _ = name.partition(".")
+        if known and dot and _plain_name(owner) not in known:
+            meant = nearest(owner, policy.tasks)
+            raise EgressRefused(
+                f"{policy.path}: the policy masks the field {name}, but names no task {owner}; nothing leaves",
+                (f'did you mean "{meant}"? ' if meant else "") + f"its tasks: {', '.join(policy.tasks)}",
+            )
+
+
+def _plain_name(name: str) -> str:
+    """A task's name without what people write one way or the other: too much masked is better than too little."""
+    return name.strip().casefold().replace("-", "_")
 
 
 def masked_fields(masking: Masking, task: Task, path: Path) -> tuple[str, ...]:
@@ -217,7 +236,7 @@ def masked_fields(masking: Masking, task: Task, path: Path) -> tuple[str, ...]:
     names = [
         name.partition(".")[2] or name
         for name in masking.fields
-        if name.partition(".")[0] == task.name or "." not in name
+        if "." not in name or _plain_name(name.partition(".")[0]) == _plain_name(task.name)
     ]
     known = [field.name for field in task.output_fields]
     for name in names:

@@ -217,6 +217,8 @@ def test_policy_in_a_task_folder_is_no_policy(bench: FrontierBench, tmp_path: Pa
         ({}, {"data_class": "secret"}, "documents of class secret"),
         ({"masking.fields": '["customer_name"]'}, {}, "the field customer_name, which task bank does not have"),
         ({"masking.fields": '["bank.lable"]'}, {}, "the field lable, which task bank does not have"),
+        ({"masking.fields": '["Bank.lable"]'}, {}, "the field lable, which task bank does not have"),
+        ({"tasks": '["bank"]', "masking.fields": '["banc.label"]'}, {}, "names no task banc"),
     ],
 )
 def test_what_the_policy_does_not_allow_is_refused(
