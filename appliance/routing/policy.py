@@ -210,15 +210,15 @@ def check_allowed(policy: Policy, task: Task, config: FrontierConfig) -> None:
 
 
 def _check_owners(policy: Policy) -> None:
-    """Checks that the policy masks fields of tasks that it names, where it names any: a slip would mask nothing."""
+    """Checks that no masked field's task is a slip of one that the policy names: it would mask nothing in silence."""
     known = [_plain_name(name) for name in policy.tasks]
     for name in policy.masking.fields:
         owner, dot, _ = name.partition(".")
-        if known and dot and _plain_name(owner) not in known:
-            meant = nearest(owner, policy.tasks)
+        meant = nearest(owner, policy.tasks) if dot and _plain_name(owner) not in known else None
+        if meant is not None:
             raise EgressRefused(
                 f"{policy.path}: the policy masks the field {name}, but names no task {owner}; nothing leaves",
-                (f'did you mean "{meant}"? ' if meant else "") + f"its tasks: {', '.join(policy.tasks)}",
+                f'did you mean "{meant}"? its tasks: {", ".join(policy.tasks)}',
             )
 
 
