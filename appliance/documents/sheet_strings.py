@@ -1,7 +1,11 @@
-"""Strings of workbooks as a sheet shows them: characters that XML cannot hold, and codes of printed headers."""
+"""Strings of workbooks as a sheet shows them: raised digits, escaped characters, and codes of printed headers."""
 
 import re
+from xml.etree import ElementTree
 
+from appliance.documents.raised_digits import lowered, raised, settled
+
+_SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _PAGE_NUMBER = re.compile(r"(?:(?<![^\s&])[^\W\d_]{1,12}\.?)?\s*&P(?:[+-]\d{1,4})?(?:\s*[^\s&\d]{0,12}\s*&N)?")
@@ -18,6 +22,19 @@ def shown_string(text: str) -> str:
     # Halves of a character are escaped one by one.
     whole = unescaped.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return _CONTROL.sub("", whole)
+
+
+def shared_string(element: ElementTree.Element) -> str:
+    """A shared string without the reading aids that Japanese text carries."""
+    runs = [child for child in element if child.tag in (_SHEET + "t", _SHEET + "r")]
+    return shown_string(settled("".join(map(_run_text, runs))))
+
+
+def _run_text(run: ElementTree.Element) -> str:
+    text = (run.text if run.tag == _SHEET + "t" else run.findtext(_SHEET + "t")) or ""
+    place = run.find(f"{_SHEET}rPr/{_SHEET}vertAlign")
+    where = place.get("val", "") if place is not None else ""
+    return raised(text) if where == "superscript" else lowered(text) if where == "subscript" else text
 
 
 def page_text(code: str) -> str:

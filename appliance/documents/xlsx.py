@@ -12,11 +12,10 @@ from appliance.documents.charts import CHART, DIAGRAM, DRAWING, RELATION, drawn_
 from appliance.documents.moments import EPOCH, EPOCH_1904
 from appliance.documents.number_format import BUILT_IN, NumberFormat, plain_number
 from appliance.documents.problems import DocumentError, Problem
-from appliance.documents.raised_digits import lowered, raised, settled
 from appliance.documents.related_parts import unread_parts_note
 from appliance.documents.sheet_comments import comment_lines, read_people
 from appliance.documents.sheet_merges import Merges, column_number, find_merges
-from appliance.documents.sheet_strings import page_text, shown_string
+from appliance.documents.sheet_strings import page_text, shared_string, shown_string
 from appliance.documents.text_lines import Lines, table_line
 
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -31,6 +30,7 @@ _GENERAL = NumberFormat("General")
 _DATE_TEXT = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:\.\d+)?Z?)?")
 _LAST_COLUMN = 1 << 14
 _OFF = ("0", "false", "")
+_LOST_TEXT = "cells whose text is missing from the file are empty"
 
 
 @dataclass
@@ -73,6 +73,8 @@ def read_workbook(package: Package) -> tuple[str, list[str]]:
         relation = relations.get(sheet.get(RELATION + "id", ""))
         if relation is not None and relation.target in package:
             _add_sheet(lines, package, (sheet.get("name", ""), relation.target), workbook, people)
+        else:
+            notes.append(f"the sheet {sheet.get('name', '')[:40]} is missing from the file")
     if workbook.unsolved:
         notes.append("formulas without a stored result are written as formulas")
     notes += [f"hidden {what} were left out" for what in sorted(workbook.hidden)] + workbook.notes
@@ -275,6 +277,8 @@ class _SheetTarget:
             return f"={formula}" if formula else ""
         if self._kind == "s":
             index = _index(written)
+            if written and index >= len(workbook.strings) and _LOST_TEXT not in workbook.notes:
+                workbook.notes.append(_LOST_TEXT)
             return self._text(workbook.strings[index]) if index < len(workbook.strings) else ""
         if self._kind == "str":
             return self._text(shown_string(written))
@@ -328,26 +332,14 @@ def _shared(package: Package, name: str, root: ElementTree.Element) -> _Workbook
     properties = root.find(_SHEET + "workbookPr")
     if properties is not None and properties.get("date1904", "0") not in _OFF:
         workbook.epoch = EPOCH_1904
-    for part in package.related(name, "sharedStrings"):
-        workbook.strings += [_string(element) for element in package.parse(part).iter(_SHEET + "si")]
+    # Some programs write the texts and forget to point to them.
+    for part in package.related(name, "sharedStrings") or {"xl/sharedstrings.xml"}.intersection(package.names()):
+        workbook.strings += [shared_string(element) for element in package.parse(part).iter(_SHEET + "si")]
     for part in package.related(name, "styles"):
         styles = package.parse_if_there(part)
         if styles is not None:
             workbook.formats += _formats(styles)
     return workbook
-
-
-def _string(element: ElementTree.Element) -> str:
-    """A shared string without the reading aids that Japanese text carries."""
-    runs = [child for child in element if child.tag in (_SHEET + "t", _SHEET + "r")]
-    return shown_string(settled("".join(map(_run_text, runs))))
-
-
-def _run_text(run: ElementTree.Element) -> str:
-    text = (run.text if run.tag == _SHEET + "t" else run.findtext(_SHEET + "t")) or ""
-    place = run.find(f"{_SHEET}rPr/{_SHEET}vertAlign")
-    where = place.get("val", "") if place is not None else ""
-    return raised(text) if where == "superscript" else lowered(text) if where == "subscript" else text
 
 
 def _formats(styles: ElementTree.Element) -> list[NumberFormat]:

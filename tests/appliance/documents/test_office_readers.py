@@ -1,5 +1,7 @@
 """Office files with known text: numbering, tables, dates, hidden parts, order, and what must not be read twice."""
 
+import io
+import zipfile
 from datetime import datetime
 
 import pytest
@@ -233,6 +235,19 @@ def test_encrypted_odt_is_encrypted() -> None:
 def test_epub_chapters_are_in_reading_order_and_each_once() -> None:
     chapters = {"b.xhtml": "<h1>Second</h1><p>more</p>", "a.xhtml": "<p>First</p>"}
     assert lines(book(chapters, ["a.xhtml", "b.xhtml", "a.xhtml"])) == ["First", "", "Second", "more"]
+
+
+def test_epub_chapters_of_odd_types_are_read_or_noted() -> None:
+    data = book({"a.html": "<p>First</p>", "b.svg": "", "c.html": "<p>Third</p>"}, ["a.html", "b.svg", "c.html"])
+    parts = {
+        name: zipfile.ZipFile(io.BytesIO(data)).read(name) for name in zipfile.ZipFile(io.BytesIO(data)).namelist()
+    }
+    kinds = [b"text/x-oeb1-document", b"image/svg+xml"]
+    for kind in kinds:
+        parts["OPS/book.opf"] = parts["OPS/book.opf"].replace(b"application/xhtml+xml", kind, 1)
+    document = read_document(archive({**parts}))
+    assert document.text == "First\n\nThird\n"
+    assert document.notes == ["a chapter that is no web page (image/svg+xml) was not read"]
 
 
 def test_epub_with_encrypted_chapters_is_encrypted_but_one_with_encrypted_fonts_is_read() -> None:

@@ -216,3 +216,16 @@ def test_parts_of_a_workbook_that_nobody_reads_are_named() -> None:
     assert read_document(sheet_file(f"<sheetData>{ROWS}</sheetData>", more, targets)).notes == [
         "parts of the file that were not read: 1 embedded object, 1 form control"
     ]
+
+
+def test_sheets_and_texts_that_are_missing_are_found_or_noted() -> None:
+    sheets = '<sheet name="S" r:id="r1"/><sheet name="T" r:id="r9"/>'
+    two = f'<workbook xmlns="{SHEET}" xmlns:r="{OFFICE}"><sheets>{sheets}'
+    row = "<sheetData><row>" + cell("A1", "0", 't="s"') + cell("B1", "7", 't="s"') + "</row></sheetData>"
+    texts = f'<sst xmlns="{SHEET}"><si><t>words</t></si></sst>'
+    data = sheet_file(row, {"xl/workbook.xml": two + "</sheets></workbook>", "xl/sharedStrings.xml": texts})
+    document = read_document(data)
+    assert document.text == "S\nwords\n"
+    assert document.notes == [
+        "the sheet T is missing from the file", "cells whose text is missing from the file are empty",
+    ]  # fmt: skip
