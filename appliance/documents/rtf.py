@@ -68,7 +68,7 @@ def read_rtf(data: bytes) -> tuple[str, list[str]]:
         DocumentError: Its groups are nested without end, or it is too large.
     """
     reader = _Reader()
-    reader.read(data.rstrip(b"\x00\x1a \r\n"))
+    reader.read(data.lstrip(b"\xef\xbb\xbf \t\r\n").rstrip(b"\x00\x1a \r\n"))
     lines = Lines()
     for name in ("before", "body", "after"):
         stream = reader.streams[name]

@@ -66,7 +66,7 @@ def document_type(data: bytes) -> DocumentType | None:
         return _archive_type(data)
     if data.startswith(_OLE):
         return _compound_type(data)
-    if data.startswith(b"{\\rtf"):
+    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
         return DocumentType.RTF
     if image_name(data):
         return DocumentType.IMAGE

@@ -132,3 +132,8 @@ def test_formulas_and_raised_digits_of_slides_are_read() -> None:
         f'<a:p><a:r><a:t>x = </a:t></a:r><m:oMath xmlns:m="{math}">{formula}</m:oMath></a:p></p:txBody></p:sp>'
     )
     assert read_document(slides(tree)).text.splitlines() == ["100¹", "x = (1)/(2)"]
+
+
+def test_rich_text_behind_a_mark_or_empty_lines_is_rich_text() -> None:
+    for before in (b"\xef\xbb\xbf", b"\r\n\r\n"):
+        assert read_document(before + rb"{\rtf1\ansi gr\'fcn 5}").text == "grün 5\n"
