@@ -125,6 +125,7 @@ def _collect(part: Message, collected: _Collected, depth: tuple[int, int], only_
     if kind == "multipart/encrypted":
         raise DocumentError(Problem.ENCRYPTED, "the mail is encrypted", "save it decrypted")
     children = [child for child in part.get_payload() if isinstance(child, Message)] if part.is_multipart() else []
+    children += _parts_behind(part, children, collected)
     if not children and (kind.startswith("multipart/") or (depth[1] == 0 and "content-type" not in part)):
         children = _guessed_parts(part, kind, collected)
     inside = (depth[0], depth[1] + 1)
@@ -144,6 +145,21 @@ def _collect(part: Message, collected: _Collected, depth: tuple[int, int], only_
             _collect(child, collected, inside, only_attached)
     elif kind not in _SIGNATURES:
         _collect_leaf(part, collected, (kind, *inside), only_attached)
+
+
+def _parts_behind(part: Message, children: list[Message], collected: _Collected) -> list[Message]:
+    """Parts behind the end of a part that has a boundary in common with one inside it, whose end it was."""
+    boundary, rest = part.get_boundary(), part.epilogue
+    is_shared = boundary and any(child.get_boundary() == boundary for child in children)
+    if not isinstance(rest, str) or not boundary or not is_shared:
+        return []
+    start = re.search("^--" + re.escape(boundary) + r"[ \t]*\r?\n(?=content-)", rest, re.MULTILINE | re.IGNORECASE)
+    if start is None:
+        return []
+    collected.note("parts of the mail share a boundary")
+    head = f'Content-Type: multipart/mixed; boundary="{boundary}"\n\n'
+    again = message_from_bytes((head + rest[start.start() :]).encode("utf-8", "surrogateescape"))
+    return [child for child in again.get_payload() if isinstance(child, Message)] if again.is_multipart() else []
 
 
 def _guessed_parts(part: Message, kind: str, collected: _Collected) -> list[Message]:

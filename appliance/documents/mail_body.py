@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from appliance.documents.charset_names import says_nothing
 from appliance.documents.declared_charset import decode_declared
 from appliance.documents.html import read_html
+from appliance.documents.plain import without_stray_zeros
 from appliance.documents.problems import DocumentError
 from appliance.documents.transfer import UuFile, take_uu_files
 
@@ -63,7 +64,8 @@ def body_text(data: bytes, form: BodyForm) -> BodyText:
             return replace(other, notes=[note, *other.notes])
         if is_html:
             return _html_text(data, form.charset)
-        without_files = take_uu_files(data)
+        is_wide = (form.charset or "").lower().startswith(("utf-16", "utf-32"))
+        without_files = take_uu_files(data if is_wide else without_stray_zeros(data))
         text, notes = decode_declared(without_files.text, form.charset)
     except DocumentError as error:
         return BodyText("", [f"a part of the body was left out: {error.message}"])

@@ -28,6 +28,10 @@ _LENGTH = re.compile(rb"(\d{1,9})[ \t]*\r?\n")
 _PROPERTY_LIST = re.compile(rb"\s*<\?xml [^>]{0,200}>\s*<!DOCTYPE plist\b")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r(?!\n)")
 _PART_HEADERS = re.compile(rb"(?<=\n)(--[^\n]+\n)((?:[^\r\n][^\n]*\n)+)")
+_LONE_MULTIPART = re.compile(
+    rb"content-type[ \t]*:\s*multipart/[a-z-]{1,40}\s*;[^:]{0,300}\bboundary\s*=", re.IGNORECASE
+)
+"""The one header of a signed mail without its envelope, as Outlook and gateways attach it."""
 _CONTENT_HEADER = re.compile(rb"content-[a-z-]+[ \t]*:", re.IGNORECASE)
 
 
@@ -41,6 +45,10 @@ class _Headers:
     """As a parser takes them."""
     odd: int = 0
     """Lines that are neither headers nor go on with one."""
+    after: list[bytes] = field(default_factory=list)
+    """Those below the last header, with what goes on with them: they may begin the body."""
+    lines_before: int = 0
+    """How many of `lines` stand above them."""
 
     @property
     def known(self) -> int:
@@ -63,6 +71,8 @@ def is_mail(data: bytes) -> bool:
         lines = lines[:-1]
     headers = _tidy(lines)
     if headers.odd == 0:
+        if headers.names[:1] == [b"content-type"] and _LONE_MULTIPART.match(text):
+            return True
         return not _SURE.isdisjoint(headers.names) and headers.known >= 2
     few = headers.odd <= max(2, _MOST_ODD * len(lines))
     return few and headers.is_technical and headers.known >= _FEWEST_DESPITE_ODD
@@ -94,9 +104,17 @@ def tidy_mail(data: bytes) -> tuple[bytes, list[str]]:
     end = _BLANK_LINE.search(data)
     head, body = (data[: end.start()], data[end.end() :]) if end else (data, b"")
     headers = _tidy(_lines(head))
+    if end is None and _begins_body(headers):
+        headers.lines = headers.lines[: headers.lines_before]
+        body = b"\n".join(headers.after)
     data = b"\n".join([*headers.lines, b"", body])
     notes = [f"{human_count(headers.odd, 'odd line')} among the headers of the mail"] if headers.odd else []
     return _PART_HEADERS.sub(_tidy_part, data), notes
+
+
+def _begins_body(headers: _Headers) -> bool:
+    """Whether the lines below the last header of a mail without an empty line are its text."""
+    return bool(headers.after) and not headers.lines[headers.lines_before - 1].rstrip().endswith((b";", b","))
 
 
 def _tidy_part(block: "re.Match[bytes]") -> bytes:
@@ -127,15 +145,19 @@ def _tidy(lines: list[bytes]) -> _Headers:
     for line in lines:
         header = _HEADER.match(line)
         if line.startswith((b" ", b"\t")):
+            headers.after += [line] if headers.after else []
             # What goes on with a line that was left out goes with it.
             if headers.lines and not dropped:
                 headers.lines.append(line)
         elif header is not None:
-            dropped = False
+            dropped, headers.after = False, []
             headers.names.append(header.group(1).lower())
             headers.lines.append(header.group(1) + b":" + line[header.end() :])
         else:
             headers.odd += 1
+            if headers.lines:
+                headers.lines_before = headers.lines_before if headers.after else len(headers.lines)
+                headers.after.append(line)
             # A colon near the start makes it a header of its own; otherwise a folded line has lost its blank.
             dropped = not headers.lines or b":" in line[:80] or bool(_POSTMARK.match(line))
             if not dropped and line.strip():

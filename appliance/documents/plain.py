@@ -48,6 +48,7 @@ def _decoded(data: bytes) -> tuple[str, list[str]]:
     wide = wide_encoding(data)
     if wide:
         return _strict(data, wide), [f"encoding {wide} found by its zero bytes"]
+    data = data.rstrip(b"\x00\x1a")  # a crash or a fixed block leaves zeros behind a text
     if is_binary(data):
         raise DocumentError(Problem.UNSUPPORTED, "the file holds binary data of a kind that is not read")
     try:
@@ -89,6 +90,13 @@ def is_binary(data: bytes) -> bool:
     """Whether the first bytes hold zeros, or more control characters than any text."""
     sample = data[:_SAMPLE_BYTES].rstrip(_END_OF_FILE)
     return b"\x00" in sample or len(sample) - len(sample.translate(None, _CONTROL)) > _MOST_CONTROL * len(sample)
+
+
+def without_stray_zeros(data: bytes) -> bytes:
+    """A text without the few zero bytes that storage leaves in one; UTF-16 and binary data have more of them."""
+    zeros = data.count(0)
+    is_stray = 0 < zeros <= max(len(data) // 300, min(3, len(data) // 10)) and not begins_marked(data)
+    return data.replace(b"\x00", b"") if is_stray else data
 
 
 def read_plain(data: bytes) -> tuple[str, list[str]]:

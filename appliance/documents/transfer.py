@@ -8,6 +8,8 @@ import binascii
 import re
 from dataclasses import dataclass, field
 
+from appliance.documents.plain import begins_marked, wide_encoding
+
 _IDENTITY = re.compile(r"(?:[78][ -]?bits?|bit[78]|binary|none|plain|text|unencoded)?")
 _BASE64_LINE = re.compile(rb"[ \t]*[A-Za-z0-9+/]{0,2000}={0,2}[ \t]*")
 _BASE64_GROUP = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
@@ -93,6 +95,8 @@ def _decodes_to_text(raw: bytes) -> bool:
     if len(letters) >= _LONG_LINE or b"=" in letters[-2:]:
         return True
     decoded = _base64(raw)
+    if begins_marked(decoded) or wide_encoding(decoded):
+        return True
     return len(letters) % 4 == 0 and not any(byte < 32 and byte not in b"\t\r\n\x1b\x0c" for byte in decoded)
 
 

@@ -352,6 +352,30 @@ def test_hostile_signed_data_ends_soon(data: bytes) -> None:
     assert time.process_time() - started < 8
 
 
+SHARED = (
+    b"--X\nContent-Type: multipart/alternative; boundary=X\n\n--X\nContent-Type: text/plain\n\nwords 5\n--X--\n"
+    b"--X\nContent-Type: text/plain; name=a.txt\n\nattached 7\n--X--\n"
+)
+MULTIPART = b"Content-Type: multipart/signed; boundary=X; micalg=sha1\n\n--X\nContent-Type: text/plain\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [
+        (b"From: a@example.org\nSubject: s\nReceived: x\nDear all, sum: 5\nof 7\n", "\n\nDear all, sum: 5\nof 7\n"),
+        (b"MIME-Version: 1.0\nFrom: a@example.org\nDate: d\nSubject: long\nline\n\nx\n", "Subject: long line\n"),
+        (part("Content-Type: multipart/mixed; boundary=X", SHARED), "\n\nwords 5\n\nAttachment: a.txt\nattached 7"),
+        (part("", b"a total of 5.00 \x00 euro"), "a total of 5.00  euro"),
+        (part("Content-Type: text/plain; charset=utf-16", "五\n六".encode("utf-16")), "\n\n五\n六"),
+        (part("Content-Transfer-Encoding: base64", base64.b64encode("5 €".encode("utf-16"))), "\n\n5 €"),
+        (MULTIPART + b"Content-Transfer-Encoding: base64\n\ndG90YWwgNQ==\n--X--\n", "total 5\n"),
+    ],
+    ids=["no-blank-line", "folded", "shared-boundary", "zero", "wide", "wide-base64", "no-envelope"],
+)  # fmt: skip
+def test_text_of_a_broken_mail_is_not_lost(data: bytes, kept: str) -> None:
+    assert kept in read_document(data).text
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -131,3 +131,9 @@ def test_rtf_with_groups_without_end_is_too_large_and_a_cut_one_is_read() -> Non
 def test_colours_of_terminals_and_letters_struck_twice_are_read_as_they_look() -> None:
     text = "\x1b[1;31mTOTAL\x1b[0m 5\n\x1b]0;title\x07N\bNA\bA _\bx\n"
     assert read_document(text.encode()).text == "TOTAL 5\nNA x\n"
+
+
+def test_zeros_behind_a_text_do_not_make_it_binary() -> None:
+    assert read_document(b"Total 5\n" + bytes(9000)).text == "Total 5\n"
+    with pytest.raises(DocumentError, match="binary data"):
+        read_document(b"Total 5\n" + bytes(70_000) + b"\x01\x02code")
