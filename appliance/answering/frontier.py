@@ -182,7 +182,7 @@ class FrontierAnswerer:
             cleared = self._gate.clear(request)
             body = request_body(self._config, self._task, request, cleared)
             key = request_key(self._config.endpoint.url, body)
-            with self._paid_answers.alone_with(key):
+            with self._paid_answers.alone_with(key, self._stop, self._config.limits.document_seconds):
                 paid = self._paid_answers.get(key, self._gate.run)
                 if paid is not None and (result := self._paid_result(request, cleared, paid)) is not None:
                     return result

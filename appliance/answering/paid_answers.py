@@ -8,6 +8,7 @@ person asks for another: another run may ask again.
 """
 
 import hashlib
+import os
 import sqlite3
 import threading
 import time
@@ -17,12 +18,15 @@ from dataclasses import astuple, dataclass
 
 from appliance.ground.database import open_writer
 from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.locks import open_lock, try_lock_place, unlock_place
 from appliance.ground.settings import Settings
 
 ANSWERED = "answered"
 """Outcome of a reply that was a good answer; others are the names of failures."""
 UNREAD = ""
 """Outcome of a reply that nobody has read yet: the program was killed at that moment."""
+_LOOK_SECONDS = 0.05
+"""How often a request of another process is looked at."""
 _VERSION = 2
 _SCHEMA = f"""
 CREATE TABLE answers (
@@ -77,19 +81,50 @@ class PaidAnswers:
         self._keys: set[str] = set()
         """Of requests that a thread asks for now."""
         self._keys_changed = threading.Condition()
+        self._asking = -1
+        """Descriptor of the file whose places stand for requests that some process asks for now."""
 
     @contextmanager
-    def alone_with(self, key: str) -> Iterator[None]:
-        """Lets the threads of equal documents wait for the first of them, whose reply is theirs."""
+    def alone_with(self, key: str, stop: threading.Event, patience_seconds: float) -> Iterator[None]:
+        """Lets threads and processes with equal documents wait for the first of them, whose reply is theirs.
+
+        Args:
+            stop: Ends the waiting for another process.
+            patience_seconds: After so long the other process counts as stuck, and is waited for no more.
+
+        Raises:
+            ResourceError: The file of locks cannot be made.
+        """
         with self._keys_changed:
             self._keys_changed.wait_for(lambda: key not in self._keys)
             self._keys.add(key)
         try:
-            yield
+            place = int(key[:15], 16)
+            is_locked = self._wait_for_others(place, stop, time.monotonic() + patience_seconds)
+            try:
+                yield
+            finally:
+                if is_locked:
+                    unlock_place(self._asking, place)
         finally:
             with self._keys_changed:
                 self._keys.discard(key)
                 self._keys_changed.notify_all()
+
+    def _wait_for_others(self, place: int, stop: threading.Event, deadline: float) -> bool:
+        """Whether this process is now the only one to ask for the request of this place."""
+        try:
+            with self._lock:
+                if self._asking < 0:
+                    self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self._asking = open_lock(self._path.with_name("asking.lock"))
+            while not try_lock_place(self._asking, place):
+                if time.monotonic() > deadline or stop.wait(_LOOK_SECONDS):
+                    return False
+        except OSError:
+            # A file system without such locks: two processes may pay for one reply, and that is all.
+            return False
+        return True
 
     def get(self, key: str, run: str = "") -> PaidAnswer | None:
         """The reply to this request, if it was ever paid for: this run's own, or another's that is a good answer.
@@ -147,6 +182,9 @@ class PaidAnswers:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            if self._asking >= 0:
+                os.close(self._asking)
+                self._asking = -1
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:

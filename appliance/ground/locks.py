@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,32 @@ def wait_for_lock(descriptor: int) -> None:
 def unlock(descriptor: int) -> None:
     """Gives the lock up; the descriptor stays open."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def try_lock_place(descriptor: int, place: int) -> bool:
+    """Takes the lock of one place in the file if no other descriptor has it; it goes with the descriptor.
+
+    Args:
+        place: From 0 to 2^63 - 1, also beyond the end of the file.
+
+    Raises:
+        OSError: The file system knows no such locks.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _place_lock(fcntl.F_WRLCK, place))
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def unlock_place(descriptor: int, place: int) -> None:
+    """Gives the lock of one place up."""
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _place_lock(fcntl.F_UNLCK, place))
+
+
+def _place_lock(kind: int, place: int) -> bytes:
+    """The `struct flock` of fcntl(2): kind, from the beginning, start, length, and no process."""
+    return struct.pack("hhqqi0q", kind, os.SEEK_SET, place, 1, 0)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -52,6 +53,29 @@ def test_equal_documents_under_way_at_a_time_are_paid_for_once(bench: FrontierBe
     assert [result.answer for result in results] == [ANSWERS["question 1"]] * 4
     assert sorted(result.cached for result in results) == [False, True, True, True]
     assert len(bench.frontier.requests) == 1
+
+
+def test_equal_documents_of_two_runs_at_a_time_are_paid_for_once(bench: FrontierBench) -> None:
+    bench.frontier.behaviour.delay_seconds = 0.1
+    # Locks of places tell descriptors apart, so that two answerers stand for two processes.
+    first, second = (bench.open(classify_task(), run=run) for run in ("run-1", "run-2"))
+    for answerer in (first, second):
+        answerer.send(Request("0", "question 1"))
+    results = [result for answerer in (first, second) for result in answer_all(answerer, [])]
+    assert [result.answer for result in results] == [ANSWERS["question 1"]] * 2
+    assert sorted(result.cached for result in results) == [False, True]
+    assert len(bench.frontier.requests) == 1
+
+
+def test_a_process_that_is_stuck_is_not_waited_for_for_ever(settings: Settings) -> None:
+    stuck, waiting = PaidAnswers(settings), PaidAnswers(settings)
+    with stuck.alone_with("ab" * 32, Event(), 1.0):
+        with waiting.alone_with("ab" * 32, Event(), 0.0):
+            pass
+        with waiting.alone_with("cd" * 32, Event(), 600.0):
+            pass
+    stuck.close()
+    waiting.close()
 
 
 def test_it_counts_against_no_cap(bench: FrontierBench) -> None:
