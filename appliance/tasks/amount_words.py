@@ -9,7 +9,7 @@ from appliance.tasks.currencies import currency
 MINUS_WORDS = frozenset(
     "minus negative neg negativ negativo negativa négatif négative negatief negatyw ujemny ujemna ujemne záporný"
     " záporná záporné negatívny moins menos meno mínus mínusz minusz miinus mīnus минус мінус отрицательный μείον"
-    " αρνητικό eksi negatif".split()
+    " αρνητικό eksi negatif マイナス 負 负 마이너스 سالب ناقص منفی ติดลบ ลบ âm माइनस".split()
 )
 _CREDIT = "cr credit crédit crédito credito C"
 _DEBIT = "dr db debit débit débito debito D"
@@ -48,12 +48,22 @@ POWERS = {
          "miljarder", "miliardi", "miliardo", "miliard", "miliardy", "miliardów", "miliarde", "milliárd", "milyar",
          "miliar", "млрд", "миллиард", "миллиарда", "миллиардов", "δισ", "tỷ", "مليار", "מיליארד"), 9),
     **dict.fromkeys(("lakh", "lakhs", "lac", "lacs", "लाख"), 5), **dict.fromkeys(("crore", "crores", "करोड़"), 7),
+    **dict.fromkeys(
+        "tisoč tisuća tisuće hiljada hiljade tuh tuhatta tūkstoši tūkstančių тисяч тисячі хиляди хиляда хиљада χιλιάδες"
+        " هزار হাজার ஆயிரம் हज़ार".split(), 3),
+    **dict.fromkeys(
+        "miljon miljonit miljoni miljonu milijun milijuna milijon milijonov milijona milijonų мільйон мільйонів милиона"
+        " милион εκ εκατομμύρια میلیون".split(), 6),
+    **dict.fromkeys("мільярд мільярдів милиарда milijarda milijardi milijard میلیارد".split(), 9),
+    **dict.fromkeys("লাখ লক্ষ".split(), 5), "কোটি": 7,
     "百": 2, "佰": 2, "백": 2, "千": 3, "仟": 3, "천": 3, "万": 4, "萬": 4, "만": 4,
     "億": 8, "亿": 8, "억": 8, "兆": 12, "조": 12,
 }  # fmt: skip
 """Words that multiply an amount of money by a power of ten."""
 POWERS_ALONE = "百佰백千仟천万萬만億亿억兆조"
 """Powers of ten that stand between number and currency without blanks."""
+OPEN_POWER = 99
+"""More than any number may have: of letters that multiply otherwise in other languages."""
 _POWER_PREFIXES = {
     "K": 3,
     "k": 3,
@@ -71,7 +81,13 @@ _POWER_PREFIXES = {
     "หมื่น": 4,
     "แสน": 5,
     "ล้าน": 6,
+    "т": 3,
 }
+_POWER_SUFFIXES = {
+    **dict.fromkeys(("k", "K"), 3), **dict.fromkeys(("m", "M", "mn", "MM", "Mio"), 6),
+    **dict.fromkeys(("bn", "Bn", "Mrd"), 9), **dict.fromkeys(("b", "B", "T", "tn"), OPEN_POWER),
+}  # fmt: skip
+_OF_FORINTS = {"eft": 3, "mft": 6}
 MEASURES = frozenset("k m mm md mn".split())
 """Words of powers that are units of a number that is no money: metres, millimetres, man-days, minutes."""
 OTHER_THINGS = frozenset("mil bin".split())
@@ -80,7 +96,8 @@ BOUND_WORDS = frozenset("au du de di que al lo pelo".split())
 """Words beside *moins*, *menos* and *meno* that make *at least* or *less than* of *minus*."""
 UNCLEAR_WORDS = frozenset(
     "b t bio billionen billones billón bilhão bilhões bilhoes trillion trillions trilhões tn biliony arab kharab wan"
-    " hunderttausend zehntausend cientos centaines cents centinaia сотен".split()
+    " hunderttausend zehntausend cientos centaines cents centinaia сотен"
+    " т т.р tr rc rd ー 赤字 損失 亏损 虧損 적자".split()
 )
 """Words of amounts that multiply otherwise in other languages, or by what is not among the powers."""
 COUNTING_WORDS = frozenset(
@@ -110,12 +127,49 @@ UNITS_WITH_CASE = re.compile(r"[mM](?:W|Wh|V|VA|A|J|Hz|Pa|Ω|S|T|K)|[kKMGT]i?[bB
 
 
 def power_of_currency(word: str) -> tuple[int, str]:
-    """The power of ten and the currency of words such as `TEUR`, `k€` and `Mkr`; 0 and nothing for any other word."""
+    """The power of ten and the currency of words such as `TEUR`, `k€`, `Mkr`, `Mio.€` and `EURm`.
+
+    0 and nothing for any other word; `OPEN_POWER` where a letter may be one of several powers.
+    """
+    if power := _OF_FORINTS.get(word.casefold()):
+        return power, "HUF"
     for prefix, power in _POWER_PREFIXES.items():
         rest = word.removeprefix(prefix)
-        if rest == word or not (code := currency(rest)):
-            continue
-        is_code = len(rest) == 3 and rest.isascii() and rest.isupper()
-        if is_code or rest in ("kr", "บาท") or (len(rest) == 1 and unicodedata.category(rest) == "Sc"):
-            return power, code
-    return 0, ""
+        if rest != word and _is_money(rest, ("kr", "บาท")):
+            return power, currency(rest)
+    for suffix, power in _POWER_SUFFIXES.items():
+        rest = word.removesuffix(suffix)
+        # Capitals after a code are other words: `SEKT` is a wine.
+        if rest != word and _is_money(rest) and (suffix.islower() or len(rest) == 1):
+            return power, currency(rest)
+    if word[:1] == "B" and len(word) == 2 and _is_money(word[1:]):
+        return OPEN_POWER, currency(word[1:])
+    first, mark, rest = word.partition(".") if "." in word else word.partition("-")
+    code = currency(rest) or currency(f"{rest}.")
+    if not mark or not code or (len(first) == 1 and len(rest) == 1 and rest.isalpha()):
+        return 0, ""
+    power = POWERS.get(first.casefold()) or _POWER_PREFIXES.get(first, 0)
+    return (OPEN_POWER if first.casefold() in OTHER_THINGS else power), code if power else ""
+
+
+def leaves_power_open(words: list[str], code: str) -> bool:
+    """Whether a word beside an amount is another power of ten in another language.
+
+    *Mil* is a thousand in Spanish and Portuguese, and a million in English, Czech, Slovak and Romanian, where it has a
+    dot; *M* is a milliard in Indonesian.
+    """
+    bare = [word.strip("()[]+*:;,").casefold() for word in words]
+    is_thousand = code in _OF_MIL or not _SPANISH.isdisjoint(bare)
+    return "mil." in bare or ("mil" in bare and not is_thousand) or (code == "IDR" and "m" in bare)
+
+
+_SPANISH = frozenset("dólares pesos soles colones quetzales pesetas".split())
+_OF_MIL = frozenset("EUR BRL MXN ARS CLP COP PEN UYU PYG BOB DOP CRC GTQ HNL NIO CUP VES AOA MZN CVE ESP PTE".split())
+
+
+def _is_money(word: str, others: tuple[str, ...] = ()) -> bool:
+    """Whether the word is a code in capitals or a sign of a currency, or one of the others."""
+    if not currency(word):
+        return False
+    is_code = len(word) == 3 and word.isascii() and word.isupper()
+    return is_code or word in others or (len(word) == 1 and unicodedata.category(word) == "Sc")

@@ -24,6 +24,7 @@ from appliance.tasks.amount_words import (
     UNITS_WITH_CASE,
     VAGUE_AFTERWARDS,
     VAGUE_WORDS,
+    leaves_power_open,
     power_of_currency,
 )
 from appliance.tasks.canonical_text import canonical
@@ -334,8 +335,8 @@ class _Beside:
         for place, written in enumerate(beside):
             word = written.strip(_DECORATION)
             word = word if word in SIDES else word.casefold()
-            power, of_currency = power_of_currency(written.strip("()+*:;,.")) if money else (0, "")
-            if code := currency(written.strip("()+*:;,")) or currency(word) or of_currency:
+            power, of_currency = power_of_currency(written.strip("()[]+*:;,.")) if money else (0, "")
+            if code := currency(written.strip("()[]+*:;,")) or currency(word) or of_currency:
                 codes.append(code)
                 self.power += power if of_currency == code else 0
             elif word in MINUS_WORDS or (money and word in SIDES):
@@ -358,14 +359,13 @@ class _Beside:
             self.power, self.is_clear = 0, False
         named = one_currency(codes, any(word in PLAIN_DOLLARS for word in beside)) if codes else ""
         self.unit = " ".join([*([named] if named else codes), *units])
-        # Ten million rupees, or a credit.
-        is_crore = named == "INR" and self.side == "credit"
-        if (codes and not named) or is_crore or not _says_no_more(f"{self._head} {self._tail}"):
+        # `Cr` beside rupees is ten million of them, or a credit.
+        is_open = (named == "INR" and self.side == "credit") or (money and leaves_power_open(beside, named))
+        if (codes and not named) or is_open or not _says_no_more(f"{self._head} {self._tail}"):
             self.is_clear = False
 
 
-_TOUCHING_SIGN = re.compile(r"(?<=[a-z])\.(?=[\u00a2-\u00a5\u20a0-\u20cf$])")
-"""In `ca.€500`."""
+_TOUCHING_SIGN = re.compile(r"(?<=[a-z])\.(?=[\u00a2-\u00a5\u20a0-\u20cf$])")  # in `ca.€500`
 
 
 def _changes_number(label: str, money: bool) -> bool:
@@ -389,7 +389,7 @@ def _names_money(word: str) -> bool:
 
 def _says_no_more(beside: str) -> bool:
     """Whether nothing stands beside a number that changes what it says: further numbers, signs such as `<` and `±`."""
-    if re.search(r"(?<![^\W_])\d", beside) or beside.count("(") != beside.count(")"):
+    if re.search(r"(?<![^\W_])\d|(?<![^\W_])x\d", beside) or beside.count("(") != beside.count(")"):
         return False
     return all(
         char.isalnum()

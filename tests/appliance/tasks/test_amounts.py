@@ -147,7 +147,11 @@ def test_amounts_as_babel_writes_them_are_read() -> None:
      ("5 млн руб.", "5000000"), ("R$ 5 milhões", "5000000"), ("Rp 5 juta", "5000000"), ("-5 TEUR", "-5000"),
      ("1,2 mia. kr.", "1200000000"), ("5 Mds €", "5000000000"), ("5仟元", "5000"), ("5 ล้านบาท", "5000000"),
      ("(5 TEUR)", "-5000"), ("(1.2m)", "-1200000"), ("Rs. 12,34,567.00/-", "1234567"), ("KSh 500/=", "500"),
-     ("negativ 5,00", "-5"), ("αρνητικό 5", "-5"), ("$5 CAD", "5"), ("$ 5 MXN", "5")],
+     ("negativ 5,00", "-5"), ("αρνητικό 5", "-5"), ("$5 CAD", "5"), ("$ 5 MXN", "5"), ("マイナス1,234円", "-1234"),
+     ("負500元", "-500"), ("마이너스 500원", "-500"), ("سالب 5", "-5"), ("5Mio.€", "5000000"), ("5 тыс.руб.", "5000"),
+     ("T-EUR 5", "5000"), ("5 [T€]", "5000"), ("5 €m", "5000000"), ("$bn 5", "5000000000"), ("5 EURk", "5000"),
+     ("5 t.kr.", "5000"), ("5 MFt", "5000000"), ("5 хиляди лева", "5000"), ("5 mil euros", "5000"), ("SEKT 5,00", "5"),
+     ("BALL 5,00", "5"), ("EUR-Betrag 5,00", "5"), ("US-Dollar 5", "5"), ("M.R 5", "5")],
 )  # fmt: skip
 def test_words_of_other_languages_change_a_number_as_they_say(text: str, number: str) -> None:
     assert normalised_value(AMOUNT, text).value == number
@@ -157,7 +161,8 @@ def test_words_of_other_languages_change_a_number_as_they_say(text: str, number:
     "text",
     ["1億2000万円", "less than 500", "up to EUR 500", "bis zu 500 €", "max. 500", "etwa 500", "około 500 zł",
      "не менее 500 руб", "au moins 500 €", "meno di 500", "menos de 500", "USD 5 EUR", "$ 5 EUR", "US$ 5 CAD",
-     "(5.00 excl. VAT)", "5,00 Af", "5,00 Dare", "5,00 Wn", "5,00 Дт", "5.00 OD", "Gutschrift 5,00", "5,00 zu Ihren Lasten", "50 c", "5 k k k k k k k k k"],
+     "(5.00 excl. VAT)", "5,00 Af", "5,00 Dare", "5,00 Wn", "5,00 Дт", "5.00 OD", "Gutschrift 5,00", "5,00 zu Ihren Lasten", "50 c", "5 k k k k k k k k k",
+     "5 mil. Kč", "$5 mil", "Rp 5 M", "5 т.р.", "5 $B", "B€ 5", "ー5,00", "赤字 500円", "RC1234,56", "1,234 x1000"],
 )  # fmt: skip
 def test_words_that_leave_a_number_open_are_never_passed_over(text: str) -> None:
     value = normalised_value(AMOUNT, text)
