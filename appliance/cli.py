@@ -1,5 +1,6 @@
 """The `stillroom` command: verbs by name, each loaded only when it is called; errors become messages and exit codes."""
 
+import errno
 import importlib
 import os
 import sys
@@ -43,6 +44,15 @@ VERBS = {
     "tui": Verb("tui.commands:command", "Work with models, jobs and comparisons on a screen"),
 }
 """In the order of a task's way."""
+
+
+_REFUSALS = frozenset(
+    {
+        errno.EACCES, errno.EDQUOT, errno.EHOSTDOWN, errno.EIO, errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG,
+        errno.ENFILE, errno.ENOSPC, errno.ENOTCONN, errno.EPERM, errno.EROFS, errno.ESTALE, errno.ETIMEDOUT,
+    }
+)  # fmt: skip
+"""With these the system refuses a path for what lies in the path, the rights or the disk, not in the program."""
 
 
 class VerbGroup(CommandGroup):
@@ -115,9 +125,15 @@ def _run() -> int:
         missing = missing_extra(error.name or "")
         return _fail(missing.message, missing.hint, missing.exit_code) if missing else _crash(error)
     except Exception as error:
-        if isinstance(error, OSError) and (hint := _ownership_hint(error)):
+        if isinstance(error, OSError) and ((hint := _ownership_hint(error)) or _is_refusal(error)):
+            hint = hint or "check the path, the rights of this user, and that the disk is still connected"
             return _fail(f"cannot use {error.filename}: {error.strerror}", hint, 4)
         return _crash(error)
+
+
+def _is_refusal(error: OSError) -> bool:
+    """Whether the system refused a path that can be named, such as one on a network disk that has gone."""
+    return error.errno in _REFUSALS and isinstance(error.filename, str)
 
 
 def _ownership_hint(error: BaseException) -> str:

@@ -30,8 +30,8 @@ def find_base(name: str) -> Path:
     """
     if name == PACKAGED_BASE:
         directory = Path(os.environ.get(BASE_VARIABLE) or Path(__file__).parent / "demo" / "base")
-    elif Path(name).expanduser().is_dir():
-        directory = Path(name).expanduser()
+    elif (local_dir := Path(os.path.expanduser(name))).is_dir():
+        directory = local_dir
     else:
         directory = _pulled(name)
     missing = [part for part in NEEDED_FILES if not (directory / part).is_file()]

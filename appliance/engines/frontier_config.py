@@ -220,7 +220,7 @@ def read_key(endpoint: Endpoint, environ: Mapping[str, str]) -> str:
     if endpoint.key_env:
         key, source = environ.get(endpoint.key_env, "").strip(), f"the environment variable {endpoint.key_env}"
     elif endpoint.key_file:
-        key, source = _key_from(Path(endpoint.key_file).expanduser()), f"the key file {endpoint.key_file}"
+        key, source = _key_from(Path(os.path.expanduser(endpoint.key_file))), f"the key file {endpoint.key_file}"
     else:
         return ""
     if not key:

@@ -44,7 +44,8 @@ class Settings:
 def home_dir(environ: Mapping[str, str]) -> Path:
     """The home folder that the environment names, or the default; it need not exist."""
     if directory := environ.get(HOME_VARIABLE):
-        return Path(directory).expanduser().absolute()
+        # Path.expanduser would raise where the system knows no such user.
+        return Path(os.path.expanduser(directory)).absolute()
     data_dir = environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return Path(data_dir).absolute() / "stillroom"
 
@@ -57,8 +58,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         ResourceError: The home folder cannot be made.
     """
     home = home_dir(environ)
-    if "~" in home.parts:
-        raise UsageError("this user has no home folder", f"set {HOME_VARIABLE} to a folder of its own")
+    _check_name(home, environ.get(HOME_VARIABLE, "").partition("/")[0])
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -81,6 +81,27 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         threads or min(len(os.sched_getaffinity(0)), MOST_THREADS),
         sandbox,
     )
+
+
+def _check_name(home: Path, head: str) -> None:
+    """Refuses what is no place for a home folder.
+
+    Args:
+        head: The first part of what the environment names, such as `~` or `~alice`.
+    """
+    if "~" in home.parts:
+        raise UsageError("this user has no home folder", f"set {HOME_VARIABLE} to a folder of its own")
+    if head.startswith("~") and head in home.parts:
+        raise UsageError(
+            f"{HOME_VARIABLE} names the home folder of {head[1:]}, and there is no such user",
+            f"set {HOME_VARIABLE} to a folder",
+        )
+    try:
+        str(home).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the name of the home folder {home} is not UTF-8", f"set {HOME_VARIABLE} to another"
+        ) from error
 
 
 def _others_home(home: Path) -> UsageError:

@@ -5,7 +5,6 @@ job that does not run the lock is taken for a moment. Nothing here ever writes i
 """
 
 import os
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from appliance.jobs.job import (
     LEDGER_NAME,
     REMOVED_PREFIX,
     JobConfig,
+    delete_removed,
     finish_removals,
     job_dir,
     job_file,
@@ -143,10 +143,10 @@ def remove_job(settings: Settings, identifier: str) -> str:
         try:
             os.rename(directory, removed_dir)
             sync_directory(directory.parent)
-            shutil.rmtree(removed_dir)
+            delete_removed(removed_dir)
         except OSError as error:
             raise ResourceError(
-                f"cannot delete job {directory.name}: {error.strerror}", "check the rights of its folder"
+                f"cannot delete job {directory.name}: {error.strerror or error}", "check the rights of its folder"
             ) from error
     return directory.name
 

@@ -1,5 +1,6 @@
 """A job: what is asked of which folder with which model, and the folder that holds its state."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -192,7 +193,20 @@ def _remove_and_run(directory: Path) -> str:
 def finish_removals(settings: Settings) -> None:
     """Deletes what is left of jobs whose removal was cut short."""
     for directory in settings.jobs_dir.glob(REMOVED_PREFIX + "*"):
-        shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            delete_removed(directory, ignore_errors=True)
+
+
+def delete_removed(directory: Path, ignore_errors: bool = False) -> None:
+    """Deletes what is left of one removed job, also where its folder is a link, as to another disk.
+
+    Raises:
+        OSError: Something of it cannot be deleted.
+    """
+    content_dir = os.path.realpath(directory)
+    shutil.rmtree(content_dir, ignore_errors)
+    if directory.is_symlink() and not os.path.lexists(content_dir):
+        directory.unlink()
 
 
 def task_path(directory: Path) -> Path:

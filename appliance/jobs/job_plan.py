@@ -170,7 +170,7 @@ def refuse_output(settings: Settings, out_dir: Path, config: JobConfig) -> None:
         UsageError: The folder lies among documents, models or jobs.
     """
     refuse_among_documents("output", out_dir, config.documents_dir)
-    path = out_dir.resolve()
+    path = Path(os.path.realpath(out_dir))  # Path.resolve raises where links go round.
     model_dir = [Path(config.artifact_dir)] if config.artifact_dir else []
     for taken in (*model_dir, settings.models_dir, settings.bases_dir, settings.jobs_dir):
         if path.is_relative_to(taken.resolve()):
@@ -186,7 +186,7 @@ def refuse_among_documents(name: str, directory: Path, documents_dir: str) -> No
     Raises:
         UsageError: It lies in the folder of documents, and is not hidden there.
     """
-    path = directory.resolve()
+    path = Path(os.path.realpath(directory))
     if not path.is_relative_to(documents_dir):
         return
     if not any(part.startswith(".") for part in path.relative_to(documents_dir).parts):

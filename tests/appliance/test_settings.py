@@ -38,6 +38,16 @@ def test_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert "STILLROOM_HOME" in caught.value.hint
 
 
+@pytest.mark.parametrize(("name", "reason"), [("~nobody-here/x", "no such user"), ("h\udcff", "not UTF-8")])
+def test_home_whose_name_is_no_place_is_named_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=reason):
+        load_settings({"STILLROOM_HOME": name})
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5", "²", "513", "9" * 5000], ids=range(7))
 def test_wrong_number_of_threads_is_named(home_dir: Path, threads: str) -> None:
     with pytest.raises(UsageError, match="STILLROOM_THREADS is"):

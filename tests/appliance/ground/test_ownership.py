@@ -1,5 +1,6 @@
 """A second user of one installation, and files left by a run under sudo: the message names the cause and what to do."""
 
+import errno
 import os
 import pwd
 import sqlite3
@@ -105,6 +106,21 @@ def test_command_prints_the_cause_and_no_traceback(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"error: cannot use {home / command[0]}: Permission denied"
     assert f"the installation in {home} belongs to {owner_of(home)}: use `sudo -u" in lines[1]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG, errno.ENOTCONN, errno.ESTALE, errno.EIO])
+def test_path_that_the_system_refuses_is_named_without_a_traceback(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number), str(tmp_path / "documents"))
+
+    monkeypatch.setattr("appliance.commands.jobs.list_jobs", refuse)
+    monkeypatch.setattr("sys.argv", ["stillroom", "jobs", "list"])
+    monkeypatch.setenv("STILLROOM_HOME", str(tmp_path / "home"))
+    assert cli._run() == 4
+    assert f"error: cannot use {tmp_path / 'documents'}: {os.strerror(number)}\nhint: " in capsys.readouterr().err
+    assert not (tmp_path / "home" / "stillroom.log").exists()
 
 
 def test_screens_name_the_cause_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from appliance.jobs.control import (
     start_detached,
 )
 from appliance.jobs.detached import log_path
-from appliance.jobs.job import REMOVED_PREFIX
+from appliance.jobs.job import REMOVED_PREFIX, finish_removals
 from appliance.jobs.job_plan import JobRequest
 from appliance.jobs.job_run import JobOutcome, run_job, run_request
 from appliance.jobs.ledger import JobSummary, list_jobs, open_readonly
@@ -254,6 +254,21 @@ def test_removed_job_is_a_usage_error_for_every_action(bench: Bench) -> None:
     for action in actions:
         with pytest.raises(UsageError, match="there is no job orders"):
             action(bench.settings, "orders")
+
+
+def test_job_that_was_moved_to_another_disk_is_removed_with_what_it_kept(bench: Bench) -> None:
+    bench.write_orders(1)
+    run(bench)
+    directory, moved, other = directory_of(bench), bench.root / "moved", bench.root / "other"
+    directory.rename(moved)
+    directory.symlink_to(moved)
+    remove_job(bench.settings, "orders")
+    assert not moved.exists()
+    other.mkdir()
+    directory.with_name(f"{REMOVED_PREFIX}x").symlink_to(other)  # cut short in between
+    finish_removals(bench.settings)
+    assert not other.exists()
+    assert list(bench.settings.jobs_dir.iterdir()) == []
 
 
 def test_removal_that_was_cut_short_is_finished_by_the_next_run(bench: Bench) -> None:

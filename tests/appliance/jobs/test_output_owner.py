@@ -122,6 +122,8 @@ def test_folder_of_another_machine_is_told_so(tmp_path: Path) -> None:
         "file",
         "file/rows",
         "link",
+        "round",
+        "round/rows",
         "closed/rows",
         "orders-noop",
         "home/jobs/x",
@@ -129,12 +131,13 @@ def test_folder_of_another_machine_is_told_so(tmp_path: Path) -> None:
         "new/" + "q" * 300,
         "q/" * 2500,
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_place_that_holds_no_rows_is_refused_before_the_work_and_the_job_stays(bench: Bench, place: str) -> None:
     bench.write_orders(1)
     (bench.root / "file").touch()
     (bench.root / "link").symlink_to("nowhere")
+    (bench.root / "round").symlink_to("round")
     (bench.root / "closed").mkdir(mode=0o500)
     with without_right_to_read_everything(), pytest.raises(ApplianceError, match=r"rows to|lies among") as refused:
         run_request(bench.settings, replace(request(bench), out_dir=bench.root / place), lambda _: None)
