@@ -14,7 +14,7 @@ from appliance.documents.signed_data import is_wrapped
 _HEAD_BYTES = 1 << 16
 _HTML_START = re.compile(
     # Possessive: a comment ends at its first mark, or thirty of them are tried in two to the thirty ways.
-    rb"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+"
+    rb"\s*+(?:<\?xml[^>]*+>\s*+){0,9}+(?:(?><!--.*?-->)\s*+)*+"
     rb"<(?:(?:!doctype\s+html|html|head|body|div|table|p|h[1-6]|meta|title|span|center|ul|ol|section|article|main"
     rb"|nav)\b|(?:script|style|noscript|font|b|i|u|strong|em|dl|pre|br|hr|ruby|blockquote|details|select|fieldset"
     rb"|iframe|frameset|t[rdh]|tbody|thead|small|big)(?=[\s/>])|(?:a|img|form|link|base)\s++[a-z-]++\s*+=)",
@@ -162,7 +162,7 @@ def _text_type(data: bytes) -> DocumentType | None:
             return DocumentType.MAIL if is_mail(head) else None
         text = head.decode("latin-1")
     start = text.removeprefix("\ufeff").encode("utf-8", "replace")
-    if _HTML_START.match(start[:8192]):
+    if _HTML_START.match(start.lstrip()[:8192]):
         return DocumentType.HTML
     if start.lstrip().startswith(b"<?xml"):
         return None

@@ -50,6 +50,11 @@ def test_page_after_comments_is_html(comments: int) -> None:
     assert read_document(page).text == "Total 42"
 
 
+@pytest.mark.parametrize("before", [b" \r\n" * 6000, b"<?xml version='1.0'?>\n<?xml-stylesheet href='a.css'?>\n"])
+def test_page_after_blanks_and_instructions_is_html(before: bytes) -> None:
+    assert read_document(before + b"<html><body><p>Total 42</p></body></html>").text == "Total 42"
+
+
 def test_comment_ends_at_its_first_mark() -> None:
     assert document_type(b"<!-- x --> Total 42 <!-- y --><p>") is DocumentType.TEXT
 
