@@ -127,6 +127,13 @@ class _LineParser(HTMLParser):
         self._number = ""
         """Of the entry whose first line has not come yet."""
 
+    def parse_marked_section(self, start: int, report: bool = True) -> int:
+        """As a browser takes `<![ if x]>`: a comment up to the next end of a tag."""
+        try:
+            return super().parse_marked_section(start, report)
+        except AssertionError:
+            return self.parse_bogus_comment(start, report)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Opens an element, after those end that its start implies to have ended."""
         for element in self._nesting.closed_by_start(tag):

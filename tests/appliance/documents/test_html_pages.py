@@ -241,3 +241,8 @@ def test_parts_of_pages_are_pages(start: str) -> None:
 )  # fmt: skip
 def test_parts_of_formulas_do_not_run_into_one_number(formula: str, text: str) -> None:
     assert html_text(f"<p><math>{formula}</math>")[0] == text
+
+
+@pytest.mark.parametrize("odd", ["<![ if !vml]>", "<![foo[bar]>", '<!["x>', "<![>", "<![if !vml]>", "<![CDATA[x]]>"])
+def test_section_of_an_unknown_kind_is_a_comment(odd: str) -> None:
+    assert read_html(f"<html><body><p>a</p>{odd}<p>b</p></body></html>".encode())[0] == "a\nb"
