@@ -14,6 +14,7 @@ from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.raised_digits import lowered, raised, settled
 from appliance.documents.related_parts import unread_parts_note
 from appliance.documents.text_lines import Lines
+from appliance.documents.word_bindings import read_data_parts, show_bound_values
 from appliance.documents.word_equations import instruction_text
 from appliance.documents.word_forms import Fields, empty_placeholders, form_field_text
 from appliance.documents.word_headers import unused_headers
@@ -81,6 +82,7 @@ def read_word(package: Package, read_inner: InnerReader | None = None, depth: in
     seen: set[str] = set()
     body = package.parse(document)
     unused = unused_headers(package, document, body)
+    data_parts = read_data_parts(package, document)
     for name in [*sorted(headers), document, *after]:
         root = body if name == document else package.parse_if_there(name)
         if name in unused and root is not None:
@@ -89,6 +91,7 @@ def read_word(package: Package, read_inner: InnerReader | None = None, depth: in
         if root is None:
             shared.notes.append(f"{name[:80]} is broken and was left out")
             continue
+        show_bound_values(root, data_parts)
         empty_placeholders(root)
         _show_only_forms(root)
         text = settled("\n".join(_block_lines(_Part(shared, name, Fields(root)), root, 0))).strip("\n")

@@ -358,3 +358,32 @@ def test_levels_begin_anew_where_they_say(restart: str, last: str) -> None:
     assert read_document(word(body, numbering=lists)).text.split() == [
         "1)", "x", "1)", "x", "2)", "x", "2)", "x", f"{last})", "x"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("binding", "shown"),
+    [
+        ('w:xpath="/n:a[1]/n:b[2]" w:storeItemID="{x1}"', "Sum 7,50"),
+        ('w:xpath="/n:a[1]/@c" w:storeItemID="{X1}"', "Sum 9"),
+        ('w:xpath="/n:a[1]/n:b[3]" w:storeItemID="{X1}"', "Sum"),
+        ('w:xpath="/n:a[1]/b[1]" w:storeItemID="{X1}"', "Sum"),
+        ('w:xpath="//n:b[last()]" w:storeItemID="{X1}"', "Sum"),
+        ('w:xpath="/n:a[1]/n:b[2]" w:storeItemID="{X2}"', "Sum"),
+    ],
+    ids=["element", "attribute", "empty", "no-namespace", "other-path", "other-part"],
+)
+def test_control_bound_to_data_shows_the_data(binding: str, shown: str) -> None:
+    control = (
+        f"<w:p><w:r><w:t>Sum </w:t></w:r><w:sdt><w:sdtPr><w:showingPlcHdr/><w:dataBinding {binding}"
+        " w:prefixMappings=\"xmlns:n='urn:n'\"/><w:text/></w:sdtPr><w:sdtContent><w:r><w:t>Click here</w:t></w:r>"
+        "</w:sdtContent></w:sdt></w:p>"
+    )
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/customXml"
+    data = archive({
+        "word/document.xml": f'<w:document xmlns:w="{WORD}"><w:body>{control}</w:body></w:document>',
+        "word/_rels/document.xml.rels": relations(("customXml", "../customXml/item1.xml")),
+        "customXml/item1.xml": '<a xmlns="urn:n" c="9"><b>1</b><b>7,50</b><b/></a>',
+        "customXml/_rels/item1.xml.rels": relations(("customXmlProps", "props.xml")),
+        "customXml/props.xml": f'<d:datastoreItem xmlns:d="{office}" d:itemID="{{X1}}"/>',
+    })  # fmt: skip
+    assert read_document(data).text.strip() == shown
