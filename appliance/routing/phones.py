@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from appliance.routing.plain_copy import closed_up
+from appliance.routing.plain_copy import closed_up, plain_spellings
 
 NO_SUM = r"(?!\w|\.\d|,\d{1,2}(?!\d)(?!,\S))"
 """Behind a number that is no sum with a decimal part; between commas it is an entry of a table."""
@@ -53,7 +53,9 @@ _PHONES = (
         rf"{_EXTENSION}(?!\w)"
     ),
     # Russia and Kazakhstan.
-    re.compile(rf"{_BEGINS}(?<!-)(?:[78][ -]?)?\d{{3}}[ -]?\d{{3}}-\d{{2}}-\d{{2}}(?!\w|-\d)"),
+    re.compile(
+        rf"{_BEGINS}(?<!-)(?:[78][ -]?)?(?:\d{{3}}[ -]?\d{{3}}|\(\d{{3,5}}\)[ -]?\d{{1,3}})-\d{{2}}-\d{{2}}(?!\w|-\d)"
+    ),
     # Groups without a prefix, as in Denmark, Norway, Poland, Spain, Greece and Hungary; not two years, nor a
     # year and a number of an invoice.
     re.compile(
@@ -75,11 +77,29 @@ _NO_NUMBER = (
     r"|(?:19|20)\d{2}-\d{2}-\d{2}(?!\d)|\d\.\d(?: \d\.\d)+(?!\d)"
 )
 """Sums, days and decimals, which stand behind such a label, too."""
+_LABELS_OF_OTHER_SCRIPTS = tuple(
+    spelling
+    for word in (
+        "τηλέφωνο",
+        "τηλεφωνο",
+        "τηλ",
+        "φαξ",
+        "κινητό",
+        "κινητο",
+        "κιν",
+        "телефон",
+        "тел",
+        "факс",
+        "мобильный",
+        "моб",
+    )
+    for spelling in plain_spellings(word)
+)
 _LABELLED = re.compile(
     r"(?<!\w)(?:t[eé]l|t[eé]l[eé]phone|telefono?|tel[eé]fono|telefoon|telefone|telefon|telefax|phone|ph|fax|faks|mobile?|mob"
     r"|m[oó]vil|mobiel|gsm|cell|cellulare|celular|handy|natel|portable|tlf|tlfn|tfn|tfno|tel[eé]f|telm|telem[oó]vel|puh"
     r"|puhelin|whatsapp|kom[oó]rka|kom|mobiltelefon|mobilfunk|ruf|durchwahl|festnetz|fixe|fijo"
-    r"|τηλ(?:έφωνο|εφωνο)?|тел(?:ефон)?)"
+    rf"|{'|'.join(_LABELS_OF_OTHER_SCRIPTS)})"
     r"\.?(?:[ \t-]{0,3}(?:no|nr|n°|nº|č|number|nummer|num[eé]ro|n[uú]mero|numer|[cč][ií]slo)\.?)?"
     rf"[ \t]{{0,8}}[:.]?[ \t\n]{{0,8}}(?!{_NO_NUMBER})(\(?\+?\d[\d \t./()-]{{3,22}}\d)",
     re.IGNORECASE,

@@ -23,8 +23,9 @@ _ALIKE = dict(
     )
 )
 """Capitals of other scripts that look like Latin ones: a number with one of them looks whole to a reader."""
-_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
-"""A character as HTML and XML write it, also where mail addresses are to be hidden from programs."""
+_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});|\\(?:u[0-9a-fA-F]{4}|/|[nrt](?![a-z]))")
+"""A character as HTML, XML and JSON write it, also where mail addresses are to be hidden from programs."""
+_ESCAPES = {"\\n": "\n", "\\r": "\n", "\\t": "\t", "\\/": "/"}
 _EMPHASIS = re.compile(r"(?<![^\W_])_+(?=[^\W_]|[+(])|(?<=[^\W_])_+(?![^\W_])")
 """Lines below at the border of a word, which is how Markdown writes emphasis."""
 _RAISED = frozenset("\u00b9\u00b2\u00b3\u2070\u2074\u2075\u2076\u2077\u2078\u2079")
@@ -57,7 +58,7 @@ class PlainCopy:
 def plain_copy(text: str) -> PlainCopy:
     """The copy: compatibility forms, plain dashes and blanks, one kind of line ends, nothing invisible."""
     text = _EMPHASIS.sub(lambda match: "*" * len(match.group()), text)
-    if text.isascii() and "\r" not in text and "&" not in text:
+    if text.isascii() and not any(sign in text for sign in "\r&\\"):
         return PlainCopy(text, None)
     parts: list[str] = []
     starts: list[int] = []
@@ -70,9 +71,9 @@ def plain_copy(text: str) -> PlainCopy:
         behind = position + 1
         if char == "\r":
             plain = "" if text[behind : behind + 1] == "\n" else "\n"
-        elif char == "&" and (match := references.get(position)) is not None:
+        elif char in "&\\" and (match := references.get(position)) is not None:
             behind = match.end()
-            plain = "".join(map(_plain, html.unescape(match.group())))
+            plain = "".join(map(_plain, _unescaped(match.group())))
         elif char in _RAISED and text[position - 1 : position].isdecimal() and not text[behind : behind + 1].isdigit():
             plain = "*"
         else:
@@ -81,6 +82,17 @@ def plain_copy(text: str) -> PlainCopy:
         starts.extend([position] * len(plain))
         ends.extend([behind] * len(plain))
     return PlainCopy("".join(parts), tuple(starts), tuple(ends))
+
+
+def _unescaped(reference: str) -> str:
+    if reference.startswith("&"):
+        return html.unescape(reference)
+    return _ESCAPES.get(reference) or chr(int(reference[2:], 16))
+
+
+def plain_spellings(word: str) -> tuple[str, ...]:
+    """How a word reads in a plain copy, in small letters, with a capital and in capitals, some of which look Latin."""
+    return tuple(dict.fromkeys(plain_copy(each).text for each in (word, word.capitalize(), word.upper())))
 
 
 def with_digits_meant(text: str) -> tuple[str, list[int]]:

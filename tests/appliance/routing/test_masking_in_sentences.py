@@ -1,6 +1,7 @@
 """Values as they stand in documents: between words of many languages, torn by blanks and lines, in long texts."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -160,7 +161,25 @@ def test_hours_and_periods_are_no_telephone_numbers(text: str) -> None:
     assert hidden(text) == text
 
 
-@pytest.mark.parametrize("value", ["8 916 123-45-67", "916 123-45-67", "7 916 123-45-67", "QQ 12 34 56 C"])
+@pytest.mark.parametrize("label", ["Тел.", "ТЕЛ:", "Телефон:", "Мобильный:", "Факс", "Τηλέφωνο", "ΤΗΛ:", "Φαξ"])
+def test_labels_of_other_scripts_are_known_in_capitals_too(label: str) -> None:
+    assert not any(char.isdigit() for char in hidden(f"{label} 12-34-56"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"a\n0911 8023600", r"Konto\tDE89 3704 0044 0532 0130 00", r"0172\/8831402", r"x\u00a00911\u00a0802\u00a03600",
+     r"\u00dc\r\n(312) 555-0187", r"Tel.\u003a 12 34 56\nund", r"\nRSSMRA85T10A562S\ud83d\ude00",
+     r"a\\n+49 30 1234567"],
+)  # fmt: skip
+def test_values_between_escapes_of_json_are_found(text: str) -> None:
+    left = re.sub(r"\\u[0-9a-f]{4}", "", hidden(f'{{"text": "{text}"}}'))
+    assert not any(char.isdigit() for char in left)
+
+
+@pytest.mark.parametrize(
+    "value", ["8(916)123-45-67", "8 916 123-45-67", "916 123-45-67", "7 916 123-45-67", "QQ 12 34 56 C"]
+)
 def test_value_in_groups_of_other_sizes_is_found(value: str) -> None:
     assert not any(char.isdigit() for char in hidden(f"It is {value}, thanks"))
 
