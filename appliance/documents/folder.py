@@ -21,6 +21,7 @@ from appliance.documents.beneath import open_beneath, stat_beneath
 from appliance.documents.left_out import LeftOut, left_out_by_name
 from appliance.documents.problems import DocumentError, Problem
 from appliance.ground.errors import UsageError
+from appliance.ground.text import is_storable
 
 _HASH_CHUNK_BYTES = 1 << 20
 _OPEN_FOLDERS = 64
@@ -29,6 +30,7 @@ _LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK
 _LIKE_A_BYTE = re.compile(rb"\\(?=x[0-9a-f]{2})")
 _WRITTEN_BYTE = re.compile(rb"\\x([0-9a-f]{2})")
+_NOT_SPELLED_BY_JSON = re.compile("[\x7f-\U0010ffff]")
 _MOST, _LEAST = (1 << 63) - 1, -(1 << 63)
 """The numbers that a database holds."""
 
@@ -54,9 +56,17 @@ class FoundDocument:
 def document_name(path: bytes) -> str:
     """A path as text that any database and JSON can hold; two paths never have the same.
 
-    Bytes that are not UTF-8 are written as `\\xNN`, and so is a backslash that would look like the beginning of one.
+    Bytes that are not UTF-8 are written as `\\xNN`, and so is a backslash that would look like the beginning of one,
+    and what JSON leaves as it is and no row can hold: the sign for deleting, and code points that are no characters.
     """
-    return _LIKE_A_BYTE.sub(rb"\\x5c", path).decode("utf-8", "backslashreplace")
+    name = _LIKE_A_BYTE.sub(rb"\\x5c", path).decode("utf-8", "backslashreplace")
+    return name if is_storable(name) else _NOT_SPELLED_BY_JSON.sub(_storable_character, name)
+
+
+def _storable_character(character: re.Match[str]) -> str:
+    if is_storable(character[0]):
+        return character[0]
+    return "".join(f"\\x{byte:02x}" for byte in character[0].encode())
 
 
 def document_path(name: str) -> bytes:

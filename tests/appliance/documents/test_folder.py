@@ -1,6 +1,7 @@
 """Walking hostile folders, and opening what is in them."""
 
 import errno
+import json
 import os
 import resource
 import subprocess
@@ -16,6 +17,8 @@ from appliance.documents.folder import DocumentFolder, FoundDocument, document_n
 from appliance.documents.left_out import LeftOut, left_out_by_name, left_out_text
 from appliance.documents.problems import DocumentError, Problem
 from appliance.ground.errors import UsageError
+from appliance.ground.json_text import json_text
+from appliance.ground.text import storable
 from tests.appliance.capabilities import without_right_to_read_everything
 
 HOSTILE_NAMES = [
@@ -273,6 +276,8 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
 ALIKE = [
     b"\xff", rb"\xff", rb"\x5cxff", rb"\\xff", b"\\\xff", rb"\XFF", rb"\x", rb"\xf", b"\\xf\xff", b"\xc3\xbf",
     b"\xff\xfe", b"\xffxfe", rb"a\b", rb"a\x5cb", b"\xed\xa0\x80",
+    b"\x7f", rb"\x7f", b"\xef\xbf\xbd", b"\xef\xbf\xbe", rb"\xef\xbf\xbe", b"\xef\xb7\x90", b"\xf4\x8f\xbf\xbf",
+    b"\x01",
 ]  # fmt: skip
 
 
@@ -281,6 +286,8 @@ def test_no_two_paths_have_the_same_name_and_each_name_leads_back() -> None:
     assert len(set(names)) == len(ALIKE)
     assert [document_path(name) for name in names] == ALIKE
     assert document_name(rb"a\b.txt") == "a\\b.txt"
+    rows = [storable(json_text(name)) for name in names]
+    assert [json.loads(row) for row in rows] == names, "no row holds another name"
 
 
 def test_found_document_is_known_by_its_path() -> None:
