@@ -42,7 +42,7 @@ _PHONES = (
     ),
     # National with the trunk prefix.
     re.compile(
-        rf"{_BEGINS}(?<![+-])(?<!\d{{4}}/)\(?0(?!{_DATE}|{_DECIMALS}|{_MONTH}|{_PERIOD})(?:{_GAP}\d){{7,12}}"
+        rf"{_BEGINS}(?<!\+)(?<!\w-)(?<!\d{{4}}/)\(?0(?!{_DATE}|{_DECIMALS}|{_MONTH}|{_PERIOD})(?:{_GAP}\d){{7,12}}"
         rf"(?!\d|,\d{{1,2}}(?![\d,])){_EXTENSION}(?!\w)"
     ),
     # A prefix in brackets.

@@ -28,6 +28,8 @@ _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});|\\(
 _ESCAPES = {"\\n": "\n", "\\r": "\n", "\\t": "\t", "\\/": "/"}
 _EMPHASIS = re.compile(r"(?<![^\W_])_+(?=[^\W_]|[+(])|(?<=[^\W_])_+(?![^\W_])")
 """Lines below at the border of a word, which is how Markdown writes emphasis."""
+_COUNTERS = frozenset("円圓元圆원萬万億亿兆千百만억조천백個个件枚号號번")
+"""Uncased letters behind a number that say what it counts: sums stay what they are."""
 _RAISED = frozenset("\u00b9\u00b2\u00b3\u2070\u2074\u2075\u2076\u2077\u2078\u2079")
 """Behind a digit, one alone is the mark of a footnote or a power."""
 _SLIPS = re.compile(r"(?<=\d)[OoIl]{1,8}(?![^\W\d_])|(?:(?<![^\W\d_])|(?<=(?<!\w)[A-Z]{2}))[OoIl]{1,8}(?=\d)")
@@ -78,10 +80,22 @@ def plain_copy(text: str) -> PlainCopy:
             plain = "*"
         else:
             plain = char if char.isascii() else _plain(char)
+            if _is_uncased(char) and (_touches(text[position - 1 : position]) or _touches(text[behind : behind + 1])):
+                plain = "*"
         parts.append(plain)
         starts.extend([position] * len(plain))
         ends.extend([behind] * len(plain))
     return PlainCopy("".join(parts), tuple(starts), tuple(ends))
+
+
+@cache
+def _is_uncased(char: str) -> bool:
+    """Whether it is a letter of a script that may write words without blanks, and so ends a number beside it."""
+    return char >= "\u0590" and unicodedata.category(char) == "Lo" and char not in _COUNTERS
+
+
+def _touches(neighbour: str) -> bool:
+    return neighbour.isdecimal() or (neighbour.isascii() and neighbour.isalpha()) or neighbour in tuple("+(")
 
 
 def _unescaped(reference: str) -> str:
