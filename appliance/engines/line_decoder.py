@@ -19,7 +19,7 @@ from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.linecode import Answer, Value, decode_value, encode_value, unescape
 from appliance.tasks.prompt import PromptTemplate, field_prefix_segments, join_ids
 from appliance.tasks.task import Field, FieldType, Task
-from appliance.tasks.values import find
+from appliance.tasks.values import find, is_caseless
 
 Logits = NDArray[np.floating]
 Tree = dict[int, "Tree"]
@@ -99,7 +99,7 @@ def _separates(before: str, first: str) -> bool:
     """Whether a word or number may begin with `first` after what stands before it."""
     if not (first.isalnum() and before):
         return True
-    if before[-1].isalnum() or before[-1] == "_":
+    if before[-1] == "_" or (before[-1].isalnum() and not is_caseless(before[-1])):
         # Scripts without case (Chinese, Thai, Arabic) do not part words by blanks.
         return not (first.isdigit() or first.lower() != first.upper())
     return not (first.isdigit() and before[-1] in ".," and before[-2:-1].isdigit())

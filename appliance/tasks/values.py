@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 
+from appliance.tasks.amount_words import POWERS_ALONE
 from appliance.tasks.amounts import AmountReading, is_same_amount, read_amount
 from appliance.tasks.canonical_text import canonical, canonical_text, tidy
 from appliance.tasks.dates import DateReading, is_same_date, read_date
@@ -216,16 +217,35 @@ def _alone(words: Sequence[str], body: str) -> re.Pattern[str]:
     """A pattern for words that are no part of a longer word or number."""
     # Scripts without case (Chinese, Thai, Arabic) do not part words in a way that `\w` knows.
     first, last = words[0][0], words[-1][-1]
-    before = r"(?<![\w\u00ad\u200c\u200d\u2060])" if _is_parted(first) else ""
-    after = r"(?![\w\u0300-\u036f\u00ad\u200c\u200d\u2060])" if _is_parted(last) else ""
+    before = rf"(?<![^\W{_CASELESS}])(?<![\d\u00ad\u200c\u200d\u2060])" if _is_parted(first) else ""
+    after = rf"(?![^\W{_CASELESS}])(?![\d\u0300-\u036f\u00ad\u200c\u200d\u2060])" if _is_parted(last) else ""
     if first.isdigit():
         before += rf"(?<!\d[{_NUMBER_MARKS}])(?<!\^)"
+    elif words[0][1:2].isdigit() and first in _SIGNS + _NUMBER_MARKS:
+        before += r"(?<!\d)"  # `-5` of `10-5` and `.50` of `2.50` are no values
     if last.isdigit():
-        after += rf"(?![{_NUMBER_MARKS}]\d)(?!\^)"
-    return _compiled(before + body + after)
+        after += rf"(?![{_NUMBER_MARKS}]\d)(?!\^)(?![{POWERS_ALONE}])"
+    # Nearly every place of a text is ruled out by its character alone, before anything beside it is looked at.
+    return _compiled(f"(?={re.escape(first)}){before}{body}{after}")
 
 
 _NUMBER_MARKS = ".,'\u2019\u066b\u066c"
+
+
+_SIGNS = "+-\u2212\u2013"
+_CASELESS = (
+    "\u0590-\u05ff\u0620-\u109f\u1100-\u139f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3105-\u318e\u31a0-\u31bf\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97c\uac00-\ud7fb\uf900-\ufaff\ufb1d-\ufdff\ufe70-\ufefc\uff66-\uffdc"
+    "\U00020000-\U0003ffff"
+)
+"""Letters of Hebrew, Arabic, the scripts of South and East Asia, and Ethiopic: what stands in another script or in
+figures among them, as in `\u5408\u8a081,234\u5186`, stands alone."""
+_CASELESS_LETTER = re.compile(f"[{_CASELESS}]")
+
+
+def is_caseless(char: str) -> bool:
+    """Whether a character is a letter of a script that has no case; its digits are none."""
+    return not char.isdigit() and _CASELESS_LETTER.match(char) is not None
 
 
 def _is_parted(char: str) -> bool:

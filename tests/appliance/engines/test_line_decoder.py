@@ -28,10 +28,16 @@ def extraction(*fields: Field) -> Task:
     return Task(1, "orders", TaskKind.EXTRACT, "Read the order.", fields)
 
 
-def write(task: Task, tokenizer: FileTokenizer, wishes: Mapping[str, list[str]], likely: float = 9.0) -> LineDecoder:
+def write(
+    task: Task,
+    tokenizer: FileTokenizer,
+    wishes: Mapping[str, list[str]],
+    likely: float = 9.0,
+    document: str = DOCUMENT,
+) -> LineDecoder:
     """Lets a decoder write for a model that wishes each text in turn, more the earlier it stands in the list."""
     template = tokenizer.template
-    document_ids = join_ids(document_segments(DOCUMENT, template), tokenizer.encode)
+    document_ids = join_ids(document_segments(document, template), tokenizer.encode)
     decoder = LineDecoder(task, template, tokenizer, document_ids)
     fed, index = decoder.start(), 0
     for _ in range(300):
@@ -195,3 +201,9 @@ def test_a_broken_tokenizer_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0", ')
     with pytest.raises(TokenizerError, match=r"tokenizer\.json cannot be read"):
         FileTokenizer(tmp_path / "tokenizer.json")
+
+
+@pytest.mark.parametrize("document", ["合計1,234円", "합계1,234원", "ยอด1,234บาท"])
+def test_a_number_beside_letters_without_case_can_be_copied(tokenizer: FileTokenizer, document: str) -> None:
+    task = extraction(Field("total", FieldType.AMOUNT, comparator=Comparator.AMOUNT))
+    assert write(task, tokenizer, {"total": ["1,234"]}, document=document).answer() == {"total": "1,234"}

@@ -343,6 +343,21 @@ def test_value_is_found_where_it_stands_alone(value: str, found: str | None) -> 
     assert find(value, TEXT) == (None if found is None else TEXT.index(found))
 
 
+@pytest.mark.parametrize(
+    ("value", "text", "place"),
+    [("1,234", "合計1,234円", 2), ("1,234", "합계 1,234원", 3), ("100", "100บาท", 0), ("INV-7", "رقمINV-7", 3),
+     ("Sony", "株式会社Sonyの", 4), ("12", "第12条", 1), ("234", "金1,234元", None), ("3", "3万円", None),
+     ("5", "٥5", None), ("12345", "編號12345６", None), ("1", "1ª", None), ("ab", "abc日", None)],
+)  # fmt: skip
+def test_letters_without_case_part_figures_and_other_words(value: str, text: str, place: int | None) -> None:
+    assert find(value, text) == place
+
+
+def test_a_sign_or_mark_within_a_number_begins_no_value() -> None:
+    assert [find("-5", text) for text in ("10-5", "from 10 to -5")] == [None, 11]
+    assert [find(".50", text) for text in ("12.50", "12.50 or .50")] == [None, 9]
+
+
 def test_offset_counts_characters_of_the_text_as_it_is() -> None:
     assert find("x", "🙂 İ x") == 4
 
