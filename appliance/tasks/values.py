@@ -177,8 +177,22 @@ def find_spans(value: str, text: str) -> list[tuple[int, int]]:
     return sorted({*_literal_spans(value, text), *_canonical_spans(value, text)})
 
 
+_LONG_VALUE = 500
+"""In characters. Where a text repeats itself, a pattern of a longer value takes a second for each page of it."""
+
+
+def _may_hold(value: str, text: str) -> bool:
+    return len(value) < _LONG_VALUE or _letters(canonical(value)) in _letters(canonical_text(text).text)
+
+
+@lru_cache(maxsize=4)
+def _letters(folded: str) -> str:
+    """What is left of a text in canonical form whatever parts its words."""
+    return "".join(folded.split()).replace("-", "").replace("\u0131", "i")
+
+
 def _literal_spans(value: str, text: str) -> Iterator[tuple[int, int]]:
-    if words := value.split():
+    if (words := value.split()) and _may_hold(value, text):
         pattern = _alone(words, r"\s+".join(map(re.escape, words)))
         yield from (match.span() for match in pattern.finditer(text))
 
@@ -186,7 +200,7 @@ def _literal_spans(value: str, text: str) -> Iterator[tuple[int, int]]:
 def _canonical_spans(value: str, text: str) -> Iterator[tuple[int, int]]:
     if text.isascii() and value.isascii() and not _PARTED_WORD.search(text):
         return
-    if words := canonical(value).split():
+    if (words := canonical(value).split()) and _may_hold(value, text):
         whole = canonical_text(text)
         pattern = _alone(words, r"\s".join(_parted_at_line_ends(word) for word in words))
         for match in pattern.finditer(whole.text):

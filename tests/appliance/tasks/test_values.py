@@ -358,6 +358,14 @@ def test_a_sign_or_mark_within_a_number_begins_no_value() -> None:
     assert [find(".50", text) for text in ("12.50", "12.50 or .50")] == [None, 9]
 
 
+def test_a_long_value_is_not_looked_for_at_every_place_of_a_text_that_repeats_itself() -> None:
+    begin = time.process_time()
+    assert find("a " * 5000 + "b", "a " * 200_000) is None
+    assert find("a- " * 3000 + "b", "a-\n" * 100_000) is None
+    assert find("Größe " * 100 + "5", "x " + "GRÖSSE\n" * 100 + "5") == 2
+    assert time.process_time() - begin < 8  # a minute, where every place is tried
+
+
 def test_offset_counts_characters_of_the_text_as_it_is() -> None:
     assert find("x", "🙂 İ x") == 4
 
