@@ -24,10 +24,12 @@ def unseen_items(page: pypdfium2.PdfPage, doubted: list[tuple[PageItem, Box, int
     scale = min((_MAX_PIXELS / max(width * height, 1.0)) ** 0.5, 2.0)
     size = (max(int(width * scale), 1), max(int(height * scale), 1))
     with_them = _drawn(page, scale)
+    if with_them is None:
+        return []
     for item, *_ in doubted:
         pdfium.FPDFPageObj_SetIsActive(item.handle, False)
     without_them = _drawn(page, scale)
-    if with_them is None or without_them is None or with_them[1] != without_them[1]:
+    if without_them is None or with_them[1] != without_them[1]:
         return []
     unseen = []
     for item, box, least in doubted:
@@ -41,7 +43,7 @@ def _drawn(page: pypdfium2.PdfPage, scale: float) -> tuple[bytes, int] | None:
     """Colours of the page, and how many bytes a row has; PDFium's own greys fade what is half clear."""
     try:
         bitmap = page.render(scale=scale, may_draw_forms=False)
-    except pypdfium2.PdfiumError:
+    except (pypdfium2.PdfiumError, ValueError):  # the latter for a page without a size
         return None
     pixels = bytes(bitmap.buffer), int(bitmap.stride)
     channels = bitmap.n_channels

@@ -108,6 +108,8 @@ def take_off_hidden(page: pypdfium2.PdfPage, hidden_mark: str) -> HiddenText:
     bounds = pdfium.FS_RECTF()
     has_bounds = pdfium.FPDF_GetPageBoundingBox(page.raw, bounds)
     visible = (bounds.left, bounds.right, bounds.bottom, bounds.top)
+    # A frame beside its page leaves nothing of it; other programs then show the whole page.
+    has_bounds = has_bounds and bounds.left < bounds.right and bounds.bottom < bounds.top
     scene = _Scene()
     removed: list[PageItem] = []
     gone: set[int | None] = set()

@@ -25,7 +25,9 @@ def is_scan(page: pypdfium2.PdfPage) -> bool:
 
 
 def recognised_text(page: pypdfium2.PdfPage) -> str:
-    """What text recognition reads on the page as it is shown."""
+    """What text recognition reads on the page as it is shown; nothing on one without a size."""
+    if not all(page.get_size()):
+        return ""
     scale = min(LONGEST_SIDE / max(*page.get_size(), 1.0), _FINEST_SCALE)
     bitmap = page.render(scale=scale, rev_byteorder=False, may_draw_forms=False)
     image = bitmap.to_numpy()

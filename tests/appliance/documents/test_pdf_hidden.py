@@ -183,3 +183,12 @@ def test_document_of_hidden_text_alone_is_empty_and_says_why() -> None:
         read_document(page_pdf(b"1 g " + HIDDEN))
     assert caught.value.problem is Problem.EMPTY
     assert "hidden text was left out" in caught.value.message
+
+
+def test_page_whose_frame_lies_beside_it_is_read() -> None:
+    resources = b"/XObject << /P 10 0 R >>"
+    contents = VISIBLE + PICTURE + b"1 g " + HIDDEN
+    data = page_pdf(
+        contents, resources=resources, page=b"/CropBox [900 900 990 990]", objects={10: stream(b"\x60", PIXEL)}
+    )
+    assert "Total: 300.00 EUR" in read_document(data).text
