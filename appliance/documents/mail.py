@@ -304,7 +304,7 @@ def _header_values(message: Message, name: str) -> list[str]:
 
 def _decoded_header(value: str, charset: str | None = None) -> str:
     data = value.encode("utf-8", "surrogateescape")
-    if not data.isascii():
+    if not data.isascii() or b"\x1b$" in data:
         try:
             value = decode_declared(data, charset)[0]
         except DocumentError:

@@ -14,7 +14,9 @@ _WORD = re.compile(r"\w+")
 _MOST_PLACEHOLDER_WORDS = 80
 _LEAST_SHARED = 0.5
 """Share of a short plain form's words that its HTML form has as well, if both say the same."""
-PLACEHOLDER_NOTE = "the plain form of the body says something else than its HTML form, which was read"
+_MOST_SHARED = 0.9
+"""Share of the plain form's words in the HTML form from which it is a part of that."""
+PLACEHOLDER_NOTE = "the plain form of the body says less or something else than its HTML form, which was read"
 _POINTS_ELSEWHERE = re.compile(r"\bhtml\b|\bbrowser\b|\bweb ?(?:page|version)\b", re.IGNORECASE)
 _TAG = re.compile(rb"<[a-z!/][^<>]{0,2000}>|&(?:[a-z]{2,8}|#\d{2,6});", re.IGNORECASE)
 _PAGE_START = re.compile(rb"\s*(?:<!doctype\s+html|<html\b|<head\b|<body\b)", re.IGNORECASE)
@@ -123,15 +125,18 @@ def is_blank(text: str) -> bool:
 
 
 def is_placeholder(plain: str, html: str) -> bool:
-    """Whether the plain form of a body only says that one has to look at the other form."""
+    """Whether the plain form of a body says that one has to look at the other form, or leaves out what has numbers."""
     words, full = _WORD.findall(plain.casefold()), _WORD.findall(html.casefold())
-    if not full or len(words) > _MOST_PLACEHOLDER_WORDS:
-        return False
     there = set(full)
     shared = sum(1 for word in words if word in there)
+    is_part = shared >= _MOST_SHARED * len(words) and len(full) >= 1.5 * len(words)
+    if is_part and any(word.isdecimal() for word in there.difference(words)):
+        return True
+    if not full or len(words) > _MOST_PLACEHOLDER_WORDS:
+        return False
     differs = shared < _LEAST_SHARED * len(words)
     if _POINTS_ELSEWHERE.search(plain):
-        return differs or (len(full) >= 1.5 * len(words) and shared < 0.9 * len(words))
+        return differs or (len(full) >= 1.5 * len(words) and shared < _MOST_SHARED * len(words))
     return differs and len(full) >= 3 * len(words)
 
 

@@ -159,9 +159,10 @@ def alternative(plain: str, html: str) -> bytes:
         ("", "html"),
         ("\xa0\u200b", "html"),
         ("Bitte benutzen Sie ein anderes Programm.", "html"),
-        ("Order number ZZ-19\nTotal 70.00", "plain"),
+        ("Order number ZZ-19\nTotal 70.00", "html"),
+        ("Order number ZZ-19\nTotal 70.00\nLine 0 1 2 3 4 5 6 7 8 costs 0.50 EUR", "plain"),
     ],
-    ids=["english", "empty", "no-ink", "german", "the-same"],
+    ids=["english", "empty", "no-ink", "german", "without-the-rows", "the-same-numbers"],
 )
 def test_plain_form_that_only_points_to_the_other_is_not_read(plain: str, read: str) -> None:
     rows = "".join(f"<p>Line {number} costs {number}.50 EUR</p>" for number in range(9))
@@ -368,9 +369,11 @@ MULTIPART = b"Content-Type: multipart/signed; boundary=X; micalg=sha1\n\n--X\nCo
         (part("", b"a total of 5.00 \x00 euro"), "a total of 5.00  euro"),
         (part("Content-Type: text/plain; charset=utf-16", "五\n六".encode("utf-16")), "\n\n五\n六"),
         (part("Content-Transfer-Encoding: base64", base64.b64encode("5 €".encode("utf-16"))), "\n\n5 €"),
+        (b"From: a@example.org\nDate: d\nSubject: \x1b$B@A5a=q\x1b(B\n\nx\n", "Subject: 請求書\n"),
         (MULTIPART + b"Content-Transfer-Encoding: base64\n\ndG90YWwgNQ==\n--X--\n", "total 5\n"),
     ],
-    ids=["no-blank-line", "folded", "shared-boundary", "zero", "wide", "wide-base64", "no-envelope"],
+    ids=["no-blank-line", "folded", "shared-boundary", "zero", "wide", "wide-base64", "jis",
+         "no-envelope"],
 )  # fmt: skip
 def test_text_of_a_broken_mail_is_not_lost(data: bytes, kept: str) -> None:
     assert kept in read_document(data).text
