@@ -90,7 +90,7 @@ class ChangedDocument:
     id: int
     document: FoundDocument
     sha256: str | None
-    """Hash of the bytes that the row is about."""
+    """Hash of the bytes that the row is about; None where the size alone says that the file has other ones."""
 
 
 class Ledger(LedgerConnection):
@@ -150,7 +150,8 @@ class Ledger(LedgerConnection):
                     continue
                 elif (document.size_bytes, document.modified_ns) != known[1:3]:
                     if known[3] in FINAL_DOCUMENT_STATES:
-                        changed.append(ChangedDocument(known[0], document, known[4]))
+                        sha256 = known[4] if document.size_bytes == known[1] else None
+                        changed.append(ChangedDocument(known[0], document, sha256))
                     else:
                         self._set_facts(known[0], document)
                 elif known[3] == State.MISSING:

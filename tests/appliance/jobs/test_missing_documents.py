@@ -190,6 +190,17 @@ def test_what_is_left_out_is_told_and_kept(bench: Bench) -> None:
 
 
 @pytest.mark.slow
+def test_file_of_another_size_is_not_read_to_know_that_it_changed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write_orders(1)
+    run(bench)
+    monkeypatch.setattr("appliance.jobs.folder_scan.hash_descriptor", lambda _: pytest.fail("it may be of any size"))
+    os.truncate(bench.documents_dir / "0000.txt", 1 << 40)
+    run(bench)
+    assert [row["error"] for row in bench.rows()] == ["too_large"]
+
+
 def test_two_files_with_alike_names_are_two_documents(bench: Bench) -> None:
     bench.write(b"\xff.txt", "number: 1\ntotal: 1.00\n")
     bench.write(rb"\xff.txt", "number: 2\ntotal: 1.00\n")
