@@ -7,6 +7,7 @@ the key nobody finds the value by trying. Whatever is not certain withholds the 
 import hashlib
 import hmac
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,8 +37,11 @@ _CUT_SHORT = re.compile(rf"(?<!\w)MASK_(?:{'|'.join(_LABELS.values())})_?(?![A-Z
 _TELLING_LETTERS = 8
 """So many first letters of a code in an answer are the rest of a placeholder: chance writes them once in 10^11."""
 _WORD = re.compile(r"[A-Za-z0-9_]+")
-_NAME = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
-"""A word of a name, with what hyphens and apostrophes join in it."""
+_NAMES = (re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*"), re.compile(r"[^\W\d_]+"))
+"""A word of a name, with what hyphens and apostrophes join in it, and without."""
+_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "oe", "æ": "ae"}
+)
 _NOTHING = "\ue000"
 _MOST_LOOKS = 4
 """How often what is left is looked at; each look may find what the one before laid bare."""
@@ -136,11 +140,25 @@ def _labelled(phrase: str) -> re.Pattern[str]:
 
 def _places(value: str, text: str) -> list[tuple[int, int]]:
     """Where the value and the longer words of it stand alone."""
-    names = _NAME.findall(plain_copy(value).text)
-    words = [*names, *(part for name in names for part in re.split("[-']", name))]
+    copy = plain_copy(value)
+    # In the letters of the value: capitals of other scripts have become Latin ones in the copy.
+    words = [value[slice(*copy.place(*match.span()))] for form in _NAMES for match in form.finditer(copy.text)]
     # Scripts without capitals have no small letters either.
     parts = [word for word in words if len(word) >= _LEAST_PART and not word[0].islower()]
-    return [place for part in dict.fromkeys([value, *parts]) if part for place in find_spans(part, text)]
+    spellings = [spelling for part in parts for spelling in _spellings(part)]
+    # Names of files join words with lines below.
+    apart = text.replace("_", " ")
+    return [place for each in dict.fromkeys([value, *spellings]) if each for place in find_spans(each, apart)]
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """How a name stands elsewhere: in the genitive or plural, without accents, and without umlauts."""
+    for spelling in (name, name.translate(_UMLAUTS), _without_accents(name)):
+        yield from (spelling, f"{spelling}s")
+
+
+def _without_accents(name: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFD", name) if unicodedata.category(char) != "Mn")
 
 
 def _without(text: str, places: Sequence[Finding]) -> str:
