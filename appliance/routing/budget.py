@@ -5,6 +5,7 @@ end is not recorded counts with what it reserved.
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,39 +93,54 @@ class Account:
 
 
 class DayAccount:
-    """The account of the latest day in the record, kept up to date by reading what was added."""
+    """The account of the current day (UTC), kept up to date by reading what was added to the record."""
 
     def __init__(self) -> None:
         self.account = Account()
-        self._path: Path | None = None
-        self._read_to = 0
+        self._day: tuple[str, Path] | None = None
+        self._read_to: dict[Path, int] = {}
 
     def catch_up(self, path: Path) -> Account:
-        """Reads what was appended to the day's file since the last call; another file is another day.
+        """Reads what was appended since the last call; another day or another file begins anew.
+
+        Args:
+            path: The latest file. One of a day to come was begun while the clock was ahead: what it holds of other
+                days does not count, or no cap would ever have room again.
 
         Raises:
             ResourceError: A record cannot be read, so the day's sums are unknown.
         """
-        if path != self._path:
-            self.account, self._path, self._read_to = Account(), path, 0
+        today = time.strftime("%Y-%m-%d", time.gmtime(time.time()))
+        if (today, path) != self._day:
+            self.account, self._day, self._read_to = Account(), (today, path), {}
+        if path.stem > today:
+            self._read(path.with_name(f"{today}.jsonl"), "")
+            self._read(path, today)
+        else:
+            self._read(path, "")
+        return self.account
+
+    def _read(self, path: Path, day: str) -> None:
+        """Reads what was appended to one file; only records of this day, where one is given."""
         try:
             with open(path, "rb") as file:
-                file.seek(self._read_to)
+                file.seek(self._read_to.get(path, 0))
                 for line in file:
                     if not line.endswith(b"\n"):
                         break
-                    self._read_to += len(line)
-                    self._count(line)
+                    self._read_to[path] = self._read_to.get(path, 0) + len(line)
+                    self._count(path, line, day)
         except FileNotFoundError:
-            return self.account
-        return self.account
+            return
 
-    def _count(self, line: bytes) -> None:
+    def _count(self, path: Path, line: bytes, day: str) -> None:
         try:
-            count_record(self.account, json.loads(line))
+            record = json.loads(line)
+            if str(record["time"]).startswith(day):
+                count_record(self.account, record)
         except (ValueError, KeyError, TypeError) as error:
             raise ResourceError(
-                f"a record in {self._path} cannot be read, so what was spent today is not known; nothing more leaves",
+                f"a record in {path} cannot be read, so what was spent today is not known; nothing more leaves",
                 "`stillroom egress verify` names the first broken record",
             ) from error
 

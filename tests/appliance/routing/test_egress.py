@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,7 @@ from appliance.ground.errors import UsageError
 from appliance.routing.budget import Account, Spend
 from appliance.routing.document_names import searched_hashes
 from appliance.routing.egress import preview
+from appliance.routing.egress_log import log_files
 from appliance.routing.egress_reading import read_records, verify
 from appliance.routing.egress_state import egress_state
 from appliance.routing.policy import Caps
@@ -64,6 +66,22 @@ def test_cap_of_a_run_begins_anew_with_each_run_and_that_of_a_day_does_not(bench
         outcomes += [result.error for result in answer_all(engine, (Request(text, text) for text in questions))]
     assert outcomes == [None, None, "cap_documents", None, "cap_documents", "cap_documents"]
     assert [record["scope"] for record in bench.records("cap")] == ["run", "day"]
+
+
+def test_a_clock_that_was_ahead_fills_the_cap_of_no_other_day(
+    bench: FrontierBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.allow(day="documents = 2")
+    now = time.time()
+    errors = []
+    for day, texts in ((0, [0]), (9999, [1, 2, 3]), (0, [4, 5]), (1, [6, 7, 8])):
+        monkeypatch.setattr(time, "time", lambda day=day: now + day * 86_400)
+        for text in texts:
+            (result,) = answer_all(bench.open(classify_task(), run=str(text)), [Request("0", f"question {text}")])
+            errors.append(result.error)
+    full = "cap_documents"
+    assert errors == [None, None, None, full, None, full, None, None, full]
+    assert len(log_files(bench.egress_dir)) == 2
 
 
 def test_same_document_of_a_run_counts_once(bench: FrontierBench) -> None:
