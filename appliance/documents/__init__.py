@@ -25,8 +25,9 @@ Bytes to text, chosen by what the bytes are (`sniffing.py`), one module for each
   first of chardet's candidates that passes the rules of `charset.py`, which decide where there are few letters. A note
   names it.
 - PDF: PDFium turns a line from right to left around letter by letter, and so the letters of a ligature as well; letters
-  that stand in one and the same box are put back into their order. Lines are put together in the direction in which
-  most letters of a page run; what runs across the page follows. Values of form fields come from the fields and stand
+  that stand in one and the same box are put back into their order. Smaller digits above the line beside others are
+  raised ones, as in Office files. Lines are put together in the direction in which most letters of a page run; what
+  runs across the page follows. Values of form fields come from the fields and stand
   where the fields do, marks as `[x]` and `[ ]`; what PDFium does not tell (layers, fields) comes from a plain copy that
   it writes. Data of XFA forms follows where no page shows it; embedded files follow like those of a mail.
 - Bounds: 64 MB a file and a part, 256 MB unpacked, 20,000 parts, 200 levels, 16 million characters of text counted as

@@ -24,6 +24,10 @@ _SIGNS = {chr(code): UNKNOWN for code in (*range(9), *range(14, 32), 127)} | {
 }  # fmt: skip
 """PDFium writes the hyphen of a broken word as one of two signs, and unmapped glyphs as zero; two signs for the entries
 of lists are commonly left in an area of private use."""
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_RAISED_BY = 0.2
+"""Part of the height of a digit by which a raised one begins above it, and may end below it."""
+_RAISED_SIZE = 0.85
 Box = tuple[float, float, float, float]
 """Left, right, bottom, top."""
 
@@ -65,12 +69,13 @@ def glyph_lines(text_page: pypdfium2.PdfTextPage) -> Iterator[GlyphLine]:
     raw, code_at, box_at = text_page.raw, pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetCharBox
     glyphs: list[Glyph] = []
     box_before: Box | None = None
+    digit: Glyph | None = None
     for index in range(text_page.count_chars()):
         code = code_at(raw, index)
         character = chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else UNKNOWN
         if character in "\r\n":
             yield from _by_angle(text_page, glyphs)
-            glyphs, box_before = [], None
+            glyphs, box_before, digit = [], None, None
             continue
         box = None
         if not character.isspace() and box_at(raw, index, left, right, bottom, top):
@@ -83,7 +88,39 @@ def glyph_lines(text_page: pypdfium2.PdfTextPage) -> Iterator[GlyphLine]:
             continue
         box_before = box
         glyphs.append(Glyph(_SIGNS.get(character, character), box, index))
+        digit = _settle_digit(text_page, glyphs, digit) if "0" <= character <= "9" else None
     yield from _by_angle(text_page, glyphs)
+
+
+def _settle_digit(text_page: pypdfium2.PdfTextPage, glyphs: list[Glyph], digit: Glyph | None) -> Glyph | None:
+    """Writes the last glyph, a digit, as a raised one where it stands above another, whose number it is no part of.
+
+    Args:
+        digit: The digit on the line that stands before it; None where there is none.
+
+    Returns:
+        The digit on the line that the next one is compared with.
+    """
+    last = glyphs[-1]
+    if digit is None or digit.box is None or last.box is None:
+        return last
+    (_, _, bottom, top), (_, _, low, high) = digit.box, last.box
+    height = top - bottom
+    is_higher = low - bottom > _RAISED_BY * height and high > top - _RAISED_BY * height
+    # Old figures stand at different heights as well, but have one size.
+    if not is_higher or _size(text_page, last) > _RAISED_SIZE * _size(text_page, digit):
+        return last
+    glyphs[-1] = Glyph(_RAISED[int(last.text)], last.box, last.place)
+    return digit
+
+
+def _size(text_page: pypdfium2.PdfTextPage, glyph: Glyph) -> float:
+    """Size of the font as it is drawn."""
+    matrix = pdfium.FS_MATRIX()
+    scale = 1.0
+    if pdfium.FPDFText_GetMatrix(text_page.raw, glyph.place, matrix):
+        scale = math.hypot(matrix.c, matrix.d)
+    return abs(float(pdfium.FPDFText_GetFontSize(text_page.raw, glyph.place))) * scale
 
 
 @dataclass

@@ -78,3 +78,17 @@ def test_marks_of_lists_are_no_unknown_letters() -> None:
     document = read_document(page(b"(a)", mapped(b"F0B7"), shown((40, 200, "first"))))
     assert document.notes == []
     assert document.text.split() == ["\N{BULLET}", "first"]
+
+
+@pytest.mark.parametrize(
+    ("operators", "text"),
+    [
+        (b"/F1 14 Tf (Price 19) Tj 5 Ts /F1 8 Tf (99) Tj 0 Ts /F1 14 Tf ( EUR) Tj", "Price 19⁹⁹ EUR"),
+        (b"/F1 1 Tf 14 0 0 14 9 300 Tm (19) Tj 8 0 0 8 25 305 Tm (99) Tj", "19⁹⁹"),
+        (b"/F1 14 Tf (19,) Tj 4 Ts /F1 8 Tf (99) Tj", "19,99"), (b"/F1 14 Tf (19) Tj 5 Ts (99) Tj", "1999"),
+        (b"/F1 14 Tf (19) Tj /F1 8 Tf (99) Tj", "1999"), (b"/F1 14 Tf (19) Tj -2 Ts /F1 8 Tf (99) Tj", "1999"),
+    ],
+    ids=["raised", "by-matrix", "behind-a-comma", "of-one-size", "small-on-the-line", "lowered"],
+)  # fmt: skip
+def test_small_digits_above_a_number_are_no_part_of_it(operators: bytes, text: str) -> None:
+    assert read_document(page_pdf(b"BT 1 0 0 1 9 300 Tm " + operators + b" ET")).text.strip() == text
