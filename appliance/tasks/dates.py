@@ -45,7 +45,7 @@ _DAY_MONTH_WORDS = re.compile(r"(?<!\d)(\d{1,2})\s*thang\s*(\d{1,2})\s*,?\s*(?:n
 _TIME = re.compile(
     r"(?<![\d.,])t?\d{1,2}\s*[:h]\s*\d{2}(?:\s*[:.]\s*\d{2}(?:[.,]\d+)?)?(?!\d)(?:\s*[+-]\d{1,2}(?::?\d{2})?(?!\d))?"
     r"\s*(?:[ap]\.?m\.?|z|uhr)?|\d{1,2}\s*[時时시点]\s*(?:\d{1,2}\s*[分분]\s*)?(?:\d{1,2}\s*[秒초])?|"
-    r"(?:utc|gmt)[+-]\d{1,2}(?::?\d{2})?(?!\d)|(?<=[\d\s])[+-]\d{2}:?\d{2}(?!\d)|t\d{6}z?|"
+    r"(?:utc|gmt)[+-]\d{1,2}(?::?\d{2})?(?!\d)|(?<=[\d\s])[+-][01]\d:?\d{2}(?!\d)|t\d{6}z?|"
     r"\d{1,2}\s*(?:uhr|val|h|[ap]\.?m)(?![^\W\d_])"
 )
 _TIME_WITH_DOTS = re.compile(r"(?<![\d.,-])(?<![-\w] )\d{1,2}\.\d{2}(?:\.\d{2})?(?![\d.])")
@@ -61,6 +61,21 @@ _SAYS_LESS = re.compile(
     r"|approx|approximately|etwa|ungefahr|environ|vers|eve|vortag|vorabend|veille|vispera|vigilia|około|около|примерно|cerca)(?![^\W\d_])"
 )
 """Words and signs before a date that say that it is another day, or a guess."""
+_BEFORE_OR_AFTER = re.compile(
+    r"(?<![^\W\d_])(?:"
+    + fold(
+        "înainte|după|sebelum|setelah|sesudah|trước|sau|πριν|μετά|enne|pärast|pirms|pēc|prieš|після|преди|след|prije|nakon"
+        "|poslije|posle|قبل|بعد|לפני|אחרי"
+    )
+    + rf")(?![^\W\d_])|(?<![^\W\d_])pre $|{fold('ก่อน')}|หลัง"
+)
+"""Words before a date, of further languages."""
+_OTHER_DAY_BEHIND = re.compile(
+    r"^\s*[日号일]?\s*(?:\(.{1,3}\))?\s*(?:以前|以降|以後|以后|之前|之後|之后|より前|より後|前後|頃|이전|이후|[前後后전후](?![^\W\d_]))"
+    r"|(?<![^\W\d_])(?:once|oncesi|sonra|sonrasi|jalkeen|पहले|बाद|(?:or|and|oder|und) (?:earlier|later|before"
+    r"|after|fruher|spater))(?![^\W\d_])|^\s*(?:minus|plus|less)(?![^\W\d_])|^\. (?:elott|utan)(?![^\W\d_])"
+)
+"""Words behind a date, as several languages have them, that say that it is another day."""
 _CLOCK = re.compile(r"(?<![\d.,:])\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?![\d:])")
 _TOKEN = re.compile(r"\d+|[^\s\d\-/.,'()\[\]:;\"|+&^·]+|\S")
 _BEFORE_OUR_ERA = re.compile(
@@ -124,6 +139,7 @@ def read_date(text: str, order: DateOrder | None = None, language: str = "") -> 
     if is_of_other or is_thai_short or _BEFORE_OUR_ERA.search(rest) or _NAMES_CALENDAR.search(rest):
         marks.add(Mark.CALENDAR)
     is_clear = not any(char.isdigit() for char in rest) and not _SAYS_LESS.search(text[:start])
+    is_clear = is_clear and not _BEFORE_OR_AFTER.search(text[:start]) and not _OTHER_DAY_BEHIND.search(text[end:])
     is_clear = is_clear and not any(map(_GUESS.search, (rest, text[:start]))) and not _DIGIT_AS_LETTER.search(text)
     if not is_clear:
         marks = {Mark.UNREAD}

@@ -139,13 +139,25 @@ def test_times_and_marks_within_a_date_do_not_hide_it(text: str, day: str | None
 @pytest.mark.parametrize(
     "text",
     ["before 4 March 2024", "not 4 March 2024", "~4.3.2024", "<4.3.2024", "nach dem 4.3.2024", "apr\u00e8s le 4 mars 2024",
-     "ca. 4.3.2024", "\u2264 4.3.2024", "4 March 2024 BC", "4 \u0e21\u0e35.\u0e04. 2024 BC"],
+     "ca. 4.3.2024", "\u2264 4.3.2024", "4 March 2024 BC", "4 \u0e21\u0e35.\u0e04. 2024 BC",
+     "2024年3月4日以前", "2024年3月4日(月)以降", "2024년 3월 4일 이후", "ก่อน 4 มีนาคม 2567", "قبل 4 مارس 2024",
+     "πριν 4 Μαρτίου 2024", "după 4 martie 2024", "pre 4. marta 2024.", "4 Mart 2024'ten önce", "2024. március 4. után",
+     "4 March 2024 or earlier", "4 March 2024 minus one week", "4 March 2024-2025"],
 )  # fmt: skip
 def test_what_is_another_day_or_a_guess_equals_no_day(text: str) -> None:
     field = stated()
     assert normalised_value(field, text).value is None
     assert not same(field, text, "4 March 2024")
     assert same(field, "Montag, 4.3.2024", "4 March 2024")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024年3月4日午後3時", "2024年3月4日 午前10時", "2024年3月4日付", "2024년 3월 4일 전화", "4 mars 2024 utan moms",
+     "Pre-approval 4 March 2024", "2024-03-04T10:00:00+0530", "2024-03-04 10:00 -0500"],
+)  # fmt: skip
+def test_words_that_only_look_like_another_day_leave_a_date(text: str) -> None:
+    assert normalised_value(stated(), text).value == "2024-03-04"
 
 
 @pytest.mark.parametrize(
