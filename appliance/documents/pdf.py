@@ -1,5 +1,6 @@
 """PDF to text through PDFium: what stands on one line of the page stands on one line of the text."""
 
+import re
 from dataclasses import dataclass, field
 
 import pypdfium2  # type: ignore[import-untyped]
@@ -28,6 +29,7 @@ _FEWEST_CHARACTERS = 25
 """A page with less text than this and a picture over most of it is a scan with a stamp or a page number."""
 _MOST_LOST = 0.8
 """Share of letters of a document that are not known, beyond which what is left is no text."""
+_JOINED = re.compile(rb"%%EOF[\s\x00]*%PDF-\d")
 _PLACEHOLDER_CHARACTERS = 2000
 """What the page of a form says that only some viewers can draw."""
 
@@ -86,7 +88,9 @@ def read_pdf(data: bytes) -> PdfParts:
             if recognition_is_installed()
             else "install the extra: pip install 'stillroom[ocr]'",
         )
-    return PdfParts("\n\n".join(texts) + "\n", findings.notes(), opened.files.files)
+    notes = findings.notes()
+    notes += ["the file holds several PDFs in a row, of which one was read"] if _JOINED.search(data) else []
+    return PdfParts("\n\n".join(texts) + "\n", notes, opened.files.files)
 
 
 def _open(data: bytes) -> _OpenPdf:

@@ -136,3 +136,10 @@ def test_great_numbers_end_in_time(data: bytes) -> None:
     document = read_document(data) if b"1 g " not in data else None
     assert document is None or "300.00" in document.text
     assert time.process_time() - started < 5
+
+
+def test_second_pdf_behind_the_first_is_noted() -> None:
+    first, second = page_pdf(shown((10, 300, "one"))), page_pdf(shown((10, 300, "two")))
+    note = "the file holds several PDFs in a row, of which one was read"
+    assert read_document(first).notes == []
+    assert read_document(first + b"\n" + second).notes == [note]
