@@ -202,8 +202,11 @@ def abstention(task: "Task", golds: Sequence[Answer], answers: Sequence[Answer |
     """Counts of abstaining; None for a task without such a label. A document without an answer counts as abstained."""
     if task.abstain is None:
         return None
+    from appliance.tasks.values import normalise
+
+    (field,) = task.output_fields
     pairs = [
-        (gold.get("label"), answer.get("label") if answer else None)
+        (normalise(field, gold.get(field.name)), normalise(field, answer.get(field.name)) if answer else None)
         for gold, answer in zip(golds, answers, strict=True)
     ]
     silent = [label is None or label == task.abstain for _, label in pairs]

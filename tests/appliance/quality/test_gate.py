@@ -201,8 +201,8 @@ def results(labels: list[str | None], confidences: list[float]) -> list[Result]:
     ]
 
 
-def test_abstaining_is_counted_apart(tmp_path: Path) -> None:
-    golds = ["a", "a", "b", "none", "none", "b"]
+@pytest.mark.parametrize("golds", [["a", "a", "b", "none", "none", "b"], ["A", "a ", "b", "None", "NONE", "B"]])
+def test_abstaining_is_counted_apart(tmp_path: Path, golds: list[str]) -> None:
     rows = [LabelledRow(str(number), "x", {"label": gold}) for number, gold in enumerate(golds)]
     given: list[str | None] = ["a", "none", "a", "none", "b", None]
     found = judge_results(classification(tmp_path), rows, results(given, [0.5] * 6)).abstention
