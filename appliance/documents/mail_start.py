@@ -32,6 +32,7 @@ _LONE_MULTIPART = re.compile(
     rb"content-type[ \t]*:\s*multipart/[a-z-]{1,40}\s*;[^:]{0,300}\bboundary\s*=", re.IGNORECASE
 )
 """The one header of a signed mail without its envelope, as Outlook and gateways attach it."""
+_PARAMETER = re.compile(rb"[\w*-]{1,40}\s*=\s*\S")
 _CONTENT_HEADER = re.compile(rb"content-[a-z-]+[ \t]*:", re.IGNORECASE)
 
 
@@ -121,7 +122,22 @@ def _tidy_part(block: "re.Match[bytes]") -> bytes:
     """Headers of a part as a parser takes them; what only looks like a boundary is left alone."""
     if not _CONTENT_HEADER.match(block.group(2)):
         return block.group()
-    return block.group(1) + b"\n".join([*_tidy(_lines(block.group(2))).lines, b""])
+    lines = _lines(block.group(2))
+    start = _body_start(lines)
+    body = [b"", *lines[start:]] if start < len(lines) else []
+    return block.group(1) + b"\n".join([*_tidy(lines[:start]).lines, *body, b""])
+
+
+def _body_start(lines: list[bytes]) -> int:
+    """Where the text of a part begins that has no empty line above it; the number of lines if all are headers."""
+    for index, line in enumerate(lines[1:], 1):
+        goes_on = line.startswith((b" ", b"\t")) or lines[index - 1].rstrip().endswith((b";", b","))
+        if _HEADER.match(line) or goes_on or _PARAMETER.match(line):
+            continue
+        boundary = next((at for at in range(index, len(lines)) if lines[at].startswith(b"--")), len(lines))
+        is_header = any(_CONTENT_HEADER.match(other) for other in lines[index:boundary])
+        return len(lines) if is_header else index
+    return len(lines)
 
 
 def _start(data: bytes) -> bytes:

@@ -357,6 +357,7 @@ SHARED = (
     b"--X\nContent-Type: multipart/alternative; boundary=X\n\n--X\nContent-Type: text/plain\n\nwords 5\n--X--\n"
     b"--X\nContent-Type: text/plain; name=a.txt\n\nattached 7\n--X--\n"
 )
+TIGHT = b"--X\nContent-Type: text/plain\nsum 5\nof 7\n--X\nContent-Type: text/plain; name=a.txt\n\n8\n--X--\n"
 MULTIPART = b"Content-Type: multipart/signed; boundary=X; micalg=sha1\n\n--X\nContent-Type: text/plain\n"
 
 
@@ -369,11 +370,11 @@ MULTIPART = b"Content-Type: multipart/signed; boundary=X; micalg=sha1\n\n--X\nCo
         (part("", b"a total of 5.00 \x00 euro"), "a total of 5.00  euro"),
         (part("Content-Type: text/plain; charset=utf-16", "五\n六".encode("utf-16")), "\n\n五\n六"),
         (part("Content-Transfer-Encoding: base64", base64.b64encode("5 €".encode("utf-16"))), "\n\n5 €"),
+        (part("Content-Type: multipart/mixed; boundary=X", TIGHT), "\n\nsum 5\nof 7\n\nAttachment: a.txt\n8"),
         (b"From: a@example.org\nDate: d\nSubject: \x1b$B@A5a=q\x1b(B\n\nx\n", "Subject: 請求書\n"),
         (MULTIPART + b"Content-Transfer-Encoding: base64\n\ndG90YWwgNQ==\n--X--\n", "total 5\n"),
     ],
-    ids=["no-blank-line", "folded", "shared-boundary", "zero", "wide", "wide-base64", "jis",
-         "no-envelope"],
+    ids=["no-blank-line", "folded", "shared-boundary", "zero", "wide", "wide-base64", "tight", "jis", "no-envelope"],
 )  # fmt: skip
 def test_text_of_a_broken_mail_is_not_lost(data: bytes, kept: str) -> None:
     assert kept in read_document(data).text
