@@ -125,10 +125,20 @@ def _run() -> int:
         missing = missing_extra(error.name or "")
         return _fail(missing.message, missing.hint, missing.exit_code) if missing else _crash(error)
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and _started_in_removed_folder():
+            return _fail("the folder that this was started in is gone", "`cd` to another one, and type it again", 4)
         if isinstance(error, OSError) and ((hint := _ownership_hint(error)) or _is_refusal(error)):
             hint = hint or "check the path, the rights of this user, and that the disk is still connected"
             return _fail(f"cannot use {error.filename}: {error.strerror}", hint, 4)
         return _crash(error)
+
+
+def _started_in_removed_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _is_refusal(error: OSError) -> bool:

@@ -123,6 +123,18 @@ def test_path_that_the_system_refuses_is_named_without_a_traceback(
     assert not (tmp_path / "home" / "stillroom.log").exists()
 
 
+def test_command_in_a_folder_that_was_removed_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "removed").mkdir()
+    monkeypatch.chdir(tmp_path / "removed")
+    (tmp_path / "removed").rmdir()
+    monkeypatch.setattr("sys.argv", ["stillroom", "jobs", "list"])
+    monkeypatch.setenv("STILLROOM_HOME", "relative")
+    assert cli._run() == 4
+    assert capsys.readouterr().err.startswith("error: the folder that this was started in is gone\nhint: `cd`")
+
+
 def test_screens_name_the_cause_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STILLROOM_HOME", str(home))
     assert f"the installation in {home} belongs to" in problem_of(refused(home / "jobs")).hint
