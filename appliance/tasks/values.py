@@ -193,8 +193,7 @@ def _letters(folded: str) -> str:
 
 def _literal_spans(value: str, text: str) -> Iterator[tuple[int, int]]:
     if (words := value.split()) and _may_hold(value, text):
-        pattern = _alone(words, r"\s+".join(map(re.escape, words)))
-        yield from (match.span() for match in pattern.finditer(text))
+        yield from _spans(words, r"\s+".join(map(re.escape, words)), text)
 
 
 def _canonical_spans(value: str, text: str) -> Iterator[tuple[int, int]]:
@@ -202,9 +201,8 @@ def _canonical_spans(value: str, text: str) -> Iterator[tuple[int, int]]:
         return
     if (words := canonical(value).split()) and _may_hold(value, text):
         whole = canonical_text(text)
-        pattern = _alone(words, r"\s".join(_parted_at_line_ends(word) for word in words))
-        for match in pattern.finditer(whole.text):
-            yield whole.source(match.start()), whole.source_end(match.end())
+        for start, end in _spans(words, r"\s".join(map(_parted_at_line_ends, words)), whole.text):
+            yield whole.source(start), whole.source_end(end)
 
 
 _PARTED_WORD = re.compile(r"-[^\S\n]*\n")
@@ -227,12 +225,30 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _alone(words: Sequence[str], body: str) -> re.Pattern[str]:
-    """A pattern for words that are no part of a longer word or number."""
+def _spans(words: Sequence[str], body: str, text: str) -> Iterator[tuple[int, int]]:
+    """Where words stand in a text that are no part of a longer word or number."""
+    if not _has_caseless(text):
+        yield from (match.span() for match in _compiled(_pattern(words, body, r"\w")).finditer(text))
+        return
+    # A class of characters without case takes milliseconds to compile, for each value: they are looked at one by one.
+    pattern, at = _compiled(_pattern(words, body, "")), 0
+    while match := pattern.search(text, at):
+        start, end = match.span()
+        begins_inside = start > 0 and _is_parted(words[0][0]) and _joins(text[start - 1])
+        ends_inside = end < len(text) and _is_parted(words[-1][-1]) and _joins(text[end])
+        if begins_inside or ends_inside:
+            at = start + 1
+        else:
+            yield start, end
+            at = end
+
+
+def _pattern(words: Sequence[str], body: str, joined: str) -> str:
+    """A pattern for words beside which none of the joined characters stand, and nothing that makes another number."""
     # Scripts without case (Chinese, Thai, Arabic) do not part words in a way that `\w` knows.
     first, last = words[0][0], words[-1][-1]
-    before = rf"(?<![^\W{_CASELESS}])(?<![\d\u00ad\u200c\u200d\u2060])" if _is_parted(first) else ""
-    after = rf"(?![^\W{_CASELESS}])(?![\d\u0300-\u036f\u00ad\u200c\u200d\u2060])" if _is_parted(last) else ""
+    before = rf"(?<![{joined}\d\u00ad\u200c\u200d\u2060])" if _is_parted(first) else ""
+    after = rf"(?![{joined}\d\u0300-\u036f\u00ad\u200c\u200d\u2060])" if _is_parted(last) else ""
     if first.isdigit():
         before += rf"(?<!\d[{_NUMBER_MARKS}])(?<!\^)"
     elif words[0][1:2].isdigit() and first in _SIGNS + _NUMBER_MARKS:
@@ -240,7 +256,7 @@ def _alone(words: Sequence[str], body: str) -> re.Pattern[str]:
     if last.isdigit():
         after += rf"(?![{_NUMBER_MARKS}]\d)(?!\^)(?![{POWERS_ALONE}])"
     # Nearly every place of a text is ruled out by its character alone, before anything beside it is looked at.
-    return _compiled(f"(?={re.escape(first)}){before}{body}{after}")
+    return f"(?={re.escape(first)}){before}{body}{after}"
 
 
 _NUMBER_MARKS = ".,'\u2019\u066b\u066c"
@@ -255,6 +271,16 @@ _CASELESS = (
 """Letters of Hebrew, Arabic, the scripts of South and East Asia, and Ethiopic: what stands in another script or in
 figures among them, as in `\u5408\u8a081,234\u5186`, stands alone."""
 _CASELESS_LETTER = re.compile(f"[{_CASELESS}]")
+
+
+@lru_cache(maxsize=4)
+def _has_caseless(text: str) -> bool:
+    return not text.isascii() and _CASELESS_LETTER.search(text) is not None
+
+
+def _joins(char: str) -> bool:
+    """Whether a character makes one word with a letter or digit beside it."""
+    return char == "_" or (char.isalnum() and not is_caseless(char))
 
 
 def is_caseless(char: str) -> bool:
