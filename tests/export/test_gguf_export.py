@@ -14,7 +14,7 @@ from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
 from appliance.tasks.prompt import STILLROOM_TEMPLATE
-from export.gguf.checks import check_export
+from export.gguf.checks import check_export, refuse_difference
 from export.gguf.convert import ConversionError, convert, export_gguf, llama3_factors, pair_rows
 from export.gguf.vocabulary import VocabularyError
 from export.parity import ExportDisagrees
@@ -180,6 +180,19 @@ def test_file_of_other_weights_is_refused(base_dir: Path, tmp_path: Path) -> Non
 
     with pytest.raises(ExportDisagrees, match="differs from the merged model by"):
         check_export(base_dir, tmp_path / "other.gguf", tmp_path / "other.gguf")
+
+
+def test_rounding_at_one_position_refuses_no_file() -> None:
+    """Where a model prefers no token, the products of 16 bit numbers in another order have given 0.055 nats."""
+    expected = np.log(np.full((256, 4), 0.25)) + np.log([[1.2, 1.0, 0.9, 0.9]])
+    for positions, nats, is_refused in ((1, 0.06, False), (1, 0.6, True), (8, 0.06, True), (8, 0.02, False)):
+        written = expected.copy()
+        written[:positions, 0] -= nats
+        if is_refused:
+            with pytest.raises(ExportDisagrees):
+                refuse_difference(expected, written)
+        else:
+            refuse_difference(expected, written)
 
 
 def test_file_that_cuts_numbers_otherwise_is_refused(base_dir: Path, tmp_path: Path) -> None:
