@@ -114,15 +114,15 @@ def memorise(base_dir: Path, merged_dir: Path, rows: Sequence[LabelledRow], task
     from appliance.engines.tokenizer import FileTokenizer
     from appliance.tasks.taskfile import load_task
     from training.base_model import load_base
-    from training.students.decoder.examples import build_examples, collate
+    from training.students.decoder.examples import build_examples, pack
+    from training.students.decoder.forward import value_logits
 
     tokenizer, model = FileTokenizer(base_dir / "tokenizer.json"), load_base(base_dir)
-    batch = collate(build_examples(load_task(task_folder), rows, tokenizer.template, tokenizer.encode))
+    batch = pack(build_examples(load_task(task_folder), rows, tokenizer.template, tokenizer.encode))
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.0)
     for _ in range(steps):
         optimizer.zero_grad()
-        logits = model(input_ids=batch.input_ids, use_cache=False).logits
-        functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=-100).backward()
+        functional.cross_entropy(value_logits(model, batch), batch.labels).backward()
         optimizer.step()
     weights = {name: value.half() for name, value in model.state_dict().items() if name != "lm_head.weight"}
     merged_dir.mkdir(parents=True, exist_ok=True)

@@ -123,7 +123,6 @@ def load_base(directory: Path) -> "PreTrainedModel":
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
-        attn_implementation="sdpa",
         **({} if own_head is None else {"tie_word_embeddings": not own_head}),
     )
     return model

@@ -1,8 +1,11 @@
-"""Which examples make a step: similar lengths together, so that little is padding, in random order."""
+"""Which examples make a step: packed one behind the other, or similar lengths together, so that little is padding."""
 
 from collections.abc import Sequence
 
 import numpy as np
+
+OPEN_PACKS = 16
+"""Packs that a further example may still go into; more would fill them no better."""
 
 
 def batch_plan(
@@ -28,6 +31,37 @@ def batch_plan(
             plan.append([])
             longest = lengths[number]
         plan[-1].append(int(number))
+    if generator is not None:
+        plan = [plan[number] for number in generator.permutation(len(plan))]
+    return plan
+
+
+def packed_plan(
+    lengths: Sequence[int], batch_tokens: int, batch_rows: int | None, generator: np.random.Generator | None
+) -> list[list[int]]:
+    """Example numbers of each batch of one pass where examples lie one behind the other: every example once.
+
+    Args:
+        lengths: Tokens of each example.
+        batch_tokens: Most tokens of a batch; a longer example is a batch of its own.
+        batch_rows: Most examples of a batch; None means no such limit.
+        generator: Shuffles; None keeps the order where it can.
+    """
+    order = range(len(lengths)) if generator is None else generator.permutation(len(lengths)).tolist()
+    plan: list[list[int]] = []
+    tokens: list[int] = []
+    open_packs: list[int] = []
+    for number in order:
+        pack = next((pack for pack in open_packs if tokens[pack] + lengths[number] <= batch_tokens), None)
+        if pack is None:
+            pack = len(plan)
+            plan.append([])
+            tokens.append(0)
+            open_packs = [*open_packs[-OPEN_PACKS + 1 :], pack]
+        plan[pack].append(number)
+        tokens[pack] += lengths[number]
+        if len(plan[pack]) == batch_rows:
+            open_packs.remove(pack)
     if generator is not None:
         plan = [plan[number] for number in generator.permutation(len(plan))]
     return plan

@@ -14,7 +14,7 @@ from appliance.tasks.folder import RunFolder
 from training.lora import trainable_weights
 from training.tensor_files import save_tensors
 
-_COUNTERS = ("epoch", "step", "tokens", "seconds", "losses", "epochs_without_gain", "best")
+_COUNTERS = ("epoch", "step", "tokens", "seconds", "losses", "learning_rate", "epochs_without_gain", "best")
 
 
 class BrokenCheckpoint(ApplianceError):
@@ -31,13 +31,16 @@ class Checkpoint:
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
     """Of the steps of the epoch that is under way."""
+    learning_rate: float = 0.0
+    """Of the last step."""
     epochs_without_gain: int = 0
     best: dict[str, float | int] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def count_step(self, loss: float, tokens: int) -> None:
+    def count_step(self, loss: float, tokens: int, learning_rate: float) -> None:
         """Counts a step."""
         self.step, self.tokens = self.step + 1, self.tokens + tokens
+        self.learning_rate = learning_rate
         self.losses.append(loss)
 
     def end_epoch(self, seconds: float, gained: bool) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from training.batch_plan import batch_plan
 from training.checkpoint import Checkpoint, restore, save
 from training.lora import copy_weights, trainable_weights
 from training.losses import check_finite
@@ -55,10 +54,7 @@ def fit(
     highest_rates = [group["lr"] for group in groups]
     optimizer = accelerator.prepare_optimizer(torch.optim.AdamW(groups, betas=(0.9, 0.98)))
     seed = options.adapter.seed
-    plans = [
-        batch_plan(student.lengths, options.batch_tokens, options.batch_rows, np.random.default_rng([seed, epoch]))
-        for epoch in range(options.epochs)
-    ]
+    plans = [student.plan(options, np.random.default_rng([seed, epoch])) for epoch in range(options.epochs)]
     starts = list(accumulate((len(plan) for plan in plans), initial=0))  # the first step of each epoch
 
     state = restore(run_dir, model, optimizer) if run_dir else None
@@ -81,15 +77,15 @@ def fit(
             norm = accelerator.clip_grad_norm_(trained, options.clip)
             check_finite(float(norm), state.step)  # before it reaches the weights: nothing brings them back
             optimizer.step()
-            state.count_step(float(loss.detach()), batch.tokens)
+            state.count_step(float(loss.detach()), batch.tokens, optimizer.param_groups[0]["lr"])
             state.seconds = clock.elapsed
-            metrics.step(state, optimizer.param_groups[0]["lr"])
+            metrics.step(state)
             if clock.over:
                 break
             if run_dir and clock.save_due(state.seconds):
                 save(run_dir, state, optimizer, model)
 
-        measurement = {**metrics.measured(state, optimizer.param_groups[0]["lr"]), "steps": starts[-1]}
+        measurement = {**metrics.measured(state), "steps": starts[-1]}
         measurement |= {"epoch": state.epoch + 1, **student.validate(model, options)}
         measurement["seconds"] = round(clock.elapsed, 3)
         gained = not student.has_validation or is_better(measurement, state.best, student.ranking)

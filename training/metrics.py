@@ -62,22 +62,22 @@ class Metrics:
             lines = self._path.read_text(encoding="utf-8").split("\n")
             write_lines(self._path, [line for line in lines if _step_of(line) <= step])
 
-    def measured(self, state: Checkpoint, learning_rate: float) -> Measurement:
+    def measured(self, state: Checkpoint) -> Measurement:
         """The loss of the epoch so far, and the counters."""
         return {
             "step": state.step,
             "tokens": state.tokens,
             "loss": round(sum(state.losses) / max(1, len(state.losses)), 6),
-            "lr": learning_rate,
+            "lr": state.learning_rate,
             "seconds": round(state.seconds, 3),
         }
 
-    def step(self, state: Checkpoint, learning_rate: float) -> None:
+    def step(self, state: Checkpoint) -> None:
         """A line every `STEPS_A_LINE` steps, with the mean loss of these."""
         if state.step % STEPS_A_LINE == 0:
             recent = state.losses[-STEPS_A_LINE:]
             loss = round(sum(recent) / len(recent), 6)
-            self.write({**self.measured(state, learning_rate), "loss": loss})
+            self.write({**self.measured(state), "loss": loss})
 
     def write(self, measurement: Measurement) -> None:
         """One line."""

@@ -71,7 +71,7 @@ class TrainingOptions:
     seconds: float | None = None
     """Time budget; the rate falls with whichever runs out first, time or epochs. None means no limit."""
     batch_tokens: int = 2048
-    """Tokens of a step, padding included; small, because small data wants many steps."""
+    """Tokens of a step; small, because small data wants many steps. An encoder's padding counts."""
     batch_rows: int | None = None
     """Rows of a step, at most; None means that tokens alone limit it."""
     warm_up: float = 0.06

@@ -51,9 +51,7 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
     metavar="SHARE",
     help="Share of activations dropped in training.",
 )
-@click.option(
-    "--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens of a step, padding included, at most."
-)
+@click.option("--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens of a step, at most.")
 @click.option("--batch-rows", type=click.IntRange(min=1), metavar="N", help="Rows of a step, at most.")
 @click.option(
     "--field-dropout",

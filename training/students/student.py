@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from peft import PeftModel
     from torch import Tensor
@@ -48,11 +49,6 @@ class Student(Protocol[B]):
         ...
 
     @property
-    def lengths(self) -> Sequence[int]:
-        """Tokens of each training example."""
-        ...
-
-    @property
     def has_validation(self) -> bool:
         """Whether there are rows to choose the epoch by."""
         ...
@@ -72,6 +68,10 @@ class Student(Protocol[B]):
 
     def parameter_groups(self, model: "PeftModel", options: "TrainingOptions") -> list[dict[str, Any]]:
         """The optimizer's groups, each with its highest rate as `lr`; the adapter's comes first."""
+        ...
+
+    def plan(self, options: "TrainingOptions", generator: "np.random.Generator") -> list[list[int]]:
+        """The example numbers of each step of an epoch, every example once, in an order that the generator draws."""
         ...
 
     def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: "TrainingOptions") -> Iterator[B]:

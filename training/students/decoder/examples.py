@@ -1,7 +1,8 @@
 """Rows to batches of token ids: rendered by the one prompt template, loss only on what the student writes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor
 
 from appliance.tasks.linecode import Value
 from appliance.tasks.prompt import PromptTemplate, render_example
-from training.losses import IGNORED
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
@@ -31,21 +31,32 @@ class TokenExample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded examples. With a causal mask, padding on the right needs no attention mask."""
+    """Examples one behind the other in a single row, without padding; each counts its positions from zero.
+
+    A causal model reads them as it reads them alone: where positions begin anew, attention does too.
+    """
 
     input_ids: Tensor
-    """(batch, seq_len) int64."""
+    """(1, tokens) int64."""
+    position_ids: Tensor
+    """(1, tokens) int64."""
+    places: Tensor
+    """(written,) int64: the positions whose next token the student writes, in their order."""
     labels: Tensor
-    """(batch, seq_len) int64: the token that follows each position; -100 where no loss is taken."""
+    """(written,) int64: the token that follows each place."""
     weights: Tensor
-    """(batch,) float32."""
-    tokens: int
-    """Without padding."""
+    """(written,) float32: the weight of the example that a place is of."""
+    values: Tensor
+    """(written,) int64: the number of the value that a place is of, counted over the batch from zero."""
+
+    @property
+    def tokens(self) -> int:
+        """Of all examples."""
+        return self.input_ids.shape[1]
 
     def to(self, device: torch.device) -> "Batch":
         """The batch where the model is."""
-        input_ids, labels, weights = (tensor.to(device) for tensor in (self.input_ids, self.labels, self.weights))
-        return Batch(input_ids, labels, weights, self.tokens)
+        return Batch(*(getattr(self, part.name).to(device) for part in fields(self)))
 
 
 def targets_of(task: "Task", row: "LabelledRow") -> list[tuple[list[Value], float]]:
@@ -80,15 +91,23 @@ def fitting(examples: Sequence[TokenExample], max_tokens: int) -> list[TokenExam
     return [example for example in examples if len(example.input_ids) <= max_tokens]
 
 
-def collate(examples: Sequence[TokenExample]) -> Batch:
-    """One batch of examples, padded with token 0, which no causal model looks at from the left."""
-    longest = max(len(example.input_ids) for example in examples)
-    input_ids = torch.zeros(len(examples), longest, dtype=torch.long)
-    labels = torch.full((len(examples), longest), IGNORED, dtype=torch.long)
-    for number, example in enumerate(examples):
-        ids = torch.tensor(example.input_ids)
-        input_ids[number, : len(ids)] = ids
-        is_value = torch.tensor(example.is_value)[1:]
-        labels[number, : len(ids) - 1][is_value] = ids[1:][is_value]
-    weights = torch.tensor([example.weight for example in examples], dtype=torch.float32)
-    return Batch(input_ids, labels, weights, sum(len(example.input_ids) for example in examples))
+def pack(examples: Sequence[TokenExample]) -> Batch:
+    """One batch of examples, in their order."""
+    input_ids, positions, is_written, weights, starts_value = [], [], [], [], []
+    for example in examples:
+        writes_next = [*example.is_value[1:], False]  # what is written first in an example has nothing before it
+        input_ids += example.input_ids
+        positions += range(len(example.input_ids))
+        is_written += writes_next
+        weights += [example.weight] * len(writes_next)
+        starts_value += [now and not before for before, now in pairwise([False, *writes_next])]
+    places = torch.tensor(is_written, dtype=torch.bool).nonzero()[:, 0]
+    ids = torch.tensor(input_ids)
+    return Batch(
+        ids[None],
+        torch.tensor(positions)[None],
+        places,
+        ids[places + 1],
+        torch.tensor(weights, dtype=torch.float32)[places],
+        torch.tensor(starts_value).cumsum(0)[places] - 1,
+    )

@@ -1,6 +1,5 @@
 """The decoder student: LoRA on every linear layer, loss on what the student writes, ranked by whole values."""
 
-import contextlib
 import copy
 import random
 from collections.abc import Iterator, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,14 +15,14 @@ from appliance.ground.errors import UsageError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import data_hash, read_dataset, teacher_names
 from training.base_model import base_hash, find_base, load_base
-from training.batch_plan import batch_plan
+from training.batch_plan import packed_plan
 from training.lora import add_lora, trainable_weights
-from training.losses import IGNORED, masked_cross_entropy
+from training.losses import masked_cross_entropy
 from training.metrics import Measurement
 from training.options import AdapterOptions, Family, TrainingOptions
-from training.students.decoder.examples import Batch, TokenExample, build_examples, collate, fitting
+from training.students.decoder.examples import Batch, TokenExample, build_examples, fitting, pack
 from training.students.decoder.field_dropout import EmptiedRows, is_removable
-from training.students.decoder.fused_lora import fused
+from training.students.decoder.forward import forward_context, value_logits, whole_values
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -100,45 +100,6 @@ def new_adapter(base: "PreTrainedModel", options: AdapterOptions) -> "PeftModel"
     return add_lora(base, config)
 
 
-def value_logits(model: "PeftModel", batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits where loss is taken only: the head over a whole document would cost as much as two layers.
-
-    Returns:
-        Logits (values, vocab_size), labels (values,), weights (values,).
-    """
-    causal: Any = model.get_base_model()  # any architecture's
-    hidden_states = causal.model(input_ids=batch.input_ids, use_cache=False).last_hidden_state
-    places = batch.labels != IGNORED
-    weights = batch.weights[:, None].expand_as(batch.labels)[places]
-    return causal.lm_head(hidden_states[places]), batch.labels[places], weights
-
-
-def _whole_values(labels: Tensor, token_right: Tensor) -> tuple[int, int]:
-    """How many runs of written tokens are right as a whole, and how many there are.
-
-    Args:
-        labels: (batch, seq_len) token ids, -100 where nothing is written.
-        token_right: (values,) bool, of the written tokens in their order.
-    """
-    places = labels != IGNORED
-    starts = places.clone()
-    starts[:, 1:] &= ~places[:, :-1]
-    number = starts.flatten().cumsum(0)[places.flatten()] - 1
-    count = int(starts.sum())
-    wrong = torch.zeros(count, dtype=torch.bool, device=labels.device)
-    wrong[number[~token_right]] = True
-    return count - int(wrong.sum()), count
-
-
-def forward_context(
-    model: "PeftModel", batch: Batch, options: TrainingOptions
-) -> contextlib.AbstractContextManager[object]:
-    """How the forward pass computes: bfloat16, or float32 with base and adapter as one product."""
-    if options.adapter.precision == "bfloat16":
-        return torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext() if options.adapter.dropout else fused(model)
-
-
 class DecoderStudent:
     """A causal language model that learns to write a task's values, one a line."""
 
@@ -169,11 +130,6 @@ class DecoderStudent:
         }
 
     @property
-    def lengths(self) -> list[int]:
-        """Tokens of each training example."""
-        return [len(example.input_ids) for example in self._data.train]
-
-    @property
     def has_validation(self) -> bool:
         """Whether there are rows to choose the epoch by."""
         return bool(self._data.validation)
@@ -202,16 +158,21 @@ class DecoderStudent:
         weights = list(trainable_weights(model).values())
         return [{"params": weights, "lr": options.learning_rate, "weight_decay": options.weight_decay}]
 
+    def plan(self, options: TrainingOptions, generator: np.random.Generator) -> list[list[int]]:
+        """The example numbers of each step of an epoch."""
+        lengths = [len(example.input_ids) for example in self._data.train]
+        return packed_plan(lengths, options.batch_tokens, options.batch_rows, generator)
+
     def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: TrainingOptions) -> Iterator[Batch]:
         """The batches of these example numbers as this epoch shows them."""
         examples = epoch_examples(self._data, epoch, options)
         for numbers in plan:
-            yield collate([examples[number] for number in numbers])
+            yield pack([examples[number] for number in numbers])
 
     def loss(self, model: "PeftModel", batch: Batch, options: TrainingOptions) -> Tensor:
         """Mean cross entropy per written token, () float32."""
         with forward_context(model, batch, options):
-            return masked_cross_entropy(*value_logits(model, batch))
+            return masked_cross_entropy(value_logits(model, batch), batch.labels, batch.weights)
 
     def validate(self, model: "PeftModel", options: TrainingOptions) -> Measurement:
         """Loss per written token, and the share of values of which every token would be chosen."""
@@ -219,18 +180,18 @@ class DecoderStudent:
         if not examples:
             return {}
         device = next(model.parameters()).device
+        lengths = [len(example.input_ids) for example in examples]
         loss = tokens = right = values = 0.0
         model.eval()
         with torch.inference_mode():
-            for numbers in batch_plan(
-                [len(example.input_ids) for example in examples], options.batch_tokens, None, None
-            ):
-                batch = collate([examples[number] for number in numbers]).to(device)
+            for numbers in packed_plan(lengths, options.batch_tokens, None, None):
+                batch = pack([examples[number] for number in numbers]).to(device)
                 with forward_context(model, batch, options):
-                    logits, labels, weights = value_logits(model, batch)
-                    loss += float(masked_cross_entropy(logits, labels, weights)) * float(weights.sum())
-                tokens += float(weights.sum())
-                batch_right, batch_values = _whole_values(batch.labels, logits.argmax(-1) == labels)
+                    logits = value_logits(model, batch)
+                    batch_loss = masked_cross_entropy(logits, batch.labels, batch.weights)
+                loss += float(batch_loss) * float(batch.weights.sum())
+                tokens += float(batch.weights.sum())
+                batch_right, batch_values = whole_values(batch.values, logits.argmax(-1) == batch.labels)
                 right, values = right + batch_right, values + batch_values
         model.train()
         return {"validation_loss": round(loss / tokens, 6), "validation_values": round(right / values, 6)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from peft import LoraConfig, PeftModel
 from tokenizers import Tokenizer
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from appliance.ground.errors import UsageError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import data_hash, read_dataset, teacher_names
+from training.batch_plan import batch_plan
 from training.lora import add_lora, trainable_weights
 from training.losses import soft_cross_entropy
 from training.metrics import Measurement
@@ -133,11 +135,6 @@ class EncoderStudent:
         }
 
     @property
-    def lengths(self) -> list[int]:
-        """Tokens of each training example."""
-        return [len(ids) for ids in self._data.train.token_ids]
-
-    @property
     def has_validation(self) -> bool:
         """Whether there are rows to choose the epoch by."""
         return len(self._data.validation) > 0
@@ -180,6 +177,11 @@ class EncoderStudent:
             {"params": adapter, "lr": options.learning_rate, "weight_decay": options.weight_decay},
             {"params": head, "lr": options.head.learning_rate, "weight_decay": 0.0},
         ]
+
+    def plan(self, options: TrainingOptions, generator: np.random.Generator) -> list[list[int]]:
+        """The example numbers of each step of an epoch."""
+        lengths = [len(ids) for ids in self._data.train.token_ids]
+        return batch_plan(lengths, options.batch_tokens, options.batch_rows, generator)
 
     def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: TrainingOptions) -> Iterator[Batch]:
         """The batches of these example numbers; every epoch shows the same texts."""

@@ -1,5 +1,6 @@
 """Losses, batches, the fused forward pass and checkpoints of decoder students."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +14,16 @@ from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
 from appliance.tasks.taskfile import load_task
 from training.base_model import load_base
-from training.batch_plan import batch_plan
+from training.batch_plan import batch_plan, packed_plan
 from training.checkpoint import Checkpoint, restore, save
 from training.lora import copy_weights
 from training.losses import masked_cross_entropy
 from training.options import AdapterOptions, TrainingOptions
 from training.schedule import rate_factor
-from training.students.decoder.examples import TokenExample, build_examples, collate, fitting, targets_of
+from training.students.decoder.examples import TokenExample, build_examples, fitting, pack, targets_of
+from training.students.decoder.forward import value_logits, whole_values
 from training.students.decoder.fused_lora import fused
-from training.students.decoder.student import new_adapter, value_logits
+from training.students.decoder.student import new_adapter
 
 OPTIONS = AdapterOptions(rank=4, alpha=8, precision="float32")
 
@@ -48,8 +50,7 @@ def test_masked_cross_entropy_is_the_weighted_mean_of_torchs() -> None:
 
 def test_loss_is_taken_on_values_and_line_ends_only(examples: list[TokenExample], base_dir: Path) -> None:
     tokenizer = FileTokenizer(base_dir / "tokenizer.json")
-    batch = collate(examples[:1])
-    written = [int(token) for token in batch.labels[0] if token != -100]
+    written = pack(examples[:1]).labels.tolist()
     row = order_row(0)
     text = tokenizer.decode(written)
     for value in row.answer.values():
@@ -88,8 +89,18 @@ def test_batches_hold_every_example_once_and_stay_within_the_budget() -> None:
     assert padding < 1.15
 
 
-def test_batches_hold_no_more_rows_than_allowed() -> None:
-    plan = batch_plan([20] * 30, 1024, 8, None)
+def test_packs_hold_every_example_once_and_are_nearly_full() -> None:
+    lengths = [int(n) for n in np.random.default_rng(0).integers(20, 900, 200)] + [1500]
+    plan = packed_plan(lengths, 1024, None, np.random.default_rng(1))
+    assert sorted(number for numbers in plan for number in numbers) == list(range(201))
+    tokens = [sum(lengths[n] for n in numbers) for numbers in plan]
+    assert [n for n in tokens if n > 1024] == [1500], "a longer example is a batch of its own"
+    assert sum(lengths) / (1024 * len(plan)) > 0.85
+
+
+@pytest.mark.parametrize("plan_of", [batch_plan, packed_plan])
+def test_batches_hold_no_more_rows_than_allowed(plan_of: Callable[..., list[list[int]]]) -> None:
+    plan = plan_of([20] * 30, 1024, 8, None)
     assert [len(numbers) for numbers in plan] == [8, 8, 8, 6]
 
 
@@ -114,28 +125,42 @@ def adapter_weights_in_place(model: "torch.nn.Module") -> list[torch.Tensor]:
 
 
 def test_the_fused_forward_pass_is_pefts(base_dir: Path, examples: list[TokenExample]) -> None:
-    adapted, batch = load_adapted(base_dir), collate(examples[:4])
-    masked_cross_entropy(*value_logits(adapted, batch)).backward()
+    adapted, batch = load_adapted(base_dir), pack(examples[:4])
+    masked_cross_entropy(value_logits(adapted, batch), batch.labels).backward()
     expected = [weights.grad.clone() for weights in adapter_weights_in_place(adapted) if weights.grad is not None]
-    logits = value_logits(adapted, batch)[0].detach()
+    logits = value_logits(adapted, batch).detach()
     adapted.zero_grad()
     with fused(adapted):
-        found = value_logits(adapted, batch)
-        masked_cross_entropy(*found).backward()
+        fused_logits = value_logits(adapted, batch)
+        masked_cross_entropy(fused_logits, batch.labels).backward()
     # Sums are formed in another order, so float32 rounding differs.
-    assert torch.allclose(found[0], logits, atol=1e-4)
+    assert torch.allclose(fused_logits, logits, atol=1e-4)
     for weights, gradient in zip(adapter_weights_in_place(adapted), expected, strict=True):
         assert weights.grad is not None
         assert torch.allclose(weights.grad, gradient, atol=1e-5, rtol=1e-3)
 
 
-def test_padding_changes_no_logits(base_dir: Path, examples: list[TokenExample]) -> None:
+def test_packed_examples_have_the_logits_that_they_have_alone(base_dir: Path, examples: list[TokenExample]) -> None:
     adapted = load_adapted(base_dir)
-    ordered = sorted(examples, key=lambda example: len(example.input_ids))
     with torch.inference_mode():
-        alone = value_logits(adapted, collate(ordered[:1]))[0]
-        padded = value_logits(adapted, collate([ordered[0], ordered[-1]]))[0]
-    assert torch.allclose(padded[: len(alone)], alone, atol=1e-4)
+        alone = torch.cat([value_logits(adapted, pack([example])) for example in examples[:5]])
+        packed = value_logits(adapted, pack(examples[:5]))
+    assert torch.allclose(packed, alone, atol=1e-5)
+
+
+def test_whole_values_are_counted_over_packed_examples() -> None:
+    batch = pack(
+        [
+            TokenExample([9, 1, 2, 9, 3], [False, True, True, False, True]),
+            TokenExample([9, 9, 4], [False, False, True], 0.5),
+        ]
+    )
+    assert batch.labels.tolist() == [1, 2, 3, 4]
+    assert batch.values.tolist() == [0, 0, 1, 2]
+    assert batch.weights.tolist() == [1, 1, 1, 0.5]
+    assert batch.places.tolist() == [0, 1, 3, 6]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 0, 1, 2]]
+    assert whole_values(batch.values, torch.tensor([True, False, True, True])) == (2, 3)
 
 
 def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path, base_dir: Path) -> None:
@@ -144,7 +169,16 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path, base_dir: Path) -> N
     for weights in adapter_weights_in_place(adapted):
         weights.grad = torch.ones_like(weights)
     optimizer.step()
-    state = Checkpoint(2, 9, 900, 4.5, [0.5, 0.25], 1, {"epoch": 1}, copy_weights(adapted))
+    state = Checkpoint(
+        epoch=2,
+        step=9,
+        tokens=900,
+        seconds=4.5,
+        losses=[0.5, 0.25],
+        epochs_without_gain=1,
+        best={"epoch": 1},
+        best_weights=copy_weights(adapted),
+    )
     save(tmp_path, state, optimizer, adapted)
 
     fresh = load_adapted(base_dir)

@@ -31,8 +31,9 @@ from training.metrics import Measurement
 from training.options import TrainingOptions
 from training.run_folder import exclusive_run, finished_run, new_run, write_record
 from training.students.decoder import student
-from training.students.decoder.examples import build_examples, collate
-from training.students.decoder.student import DecoderStudent, value_logits
+from training.students.decoder.examples import build_examples, pack
+from training.students.decoder.forward import value_logits
+from training.students.decoder.student import DecoderStudent
 
 REQUESTED = {"epochs": 3, "rate": 5e-3, "rank": 4, "batch_tokens": 512, "seed": 1}
 OPTIONS = [word for name, value in REQUESTED.items() for word in (f"--{name.replace('_', '-')}", str(value))]
@@ -83,7 +84,7 @@ def test_a_run_learns_and_leaves_everything_that_repeats_it(trained: Path, base_
     run_dir = finished_run(trained)
     found = epochs(run_dir)
     assert [line["epoch"] for line in found] == [1, 2, 3]
-    assert found[-1]["loss"] < 0.8 * found[0]["loss"]
+    assert found[-1]["loss"] < 0.85 * found[0]["loss"]
     assert all({"step", "tokens", "lr", "validation_loss", "validation_values"} <= set(line) for line in found)
     record = json.loads((run_dir / "record.json").read_text())
     assert record["base_hash"] == base_hash(base_dir) == (run_dir / "adapter" / "base_hash").read_text().strip()
@@ -331,15 +332,11 @@ def test_merged_weights_answer_as_the_adapter_does(trained: Path, base_dir: Path
     tokenizer = FileTokenizer(merged_dir / "tokenizer.json")
     task = load_task(merged_dir)
     rows = [order_row(number) for number in range(40, 48)]
-    batch = collate(build_examples(task, rows, tokenizer.template, tokenizer.encode))
+    batch = pack(build_examples(task, rows, tokenizer.template, tokenizer.encode))
     adapted = load_adapter(load_base(base_dir), base_hash(base_dir), run_dir / "adapter")
     merged = load_base(merged_dir)
     with torch.inference_mode():
-        expected, hidden_states = (
-            value_logits(adapted, batch)[0],
-            merged.model(input_ids=batch.input_ids).last_hidden_state,
-        )
-        logits = merged.lm_head(hidden_states[batch.labels != -100])
+        expected, logits = value_logits(adapted, batch), value_logits(merged, batch)
     # Weights are rounded to 11 bits: logits of size 10 move by some hundredths.
     assert torch.allclose(logits, expected, atol=0.05)
     assert (logits.argmax(-1) == expected.argmax(-1)).float().mean() >= 0.98

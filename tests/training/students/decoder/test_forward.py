@@ -1,0 +1,61 @@
+"""The forward pass in training is each architecture's own: packed examples have the loss that they have alone."""
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from training.losses import masked_cross_entropy
+from training.students.decoder.examples import TokenExample, pack
+from training.students.decoder.forward import value_logits
+
+SHAPE = {
+    "vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128, "pad_token_id": 0, "bos_token_id": 1,
+    "eos_token_id": 2, "initializer_range": 0.2,
+}  # fmt: skip
+FAST = {
+    "llama": {},
+    "granite": {"logits_scaling": 8.0, "embedding_multiplier": 12.0, "residual_multiplier": 0.22},
+    "gemma2": {"sliding_window": 8, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 5.0},
+}
+SLOW = {
+    "mistral": {"sliding_window": 8},
+    "qwen2": {},
+    "qwen3": {},
+    "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
+    "gemma3_text": {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]},
+    "phi3": {"sliding_window": 8},
+    "smollm3": {},
+    "olmo2": {},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+    "gemma": {},
+    "starcoder2": {"sliding_window": 8},
+    "cohere": {"logit_scale": 0.0625},
+}
+CASES = [
+    *(pytest.param(name, settings, id=name) for name, settings in FAST.items()),
+    *(pytest.param(name, settings, id=name, marks=pytest.mark.slow) for name, settings in SLOW.items()),
+]
+
+
+@pytest.mark.parametrize(("model_type", "settings"), CASES)
+def test_packed_examples_have_the_loss_that_the_model_computes_for_each_alone(
+    model_type: str, settings: dict[str, object]
+) -> None:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **{**SHAPE, **settings})).eval()
+    examples = [
+        TokenExample(torch.randint(3, 96, (length,)).tolist(), [False] * (length - 5) + [True] * 5)
+        for length in (30, 7, 19)
+    ]
+    losses = []
+    with torch.no_grad():
+        for example in examples:
+            pairs = zip(example.input_ids, example.is_value, strict=True)
+            labels = [token if is_written else -100 for token, is_written in pairs]
+            alone = model(input_ids=torch.tensor([example.input_ids]), labels=torch.tensor([labels]))
+            losses.append(float(alone.loss))
+        batch = pack(examples)
+        packed = float(masked_cross_entropy(value_logits(model, batch), batch.labels))
+    # Each example writes five tokens, so the mean over tokens is the mean of the examples.
+    assert packed == pytest.approx(sum(losses) / 3, abs=5e-6)

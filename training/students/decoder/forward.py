@@ -1,0 +1,55 @@
+"""The forward pass of a decoder in training: the model's own, over packed examples, with logits where it writes."""
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from training.students.decoder.fused_lora import fused
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from training.options import TrainingOptions
+    from training.students.decoder.examples import Batch
+
+
+def value_logits(model: nn.Module, batch: "Batch") -> Tensor:
+    """What the model's own forward pass says of each written token; its head works nowhere else.
+
+    The head over a whole document would cost as much as two layers of a small base. Scales and caps that an
+    architecture has for its logits are in its forward pass.
+
+    Args:
+        model: A causal language model of transformers, with an adapter or without.
+
+    Returns:
+        (written, vocab_size), in the order of `batch.labels`.
+    """
+    output = model(
+        input_ids=batch.input_ids, position_ids=batch.position_ids, logits_to_keep=batch.places, use_cache=False
+    )
+    logits: Tensor = output.logits[0]
+    return logits
+
+
+def whole_values(values: Tensor, token_right: Tensor) -> tuple[int, int]:
+    """How many values are right as a whole, and how many there are.
+
+    Args:
+        values: (written,) int64, the number of the value that each token is of, from zero.
+        token_right: (written,) bool.
+    """
+    wrong = torch.zeros(int(values.max()) + 1 if len(values) else 0, dtype=torch.bool, device=values.device)
+    wrong[values[~token_right]] = True
+    return len(wrong) - int(wrong.sum()), len(wrong)
+
+
+def forward_context(
+    model: "PeftModel", batch: "Batch", options: "TrainingOptions"
+) -> contextlib.AbstractContextManager[object]:
+    """How the forward pass computes: bfloat16, or float32 with base and adapter as one product."""
+    if options.adapter.precision == "bfloat16":
+        return torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext() if options.adapter.dropout else fused(model)
