@@ -1,7 +1,7 @@
 """One training run: what a student is trained with, the training, and what it leaves in the run folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
 SEARCH_EPOCHS = 3
+OnRows = Callable[[Mapping[str, object]], None]
 
 
 def distil(
@@ -29,10 +30,14 @@ def distil(
     run_dir: Path,
     options: TrainingOptions,
     on_measurement: OnMeasurement | None = None,
+    on_rows: OnRows | None = None,
 ) -> Measurement:
     """Trains on `dataset/train.jsonl`; writes config, metrics, checkpoint and adapter into `run_dir`.
 
     A run that was interrupted goes on where it was, with the options that it began with.
+
+    Args:
+        on_rows: Called with the student's facts before the first step.
 
     Returns:
         The best epoch's measurement.
@@ -42,6 +47,8 @@ def distil(
         Diverged: A gradient is no number.
     """
     student = open_student(task, task_folder)
+    if on_rows:
+        on_rows(student.facts)
     config_path = RunFolder(run_dir).config_path
     if config_path.is_file():
         options = resumed_options(config_path, student.facts)

@@ -83,6 +83,19 @@ def _storable_value(value: Value) -> Value:
     return [storable(entry) for entry in value]
 
 
+LONGEST_CONTEXT = 8192
+"""Tokens of prompt and answer together at most, whatever the model was trained for."""
+
+
+def reading_context(trained_context: int) -> int:
+    """Tokens of prompt and answer that every engine reads with, by the model alone: windows lie by it, in training too.
+
+    Args:
+        trained_context: What the model's configuration says.
+    """
+    return min(trained_context, LONGEST_CONTEXT)
+
+
 class Engine(Protocol):
     """Holds one model and one task."""
 

@@ -1,8 +1,7 @@
 """Documents that are longer than the model's context: read in windows, and the windows' answers made one.
 
-It stands between who asks and any engine. A document that the engine finds too long is cut at line ends into windows
-that fit; those of `long = "window"` overlap, so that what stands at an edge stands whole in one of them. Where the
-windows lie follows from the text and the model alone, so the same document always has the same answer.
+It stands between who asks and any engine. Where the windows of a document lie that the engine finds too long says
+`windows.py`; it follows from the text and the model alone, so the same document always has the same answer.
 """
 
 from collections import deque
@@ -10,19 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from appliance.engines.engine import Engine, Request, Result, checked_result
+from appliance.engines.windows import LEAST_CHARACTERS, MOST_WINDOWS, Span, WindowRules
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import Field, FieldType, LongDocumentPolicy, Task, TaskKind
 from appliance.tasks.values import evidence
 
 TOO_LONG = "too_long"
-MOST_WINDOWS = 500
-"""Of one document: some million tokens, which take a small student an hour."""
-LEAST_CHARACTERS = 64
-"""A window that does not fit and is no longer than this is not cut again: it is the question that has no room."""
-_ANSWER_SHARE = 8
-"""One part in so many of the context is kept for the answer; where it needs more, its window is cut again."""
-_OVERLAP_SHARE = 4
-"""Neighbours share at most one part in so many of a window, and at least a quarter of that."""
 _WINDOW_KEY = "\0window"
 
 
@@ -56,11 +48,6 @@ class _PendingWindow:
     end: int
 
 
-def can_window(task: Task) -> bool:
-    """Whether answers to windows of a document can be made one: not where the answer is a text."""
-    return task.input.long is not LongDocumentPolicy.REFUSE and task.kind is not TaskKind.GENERATE
-
-
 class WindowedEngine:
     """An engine to which no document is too long; others pass as they are."""
 
@@ -73,6 +60,7 @@ class WindowedEngine:
         self.identity = engine.identity
         self.context_length = engine.context_length
         self._engine, self._task, self._on_window = engine, task, on_window
+        self._rules = WindowRules(task, engine.context_length)
         self._texts: dict[str, Request] = {}
         """What the engine has of whole documents."""
         self._pending: dict[str, _PendingWindow] = {}
@@ -117,24 +105,13 @@ class WindowedEngine:
         if len(request.text) <= LEAST_CHARACTERS:
             yield result
             return
-        spans = self._spans(request.text, self._window_characters(len(request.text), result.prompt_tokens))
+        spans = self._rules.first(request.text, result.prompt_tokens)
         if len(spans) > MOST_WINDOWS:
             yield _with_reason(result, f"{len(spans):,} windows would be needed, at most {MOST_WINDOWS} are read")
             return
         self._add_windows(_Reading(request, result), spans)
 
-    def _spans(self, text: str, size: int) -> list[tuple[int, int]]:
-        return cut(text, size, size // _OVERLAP_SHARE if self._task.input.long is LongDocumentPolicy.WINDOW else 0)
-
-    def _window_characters(self, characters: int, prompt_tokens: int) -> int:
-        """How long a window may be, by what the whole text took; less than the whole in any case."""
-        room = self.context_length - self.context_length // _ANSWER_SHARE
-        if self._task.input.max_tokens:
-            room = min(room, self._task.input.max_tokens)
-        fitting = characters * room // max(1, prompt_tokens)
-        return max(LEAST_CHARACTERS, min(fitting, characters * 2 // 3))
-
-    def _add_windows(self, reading: _Reading, spans: list[tuple[int, int]]) -> None:
+    def _add_windows(self, reading: _Reading, spans: list[Span]) -> None:
         for start, end in spans:
             key = f"{_WINDOW_KEY} {self._numbered}"
             self._numbered += 1
@@ -144,11 +121,12 @@ class WindowedEngine:
 
     def _window_arrived(self, window: _PendingWindow, result: Result) -> Iterator[Result]:
         self._on_window()
-        reading, length = window.reading, window.end - window.start
+        reading, smaller = window.reading, list[Span]()
         reading.waiting -= 1
-        if result.error == TOO_LONG and length > LEAST_CHARACTERS and reading.failed is None:
-            spans = self._spans(reading.request.text[window.start : window.end], length * 2 // 3)
-            self._add_windows(reading, [(window.start + start, window.start + end) for start, end in spans])
+        if result.error == TOO_LONG and reading.failed is None:
+            smaller = self._rules.smaller(reading.request.text, (window.start, window.end))
+        if smaller:
+            self._add_windows(reading, smaller)
         elif result.error is not None and reading.failed is None:
             reading.failed = result
             self._forget_waiting(reading)
@@ -189,34 +167,6 @@ class WindowedEngine:
 
 def _with_reason(result: Result, reason: str) -> Result:
     return replace(result, error_message="; ".join(part for part in (result.error_message, reason) if part))
-
-
-def cut(text: str, size: int, overlap: int) -> list[tuple[int, int]]:
-    """Parts of the text as (start, end), in order, that cover it; at line ends where there are some, else at blanks.
-
-    Args:
-        size: Characters of a part at most.
-        overlap: Characters that two neighbours share at most; they share at least a quarter of it.
-    """
-    spans, start = [], 0
-    while len(text) - start > size:
-        end = _edge(text, start + max(1, size - size // 4), start + size)
-        spans.append((start, end))
-        start = max(_edge(text, end - overlap, end - overlap // 4), start + 1) if overlap else end
-    return [*spans, (start, len(text))]
-
-
-def _edge(text: str, least: int, most: int) -> int:
-    """The last place between the two at which a line or a word ends."""
-    for mark in ("\n", " "):
-        at = text.rfind(mark, max(0, least - 1), most)
-        if at >= 0:
-            return at + 1
-    # Some scripts have no blanks; there at least no number is cut in two.
-    place = most
-    while place > least and text[place - 1].isdigit() and text[place : place + 1].isdigit():
-        place -= 1
-    return place
 
 
 def join(task: Task, text: str, windows: list[Window]) -> Result:

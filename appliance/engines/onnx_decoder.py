@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
+from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result, reading_context
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.onnx_session import device_of, open_session, runs_on_gpu
 from appliance.engines.tokenizer import artifact_tokenizer
@@ -317,4 +317,4 @@ def _context_length(artifact_dir: Path) -> int:
         raise DecoderArtifactError(
             f"config.json of {artifact_dir.name} states no context length", "export the model again"
         ) from error
-    return context_length
+    return reading_context(context_length)

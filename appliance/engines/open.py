@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.engines.engine import Engine
-from appliance.engines.long_documents import WindowedEngine, can_window
+from appliance.engines.long_documents import WindowedEngine
+from appliance.engines.windows import can_window
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
 from appliance.tasks.task import Task

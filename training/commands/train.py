@@ -125,7 +125,14 @@ def train(
     options = options_for(task.student.family, requested)  # refused before the libraries are loaded
     from training.distill import distil
 
-    return distil(task, task_folder, run_dir, options, _show)
+    return distil(task, task_folder, run_dir, options, _show, _show_rows)
+
+
+def _show_rows(facts: "Mapping[str, object]") -> None:
+    from training.row_notes import row_notes
+
+    for sentence in row_notes(facts):
+        note(sentence)
 
 
 def _show(measurement: "Mapping[str, float | int]") -> None:

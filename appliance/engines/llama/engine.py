@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
+from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result, reading_context
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Logits, ModelFileError, Row
 from appliance.engines.tokenizer import artifact_tokenizer
@@ -22,8 +22,6 @@ from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 from appliance.tasks.task import Task
 
 MODEL_FILE = "model.gguf"
-LONGEST_CONTEXT = 8192
-"""Tokens of one document at most, whatever the model was trained for: memory is reserved for every slot."""
 BLOCKS = {"Q8_0": 1, "F16": 2}
 """Rows that must be in a pass for its sums to be those of any larger pass, by quantization scheme; measured with
 llama-cpp-python 0.3.36 on x86 with AVX-512, one and two threads."""
@@ -120,7 +118,7 @@ class LlamaEngine:
                     "export the model again",
                 )
             self._refuse_other_tokenizer(manifest.name)
-            self.context_length = min(self._model.trained_context, LONGEST_CONTEXT)
+            self.context_length = reading_context(self._model.trained_context)
             self._context = LlamaContext(
                 self._model, -(-slots // self._block) * self._block, self.context_length, threads
             )

@@ -10,16 +10,9 @@ import pytest
 from decoder_fixtures import exported_run, order
 
 from appliance.engines.engine import Request, Result
-from appliance.engines.long_documents import (
-    LEAST_CHARACTERS,
-    MOST_WINDOWS,
-    Window,
-    WindowedEngine,
-    can_window,
-    cut,
-    join,
-)
+from appliance.engines.long_documents import Window, WindowedEngine, join
 from appliance.engines.open import open_engine
+from appliance.engines.windows import LEAST_CHARACTERS, MOST_WINDOWS, can_window, cut
 from appliance.ground.errors import UsageError
 from appliance.jobs.job_plan import JobRequest, plan
 from appliance.models.manifest import Manifest, write_artifact

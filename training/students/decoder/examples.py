@@ -86,11 +86,6 @@ def build_examples(
     return examples
 
 
-def fitting(examples: Sequence[TokenExample], max_tokens: int) -> list[TokenExample]:
-    """The examples that the context holds; a cut one would teach answers to text that the student cannot see."""
-    return [example for example in examples if len(example.input_ids) <= max_tokens]
-
-
 def pack(examples: Sequence[TokenExample]) -> Batch:
     """One batch of examples, in their order."""
     input_ids, positions, is_written, weights, starts_value = [], [], [], [], []

@@ -3,7 +3,7 @@
 import copy
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,18 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from appliance.ground.errors import UsageError
-from appliance.tasks.folder import TaskFolder
-from appliance.tasks.labels import data_hash, read_dataset, teacher_names
+from appliance.engines.engine import reading_context
 from training.base_model import base_hash, find_base, load_base
 from training.batch_plan import packed_plan
 from training.lora import add_lora, trainable_weights
 from training.losses import masked_cross_entropy
 from training.metrics import Measurement
 from training.options import AdapterOptions, Family, TrainingOptions
-from training.students.decoder.examples import Batch, TokenExample, build_examples, fitting, pack
-from training.students.decoder.field_dropout import EmptiedRows, is_removable
+from training.students.decoder.examples import Batch, TokenExample, pack
 from training.students.decoder.forward import forward_context, value_logits, whole_values
+from training.students.decoder.training_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -31,58 +29,6 @@ if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
 SMALL_BASE_WEIGHTS = 60_000_000
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """A task's dataset as token ids."""
-
-    train: list[TokenExample]
-    validation: list[TokenExample]
-    data_hash: str
-    rows: int
-    left_out: int
-    """Rows longer than the context."""
-    emptied: EmptiedRows | None = None
-    """The rows of `train`, in its order, with values taken out; None where the task has no values to take out."""
-    teacher: str = ""
-    """Who answered the training rows."""
-
-
-def read_training_data(task: "Task", task_folder: Path, base_dir: Path, max_tokens: int) -> TrainingData:
-    """The task's dataset as token ids.
-
-    Raises:
-        UsageError: There is no dataset, or no row fits the context.
-    """
-    from appliance.engines.tokenizer import FileTokenizer
-
-    tokenizer = FileTokenizer(base_dir / "tokenizer.json")
-    rows = {name: read_dataset(TaskFolder(task_folder).split_path(name)) for name in ("train", "validation")}
-    examples = {name: build_examples(task, rows[name], tokenizer.template, tokenizer.encode) for name in rows}
-    short_enough = {name: fitting(examples[name], max_tokens) for name in rows}
-    if not rows["train"]:
-        raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
-    if not short_enough["train"]:
-        raise UsageError(
-            f"none of the {len(rows['train'])} training rows fits into {max_tokens} tokens",
-            "collect and curate more rows, or raise student.max_tokens",
-        )
-    left_out = sum(len(examples[name]) - len(short_enough[name]) for name in rows)
-    emptied = None
-    if any(is_removable(field) for field in task.output_fields):  # then every row is one example
-        pairs = zip(rows["train"], examples["train"], strict=True)
-        fitting_rows = [row for row, example in pairs if len(example.input_ids) <= max_tokens]
-        emptied = EmptiedRows(task, fitting_rows, tokenizer.template, tokenizer.encode)
-    return TrainingData(
-        short_enough["train"],
-        short_enough["validation"],
-        data_hash(rows["train"]),
-        len(rows["train"]),
-        left_out,
-        emptied,
-        teacher_names(rows["train"]),
-    )
 
 
 def new_adapter(base: "PreTrainedModel", options: AdapterOptions) -> "PeftModel":
@@ -113,7 +59,6 @@ class DecoderStudent:
         self._task, self._base_dir, self._data = task, base_dir, data
         self._base: PreTrainedModel | None = base
         self._base_weights = sum(weights.numel() for weights in base.parameters())
-        self._max_tokens = _max_tokens(task, base)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -126,7 +71,8 @@ class DecoderStudent:
             "rows": self._data.rows,
             "validation_rows": len(self._data.validation),
             "left_out": self._data.left_out,
-            "max_tokens": self._max_tokens,
+            "splits": {name: facts.record for name, facts in self._data.facts.items()},
+            "max_tokens": self._data.max_tokens,
         }
 
     @property
@@ -211,11 +157,6 @@ def epoch_examples(data: TrainingData, epoch: int, options: TrainingOptions) -> 
     return examples
 
 
-def _max_tokens(task: "Task", base: "PreTrainedModel") -> int:
-    context_length = int(base.config.max_position_embeddings)
-    return min(task.student.max_tokens or context_length, context_length)
-
-
 def open_decoder(task: "Task", task_folder: Path) -> DecoderStudent:
     """The student of a task folder.
 
@@ -224,5 +165,5 @@ def open_decoder(task: "Task", task_folder: Path) -> DecoderStudent:
     """
     base_dir = find_base(task.student.base)
     base = load_base(base_dir)
-    data = read_training_data(task, task_folder, base_dir, _max_tokens(task, base))
+    data = read_training_data(task, task_folder, base_dir, reading_context(int(base.config.max_position_embeddings)))
     return DecoderStudent(task, base_dir, base, data)

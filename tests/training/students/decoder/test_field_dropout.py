@@ -14,7 +14,8 @@ from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import find
 from training.options import AdapterOptions, TrainingOptions
 from training.students.decoder.field_dropout import MOST_TAKEN, without_some, without_value
-from training.students.decoder.student import epoch_examples, read_training_data
+from training.students.decoder.student import epoch_examples
+from training.students.decoder.training_data import read_training_data
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from training.lora import copy_weights
 from training.losses import masked_cross_entropy
 from training.options import AdapterOptions, TrainingOptions
 from training.schedule import rate_factor
-from training.students.decoder.examples import TokenExample, build_examples, fitting, pack, targets_of
+from training.students.decoder.examples import TokenExample, build_examples, pack, targets_of
 from training.students.decoder.forward import value_logits, whole_values
 from training.students.decoder.fused_lora import fused
 from training.students.decoder.student import new_adapter
@@ -102,13 +102,6 @@ def test_packs_hold_every_example_once_and_are_nearly_full() -> None:
 def test_batches_hold_no_more_rows_than_allowed(plan_of: Callable[..., list[list[int]]]) -> None:
     plan = plan_of([20] * 30, 1024, 8, None)
     assert [len(numbers) for numbers in plan] == [8, 8, 8, 6]
-
-
-def test_examples_longer_than_the_context_are_left_out_whole(examples: list[TokenExample]) -> None:
-    longest = max(len(example.input_ids) for example in examples)
-    kept = fitting(examples, longest - 1)
-    assert 0 < len(kept) < len(examples)
-    assert all(len(example.input_ids) < longest for example in kept)
 
 
 def load_adapted(base_dir: Path) -> "torch.nn.Module":

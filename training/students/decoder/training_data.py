@@ -1,0 +1,123 @@
+"""A task's dataset as token ids: what a decoder is trained on and what chooses its epoch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.engines.windows import can_window
+from appliance.ground.errors import UsageError
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.labels import data_hash, read_dataset, teacher_names
+from training.students.decoder.examples import TokenExample, build_examples
+from training.students.decoder.field_dropout import EmptiedRows, is_removable
+from training.students.decoder.windows import WindowFacts, as_read
+
+if TYPE_CHECKING:
+    from appliance.engines.tokenizer import FileTokenizer
+    from appliance.tasks.labels import LabelledRow
+    from appliance.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What became of a split's rows."""
+
+    rows: int
+    too_long: int
+    """Rows and windows left out: with their answer they are longer than a training example may be."""
+    windows: WindowFacts
+
+    @property
+    def record(self) -> dict[str, int]:
+        """For the run's files."""
+        return {"rows": self.rows, "too_long": self.too_long, **self.windows.record}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A task's dataset as token ids."""
+
+    train: list[TokenExample]
+    validation: list[TokenExample]
+    data_hash: str
+    facts: Mapping[str, SplitFacts]
+    """By the name of the split."""
+    max_tokens: int
+    """Of an example."""
+    emptied: EmptiedRows | None = None
+    """The rows of `train`, in its order, with values taken out; None where the task has no values to take out."""
+    teacher: str = ""
+    """Who answered the training rows."""
+
+    @property
+    def rows(self) -> int:
+        """Training rows, with those that are left out."""
+        return self.facts["train"].rows
+
+    @property
+    def left_out(self) -> int:
+        """Rows and windows of both splits that are too long to be trained or judged."""
+        return sum(facts.too_long + facts.windows.unread for facts in self.facts.values())
+
+
+def read_training_data(task: "Task", task_folder: Path, base_dir: Path, context_length: int) -> TrainingData:
+    """The task's dataset as token ids, long documents in windows where the task reads them so.
+
+    Args:
+        context_length: Tokens of prompt and answer with which the engines will read.
+
+    Raises:
+        UsageError: There is no dataset, or no row fits the context.
+    """
+    from appliance.engines.tokenizer import FileTokenizer
+
+    tokenizer = FileTokenizer(base_dir / "tokenizer.json")
+    rows = {name: read_dataset(TaskFolder(task_folder).split_path(name)) for name in ("train", "validation")}
+    if not rows["train"]:
+        raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
+    max_tokens = min(task.student.max_tokens or context_length, context_length)
+    examples: dict[str, list[TokenExample]] = {}
+    trained_rows: dict[str, list[LabelledRow]] = {}
+    facts: dict[str, SplitFacts] = {}
+    for name in rows:
+        read = as_read(task, rows[name], tokenizer, _longest(task, tokenizer), context_length)
+        row_examples = [build_examples(task, [row], tokenizer.template, tokenizer.encode) for row in read.rows]
+        fits = [_tokens(of_row) <= max_tokens for of_row in row_examples]
+        examples[name] = [each for of_row, fit in zip(row_examples, fits, strict=True) if fit for each in of_row]
+        trained_rows[name] = [row for row, fit in zip(read.rows, fits, strict=True) if fit]
+        facts[name] = SplitFacts(len(rows[name]), fits.count(False), read.windows)
+    if not examples["train"]:
+        raise _nothing_fits(task, facts["train"], max_tokens)
+    emptied = None
+    if any(is_removable(field) for field in task.output_fields):  # then every row is one example
+        emptied = EmptiedRows(task, trained_rows["train"], tokenizer.template, tokenizer.encode)
+    return TrainingData(
+        examples["train"],
+        examples["validation"],
+        data_hash(rows["train"]),
+        facts,
+        max_tokens,
+        emptied,
+        teacher_names(rows["train"]),
+    )
+
+
+def _tokens(examples: Sequence[TokenExample]) -> int:
+    """Of the longest."""
+    return max(len(example.input_ids) for example in examples)
+
+
+def _longest(task: "Task", tokenizer: "FileTokenizer") -> Callable[["LabelledRow"], int]:
+    return lambda row: _tokens(build_examples(task, [row], tokenizer.template, tokenizer.encode))
+
+
+def _nothing_fits(task: "Task", facts: SplitFacts, max_tokens: int) -> UsageError:
+    what = f"none of the {facts.rows} training rows fits into {max_tokens} tokens"
+    if task.student.max_tokens and can_window(task):
+        return UsageError(what, "raise student.max_tokens, or set input.max_tokens for shorter windows")
+    if can_window(task):
+        return UsageError(what, "collect and curate more rows, or ask for fewer fields")
+    if task.student.max_tokens:
+        return UsageError(what, "collect and curate more rows, or raise student.max_tokens")
+    return UsageError(what, 'set `long = "window"` in [input] of the task, or collect and curate shorter documents')
