@@ -27,6 +27,8 @@ class Architecture:
     """One clause after `it cannot become ONNX:`; empty where it can."""
     text_part: str = ""
     """`model_type` of the text model within a multimodal one; empty where the model is text alone."""
+    gguf_windows: bool = False
+    """Whether llama.cpp lets its layers see a window; where it does not, texts are read up to the window's size."""
     attention: tuple[Attention, ...] = ("full",)
     """Kinds of attention that its layers may have."""
     bos: Bos = "none"
@@ -47,10 +49,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen2": Architecture("Qwen2", gguf="qwen2", onnx=True, attention=_FULL_OR_SLIDING),
     "qwen3": Architecture("Qwen3", gguf="qwen3", onnx=True, attention=_FULL_OR_SLIDING),
     "gemma3_text": Architecture(
-        "Gemma 3", gguf="gemma3", why_no_onnx=_NOT_TRIED, attention=_FULL_OR_SLIDING, bos="always"
+        "Gemma 3", gguf="gemma3", gguf_windows=True, why_no_onnx=_NOT_TRIED, attention=_FULL_OR_SLIDING, bos="always"
     ),
     "gemma3": Architecture(
-        "Gemma 3 with images", gguf="gemma3", why_no_onnx=_NOT_TRIED, text_part="gemma3_text",
+        "Gemma 3 with images", gguf="gemma3", gguf_windows=True, why_no_onnx=_NOT_TRIED, text_part="gemma3_text",
         attention=_FULL_OR_SLIDING, bos="always",
     ),
     "gemma2": Architecture(

@@ -1,45 +1,45 @@
 """Whether the head of a GGUF file describes a model that can be computed: keys that fit each other and the tensors.
 
-Only the architectures that the exports write are let through. llama.cpp knows a hundred others, whose loaders end the
-process on what they do not expect.
+Only the architectures that the exports write are let through.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from appliance.models.gguf_header import KIND_NAMES, Array, GgufHead, Scalar, TensorEntry, Unsound
+from appliance.models.gguf_shapes import (
+    ARCHITECTURES,
+    PARTLY_ROTATED,
+    WITH_EXPERTS,
+    WITH_WINDOWS,
+    Sizes,
+    tensor_shapes,
+)
 
-ARCHITECTURES = ("llama", "qwen2", "qwen3")
 MOST_BLOCKS = 512
 """llama.cpp ends its process beyond it."""
 MOST_CONTEXT = 1 << 30
 MOST_WIDTH = 1 << 20
+MOST_EXPERTS = 1024
+"""llama.cpp ends its process beyond it."""
 _WHOLE_KINDS = frozenset({4, 5, 10, 11})
-_UINT32, _FLOAT32, _BOOL, _STRING = 4, 6, 7, 8
+_UINT32, _INT32, _FLOAT32, _BOOL, _STRING = 4, 5, 6, 7, 8
 _ENTRY_KINDS = {"tokens": (_STRING,), "merges": (_STRING,), "token_type": (5,), "scores": (_FLOAT32,)}
 """Lists of `tokenizer.ggml` and of what they are."""
 _TOKENIZERS = ("gpt2", "llama")
 _ROPE_SCALINGS = (b"none", b"linear", b"yarn", b"longrope")
-_POSITIVE = ("rope.freq_base", "rope.scaling.factor", "rope.scaling.attn_factor")
+_POSITIVE = ("rope.freq_base", "rope.freq_base_swa", "rope.scaling.factor", "rope.scaling.attn_factor")
+_GRANITE_SCALES = ("attention.scale", "embedding_scale", "residual_scale", "logit_scale")
+_HEAD_SIZES = (
+    "attention.value_length", "attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa",
+)  # fmt: skip
+"""Sizes that may differ from the heads' in other models."""
 _ZERO_ONLY = (
     "expert_count", "expert_used_count", "expert_group_count", "expert_group_used_count", "nextn_predict_layers",
-    "pooling_type", "expert_shared_count", "attention.sliding_window",
+    "pooling_type", "expert_shared_count", "attention.sliding_window", "deepstack_mapping",
 )  # fmt: skip
 """Of models that are built otherwise than those that are exported here."""
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """What the shapes of all tensors follow from."""
-
-    blocks: int
-    width: int
-    feed_forward: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    tokens: int
+_WINDOW = "attention.sliding_window"
 
 
 def check_model(head: GgufHead) -> None:
@@ -58,12 +58,13 @@ def check_model(head: GgufHead) -> None:
     }
     if any(key.startswith("split.") for key in head.values):
         raise Unsound("it is one of several parts, and each model here is one file")
-    sizes = _sizes(values, _check_vocabulary(head.values))
-    _check_settings(values, sizes)
+    sizes = _sizes(values, _check_vocabulary(head.values), architecture)
+    _check_settings(values, sizes, architecture)
+    _check_own_settings(values, sizes, architecture)
     _check_tensors(head.tensors, sizes, architecture)
 
 
-def _sizes(values: Mapping[str, Scalar | Array], tokens: int) -> _Sizes:
+def _sizes(values: Mapping[str, Scalar | Array], tokens: int, architecture: str) -> Sizes:
     heads = _whole(values, "attention.head_count", MOST_WIDTH)
     width = _whole(values, "embedding_length", MOST_WIDTH)
     kv_heads = _whole(values, "attention.head_count_kv", MOST_WIDTH, heads)
@@ -71,34 +72,46 @@ def _sizes(values: Mapping[str, Scalar | Array], tokens: int) -> _Sizes:
         raise Unsound(f"{heads:,} heads cannot share {kv_heads:,} of keys and values")
     if "attention.key_length" not in values and width % heads:
         raise Unsound(f"a width of {width:,} cannot be shared by {heads:,} heads")
-    return _Sizes(
-        _whole(values, "block_count", MOST_BLOCKS),
-        width,
-        _whole(values, "feed_forward_length", MOST_WIDTH),
-        heads,
-        kv_heads,
-        _whole(values, "attention.key_length", MOST_WIDTH, width // heads),
-        tokens,
+    head_size = _whole(values, "attention.key_length", MOST_WIDTH, width // heads)
+    has_experts = architecture in WITH_EXPERTS
+    return Sizes(
+        blocks=_whole(values, "block_count", MOST_BLOCKS),
+        width=width,
+        feed_forward=_whole(values, "feed_forward_length", MOST_WIDTH),
+        heads=heads,
+        kv_heads=kv_heads,
+        head_size=head_size,
+        rotated=_whole(values, "rope.dimension_count", MOST_WIDTH, head_size),
+        tokens=tokens,
+        experts=_whole(values, "expert_count", MOST_EXPERTS) if has_experts else 0,
+        expert_forward=_whole(values, "expert_feed_forward_length", MOST_WIDTH) if has_experts else 0,
     )
 
 
-def _check_settings(values: Mapping[str, Scalar | Array], sizes: _Sizes) -> None:
+def _check_settings(values: Mapping[str, Scalar | Array], sizes: Sizes, architecture: str) -> None:
     _whole(values, "context_length", MOST_CONTEXT)
-    for key in ("attention.value_length", "rope.dimension_count"):
+    for key in _HEAD_SIZES:
         if (size := _whole(values, key, MOST_WIDTH, sizes.head_size)) != sizes.head_size:
             raise Unsound(f"{key} is {size:,}, the heads have {sizes.head_size:,} dimensions")
-    if sizes.head_size % 2:
-        raise Unsound(f"heads of {sizes.head_size:,} dimensions cannot be rotated in pairs")
+    is_partly = architecture in PARTLY_ROTATED and sizes.rotated < sizes.head_size
+    if sizes.rotated != sizes.head_size and not is_partly:
+        raise Unsound(f"rope.dimension_count is {sizes.rotated:,}, the heads have {sizes.head_size:,} dimensions")
+    if sizes.rotated % 2:
+        raise Unsound(f"heads of {sizes.rotated:,} dimensions cannot be rotated in pairs")
     if (tokens := _whole(values, "vocab_size", MOST_CONTEXT, sizes.tokens)) != sizes.tokens:
         raise Unsound(f"vocab_size is {tokens:,}, the vocabulary has {sizes.tokens:,} tokens")
+    _whole(values, "rope.scaling.original_context_length", MOST_CONTEXT, 1)
     epsilon = _number(values, "attention.layer_norm_rms_epsilon")
     if not 0 <= epsilon < 1:
         raise Unsound(f"attention.layer_norm_rms_epsilon is {epsilon}, not between 0 and 1")
     for key in _POSITIVE:
         if key in values and not 0 < _number(values, key) < math.inf:
             raise Unsound(f"{key} is {_number(values, key)}, not a positive number")
+    allowed = ("expert_count", "expert_used_count") if architecture in WITH_EXPERTS else ()
+    if architecture in WITH_WINDOWS or architecture == "phi3":  # llama.cpp has none for phi3, whatever the file says
+        allowed = (_WINDOW,)
     for key in _ZERO_ONLY:
-        entry = values.get(key)
+        entry = values.get(key) if key not in allowed else None
         if entry is not None and not (isinstance(entry, Scalar) and entry.kind in _WHOLE_KINDS and entry.value == 0):
             raise Unsound(f"it has {key}: such models are not run here")
     # Without it each token sees those behind it as well, and the answer to a document depends on how it is fed.
@@ -108,6 +121,28 @@ def _check_settings(values: Mapping[str, Scalar | Array], sizes: _Sizes) -> None
     scaling = values.get("rope.scaling.type", Scalar(_STRING, b"none"))
     if not isinstance(scaling, Scalar) or scaling.value not in _ROPE_SCALINGS:
         raise Unsound("rope.scaling.type is none that is known")
+
+
+def _check_own_settings(values: Mapping[str, Scalar | Array], sizes: Sizes, architecture: str) -> None:
+    """What only this architecture reads."""
+    if architecture == "granite":
+        for key in _GRANITE_SCALES:
+            if (key in values or key == "logit_scale") and not 0 < _number(values, key) < math.inf:
+                raise Unsound(f"{key} is {_number(values, key)}, not a positive number")
+    if architecture in WITH_EXPERTS:
+        _whole(values, "expert_used_count", sizes.experts)
+    if architecture not in WITH_WINDOWS:
+        return
+    if _WINDOW in values and _whole_value(values[_WINDOW], _WINDOW) > MOST_CONTEXT:
+        raise Unsound(f"{_WINDOW} is more than {MOST_CONTEXT:,}")
+    pattern = values.get(f"{_WINDOW}_pattern")
+    if isinstance(pattern, Array):
+        if pattern.kind not in (_UINT32, _INT32, _BOOL) or pattern.count != sizes.blocks:
+            raise Unsound(f"{_WINDOW}_pattern is no list of one flag for each of {sizes.blocks:,} blocks")
+    elif pattern is not None:
+        _whole_value(pattern, f"{_WINDOW}_pattern")
+    if "final_logit_softcapping" in values and not 0 <= _number(values, "final_logit_softcapping") < math.inf:
+        raise Unsound("final_logit_softcapping is not a number of at least 0")
 
 
 def _check_vocabulary(values: Mapping[str, Scalar | Array]) -> int:
@@ -145,9 +180,9 @@ def _check_vocabulary(values: Mapping[str, Scalar | Array]) -> int:
     return tokens.count
 
 
-def _check_tensors(tensors: Mapping[str, TensorEntry], sizes: _Sizes, architecture: str) -> None:
+def _check_tensors(tensors: Mapping[str, TensorEntry], sizes: Sizes, architecture: str) -> None:
     """Every tensor is one that the architecture has, in the shape that the keys give; all that it needs are there."""
-    needed, possible = _shapes(sizes, architecture)
+    needed, possible = tensor_shapes(sizes, architecture)
     for name, tensor in tensors.items():
         shape = needed.get(name, possible.get(name))
         if shape is None:
@@ -160,31 +195,6 @@ def _check_tensors(tensors: Mapping[str, TensorEntry], sizes: _Sizes, architectu
     for name in needed:
         if name not in tensors:
             raise Unsound(f"the tensor {name} is missing")
-
-
-def _shapes(sizes: _Sizes, architecture: str) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """Tensors that a model has and that it can have, with their dimensions, innermost first."""
-    width, forward = sizes.width, sizes.feed_forward
-    queries, keys = sizes.heads * sizes.head_size, sizes.kv_heads * sizes.head_size
-    needed: dict[str, tuple[int, ...]] = {"token_embd.weight": (width, sizes.tokens), "output_norm.weight": (width,)}
-    possible: dict[str, tuple[int, ...]] = {
-        "output.weight": (width, sizes.tokens),
-        "output.bias": (sizes.tokens,),
-        "rope_freqs.weight": (sizes.head_size // 2,),
-    }
-    matrices = {
-        "attn_q": (width, queries), "attn_k": (width, keys), "attn_v": (width, keys), "attn_output": (queries, width),
-        "ffn_gate": (width, forward), "ffn_up": (width, forward), "ffn_down": (forward, width),
-    }  # fmt: skip
-    norms = {"attn_norm": width, "ffn_norm": width}
-    if architecture == "qwen3":
-        norms |= {"attn_q_norm": sizes.head_size, "attn_k_norm": sizes.head_size}
-    for block in range(sizes.blocks):
-        for name, shape in matrices.items():
-            needed[f"blk.{block}.{name}.weight"] = shape
-            possible[f"blk.{block}.{name}.bias"] = shape[1:]
-        needed |= {f"blk.{block}.{name}.weight": (size,) for name, size in norms.items()}
-    return needed, possible
 
 
 def _without_ones(shape: Iterable[int]) -> tuple[int, ...]:

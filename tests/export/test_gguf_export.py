@@ -13,9 +13,12 @@ from safetensors.torch import load_file, save_file
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
+from appliance.models.model_config import Rope
 from appliance.tasks.prompt import STILLROOM_TEMPLATE
 from export.gguf.checks import check_export, refuse_difference
-from export.gguf.convert import ConversionError, convert, export_gguf, llama3_factors, pair_rows
+from export.gguf.convert import convert, export_gguf
+from export.gguf.settings import ConversionError
+from export.gguf.tensor_plan import llama3_factors, pair_rows
 from export.gguf.vocabulary import VocabularyError
 from export.parity import ExportDisagrees
 
@@ -264,7 +267,7 @@ def test_llama3_factors_leave_short_waves_and_stretch_long_ones() -> None:
     expected, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
     plain = 1.0 / 500000.0 ** (np.arange(0, 64, 2) / 64)
 
-    factors = llama3_factors({**rope, "theta": 500000.0}, 64)
+    factors = llama3_factors(Rope("llama3", 500000.0, 64, rope), 8192)
 
     np.testing.assert_allclose(plain / factors, expected.numpy(), rtol=1e-5)
     assert factors.min() == 1.0
