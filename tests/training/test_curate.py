@@ -1,6 +1,8 @@
 """`stillroom curate`: what each filter finds, near duplicates, and which rows train and which judge."""
 
 import json
+import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -102,26 +104,71 @@ def test_near_duplicates_are_those_that_comparing_all_pairs_finds() -> None:
     assert clusters(["", "", "word", "word"]) == [0, 1, 2, 2]
 
 
-def test_siblings_are_never_divided() -> None:
+def test_siblings_are_never_divided(task: Task) -> None:
     rows = []
     for number in range(40):
         text = " ".join(f"word{number}x{place}" for place in range(20))
         rows.append(replace(ODD, document=f"a{number}", text=text))
         rows.append(replace(ODD, document=f"b{number}", text=rows[-1].text.upper() + " end"))
         rows.append(replace(ODD, document=f"c{number}", text=f"other {number}", group=f"customer {number % 7}"))
-    split_of = {row.document: name for name, found in split_rows(rows, 0.2, 0.2).items() for row in found}
+    split_of = {row.document: name for name, found in split_rows(task, rows, 0.2, 0.2).items() for row in found}
     assert set(split_of.values()) == {"train", "validation", "test"}
     assert all(split_of[f"a{number}"] == split_of[f"b{number}"] for number in range(40))
     by_group = {number % 7: {split_of[f"c{m}"] for m in range(number, 40, 7)} for number in range(7)}
     assert all(len(splits) == 1 for splits in by_group.values())
 
 
-def test_further_rows_move_no_row_to_another_split() -> None:
-    before = split_rows(GOOD[:30], 0.2, 0.2)
-    after = split_rows(GOOD, 0.2, 0.2)
+def test_further_rows_move_no_row_to_another_split(task: Task) -> None:
+    before = split_rows(task, GOOD[:30], 0.2, 0.2)
+    after = split_rows(task, GOOD, 0.2, 0.2)
     for name, rows in before.items():
         assert {row.document for row in rows} <= {row.document for row in after[name]}
     assert len(set(families(GOOD))) == len(GOOD)
+
+
+def labelled_task(path: Path, slices: str = "") -> Task:
+    labels = "".join(f', "label{number}"' for number in range(12))[2:]
+    kind = 'kind = "classify"\ninstruction = "Which?"\nlabels = [' + labels + "]\n"
+    path.write_text(f'version = 1\nname = "t"\n{kind}{slices}')
+    return load_task(path)
+
+
+def test_every_label_has_its_share_of_each_split_and_siblings_stay_together(tmp_path: Path) -> None:
+    task = labelled_task(tmp_path / "task.toml")
+    rows = []
+    for number in range(360):
+        text = " ".join(f"w{number}x{place}" for place in range(12))
+        row = LabelledRow(f"{number}", text, {"label": f"label{number % 12}"})
+        rows += [row, replace(row, document=f"{number}+", text=text + " end")][: 1 + (number % 5 == 0)]
+    splits = split_rows(task, rows, 0.2, 0.1)
+    counts = {name: Counter(row.answer["label"] for row in found) for name, found in splits.items()}
+    for label in task.labels:
+        total = sum(counts[name][label] for name in counts)
+        assert abs(counts["validation"][label] - 0.2 * total) <= 2
+        assert abs(counts["test"][label] - 0.1 * total) <= 2
+    split_of = {row.document: name for name, found in splits.items() for row in found}
+    assert all(split_of[f"{number}"] == split_of[f"{number}+"] for number in range(0, 360, 5))
+    first = split_rows(task, rows[:200], 0.2, 0.1)
+    assert all(split_of[row.document] == name for name, found in first.items() for row in found)
+
+
+def test_every_slice_has_its_share_of_each_split(task: Task) -> None:
+    sliced = replace(task, slices=("customer", "currency"))
+    chance = random.Random(3)
+    rows = [
+        LabelledRow(
+            f"{number}",
+            " ".join(f"w{number}x{place}" for place in range(12)),
+            {"customer": chance.choice(["big", "small", None]), "currency": chance.choice("ABCD")},
+        )
+        for number in range(300)
+    ]
+    splits = split_rows(sliced, rows, 0.15, 0.15)
+    for name in sliced.slices:
+        for value in {row.answer[name] for row in rows}:
+            total = sum(row.answer[name] == value for row in rows)
+            for split in ("validation", "test"):
+                assert abs(sum(row.answer[name] == value for row in splits[split]) - 0.15 * total) <= 2
 
 
 def test_rows_that_join_families_leave_them_the_name_of_the_first_member() -> None:

@@ -80,7 +80,7 @@ def curate(task: "Task", task_folder: Path, validation: float = 0.15, test: floa
         raise UsageError(f"{task_folder.name} has no {ANSWERS_FILE}", "import answers with `stillroom collect` first")
     rows = read_dataset(folder.answers_path)
     passed, rejected, filters = filter_rows(task, rows)
-    splits = split_rows(passed, validation, test)
+    splits = split_rows(task, passed, validation, test)
     for name in SPLITS:
         write_lines(folder.split_path(name), map(LabelledRow.line, splits[name]))
     write_lines(folder.rejected_path, (row.line(reasons=reasons) for row, reasons in rejected))

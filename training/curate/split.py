@@ -1,7 +1,8 @@
-"""Which rows train and which judge: decided by a hash, so that siblings stay together and nothing moves later."""
+"""Which rows train and which judge: siblings stay together, labels and slices have their share, nothing moves later."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from appliance.quality.near_duplicates import clusters
@@ -9,6 +10,10 @@ from appliance.tasks.folder import SPLITS, Split
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
+    from appliance.tasks.task import Task
+
+Stratum = tuple[str, str]
+"""A field and one of its values: rows that each split should have in proportion."""
 
 
 def sibling_key(row: "LabelledRow") -> str:
@@ -30,15 +35,33 @@ def place(key: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
 
 
-def split_rows(rows: Sequence["LabelledRow"], validation: float, test: float) -> dict[Split, list["LabelledRow"]]:
+def strata_of(task: "Task", row: "LabelledRow") -> list[Stratum]:
+    """The row's label, and its values of the fields by which quality is broken down; none where a task has neither."""
+    names = [*(["label"] if task.labels else []), *task.slices]
+    values = {name: row.answer.get(name) for name in names}
+    if task.labels and row.labels:
+        values["label"] = max(sorted(row.labels), key=lambda label: (row.labels or {})[label])
+    entries = {name: value if isinstance(value, list) and value else [value or ""] for name, value in values.items()}
+    return [(name, str(entry)) for name in names for entry in entries[name]]
+
+
+def split_rows(
+    task: "Task", rows: Sequence["LabelledRow"], validation: float, test: float
+) -> dict[Split, list["LabelledRow"]]:
     """Rows of each split, in their order.
 
-    A split that should have rows but got none, as happens with few families, gets the family nearest to it.
+    A family's split follows from a hash of its name. Where a label or a slice of the task would be further than this
+    family from its share in a split, the family goes where it brings the shares nearest; later rows move no earlier
+    ones. A split that should have rows but got none, as happens with few families, gets the family nearest to it.
     """
     names = families(rows)
+    strata: dict[str, Counter[Stratum]] = {name: Counter() for name in names}
+    for row, name in zip(rows, names, strict=True):
+        strata[name].update(strata_of(task, row))
     places = {name: place(name) for name in names}
-    chosen: dict[str, Split] = {name: _split_at(at, validation, test) for name, at in places.items()}
     shares: dict[Split, float] = {"test": test, "validation": validation}
+    balance = _Balance(shares)
+    chosen = {name: balance.choose(_split_at(at, validation, test), strata[name]) for name, at in places.items()}
     for split, share in shares.items():
         spare = sorted((name for name in places if chosen[name] == "train"), key=lambda name: places[name])
         if share > 0 and split not in chosen.values() and len(spare) > 1:
@@ -47,6 +70,32 @@ def split_rows(rows: Sequence["LabelledRow"], validation: float, test: float) ->
     for row, name in zip(rows, names, strict=True):
         splits[chosen[name]].append(row)
     return splits
+
+
+class _Balance:
+    """How many rows of each stratum each split has so far."""
+
+    def __init__(self, shares: Mapping[Split, float]) -> None:
+        self._shares = shares
+        self._rows: Counter[Stratum] = Counter()
+        self._in_split: dict[Split, Counter[Stratum]] = {split: Counter() for split in SPLITS}
+
+    def choose(self, preferred: Split, family: Counter[Stratum]) -> Split:
+        """The split of the next family: the preferred one where no other brings its strata nearer to their shares."""
+        self._rows.update(family)
+        splits: list[Split] = [preferred, *(split for split in SPLITS if split != preferred)]
+        best = min(splits, key=lambda split: self._excess(split, family))
+        self._in_split[best].update(family)
+        return best
+
+    def _excess(self, chosen: Split, family: Counter[Stratum]) -> float:
+        """Rows by which shares are missed further than by one family, with this family in the chosen split."""
+        excess = 0.0
+        for stratum, count in family.items():
+            for split, share in self._shares.items():
+                held = self._in_split[split][stratum] + count * (split == chosen)
+                excess += max(0.0, abs(held - share * self._rows[stratum]) - count)
+        return excess
 
 
 def _split_at(at: float, validation: float, test: float) -> Split:
