@@ -4,18 +4,25 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.text import printable
+from training.preflight import check_loaded
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 PACKAGED_BASE = "stillroom-base"
 BASE_VARIABLE = "STILLROOM_BASE"
 """Names a folder that stands in for the packaged base."""
 EMBEDDING_NAME, HEAD_NAME = "embed_tokens.weight", "lm_head.weight"
 NEEDED_FILES = ("config.json", "tokenizer.json")
+TEXT_NAMES = {
+    r"^(model\.)?language_model\.lm_head\.": "lm_head.",
+    r"^(model\.)?(language_model|text_model)\.(model\.)?": "model.",
+}
+"""Names of tensors in models that also see or hear -> their names in the text model alone."""
 
 
 class BaseMismatch(ApplianceError):
@@ -72,15 +79,51 @@ def base_hash(directory: Path) -> str:
     return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in hashes).encode()).hexdigest()
 
 
-def _model_class(directory: Path) -> Any:  # an Auto class is no class of models, and both have from_pretrained
-    model_type = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("model_type")
-    if model_type == "llama":  # the Auto classes import every architecture's table, which costs a second
+def text_model(directory: Path) -> "tuple[type[PreTrainedModel], PretrainedConfig]":
+    """The class and the configuration of the causal language model in a folder: of a model that also sees, its text.
+
+    Raises:
+        UsageError: The installed transformers have no such model of their own; code that comes with a base is not run.
+    """
+    settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    kind = str(settings.get("model_type"))
+    if kind == "llama":  # the Auto classes import every architecture's table, which costs a second
+        from transformers.models.llama.configuration_llama import LlamaConfig
         from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-        return LlamaForCausalLM
-    from transformers import AutoModelForCausalLM
+        return LlamaForCausalLM, LlamaConfig.from_pretrained(str(directory), local_files_only=True)
+    from transformers import AutoConfig, __version__
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    return AutoModelForCausalLM
+    if kind not in CONFIG_MAPPING_NAMES:
+        brings = ", and the code that it brings is not run" if settings.get("auto_map") else ""
+        raise UsageError(
+            f"the base {directory.name} is of the kind {printable(kind)}, which transformers {__version__} does not"
+            f" know{brings}",
+            "choose a base of a known architecture; `stillroom bases list` names those that were tried",
+        )
+    try:
+        whole = AutoConfig.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(
+            f"config.json of the base {directory.name} does not describe a {printable(kind)} model: {error}",
+            "use the config.json that belongs to these weights",
+        ) from error
+    config = whole.get_text_config(decoder=True)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise UsageError(
+            f"the base {directory.name} is of the kind {printable(kind)}, which is no model that writes text",
+            'choose a causal language model, or an encoder with family = "encoder" for a classification',
+        )
+    model_class: type[PreTrainedModel] = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    return model_class, config
+
+
+def attention_of(model_class: "type[PreTrainedModel]", config: "PretrainedConfig") -> str:
+    """The implementation of attention that computes what the model says: the fused one leaves caps of logits out."""
+    fused = model_class._supports_sdpa and not getattr(config, "attn_logit_softcapping", None)
+    return "sdpa" if fused else "eager"
 
 
 def has_own_head(directory: Path) -> bool | None:
@@ -111,18 +154,36 @@ def load_base(directory: Path) -> "PreTrainedModel":
 
     Whether output matrix and embedding are one follows from the weights: a configuration that says otherwise would
     lose the matrix in a merge, or put random numbers in its place.
+
+    Raises:
+        UsageError: It is no causal language model that is known here.
+        UnfitBase: A tensor is missing, has another shape, or has no place.
     """
     import torch
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model_class, config = text_model(directory)
     own_head = has_own_head(directory)
-    model: PreTrainedModel = _model_class(directory).from_pretrained(
-        str(directory),
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-        **({} if own_head is None else {"tie_word_embeddings": not own_head}),
-    )
+    if own_head is not None:
+        config.tie_word_embeddings = not own_head
+    verbosity = transformers_logging.get_verbosity()
+    # What it reports at length, `check_loaded` refuses.
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model, loading = model_class.from_pretrained(
+            str(directory),
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation=attention_of(model_class, config),
+            key_mapping=TEXT_NAMES,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
+        )
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    check_loaded(directory.name, loading["missing_keys"], loading["mismatched_keys"], loading["unexpected_keys"])
     return model

@@ -2,33 +2,15 @@
 
 import json
 import math
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from weight_files import ones, write_weights
 
 from appliance.models.safetensors_file import WeightsError, read_headers, tensors_not_finite, weight_paths
-
-Tensors = dict[str, tuple[str, NDArray[np.generic]]]
-
-
-def write_weights(path: Path, tensors: Tensors) -> Path:
-    """A file of these tensors; each has the name of its type, and the numbers as they lie in the file."""
-    head, data = {}, b""
-    for name, (dtype, numbers) in tensors.items():
-        start, data = len(data), data + numbers.tobytes()
-        head[name] = {"dtype": dtype, "shape": list(numbers.shape), "data_offsets": [start, len(data)]}
-    described = json.dumps({"__metadata__": {"format": "pt"}, **head}).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(struct.pack("<Q", len(described)) + described + data)
-    return path
-
-
-def ones(*shape: int) -> tuple[str, NDArray[np.generic]]:
-    return "F32", np.ones(shape, dtype="<f4")
 
 
 def write_parts(directory: Path) -> Path:

@@ -18,6 +18,7 @@ from training.lora import add_lora, trainable_weights
 from training.losses import masked_cross_entropy
 from training.metrics import Measurement
 from training.options import AdapterOptions, Family, TrainingOptions
+from training.preflight import check_base
 from training.students.decoder.examples import Batch, TokenExample, pack
 from training.students.decoder.forward import forward_context, value_logits, whole_values
 from training.students.decoder.training_data import TrainingData, read_training_data
@@ -68,7 +69,6 @@ class DecoderStudent:
             "base_hash": self.base_hash,
             "data_hash": self._data.data_hash,
             "teacher": self._data.teacher,
-            "prompt_form": self._data.prompt_form,
             "rows": self._data.rows,
             "validation_rows": len(self._data.validation),
             "left_out": self._data.left_out,
@@ -162,9 +162,10 @@ def open_decoder(task: "Task", task_folder: Path) -> DecoderStudent:
     """The student of a task folder.
 
     Raises:
-        UsageError: Base or dataset are missing, or no row fits the context.
+        UsageError: Base or dataset are missing, the base is unfit, or no row fits the context.
     """
     base_dir = find_base(task.student.base)
+    check_base(base_dir)
     base = load_base(base_dir)
     data = read_training_data(task, task_folder, base_dir, reading_context(int(base.config.max_position_embeddings)))
     return DecoderStudent(task, base_dir, base, data)

@@ -29,6 +29,7 @@ from training.losses import Diverged
 from training.merge import merge
 from training.metrics import Measurement
 from training.options import TrainingOptions
+from training.preflight import UnfitBase
 from training.run_folder import exclusive_run, finished_run, new_run, write_record
 from training.students.decoder import student
 from training.students.decoder.examples import build_examples, pack
@@ -212,20 +213,24 @@ def test_an_interrupted_run_says_how_it_goes_on(folder: Path, monkeypatch: pytes
     assert ended.value.hint == f"`stillroom train {folder} --resume` continues it"
 
 
-@pytest.mark.parametrize("place", ["in the base", "in the last step"])
-def test_a_run_whose_gradient_is_no_number_ends_there(
-    folder: Path, base_dir: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+def test_a_base_with_a_weight_that_is_no_number_is_refused_before_the_first_step(
+    folder: Path, base_dir: Path, tmp_path: Path
 ) -> None:
-    if place == "in the base":
-        shutil.copytree(base_dir, tmp_path / "broken")
-        weights = load_file(str(base_dir / "model.safetensors"))
-        weights["model.layers.0.mlp.up_proj.weight"][0, 0] = float("inf")
-        save_file(weights, str(tmp_path / "broken" / "model.safetensors"), metadata={"format": "pt"})
-        text = (folder / "task.toml").read_text().replace(str(base_dir), str(tmp_path / "broken"))
-        (folder / "task.toml").write_text(text)
-    else:
-        real_loss = student.masked_cross_entropy
-        monkeypatch.setattr(student, "masked_cross_entropy", lambda *found: real_loss(*found) * float("inf"))
+    shutil.copytree(base_dir, tmp_path / "broken")
+    weights = load_file(str(base_dir / "model.safetensors"))
+    weights["model.layers.0.mlp.up_proj.weight"][0, 0] = float("inf")
+    save_file(weights, str(tmp_path / "broken" / "model.safetensors"), metadata={"format": "pt"})
+    text = (folder / "task.toml").read_text().replace(str(base_dir), str(tmp_path / "broken"))
+    (folder / "task.toml").write_text(text)
+    before = sorted((folder / "runs").iterdir()) if (folder / "runs").is_dir() else []
+    with pytest.raises(UnfitBase, match=r"1 weight of .* in the tensor model\.layers\.0\.mlp\.up_proj\.weight"):
+        call("train", folder)
+    assert sorted((folder / "runs").iterdir()) == before
+
+
+def test_a_run_whose_gradient_is_no_number_ends_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_loss = student.masked_cross_entropy
+    monkeypatch.setattr(student, "masked_cross_entropy", lambda *tensors: real_loss(*tensors) * float("inf"))
     with pytest.raises(Diverged, match="the gradient of step 1 is not finite"):
         run(folder)
     with pytest.raises(UsageError, match="is not a finished run"):

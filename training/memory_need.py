@@ -1,0 +1,175 @@
+"""How much memory a base needs in training, merge and each export, from its configuration and tensor headers alone.
+
+Nothing is loaded, so the answer comes before the first byte of weights is read, for bases that this machine could not
+hold, too. The shares per weight and per activation were measured (`docs/results.md` has the table); a test compares
+them with what a small model takes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from appliance.ground.errors import UsageError
+from appliance.models.architectures import text_config
+from appliance.models.safetensors_file import TensorHeader, read_headers, weight_paths
+from training.preflight import read_settings
+
+PROCESS_BYTES = 650_000_000
+"""Of a process with torch, transformers and peft, before it has a model."""
+NF4_BYTES = 0.53
+"""Of a weight in four bits, with the doubly quantized scales of its block."""
+TRAINED_BYTES = 24
+"""Of an adapter's weight: itself, its gradient, two moments, the best epoch's copy, and what a checkpoint copies."""
+HIDDEN_COPIES, INNER_COPIES = 10, 4
+"""What a layer keeps of each token for the way back: vectors of the hidden size, and of the feed-forward part."""
+LOGIT_COPIES = 3
+"""Of each written token: logits, their softmax, their gradient."""
+MERGE_BYTES = {"decoder": 8.7, "encoder": 9.0}
+"""Of each weight."""
+EXPORT_BYTES: Mapping[str, float] = {
+    "gguf-f16": 11, "gguf-q8_0": 11, "gguf-q4_k_m": 11, "onnx-fp32": 20, "onnx-int8": 28,
+}  # fmt: skip
+"""Of each weight, by target."""
+
+_EMBEDDINGS = (
+    "embed_tokens.weight",
+    "wte.weight",
+    "word_embeddings.weight",
+    "embedding.weight",
+    "tok_embeddings.weight",
+)
+_HEADS = ("lm_head.weight", "output.weight")
+_OTHER_PARTS = ("vision", "visual", "audio", "multi_modal", "mm_projector", "connector", "image_newline", "mtp.")
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What the need for memory follows from."""
+
+    weights: int
+    """Numbers in all tensors of the text part."""
+    embedding_weights: int
+    """Of them, those of the embedding and of a head of its own."""
+    matrix_weights: int
+    """Of them, those of the linear layers that get an adapter."""
+    matrix_edges: int
+    """Sum of the rows and columns of these layers: an adapter has rank times as many weights."""
+    stored_bytes: int
+    largest_file_bytes: int
+    layers: int
+    hidden_size: int
+    inner_size: int
+    """Of the feed-forward part that one token goes through."""
+    vocab_size: int
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a training would run."""
+
+    family: Literal["decoder", "encoder"] = "decoder"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    rank: int = 16
+    batch_tokens: int = 2048
+    longest_tokens: int = 0
+    """Of the longest example; one that is longer than a batch is a batch of its own."""
+    written_share: float = 0.15
+    """Of a batch's tokens, those that the student writes."""
+    checkpointing: bool = False
+    load_in_4bit: bool = False
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens of the largest step."""
+        return max(self.batch_tokens, self.longest_tokens)
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that each phase takes at its peak, the process included."""
+
+    training: int
+    merge: int
+    exports: dict[str, int] = field(default_factory=dict)
+    """By target."""
+
+
+def model_shape(directory: Path) -> ModelShape:
+    """The shape of a base in a folder; reads config.json and the heads of its files.
+
+    Raises:
+        UsageError: The configuration is missing, or no configuration of a language model.
+        WeightsError: The weights are not whole.
+    """
+    return shape_of(text_config(read_settings(directory)), read_headers(weight_paths(directory)))
+
+
+def shape_of(settings: Mapping[str, Any], headers: Mapping[str, TensorHeader]) -> ModelShape:
+    """The shape that settings and headers describe.
+
+    Raises:
+        UsageError: The settings do not say how large a layer is.
+    """
+    text = {name: header for name, header in headers.items() if not any(part in name for part in _OTHER_PARTS)}
+    hidden = _size(settings, "hidden_size", "n_embd", "d_model", "dim")
+    experts = _size(settings, "num_experts_per_tok", default=0)
+    inner = _size(settings, "intermediate_size", "n_inner", "ffn_dim", "hidden_dim", default=4 * hidden)
+    if experts:
+        inner = experts * _size(settings, "moe_intermediate_size", default=inner)
+    matrices = [
+        header.shape
+        for name, header in text.items()
+        if len(header.shape) == 2 and not name.endswith((*_EMBEDDINGS, *_HEADS)) and ".experts." not in name
+    ]
+    ends = [header for name, header in text.items() if name.endswith((*_EMBEDDINGS, *_HEADS))]
+    by_file: dict[Path, int] = {}
+    for header in text.values():
+        by_file[header.path] = by_file.get(header.path, 0) + header.size_bytes
+    return ModelShape(
+        weights=sum(header.numbers for header in text.values()),
+        embedding_weights=sum(header.numbers for header in ends),
+        matrix_weights=sum(rows * columns for rows, columns in matrices),
+        matrix_edges=sum(rows + columns for rows, columns in matrices),
+        stored_bytes=sum(by_file.values()),
+        largest_file_bytes=max(by_file.values(), default=0),
+        layers=_size(settings, "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+        hidden_size=hidden,
+        inner_size=inner,
+        vocab_size=_size(settings, "vocab_size"),
+    )
+
+
+def _size(settings: Mapping[str, Any], *names: str, default: int | None = None) -> int:
+    for name in names:
+        value = settings.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    if default is None:
+        raise UsageError(f"config.json of the base does not say {names[0]}", "name a base model of a language model")
+    return default
+
+
+def training_bytes(shape: ModelShape, plan: TrainingPlan) -> int:
+    """Bytes at the peak of a training step."""
+    each = 2 if plan.precision == "bfloat16" else 4
+    weights = shape.weights * each
+    if plan.load_in_4bit:
+        others = shape.weights - shape.matrix_weights
+        weights = round(shape.matrix_weights * NF4_BYTES) + others * 2
+    adapter = shape.matrix_edges * plan.rank * TRAINED_BYTES
+    layer = (HIDDEN_COPIES * shape.hidden_size + INNER_COPIES * shape.inner_size) * each
+    kept = layer + shape.layers * shape.hidden_size * each if plan.checkpointing else layer * shape.layers
+    written = plan.step_tokens * plan.written_share if plan.family == "decoder" else 0
+    logits = round(written * shape.vocab_size * 4 * LOGIT_COPIES)
+    return PROCESS_BYTES + weights + adapter + plan.step_tokens * kept + logits
+
+
+def memory_need(shape: ModelShape, plan: TrainingPlan) -> MemoryNeed:
+    """Bytes of each phase."""
+    targets = [name for name in EXPORT_BYTES if plan.family == "decoder" or name.startswith("onnx")]
+    return MemoryNeed(
+        training_bytes(shape, plan),
+        PROCESS_BYTES + round(shape.weights * MERGE_BYTES[plan.family]),
+        {name: PROCESS_BYTES + round(shape.weights * EXPORT_BYTES[name]) for name in targets},
+    )
