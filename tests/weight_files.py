@@ -1,6 +1,7 @@
 """Small safetensors files written by hand, without the library."""
 
 import json
+import math
 import struct
 from pathlib import Path
 
@@ -25,3 +26,17 @@ def write_weights(path: Path, tensors: Tensors) -> Path:
 def ones(*shape: int) -> tuple[str, NDArray[np.generic]]:
     """float32 ones of this shape."""
     return "F32", np.ones(shape, dtype="<f4")
+
+
+def write_sparse(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    """A file of zeros in bfloat16 with these shapes, as a hole that takes no room on the disk."""
+    head, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 2 * math.prod(shape)
+        head[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, end]}
+    described = json.dumps(head).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(described)) + described)
+        file.truncate(8 + len(described) + end)
+    return path

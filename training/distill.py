@@ -14,7 +14,8 @@ from training.loop import OnMeasurement, fit, is_better
 from training.lora import save_adapter
 from training.metrics import Measurement
 from training.options import RATE_FACTORS, RUN_VERSION, TrainingOptions, read_options, resolve_precision
-from training.students.families import open_student
+from training.resources import check_resources, plan_of, read_machine
+from training.students.families import base_folder, open_student
 from training.students.student import B, Student
 
 if TYPE_CHECKING:
@@ -43,10 +44,15 @@ def distil(
         The best epoch's measurement.
 
     Raises:
-        UsageError: Base or dataset are missing, or have changed since the run began.
+        UsageError: Base or dataset are missing, unfit, or have changed since the run began.
+        TooLarge: The machine cannot hold the training, the merge or any export.
         Diverged: A gradient is no number.
     """
+    plan, machine = plan_of(options, task.student.family), read_machine(task_folder)
+    base_dir = base_folder(task)
+    check_resources(base_dir, plan, machine)
     student = open_student(task, task_folder)
+    check_resources(base_dir, replace(plan, longest_tokens=student.longest_tokens), machine, is_loaded=True)
     if on_rows:
         on_rows(student.facts)
     config_path = RunFolder(run_dir).config_path

@@ -101,6 +101,9 @@ def _resumable(task_folder: Path, run_dir: Path) -> "Iterator[None]":
         hint = f"`stillroom train {printable(str(task_folder))} --resume` continues it"
         raise Interrupted(f"the run {run_dir.name} was interrupted", hint) from error
     except ResourceError as error:
+        if not RunFolder(run_dir).config_path.exists():  # refused before it began
+            shutil.rmtree(run_dir)
+            raise
         hint = f"{error.hint}; then `stillroom train {printable(str(task_folder))} --resume` continues the run"
         raise ResourceError(error.message, hint) from error
     except UsageError:

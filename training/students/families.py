@@ -8,6 +8,21 @@ if TYPE_CHECKING:
     from training.students.student import Student
 
 
+def base_folder(task: "Task") -> Path:
+    """Where the base of a task's student lies.
+
+    Raises:
+        UsageError: It is not on this machine.
+    """
+    if task.student.family == "encoder":
+        from training.students.encoder.model import find_base as find_encoder
+
+        return find_encoder(task.student.base).directory
+    from training.base_model import find_base
+
+    return find_base(task.student.base)
+
+
 def open_student(task: "Task", task_folder: Path) -> "Student[Any]":
     """The student of a task folder: its base, and the rows of `dataset/` as token ids.
 

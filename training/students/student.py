@@ -49,6 +49,11 @@ class Student(Protocol[B]):
         ...
 
     @property
+    def longest_tokens(self) -> int:
+        """Of the longest training example."""
+        ...
+
+    @property
     def has_validation(self) -> bool:
         """Whether there are rows to choose the epoch by."""
         ...

@@ -136,9 +136,7 @@ class LlamaEngine:
                     f" {piece[:40]!r} in its tokenizer.json",
                     "export the model again",
                 )
-        # Where the file puts a blank before every text, it is the probe's own that it has to put there.
-        cuts = [self._model.tokenize(text, False) for text in (_PROBE, _PROBE.lstrip(" "))]
-        if self._tokenizer.encode(_PROBE, False) not in cuts:
+        if self._model.tokenize(_PROBE, False) != self._tokenizer.encode(_PROBE, False):
             raise ModelFileError(
                 f"{MODEL_FILE} of {name} cuts texts otherwise than its tokenizer.json", "export the model again"
             )

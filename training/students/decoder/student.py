@@ -19,7 +19,6 @@ from training.losses import masked_cross_entropy
 from training.metrics import Measurement
 from training.options import AdapterOptions, Family, TrainingOptions
 from training.preflight import check_base
-from training.students.decoder.attention import use_attention_by_document
 from training.students.decoder.examples import Batch, TokenExample, pack
 from training.students.decoder.forward import forward_context, value_logits, whole_values
 from training.students.decoder.training_data import TrainingData, read_training_data
@@ -70,13 +69,17 @@ class DecoderStudent:
             "base_hash": self.base_hash,
             "data_hash": self._data.data_hash,
             "teacher": self._data.teacher,
-            "prompt_form": self._data.prompt_form,
             "rows": self._data.rows,
             "validation_rows": len(self._data.validation),
             "left_out": self._data.left_out,
             "splits": {name: facts.record for name, facts in self._data.facts.items()},
             "max_tokens": self._data.max_tokens,
         }
+
+    @property
+    def longest_tokens(self) -> int:
+        """Of the longest training example."""
+        return max(len(example.input_ids) for example in self._data.train)
 
     @property
     def has_validation(self) -> bool:
@@ -100,7 +103,6 @@ class DecoderStudent:
     def new_model(self, options: TrainingOptions) -> "PeftModel":
         """The base in float32 with a fresh adapter."""
         base, self._base = self._base or load_base(self._base_dir), None
-        use_attention_by_document(base)
         return new_adapter(base, options.adapter)
 
     def parameter_groups(self, model: "PeftModel", options: TrainingOptions) -> list[dict[str, Any]]:

@@ -135,6 +135,11 @@ class EncoderStudent:
         }
 
     @property
+    def longest_tokens(self) -> int:
+        """Of the longest training example."""
+        return max(map(len, self._data.train.token_ids))
+
+    @property
     def has_validation(self) -> bool:
         """Whether there are rows to choose the epoch by."""
         return len(self._data.validation) > 0

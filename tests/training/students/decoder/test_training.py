@@ -19,7 +19,7 @@ from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import Interrupted, ResourceError, UsageError
 from appliance.models.manifest import read_manifest, verify_artifact
 from appliance.tasks.taskfile import load_task
-from training import distill
+from training import distill, resources
 from training.base_model import BaseMismatch, base_hash, find_base, load_base
 from training.checkpoint import BrokenCheckpoint
 from training.commands.train import train
@@ -30,6 +30,7 @@ from training.merge import merge
 from training.metrics import Measurement
 from training.options import TrainingOptions
 from training.preflight import UnfitBase
+from training.resources import TooLarge
 from training.run_folder import exclusive_run, finished_run, new_run, write_record
 from training.students.decoder import student
 from training.students.decoder.examples import build_examples, pack
@@ -226,6 +227,17 @@ def test_a_base_with_a_weight_that_is_no_number_is_refused_before_the_first_step
     with pytest.raises(UnfitBase, match=r"1 weight of .* in the tensor model\.layers\.0\.mlp\.up_proj\.weight"):
         call("train", folder)
     assert sorted((folder / "runs").iterdir()) == before
+
+
+def test_a_run_that_the_machine_cannot_hold_is_refused_and_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "available_memory_bytes", lambda: 100_000_000)
+    with pytest.raises(TooLarge, match="this machine has 100 MB free") as ended:
+        call("train", folder)
+    assert ended.value.exit_code == 4
+    assert "resume" not in ended.value.hint
+    assert not list((folder / "runs").iterdir())
 
 
 def test_a_run_whose_gradient_is_no_number_ends_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
