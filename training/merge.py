@@ -1,6 +1,7 @@
 """Folds an adapter into its base and packs the result as an artifact that the exports start from."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
         lineage = merge_adapter(task, run_dir, staging, base_dir)
         with disk_errors(run.merged_dir):
             shutil.copyfile(run.task_path, staging / TASK_FILE)
-        template_name = "" if task.student.family == "encoder" else _form_name(staging)
+        template_name = "" if task.student.family == "encoder" else _prompt_form(staging, record)
         lineage |= {
             "adapter_hash": file_sha256(run.adapter_dir / "adapter_model.safetensors"),
             "data_hash": str(record["data_hash"]),
@@ -73,7 +74,8 @@ def pack(task: "Task", staging: Path, merged_dir: Path, lineage: dict[str, str],
     return write_artifact(merged_dir, manifest, {path.name: path for path in sorted(staging.iterdir())})
 
 
-def _form_name(model_dir: Path) -> str:
-    from appliance.engines.tokenizer import FileTokenizer
+def _prompt_form(model_dir: Path, record: Mapping[str, object]) -> str:
+    """How the run's examples were rendered; a run from before this was recorded knew one way for each vocabulary."""
+    from appliance.engines.tokenizer import artifact_tokenizer
 
-    return FileTokenizer(model_dir / "tokenizer.json").template.name
+    return artifact_tokenizer(model_dir, str(record.get("prompt_form", ""))).prompt_form

@@ -12,7 +12,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Family = Literal["decoder", "encoder"]
 LearningRate = float | Literal["default", "auto"]
 
-RUN_VERSION = 3
+RUN_VERSION = 4
 """Of a run's `config.json`; a run that another version began is not resumed."""
 
 RATE_FACTORS = (0.4, 1.0, 2.0)

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
 from appliance.engines.onnx_session import open_session, runs_on_gpu
-from appliance.engines.tokenizer import make_plain
+from appliance.engines.tokenizer_file import make_plain
 from appliance.ground.errors import ApplianceError
 from appliance.ground.text import human_count
 from appliance.models.calibration import read_calibration, softmax

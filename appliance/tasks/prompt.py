@@ -15,11 +15,12 @@ value has the same tokens in both places.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.tasks.linecode import Value, encode_value
 
 _WIDE_GAP = re.compile(r"[^\S\n]{2,}")
+_BOS_IDS = re.compile(r"bos=(\d{1,9}(?:,\d{1,9})*)")
 
 MAX_FIELDS = 24
 """Fields for which a base model of ours has a special token."""
@@ -46,6 +47,12 @@ class PromptTemplate:
     end: str
     field_format: str
     """Format string of the special token of field number `{}`; numbers start at 1."""
+    bos: tuple[str, ...] = ()
+    """Tokens, as they stand in the vocabulary, that the base was taught to see at the start of every text."""
+
+    def with_bos(self, bos: Sequence[str]) -> "PromptTemplate":
+        """The template for a base that begins each text so."""
+        return replace(self, bos=tuple(bos)) if bos else self
 
     def field_token(self, index: int) -> Segment:
         """The special token of the field with this zero-based index."""
@@ -62,8 +69,14 @@ STILLROOM_TEMPLATE = PromptTemplate(
 )
 """The template of base models trained here: each special token is one id."""
 
-PLAIN_TEMPLATE = PromptTemplate("plain-1", "", "\n\nDocument:", "\n", "\n\nAnswer:\n", "", "")
-"""For base models without our special tokens: plain text; the line end is a newline and `end` is the model's own."""
+PLAIN_TEMPLATE = PromptTemplate("plain-2", "", "\n\nDocument:", "\n", "\n\nAnswer:\n", "", "")
+"""For base models without our special tokens: plain text; the line end is a newline and `end` is the model's own.
+
+The first tokens are those that the base begins a text with, and every segment is cut as a part of a longer text.
+"""
+
+OLDEST_PLAIN_TEMPLATE = replace(PLAIN_TEMPLATE, name="plain-1")
+"""What models were trained with before: without first tokens, and each segment cut as a text of its own."""
 
 
 def template_of(has_token: Callable[[str], bool]) -> PromptTemplate:
@@ -71,6 +84,26 @@ def template_of(has_token: Callable[[str], bool]) -> PromptTemplate:
     return (
         STILLROOM_TEMPLATE if all(has_token(token) for token in STILLROOM_TEMPLATE.special_tokens()) else PLAIN_TEMPLATE
     )
+
+
+def form_of(name: str, bos_ids: Sequence[int]) -> str:
+    """The form of a model's prompts as a manifest says it: `plain-2`, or `plain-2/bos=1` with its first tokens."""
+    return f"{name}/bos={','.join(map(str, bos_ids))}" if bos_ids else name
+
+
+def read_form(prompt_form: str) -> tuple[str, tuple[int, ...]]:
+    """Name of the template and ids of the first tokens.
+
+    Raises:
+        ValueError: The first tokens are no ids.
+    """
+    name, _, rest = prompt_form.partition("/")
+    if not rest.startswith("bos="):
+        return name, ()
+    match = _BOS_IDS.fullmatch(rest)
+    if not match:
+        raise ValueError(rest)
+    return name, tuple(map(int, match.group(1).split(",")))
 
 
 @dataclass(frozen=True)
@@ -82,13 +115,13 @@ class PromptSpec:
 
 
 def prefix_segments(spec: PromptSpec, template: PromptTemplate) -> list[Segment]:
-    """The part of the prompt that all documents of a task share."""
-    segments = [Segment(template.user, True)]
+    """The part of the prompt that all documents of a task share, from the first token on."""
+    segments = [*(Segment(token, True) for token in template.bos), Segment(template.user, True)]
     if spec.instruction:
         segments.append(Segment(" " + spec.instruction.strip(), False))
     for index, phrase in enumerate(spec.phrases):
         segments += [template.field_token(index), Segment(" " + phrase, False)]
-        if template is PLAIN_TEMPLATE:
+        if not template.field_format:
             segments.append(Segment(template.line, True))
     segments.append(Segment(template.document, True))
     return [segment for segment in segments if segment.text]

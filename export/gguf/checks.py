@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
-from appliance.engines.tokenizer import FileTokenizer
+from appliance.engines.tokenizer import FileTokenizer, model_tokenizer
 from export.parity import ExportDisagrees, refuse_no_numbers
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[st
         ExportDisagrees: A text is cut otherwise, or probabilities differ by more than rounding.
         ModelFileError: llama.cpp cannot load what was written.
     """
-    tokenizer = FileTokenizer(merged_dir / "tokenizer.json")
+    tokenizer = model_tokenizer(merged_dir)
     prompts = token_prompts(tokenizer.vocab_size)
     model = LlamaModel(full_path)
     try:

@@ -10,7 +10,10 @@ from typing import Any
 
 from gguf import GGUFWriter, TokenType
 
+from appliance.engines.tokenizer_file import is_blank
 from appliance.ground.errors import ApplianceError
+from appliance.models.manifest import MANIFEST_NAME, read_manifest
+from appliance.tasks.prompt import OLDEST_PLAIN_TEMPLATE, read_form
 
 _DIGITS = ("Digits", True)
 _GPT2_CUT = ("ByteLevel", True)
@@ -47,6 +50,8 @@ class Vocabulary:
     """Only for `gpt2`."""
     scores: list[float]
     """Only for `llama`: higher merges first."""
+    has_space_prefix: bool = False
+    """Only for `llama`: whether a blank is put before every text, as models of the oldest prompt form were taught."""
     special_ids: dict[str, int] = field(default_factory=dict)
     """`bos`, `eos`, `unk`, `pad`, as far as the model has them."""
 
@@ -62,7 +67,8 @@ def read_vocabulary(model_dir: Path, vocab_size: int) -> Vocabulary:
     if bpe.get("type") != "BPE":
         raise VocabularyError(f"the tokenizer is a {bpe.get('type')}, not BPE", "choose another base model")
     byte_level = not bpe.get("byte_fallback")
-    tokens, kinds = _tokens(tokenizer, vocab_size, byte_level)
+    cuts_data = not _has_oldest_form(model_dir)
+    tokens, kinds = _tokens(tokenizer, vocab_size, byte_level, cuts_data)
     pairs = [tuple(pair.split(" ", 1)) if isinstance(pair, str) else tuple(pair) for pair in bpe["merges"]]
     return Vocabulary(
         model="gpt2" if byte_level else "llama",
@@ -71,6 +77,7 @@ def read_vocabulary(model_dir: Path, vocab_size: int) -> Vocabulary:
         kinds=kinds,
         merges=[f"{left} {right}" for left, right in pairs] if byte_level else [],
         scores=[] if byte_level else _scores(tokens, pairs),
+        has_space_prefix=not byte_level and not cuts_data,
         special_ids=_special_ids(model_dir, tokens, bpe.get("unk_token")),
     )
 
@@ -83,7 +90,7 @@ def write_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
         writer.add_token_merges(vocabulary.merges)
     else:
         writer.add_token_scores(vocabulary.scores)
-        writer.add_add_space_prefix(True)
+        writer.add_add_space_prefix(vocabulary.has_space_prefix)
     writer.add_token_list(vocabulary.tokens)
     writer.add_token_types(vocabulary.kinds)
     adders = {
@@ -98,7 +105,17 @@ def write_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_add_eos_token(False)
 
 
-def _tokens(tokenizer: dict[str, Any], vocab_size: int, byte_level: bool) -> tuple[list[str], list[TokenType]]:
+def _has_oldest_form(model_dir: Path) -> bool:
+    """Whether each segment of a prompt was cut as a text of its own when this model was trained."""
+    if not (model_dir / MANIFEST_NAME).is_file():
+        return False
+    name, _ = read_form(read_manifest(model_dir).prompt_form)
+    return name in ("", OLDEST_PLAIN_TEMPLATE.name)
+
+
+def _tokens(
+    tokenizer: dict[str, Any], vocab_size: int, byte_level: bool, cuts_data: bool
+) -> tuple[list[str], list[TokenType]]:
     bpe = tokenizer["model"]
     tokens = [f"[PAD{number}]" for number in range(vocab_size)]
     kinds = [TokenType.UNUSED] * vocab_size
@@ -112,7 +129,9 @@ def _tokens(tokenizer: dict[str, Any], vocab_size: int, byte_level: bool) -> tup
         if not byte_level and len(piece) == 6 and piece.startswith("<0x"):
             kinds[number] = TokenType.BYTE
     for number, token in added.items():
-        kinds[number] = TokenType.CONTROL if token.get("special") else TokenType.USER_DEFINED
+        # What is user-defined, llama.cpp finds in any text; a document is data.
+        is_control = token.get("special") or (cuts_data and not is_blank(token["content"]))
+        kinds[number] = TokenType.CONTROL if is_control else TokenType.USER_DEFINED
     if not byte_level and (unknown := bpe["vocab"].get(bpe.get("unk_token"))) is not None:
         kinds[unknown] = TokenType.UNKNOWN
     return tokens, kinds

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.engines.tokenizer import FileTokenizer
+from appliance.engines.tokenizer import FileTokenizer, model_tokenizer
 from appliance.tasks.folder import TASK_FILE, TaskFolder
 from appliance.tasks.labels import LabelledRow, read_dataset
 from appliance.tasks.prompt import render_example
@@ -36,7 +36,7 @@ def read_samples(task_folder: Path, merged_dir: Path, context_length: int) -> tu
     Args:
         merged_dir: Its task file counts where it has one: the student was taught that one.
     """
-    tokenizer = FileTokenizer(merged_dir / "tokenizer.json")
+    tokenizer = model_tokenizer(merged_dir)
     path = TaskFolder(task_folder).split_path("validation")
     samples = []
     if path.is_file():

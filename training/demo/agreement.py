@@ -23,10 +23,10 @@ def torch_answers(model: "PreTrainedModel | PeftModel", task: "Task", model_dir:
     Args:
         model_dir: Folder with the tokenizer.
     """
-    from appliance.engines.tokenizer import FileTokenizer
+    from appliance.engines.tokenizer import model_tokenizer
     from training.students.decoder.generation import generate
 
-    tokenizer = FileTokenizer(model_dir / "tokenizer.json")
+    tokenizer = model_tokenizer(model_dir)
     room = int(getattr(model.config, "max_position_embeddings", 1024))
     return [result.answer for result in generate(model, task, tokenizer, texts, room)]
 

@@ -48,7 +48,7 @@ TEMPLATES = pytest.mark.parametrize(
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> FileTokenizer:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    train_tokenizer([RENDERED["plain-1"], HOSTILE], 300).save(str(path))
+    train_tokenizer([RENDERED[PLAIN_TEMPLATE.name], HOSTILE], 300).save(str(path))
     return FileTokenizer(path)
 
 

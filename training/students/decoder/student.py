@@ -69,6 +69,7 @@ class DecoderStudent:
             "base_hash": self.base_hash,
             "data_hash": self._data.data_hash,
             "teacher": self._data.teacher,
+            "prompt_form": self._data.prompt_form,
             "rows": self._data.rows,
             "validation_rows": len(self._data.validation),
             "left_out": self._data.left_out,

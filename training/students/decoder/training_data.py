@@ -49,6 +49,8 @@ class TrainingData:
     """The rows of `train`, in its order, with values taken out; None where the task has no values to take out."""
     teacher: str = ""
     """Who answered the training rows."""
+    prompt_form: str = ""
+    """How the student is asked, as its manifest will say it."""
 
     @property
     def rows(self) -> int:
@@ -100,6 +102,7 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, context_
         max_tokens,
         emptied,
         teacher_names(rows["train"]),
+        tokenizer.prompt_form,
     )
 
 
