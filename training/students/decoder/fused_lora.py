@@ -19,25 +19,32 @@ if TYPE_CHECKING:
 
 
 class FusedLora(torch.autograd.Function):
-    """y = x (W + s B A)' with gradients for x, A and B; W is frozen."""
+    """y = x (W + s B A)' with gradients for x, A and B; W is frozen, in float32 or in the 16 bit that it is stored in.
+
+    The sum of both weights is formed again on the way back rather than kept: all of them together would be a second
+    copy of the model.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:
         """Shapes: x (..., in), weight (out, in), a (r, in), b (out, r)."""
-        together = torch.addmm(weight, b, a, alpha=scaling)
-        ctx.save_for_backward(x, together, a, b)
+        ctx.save_for_backward(x, weight, a, b)
         ctx.scaling = scaling
-        return functional.linear(x, together)
+        return functional.linear(x, _together(weight, a, b, scaling))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x (..., in), A (r, in) and B (out, r) from that of y (..., out)."""
-        x, together, a, b = ctx.saved_tensors
+        x, weight, a, b = ctx.saved_tensors
         flat, y = x.flatten(0, -2), gradients[0].flatten(0, -2)
-        grad_x = (y @ together).view_as(x) if ctx.needs_input_grad[0] else None
+        grad_x = (y @ _together(weight, a, b, ctx.scaling)).view_as(x) if ctx.needs_input_grad[0] else None
         grad_a = (y @ b).T @ flat * ctx.scaling
         grad_b = y.T @ (flat @ a.T) * ctx.scaling
         return grad_x, None, grad_a, grad_b, None
+
+
+def _together(weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:
+    return torch.addmm(weight.to(b.dtype), b, a, alpha=scaling)
 
 
 def _lora_layers(model: "PeftModel") -> list[nn.Module]:

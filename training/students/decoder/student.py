@@ -19,6 +19,7 @@ from training.losses import masked_cross_entropy
 from training.metrics import Measurement
 from training.options import AdapterOptions, Family, TrainingOptions
 from training.preflight import check_base
+from training.students.decoder.attention import use_attention_by_document
 from training.students.decoder.examples import Batch, TokenExample, pack
 from training.students.decoder.forward import forward_context, value_logits, whole_values
 from training.students.decoder.training_data import TrainingData, read_training_data
@@ -104,6 +105,7 @@ class DecoderStudent:
     def new_model(self, options: TrainingOptions) -> "PeftModel":
         """The base in float32 with a fresh adapter."""
         base, self._base = self._base or load_base(self._base_dir), None
+        use_attention_by_document(base)
         return new_adapter(base, options.adapter)
 
     def parameter_groups(self, model: "PeftModel", options: TrainingOptions) -> list[dict[str, Any]]:

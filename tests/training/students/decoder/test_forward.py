@@ -5,6 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from training.losses import masked_cross_entropy
+from training.students.decoder.attention import blocks_of, use_attention_by_document
 from training.students.decoder.examples import TokenExample, pack
 from training.students.decoder.forward import value_logits
 
@@ -57,5 +58,20 @@ def test_packed_examples_have_the_loss_that_the_model_computes_for_each_alone(
             losses.append(float(alone.loss))
         batch = pack(examples)
         packed = float(masked_cross_entropy(value_logits(model, batch), batch.labels))
+        use_attention_by_document(model)
+        by_document = float(masked_cross_entropy(value_logits(model, batch), batch.labels))
     # Each example writes five tokens, so the mean over tokens is the mean of the examples.
     assert packed == pytest.approx(sum(losses) / 3, abs=5e-6)
+    assert by_document == pytest.approx(sum(losses) / 3, abs=5e-6)
+
+
+def test_blocks_are_the_documents_that_do_not_see_one_another() -> None:
+    causal = torch.ones(7, 7, dtype=torch.bool).tril()
+    causal[3:, :3] = False
+    near = causal & ~torch.ones(7, 7, dtype=torch.bool).tril(-2)  # a token sees itself and the one before it
+    first, second = blocks_of(causal[None, None])
+    assert (first.tokens, second.tokens, first.mask, second.mask) == (3, 4, None, None)
+    first, second = blocks_of(near[None, None])
+    assert (first.tokens, second.tokens) == (3, 4)
+    assert second.mask is not None
+    assert torch.equal(second.mask[0, 0], near[3:, 3:])
