@@ -30,6 +30,10 @@ class Progress:
     """One sentence that says who has the engine, where that is known."""
     stopping: bool = False
     """A person asked for the end: only what is in flight is finished."""
+    figures: str = ""
+    """How it goes, in a few words, such as the loss of a training."""
+    seconds_left: float | None = None
+    """Where who works knows better than the speed tells, as a training with a budget of time does."""
 
 
 OnProgress = Callable[[Progress], None]

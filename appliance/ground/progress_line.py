@@ -129,10 +129,14 @@ def progress_text(progress: Progress, units_per_second: float | None) -> str:
     parts = [f"{printable(progress.stage)}: {bar}" if progress.stage else bar]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
+    if progress.figures:
+        parts.append(progress.figures)
     if progress.queued:
         parts.append("queued: another process has the engine")
     elif progress.done <= progress.before:
         parts.append("loading the model" if progress.loading else "starting")
+    elif progress.seconds_left is not None:
+        parts.append(f"about {rough_time(progress.seconds_left)} left")
     elif units_per_second:
         left = progress.total - progress.done - progress.waiting
         speed = f"{human_size(round(units_per_second))}/s"

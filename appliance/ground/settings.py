@@ -39,6 +39,8 @@ class Settings:
     """Threads of an engine; by default the processors that this process may use."""
     sandbox: SandboxPolicy = SandboxPolicy.REQUIRED
     """Whether documents are read where the sandbox lacks a part that it needs."""
+    names_threads: bool = False
+    """Whether environment or `config.toml` say how many threads; else libraries that have a default keep theirs."""
 
 
 def home_dir(environ: Mapping[str, str]) -> Path:
@@ -80,6 +82,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         home / "stillroom.log",
         threads or min(len(os.sched_getaffinity(0)), MOST_THREADS),
         sandbox,
+        threads > 0,
     )
 
 

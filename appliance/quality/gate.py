@@ -70,6 +70,7 @@ def judge_results(
             )
     return replace(
         report(task, judged, worst(conditions)),
+        failures=dict(Counter(result.error or "no answer" for result in results if result.answer is None)),
         copies=copies,
         empty=len(rows) - len(valued),
         leading_label=leading or "",

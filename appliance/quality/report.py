@@ -50,6 +50,8 @@ class QualityReport:
     """Rows by who says what is right."""
     weighted_accuracy: float | None = None
     """Share of the fields' weight that is right; None where all weigh the same."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Error class, such as `too_long` -> documents without an answer."""
     copies: int = 0
     """Rows that were left out, as their text is that of another one."""
     empty: int = 0
@@ -79,7 +81,9 @@ class QualityReport:
         if counts.absent:
             lines.append(f"invented values    {self.invented.percent()}, {counts.absent} absent fields")
         if self.failed:
-            lines.append(f"without an answer  {self.failed} of {self.documents} documents")
+            reasons = ", ".join(f"{number} {error}" for error, number in sorted(self.failures.items()))
+            share = f"{self.failed} of {self.documents} documents ({self.failed / self.documents:.0%})"
+            lines.append(f"without an answer  {share}{f': {reasons}' if reasons else ''}; counted as wrong")
         lines += [
             f"most confident {100 * part.share:2.0f} %  {part.accuracy.percent()}, {part.fields} fields"
             for part in self.coverage

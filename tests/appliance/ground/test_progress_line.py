@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,12 @@ def test_stalled_job_gets_slower_the_longer_it_stands() -> None:
 def test_line_tells_counts_failures_speed_and_time_left() -> None:
     text = progress_text(progress(300, before=200, failed=3), 2.0)
     assert text == "[############............] 500/1000  3 failed  2.0 documents/s  about 4 min left"
+
+
+def test_who_works_may_tell_figures_and_the_time_left_from_the_first_step() -> None:
+    first = Progress(1, 400, unit="step", stage="epoch 1", figures="loss 1.234", seconds_left=1500.0)
+    assert progress_text(first, None) == "epoch 1: [........................] 1/400  loss 1.234  about 25 min left"
+    assert len(progress_text(replace(first, done=12345, total=56789), None)) <= 78
 
 
 def test_documents_left_to_the_next_run_are_not_waited_for() -> None:

@@ -94,6 +94,14 @@ def test_rows_without_a_value_do_not_make_a_student_ready() -> None:
     assert any(line.startswith("rows without value 200 of 201") for line in report.lines())
 
 
+def test_rows_without_an_answer_are_told_with_their_reasons() -> None:
+    rows = [row(f"text {number}", {"number": "1", "total": "2"}) for number in range(10)]
+    results = [replace(result, answer=None, error="too_long") for result in right(rows)[:4]] + right(rows)[4:]
+    report = judge_results(TASK, rows, results)
+    assert (report.failed, report.failures, report.record()["failures"]) == (4, {"too_long": 4}, {"too_long": 4})
+    assert "without an answer  4 of 10 documents (40%): 4 too_long; counted as wrong" in report.lines()
+
+
 def test_a_field_without_a_value_anywhere_is_not_judged() -> None:
     rows = [row(f"text {number}", {"number": str(number)}) for number in range(100)]
     report = judge_results(TASK, rows, right(rows))
