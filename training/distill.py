@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 SEARCH_EPOCHS = 3
 OnRows = Callable[[Mapping[str, object]], None]
+COMPARED_FACTS = (
+    ("base_hash", "the base model has"),
+    ("data_hash", "the training rows have"),
+    ("teacher_hash", "the teacher has"),
+)
+"""Hashes of what a resumed run goes on with; one that neither side has is the same."""
 
 
 def distil(
@@ -48,14 +54,16 @@ def distil(
         TooLarge: The machine cannot hold the training, the merge or any export.
         Diverged: A gradient is no number.
     """
+    config_path = RunFolder(run_dir).config_path
+    if config_path.is_file():
+        options = read_options(config_path)
     plan, machine = plan_of(options, task.student.family), read_machine(task_folder)
     base_dir = base_folder(task)
     check_resources(base_dir, plan, machine)
-    student = open_student(task, task_folder)
+    student = open_student(task, task_folder, options.distillation)
     check_resources(base_dir, replace(plan, longest_tokens=student.longest_tokens), machine, is_loaded=True)
     if on_rows:
         on_rows(student.facts)
-    config_path = RunFolder(run_dir).config_path
     if config_path.is_file():
         options = resumed_options(config_path, student.facts)
     else:
@@ -101,12 +109,12 @@ def resumed_options(config_path: Path, facts: Mapping[str, object]) -> TrainingO
     """
     options = read_options(config_path)
     config = json.loads(config_path.read_text(encoding="utf-8"))
-    for key, changed in (("base_hash", "the base model has"), ("data_hash", "the training rows have")):
-        now = str(facts[key])
-        if config[key] != now:
+    for key, changed in COMPARED_FACTS:
+        then, now = str(config.get(key)), str(facts.get(key))
+        if then != now:
             raise UsageError(
                 f"{changed} changed since the run {config_path.parent.name} began:"
-                f" the hash was {config[key][:16]} and is {now[:16]} now",
+                f" the hash was {then[:16]} and is {now[:16]} now",
                 "start a new run with `stillroom train` without --resume",
             )
     return options

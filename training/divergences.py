@@ -9,14 +9,12 @@ language models", section 2 (the generalised Jensen-Shannon divergence).
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from appliance.ground.errors import UsageError
-
-DivergenceKind = Literal["forward-kl", "reverse-kl", "jsd"]
+from training.distillation_options import Divergence
 
 LEAST_LOG_PROBABILITY = -100.0
 """Stands for the logarithm of a mass that is zero in float32: no term of a sum becomes infinite or no number."""
@@ -24,20 +22,6 @@ LEAST_LOG_PROBABILITY = -100.0
 
 class VocabularyMismatch(UsageError):
     """Teacher and student do not write with the same tokens."""
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """Which divergence, and of which distributions."""
-
-    kind: DivergenceKind = "forward-kl"
-    """`forward-kl` is KL(teacher || student), `reverse-kl` KL(student || teacher), `jsd` what lies between."""
-    temperature: float = 1.0
-    """Both sides' logits are divided by it, and the divergence is multiplied by its square, so that the gradients keep
-    their size."""
-    beta: float = 0.5
-    """Of `jsd`: the teacher's share of the mixture that both are compared with. Near 0 it behaves as `forward-kl`, near
-    1 as `reverse-kl`, both scaled by the distance from there."""
 
 
 @dataclass(frozen=True)

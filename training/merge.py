@@ -49,6 +49,7 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
             "teacher": str(record["teacher"]),
             "run": run_dir.name,
         }
+        lineage |= {key: str(record[key]) for key in ("teacher_model", "teacher_hash", "loss") if record.get(key)}
         return pack(task, staging, run.merged_dir, lineage, template_name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from appliance.ground.errors import UsageError
+from training.distillation_options import OPTION_NAMES, DistillationOptions, distillation_options
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Family = Literal["decoder", "encoder"]
@@ -88,6 +89,8 @@ class TrainingOptions:
     """What is trained."""
     head: HeadOptions = field(default_factory=HeadOptions)
     """Encoder: what is trained beside the adapter."""
+    distillation: DistillationOptions = field(default_factory=DistillationOptions)
+    """What is learnt beside the labels."""
 
     def __post_init__(self) -> None:
         counts = {"epochs": self.epochs, "batch tokens": self.batch_tokens, "patience": self.patience}
@@ -117,7 +120,11 @@ ENCODER_DEFAULTS = TrainingOptions(
     adapter=AdapterOptions(dropout=0.1),
 )
 ADAPTER_NAMES = frozenset({"rank", "alpha", "dropout", "seed"})
-FAMILY_OF: Mapping[str, Family] = {"field_dropout": "decoder", "logit_adjustment": "encoder"}
+FAMILY_OF: Mapping[str, Family] = {
+    "field_dropout": "decoder",
+    "logit_adjustment": "encoder",
+    **dict.fromkeys(OPTION_NAMES, "decoder"),
+}
 """Options that one family alone has."""
 
 
@@ -134,12 +141,17 @@ def options_for(family: Family, requested: Mapping[str, Any]) -> TrainingOptions
                 f"--{option} is for {FAMILY_OF[name]} students; the task's family is {family}", "leave it out"
             )
     defaults = DECODER_DEFAULTS if family == "decoder" else ENCODER_DEFAULTS
-    changes = {"learning_rate" if name == "rate" else name: value for name, value in requested.items()}
+    distillation = distillation_options(requested)
+    changes = {
+        "learning_rate" if name == "rate" else name: value
+        for name, value in requested.items()
+        if name not in OPTION_NAMES
+    }
     adapter = replace(defaults.adapter, **{name: changes.pop(name) for name in ADAPTER_NAMES & changes.keys()})
     head = defaults.head
     if "logit_adjustment" in changes:
         head = replace(head, logit_adjustment=changes.pop("logit_adjustment"))
-    return replace(defaults, adapter=adapter, head=head, **changes)
+    return replace(defaults, adapter=adapter, head=head, distillation=distillation, **changes)
 
 
 def resolve_precision(precision: Precision, family: Family) -> Precision:
@@ -172,4 +184,5 @@ def read_options(config_path: Path) -> TrainingOptions:
         )
     stored = dict(config["options"])
     adapter, head = AdapterOptions(**stored.pop("adapter")), HeadOptions(**stored.pop("head"))
-    return TrainingOptions(**stored, adapter=adapter, head=head)
+    distillation = DistillationOptions(**stored.pop("distillation", {}))
+    return TrainingOptions(**stored, adapter=adapter, head=head, distillation=distillation)

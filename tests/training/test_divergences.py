@@ -8,9 +8,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, rel_entr
 
+from training.distillation_options import Divergence, DivergenceKind
 from training.divergences import (
-    Divergence,
-    DivergenceKind,
     VocabularyMismatch,
     full_divergence,
     outcomes,

@@ -13,6 +13,7 @@ from appliance.ground.errors import Interrupted, ResourceError, UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import printable
 from appliance.tasks.folder import RunFolder
+from training.commands.teacher_options import teacher_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,6 +68,7 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
     help="Encoder: how much of the labels' shares in the answers is taken out of the logits, from 0 (the default) to 2;"
     " 1 fits documents that are spread evenly over the labels.",
 )
+@teacher_options
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the adapter and of the order of rows.")
 @click.option("--resume", is_flag=True, help="Continue the newest unfinished run, with the options that it began with.")
 @json_option("the run's record as one JSON object")

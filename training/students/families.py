@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
+    from training.distillation_options import DistillationOptions
     from training.students.student import Student
 
 
@@ -23,11 +24,11 @@ def base_folder(task: "Task") -> Path:
     return find_base(task.student.base)
 
 
-def open_student(task: "Task", task_folder: Path) -> "Student[Any]":
-    """The student of a task folder: its base, and the rows of `dataset/` as token ids.
+def open_student(task: "Task", task_folder: Path, distillation: "DistillationOptions") -> "Student[Any]":
+    """The student of a task folder: its base, the rows of `dataset/` as token ids, and its local teacher.
 
     Raises:
-        UsageError: Base or dataset are missing, or no row can be trained on.
+        UsageError: Base or dataset are missing, no row can be trained on, or the teacher does not fit the student.
     """
     if task.student.family == "encoder":
         from training.students.encoder.student import open_encoder
@@ -35,7 +36,7 @@ def open_student(task: "Task", task_folder: Path) -> "Student[Any]":
         return open_encoder(task, task_folder)
     from training.students.decoder.student import open_decoder
 
-    return open_decoder(task, task_folder)
+    return open_decoder(task, task_folder, distillation)
 
 
 def merge_adapter(task: "Task", run_dir: Path, merged_dir: Path, base_dir: Path | None) -> dict[str, str]:

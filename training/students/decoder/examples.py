@@ -1,7 +1,7 @@
 """Rows to batches of token ids: rendered by the one prompt template, loss only on what the student writes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ class TokenExample:
     is_value: list[bool]
     weight: float = 1.0
     """Share of the row that this example stands for; the shares of a label distribution sum to 1."""
+    prompt_tokens: int = 0
+    """Tokens before the answer."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class Batch:
     """(written,) float32: the weight of the example that a place is of."""
     values: Tensor
     """(written,) int64: the number of the value that a place is of, counted over the batch from zero."""
+    examples: tuple[TokenExample, ...] = ()
+    """What is packed."""
+    sampling_seed: int | None = None
+    """Of the answers that the student writes itself in this step; None where the batch holds what is to be learnt."""
 
     @property
     def tokens(self) -> int:
@@ -56,7 +62,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch where the model is."""
-        return Batch(*(getattr(self, part.name).to(device) for part in fields(self)))
+        tensors = {part.name: getattr(self, part.name) for part in fields(self)}
+        return replace(self, **{name: part.to(device) for name, part in tensors.items() if isinstance(part, Tensor)})
 
 
 def targets_of(task: "Task", row: "LabelledRow") -> list[tuple[list[Value], float]]:
@@ -82,11 +89,11 @@ def build_examples(
     for row in rows:
         for values, weight in targets_of(task, row):
             example = render_example(prompt, row.text, values, template, encode)
-            examples.append(TokenExample(example.input_ids, example.is_value, weight))
+            examples.append(TokenExample(example.input_ids, example.is_value, weight, example.prompt_tokens))
     return examples
 
 
-def pack(examples: Sequence[TokenExample]) -> Batch:
+def pack(examples: Sequence[TokenExample], sampling_seed: int | None = None) -> Batch:
     """One batch of examples, in their order."""
     input_ids, positions, is_written, weights, starts_value = [], [], [], [], []
     for example in examples:
@@ -105,4 +112,6 @@ def pack(examples: Sequence[TokenExample]) -> Batch:
         ids[places + 1],
         torch.tensor(weights, dtype=torch.float32)[places],
         torch.tensor(starts_value).cumsum(0)[places] - 1,
+        tuple(examples),
+        sampling_seed,
     )

@@ -1,6 +1,6 @@
 """What a decoder answers in torch: greedy, many documents in step, through the decoder that every engine shares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from torch import nn
     from transformers import PreTrainedModel
 
     from appliance.engines.line_decoder import LineDecoder
@@ -67,22 +68,28 @@ def generate_each(
     return [results[number] for number in range(len(texts))]
 
 
-class _Lane:
+class Lane:
     """One document of a batch: its decoder and the tokens that wait to be fed."""
 
     def __init__(self, decoder: "LineDecoder", prompt_tokens: int, max_tokens: int) -> None:
         self.decoder = decoder
         self.pending = decoder.start()
         self.fed = 0
+        self.written = self.pending[: max_tokens - prompt_tokens]
+        """Tokens of the answer, as far as the context holds them."""
+        self.is_chosen = [False] * len(self.written)
+        """Which of them the model chose; all others were forced."""
         self.prompt_tokens = prompt_tokens
         self.room = max_tokens - prompt_tokens
         self.is_number = True
 
     @property
     def stopped(self) -> bool:
+        """Whether the answer is complete, has filled the context, or is none."""
         return not self.is_number or self.decoder.done or self.fed >= self.room
 
     def next_token(self, pad_id: int) -> int:
+        """The token to feed; any will do where the answer is complete."""
         self.fed += bool(self.pending)
         return self.pending.pop(0) if self.pending else pad_id
 
@@ -97,10 +104,14 @@ class _Lane:
                 check_numbers(logits)
             else:
                 self.pending = [self.decoder.choose(logits), *self.decoder.advance()]
+                fitting = self.pending[: self.room - len(self.written)]
+                self.written += fitting
+                self.is_chosen += [number == 0 for number in range(len(fitting))]
         except NoNumber:
             self.is_number = False
 
     def result(self, key: str) -> Result:
+        """What was written, or why it is no answer."""
         decoder = self.decoder
         result = Result(key, None, raw=decoder.raw(), prompt_tokens=self.prompt_tokens, completion_tokens=self.fed)
         if not self.is_number:
@@ -116,11 +127,26 @@ def _answer_batch(
     prompts: Sequence[list[int]],
     max_tokens: int,
 ) -> list[Result]:
-    """All documents advance by one token a pass, forced tokens too; prompts are padded on the left."""
+    """The answers of some documents that are computed together."""
+    lanes = [Lane(decoder, len(ids), max_tokens) for decoder, ids in zip(decoders, prompts, strict=True)]
+    answer_lanes(model, lanes, prompts)
+    return [lane.result(str(number)) for number, lane in enumerate(lanes)]
+
+
+def answer_lanes(
+    model: "PreTrainedModel | PeftModel | nn.Module",
+    lanes: Sequence[Lane],
+    prompts: Sequence[list[int]],
+    change: "Callable[[NDArray[np.float32]], NDArray[np.float32]] | None" = None,
+) -> None:
+    """All documents advance by one token a pass, forced tokens too; prompts are padded on the left.
+
+    Args:
+        change: Of the logits (vocab_size,) that a decoder chooses by; None leaves them as they are.
+    """
     from transformers.cache_utils import DynamicCache
 
     device = next(model.parameters()).device
-    lanes = [_Lane(decoder, len(ids), max_tokens) for decoder, ids in zip(decoders, prompts, strict=True)]
     longest = max(map(len, prompts))
     input_ids = torch.tensor([[0] * (longest - len(ids)) + ids for ids in prompts], device=device)
     mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
@@ -137,10 +163,9 @@ def _answer_batch(
         ).logits[:, -1]
         rows = logits.float().cpu().numpy()
         for lane, row in zip(lanes, rows, strict=True):
-            lane.take(row)
+            lane.take(change(row) if change else row)
         if all(lane.stopped for lane in lanes):
             break
         input_ids = torch.tensor([[lane.next_token(0)] for lane in lanes], device=device)
         positions = positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(lanes), 1)], dim=1)
-    return [lane.result(str(number)) for number, lane in enumerate(lanes)]

@@ -14,6 +14,7 @@ from torch import Tensor
 from appliance.engines.engine import reading_context
 from training.base_model import base_hash, find_base, load_base
 from training.batch_plan import packed_plan
+from training.distillation_options import DistillationOptions
 from training.lora import add_lora, trainable_weights
 from training.losses import masked_cross_entropy
 from training.metrics import Measurement
@@ -22,6 +23,7 @@ from training.preflight import check_base
 from training.students.decoder.attention import use_attention_by_document
 from training.students.decoder.examples import Batch, TokenExample, pack
 from training.students.decoder.forward import forward_context, value_logits, whole_values
+from training.students.decoder.teaching import Teaching, open_teaching
 from training.students.decoder.training_data import TrainingData, read_training_data
 
 if TYPE_CHECKING:
@@ -55,10 +57,17 @@ class DecoderStudent:
     ranking: ClassVar[tuple[tuple[str, int], ...]] = (("validation_values", 1), ("validation_loss", -1))
     searched_examples: ClassVar[int] = 64
 
-    def __init__(self, task: "Task", base_dir: Path, base: "PreTrainedModel", data: TrainingData) -> None:
+    def __init__(
+        self,
+        task: "Task",
+        base_dir: Path,
+        base: "PreTrainedModel",
+        data: TrainingData,
+        teaching: Teaching | None = None,
+    ) -> None:
         """`base` is the model of `base_dir` and becomes the first `new_model`; later ones are loaded again."""
         self.base_hash = base_hash(base_dir)
-        self._task, self._base_dir, self._data = task, base_dir, data
+        self._task, self._base_dir, self._data, self._teaching = task, base_dir, data, teaching
         self._base: PreTrainedModel | None = base
         self._base_weights = sum(weights.numel() for weights in base.parameters())
 
@@ -76,6 +85,7 @@ class DecoderStudent:
             "left_out": self._data.left_out,
             "splits": {name: facts.record for name, facts in self._data.facts.items()},
             "max_tokens": self._data.max_tokens,
+            **(self._teaching.facts if self._teaching else {}),
         }
 
     @property
@@ -122,10 +132,15 @@ class DecoderStudent:
         """The batches of these example numbers as this epoch shows them."""
         examples = epoch_examples(self._data, epoch, options)
         for numbers in plan:
-            yield pack([examples[number] for number in numbers])
+            seed = sampling_seed(numbers, epoch, options) if self._teaching else None
+            yield pack([examples[number] for number in numbers], seed)
 
     def loss(self, model: "PeftModel", batch: Batch, options: TrainingOptions) -> Tensor:
-        """Mean cross entropy per written token, () float32."""
+        """Mean loss per written token, () float32: cross entropy, or what the options say of the teacher."""
+        if self._teaching:
+            batch = self._teaching.batch_to_learn(model, batch)
+            with forward_context(model, batch, options):
+                return self._teaching.loss(model, batch)
         with forward_context(model, batch, options):
             return masked_cross_entropy(value_logits(model, batch), batch.labels, batch.weights)
 
@@ -166,14 +181,22 @@ def epoch_examples(data: TrainingData, epoch: int, options: TrainingOptions) -> 
     return examples
 
 
-def open_decoder(task: "Task", task_folder: Path) -> DecoderStudent:
+def sampling_seed(numbers: Sequence[int], epoch: int, options: TrainingOptions) -> int | None:
+    """Of the answers that the student writes itself in a step with these examples; None where it writes none."""
+    rng = random.Random(f"{options.adapter.seed}/on-policy/{epoch}/{','.join(map(str, numbers))}")
+    return rng.getrandbits(63) if rng.random() < options.distillation.on_policy else None
+
+
+def open_decoder(task: "Task", task_folder: Path, distillation: DistillationOptions) -> DecoderStudent:
     """The student of a task folder.
 
     Raises:
-        UsageError: Base or dataset are missing, the base is unfit, or no row fits the context.
+        UsageError: Base or dataset are missing, the base is unfit, no row fits the context, or the teacher does not fit
+            the student.
     """
     base_dir = find_base(task.student.base)
     check_base(base_dir)
     base = load_base(base_dir)
     data = read_training_data(task, task_folder, base_dir, reading_context(int(base.config.max_position_embeddings)))
-    return DecoderStudent(task, base_dir, base, data)
+    teaching = open_teaching(task, task_folder, base_dir, data, distillation)
+    return DecoderStudent(task, base_dir, base, data, teaching)
