@@ -165,6 +165,12 @@ class FileTokenizer:
         )
 
     @cached_property
+    def meaning_pieces(self) -> tuple[str, ...]:
+        """Contents of the added tokens that never come out of a document."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        return tuple(added[number].content for number in sorted(self._meaning_ids))
+
+    @cached_property
     def special_ids(self) -> frozenset[int]:
         """Ids of tokens that are no text: a document never holds them, and no value does."""
         added = self._tokenizer.get_added_tokens_decoder()

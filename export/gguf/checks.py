@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
-from appliance.engines.tokenizer import FileTokenizer, model_tokenizer
+from appliance.engines.tokenizer import model_tokenizer
+from export.gguf.token_check import check_tokens
 from export.parity import ExportDisagrees, refuse_no_numbers
 
 if TYPE_CHECKING:
@@ -27,54 +27,25 @@ LARGEST_OUTLIER = 0.5
 _SHARE = 0.99
 LARGEST_DIVERGENCE = 2e-3
 """Mean KL(merged || F16 file) over all positions, in nats."""
-_TOKEN_TEXTS = 300
-_JOINED_TEXTS = 300
-
-ODD_TEXTS = (
-    "",
-    " ",
-    "  two  blanks   three ",
-    "tab\there\t\ttwice",
-    "line\nbreak\r\nand\rreturn\n\n\n",
-    " 0 12 3456789 1,234.56 -7 1e10 0x1F",
-    "don't we'll I'VE they're he'd it's 'tis",
-    "ALLCAPS camelCase snake_case kebab-case",
-    " Gr\u00f6\u00dfe \u00c5ngstr\u00f6m na\u00efve \u0141\u00f3d\u017a \u0130stanbul \u1e9e",
-    "cafe\u0301 versus caf\u00e9",
-    " \u0441\u0447\u0451\u0442 \u2116 42",
-    "\u8bf7\u6c42\u4e66 \u8acb\u6c42\u66f8 \u3054\u8acb\u6c42\u66f8 \uccad\uad6c\uc11c",
-    "\u0641\u0627\u062a\u0648\u0631\u0629 \u0661\u0662\u0663 \u05d7\u05e9\u05d1\u05d5\u05e0\u05d9\u05ea",
-    "\u0967\u0968\u0969 \u0e51\u0e52\u0e53 \u0e43\u0e1a\u0e41\u0e08\u0e49\u0e07\u0e2b\u0e19\u0e35\u0e49",
-    "\u00bd \u00b2 \u2167 \u2460 \u3289 \u5341\u4e8c",
-    "\u20ac1\u00a0234,50 \u00a3 \u00a5 \u20b9 \u20bf",
-    "\u201cquoted\u201d \u2018it\u2019s\u2019 \u00abguillemets\u00bb \u2026 \u2013 \u2014",
-    "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea \u2764\ufe0f",
-    "\u200bzero\u200cwidth\u200d \ufeffmark \u00adsoft",
-    "\u2003em\u2009thin\u3000wide\u2028line\u2029paragraph\u0085next",
-    "\x00 \x01 \x1b[31m \x7f",
-    "<html> {json: [1, 2]} \\back/slash ~`^|@#$%&*_+=",
-    "===== ----- ..... _____ *****",
-    "http://example.com/a?b=c&d=%20 me@example.org +49 (0)30 123",
-)
-"""Where ways of cutting text tend to differ."""
 
 
 def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[str, float | int | str]:
     """Compares the 16 bit file with the merged model, and measures what quantization changed.
 
     Returns:
-        `token_texts` that were cut alike; `logit_positions`; `largest_difference`, `divergence` and `same_choice` of
-        the 16 bit file; for a quantized one also `quantized_divergence` and `quantized_same_choice`.
+        `token_texts` that were cut, and how many otherwise for which reason; `logit_positions`; `largest_difference`,
+        `divergence` and `same_choice` of the 16 bit file; for a quantized one also `quantized_divergence` and
+        `quantized_same_choice`.
 
     Raises:
-        ExportDisagrees: A text is cut otherwise, or probabilities differ by more than rounding.
+        ExportDisagrees: An ordinary text is cut otherwise, or probabilities differ by more than rounding.
         ModelFileError: llama.cpp cannot load what was written.
     """
     tokenizer = model_tokenizer(merged_dir)
     prompts = token_prompts(tokenizer.vocab_size)
     model = LlamaModel(full_path)
     try:
-        texts = check_tokens(model, tokenizer)
+        token_check = check_tokens(model, tokenizer)
         written = file_log_probabilities(model, prompts)
     finally:
         model.close()
@@ -84,7 +55,7 @@ def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[st
     refuse_difference(expected, written)
     difference, divergence, same_choice = compare(expected, written)
     metrics: dict[str, float | int | str] = {
-        "token_texts": texts,
+        **token_check.metrics(),
         "logit_positions": len(expected),
         "largest_difference": round(difference, 6),
         "divergence": round(divergence, 8),
@@ -100,47 +71,6 @@ def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[st
             model.close()
         metrics |= {"quantized_divergence": round(divergence, 8), "quantized_same_choice": round(same_choice, 4)}
     return metrics
-
-
-def check_tokens(model: LlamaModel, tokenizer: FileTokenizer) -> int:
-    """Cuts several hundred texts with both tokenizers.
-
-    Returns:
-        How many texts were cut alike: all of them.
-
-    Raises:
-        ExportDisagrees: One was not; shows it.
-    """
-    count = 0
-    for text, special in token_texts(tokenizer):
-        count += 1
-        expected, actual = tokenizer.encode(text, special), model.tokenize(text, special)
-        if expected != actual:
-            raise ExportDisagrees(
-                f"the GGUF file tokenizes {text[:60]!a} as {actual[:12]}, the tokenizer as {expected[:12]}",
-                "choose a base model with one of the known tokenizers, or export to ONNX",
-            )
-    return count
-
-
-def token_texts(tokenizer: FileTokenizer) -> Iterator[tuple[str, bool]]:
-    """Texts to cut, and whether special tokens in them count: odd, special, single tokens, and tokens side by side."""
-    special_tokens = (
-        [token for token in tokenizer.template.special_tokens() if token.strip()] if tokenizer.template.end else []
-    )
-    for text in ODD_TEXTS:
-        yield text, False
-        yield f" {text.strip()}", False
-    for special in special_tokens:
-        yield special, True
-        yield f" before{special} after 12{special}", True
-        yield f" before{special} after", False
-    choose = random.Random(0)
-    tokens = range(tokenizer.vocab_size)
-    for token in choose.sample(tokens, min(_TOKEN_TEXTS, len(tokens))):
-        yield tokenizer.decode([token]), False
-    for _ in range(_JOINED_TEXTS):
-        yield tokenizer.decode(choose.choices(tokens, k=choose.randrange(2, 24))), False
 
 
 def token_prompts(vocab_size: int) -> list[list[int]]:

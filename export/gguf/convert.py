@@ -17,7 +17,8 @@ from appliance.models.model_config import read_model_config
 from appliance.models.safetensors_file import TensorHeader, read_headers, weight_paths
 from export.gguf.settings import architecture_of, settings_of, write_settings
 from export.gguf.tensor_plan import EMBEDDING, HEAD, PlannedTensor, tensor_plan, text_names
-from export.gguf.vocabulary import read_vocabulary, write_vocabulary
+from export.gguf.vocabulary import read_vocabulary
+from export.gguf.vocabulary_file import write_vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
