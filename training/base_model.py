@@ -30,37 +30,24 @@ class BaseMismatch(ApplianceError):
 
 
 def find_base(name: str) -> Path:
-    """The folder of the base model that `student.base` names: our own, a local folder, or one that was pulled.
+    """The folder of the base model that `student.base` names: our own, a local folder, or one of the store.
 
     Raises:
         UsageError: There is no such model on this machine.
+        ArtifactError: A file of the store is not what it was.
     """
     if name == PACKAGED_BASE:
         directory = Path(os.environ.get(BASE_VARIABLE) or Path(__file__).parent / "demo" / "base")
-    elif (local_dir := Path(os.path.expanduser(name))).is_dir():
-        directory = local_dir
     else:
-        directory = _pulled(name)
+        from training.bases.lookup import base_folder
+
+        directory = base_folder(name, PACKAGED_BASE)
     missing = [part for part in NEEDED_FILES if not (directory / part).is_file()]
     if missing or not _weight_files(directory):
         raise UsageError(
             f"the base model {name} has no {missing[0] if missing else 'safetensors file'}",
             f"set student.base to {PACKAGED_BASE}, or to a folder with config, tokenizer and safetensors",
         )
-    return directory
-
-
-def _pulled(name: str) -> Path:
-    from appliance.ground.settings import load_settings
-    from appliance.models.hub import find_pulled, verify_pulled
-
-    directory = find_pulled(load_settings(os.environ).bases_dir, name)
-    if directory is None:
-        raise UsageError(
-            f"the base model {name} is not on this machine",
-            f"set student.base to {PACKAGED_BASE} or a local folder, or fetch it with `stillroom models pull {name}`",
-        )
-    verify_pulled(directory)
     return directory
 
 

@@ -56,7 +56,11 @@ def merge(run_dir: Path, base_dir: Path | None = None) -> "Manifest":
 
 
 def pack(task: "Task", staging: Path, merged_dir: Path, lineage: dict[str, str], template_name: str) -> "Manifest":
-    """Writes the files of `staging` as an artifact of format `merged`."""
+    """Writes the files of `staging` as an artifact of format `merged`.
+
+    Args:
+        lineage: Its `base_licence` becomes the licence of the artifact.
+    """
     from appliance.models.manifest import Manifest, write_artifact
     from appliance.tasks.task import task_hash
 
@@ -68,8 +72,8 @@ def pack(task: "Task", staging: Path, merged_dir: Path, lineage: dict[str, str],
         task_name=task.name,
         task_hash=task_hash(task),
         prompt_form=template_name,
-        lineage=lineage,
-        licence=LICENCES.get(lineage["base"], ""),
+        lineage={key: text for key, text in lineage.items() if key != "base_licence"},
+        licence=LICENCES.get(lineage["base"]) or lineage.get("base_licence", ""),
         labels=task.labels,
     )
     return write_artifact(merged_dir, manifest, {path.name: path for path in sorted(staging.iterdir())})

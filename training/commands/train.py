@@ -3,6 +3,7 @@
 import shutil
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +35,11 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 
 @click.command("train")
 @click.argument("task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--base",
+    metavar="NAME",
+    help="Base model of this run in place of the task's: a name of `stillroom bases list`, or a folder.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Passes over the rows, at most.")
 @click.option("--seconds", type=NumberRange(min=0, min_open=True), metavar="SECONDS", help="Time to train, at most.")
 @click.option(
@@ -127,6 +133,9 @@ def train(
     """
     from training.options import options_for
 
+    if "base" in requested:
+        task = replace(task, student=replace(task.student, base=str(requested["base"])))
+        requested = {name: value for name, value in requested.items() if name != "base"}
     options = options_for(task.student.family, requested)  # refused before the libraries are loaded
     from training.distill import distil
 

@@ -11,6 +11,7 @@ from appliance.ground.files import disk_errors
 from appliance.ground.json_text import json_text
 from appliance.tasks.folder import RunFolder
 from training.base_model import base_hash, find_base, load_base
+from training.bases.record import lineage_of
 from training.lora import load_adapter
 from training.tensor_files import save_tensors
 
@@ -28,7 +29,7 @@ def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
     What the config says of the output matrix is what the weights hold.
 
     Returns:
-        Lineage: `base`, `base_hash`, `merge_method`.
+        Lineage: `base`, `base_hash`, `merge_method`, and what is known of the base's origin and licence.
     """
     config = json.loads(RunFolder(run_dir).config_path.read_text(encoding="utf-8"))
     base_dir = base_dir or find_base(config["base"])
@@ -48,7 +49,7 @@ def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
             if (base_dir / name).is_file():
                 shutil.copyfile(base_dir / name, merged_dir / name)
     name = base_dir.name if Path(config["base"]).is_dir() else config["base"]
-    return {"base": name, "base_hash": digest, "merge_method": MERGE_METHOD}
+    return {"base": name, "base_hash": digest, "merge_method": MERGE_METHOD, **lineage_of(base_dir)}
 
 
 def to_half(weights: "dict[str, Tensor]") -> "tuple[dict[str, Tensor], str]":
