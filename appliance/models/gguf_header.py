@@ -55,6 +55,8 @@ class Array:
     count: int
     strings: list[bytes] = field(default_factory=list)
     """The values, where they are strings."""
+    start: int = 0
+    """Offset in the file of the first value, where they are numbers."""
 
 
 @dataclass(frozen=True)
@@ -230,8 +232,7 @@ def _value(cursor: _Cursor, key: str) -> Scalar | Array:
     cursor.count_entries(count, key)
     if kind == _STRING:
         return Array(kind, count, cursor.strings(count, key))
-    cursor.take(count * struct.calcsize(_SCALARS[kind]), key)
-    return Array(kind, count)
+    return Array(kind, count, start=cursor.take(count * struct.calcsize(_SCALARS[kind]), key))
 
 
 def _alignment(values: dict[str, Scalar | Array]) -> int:

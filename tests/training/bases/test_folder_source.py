@@ -1,0 +1,99 @@
+"""A base from a folder: what is copied, and what is refused by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from weight_files import ones, write_weights
+
+from appliance.ground.errors import UsageError
+from appliance.ground.progress import Progress, ignore_progress
+from training.base_sources.folder_source import copy_base
+
+
+def write_folder(directory: Path) -> Path:
+    write_weights(directory / "model.safetensors", {"model.embed_tokens.weight": ones(3, 4)})
+    (directory / "config.json").write_text('{"model_type": "llama"}')
+    (directory / "tokenizer.json").write_text("{}")
+    return directory
+
+
+def test_weights_settings_and_licence_are_copied_and_nothing_that_could_run(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source")
+    for name in ("modeling_own.py", "pytorch_model.bin", "notes.txt", "consolidated.safetensors"):
+        (source / name).write_text("x")
+    (source / "README.md").write_text("---\nlicense: mit\n---\n")
+    target = tmp_path / "target"
+    target.mkdir()
+    steps: list[Progress] = []
+    record = copy_base(source, target, steps.append)
+    names = ["README.md", "config.json", "model.safetensors", "tokenizer.json"]
+    assert sorted(path.name for path in target.iterdir()) == names
+    assert (record.source, record.licence, record.licence_source) == ("folder source", "mit", "README.md")
+    assert steps[-1].done == steps[-1].total == sum((source / name).stat().st_size for name in names)
+
+
+def test_snapshot_of_the_hub_clients_cache_names_repository_and_commit(tmp_path: Path) -> None:
+    blobs = write_folder(tmp_path / "blobs")
+    source = tmp_path / "models--owner--model" / "snapshots" / ("a1" * 20)
+    source.mkdir(parents=True)
+    for path in blobs.iterdir():
+        (source / path.name).symlink_to(path)
+    (tmp_path / "target").mkdir()
+    assert copy_base(source, tmp_path / "target", ignore_progress).origin == f"owner/model at {'a1' * 20}"
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda directory: (directory / name).unlink()
+
+
+def write(name: str, content: object) -> Callable[[Path], None]:
+    return lambda directory: (directory / name).write_text(json.dumps(content)) and None
+
+
+def rename(before: str, after: str) -> Callable[[Path], None]:
+    return lambda directory: (directory / before).rename(directory / after) and None
+
+
+CODE = {"model_type": "own", "auto_map": {"AutoModel": "modeling_own.Own"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (remove("config.json"), "has no config.json"),
+        (remove("tokenizer.json"), "has no tokenizer.json"),
+        (rename("tokenizer.json", "tokenizer.model"), "has no tokenizer.json, only tokenizer.model"),
+        (remove("model.safetensors"), "has no safetensors file"),
+        (rename("model.safetensors", "pytorch_model.bin"), "pickles alone"),
+        (write("config.json", CODE), "code of its own .config.json has auto_map., which is never run"),
+        (write("config.json", {"model_type": "x", "text_config": CODE}), "code of its own"),
+        (write("tokenizer_config.json", CODE), "code of its own .tokenizer_config.json"),
+        (write("config.json", []), "holds no settings"),
+        (write("model.safetensors.index.json", {"weight_map": {"a": "../x.safetensors"}}), "^ok$"),
+    ],
+    ids=lambda value: None if callable(value) else value,
+)
+def test_what_is_no_base_is_refused_by_name(change: Callable[[Path], None], message: str, tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source")
+    change(source)
+    (tmp_path / "target").mkdir()
+    if message == "^ok$":  # the whole file counts where there is one
+        copy_base(source, tmp_path / "target", ignore_progress)
+        return
+    with pytest.raises(UsageError, match=message):
+        copy_base(source, tmp_path / "target", ignore_progress)
+
+
+def test_folder_with_a_gguf_file_alone_says_what_to_name(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(UsageError) as caught:
+        copy_base(tmp_path, tmp_path, ignore_progress)
+    assert caught.value.hint == f"name the file itself: {tmp_path / 'model.gguf'}"
+
+
+def test_adapter_is_no_base(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(UsageError, match="is an adapter, not a base model"):
+        copy_base(tmp_path, tmp_path, ignore_progress)

@@ -1,0 +1,60 @@
+"""Whether a folder of files is a base that can be trained: asked before it gets its place in the store."""
+
+from pathlib import Path
+
+from appliance.ground.errors import UsageError
+from appliance.models.architectures import architecture_of, text_config
+from training.base_sources.folder_source import refuse_code
+from training.bases.json_object import read_object
+
+
+def examine(directory: Path) -> None:
+    """Refuses what could not be trained, by name: files, settings, tokenizer, numbers, tensors of the model.
+
+    The weights are read once, a few megabytes at a time; the model is built without them.
+
+    Raises:
+        UsageError: Says what is wrong, on which file, tensor or token.
+    """
+    from training.preflight import check_base
+
+    refuse_code(directory)
+    check_base(directory)
+    check_tensors(directory)
+
+
+def check_tensors(directory: Path) -> None:
+    """Compares the tensors of the weights with those of the model that the configuration describes.
+
+    Raises:
+        UsageError: The architecture is unknown, or a tensor is missing, has another shape or no place.
+    """
+    settings = read_object(directory / "config.json")
+    known = architecture_of(settings) or architecture_of(text_config(settings))
+    if known is not None and known.family == "encoder":
+        return  # which of its tensors a student needs is for the encoder's own loading to say
+    from transformers.utils import logging as transformers_logging
+
+    from training.base_model import TEXT_NAMES, attention_of, text_model
+    from training.preflight import check_loaded
+
+    model_class, config = text_model(directory)
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        # On the device `meta` every tensor has its shape and no memory.
+        _, loading = model_class.from_pretrained(
+            str(directory), config=config, device_map={"": "meta"}, local_files_only=True, use_safetensors=True,
+            trust_remote_code=False, attn_implementation=attention_of(model_class, config), key_mapping=TEXT_NAMES,
+            ignore_mismatched_sizes=True, output_loading_info=True,
+        )  # fmt: skip
+    except (ImportError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(
+            f"the base {directory.name} cannot be built from its config.json: {first_line}",
+            "use the config.json that belongs to these weights, or another base",
+        ) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    check_loaded(directory.name, loading["missing_keys"], loading["mismatched_keys"], loading["unexpected_keys"])
