@@ -7,7 +7,6 @@ A derived text is free up to its line end.
 
 import codecs
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,22 +14,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.engines.document_spans import BARRIER, Spans
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.linecode import Answer, Value, decode_value, encode_value, unescape
 from appliance.tasks.prompt import PromptTemplate, field_prefix_segments, join_ids
 from appliance.tasks.task import Field, FieldType, Task
-from appliance.tasks.values import find, is_caseless
 
 Logits = NDArray[np.floating]
 Tree = dict[int, "Tree"]
 
 FIRST_CANDIDATES = 64
 """Tokens tried before all others are put in order: sorting a whole vocabulary at each token would cost too much."""
-_BLANKS = re.compile(r"\s+")
-_GAPS = re.compile(r"[^\S\n]{2,}|\s*\n\s*")
-_WIDE_BLANKS = tuple(character for character in map(chr, range(0x80, 0x3001)) if character.isspace())
-"""Blanks of more than one byte."""
-_BARRIER = "\0"
 _WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER})
 """Values that stand in one place and hold a digit."""
 
@@ -54,55 +48,10 @@ class _Written:
     """What stands in one field so far."""
 
     text: bytes = b""
+    ids: list[int] = field(default_factory=list)
     log_probability: float = 0.0
     is_unfinishable: bool = False
     """No span of the document could be finished: the value is null."""
-
-
-class _Spans:
-    """What can be copied from a document, whatever its case and blanks.
-
-    Args:
-        across: Whether a span may go on after a line end or a wide gap, as a name or an address may.
-    """
-
-    def __init__(self, text: str, across: bool) -> None:
-        self._text = _BLANKS.sub(" ", text if across else _GAPS.sub(_BARRIER, text)).strip()
-        self._lower = self._text.lower()
-
-    def begins(self, text: str, unfinished: bytes = b"") -> bool:
-        """Whether a span that stands alone on its left begins so.
-
-        Args:
-            unfinished: First bytes of the character that follows.
-        """
-        start = _BLANKS.sub(" ", text).lower().lstrip(" ")
-        at = self._lower.find(start)
-        while at >= 0:
-            if (not start or _separates(self._lower[:at], start[0])) and self._goes_on(at + len(start), unfinished):
-                return True
-            at = self._lower.find(start, at + 1)
-        return False
-
-    def _goes_on(self, at: int, unfinished: bytes) -> bool:
-        """Whether the character at a place can begin with these bytes, in either case; blanks are all alike here."""
-        following = self._lower[at : at + 1]
-        forms = _WIDE_BLANKS if following == " " else (following, following.upper())
-        return not unfinished or any(form.encode().startswith(unfinished) for form in forms)
-
-    def holds(self, text: str) -> bool:
-        """Whether the text stands alone in the document."""
-        return find(text, self._text) is not None
-
-
-def _separates(before: str, first: str) -> bool:
-    """Whether a word or number may begin with `first` after what stands before it."""
-    if not (first.isalnum() and before):
-        return True
-    if before[-1] == "_" or (before[-1].isalnum() and not is_caseless(before[-1])):
-        # Scripts without case (Chinese, Thai, Arabic) do not part words by blanks.
-        return not (first.isdigit() or first.lower() != first.upper())
-    return not (first.isdigit() and before[-1] in ".," and before[-2:-1].isdigit())
 
 
 class LineDecoder:
@@ -112,13 +61,15 @@ class LineDecoder:
         self, task: Task, template: PromptTemplate, tokenizer: FileTokenizer, document_ids: Sequence[int]
     ) -> None:
         self._grammar = _grammar(task, template, tokenizer)
-        pieces, line_end = tokenizer.token_bytes, self._grammar.line_end
+        pieces, line_end = tokenizer.token_bytes, self._grammar.line_end[-1]
         document = b"".join(b"\n" if token == line_end else pieces[token] for token in document_ids)
-        text = document.decode("utf-8", errors="replace").replace(_BARRIER, " ")
-        self._spans = {across: _Spans(text, across) for across in (True, False)}
+        text = document.decode("utf-8", errors="replace").replace(BARRIER, " ")
+        self._spans = {across: Spans(text, across) for across in (True, False)}
         self._written: list[_Written] = []
         self._node: Tree | None = None
         self._ended = True
+        self._forced: list[int] = []
+        """The rest of a line end that was begun because nothing else could follow."""
 
     @property
     def done(self) -> bool:
@@ -133,6 +84,10 @@ class LineDecoder:
         """The tokens that are forced after the last choice; where none is, the model chooses."""
         forced: list[int] = []
         while not self.done:
+            if self._forced:
+                forced.append(self._forced.pop(0))
+                self._take(forced[-1])
+                continue
             if self._ended:
                 index = len(self._written)
                 forced += self._grammar.field_prefixes[index]
@@ -164,12 +119,21 @@ class LineDecoder:
         return token
 
     def _take(self, token: int) -> None:
+        written, line_end = self._written[-1], self._grammar.line_end
+        written.ids.append(token)
+        written.text += self._grammar.text_bytes(token)
         if self._node is not None:
             self._node = self._node[token]
-        if token == self._grammar.line_end:
-            self._ended = True
+            self._ended = not self._node
         else:
-            self._written[-1].text += self._grammar.token_bytes[token]
+            self._ended = tuple(written.ids[-len(line_end) :]) == line_end
+        if self._ended:
+            written.text = self._without_end(written, len(line_end))
+
+    def _without_end(self, written: _Written, tokens: int) -> bytes:
+        """What is written but for its last tokens."""
+        last = written.ids[len(written.ids) - tokens :]
+        return written.text[: len(written.text) - sum(len(self._grammar.text_bytes(token)) for token in last)]
 
     def _choose_branch(self, scores: NDArray[np.float64], node: Tree) -> tuple[int, float]:
         tokens = list(node)
@@ -185,25 +149,46 @@ class LineDecoder:
                 return token, min(0.0, math.log(max(share, 1e-300) / max(1.0 - refused, 1e-12)))
             refused += share
         written.is_unfinishable = True
-        return self._grammar.line_end, math.log(1e-12)
+        first, *self._forced = self._grammar.line_end
+        return first, math.log(1e-12)
 
     def _allowed(self, token: int, field: Field, written: _Written) -> bool:
-        is_end = token == self._grammar.line_end
         try:
-            unfinished = _unfinished(written.text + (b"" if is_end else self._grammar.token_bytes[token]))
+            return self._ends(token, field, written) or self._goes_on(token, field, written)
         except UnicodeDecodeError:
             return False
-        if is_end and unfinished:
+
+    def _ends(self, token: int, field: Field, written: _Written) -> bool:
+        """Whether the token begins or goes on with a line end where the value may end."""
+        line_end = self._grammar.line_end
+        return any(
+            line_end[begun] == token
+            and tuple(written.ids[len(written.ids) - begun :]) == line_end[:begun]
+            and self._may_end(self._without_end(written, begun), field)
+            for begun in range(min(len(line_end), len(written.ids) + 1))
+        )
+
+    def _may_end(self, text: bytes, field: Field) -> bool:
+        if _unfinished(text):
             return False  # half a character is none
         if field.evidence == "derived":
             return True
         with_digits = field.type in _WITH_DIGITS
-        spans = self._spans[not with_digits]
+        last = _items(text, field.type)[-1]
+        has_form = not with_digits or any(character.isdigit() for character in last)
+        return not last.strip() or (has_form and self._spans[not with_digits].holds(last))
+
+    def _goes_on(self, token: int, field: Field, written: _Written) -> bool:
+        """Whether the token can stand in the value."""
+        piece = self._grammar.text_bytes(token)
+        if not piece:
+            return False
+        unfinished = _unfinished(written.text + piece)
+        if field.evidence == "derived":
+            return True
+        spans = self._spans[field.type not in _WITH_DIGITS]
         *complete, last = _items(written.text, field.type)
-        if is_end:
-            has_form = not with_digits or any(character.isdigit() for character in last)
-            return not last.strip() or (has_form and spans.holds(last))
-        *complete_then, then = _items(written.text + self._grammar.token_bytes[token], field.type)
+        *complete_then, then = _items(written.text + piece, field.type)
         if last[-1:].isspace() and len(complete_then) == len(complete) and then[len(last) :].isspace():
             return False  # blanks count as one, of whatever kind, so nothing would ever end a row of them
         finished = complete_then[len(complete) :]
@@ -212,8 +197,7 @@ class LineDecoder:
     def _values(self) -> list[Value]:
         values: list[Value] = []
         for output_field, written in zip(self._grammar.fields, self._written, strict=False):
-            line = written.text.decode("utf-8", errors="replace")
-            line = line if line.strip() else ""  # blanks of any kind alone are no value
+            line = written.text.decode("utf-8", errors="replace").strip()  # blanks of whatever kind
             values.append(None if written.is_unfinishable else decode_value(line, output_field.type is FieldType.LIST))
         return values
 
@@ -277,10 +261,16 @@ class _Grammar:
     fields: tuple[Field, ...]
     field_prefixes: list[list[int]]
     trees: list[Tree | None]
-    line_end: int
+    line_end: tuple[int, ...]
+    """The tokens that end a value, one as a rule."""
     token_bytes: tuple[bytes, ...]
     banned: NDArray[np.bool_] = field(repr=False)
-    """(vocab_size,): tokens that never stand in a value."""
+    """(vocab_size,): tokens that never stand in a value or in its line end."""
+
+    def text_bytes(self, token: int) -> bytes:
+        """What a token adds to a value; nothing where it ends the line."""
+        piece = self.token_bytes[token]
+        return b"" if b"\n" in piece or b"\r" in piece else piece
 
 
 @lru_cache(maxsize=8)
@@ -289,23 +279,25 @@ def _grammar(task: Task, template: PromptTemplate, tokenizer: FileTokenizer) -> 
     field_prefixes = [
         join_ids(field_prefix_segments(spec, template, index), tokenizer.encode) for index in range(len(fields))
     ]
-    line_end = tokenizer.encode(template.line, True)[-1]
+    line_end = tuple(tokenizer.encode(template.line, True))
     pieces = tokenizer.token_bytes
     banned = np.array([not piece or b"\n" in piece or b"\r" in piece for piece in pieces])
-    banned[line_end] = False
+    banned[list(line_end)] = False
     trees = [_tree(field, tokenizer, line_end) for field in fields]
     return _Grammar(fields, field_prefixes, trees, line_end, pieces, banned)
 
 
-def _tree(field: Field, tokenizer: FileTokenizer, line_end: int) -> Tree | None:
+def _tree(field: Field, tokenizer: FileTokenizer, line_end: tuple[int, ...]) -> Tree | None:
     """The values of an enum as a tree of token ids, each ended by the line end; None where values are open."""
     if field.type is not FieldType.ENUM:
         return None
     root: Tree = {}
     for value in field.values:
         node = root
-        for token in (*tokenizer.encode(" " + encode_value(value), False), line_end):
+        for token in (*tokenizer.encode(" " + encode_value(value), False), *line_end):
             node = node.setdefault(token, {})
     if not field.required:
-        root[line_end] = {}
+        node = root
+        for token in line_end:
+            node = node.setdefault(token, {})
     return root

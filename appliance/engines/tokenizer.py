@@ -25,6 +25,8 @@ from appliance.tasks.prompt import (
     template_of,
 )
 
+_SAMPLE = " Order no. 4711: 1,234.50"
+_OTHER_BASE = "choose a base model with another tokenizer"
 _BYTE_FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -82,6 +84,21 @@ class FileTokenizer:
         self._cuts_data = self.template.name != OLDEST_PLAIN_TEMPLATE.name
         if self._cuts_data:
             cut_as_segments(self._tokenizer)
+        if prompt_form is None:
+            self._refuse_unwritable(path.parent.name)
+
+    def _refuse_unwritable(self, model: str) -> None:
+        """Refuses a base in whose tokens no answer can be written, before anything is trained on it."""
+        if not self.encode(self.template.line, True):
+            raise TokenizerError(f"the tokenizer of {model} cannot write a line end", _OTHER_BASE)
+        for text, is_mark, name in (("\n", True, "a line end"), (_SAMPLE, False, _SAMPLE.strip())):
+            if is_mark and self.template.field_format:
+                continue  # it has a token of its own
+            back = b"".join(self._bytes_of(token) for token in self.encode(text, is_mark)).decode("utf-8", "replace")
+            if back.strip(" ").lower() != text.strip(" ").lower():
+                raise TokenizerError(
+                    f"the tokenizer of {model} cannot write {name}: what comes back is {back[:40]!r}", _OTHER_BASE
+                )
 
     def _stated_template(self, model: str, prompt_form: str, newest: PromptTemplate) -> PromptTemplate:
         oldest = STILLROOM_TEMPLATE if newest is STILLROOM_TEMPLATE else OLDEST_PLAIN_TEMPLATE
@@ -183,10 +200,19 @@ class FileTokenizer:
             if number in self._meaning_ids or self.encode(added[number].content, False) != [number]
         )
 
+    def _bytes_of(self, token: int) -> bytes:
+        """The bytes of a token, special or not."""
+        piece, is_added = self.piece(token) or "", token in self._tokenizer.get_added_tokens_decoder()
+        return _piece_bytes(piece, None if self._cuts_data and is_added else self._byte_of)
+
+    @cached_property
+    def _byte_of(self) -> dict[str, int] | None:
+        return _byte_of_character() if is_byte_level(self._tokenizer) else None
+
     @cached_property
     def token_bytes(self) -> tuple[bytes, ...]:
         """The bytes that each token stands for; none for special tokens."""
-        byte_of = _byte_of_character() if is_byte_level(self._tokenizer) else None
+        byte_of = self._byte_of
         added = self._tokenizer.get_added_tokens_decoder()
         pieces = [self._tokenizer.id_to_token(number) or "" for number in range(self.vocab_size)]
         return tuple(

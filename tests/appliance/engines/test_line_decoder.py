@@ -7,10 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from smollm_tokenizer import train_tokenizer
+from tokenizer_fixtures import byte_level, sentencepiece, write_tokenizer
 
 from appliance.engines.line_decoder import LineDecoder
 from appliance.engines.tokenizer import FileTokenizer, TokenizerError
-from appliance.tasks.prompt import PLAIN_TEMPLATE, document_segments, field_prefix_segments, join_ids, value_segments
+from appliance.tasks.prompt import (
+    PLAIN_TEMPLATE,
+    document_segments,
+    field_prefix_segments,
+    join_ids,
+    render_example,
+    value_segments,
+)
 from appliance.tasks.task import Comparator, Field, FieldType, Task, TaskKind
 
 DOCUMENT = "ACME Ltd\nOrder no: 4711\nShip to:  12 High   Street\nLeeds LS1\nTotal: EUR 1,234.50\nPaths: C:\\new, Größe"
@@ -207,3 +215,138 @@ def test_a_broken_tokenizer_file_is_named(tmp_path: Path) -> None:
 def test_a_number_beside_letters_without_case_can_be_copied(tokenizer: FileTokenizer, document: str) -> None:
     task = extraction(Field("total", FieldType.AMOUNT, comparator=Comparator.AMOUNT))
     assert write(task, tokenizer, {"total": ["1,234"]}, document=document).answer() == {"total": "1,234"}
+
+
+FORMS = {
+    "Llama 2": (sentencepiece("normalizer"), None),
+    "Mistral": (sentencepiece("metaspace"), None),
+    "Gemma": (sentencepiece("none"), None),
+    "Qwen": (byte_level(normalizer="NFC"), None),
+    "Llama 2 as before": (sentencepiece("normalizer"), "plain-1"),
+    "Mistral as before": (sentencepiece("metaspace"), "plain-1"),
+}
+"""Tokenizer and the prompt form of the model; the old form has line ends of two tokens."""
+
+
+@pytest.fixture(params=FORMS)
+def foreign(request: pytest.FixtureRequest, tmp_path: Path) -> FileTokenizer:
+    whole, form = FORMS[request.param]
+    return FileTokenizer(write_tokenizer(tmp_path, whole), form)
+
+
+def follow(decoder: LineDecoder, wished: list[int], tokenizer: FileTokenizer, margin: float = 9.0) -> list[int]:
+    """Lets a decoder write for a model that wants these tokens; gives what was written, forced tokens left out."""
+    decoder.start()
+    written: list[int] = []
+    for _ in range(200):
+        if decoder.done:
+            return written
+        scores = np.zeros(tokenizer.vocab_size, dtype=np.float32)
+        if len(written) < len(wished):
+            scores[wished[len(written)]] = margin
+        written.append(decoder.choose(scores))
+        decoder.advance()
+    raise AssertionError("the answer does not end")
+
+
+@pytest.mark.parametrize("value", ["4711", "EUR 1,234.50", "12 High Street", "Größe", None])
+def test_a_model_of_any_tokenizer_writes_what_it_was_taught(foreign: FileTokenizer, value: str | None) -> None:
+    task = extraction(Field("value"))
+    example = render_example(task.prompt_spec(), DOCUMENT, [value], foreign.template, foreign.encode)
+    pairs = zip(example.input_ids, example.is_value, strict=True)
+    wished = [token for token, is_value in pairs if is_value]
+    document_ids = join_ids(document_segments(DOCUMENT, foreign.template), foreign.encode)
+    decoder = LineDecoder(task, foreign.template, foreign, document_ids)
+    assert follow(decoder, wished, foreign) == wished
+    assert decoder.answer() == {"value": value}
+    assert decoder.confidence()["value"] > 0.5
+
+
+def test_labels_of_any_tokenizer_end_with_their_line(foreign: FileTokenizer) -> None:
+    task = extraction(Field("tier", FieldType.ENUM, evidence="derived", values=("basic", "basic plus")))
+    line_end = foreign.encode(foreign.template.line, True)
+    for value in ("basic", "basic plus"):
+        wished = [*foreign.encode(f" {value}", False), *line_end]
+        decoder = LineDecoder(task, foreign.template, foreign, [])
+        head = join_ids(field_prefix_segments(task.prompt_spec(), foreign.template, 0), foreign.encode)
+        written = decoder.start()[len(head) :]
+        while not decoder.done:
+            scores = np.zeros(foreign.vocab_size, dtype=np.float32)
+            scores[wished[len(written)]] = 9.0
+            written += [decoder.choose(scores), *decoder.advance()]
+        assert (decoder.answer(), written) == ({"tier": value}, wished)
+
+
+def test_the_first_token_of_a_line_end_may_also_go_on_with_the_value(tmp_path: Path) -> None:
+    tokenizer = FileTokenizer(write_tokenizer(tmp_path, sentencepiece("normalizer")), "plain-1")
+    blank, end = tokenizer.encode("\n", True)
+    digits = [tokenizer.token_bytes.index(str(digit).encode()) for digit in (1, 2)]
+    document_ids = join_ids(document_segments("No 1 2 of", tokenizer.template), tokenizer.encode)
+    for wished, value in (([blank, digits[0], blank, digits[1], blank, end], "1 2"), ([digits[0], blank, end], "1")):
+        decoder = LineDecoder(extraction(Field("value")), tokenizer.template, tokenizer, document_ids)
+        assert follow(decoder, wished, tokenizer) == wished
+        assert decoder.answer() == {"value": value}
+
+
+def test_a_value_that_nothing_can_finish_is_null_and_its_line_ends_whole(tmp_path: Path) -> None:
+    tokenizer = FileTokenizer(write_tokenizer(tmp_path, sentencepiece("normalizer")), "plain-1")
+    task = extraction(Field("total", FieldType.AMOUNT, comparator=Comparator.AMOUNT), Field("value"))
+    document_ids = join_ids(document_segments("Total", tokenizer.template), tokenizer.encode)
+    decoder = LineDecoder(task, tokenizer.template, tokenizer, document_ids)
+    decoder.start()
+    written: list[int] = []
+    for wish in ("T", "o", "t", "a", "l", "l", "l", "l"):
+        if len(decoder.answer()) == 1:
+            scores = np.zeros(tokenizer.vocab_size, dtype=np.float32)
+            scores[tokenizer.token_bytes.index(wish.encode())] = 9.0
+            written += [decoder.choose(scores), *decoder.advance()]
+    assert decoder.answer() == {"total": None, "value": None}
+    assert decoder.confidence()["total"] < 1e-9
+    head = join_ids(field_prefix_segments(task.prompt_spec(), tokenizer.template, 1), tokenizer.encode)
+    last = [*tokenizer.encode("\n", True), *head]
+    assert written[-len(last) :] == last
+
+
+def test_a_token_that_holds_more_than_the_line_end_is_never_written(tmp_path: Path) -> None:
+    tokenizer = FileTokenizer(write_tokenizer(tmp_path, byte_level()))
+    merged = tokenizer.token_bytes.index(b".\n")
+    (end,) = tokenizer.encode("\n", True)
+    document_ids = join_ids(document_segments("Order no. 4711.", tokenizer.template), tokenizer.encode)
+    decoder = LineDecoder(extraction(Field("value")), tokenizer.template, tokenizer, document_ids)
+    decoder.start()
+    value_ids = tokenizer.encode(" 4711", False)
+    written: list[int] = []
+    while not decoder.done:
+        scores = np.zeros(tokenizer.vocab_size, dtype=np.float32)
+        scores[merged], scores[end] = 20.0, 9.0
+        if len(written) < len(value_ids):
+            scores[value_ids[len(written)]] = 15.0
+        written += [decoder.choose(scores), *decoder.advance()]
+    assert written == [*value_ids, end]
+    assert decoder.answer() == {"value": "4711"}
+
+
+@pytest.mark.parametrize("part", [b"\xc3", b"\xe2\x82", b"\xff"], ids=lambda part: part.hex())
+@pytest.mark.parametrize("evidence", ["literal", "derived"])
+def test_half_a_character_of_any_tokenizer_is_no_value(foreign: FileTokenizer, evidence: str, part: bytes) -> None:
+    document_ids = join_ids(document_segments(DOCUMENT, foreign.template), foreign.encode)
+    decoder = LineDecoder(extraction(Field("value", evidence=evidence)), foreign.template, foreign, document_ids)
+    halves = [foreign.token_bytes.index(bytes([byte])) for byte in part]
+    line_end = foreign.encode(foreign.template.line, True)
+    wished = [*foreign.encode(" 4711", False), *halves, *line_end]
+    decoder.start()
+    for step in range(60):
+        if decoder.done:
+            break
+        scores = np.zeros(foreign.vocab_size, dtype=np.float32)
+        scores[line_end], scores[line_end[-1]] = 5.0, 6.0
+        if step < len(wished):
+            scores[wished[step]] = 9.0
+        decoder.choose(scores)
+        decoder.advance()
+    value = decoder.answer()["value"]
+    assert decoder.done
+    assert isinstance(value, str)
+    assert "\ufffd" not in value
+    if evidence == "literal":
+        assert value == "4711"

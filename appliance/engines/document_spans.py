@@ -1,0 +1,60 @@
+"""What a literal value can be copied from: the spans of a document that stand alone in it."""
+
+import re
+
+from appliance.tasks.values import find, is_caseless
+
+_BLANKS = re.compile(r"\s+")
+_GAPS = re.compile(r"[^\S\n]{2,}|\s*\n\s*")
+_WIDE_BLANKS = tuple(character for character in map(chr, range(0x80, 0x3001)) if character.isspace())
+"""Blanks of more than one byte."""
+BARRIER = "\0"
+"""Stands where a value may not go on; no document and no token has it."""
+
+
+class Spans:
+    """What can be copied from a document, whatever its case and blanks.
+
+    Args:
+        across: Whether a span may go on after a line end or a wide gap, as a name or an address may.
+    """
+
+    def __init__(self, text: str, across: bool) -> None:
+        self._text = _BLANKS.sub(" ", text if across else _GAPS.sub(BARRIER, text)).strip()
+        self._lower = self._text.lower()
+
+    def begins(self, text: str, unfinished: bytes = b"") -> bool:
+        """Whether a span that stands alone on its left begins so.
+
+        Args:
+            unfinished: First bytes of the character that follows.
+        """
+        start = _BLANKS.sub(" ", text).lower().lstrip(" ")
+        at = self._lower.find(start)
+        while at >= 0:
+            if (not start or _separates(self._lower[max(0, at - 2) : at], start[0])) and self._goes_on(
+                at + len(start), unfinished
+            ):
+                return True
+            at = self._lower.find(start, at + 1)
+        return False
+
+    def _goes_on(self, at: int, unfinished: bytes) -> bool:
+        """Whether the character at a place can begin with these bytes, in either case; blanks are all alike here."""
+        following = self._lower[at : at + 1]
+        forms = _WIDE_BLANKS if following == " " else (following, following.upper())
+        return not unfinished or any(form.encode().startswith(unfinished) for form in forms)
+
+    def holds(self, text: str) -> bool:
+        """Whether the text stands alone in the document."""
+        return find(text, self._text) is not None
+
+
+def _separates(before: str, first: str) -> bool:
+    """Whether a word or number may begin with `first` after what stands before it."""
+    if not (first.isalnum() and before):
+        return True
+    if before[-1] == "_" or (before[-1].isalnum() and not is_caseless(before[-1])):
+        # Scripts without case (Chinese, Thai, Arabic) do not part words by blanks.
+        return not (first.isdigit() or first.lower() != first.upper())
+    return not (first.isdigit() and before[-1] in ".," and before[-2:-1].isdigit())
