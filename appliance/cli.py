@@ -29,6 +29,7 @@ VERBS = {
     "bases": Verb("training.commands.bases:command", "List, show, pull, add and remove base models"),
     "collect": Verb("training.commands.collect:command", "Import a teacher's recorded answers"),
     "curate": Verb("training.commands.curate:command", "Filter the answers and split them into a dataset"),
+    "score": Verb("training.commands.score:command", "Store a local teacher's logits for the training rows"),
     "train": Verb("training.commands.train:command", "Train the student on the dataset"),
     "merge": Verb("training.commands.merge:command", "Merge a run's adapter into its base"),
     "export": Verb("export.commands.export:command", "Write GGUF and ONNX artifacts of a merged student"),

@@ -37,7 +37,7 @@ from training.distill import distil
 from training.lora import load_adapter
 from training.merge import merge
 from training.options import options_for
-from training.run_folder import new_run, write_record
+from training.run_folder import new_run, read_requested_options, write_record
 from training.students.decoder.generation import generate
 
 DATA_DIR = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "snips"
@@ -141,10 +141,11 @@ def write_task_folder(folder: Path, rows: Sequence[LabelledRow]) -> None:
 
 
 def train(folder: Path, seed: int, epochs: int, more: dict[str, object]) -> Path:
-    """Trains a run of the task folder; returns it."""
+    """Trains a run of the task folder, or the rest of one that was cut off; returns it."""
     requested = {"rate": RATE, "epochs": epochs, "seed": seed, "batch_tokens": BATCH_TOKENS, "field_dropout": 0.0}
-    requested |= more
-    run_dir = new_run(folder, requested)
+    unfinished = [run.path for run in TaskFolder(folder).runs() if not run.is_finished]
+    run_dir = unfinished[-1] if unfinished else new_run(folder, requested | more)
+    requested = read_requested_options(run_dir)
     began = time.monotonic()
     best = distil(load_task(run_dir), folder, run_dir, options_for("decoder", requested))
     write_record(run_dir, best, time.monotonic() - began)

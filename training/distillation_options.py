@@ -122,6 +122,11 @@ def distillation_options(requested: Mapping[str, Any]) -> DistillationOptions:
             f"--{useless.replace('_', '-')} has no use without a teacher",
             "name one with --teacher-model or --teacher-logits",
         )
+    if "temperature" in chosen and chosen.get("teacher_logits"):
+        raise UsageError(
+            "--temperature cannot be given with --teacher-logits, which are stored at one",
+            "give it to `stillroom score`",
+        )
     if "beta" in chosen and chosen.get("loss") != "jsd":
         raise UsageError(
             f"--beta is for the loss jsd, this one is {chosen.get('loss')}", "add --loss jsd, or leave --beta out"

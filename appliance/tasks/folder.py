@@ -2,7 +2,7 @@
 
 task.toml
 teacher/answers.jsonl
-dataset/train.jsonl, validation.jsonl, test.jsonl, rejected.jsonl, report.json
+dataset/train.jsonl, validation.jsonl, test.jsonl, rejected.jsonl, report.json, train.logits.safetensors
 runs/<id>/requested_options.json, task.toml, config.json, metrics.jsonl, checkpoint.safetensors, lock, record.json,
           adapter/, merged/, export/<format>/
 """
@@ -47,6 +47,11 @@ class TaskFolder:
     def split_path(self, split: Split) -> Path:
         """The rows that train, choose the epoch, or judge, as `curate` writes them."""
         return self.path / "dataset" / f"{split}.jsonl"
+
+    @property
+    def logits_path(self) -> Path:
+        """A local teacher's distributions for the training rows, as `score` writes them."""
+        return self.path / "dataset" / "train.logits.safetensors"
 
     @property
     def rejected_path(self) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from appliance.ground.command_line import NumberRange, Share
+from appliance.ground.command_line import NamedPath, NumberRange, Share
 
 Command = Callable[..., Any]
 LOSS_NAMES = ("cross-entropy", "forward-kl", "reverse-kl", "jsd")
@@ -26,6 +26,13 @@ class FolderOrName(click.ParamType):
         return str(folder.resolve()) if folder.is_dir() else value
 
 
+class ExistingFile(NamedPath):
+    """A file that is there, as an absolute path."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, resolve_path=True)
+
+
 _OPTIONS = (
     click.option(
         "--teacher-model",
@@ -33,6 +40,13 @@ _OPTIONS = (
         metavar="DIR|NAME",
         help="Decoder: learn from the distributions of these weights: a folder, a run or task folder (its merged"
         " student), or the name of a base. They must have the student's tokenizer and prompt.",
+    ),
+    click.option(
+        "--teacher-logits",
+        type=ExistingFile(),
+        metavar="FILE",
+        help="Decoder: learn from a teacher's likeliest tokens, as `stillroom score` stored them for these rows; what"
+        " all others had together counts as one more. Documents with values taken out have only their labels.",
     ),
     click.option(
         "--loss",
