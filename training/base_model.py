@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.text import printable
+from appliance.models.safetensors_file import read_headers, weight_paths
 from training.preflight import check_loaded
 
 if TYPE_CHECKING:
@@ -113,6 +114,26 @@ def attention_of(model_class: "type[PreTrainedModel]", config: "PretrainedConfig
     return "sdpa" if fused else "eager"
 
 
+def stored_precision(directory: Path) -> str:
+    """Of the matrices in a folder: `float16` or `bfloat16` where all are of one of these, else `float32`."""
+    kinds = {header.dtype for header in read_headers(weight_paths(directory)).values() if len(header.shape) > 1}
+    return {"F16": "float16", "BF16": "bfloat16"}.get(kinds.pop(), "float32") if len(kinds) == 1 else "float32"
+
+
+def _in_4bit() -> dict[str, Any]:
+    """Settings of a model in NF4 on this process' GPU."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": quantization, "device_map": {"": int(os.environ.get("LOCAL_RANK") or 0)}}
+
+
 def has_own_head(directory: Path) -> bool | None:
     """Whether the weights hold an output matrix of their own, whatever the configuration says of it.
 
@@ -136,11 +157,18 @@ def has_own_head(directory: Path) -> bool | None:
     return head is not None and not torch.equal(head, matrices[EMBEDDING_NAME])
 
 
-def load_base(directory: Path) -> "PreTrainedModel":
-    """The model in float32, from safetensors only, without remote code and without the network.
+Held = Literal["float32", "bfloat16"]
+
+
+def load_base(directory: Path, held: Held = "float32", *, load_in_4bit: bool = False) -> "PreTrainedModel":
+    """The model, from safetensors only, without remote code and without the network.
 
     Whether output matrix and embedding are one follows from the weights: a configuration that says otherwise would
     lose the matrix in a merge, or put random numbers in its place.
+
+    Args:
+        held: In which precision its weights lie in memory.
+        load_in_4bit: Whether its matrices are quantized to NF4, on this process' GPU.
 
     Raises:
         UsageError: It is no causal language model that is known here.
@@ -161,7 +189,7 @@ def load_base(directory: Path) -> "PreTrainedModel":
         model, loading = model_class.from_pretrained(
             str(directory),
             config=config,
-            dtype=torch.float32,
+            dtype=getattr(torch, held),
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
@@ -169,6 +197,7 @@ def load_base(directory: Path) -> "PreTrainedModel":
             key_mapping=TEXT_NAMES,
             ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
+            **(_in_4bit() if load_in_4bit else {}),
         )
     finally:
         transformers_logging.set_verbosity(verbosity)

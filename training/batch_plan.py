@@ -1,6 +1,6 @@
 """Which examples make a step: packed one behind the other, or similar lengths together, so that little is padding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -65,3 +65,28 @@ def packed_plan(
     if generator is not None:
         plan = [plan[number] for number in generator.permutation(len(plan))]
     return plan
+
+
+def split_packed(lengths: Sequence[int], pass_tokens: int) -> list[list[int]]:
+    """The passes of a step whose examples lie one behind the other: places in the step, in their order.
+
+    Args:
+        lengths: Tokens of each example of the step.
+        pass_tokens: Most tokens of a pass; a longer example is a pass of its own.
+    """
+    return _split(lengths, pass_tokens, lambda places: sum(lengths[place] for place in places))
+
+
+def split_padded(lengths: Sequence[int], pass_tokens: int) -> list[list[int]]:
+    """The same for a step whose examples are padded to the longest of their pass."""
+    return _split(lengths, pass_tokens, lambda places: len(places) * max(lengths[place] for place in places))
+
+
+def _split(lengths: Sequence[int], pass_tokens: int, tokens_of: Callable[[list[int]], int]) -> list[list[int]]:
+    passes: list[list[int]] = []
+    for place in range(len(lengths)):
+        if passes and tokens_of([*passes[-1], place]) <= pass_tokens:
+            passes[-1].append(place)
+        else:
+            passes.append([place])
+    return passes

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from appliance.ground.errors import UsageError
 from appliance.ground.files import write_lines
 from appliance.ground.json_text import json_text
 from appliance.tasks.folder import RunFolder
-from training.loop import OnMeasurement, fit, is_better
+from training.loop import OnMeasurement, OnStep, fit, is_better
 from training.lora import save_adapter
+from training.memory_errors import named_memory_errors
 from training.metrics import Measurement
-from training.options import RATE_FACTORS, RUN_VERSION, TrainingOptions, read_options, resolve_precision
+from training.options import RATE_FACTORS, RUN_VERSION, Precision, TrainingOptions, read_options
+from training.precision import resolve_precision
+from training.ranks import of_first_rank, rank
 from training.resources import check_resources, plan_of, read_machine
 from training.students.families import base_folder, open_student
 from training.students.student import B, Student
@@ -31,20 +34,31 @@ COMPARED_FACTS = (
 """Hashes of what a resumed run goes on with; one that neither side has is the same."""
 
 
+@dataclass(frozen=True)
+class RunWatch:
+    """What is called while a run works, for a person who waits."""
+
+    on_rows: OnRows | None = None
+    """With the student's facts, before the first step."""
+    on_step: OnStep | None = None
+    """After each step."""
+    on_measurement: OnMeasurement | None = None
+    """After each epoch."""
+
+
 def distil(
     task: "Task",
     task_folder: Path,
     run_dir: Path,
     options: TrainingOptions,
-    on_measurement: OnMeasurement | None = None,
-    on_rows: OnRows | None = None,
+    watch: "RunWatch | None" = None,
 ) -> Measurement:
     """Trains on `dataset/train.jsonl`; writes config, metrics, checkpoint and adapter into `run_dir`.
 
     A run that was interrupted goes on where it was, with the options that it began with.
 
     Args:
-        on_rows: Called with the student's facts before the first step.
+        watch: What is called on the way; in the first process of a run alone.
 
     Returns:
         The best epoch's measurement.
@@ -53,32 +67,39 @@ def distil(
         UsageError: Base or dataset are missing, unfit, or have changed since the run began.
         TooLarge: The machine cannot hold the training, the merge or any export.
         Diverged: A gradient is no number.
+        OutOfMemory: A step needs more memory than there is.
+        RankLost: Another process of the run has ended.
     """
+    watch = watch or RunWatch()
     config_path = RunFolder(run_dir).config_path
-    if config_path.is_file():
+    is_resumed = bool(of_first_rank("yes" if config_path.is_file() else ""))  # it writes the file
+    if is_resumed:
         options = read_options(config_path)
     plan, machine = plan_of(options, task.student.family), read_machine(task_folder)
     base_dir = base_folder(task)
     check_resources(base_dir, plan, machine)
     student = open_student(task, task_folder, options.distillation)
     check_resources(base_dir, replace(plan, longest_tokens=student.longest_tokens), machine, is_loaded=True)
-    if on_rows:
-        on_rows(student.facts)
-    if config_path.is_file():
+    if watch.on_rows:
+        watch.on_rows(student.facts)
+    if is_resumed:
         options = resumed_options(config_path, student.facts)
     else:
         options = resolve(student, options)
         config = {"version": RUN_VERSION, "family": student.family, **student.facts, "options": asdict(options)}
-        write_lines(config_path, [json_text(config, ascii_only=True, indent=2)])
-    model, best = fit(student, options, run_dir, on_measurement)
-    best = {**best, **student.finish(model, options)}
-    save_adapter(model, student.base_hash, RunFolder(run_dir).adapter_dir)
+        if rank() == 0:
+            write_lines(config_path, [json_text(config, ascii_only=True, indent=2)])
+    with named_memory_errors(options):
+        model, best = fit(student, options, run_dir, watch.on_measurement, watch.on_step)
+        best = {**best, **student.finish(model, options)}
+    if rank() == 0:
+        save_adapter(model, student.base_hash, RunFolder(run_dir).adapter_dir)
     return best
 
 
 def resolve(student: Student[B], options: TrainingOptions) -> TrainingOptions:
     """Options with every `auto` and `default` replaced."""
-    precision = resolve_precision(options.adapter.precision, student.family)
+    precision = cast("Precision", of_first_rank(resolve_precision(options.adapter.precision, student.family)))
     options = replace(options, adapter=replace(options.adapter, precision=precision))
     if options.learning_rate == "auto":
         return replace(options, learning_rate=search_rate(student, options))

@@ -17,6 +17,24 @@ SECONDS_A_CHECKPOINT = 30.0
 """A killed run loses at most this; saving an adapter with its moments takes a fraction of a second."""
 
 
+@dataclass(frozen=True)
+class StepProgress:
+    """Where a run stands after a step."""
+
+    step: int
+    steps: int
+    """Of all epochs; the budget of time or the validation may end the run earlier."""
+    epoch: int
+    """From one."""
+    loss: float
+    """Of this step."""
+    learning_rate: float
+    share: float
+    """Of the run, by steps or by time, whichever is further."""
+    seconds: float
+    """Since the run began."""
+
+
 @dataclass
 class Clock:
     """Progress of a run by steps and by time."""
@@ -34,15 +52,20 @@ class Clock:
         """Seconds of the run."""
         return time.monotonic() - self.began
 
-    @property
-    def over(self) -> bool:
-        """Whether the time is used up."""
-        return self.budget_seconds is not None and self.elapsed >= self.budget_seconds
+    def is_over(self, seconds: float) -> bool:
+        """Whether the time is used up after these seconds of the run."""
+        return self.budget_seconds is not None and seconds >= self.budget_seconds
 
-    def progress(self, step: int) -> float:
-        """Share of the run that is done, by steps or by time, whichever is further."""
-        by_time = self.elapsed / self.budget_seconds if self.budget_seconds else 0.0
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the run that is done after these steps and seconds, whichever is further."""
+        by_time = seconds / self.budget_seconds if self.budget_seconds else 0.0
         return min(1.0, max(step / self.steps, by_time))
+
+    def step_progress(self, state: Checkpoint) -> StepProgress:
+        """Where the run stands."""
+        share = self.progress(state.step, state.seconds)
+        loss = state.losses[-1]
+        return StepProgress(state.step, self.steps, state.epoch + 1, loss, state.learning_rate, share, state.seconds)
 
     def save_due(self, seconds: float) -> bool:
         """Whether a checkpoint should be written; counts it as written."""

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from appliance.ground.errors import UsageError
+from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.files import write_lines
+from appliance.ground.json_text import json_text
 from training.distillation_options import OPTION_NAMES, DistillationOptions, distillation_options
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -34,12 +37,16 @@ class AdapterOptions:
     """Of the adapter, the order of rows and whatever else is drawn."""
     precision: Precision = "auto"
     """Of the forward pass; `auto` takes bfloat16 where the processor computes it faster."""
+    layers: int | None = None
+    """Layers that get an adapter, counted from the last; None means all. Those below are computed, not trained."""
 
     def __post_init__(self) -> None:
         if min(self.rank, self.alpha) < 1:
             raise UsageError(f"rank is {self.rank} and alpha {self.alpha}; both must be at least 1", "try 16 and 32")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout is {self.dropout}; it must be at least 0 and below 1", "try 0.1")
+        if self.layers is not None and self.layers < 1:
+            raise UsageError(f"{self.layers} layers cannot be trained", "leave --train-layers out to train all")
         if self.seed < 0:
             raise UsageError(f"the seed is {self.seed}; it must be at least 0", "any other whole number will do")
 
@@ -59,6 +66,43 @@ class HeadOptions:
                 f"logit adjustment is {self.logit_adjustment}; it must be between 0 and 2",
                 "1 makes all labels equally likely",
             )
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """How a run uses the machine; but for rounding, what a step learns stays the same."""
+
+    micro_batch_tokens: int | None = None
+    """Tokens of one pass through the model, at most; a step of more is summed over several. None: see `pass_tokens`."""
+    checkpointing: bool = False
+    """Whether each layer is computed again on the way back rather than kept: about a fifth slower."""
+    load_in_4bit: bool = False
+    """Decoder on a GPU: the frozen base in NF4, by bitsandbytes."""
+    shard_base: bool = False
+    """Decoder: each process holds a part of the frozen base, for bases that no single GPU holds."""
+    cache_states: bool = True
+    """Decoder: what layers below the first adapter make of a row is kept from epoch to epoch where memory allows."""
+
+    def __post_init__(self) -> None:
+        if self.micro_batch_tokens is not None and self.micro_batch_tokens < 1:
+            raise UsageError(
+                f"a pass of {self.micro_batch_tokens} tokens holds nothing", "leave --micro-batch-tokens out"
+            )
+
+    def pass_tokens(self, batch_tokens: int) -> int:
+        """Tokens of one pass. On a processor small ones are faster, as their activations stay in its cache.
+
+        Args:
+            batch_tokens: Of a step.
+        """
+        if self.micro_batch_tokens is not None:
+            return min(self.micro_batch_tokens, batch_tokens)
+        import torch
+
+        return batch_tokens if torch.cuda.is_available() else min(CPU_PASS_TOKENS, batch_tokens)
+
+
+CPU_PASS_TOKENS = 512
 
 
 @dataclass(frozen=True)
@@ -91,6 +135,8 @@ class TrainingOptions:
     """Encoder: what is trained beside the adapter."""
     distillation: DistillationOptions = field(default_factory=DistillationOptions)
     """What is learnt beside the labels."""
+    compute: ComputeOptions = field(default_factory=ComputeOptions)
+    """How the machine is used."""
 
     def __post_init__(self) -> None:
         counts = {"epochs": self.epochs, "batch tokens": self.batch_tokens, "patience": self.patience}
@@ -119,11 +165,17 @@ ENCODER_DEFAULTS = TrainingOptions(
     weight_decay=0.01,
     adapter=AdapterOptions(dropout=0.1),
 )
-ADAPTER_NAMES = frozenset({"rank", "alpha", "dropout", "seed"})
+ADAPTER_NAMES = frozenset({"rank", "alpha", "dropout", "seed", "precision", "layers"})
+COMPUTE_NAMES = frozenset({"micro_batch_tokens", "checkpointing", "load_in_4bit", "shard_base", "cache_states"})
+RESUMABLE_NAMES = frozenset({"micro_batch_tokens", "checkpointing", "cache_states"})
+"""Options that may be given to a run that is resumed."""
+FIELD_OF: Mapping[str, str] = {"rate": "learning_rate", "train_layers": "layers"}
+"""Options whose field has another name."""
 FAMILY_OF: Mapping[str, Family] = {
     "field_dropout": "decoder",
     "logit_adjustment": "encoder",
     **dict.fromkeys(OPTION_NAMES, "decoder"),
+    **dict.fromkeys(("train_layers", "load_in_4bit", "shard_base", "cache_states"), "decoder"),
 }
 """Options that one family alone has."""
 
@@ -140,34 +192,51 @@ def options_for(family: Family, requested: Mapping[str, Any]) -> TrainingOptions
             raise UsageError(
                 f"--{option} is for {FAMILY_OF[name]} students; the task's family is {family}", "leave it out"
             )
+    check_compute(requested)
     defaults = DECODER_DEFAULTS if family == "decoder" else ENCODER_DEFAULTS
     distillation = distillation_options(requested)
-    changes = {
-        "learning_rate" if name == "rate" else name: value
-        for name, value in requested.items()
-        if name not in OPTION_NAMES
-    }
+    changes = {FIELD_OF.get(name, name): value for name, value in requested.items() if name not in OPTION_NAMES}
     adapter = replace(defaults.adapter, **{name: changes.pop(name) for name in ADAPTER_NAMES & changes.keys()})
+    compute = ComputeOptions(**{name: changes.pop(name) for name in COMPUTE_NAMES & changes.keys()})
     head = defaults.head
     if "logit_adjustment" in changes:
         head = replace(head, logit_adjustment=changes.pop("logit_adjustment"))
-    return replace(defaults, adapter=adapter, head=head, distillation=distillation, **changes)
+    return replace(defaults, adapter=adapter, head=head, compute=compute, distillation=distillation, **changes)
 
 
-def resolve_precision(precision: Precision, family: Family) -> Precision:
-    """Replaces `auto` by what this machine computes faster for a student of this family."""
-    import torch
+def check_compute(requested: Mapping[str, Any]) -> None:
+    """Refuses options that this machine or installation cannot follow, before anything is loaded.
 
-    if precision != "auto":
-        return precision
-    if family == "decoder":
-        # Measured on one core: without tile registers, products in bfloat16 are slower than in float32 with base and
-        # adapter as one product (1,900 against 3,300 tokens/s).
-        fast = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
-    else:
-        # Measured on one core with AVX-512 BF16: 20 s an epoch of 2,080 questions against 29 s in float32.
-        fast = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bfloat16" if fast else "float32"
+    Raises:
+        UsageError: There is no GPU for them.
+        ResourceError: bitsandbytes is not installed.
+    """
+    if requested.get("load_in_4bit"):
+        if find_spec("bitsandbytes") is None:
+            raise ResourceError(
+                "--load-in-4bit needs bitsandbytes, which is not installed", "run `pip install bitsandbytes`"
+            )
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UsageError("--load-in-4bit needs a GPU, and this machine has none", "leave it out")
+        if requested.get("shard_base"):
+            raise UsageError("--load-in-4bit and --shard-base exclude each other", "a base in 4 bit needs no sharding")
+
+
+def change_compute(config_path: Path, requested: Mapping[str, Any]) -> None:
+    """Puts options that a resumed run may change into the `config.json` that it goes on with.
+
+    Args:
+        requested: By their names on the command line.
+
+    Raises:
+        UsageError: A value is invalid, or another version of Stillroom began the run.
+    """
+    compute = replace(read_options(config_path).compute, **requested)
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    config["options"]["compute"] = asdict(compute)
+    write_lines(config_path, [json_text(config, ascii_only=True, indent=2)])
 
 
 def read_options(config_path: Path) -> TrainingOptions:
@@ -185,4 +254,5 @@ def read_options(config_path: Path) -> TrainingOptions:
     stored = dict(config["options"])
     adapter, head = AdapterOptions(**stored.pop("adapter")), HeadOptions(**stored.pop("head"))
     distillation = DistillationOptions(**stored.pop("distillation", {}))
-    return TrainingOptions(**stored, adapter=adapter, head=head, distillation=distillation)
+    compute = ComputeOptions(**stored.pop("compute", {}))
+    return TrainingOptions(**stored, adapter=adapter, head=head, compute=compute, distillation=distillation)

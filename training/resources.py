@@ -10,7 +10,7 @@ from appliance.ground.errors import ResourceError
 from appliance.ground.memory import available_memory_bytes
 from appliance.ground.text import human_size
 from training.memory_need import MemoryNeed, ModelShape, TrainingPlan, memory_need, model_shape, training_bytes
-from training.options import resolve_precision
+from training.precision import resolve_precision
 
 if TYPE_CHECKING:
     from training.options import Family, TrainingOptions

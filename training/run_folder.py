@@ -55,6 +55,21 @@ def read_requested_options(run_dir: Path) -> dict[str, object]:
     return requested
 
 
+def change_requested_options(run_dir: Path, requested: Mapping[str, object]) -> None:
+    """Puts options that a resumed run may change beside those that it was begun with.
+
+    Raises:
+        UsageError: A value is invalid, or another version of Stillroom began the run.
+    """
+    from training.options import change_compute
+
+    config_path = RunFolder(run_dir).config_path
+    if config_path.is_file():
+        change_compute(config_path, requested)
+    together = {**read_requested_options(run_dir), **requested}
+    write_lines(RunFolder(run_dir).requested_options_path, [json_text(together, ascii_only=True)])
+
+
 @contextmanager
 def exclusive_run(run_dir: Path) -> Iterator[None]:
     """Keeps other processes from training the same run until this one ends or is killed.

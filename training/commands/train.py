@@ -1,8 +1,9 @@
 """`stillroom train`: a dataset to an adapter."""
 
+import os
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,9 @@ from appliance.ground.errors import Interrupted, ResourceError, UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import printable
 from appliance.tasks.folder import RunFolder
+from training.commands.compute_options import compute_options
 from training.commands.teacher_options import teacher_options
+from training.ranks import LAUNCHED_VARIABLE, RankLost, leave_ranks, of_first_rank, rank, rank_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,29 +78,76 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
     " 1 fits documents that are spread evenly over the labels.",
 )
 @teacher_options
+@compute_options
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the adapter and of the order of rows.")
 @click.option("--resume", is_flag=True, help="Continue the newest unfinished run, with the options that it began with.")
 @json_option("the run's record as one JSON object")
-def command(task_folder: Path, resume: bool, as_json: bool, **options: object) -> None:
-    """Distil the student of TASK_FOLDER from its dataset/ into a new folder under runs/."""
+def command(task_folder: Path, processes: int, resume: bool, as_json: bool, **options: object) -> None:
+    """Distil the student of TASK_FOLDER from its dataset/ into a new folder under runs/.
+
+    `torchrun` and `accelerate launch` may start it, too, on one machine or on several that share the folder.
+    """
     from appliance.tasks.taskfile import load_task
-    from training.run_folder import exclusive_run, last_unfinished, new_run, read_requested_options, write_record
+    from training.launch import launch
+    from training.run_folder import (
+        change_requested_options,
+        exclusive_run,
+        last_unfinished,
+        new_run,
+        read_requested_options,
+        write_record,
+    )
 
     load_task(task_folder)
-    requested = {name: value for name, value in options.items() if value is not None}
-    if resume and requested:
-        option = next(iter(requested)).replace("_", "-")
-        raise UsageError(f"--{option} cannot be given with --resume", "leave it out: a resumed run keeps its options")
-    run_dir = last_unfinished(task_folder) if resume else new_run(task_folder, requested)
+    requested = {name: value for name, value in options.items() if not _is_left_out(value)}
+    if resume:
+        _check_resumed(requested)
+    if processes > 1 and rank_count() == 1:
+        raise SystemExit(launch(processes, _command_line(click.get_current_context())))
+    run_dir = task_folder
+    if rank() == 0:
+        run_dir = last_unfinished(task_folder) if resume else new_run(task_folder, requested)
+    run_dir = Path(of_first_rank(str(run_dir)))
     began = time.monotonic()
-    requested = read_requested_options(run_dir)
-    with exclusive_run(run_dir), _resumable(task_folder, run_dir):
-        best = train(load_task(run_dir), task_folder, run_dir, requested)
-        record = write_record(run_dir, best, time.monotonic() - began)
+    stored = read_requested_options(run_dir)
+    with exclusive_run(run_dir) if rank() == 0 else nullcontext(), _resumable(task_folder, run_dir):
+        if resume and requested and rank() == 0:
+            change_requested_options(run_dir, requested)
+        best = train(load_task(run_dir), task_folder, run_dir, {**stored, **requested})
+        record = write_record(run_dir, best, time.monotonic() - began) if rank() == 0 else {}
+    leave_ranks()
+    if rank():
+        return
     if as_json:
         print_json({"run": str(run_dir), **record})
     else:
         print_lines(str(run_dir))
+
+
+def _check_resumed(requested: "Mapping[str, object]") -> None:
+    """Refuses options that would make another run of one that is resumed."""
+    from training.options import RESUMABLE_NAMES
+
+    if changing := sorted(requested.keys() - RESUMABLE_NAMES):
+        option = changing[0].replace("_", "-")
+        raise UsageError(f"--{option} cannot be given with --resume", "leave it out: a resumed run keeps its options")
+
+
+def _is_left_out(value: object) -> bool:
+    """Whether an option was not given; 0 was."""
+    return value is None or value is False or value == ()
+
+
+def _command_line(context: click.Context) -> list[str]:
+    """What was typed, without the number of processes."""
+    words = ["train", str(context.params["task_folder"])]
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if parameter.name in ("processes", "task_folder") or _is_left_out(value):
+            continue
+        for each in value if isinstance(value, tuple) else [value]:
+            words += [parameter.opts[0]] if each is True else [parameter.opts[0], str(each)]
+    return words
 
 
 @contextmanager
@@ -105,19 +155,27 @@ def _resumable(task_folder: Path, run_dir: Path) -> "Iterator[None]":
     """Says how an ended run is resumed; takes away one that was refused before it began, which cannot be."""
     try:
         yield
+    except RankLost as error:
+        if rank() or os.environ.get(LAUNCHED_VARIABLE):  # who started the processes says which one ended, and how
+            raise SystemExit(error.exit_code) from error
+        hint = f"{error.hint}; then start them again with --resume"
+        raise ResourceError(error.message, hint) from error
+    except UsageError as error:
+        if rank():  # rank 0 says it, too
+            raise SystemExit(error.exit_code) from error
+        if not RunFolder(run_dir).metrics_path.exists():
+            shutil.rmtree(run_dir)
+        raise
     except KeyboardInterrupt as error:
         hint = f"`stillroom train {printable(str(task_folder))} --resume` continues it"
         raise Interrupted(f"the run {run_dir.name} was interrupted", hint) from error
     except ResourceError as error:
         if not RunFolder(run_dir).config_path.exists():  # refused before it began
-            shutil.rmtree(run_dir)
+            if rank() == 0:
+                shutil.rmtree(run_dir)
             raise
         hint = f"{error.hint}; then `stillroom train {printable(str(task_folder))} --resume` continues the run"
         raise ResourceError(error.message, hint) from error
-    except UsageError:
-        if not RunFolder(run_dir).metrics_path.exists():
-            shutil.rmtree(run_dir)
-        raise
 
 
 def train(
@@ -137,9 +195,10 @@ def train(
         task = replace(task, student=replace(task.student, base=str(requested["base"])))
         requested = {name: value for name, value in requested.items() if name != "base"}
     options = options_for(task.student.family, requested)  # refused before the libraries are loaded
-    from training.distill import distil
+    from training.distill import RunWatch, distil
 
-    return distil(task, task_folder, run_dir, options, _show, _show_rows)
+    watch = RunWatch() if rank() else RunWatch(on_rows=_show_rows, on_measurement=_show)
+    return distil(task, task_folder, run_dir, options, watch)
 
 
 def _show_rows(facts: "Mapping[str, object]") -> None:

@@ -21,6 +21,11 @@ class Batch(Protocol):
         """Without padding."""
         ...
 
+    @property
+    def weight(self) -> float:
+        """Of the batch's mean loss among the batches of a step."""
+        ...
+
     def to(self, device: "torch.device") -> Self:
         """The batch where the model is."""
         ...
@@ -79,8 +84,12 @@ class Student(Protocol[B]):
         """The example numbers of each step of an epoch, every example once, in an order that the generator draws."""
         ...
 
+    def passes(self, numbers: Sequence[int], options: "TrainingOptions") -> list[list[int]]:
+        """The passes through the model that a step with these examples is summed over."""
+        ...
+
     def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: "TrainingOptions") -> Iterator[B]:
-        """The batches of these example numbers as this epoch shows them; by seed and epoch only."""
+        """A batch for each pass as this epoch shows its examples; by seed and epoch only."""
         ...
 
     def loss(self, model: "PeftModel", batch: B, options: "TrainingOptions") -> "Tensor":

@@ -60,6 +60,11 @@ class Batch:
         """Of all examples."""
         return self.input_ids.shape[1]
 
+    @property
+    def weight(self) -> float:
+        """Of all written tokens."""
+        return float(self.weights.sum())
+
     def to(self, device: torch.device) -> "Batch":
         """The batch where the model is."""
         tensors = {part.name: getattr(self, part.name) for part in fields(self)}

@@ -50,7 +50,10 @@ def _together(weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:
 def _lora_layers(model: "PeftModel") -> list[nn.Module]:
     from peft.tuners.lora import Linear
 
-    return [module for module in model.modules() if isinstance(module, Linear)]
+    layers = [module for module in model.modules() if isinstance(module, Linear)]
+    return [
+        layer for layer in layers if isinstance(layer.get_base_layer(), nn.Linear)
+    ]  # gpt2 has matrices the other way
 
 
 def _fused(layer: Any) -> Callable[[Tensor], Tensor]:

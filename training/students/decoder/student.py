@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from appliance.engines.engine import reading_context
-from training.base_model import base_hash, find_base, load_base
-from training.batch_plan import packed_plan
+from training.base_model import base_hash, find_base, text_model
+from training.batch_plan import packed_plan, split_packed
 from training.distillation_options import DistillationOptions
-from training.lora import add_lora, trainable_weights
+from training.lora import trainable_weights
 from training.losses import masked_cross_entropy
+from training.memory_need import model_shape
 from training.metrics import Measurement
-from training.options import AdapterOptions, Family, TrainingOptions
+from training.options import Family, TrainingOptions
 from training.preflight import check_base
-from training.students.decoder.attention import use_attention_by_document
+from training.ranks import share, totals
+from training.students.decoder.adapted import adapted_model
 from training.students.decoder.examples import Batch, TokenExample, pack
 from training.students.decoder.forward import forward_context, value_logits, whole_values
 from training.students.decoder.teaching import Teaching, open_teaching
@@ -28,26 +30,10 @@ from training.students.decoder.training_data import TrainingData, read_training_
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedModel
 
     from appliance.tasks.task import Task
 
 SMALL_BASE_WEIGHTS = 60_000_000
-
-
-def new_adapter(base: "PreTrainedModel", options: AdapterOptions) -> "PeftModel":
-    """The base with a fresh LoRA on every linear layer but the head, the same for the same seed."""
-    from peft import LoraConfig
-
-    torch.manual_seed(options.seed)
-    config = LoraConfig(
-        r=options.rank,
-        lora_alpha=options.alpha,
-        lora_dropout=options.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    return add_lora(base, config)
 
 
 class DecoderStudent:
@@ -57,19 +43,10 @@ class DecoderStudent:
     ranking: ClassVar[tuple[tuple[str, int], ...]] = (("validation_values", 1), ("validation_loss", -1))
     searched_examples: ClassVar[int] = 64
 
-    def __init__(
-        self,
-        task: "Task",
-        base_dir: Path,
-        base: "PreTrainedModel",
-        data: TrainingData,
-        teaching: Teaching | None = None,
-    ) -> None:
-        """`base` is the model of `base_dir` and becomes the first `new_model`; later ones are loaded again."""
+    def __init__(self, task: "Task", base_dir: Path, data: TrainingData, teaching: Teaching | None = None) -> None:
         self.base_hash = base_hash(base_dir)
         self._task, self._base_dir, self._data, self._teaching = task, base_dir, data, teaching
-        self._base: PreTrainedModel | None = base
-        self._base_weights = sum(weights.numel() for weights in base.parameters())
+        self._base_weights = model_shape(base_dir).weights
 
     @property
     def facts(self) -> dict[str, object]:
@@ -109,14 +86,11 @@ class DecoderStudent:
         """The same student with this many of its training examples."""
         student = copy.copy(self)
         student._data = replace(self._data, train=self._data.train[:examples])
-        student._base = None  # an adapter changes the model that it is added to
         return student
 
     def new_model(self, options: TrainingOptions) -> "PeftModel":
-        """The base in float32 with a fresh adapter."""
-        base, self._base = self._base or load_base(self._base_dir), None
-        use_attention_by_document(base)
-        return new_adapter(base, options.adapter)
+        """The base with a fresh adapter."""
+        return adapted_model(self._base_dir, options)
 
     def parameter_groups(self, model: "PeftModel", options: TrainingOptions) -> list[dict[str, Any]]:
         """One group: everything trained is the adapter's."""
@@ -127,6 +101,12 @@ class DecoderStudent:
         """The example numbers of each step of an epoch."""
         lengths = [len(example.input_ids) for example in self._data.train]
         return packed_plan(lengths, options.batch_tokens, options.batch_rows, generator)
+
+    def passes(self, numbers: Sequence[int], options: TrainingOptions) -> list[list[int]]:
+        """The passes through the model that a step is summed over."""
+        lengths = [len(self._data.train[number].input_ids) for number in numbers]
+        places_of_passes = split_packed(lengths, options.compute.pass_tokens(options.batch_tokens))
+        return [[numbers[place] for place in places] for places in places_of_passes]
 
     def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: TrainingOptions) -> Iterator[Batch]:
         """The batches of these example numbers as this epoch shows them."""
@@ -154,7 +134,7 @@ class DecoderStudent:
         loss = tokens = right = values = 0.0
         model.eval()
         with torch.inference_mode():
-            for numbers in packed_plan(lengths, options.batch_tokens, None, None):
+            for numbers in share(packed_plan(lengths, options.compute.pass_tokens(options.batch_tokens), None, None)):
                 batch = pack([examples[number] for number in numbers]).to(device)
                 with forward_context(model, batch, options):
                     logits = value_logits(model, batch)
@@ -164,6 +144,7 @@ class DecoderStudent:
                 batch_right, batch_values = whole_values(batch.values, logits.argmax(-1) == batch.labels)
                 right, values = right + batch_right, values + batch_values
         model.train()
+        loss, tokens, right, values = totals(loss, tokens, right, values)
         return {"validation_loss": round(loss / tokens, 6), "validation_values": round(right / values, 6)}
 
     def finish(self, model: "PeftModel", options: TrainingOptions) -> Measurement:
@@ -196,7 +177,7 @@ def open_decoder(task: "Task", task_folder: Path, distillation: DistillationOpti
     """
     base_dir = find_base(task.student.base)
     check_base(base_dir)
-    base = load_base(base_dir)
-    data = read_training_data(task, task_folder, base_dir, reading_context(int(base.config.max_position_embeddings)))
+    _, config = text_model(base_dir)
+    data = read_training_data(task, task_folder, base_dir, reading_context(int(config.max_position_embeddings)))
     teaching = open_teaching(task, task_folder, base_dir, data, distillation)
-    return DecoderStudent(task, base_dir, base, data, teaching)
+    return DecoderStudent(task, base_dir, data, teaching)

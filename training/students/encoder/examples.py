@@ -68,6 +68,11 @@ class Batch:
     tokens: int
     """Without padding."""
 
+    @property
+    def weight(self) -> float:
+        """Texts."""
+        return float(len(self.input_ids))
+
     def to(self, device: torch.device) -> "Batch":
         """The batch where the model is."""
         tensors = (self.input_ids, self.attention_mask, self.targets)

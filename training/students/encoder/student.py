@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from appliance.ground.errors import UsageError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import data_hash, read_dataset, teacher_names
-from training.batch_plan import batch_plan
+from training.batch_plan import batch_plan, split_padded
 from training.lora import add_lora, trainable_weights
 from training.losses import soft_cross_entropy
 from training.metrics import Measurement
@@ -187,6 +187,12 @@ class EncoderStudent:
         """The example numbers of each step of an epoch."""
         lengths = [len(ids) for ids in self._data.train.token_ids]
         return batch_plan(lengths, options.batch_tokens, options.batch_rows, generator)
+
+    def passes(self, numbers: Sequence[int], options: TrainingOptions) -> list[list[int]]:
+        """The passes through the model that a step is summed over."""
+        lengths = [len(self._data.train.token_ids[number]) for number in numbers]
+        places_of_passes = split_padded(lengths, options.compute.micro_batch_tokens or options.batch_tokens)
+        return [[numbers[place] for place in places] for places in places_of_passes]
 
     def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: TrainingOptions) -> Iterator[Batch]:
         """The batches of these example numbers; every epoch shows the same texts."""

@@ -20,10 +20,10 @@ from training.lora import copy_weights
 from training.losses import masked_cross_entropy
 from training.options import AdapterOptions, TrainingOptions
 from training.schedule import rate_factor
+from training.students.decoder.adapted import new_adapter
 from training.students.decoder.examples import TokenExample, build_examples, pack, targets_of
 from training.students.decoder.forward import value_logits, whole_values
 from training.students.decoder.fused_lora import fused
-from training.students.decoder.student import new_adapter
 
 OPTIONS = AdapterOptions(rank=4, alpha=8, precision="float32")
 

@@ -26,6 +26,7 @@ from training.commands.train import train
 from training.demo.course import call as demo_call
 from training.lora import load_adapter
 from training.losses import Diverged
+from training.memory_errors import OutOfMemory
 from training.merge import merge
 from training.metrics import Measurement
 from training.options import TrainingOptions
@@ -110,14 +111,17 @@ def test_a_run_that_fails_in_the_middle_of_an_epoch_goes_on_to_the_same_end(
         nonlocal calls
         calls += 1
         if calls == 10:
-            raise MemoryError("no memory")
+            raise MemoryError
         return real_loss(*arguments)
 
     run_dir = new_run(folder)
     monkeypatch.setattr("training.metrics.SECONDS_A_CHECKPOINT", 0.0)
     monkeypatch.setattr(student, "masked_cross_entropy", failing_loss)
-    with pytest.raises(MemoryError):
+    with pytest.raises(OutOfMemory, match="the memory of this machine ran out while training") as ended:
         train(load_task(folder), folder, run_dir, REQUESTED)
+    assert (
+        ended.value.hint == "use --micro-batch-tokens 256, or --checkpointing, or --precision bfloat16 (in a new run)"
+    )
     steps = epochs(finished_run(trained))[0]["step"]
     assert calls - 1 != steps  # the failing call counts validation batches too, so this is within an epoch
     train(load_task(folder), folder, run_dir, {})
