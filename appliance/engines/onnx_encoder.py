@@ -75,7 +75,7 @@ def read_lengths(settings: dict[str, object]) -> tuple[int, int]:
     Raises:
         EncoderArtifactError: They are missing, or too small.
     """
-    longest = settings.get("max_position_embeddings")
+    longest = settings.get("stillroom_context", settings.get("max_position_embeddings"))
     trained = settings.get("stillroom_max_tokens", longest)
     if not (isinstance(longest, int) and isinstance(trained, int) and min(longest, trained) >= 8):
         raise EncoderArtifactError("config.json of the encoder states no maximum length", "export the model again")
@@ -143,9 +143,10 @@ class OnnxEncoderEngine:
 
     def _frame(self) -> tuple[list[int], list[int]]:
         """The ids that the tokenizer puts before and after a text."""
-        framed: list[int] = self._tokenizer.encode("").ids
-        middle = len(framed) // 2
-        return framed[:middle], framed[middle:]
+        framed = self._tokenizer.encode("a")
+        ids, marks = framed.ids, framed.special_tokens_mask
+        own = [place for place, is_mark in enumerate(marks) if not is_mark] or [len(ids) // 2]
+        return ids[: own[0]], ids[own[-1] + 1 :]
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Answers each request exactly once, in order, two for each thread in work."""

@@ -1,6 +1,8 @@
 """Encoder students to ONNX: export, fusion, int8, agreement with the merged weights, calibration."""
 
+import inspect
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,10 +13,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
 from appliance.engines.onnx_session import open_session
-from appliance.ground.errors import UsageError
+from appliance.ground.errors import ApplianceError, UsageError
 from appliance.models.calibration import write_calibration
 from appliance.quality.calibration import calibrate
 from appliance.quality.statistics import wilson
@@ -23,53 +26,100 @@ from appliance.tasks.labels import read_dataset
 from export.onnx.graphs import copy_graph, quantize, quiet_exporters, save_graph
 from export.parity import ExportDisagrees, refuse_no_numbers
 
-HEAD_FORM = "mean-normalized-linear"
+FIRST_TOKEN = "first-normalized-linear"
+HEAD_FORMS = ("mean-normalized-linear", FIRST_TOKEN)
+LARGEST_DIFFERENCE = 1e-3
+"""Of fp32 logits, as a share of the largest: float32 sums in another order differ by a hundredth of it."""
 AGREEMENT_FLOOR = 0.99
 """Share of validation texts on which the exported model must name the merged model's label."""
 Logits = NDArray[np.float32]
 
 
 class ExportedEncoder(nn.Module):
-    """What a merged encoder folder describes: BERT, mean over real tokens, length one, linear head."""
+    """What a merged encoder folder describes: the encoder, a vector of the text, length one, linear head."""
 
     def __init__(self, merged_dir: Path) -> None:
         super().__init__()
         settings = json.loads((merged_dir / "config.json").read_text(encoding="utf-8"))
-        if settings.get("stillroom_head") != HEAD_FORM:
+        if settings.get("stillroom_head") not in HEAD_FORMS:
             raise UsageError(
-                f"{merged_dir.name} is not a merged encoder student: its config.json has no `{HEAD_FORM}` head",
+                f"{merged_dir.name} is not a merged encoder student: its config.json has no head of the form"
+                f" {' or '.join(HEAD_FORMS)}",
                 "merge a run of an encoder task first",
             )
+        self.first_token = settings["stillroom_head"] == FIRST_TOKEN
         weights = load_file(str(merged_dir / "model.safetensors"))
         head = {
             name.removeprefix("classifier."): weights.pop(name).float()
             for name in list(weights)
-            if "classifier." in name
+            if name.startswith("classifier.")
         }
-        config = BertConfig.from_dict(settings)
-        config._attn_implementation = "sdpa"
-        self.bert = BertModel(config, add_pooling_layer=False)
+        config = AutoConfig.for_model(**settings)
+        self.pad_id = int(config.pad_token_id or 0)
+        self.bert = _empty_encoder(config)
         self.bert.load_state_dict({name: value.float() for name, value in weights.items()})
         self.classifier = nn.Linear(config.hidden_size, len(head["bias"]))
         self.classifier.load_state_dict(head)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits, (batch, labels)."""
+        if self.pad_id:
+            input_ids = input_ids.masked_fill(attention_mask == 0, self.pad_id)
         hidden_states = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        weights = attention_mask.unsqueeze(-1).to(hidden_states.dtype)
-        pooled = (hidden_states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
+        if self.first_token:
+            pooled = hidden_states[:, 0]
+        else:
+            weights = attention_mask.unsqueeze(-1).to(hidden_states.dtype)
+            pooled = (hidden_states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
         logits: Tensor = self.classifier(nn.functional.normalize(pooled, dim=1))
         return logits
 
 
+def _empty_encoder(config: PretrainedConfig) -> PreTrainedModel:
+    """The encoder of a configuration with random weights, without a pooler where it can be left out."""
+    model_class = MODEL_MAPPING[type(config)]
+    config._attn_implementation = "sdpa" if model_class._supports_sdpa else "eager"
+    config.reference_compile = False  # ModernBERT would compile itself at its first call
+    without_pooler = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    encoder: PreTrainedModel = model_class(config, **({"add_pooling_layer": False} if without_pooler else {}))
+    return encoder
+
+
 def write_graph(model: ExportedEncoder, path: Path) -> None:
-    """The model as an fp32 graph with fused attention and normalisation for the CPU provider."""
+    """The model as an fp32 graph, with attention and normalisation fused for the CPU provider where that is right.
+
+    The fusions are made for the shapes of BERT; of another architecture they may compute something else, and then the
+    graph stays as it was traced.
+
+    Raises:
+        ExportDisagrees: The graph computes otherwise than the model.
+    """
+    rows = [[5, 6, 7, 8], [5, 6], [5, 6, 7, 8, 9, 10, 11, 12, 13, 5, 6]]
+    label_count = model.classifier.out_features
+    expected = torch_logits(model, rows, label_count)
+    difference = math.inf
+    for fused in (True, False):
+        _trace(model, path, fused)
+        try:
+            logits = onnx_logits(path, rows, label_count)
+        except ApplianceError:
+            continue
+        difference = float(np.abs(logits - expected).max())
+        if difference <= LARGEST_DIFFERENCE * max(1.0, float(np.abs(expected).max())):
+            return
+    raise ExportDisagrees(
+        f"the ONNX graph computes logits that differ by up to {difference:.3g} from the merged model's",
+        "check the locked versions of torch, onnxscript and onnxruntime",
+    )
+
+
+def _trace(model: ExportedEncoder, path: Path, fused: bool) -> None:
     import onnx_ir
     from transformers.exporters.onnxruntime_fusions import fuse_for_onnxruntime
 
     # Two rows, one padded: traced with a mask of ones alone, the mask drops out of the graph.
     input_ids = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]])
-    attention_mask = (input_ids > 0).long()
+    attention_mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     batch, length = torch.export.Dim.DYNAMIC, torch.export.Dim.DYNAMIC
     with quiet_exporters():
         program = torch.onnx.export(
@@ -83,7 +133,8 @@ def write_graph(model: ExportedEncoder, path: Path) -> None:
         )
         if program is None:
             raise ExportDisagrees("torch gave no ONNX graph", "check the locked versions of torch and onnxscript")
-        fuse_for_onnxruntime(program.model, "cpu")
+        if fused:
+            fuse_for_onnxruntime(program.model, "cpu")
         graph = onnx_ir.to_proto(program.model)
     save_graph(graph, path)
 
@@ -97,31 +148,39 @@ def nodes_by_caution(path: Path) -> list[list[str]]:
     """
     import onnx
 
-    nodes = onnx.load(str(path)).graph.node
-    products = [node.name for node in nodes if node.op_type in {"MatMul", "Gemm"}]
-    # Attention is one fused node; after it a layer has its output, the way into the feed-forward part, the way out.
-    into, out_of = products[1:-1:3], products[2:-1:3]
+    graph = onnx.load(str(path)).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    turned = {node.output[0]: shapes.get(node.input[0], ())[::-1] for node in graph.node if node.op_type == "Transpose"}
+    into, out_of = [], []
+    for node in [node for node in graph.node if node.op_type in {"MatMul", "Gemm"}][:-1]:  # the last one is the head
+        rows, columns = (shapes.get(node.input[1]) or turned.get(node.input[1]) or (0, 0))[-2:]
+        if any(attribute.name == "transB" and attribute.i for attribute in node.attribute):
+            rows, columns = columns, rows
+        if rows != columns:
+            (into if rows < columns else out_of).append(node.name)
     return [[], out_of, out_of + into]
 
 
-def padded_batches(token_ids: Sequence[Sequence[int]], rows: int = 32) -> Iterator[tuple[list[int], NDArray[np.int64]]]:
-    """Row numbers and their ids, (batch, longest), padded on the right with 0; texts of like length come together."""
+def padded_batches(
+    token_ids: Sequence[Sequence[int]], rows: int = 32
+) -> Iterator[tuple[list[int], NDArray[np.int64], NDArray[np.int64]]]:
+    """Row numbers, their ids and their masks, (batch, longest), padded on the right; texts of like length together."""
     order = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
         input_ids = np.zeros((len(chosen), max(len(token_ids[row]) for row in chosen)), dtype=np.int64)
+        mask = np.zeros_like(input_ids)
         for line, row in enumerate(chosen):
-            input_ids[line, : len(token_ids[row])] = token_ids[row]
-        yield chosen, input_ids
+            input_ids[line, : len(token_ids[row])], mask[line, : len(token_ids[row])] = token_ids[row], 1
+        yield chosen, input_ids, mask
 
 
 def torch_logits(model: ExportedEncoder, token_ids: Sequence[Sequence[int]], label_count: int) -> Logits:
     """Logits of the merged weights, (texts, labels)."""
     logits = np.zeros((len(token_ids), label_count), dtype=np.float32)
     with torch.inference_mode():
-        for rows, input_ids in padded_batches(token_ids):
-            ids = torch.from_numpy(input_ids)
-            logits[rows] = model.eval()(ids, (ids > 0).long()).numpy()
+        for rows, input_ids, mask in padded_batches(token_ids):
+            logits[rows] = model.eval()(torch.from_numpy(input_ids), torch.from_numpy(mask)).numpy()
     return logits
 
 
@@ -175,12 +234,19 @@ def quantize_until_it_agrees(
     import onnx
 
     attempts: list[tuple[float, list[str]]] = []
+    refusal = ""
     for fp32_nodes in nodes_by_caution(full):
         quantize(onnx.load(str(full)), target, fp32_nodes)
-        logits = onnx_logits(target, token_ids, expected.shape[1])
+        try:
+            logits = onnx_logits(target, token_ids, expected.shape[1])
+        except ApplianceError as error:  # onnxruntime knows no int8 form of this graph
+            refusal = error.message
+            continue
         attempts.append((agreement_of(expected, logits), fp32_nodes))
         if attempts[-1][0] >= AGREEMENT_FLOOR:
             return logits, len(fp32_nodes)
+    if not attempts:
+        raise ExportDisagrees(f"the encoder has no int8 form that runs: {refusal}", "export as onnx-fp32")
     best, fp32_nodes = max(attempts, key=lambda attempt: attempt[0])
     interval = wilson(best * len(expected), len(expected))
     if interval.high < AGREEMENT_FLOOR:

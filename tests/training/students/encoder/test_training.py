@@ -33,7 +33,7 @@ from training.students.encoder.model import (
     PACKAGED_BASE_SHA256,
     EncoderClassifier,
     find_base,
-    load_bert,
+    load_encoder,
     load_tokenizer,
 )
 from training.students.encoder.student import predict_logits, validation_figures
@@ -93,7 +93,7 @@ def test_merged_weights_answer_as_the_adapter(folder: Path) -> None:
     tokenizer = load_tokenizer(run_dir / "merged", 32)
     token_ids = [tokenizer.encode(sentence(LABELS[number % 3], number)).ids for number in range(40)]
     expected = predict_logits(load_student(run_dir, base), token_ids)
-    merged = EncoderClassifier(load_bert(run_dir / "merged"), len(LABELS))
+    merged = EncoderClassifier(load_encoder(run_dir / "merged"), len(LABELS))
     weights = load_file(str(run_dir / "merged" / "model.safetensors"))
     merged.classifier.load_state_dict({name: weights[f"classifier.{name}"] for name in ("weight", "bias")})
     # One matrix product instead of two in float32: rounding only.
@@ -171,7 +171,7 @@ def test_marks_spelled_in_a_text_stay_plain_text(tmp_path: Path) -> None:
 
 def test_padding_changes_no_answer(tmp_path: Path) -> None:
     base = write_base(tmp_path / "base")
-    model = EncoderClassifier(load_bert(base), 3).eval()
+    model = EncoderClassifier(load_encoder(base), 3).eval()
     short, long = [2, 7, 8, 3], [2, *range(5, 20), 3]
     with torch.inference_mode():
         together = model(*pad([short, long]))[0]
@@ -185,8 +185,9 @@ def test_packaged_base_has_the_known_weights() -> None:
 
 
 def test_a_base_folder_without_weights_is_named(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"no model\.safetensors"):
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UsageError, match="has no safetensors file"):
         find_base(str(tmp_path))
 
 
