@@ -58,12 +58,22 @@ def check_base(directory: Path) -> None:
         UnfitBase: Says what is wrong, on which tensor, token or setting.
         WeightsError: The files are not whole.
     """
+    refuse_not_finite(directory, check_base_files(directory))
+
+
+def check_base_files(directory: Path) -> dict[str, TensorHeader]:
+    """The part of `check_base` that reads no weights; gives the heads of the tensors.
+
+    Raises:
+        UnfitBase: Says what is wrong, on which tensor, token or setting.
+        WeightsError: The files are not whole.
+    """
     settings = read_settings(directory)
     refuse_quantized(directory, settings)
     headers = read_headers(weight_paths(directory))
     refuse_odd_tensors(directory, headers)
     check_tokenizer(directory, text_config(settings), headers)
-    refuse_not_finite(directory, headers)
+    return headers
 
 
 def read_settings(directory: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from appliance.ground.command_line import json_option
+from appliance.ground.errors import NotAllGood
 from appliance.ground.output import note, on_terminal, print_json, print_lines
 from appliance.ground.text import human_size
 
@@ -20,17 +21,33 @@ if TYPE_CHECKING:
     "targets",
     metavar="TARGET",
     multiple=True,
-    required=True,
     help="gguf-f16, gguf-q8_0, gguf-q4_k_m, onnx-fp32, onnx-int8, or onnx for the usual form of the student's family;"
     " can be repeated.",
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Only say what FOLDER, which may also be a base model's, can become, without reading its weights.",
+)
+@click.option(
+    "--family",
+    type=click.Choice(["decoder", "encoder"]),
+    default="decoder",
+    show_default=True,
+    help="With --check: of the student that the base would become.",
+)
 @json_option("one JSON object")
-def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
+def command(folder: Path, targets: tuple[str, ...], check: bool, family: str, as_json: bool) -> None:
     """Write GGUF and ONNX artifacts of a merged student.
 
     FOLDER is a run, a folder of merged weights, or a task folder, whose newest merged run is taken. Each TARGET becomes
     a folder in `export/` of the run, and is checked against the merged weights.
     """
+    if check:
+        _show_check(folder, targets, family, as_json)
+        return
+    if not targets:
+        raise click.UsageError("Missing option '--target'.", click.get_current_context())
     from export.targets import export_all, find_merged
 
     def on_target(name: str) -> None:
@@ -44,6 +61,34 @@ def command(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
     for artifact in exported:
         size = human_size(artifact.manifest.size_bytes)
         print_lines(f"{artifact.directory}  {artifact.manifest.identity[:16]}  {size}")
+
+
+def _show_check(folder: Path, targets: tuple[str, ...], family: str, as_json: bool) -> None:
+    """What a folder can become and what not, and why not.
+
+    Raises:
+        NotAllGood: It cannot become all that was named.
+    """
+    from export.base_check import base_problem
+    from export.targets import TARGETS, choose_targets
+
+    chosen = (
+        choose_targets(targets, family) if targets else [each for each in TARGETS.values() if family in each.families]
+    )
+    names = [target.name for target in chosen]
+    problems = {name: base_problem(folder, name, family) for name in names}
+    if as_json:
+        entries = [
+            {"target": name, "problem": problem.message if problem else None, "hint": problem.hint if problem else ""}
+            for name, problem in problems.items()
+        ]
+        print_json({"targets": entries})
+        return
+    for name, problem in problems.items():
+        print_lines(f"{name}  {problem.message if problem else 'can be written'}")
+    refused = [name for name, problem in problems.items() if problem]
+    if refused:
+        raise NotAllGood(f"{folder.name} cannot become {', '.join(refused)}", "name other targets, or another base")
 
 
 def _described(artifact: "ExportedArtifact") -> dict[str, object]:

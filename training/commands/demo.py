@@ -68,8 +68,9 @@ def command(quick: bool, folder: Path, seed: int, as_json: bool) -> None:
 def _run_steps(course: "Course", as_json: bool) -> dict[str, object]:
     """All steps; the figures of the JSON object. The table goes to stdout where that object does not."""
     from appliance.tasks.taskfile import load_task
-    from training.demo.course import TARGETS, call, collect_and_curate, read_scored, run_folder, write_inputs
+    from training.demo.course import TARGETS, collect_and_curate, read_scored, run_folder, write_inputs
     from training.demo.scoring import planted_recall, read_answers, score
+    from training.verb_call import call_verb
 
     size = course.size
     with course.timed(f"write {size.scored} documents to score and {size.taught} with recorded teacher answers"):
@@ -80,13 +81,13 @@ def _run_steps(course: "Course", as_json: bool) -> dict[str, object]:
         recall = planted_recall(course.folder / "planted.jsonl", TaskFolder(course.task_dir).rejected_path)
         _note_recall(report, recall)
     with course.timed("train the adapter"):
-        run_dir = Path(json.loads(call("train", str(course.task_dir), "--json", *size.train_options))["run"])
+        run_dir = Path(json.loads(call_verb("train", str(course.task_dir), "--json", *size.train_options))["run"])
     with course.timed("merge it into the base"):
-        call("merge", str(run_dir))
+        call_verb("merge", str(run_dir))
     artifacts = {}
     for target in TARGETS:
         with course.timed(f"export {target}"):
-            printed = json.loads(call("export", str(run_dir), "--target", target, "--json"))
+            printed = json.loads(call_verb("export", str(run_dir), "--target", target, "--json"))
             artifacts[target] = Path(printed["artifacts"][0]["directory"])
     with course.timed(f"run the folder of {size.scored} documents with {TARGETS[0]}"):
         summary = run_folder(course, artifacts[TARGETS[0]])
@@ -145,14 +146,14 @@ def _compare(
 def _gate(course: "Course", artifact_dir: Path, texts: dict[str, str]) -> str:
     """The verdict of `stillroom gate` on the scored documents."""
     from appliance.tasks.labels import read_json_lines
-    from training.demo.course import call
+    from training.verb_call import call_verb
 
     rows_path = course.folder / "labelled.jsonl"
     rows = [row for _, row in read_json_lines(course.folder / "truth.jsonl")]
     lines = [json_text({**row, "text": texts[str(row["document"])]}) for row in rows]
     write_lines(rows_path, lines)
     try:
-        call("gate", str(course.task_dir), str(artifact_dir), "--labels", str(rows_path), "--json")
+        call_verb("gate", str(course.task_dir), str(artifact_dir), "--labels", str(rows_path), "--json")
     except NotAllGood as ended:
         note(f"      {ended.message}")
     manifest = json.loads((artifact_dir / "manifest.json").read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
@@ -20,7 +20,7 @@ from training.commands.teacher_options import teacher_options
 from training.ranks import LAUNCHED_VARIABLE, RankLost, leave_ranks, of_first_rank, rank, rank_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from appliance.tasks.task import Task
 
@@ -80,6 +80,13 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 @teacher_options
 @compute_options
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the adapter and of the order of rows.")
+@click.option(
+    "--target",
+    "targets",
+    metavar="TARGET",
+    multiple=True,
+    help="What the student shall become, as `export` names it: refused now where the base cannot; can be repeated.",
+)
 @click.option("--resume", is_flag=True, help="Continue the newest unfinished run, with the options that it began with.")
 @json_option("the run's record as one JSON object")
 def command(task_folder: Path, processes: int, resume: bool, as_json: bool, **options: object) -> None:
@@ -193,12 +200,24 @@ def train(
 
     if "base" in requested:
         task = replace(task, student=replace(task.student, base=str(requested["base"])))
-        requested = {name: value for name, value in requested.items() if name != "base"}
-    options = options_for(task.student.family, requested)  # refused before the libraries are loaded
+    targets = [str(target) for target in cast("Sequence[object]", requested.get("targets", ()))]
+    training_options = {name: value for name, value in requested.items() if name not in ("base", "targets")}
+    options = options_for(task.student.family, training_options)  # refused before the libraries are loaded
+    from training.preflight import check_base_files
+    from training.students.families import base_folder
+    from training.target_check import check_targets
+
+    base_dir = base_folder(task)
+    check_base_files(base_dir)
+    check_targets(base_dir, targets, task.student.family, _ignore if rank() else note)
     from training.distill import RunWatch, distil
 
     watch = RunWatch() if rank() else RunWatch(on_rows=_show_rows, on_measurement=_show)
     return distil(task, task_folder, run_dir, options, watch)
+
+
+def _ignore(sentence: str) -> None:
+    """The first rank says it."""
 
 
 def _show_rows(facts: "Mapping[str, object]") -> None:

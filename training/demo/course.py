@@ -1,7 +1,6 @@
 """The demo's course: every verb once, on generated documents, in a folder of its own."""
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from appliance.tasks.folder import TASK_FILE, TaskFolder
 from appliance.tasks.linecode import Answer
 from training.demo.files import write_documents
 from training.demo.utility import draw_bills, teacher_rows, truth_of
+from training.verb_call import call_verb
 
 MARKER = ".stillroom-demo"
 TEACHER = "recorded-teacher"
@@ -97,16 +97,6 @@ def open_folder(folder: Path) -> None:
     (folder / MARKER).write_text("This folder belongs to `stillroom demo` and is emptied by the next one.\n")
 
 
-def call(*arguments: str) -> str:
-    """Runs a verb in this process, through the command table, and gives what it printed."""
-    from appliance.cli import stillroom
-
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        stillroom.main(list(arguments), prog_name="stillroom", standalone_mode=False)
-    return printed.getvalue()
-
-
 def write_inputs(course: Course) -> dict[str, Answer]:
     """Task folder, documents, recorded answers; returns the truth of the scored documents by file name."""
     course.task_dir.mkdir()
@@ -147,9 +137,9 @@ def collect_and_curate(course: Course) -> dict[str, object]:
     task = str(course.task_dir)
     recorded, taught = str(course.folder / "recorded.jsonl"), str(course.taught_dir)
     with contextlib.suppress(NotAllGood):  # answers of a wrong form are rejected here or by the curation
-        call("collect", task, "--recorded", recorded, "--documents", taught, "--teacher", TEACHER, "--json")
+        call_verb("collect", task, "--recorded", recorded, "--documents", taught, "--teacher", TEACHER, "--json")
     # The scored documents judge the student: only a small share is kept back to choose the epoch.
-    report: dict[str, object] = json.loads(call("curate", task, "--validation", "0.08", "--test", "0", "--json"))
+    report: dict[str, object] = json.loads(call_verb("curate", task, "--validation", "0.08", "--test", "0", "--json"))
     return report
 
 

@@ -16,14 +16,13 @@ from decoder_fixtures import cli, order_row, write_base, write_rows, write_task_
 from safetensors.torch import load_file, save_file
 
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.ground.errors import Interrupted, ResourceError, UsageError
+from appliance.ground.errors import Interrupted, NotAllGood, ResourceError, UsageError
 from appliance.models.manifest import read_manifest, verify_artifact
 from appliance.tasks.taskfile import load_task
 from training import distill, resources
 from training.base_model import BaseMismatch, base_hash, find_base, load_base
 from training.checkpoint import BrokenCheckpoint
 from training.commands.train import train
-from training.demo.course import call as demo_call
 from training.lora import load_adapter
 from training.losses import Diverged
 from training.memory_errors import OutOfMemory
@@ -37,6 +36,8 @@ from training.students.decoder import student
 from training.students.decoder.examples import build_examples, pack
 from training.students.decoder.forward import value_logits
 from training.students.decoder.student import DecoderStudent
+from training.target_check import check_targets
+from training.verb_call import call_verb
 
 REQUESTED = {"epochs": 3, "rate": 5e-3, "rank": 4, "batch_tokens": 512, "seed": 1}
 OPTIONS = [word for name, value in REQUESTED.items() for word in (f"--{name.replace('_', '-')}", str(value))]
@@ -178,7 +179,7 @@ def test_an_unfinished_run_of_an_earlier_version_is_refused_and_stays(folder: Pa
 
 def call(*arguments: object) -> str:
     """The command in this process; its errors come out as they are."""
-    return demo_call(*map(str, arguments))
+    return call_verb(*map(str, arguments))
 
 
 def test_a_run_killed_before_it_resolved_its_options_goes_on_with_those_that_were_typed(folder: Path) -> None:
@@ -242,6 +243,37 @@ def test_a_run_that_the_machine_cannot_hold_is_refused_and_leaves_nothing(
     assert ended.value.exit_code == 4
     assert "resume" not in ended.value.hint
     assert not list((folder / "runs").iterdir())
+
+
+def with_other_activation(folder: Path, base_dir: Path, directory: Path) -> None:
+    """Gives the task a base that llama.cpp cannot compute."""
+    shutil.copytree(base_dir, directory)
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
+    (folder / "task.toml").write_text((folder / "task.toml").read_text().replace(str(base_dir), str(directory)))
+
+
+def test_a_target_that_the_base_cannot_become_is_refused_before_the_training(
+    folder: Path, base_dir: Path, tmp_path: Path
+) -> None:
+    with_other_activation(folder, base_dir, tmp_path / "other")
+    with pytest.raises(UsageError, match=r"the student could not become gguf-q8_0: .*relu"):
+        call("train", folder, "--target", "gguf-q8_0", "--target", "onnx")
+    with pytest.raises(UsageError, match="unknown export target gguf-q9"):
+        call("train", folder, "--target", "gguf-q9")
+    assert not list((folder / "runs").iterdir())
+
+
+def test_what_a_base_cannot_become_is_told_where_no_target_is_named(
+    folder: Path, base_dir: Path, tmp_path: Path
+) -> None:
+    with_other_activation(folder, base_dir, tmp_path / "other")
+    sentences: list[str] = []
+    check_targets(tmp_path / "other", [], "decoder", sentences.append)
+    (sentence,) = sentences
+    assert sentence.startswith("a student of this base cannot become GGUF: ")
+    with pytest.raises(NotAllGood, match="other cannot become gguf-f16, gguf-q8_0, gguf-q4_k_m"):
+        call("export", tmp_path / "other", "--check")
 
 
 def test_a_run_whose_gradient_is_no_number_ends_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
