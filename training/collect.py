@@ -101,7 +101,7 @@ def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> 
     unknown = sorted(set(record) - set(KNOWN_KEYS))
     if unknown:
         raise BadRecord(f"unknown key {unknown[0]!r}; known are {', '.join(KNOWN_KEYS)}")
-    for key in ("document", "text", "label", "teacher", "group", "id", "source"):
+    for key in ("document", "text", "teacher", "group", "id", "source"):
         if not isinstance(record.get(key), str | None):
             raise BadRecord(f"{key} is not a text")
     labels = _labels(record)
@@ -146,8 +146,10 @@ def _answer(record: Record, labels: dict[str, float] | None) -> Answer:
         return {name: _value(value) for name, value in answer.items()}
     if isinstance(answer, str):  # a task that generates has one field
         return {"text": answer}
-    if isinstance(label, str):
-        return {"label": label}
+    if isinstance(label, str | list):
+        return {"label": _value(label)}
+    if label is not None:
+        raise BadRecord("label is neither a text nor a list of texts")
     if labels:
         return {"label": max(sorted(labels), key=lambda name: labels[name])}
     raise BadRecord("neither answer nor label nor labels is given")

@@ -50,6 +50,21 @@ def masked_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None 
     return total
 
 
+def label_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean binary cross entropy of each label by itself, summed over the labels, in nats.
+
+    Args:
+        logits: (batch, labels), any float dtype; computed in float32.
+        targets: (batch, labels), 1 where a document has the label and 0 where not.
+
+    Returns:
+        () float32.
+    """
+    losses = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
+    total: Tensor = losses.sum(1).mean()
+    return total
+
+
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean cross entropy to label distributions, in nats; with one-hot targets the usual one.
 

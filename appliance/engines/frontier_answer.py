@@ -283,20 +283,28 @@ def _value(field: Field, value: object, strict: bool) -> Value:
     """
     if isinstance(value, list) and field.type is FieldType.LIST:
         entries = [_text(field, entry, strict) for entry in value if strict or entry is not None]
-        return [entry for entry in entries if entry] or None
+        return [_known(field, entry, strict) for entry in entries if entry] or None
     if value is None and field.required:
         raise _Unfit(f"{field.name} does not match the schema: it is required and null")
     if value is None or (field.type is not FieldType.LIST and _says_nothing(field, value)):
         return None
     if field.type is FieldType.LIST:
         raise _Unfit(f"{field.name} does not match the schema: it is no list")
-    text = _text(field, value, strict)
-    if field.values and text not in field.values:
-        alike = [each for each in field.values if plain(each) == plain(text)]
-        if strict or len(alike) != 1:
-            raise _Unfit(f"{field.name} does not match the schema: {excerpt(text)} is none of its values")
-        return alike[0]
-    return text or None
+    return _known(field, _text(field, value, strict), strict) or None
+
+
+def _known(field: Field, text: str, strict: bool) -> str:
+    """The text as one of the field's values, where it has such.
+
+    Raises:
+        _Unfit: It is none of them.
+    """
+    if not field.values or text in field.values:
+        return text
+    alike = [each for each in field.values if plain(each) == plain(text)]
+    if strict or len(alike) != 1:
+        raise _Unfit(f"{field.name} does not match the schema: {excerpt(text)} is none of its values")
+    return alike[0]
 
 
 def _says_nothing(field: Field, value: object) -> bool:

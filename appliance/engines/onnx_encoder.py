@@ -23,7 +23,7 @@ from appliance.engines.onnx_session import open_session, runs_on_gpu
 from appliance.engines.tokenizer_file import make_plain
 from appliance.ground.errors import ApplianceError
 from appliance.ground.text import human_count
-from appliance.models.calibration import read_calibration, softmax
+from appliance.models.calibration import read_calibration, sigmoid, softmax
 from appliance.models.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def check_graph(session: "InferenceSession", labels: int) -> None:
 
 
 class OnnxEncoderEngine:
-    """Answers documents with one label each."""
+    """Answers documents with one label each, or with all that fit where the task takes several."""
 
     def __init__(self, artifact_dir: Path, task: "Task", threads: int = 0) -> None:
         settings = read_settings(artifact_dir)
@@ -124,12 +124,14 @@ class OnnxEncoderEngine:
         self.identity = manifest.identity
         self.context_length, self._window = read_lengths(settings)
         self._task = task
-        self._temperature = read_calibration(artifact_dir).temperature
+        self._calibration = read_calibration(artifact_dir)
+        self._temperature = self._calibration.temperature
         self._tokenizer = load_tokenizer(artifact_dir / "tokenizer.json")
         self._cls, self._sep = self._frame()
         self._session: InferenceSession | None = open_session(artifact_dir / "model.onnx", 1, runs_on_gpu(manifest))
         check_graph(self._session, len(self.labels))
         self._refuse_other_labels()
+        self._refuse_other_form()
         self._logits([*self._cls, *self._sep] or [0])
         self._threads = threads or len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(self._threads, "encoder")
@@ -140,6 +142,15 @@ class OnnxEncoderEngine:
         if unknown or len(set(self.labels)) < len(self.labels):
             what = f"label {unknown[0]!r:.80}, which the task does not have" if unknown else "a label twice"
             raise EncoderArtifactError(f"config.json of the encoder lists {what}", "export the model again")
+
+    def _refuse_other_form(self) -> None:
+        """Refuses an encoder that gives one label where the task takes several, or the other way round."""
+        if self._task.multi_label != (len(self._calibration.thresholds) == len(self.labels)):
+            gives, takes = ("one label", "several") if self._task.multi_label else ("several labels", "one")
+            raise EncoderArtifactError(
+                f"the encoder gives a document {gives}, the task {self._task.name} {takes}",
+                "train and export for this task file",
+            )
 
     def _frame(self) -> tuple[list[int], list[int]]:
         """The ids that the tokenizer puts before and after a text."""
@@ -159,7 +170,7 @@ class OnnxEncoderEngine:
             yield in_work.popleft().result()
 
     def _answer_one(self, request: Request) -> Result:
-        """The mean over the text's pieces, each weighed by its length."""
+        """The mean over the text's pieces, each weighed by its length; of several labels the most in any piece."""
         began = time.perf_counter()
         ids = self._tokenizer.encode(request.text, add_special_tokens=False).ids
         pieces = self._pieces(ids)
@@ -169,7 +180,10 @@ class OnnxEncoderEngine:
         for piece in pieces:
             logits = self._logits(piece)
             # The mean of the pieces is checked too: a quotient of two numbers can leave their range.
-            mean += softmax(logits, self._temperature)[0] * (len(piece) / tokens)
+            if self._task.multi_label:
+                mean = np.maximum(mean, sigmoid(logits, self._temperature)[0])
+            else:
+                mean += softmax(logits, self._temperature)[0] * (len(piece) / tokens)
             if not (np.isfinite(logits).all() and np.isfinite(mean).all()):
                 seconds = time.perf_counter() - began
                 return Result(request.key, None, {}, "", tokens, 0, 0, seconds, NO_NUMBER, NO_NUMBER_MESSAGE)
@@ -210,6 +224,13 @@ class OnnxEncoderEngine:
         return logits
 
     def _result(self, request: Request, probabilities: NDArray[np.float64], tokens: int, seconds: float) -> Result:
+        if self._task.multi_label:
+            given = probabilities >= np.array(self._calibration.thresholds)
+            labels = [label for label, is_given in zip(self.labels, given, strict=True) if is_given]
+            # As sure as of the least sure label: that it is there, or that it is not.
+            least = float(np.where(given, probabilities, 1 - probabilities).min())
+            text = "; ".join(labels)
+            return Result(request.key, {"label": labels or None}, {"label": least}, text, tokens, 0, 0, seconds)
         best = int(probabilities.argmax())
         confidence = float(probabilities[best])
         label = self.labels[best]

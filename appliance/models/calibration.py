@@ -29,6 +29,8 @@ class Calibration:
     """Expected calibration error on the fitted rows at temperature 1."""
     ece_after: float
     """The same at `temperature`; optimistic, since they are the fitted rows."""
+    thresholds: tuple[float, ...] = ()
+    """Where a document may have several labels: the probability from which each is given, in the labels' order."""
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -40,9 +42,18 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     return probabilities
 
 
+def sigmoid(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """The probability of each label by itself, same shape as the logits, computed in float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-np.asarray(logits, dtype=np.float64) / temperature))
+    return probabilities
+
+
 def write_calibration(calibration: Calibration, artifact_dir: Path) -> None:
     """Writes `calibration.json` into a folder that becomes an artifact."""
     values = {"version": CALIBRATION_VERSION, **asdict(calibration)}
+    if not calibration.thresholds:
+        del values["thresholds"]
     (artifact_dir / CALIBRATION_NAME).write_text(json_text(values, indent=2) + "\n", encoding="utf-8")
 
 
@@ -56,9 +67,11 @@ def read_calibration(artifact_dir: Path) -> Calibration:
     try:
         values = json.loads((artifact_dir / CALIBRATION_NAME).read_text(encoding="utf-8"))
         version = values.pop("version")
+        values["thresholds"] = tuple(values.get("thresholds", ()))
         calibration = Calibration(**values)
         numbers = (calibration.temperature, calibration.ece_before, calibration.ece_after)
         usable = calibration.temperature > 0 and all(map(math.isfinite, numbers))
+        usable = usable and all(0 <= threshold <= 1 for threshold in calibration.thresholds)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise CalibrationError(f"{CALIBRATION_NAME} cannot be read: {error}", hint) from error
     if version != CALIBRATION_VERSION or not usable:

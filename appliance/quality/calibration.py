@@ -10,7 +10,7 @@ from appliance.ground.text import human_count
 from appliance.models.calibration import Calibration, CalibrationError, softmax
 
 _GOLDEN = (5**0.5 - 1) / 2
-_LOG_RANGE = (np.log(0.05), np.log(20.0))
+LOG_RANGE = (np.log(0.05), np.log(20.0))
 """Where a temperature is looked for; a fit at either end says that confidence carries no information."""
 
 
@@ -70,7 +70,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     """
     if not len(np.asarray(logits)):
         return 1.0
-    return float(np.exp(minimise(lambda log: negative_log_likelihood(logits, labels, float(np.exp(log))), *_LOG_RANGE)))
+    return float(np.exp(minimise(lambda log: negative_log_likelihood(logits, labels, float(np.exp(log))), *LOG_RANGE)))
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> list[ReliabilityBin]:

@@ -61,6 +61,7 @@ def judge_results(
     conditions = _conditions(task, judged, teacher)
     valued = [number for number, row in enumerate(rows) if any(row.answer.values())]
     labels = _labels(task, rows)
+    seen = {label for row in rows for label in row.answer.get("label") or ()} if task.multi_label else set(labels)
     leading = _leading_label(task, labels)
     others = [number for number, label in enumerate(labels) if label != leading]
     for part in (valued, others):
@@ -74,7 +75,7 @@ def judge_results(
         copies=copies,
         empty=len(rows) - len(valued),
         leading_label=leading or "",
-        not_judged=tuple(unseen) or tuple(f"label {label}" for label in task.labels if label not in labels),
+        not_judged=tuple(unseen) or tuple(f"label {label}" for label in task.labels if label not in seen),
         slices={name: _slice(name, rows, judged) for name in task.slices},
         coverage=coverages(judged, [result.confidence for result in results]),
         abstention=abstention(task, [row.answer for row in rows], answers),
@@ -100,10 +101,12 @@ def _has_value_right(document: Judged) -> bool:
 
 
 def _labels(task: "Task", rows: Sequence[LabelledRow]) -> list[Value]:
-    """The right label of each row as the task writes it; nothing where the task has none."""
+    """The right label of each row as the task writes it, of several all of them; nothing where the task has none."""
     if task.kind is not TaskKind.CLASSIFY:
         return []
     described = task.output_fields[0]
+    if task.multi_label:
+        return ["; ".join(sorted(row.answer.get(described.name) or ())) for row in rows]
     return [normalise(described, row.answer.get(described.name)) for row in rows]
 
 

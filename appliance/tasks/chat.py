@@ -59,6 +59,10 @@ def system_text(task: Task, field_names: Sequence[str] = (), masks: bool = False
 def _label_lines(task: Task) -> list[str]:
     (label,) = task.output_fields
     lines = ['Answer with one JSON object: {"label": "..."}. The label is exactly one of these:']
+    if task.multi_label:
+        lines = [
+            'Answer with one JSON object: {"label": ["..."]}. The list holds every one of these that fits, or none:'
+        ]
     lines += [f"- {value}" for value in label.values]
     if task.abstain:
         lines += ["", f"Write {task.abstain} where none of the others fits."]

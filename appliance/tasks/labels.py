@@ -314,8 +314,12 @@ def _form_problem(field: "Field", value: Value) -> tuple[str, str] | None:
         if isinstance(value, list):
             return "is a list, and the field has one value", 'write "..." or null'
         return "is no list, and the field is one", 'write ["...", "..."] or null'
+    known = f"known values: {', '.join(field.values)}"
+    if isinstance(value, list):
+        others = [entry for entry in value if field.values and entry not in field.values]
+        return (f"has {str(others[0])[:40]!r}, which is not one of its values", known) if others else None
     if field.values and not any(same(field, value, choice) for choice in field.values):
-        return f"is {str(value)[:40]!r}, which is not one of its values", f"known values: {', '.join(field.values)}"
+        return f"is {str(value)[:40]!r}, which is not one of its values", known
     return None
 
 

@@ -20,5 +20,6 @@ def _value_schema(field: Field) -> dict[str, object]:
     if field.type is FieldType.ENUM:
         return {**described, "enum": [*field.values, *([] if field.required else [None])]}
     if field.type is FieldType.LIST:
-        return {**described, "type": "array" if field.required else ["array", "null"], "items": {"type": "string"}}
+        entries: dict[str, object] = {"enum": list(field.values)} if field.values else {"type": "string"}
+        return {**described, "type": "array" if field.required else ["array", "null"], "items": entries}
     return {**described, "type": "string" if field.required else ["string", "null"]}

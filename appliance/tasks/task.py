@@ -25,7 +25,7 @@ class TaskKind(StrEnum):
     EXTRACT = "extract"
     """Values of fields."""
     CLASSIFY = "classify"
-    """One of a closed set of labels."""
+    """One of a closed set of labels, or several."""
     GENERATE = "generate"
     """A text."""
 
@@ -80,7 +80,7 @@ class Field:
     phrase: str = ""
     """How the model is asked for it; the name with blanks where this is empty."""
     values: tuple[str, ...] = ()
-    """The values of an enum."""
+    """The values of an enum; those that entries of a list may have, where it is closed."""
     locale: str = ""
     """Of the documents, as CLDR names it: which date order and decimal mark they use; empty where it is not known."""
     date_order: DateOrder | None = None
@@ -129,6 +129,8 @@ class Task:
     labels: tuple[str, ...] = ()
     abstain: str | None = None
     """The label that means: none of these, or too unsure."""
+    multi_label: bool = False
+    """Whether a document may have several labels, or none: the answer is a list."""
     input: InputLimits = field(default_factory=InputLimits)
     data_class: str = ""
     """How secret the documents are: public, internal, confidential or secret; empty where the task does not say it,
@@ -143,6 +145,8 @@ class Task:
     @property
     def output_fields(self) -> tuple[Field, ...]:
         """What one answer holds: the fields; `label` for a classification, `text` for a generated text."""
+        if self.kind is TaskKind.CLASSIFY and self.multi_label:
+            return (Field("label", FieldType.LIST, False, "derived", Comparator.LIST, values=self.labels),)
         if self.kind is TaskKind.CLASSIFY:
             extra = (self.abstain,) if self.abstain and self.abstain not in self.labels else ()
             return (Field("label", FieldType.ENUM, True, "derived", Comparator.ENUM, values=(*self.labels, *extra)),)
@@ -172,6 +176,7 @@ def task_hash(task: Task) -> str:
         "labels": task.labels,
         "abstain": task.abstain,
         "input": asdict(task.input),
+        **({"multi_label": True} if task.multi_label else {}),
     }
     text = json_text(parts, sort_keys=True, compact=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -192,8 +197,10 @@ def _value_problem(output_field: Field, value: Value) -> str | None:
     if value is None or value == "" or value == []:
         return "is required and has no value" if output_field.required else None
     if output_field.type is FieldType.LIST:
-        good = isinstance(value, list) and all(isinstance(text, str) for text in value)
-        return None if good else "is not a list of strings"
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            return "is not a list of strings"
+        others = [text for text in value if output_field.values and text not in output_field.values]
+        return f"has {others[0][:40]!r}, which is not one of its values" if others else None
     if not isinstance(value, str):
         return "is not a string"
     if output_field.type is FieldType.ENUM and value not in output_field.values:

@@ -153,6 +153,10 @@ class TaskTable(Table):
         json_schema_extra={"maxItems": MAX_FIELDS},
     )
     labels: Texts = Field(default=[], description="The labels of a classification.", examples=[["cards", "loans"]])
+    multi_label: bool = Field(
+        default=False,
+        description="A document may have several of the labels, or none; the answer is a list. For encoders only.",
+    )
     abstain: str = Field(default="", description="The label that means: none of these, or too unsure.")
     input: InputTable = InputTable()
     data_class: domain.DataClass | None = Field(
@@ -207,6 +211,7 @@ class TaskTable(Table):
             if self.kind != "classify" and value:
                 hint = 'write kind = "classify" or leave it out'
                 problems.append((key, f'given, but the kind is "{self.kind}"', hint))
+        problems += self._multi_label_problems(abstain)
         problems += [*_blank_words("labels", self.labels), *_blank_words("abstain", [abstain])]
         for name in self.slices:
             if name not in names:
@@ -216,6 +221,19 @@ class TaskTable(Table):
         if self.student.family == "encoder" and self.kind != "classify":
             problem = f'"encoder" only classifies, but the kind is "{self.kind}"'
             problems.append(("student.family", problem, 'write family = "decoder"'))
+        return problems
+
+    def _multi_label_problems(self, abstain: str) -> list[Problem]:
+        if not self.multi_label:
+            return []
+        if self.kind != "classify":
+            return [("multi_label", f'given, but the kind is "{self.kind}"', 'write kind = "classify" or leave it out')]
+        problems: list[Problem] = []
+        if self.student.family != "encoder":
+            hint = 'write family = "encoder", or make each label a field of its own'
+            problems.append(("multi_label", "a decoder writes one label", hint))
+        if abstain:
+            problems.append(("abstain", "an empty list says that no label fits", "leave it out"))
         return problems
 
     def task(self) -> domain.Task:
@@ -228,6 +246,7 @@ class TaskTable(Table):
             fields=tuple(field.field(self.locale, self.date_order) for field in self.fields),
             labels=tuple(self.labels),
             abstain=self.abstain.strip() or None,
+            multi_label=self.multi_label,
             input=domain.InputLimits(self.input.max_tokens or 0, domain.LongDocumentPolicy(self.input.long)),
             data_class=self.data_class or "",
             teacher=self.teacher,

@@ -20,6 +20,7 @@ from appliance.engines.onnx_session import open_session
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.models.calibration import write_calibration
 from appliance.quality.calibration import calibrate
+from appliance.quality.label_thresholds import calibrate_labels
 from appliance.quality.statistics import wilson
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import read_dataset
@@ -28,6 +29,8 @@ from export.parity import ExportDisagrees, refuse_no_numbers
 
 FIRST_TOKEN = "first-normalized-linear"
 HEAD_FORMS = ("mean-normalized-linear", FIRST_TOKEN)
+MULTI_LABEL = "multi_label_classification"
+"""As `problem_type` of a configuration says that each label stands for itself."""
 LARGEST_DIFFERENCE = 1e-3
 """Of fp32 logits, as a share of the largest: float32 sums in another order differ by a hundredth of it."""
 AGREEMENT_FLOOR = 0.99
@@ -195,7 +198,7 @@ def onnx_logits(path: Path, token_ids: Sequence[Sequence[int]], label_count: int
 
 
 def read_validation(task_folder: Path, merged_dir: Path) -> tuple[list[list[int]], NDArray[np.float64]]:
-    """Token ids of the task's validation rows, and their label distributions, (texts, labels)."""
+    """Token ids of the task's validation rows, and their targets, (texts, labels): shares, or 1 for each label."""
     settings = json.loads((merged_dir / "config.json").read_text(encoding="utf-8"))
     index = {label: int(number) for number, label in settings["id2label"].items()}
     tokenizer = Tokenizer.from_file(str(merged_dir / "tokenizer.json"))
@@ -206,19 +209,35 @@ def read_validation(task_folder: Path, merged_dir: Path) -> tuple[list[list[int]
     rows = read_dataset(path) if path.is_file() else []
     targets = np.zeros((len(rows), len(index)))
     for number, row in enumerate(rows):
-        shares = row.labels or {str(row.answer["label"]): 1.0}
-        for label, share in shares.items():
-            targets[number, index[label]] += share / sum(shares.values())
+        answer = row.answer.get("label")
+        if isinstance(answer, str):
+            shares = row.labels or {answer: 1.0}
+            for label, share in shares.items():
+                targets[number, index[label]] += share / sum(shares.values())
+        for label in answer if isinstance(answer, list) else ():
+            targets[number, index[label]] = 1.0
     return [encoding.ids for encoding in tokenizer.encode_batch([row.text for row in rows])], targets
 
 
-def agreement_of(a: Logits, b: Logits) -> float:
-    """Share of rows with the same most likely label, from logits (texts, labels); 1 for no rows."""
-    return float((a.argmax(1) == b.argmax(1)).mean()) if len(a) else 1.0
+def is_multi_label(merged_dir: Path) -> bool:
+    """Whether each label of a merged encoder stands for itself."""
+    settings = json.loads((merged_dir / "config.json").read_text(encoding="utf-8"))
+    return bool(settings.get("problem_type") == MULTI_LABEL and len(settings["id2label"]))
+
+
+def agreement_of(a: Logits, b: Logits, multi_label: bool = False) -> float:
+    """Share of rows with the same most likely label, or of labels that both give or neither does; 1 for no rows.
+
+    Args:
+        a: Logits, (texts, labels), and so is `b`.
+    """
+    if not len(a):
+        return 1.0
+    return float(((a > 0) == (b > 0)).mean() if multi_label else (a.argmax(1) == b.argmax(1)).mean())
 
 
 def quantize_until_it_agrees(
-    full: Path, target: Path, token_ids: Sequence[Sequence[int]], expected: Logits
+    full: Path, target: Path, token_ids: Sequence[Sequence[int]], expected: Logits, multi_label: bool = False
 ) -> tuple[Logits, int]:
     """Quantizes with ever more left in fp32 until the graph agrees with the merged weights.
 
@@ -242,7 +261,7 @@ def quantize_until_it_agrees(
         except ApplianceError as error:  # onnxruntime knows no int8 form of this graph
             refusal = error.message
             continue
-        attempts.append((agreement_of(expected, logits), fp32_nodes))
+        attempts.append((agreement_of(expected, logits, multi_label), fp32_nodes))
         if attempts[-1][0] >= AGREEMENT_FLOOR:
             return logits, len(fp32_nodes)
     if not attempts:
@@ -277,6 +296,7 @@ def export_encoder(
     out_dir.mkdir(parents=True, exist_ok=True)
     model = ExportedEncoder(merged_dir).eval()
     token_ids, targets = read_validation(task_folder, merged_dir)
+    multi_label = is_multi_label(merged_dir)
     expected = torch_logits(model, token_ids, targets.shape[1])
     refuse_no_numbers(expected, "the merged model")
     path = out_dir / "model.onnx"
@@ -284,11 +304,11 @@ def export_encoder(
         write_graph(model, graph_path)
     fp32_products = 0
     if quantization == "int8":
-        logits, fp32_products = quantize_until_it_agrees(graph_path, path, token_ids, expected)
+        logits, fp32_products = quantize_until_it_agrees(graph_path, path, token_ids, expected, multi_label)
     else:
         copy_graph(graph_path, path)
         logits = onnx_logits(path, token_ids, targets.shape[1])
-        agreement = agreement_of(expected, logits)
+        agreement = agreement_of(expected, logits, multi_label)
         if agreement < AGREEMENT_FLOOR:
             raise ExportDisagrees(
                 f"fp32 gives the merged model's label for {agreement:.1%} of {len(expected)} texts,"
@@ -296,14 +316,14 @@ def export_encoder(
                 "check the locked versions of torch, onnxscript and onnxruntime",
             )
     refuse_no_numbers(logits, "the ONNX graph")
-    calibration = calibrate(logits, targets)
+    calibration = calibrate_labels(logits, targets) if multi_label else calibrate(logits, targets)
     write_calibration(calibration, out_dir)
     for name in ("config.json", "tokenizer.json"):
         (out_dir / name).write_bytes((merged_dir / name).read_bytes())
     return {
         "quantization": quantization,
         "texts": len(token_ids),
-        "agreement": round(agreement_of(expected, logits), 6),
+        "agreement": round(agreement_of(expected, logits, multi_label), 6),
         "largest_logit_difference": round(float(np.abs(expected - logits).max()) if len(logits) else 0.0, 6),
         "fp32_products": fp32_products,
         "temperature": round(calibration.temperature, 4),

@@ -32,6 +32,8 @@ def _wrong_labels(task: "Task", row: "LabelledRow") -> list[str]:
         return []
     if not task.labels:
         return ["form: the row gives shares of labels, but the task has no labels"]
+    if task.multi_label:
+        return ["form: shares of labels are for tasks in which a document has one label"]
     (label_field,) = task.output_fields
     return [f"form: {label!r} is not a label of the task" for label in row.labels if label not in label_field.values]
 

@@ -17,7 +17,7 @@ class Examples:
 
     token_ids: list[list[int]]
     targets: Tensor
-    """(rows, labels) float32 distributions; each row sums to 1."""
+    """(rows, labels) float32 distributions; each row sums to 1, but where a row may have several labels: 1 for each."""
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -44,14 +44,37 @@ def target_distribution(row: LabelledRow, labels: Sequence[str]) -> list[float]:
     return [shares.get(label, 0.0) / total for label in labels]
 
 
-def build_examples(rows: Sequence[LabelledRow], tokenizer: Tokenizer, labels: Sequence[str]) -> Examples:
+def target_labels(row: LabelledRow, labels: Sequence[str]) -> list[float]:
+    """1 for each label that a row has, of those it may have; a row may have none.
+
+    Raises:
+        UsageError: The row names a label that the task does not have.
+    """
+    answer = row.answer.get("label") or []
+    names = [answer] if isinstance(answer, str) else answer
+    unknown = [name for name in names if name not in labels]
+    if unknown:
+        raise UsageError(
+            f"the dataset row of {row.document} names the label {unknown[0]!r}, which the task does not have",
+            "run `stillroom curate` on this task again",
+        )
+    return [float(label in names) for label in labels]
+
+
+def build_examples(
+    rows: Sequence[LabelledRow], tokenizer: Tokenizer, labels: Sequence[str], multi_label: bool = False
+) -> Examples:
     """The rows as token ids, cut where the tokenizer cuts, with their targets.
+
+    Args:
+        multi_label: Whether a row may have several labels, or none.
 
     Raises:
         UsageError: A row names a label that the task does not have, or none.
     """
     token_ids = [encoding.ids for encoding in tokenizer.encode_batch([row.text for row in rows])]
-    targets = torch.tensor([target_distribution(row, labels) for row in rows], dtype=torch.float32)
+    target_of = target_labels if multi_label else target_distribution
+    targets = torch.tensor([target_of(row, labels) for row in rows], dtype=torch.float32)
     return Examples(token_ids, targets.reshape(len(rows), len(labels)))
 
 

