@@ -24,8 +24,11 @@ HASH_FILE = "base_hash"
 
 @contextmanager
 def _quiet_peft() -> Iterator[None]:
-    """Without peft's warning about a property of transformers that has a new name there."""
+    """Without peft's warnings about a property of transformers that has a new name there, and about experts."""
     with warnings.catch_warnings():
+        # peft prepares every adapter of a model with experts for them; ours leaves them as they are.
+        warnings.filterwarnings("ignore", message="The following rank_pattern keys", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message="The following alpha_pattern keys", category=RuntimeWarning)
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
         yield
 

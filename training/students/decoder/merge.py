@@ -4,11 +4,12 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from appliance.ground.errors import ApplianceError
 from appliance.ground.files import disk_errors
 from appliance.ground.json_text import json_text
+from appliance.models.architectures import text_config
 from appliance.tasks.folder import RunFolder
 from training.base_model import base_hash, find_base, load_base
 from training.bases.record import lineage_of
@@ -17,10 +18,13 @@ from training.tensor_files import save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 MERGE_METHOD = "lora-float32"
 LARGEST_HALF = 6e4
 """Weights beyond it do not fit into float16."""
+_TOKEN_KEYS = ("bos_token_id", "eos_token_id", "pad_token_id")
+"""What a multimodal configuration says outside of its text part."""
 
 
 def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None) -> dict[str, str]:
@@ -39,7 +43,7 @@ def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
     weights = {name: tensor for name, tensor in merged.state_dict().items() if not (tied and name == "lm_head.weight")}
     half_weights, dtype_name = to_half(weights)
     save_tensors(half_weights, merged_dir / "model.safetensors", {"format": "pt"})
-    settings = json.loads((base_dir / "config.json").read_text(encoding="utf-8"))
+    settings = text_settings(json.loads((base_dir / "config.json").read_text(encoding="utf-8")), merged)
     settings.pop("torch_dtype", None)
     settings["dtype"] = dtype_name
     settings["tie_word_embeddings"] = tied
@@ -50,6 +54,20 @@ def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
                 shutil.copyfile(base_dir / name, merged_dir / name)
     name = base_dir.name if Path(config["base"]).is_dir() else config["base"]
     return {"base": name, "base_hash": digest, "merge_method": MERGE_METHOD, **lineage_of(base_dir)}
+
+
+def text_settings(settings: dict[str, Any], model: "PreTrainedModel") -> dict[str, Any]:
+    """What config.json says of the merged model: as the base has it, but that a multimodal one is text alone now.
+
+    Args:
+        settings: The base's config.json.
+        model: What was trained.
+    """
+    if text_config(settings) is settings:
+        return settings
+    own: dict[str, Any] = json.loads(model.config.to_json_string(use_diff=False))
+    outer = {key: settings[key] for key in _TOKEN_KEYS if settings.get(key) is not None}
+    return {**own, **outer, "architectures": [type(model).__name__]}
 
 
 def to_half(weights: "dict[str, Tensor]") -> "tuple[dict[str, Tensor], str]":
