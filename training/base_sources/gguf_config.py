@@ -45,7 +45,7 @@ def config_of(keys: GgufKeys, factors: Factors, rows: int, own_head: bool, dtype
     if (blocks := keys.whole("block_count")) > MOST_BLOCKS:
         raise Unsound(f"block_count is {blocks:,}, at most {MOST_BLOCKS} is possible")
     if heads % kv_heads or keys.whole("attention.value_length", head_size) != head_size:
-        raise Unsound(f"{heads} heads with {kv_heads} of keys and values of other sizes are not read here")
+        raise Unsound(f"{heads} heads cannot share {kv_heads} of keys and values of their size")
     settings: dict[str, object] = {
         "architectures": [reading.model_class],
         "model_type": reading.model_type,

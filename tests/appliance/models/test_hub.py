@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
+from appliance.ground.locks import try_lock
+from appliance.ground.progress import Progress
+from appliance.models.hub import Checks, find_pulled, newest_commit, pull, verify_pulled
 from appliance.models.hub import Hub as HubChoice
-from appliance.models.hub import find_pulled, pull, verify_pulled
+from appliance.models.hub_staging import broken_off, staging_folder
 from appliance.models.manifest import ArtifactError, file_sha256
 from tests.appliance.model_fixtures import file_size_limit, flip_byte, names_in
 
@@ -46,19 +49,21 @@ class Hub:
     served: dict[str, bytes] = field(default_factory=dict)
     """What is sent instead of the announced content."""
     requests: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    """Files that are listed and not served."""
     tokens: set[str] = field(default_factory=set)
     """Authorization headers that arrived; empty for a request without one."""
     endpoint: str = ""
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers for a path."""
-        if path == f"/api/models/{REPOSITORY}/revision/{COMMIT}":
+        if path in (f"/api/models/{REPOSITORY}/revision/{COMMIT}", f"/api/models/{REPOSITORY}"):
             return 200, json.dumps({"id": REPOSITORY, "sha": COMMIT}).encode(), {"Content-Type": "application/json"}
         if path == f"/api/models/{REPOSITORY}/tree/{COMMIT}":
             tree = [self._entry(name, content) for name, content in self.files.items()]
             return 200, json.dumps(tree).encode(), {"Content-Type": "application/json"}
         name = path.removeprefix(f"/{REPOSITORY}/resolve/{COMMIT}/")
-        if name == path or name not in self.files:
+        if name == path or name not in self.files or name in self.lost:
             return 404, b"", {"X-Error-Code": "RepoNotFound"}
         content = self.served.get(name, self.files[name])
         return 200, content, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
@@ -272,3 +277,79 @@ def test_broken_note_of_the_origin_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "hub.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"hub\.json cannot be read"):
         verify_pulled(tmp_path)
+
+
+def sharded(hub: Hub) -> None:
+    del hub.files["model.safetensors"]
+    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    hub.files |= {name: name.encode() * 500 for name in names}
+    hub.files |= {"consolidated.safetensors": b"all again" * 500}
+    places = dict(zip(("a", "b"), names, strict=True))
+    hub.files["model.safetensors.index.json"] = json.dumps({"weight_map": places}).encode()
+
+
+def fetched(hub: Hub) -> set[str]:
+    paths = [request.removeprefix("GET ") for request in hub.requests if request.startswith("GET ")]
+    return {path.rpartition("/")[2] for path in paths if "/resolve/" in path}
+
+
+def test_pull_that_was_broken_off_goes_on_with_what_is_missing(hub: Hub, tmp_path: Path) -> None:
+    sharded(hub)
+    second = "model-00002-of-00002.safetensors"
+    hub.lost.add(second)
+    with pytest.raises(ResourceError, match="cannot fetch"):
+        pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
+    assert find_pulled(tmp_path, REPOSITORY) is None
+    assert broken_off(tmp_path)[REPOSITORY] > len(hub.files[second])
+    hub.lost.clear()
+    hub.requests.clear()
+    steps: list[Progress] = []
+    pulled = pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint), on_progress=steps.append)
+    assert fetched(hub) == {second}
+    assert steps[-1].done == steps[-1].total == pulled.size_bytes
+    assert steps[-1].before > len(hub.files[second])
+    assert not (pulled.directory / "consolidated.safetensors").exists()
+    verify_pulled(pulled.directory)
+    assert [path.name for path in tmp_path.iterdir()] == ["owner--model"]
+
+
+def test_what_is_left_of_another_commit_is_not_gone_on_with(hub: Hub, tmp_path: Path) -> None:
+    part = staging_folder(tmp_path, REPOSITORY)
+    part.mkdir()
+    (part / ".commit").write_text("f" * 40)
+    (part / "model.safetensors").write_bytes(b"of another commit")
+    pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
+    verify_pulled(tmp_path / "owner--model")
+
+
+def test_two_pulls_of_one_repository_do_not_mix(hub: Hub, tmp_path: Path) -> None:
+    part = staging_folder(tmp_path, REPOSITORY)
+    part.mkdir()
+    descriptor = os.open(part, os.O_RDONLY)
+    assert try_lock(descriptor)
+    with pytest.raises(ResourceError, match="is being fetched by another process"):
+        pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
+    os.close(descriptor)
+
+
+def test_settings_that_are_refused_cost_no_weights(hub: Hub, tmp_path: Path) -> None:
+    def refuse(directory: Path) -> None:
+        raise UsageError(f"{(directory / 'config.json').read_text()} is of no use")
+
+    for checks in (Checks(settings=refuse), Checks(whole=refuse)):
+        hub.requests.clear()
+        with pytest.raises(UsageError, match="is of no use"):
+            pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint), checks)
+        assert names_in(tmp_path) == []
+        assert ("model.safetensors" in fetched(hub)) == (checks.whole is refuse)
+
+
+def test_index_that_names_a_file_which_is_not_there_is_refused(hub: Hub, tmp_path: Path) -> None:
+    sharded(hub)
+    del hub.files["model-00002-of-00002.safetensors"]
+    error = refused(hub, tmp_path, UsageError)
+    assert error.message.startswith("the repository lacks 1 of the 2 files of its weights, such as model-00002")
+
+
+def test_newest_commit_is_said(hub: Hub) -> None:
+    assert newest_commit(REPOSITORY, HubChoice(hub.endpoint)) == COMMIT
