@@ -15,13 +15,13 @@ from appliance.models.architectures import text_config
 from appliance.models.safetensors_file import TensorHeader, read_headers, weight_paths
 from training.preflight import read_settings
 
-PROCESS_BYTES = 650_000_000
+PROCESS_BYTES = 480_000_000
 """Of a process with torch, transformers and peft, before it has a model."""
 NF4_BYTES = 0.53
 """Of a weight in four bits, with the doubly quantized scales of its block."""
 TRAINED_BYTES = 24
 """Of an adapter's weight: itself, its gradient, two moments, the best epoch's copy, and what a checkpoint copies."""
-HIDDEN_COPIES, INNER_COPIES = 10, 4
+HIDDEN_COPIES, INNER_COPIES = 12, 5
 """What a layer keeps of each token for the way back: vectors of the hidden size, and of the feed-forward part."""
 LOGIT_COPIES = 3
 """Of each written token: logits, their softmax, their gradient."""
@@ -71,18 +71,22 @@ class TrainingPlan:
     family: Literal["decoder", "encoder"] = "decoder"
     precision: Literal["float32", "bfloat16"] = "float32"
     rank: int = 16
-    batch_tokens: int = 2048
+    pass_tokens: int = 512
+    """Tokens that go through the model at once; a step of more is summed over several passes."""
     longest_tokens: int = 0
-    """Of the longest example; one that is longer than a batch is a batch of its own."""
+    """Of the longest example; one that is longer than a pass is a pass of its own."""
+    most_rows: int = 0
+    """Of a pass; 0 for no such limit."""
     written_share: float = 0.15
     """Of a batch's tokens, those that the student writes."""
     checkpointing: bool = False
     load_in_4bit: bool = False
 
     @property
-    def step_tokens(self) -> int:
-        """Tokens of the largest step."""
-        return max(self.batch_tokens, self.longest_tokens)
+    def most_tokens(self) -> int:
+        """Tokens of the largest pass."""
+        by_rows = self.most_rows * self.longest_tokens or self.pass_tokens
+        return max(min(self.pass_tokens, by_rows), self.longest_tokens)
 
 
 @dataclass(frozen=True)
@@ -151,18 +155,20 @@ def _size(settings: Mapping[str, Any], *names: str, default: int | None = None) 
 
 
 def training_bytes(shape: ModelShape, plan: TrainingPlan) -> int:
-    """Bytes at the peak of a training step."""
+    """Bytes at the peak: of the largest pass, or of the loading, where float32 weights stand whole for a moment."""
     each = 2 if plan.precision == "bfloat16" else 4
-    weights = shape.weights * each
+    others = shape.weights - shape.matrix_weights
+    stored = min(4, round(shape.stored_bytes / max(1, shape.weights)))
+    weights = shape.weights * 2 if each == 2 else shape.matrix_weights * stored + others * 4
     if plan.load_in_4bit:
-        others = shape.weights - shape.matrix_weights
-        weights = round(shape.matrix_weights * NF4_BYTES) + others * 2
+        weights = round(shape.matrix_weights * NF4_BYTES) + others * 4
     adapter = shape.matrix_edges * plan.rank * TRAINED_BYTES
     layer = (HIDDEN_COPIES * shape.hidden_size + INNER_COPIES * shape.inner_size) * each
     kept = layer + shape.layers * shape.hidden_size * each if plan.checkpointing else layer * shape.layers
-    written = plan.step_tokens * plan.written_share if plan.family == "decoder" else 0
+    written = plan.most_tokens * plan.written_share if plan.family == "decoder" else 0
     logits = round(written * shape.vocab_size * 4 * LOGIT_COPIES)
-    return PROCESS_BYTES + weights + adapter + plan.step_tokens * kept + logits
+    loading = 0 if plan.load_in_4bit else shape.weights * each
+    return PROCESS_BYTES + max(loading, weights + adapter + plan.most_tokens * kept + logits)
 
 
 def memory_need(shape: ModelShape, plan: TrainingPlan) -> MemoryNeed:

@@ -11,12 +11,13 @@ from appliance.ground.memory import available_memory_bytes
 from appliance.ground.text import human_size
 from training.memory_need import MemoryNeed, ModelShape, TrainingPlan, memory_need, model_shape, training_bytes
 from training.precision import resolve_precision
+from training.ranks import rank_count
 
 if TYPE_CHECKING:
     from training.options import Family, TrainingOptions
 
-STEPS_TRIED = (1024, 512, 256)
-"""Tokens of a step that a remedy may name; fewer train slowly and gain little."""
+PASSES_TRIED = (2048, 1024, 512, 256)
+"""Tokens of a pass that a remedy may name; fewer save next to nothing."""
 MERGED_BYTES = 2
 """Of a weight on the disk after the merge."""
 LEAST_EXPORT = 2.5
@@ -41,21 +42,28 @@ class Machine:
 
 
 def read_machine(folder: Path) -> Machine:
-    """This machine, with the disk that `folder` lies on."""
+    """This machine, with the disk that `folder` lies on; of its main memory, one rank's share."""
     import torch
 
     gpu_bytes = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
-    return Machine(available_memory_bytes(), gpu_bytes, shutil.disk_usage(folder).free)
+    available = available_memory_bytes()
+    if available is not None and gpu_bytes is None:
+        available //= rank_count()
+    return Machine(available, gpu_bytes, shutil.disk_usage(folder).free)
 
 
 def plan_of(options: "TrainingOptions", family: "Family") -> TrainingPlan:
     """What the options mean for memory."""
     precision = resolve_precision(options.adapter.precision, family)
+    whole_steps = options.compute.micro_batch_tokens or options.batch_tokens
     return TrainingPlan(
         family=family,
         precision="bfloat16" if precision == "bfloat16" else "float32",
         rank=options.adapter.rank,
-        batch_tokens=options.batch_tokens,
+        pass_tokens=options.compute.pass_tokens(options.batch_tokens) if family == "decoder" else whole_steps,
+        most_rows=options.batch_rows or 0,
+        checkpointing=options.compute.checkpointing,
+        load_in_4bit=options.compute.load_in_4bit,
     )
 
 
@@ -96,7 +104,7 @@ def _check_training(name: str, shape: ModelShape, plan: TrainingPlan, machine: M
 
 
 def _described(plan: TrainingPlan) -> str:
-    parts = [f"{plan.step_tokens:,} tokens a step", plan.precision]
+    parts = [f"{plan.most_tokens:,} tokens a pass", plan.precision]
     parts += ["checkpointing"] if plan.checkpointing else []
     parts += ["the base in 4 bit"] if plan.load_in_4bit else []
     return ", ".join(parts)
@@ -116,16 +124,16 @@ def _remedy(shape: ModelShape, plan: TrainingPlan, limit: int, *, on_gpu: bool) 
 
 def _cheaper(plan: TrainingPlan, *, on_gpu: bool) -> Iterator[tuple[str, TrainingPlan]]:
     """Options that save memory, one after the other, those that cost least first; each with all before it."""
+    for tokens in PASSES_TRIED if plan.family == "decoder" else ():
+        if plan.longest_tokens <= tokens < plan.pass_tokens:
+            plan = replace(plan, pass_tokens=tokens)
+            yield f"--micro-batch-tokens {tokens}", plan
     if plan.precision != "bfloat16":
         plan = replace(plan, precision="bfloat16")
         yield "--precision bfloat16", plan
     if not plan.checkpointing and plan.family == "decoder":
         plan = replace(plan, checkpointing=True)
         yield "--checkpointing", plan
-    for tokens in STEPS_TRIED:
-        if plan.longest_tokens <= tokens < plan.batch_tokens:
-            plan = replace(plan, batch_tokens=tokens)
-            yield f"--batch-tokens {tokens}", plan
     if on_gpu and not plan.load_in_4bit and plan.family == "decoder":
         plan = replace(plan, load_in_4bit=True)
         yield "--load-in-4bit", plan

@@ -45,21 +45,22 @@ def test_a_machine_that_is_large_enough_is_taken(base_dir: Path) -> None:
 
 
 def test_a_training_that_does_not_fit_names_the_options_with_which_it_does(base_dir: Path) -> None:
-    plan = TrainingPlan()
-    half = replace(plan, precision="bfloat16")
-    with pytest.raises(
-        TooLarge, match=r"training large needs .* with 2,048 tokens a step, float32, this machine has"
-    ) as ended:
-        check_resources(base_dir, plan, machine(memory_bytes=needs(base_dir, half)))
-    assert ended.value.hint.startswith("add --precision bfloat16 to the command")
-    kept = replace(half, checkpointing=True, batch_tokens=512)
+    plan = TrainingPlan(pass_tokens=2048)
+    fewer = replace(plan, pass_tokens=512)
+    words = r"training large needs .* with 2,048 tokens a pass, float32, this machine has"
+    with pytest.raises(TooLarge, match=words) as ended:
+        check_resources(base_dir, plan, machine(memory_bytes=needs(base_dir, fewer)))
+    assert ended.value.hint.startswith("add --micro-batch-tokens 512 to the command")
+    least = replace(plan, pass_tokens=256, precision="bfloat16", checkpointing=True)
     with pytest.raises(TooLarge) as ended:
-        check_resources(base_dir, plan, machine(gpu_bytes=needs(base_dir, kept)))
-    assert ended.value.hint.startswith("add --precision bfloat16 --checkpointing --batch-tokens 512 to the command")
+        check_resources(base_dir, plan, machine(gpu_bytes=needs(base_dir, least)))
+    assert ended.value.hint.startswith(
+        "add --micro-batch-tokens 256 --precision bfloat16 --checkpointing to the command"
+    )
 
 
 def test_four_bits_are_for_a_gpu(base_dir: Path) -> None:
-    plan = TrainingPlan(precision="bfloat16", checkpointing=True, batch_tokens=256)
+    plan = TrainingPlan(precision="bfloat16", checkpointing=True, pass_tokens=256)
     least = needs(base_dir, replace(plan, load_in_4bit=True))
     with pytest.raises(TooLarge) as ended:
         check_resources(base_dir, plan, machine(gpu_bytes=least))
@@ -73,7 +74,7 @@ def test_fewer_tokens_are_not_named_where_the_longest_example_needs_them(base_di
     plan = TrainingPlan(precision="bfloat16", checkpointing=True, longest_tokens=2000)
     with pytest.raises(TooLarge) as ended:
         check_resources(base_dir, plan, machine(gpu_bytes=needs(base_dir, plan) - 1))
-    assert "--batch-tokens" not in ended.value.hint
+    assert "--micro-batch-tokens" not in ended.value.hint
 
 
 def test_merge_export_and_disk_are_looked_at_before_the_training(base_dir: Path) -> None:

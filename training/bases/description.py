@@ -121,7 +121,7 @@ def _memory_rows(need: MemoryNeed | None) -> dict[str, str]:
     if need is None:
         return {}
     return {
-        "to train": f"{human_size(need.training)} of memory in float32, {TrainingPlan().batch_tokens:,} tokens a step",
+        "to train": f"{human_size(need.training)} of memory in float32, {TrainingPlan().pass_tokens:,} tokens a pass",
         "to merge": human_size(need.merge),
         "to export": ", ".join(f"{target} {human_size(size)}" for target, size in need.exports.items()),
     }
