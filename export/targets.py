@@ -190,6 +190,7 @@ def _export(merged_dir: Path, merged: Manifest, target: Target, work_dir: Path) 
         quantization=target.quantization,
         target=target.device,
         prompt_form=merged.prompt_form,
+        working=merged.working,
         lineage=merged.lineage,
         licence=merged.licence,
         metrics={"export": metrics},

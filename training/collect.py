@@ -82,6 +82,7 @@ def collect_recorded(
 def content_key(row: LabelledRow) -> str:
     """SHA-256 of what makes an answer: document, text, teacher and what the teacher said."""
     content = [row.document, row.sha256, text_hash(row.text), row.teacher, row.answer, row.labels]
+    content += [row.working] if row.working else []
     return hashlib.sha256(json_text(content, sort_keys=True, ascii_only=True).encode()).hexdigest()
 
 
@@ -101,7 +102,7 @@ def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> 
     unknown = sorted(set(record) - set(KNOWN_KEYS))
     if unknown:
         raise BadRecord(f"unknown key {unknown[0]!r}; known are {', '.join(KNOWN_KEYS)}")
-    for key in ("document", "text", "teacher", "group", "id", "source"):
+    for key in ("document", "text", "teacher", "group", "id", "source", "working"):
         if not isinstance(record.get(key), str | None):
             raise BadRecord(f"{key} is not a text")
     labels = _labels(record)
@@ -118,7 +119,8 @@ def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> 
     if source not in ("teacher", "person"):
         raise BadRecord(f"source is {str(source)[:40]!r}, neither teacher nor person")
     teacher, group = str(record.get("teacher") or ""), _text(record.get("group"))
-    return LabelledRow(str(name), text, answer, digest, labels, teacher, group, source)
+    working = (_text(record.get("working")) or "").strip()
+    return LabelledRow(str(name), text, answer, digest, labels, teacher, group, source, working=working)
 
 
 def _text(value: object) -> str | None:

@@ -10,8 +10,13 @@ from appliance.tasks.labels import WrittenNumber, read_json_lines
 
 Record = dict[str, object]
 
-KNOWN_KEYS = ("document", "text", "answer", "label", "labels", "teacher", "group", "id", "source", "corrections")
-"""`source` is `person` for answers that a person corrected; `corrections` says what, and is not imported."""
+KNOWN_KEYS = (
+    "document", "text", "answer", "label", "labels", "teacher", "group", "id", "source", "corrections", "working",
+)  # fmt: skip
+"""`source` is `person` for answers that a person corrected; `corrections` says what, and is not imported; `working` is
+what led the teacher to its answer."""
+_LATER_KEYS = frozenset({"working"})
+"""Known since a version: where a task has a field of this name, a column of it is the field's, as it was before."""
 LARGEST_CELL = 1 << 26
 """Characters of a CSV cell; a cell can hold a whole document."""
 
@@ -62,6 +67,10 @@ def _line_not_utf8(path: Path) -> int:
     return 1
 
 
+def _known_keys(field_names: Sequence[str]) -> list[str]:
+    return [key for key in KNOWN_KEYS if not (key in _LATER_KEYS and key in field_names)]
+
+
 def _check_columns(path: Path, columns: Sequence[str], field_names: Sequence[str]) -> None:
     unknown = [column for column in columns if column not in KNOWN_KEYS and column not in field_names]
     if unknown or not columns:
@@ -70,7 +79,7 @@ def _check_columns(path: Path, columns: Sequence[str], field_names: Sequence[str
         raise UsageError(f"{path}: {what}", f"known columns are {known}")
     if twice := next((column for column in columns if columns.count(column) > 1), None):
         raise UsageError(f"{path}: the column {twice!r} stands there twice", "keep one of them")
-    shared = [column for column in columns if column in KNOWN_KEYS and column in field_names]
+    shared = [column for column in columns if column in _known_keys(field_names) and column in field_names]
     if shared and "answer" not in columns and list(field_names) != ["label"]:
         raise UsageError(
             f"{path}: the column {shared[0]!r} may be a field of the task or what a record says of itself",
@@ -82,11 +91,12 @@ def _record(cells: dict[str | None, str | None], field_names: Sequence[str]) -> 
     """A line of CSV as a record: cells of fields become the answer, an empty cell is left out."""
     if None in cells:
         return {"more cells than columns": True}
-    record: Record = {key: cells[key] for key in KNOWN_KEYS if cells.get(key)}
+    known_keys = _known_keys(field_names)
+    record: Record = {key: cells[key] for key in known_keys if cells.get(key)}
     for key in ("answer", "labels"):
         if key in record:
             record[key] = _parsed(str(record[key]))
-    fields = {name: _parsed(cells[name] or "") for name in field_names if name in cells and name not in KNOWN_KEYS}
+    fields = {name: _parsed(cells[name] or "") for name in field_names if name in cells and name not in known_keys}
     if "answer" in record and any(fields.values()):
         return {"answer beside cells of fields": True}
     if fields and "answer" not in record:

@@ -53,6 +53,10 @@ _MOST_WORKERS = 64
 @click.option("--shard", default="", metavar="K/N", help="Only this part of the folder; `jobs join` joins the parts.")
 @keep_text_option("job")
 @click.option(
+    "--keep-working", is_flag=True,
+    help="Rows also have what the model wrote before its answer, if its task has `student.working`; JSON Lines only.",
+)  # fmt: skip
+@click.option(
     "--settle", type=NumberRange(min=0, max=3600), default=DEFAULT_SETTLE_SECONDS, show_default=True,
     envvar="STILLROOM_SETTLE_SECONDS", metavar="SECONDS",
     help="A file that changed less than this long ago is read again later; if it still changes, the next run reads it.",
@@ -94,6 +98,7 @@ def command(
     workers: int,
     shard: str,
     keep_text: str,
+    keep_working: bool,
     settle: float,
     preview: int | None,
     detach: bool,
@@ -115,8 +120,13 @@ def command(
     if detach and preview is not None:
         raise UsageError("a preview does not run in the background", "leave out `--detach` or `--preview`")
     request = JobRequest(
-        task, documents, out_dir, model, OutputFormat(output_format), limit, keep_text, workers, settle, shard
-    )
+        task, documents, out_dir, model, OutputFormat(output_format), limit, keep_text, workers, settle, shard,
+        keep_working=keep_working,
+    )  # fmt: skip
+    if keep_working and request.output_format is not OutputFormat.JSONL:
+        raise UsageError(
+            f"rows as {output_format} have no column for the working", "leave out --keep-working, or add --format jsonl"
+        )
     require_format(request.output_format)
     options = FallbackOptions(fallback, threshold, labels_path, budget, Caps(cap_documents, cap_tokens, cap_money))
     request = replace(request, fallback=chosen_fallback(settings, request, options, preview is not None))

@@ -42,7 +42,7 @@ class Result:
     confidence: dict[str, float] = field(default_factory=dict)
     """Per field, 0 to 1: the probability the model gives to the value it wrote, among the values it could write."""
     raw: str = ""
-    """What the model wrote, in line code."""
+    """What the model wrote as its answer, in line code."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
@@ -56,6 +56,8 @@ class Result:
     """Field -> offset in the text of the window that gave its value; empty where the text was read as a whole."""
     escalated: list[str] = field(default_factory=list)
     """Fields whose value a fallback gave."""
+    working: str = ""
+    """What a local model wrote before its answer, where it was taught to."""
     cached: bool = False
     """Paid for earlier: nothing left the machine. Tokens and money are those of the request that was paid."""
 
@@ -73,6 +75,7 @@ def checked_result(result: Result) -> Result:
         answer=None if answer is None else {name: _storable_value(value) for name, value in answer.items()},
         confidence={name: min(1.0, max(0.0, share)) for name, share in result.confidence.items()},
         raw=storable(result.raw),
+        working=storable(result.working),
         error_message=storable(result.error_message),
     )
 

@@ -2,7 +2,8 @@
 
 Heads are forced. Values of an enum follow a tree of their token ids. A value of a literal field is a span of the
 document that stands alone there, or null: the model chooses a place to copy from, and can neither invent nor misspell.
-A derived text is free up to its line end.
+A derived text is free up to its line end. Working that a task asks for stands before the answer, as a line of its own:
+free, too, and ended after so many tokens whatever the model writes.
 """
 
 import codecs
@@ -10,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from appliance.engines.document_spans import BARRIER, Spans
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.linecode import Answer, Value, decode_value, encode_value, unescape
-from appliance.tasks.prompt import PromptTemplate, field_prefix_segments, join_ids
+from appliance.tasks.prompt import PromptTemplate, field_prefix_segments, join_ids, working_prefix_segments
 from appliance.tasks.task import Field, FieldType, Task
 
 Logits = NDArray[np.floating]
@@ -69,7 +71,7 @@ class LineDecoder:
         self._node: Tree | None = None
         self._ended = True
         self._forced: list[int] = []
-        """The rest of a line end that was begun because nothing else could follow."""
+        """The rest of a line end that was begun because nothing else could follow, or because the working is full."""
 
     @property
     def done(self) -> bool:
@@ -129,6 +131,8 @@ class LineDecoder:
             self._ended = tuple(written.ids[-len(line_end) :]) == line_end
         if self._ended:
             written.text = self._without_end(written, len(line_end))
+        elif len(self._written) == 1 and len(written.ids) == self._grammar.working_tokens:
+            self._forced = list(line_end)
 
     def _without_end(self, written: _Written, tokens: int) -> bytes:
         """What is written but for its last tokens."""
@@ -194,27 +198,37 @@ class LineDecoder:
         finished = complete_then[len(complete) :]
         return all(item.strip() and spans.holds(item) for item in finished) and spans.begins(then, unfinished)
 
+    def _answered(self) -> Iterator[tuple[Field, _Written]]:
+        """The fields that were begun, without the working."""
+        pairs = zip(self._grammar.fields, self._written, strict=False)
+        return islice(pairs, int(self._grammar.working_tokens > 0), None)
+
     def _values(self) -> list[Value]:
         values: list[Value] = []
-        for output_field, written in zip(self._grammar.fields, self._written, strict=False):
+        for output_field, written in self._answered():
             line = written.text.decode("utf-8", errors="replace").strip()  # blanks of whatever kind
             values.append(None if written.is_unfinishable else decode_value(line, output_field.type is FieldType.LIST))
         return values
 
     def answer(self) -> Answer:
         """The values of all fields written so far."""
-        return {
-            output_field.name: value for output_field, value in zip(self._grammar.fields, self._values(), strict=False)
-        }
+        fields = (output_field for output_field, _ in self._answered())
+        return {output_field.name: value for output_field, value in zip(fields, self._values(), strict=True)}
 
     def confidence(self) -> dict[str, float]:
         """Per field the probability of the value among those that could stand there, 0 to 1."""
-        pairs = zip(self._grammar.fields, self._written, strict=False)
+        pairs = self._answered()
         return {output_field.name: math.exp(max(written.log_probability, -700.0)) for output_field, written in pairs}
 
     def raw(self) -> str:
-        """What the model wrote, in line code."""
-        return "\n".join(written.text.decode("utf-8", errors="replace").strip(" ") for written in self._written)
+        """What the model wrote as its answer, in line code."""
+        return "\n".join(written.text.decode("utf-8", errors="replace").strip(" ") for _, written in self._answered())
+
+    def working(self) -> str:
+        """What the model wrote before its answer; a character that the end cut is left out."""
+        if not (self._grammar.working_tokens and self._written):
+            return ""
+        return unescape(self._written[0].text.decode("utf-8", errors="ignore").strip())
 
 
 def _items(text: bytes, kind: FieldType) -> list[str]:
@@ -266,6 +280,8 @@ class _Grammar:
     token_bytes: tuple[bytes, ...]
     banned: NDArray[np.bool_] = field(repr=False)
     """(vocab_size,): tokens that never stand in a value or in its line end."""
+    working_tokens: int = 0
+    """Most tokens of the first field, which is the working and no part of the answer; 0 where there is none."""
 
     def text_bytes(self, token: int) -> bytes:
         """What a token adds to a value; nothing where it ends the line."""
@@ -284,7 +300,11 @@ def _grammar(task: Task, template: PromptTemplate, tokenizer: FileTokenizer) -> 
     banned = np.array([not piece or b"\n" in piece or b"\r" in piece for piece in pieces])
     banned[list(line_end)] = False
     trees = [_tree(field, tokenizer, line_end) for field in fields]
-    return _Grammar(fields, field_prefixes, trees, line_end, pieces, banned)
+    if spec.working:
+        fields = (Field("", evidence="derived"), *fields)
+        field_prefixes.insert(0, join_ids(working_prefix_segments(template), tokenizer.encode))
+        trees.insert(0, None)
+    return _Grammar(fields, field_prefixes, trees, line_end, pieces, banned, spec.working)
 
 
 def _tree(field: Field, tokenizer: FileTokenizer, line_end: tuple[int, ...]) -> Tree | None:

@@ -185,7 +185,8 @@ class Lane:
         if decoder.done:
             written = self.fed + len(self.pending)  # the last line end need not be fed
             counts = (self.prompt_tokens, written, 0, self.seconds)
-            return Result(key, decoder.answer(), decoder.confidence(), decoder.raw(), *counts)
+            answer, confidence = decoder.answer(), decoder.confidence()
+            return Result(key, answer, confidence, decoder.raw(), *counts, working=decoder.working())
         message = f"the answer has more than the {self.room} tokens that the document leaves in the model's context"
         return Result(key, None, {}, decoder.raw(), self.prompt_tokens, self.fed, 0, self.seconds, "too_long", message)
 
@@ -201,7 +202,7 @@ class OnnxDecoderEngine:
         manifest = read_manifest(artifact_dir)
         self.identity = manifest.identity
         self.context_length = _context_length(artifact_dir)
-        self._task = task
+        self._task = task = task.with_working(manifest.working)
         self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
         self._session: onnxruntime.InferenceSession | None = open_session(
             artifact_dir / "model.onnx", threads, runs_on_gpu(manifest)
@@ -254,10 +255,11 @@ class OnnxDecoderEngine:
         message = ""
         if limit and len(document_ids) > limit:
             message = f"the document has {len(document_ids)} tokens, the task takes {limit}"
-        elif prompt_tokens + len(opening) >= self.context_length:
+        elif prompt_tokens + len(opening) + (working := self._task.student.working) >= self.context_length:
+            beside = f", the working up to {working}" if working else ""
             message = (
-                f"the document has {len(document_ids)} tokens, the question {len(self._prefix_ids)}, and the model's"
-                f" context of {self.context_length} leaves no room for an answer"
+                f"the document has {len(document_ids)} tokens, the question {len(self._prefix_ids)}{beside}, and the"
+                f" model's context of {self.context_length} leaves no room for an answer"
             )
         if message:
             return Result(request.key, None, prompt_tokens=prompt_tokens, error="too_long", error_message=message)

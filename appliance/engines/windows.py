@@ -52,7 +52,8 @@ class WindowRules:
 
     def _window_characters(self, characters: int, prompt_tokens: int) -> int:
         """How long a window may be, by what the whole text took; less than the whole in any case."""
-        room = self.context_length - self.context_length // _ANSWER_SHARE
+        answer = self.context_length // _ANSWER_SHARE + self.task.student.working
+        room = max(self.context_length - answer, self.context_length // _ANSWER_SHARE)
         if self.task.input.max_tokens:
             room = min(room, self.task.input.max_tokens)
         fitting = characters * room // max(1, prompt_tokens)

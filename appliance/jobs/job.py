@@ -85,6 +85,8 @@ class JobConfig:
     fallback: FallbackConfig | None = None
     """Who is asked where the local model is not sure; the documents stay on this machine where there is neither
     fallback nor frontier."""
+    keep_working: bool = False
+    """Rows have what a model wrote before its answer, where it writes such."""
     version: int = JOB_VERSION
 
 

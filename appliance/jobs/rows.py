@@ -64,12 +64,17 @@ class Row:
     """Fields whose value the fallback gave."""
     former_document: str | None = None
     """The name that the same file had before, as `document` spells it; null where it was not renamed."""
+    working: str = ""
+    """What the model wrote before its answer, where it was asked to be kept."""
     version: int = ROW_VERSION
 
     def to_json(self) -> str:
         """The row as one line of JSON, keys in the order of this class."""
         # Not `asdict`, which copies all values: this is done twice for every document.
-        return json_text(vars(self), compact=True)
+        values = vars(self)
+        if not self.working:  # most rows are not asked to keep it, and their form stays as it is
+            values = {name: value for name, value in values.items() if name != "working"}
+        return json_text(values, compact=True)
 
 
 _ROW_DECODER = json.JSONDecoder(parse_constant=lambda name: None)
@@ -177,6 +182,8 @@ def row_schema() -> dict[str, object]:
         "version": {"const": ROW_VERSION},
     }
     required = list(properties)
+    working = "Only in `run --keep-working`: what the model wrote before its answer"
+    properties["working"] = {"type": "string", "description": working}
     properties["corrections"] = _SCHEMA_OF_CORRECTIONS
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -280,6 +280,7 @@ def answered_row(config: JobConfig, task: Task, name: str, reply: ReadReply, res
         name, reply.sha256, route, model, answer, result.confidence, places,
         normalised, marks, config.unsafe, result.prompt_tokens,
         result.completion_tokens, result.reasoning_tokens, round(result.seconds, 6), error, message, result.escalated,
+        working=result.working if config.keep_working else "",
     )  # fmt: skip
 
 

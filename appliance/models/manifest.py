@@ -21,6 +21,7 @@ from appliance.ground.files import part_path, put_in_place, write_file
 from appliance.ground.json_text import json_text
 from appliance.models.manifest_json import JSON, object_of, read_json_file, typed_values
 from appliance.models.verdict import Verdict, verdict_of, verdict_problem
+from appliance.tasks.prompt import MOST_WORKING_TOKENS
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 2
@@ -69,6 +70,8 @@ class Manifest:
     target: str = ""
     """Device that the artifact was made for, such as cpu."""
     prompt_form: str = ""
+    working: int = 0
+    """Tokens of working that a decoder was taught to write before its answer."""
     lineage: dict[str, str] = field(default_factory=dict)
     """base, base_hash, adapter_hash, data_hash, merge_method, teacher, run."""
     licence: str = ""
@@ -101,6 +104,8 @@ def model_identity(manifest: Manifest) -> str:
     for key in ("family", "format", "task_name", "task_hash", "quantization", "target", "prompt_form", "labels"):
         parts[key] = getattr(manifest, key)
     parts["files"] = {name: [entry.size_bytes, entry.sha256] for name, entry in manifest.files.items()}
+    if manifest.working:
+        parts["working"] = manifest.working
     return hashlib.sha256(json_text(parts, ascii_only=True, compact=True, sort_keys=True).encode()).hexdigest()
 
 
@@ -267,6 +272,9 @@ def _manifest(values: dict[str, JSON]) -> Manifest:
         raise TypeError(f"it lists {len(entries):,} files, an artifact has 1 to {MOST_FILES:,}")
     if len({key.lower() for key in entries}) < len(entries):
         raise TypeError("two of its files have names that differ only in capital letters")
+    working = values.get("working", 0)
+    if isinstance(working, int) and not 0 <= working <= MOST_WORKING_TOKENS:
+        raise TypeError(f"working is {working}, which is not between 0 and {MOST_WORKING_TOKENS}")
     parsed = {
         "files": {_check_file_name(key, name): _file_entry(entries, key) for key in entries},
         "verdict": None if verdict is None else verdict_of(object_of(values, "verdict")),
@@ -375,4 +383,7 @@ def _copy(source: Path, target: Path, on_bytes: OnBytes | None) -> FileEntry:
 
 
 def _manifest_text(manifest: Manifest) -> bytes:
-    return (json_text(asdict(manifest), indent=2) + "\n").encode()
+    values = asdict(manifest)
+    if not manifest.working:
+        del values["working"]  # earlier versions of the program do not know it
+    return (json_text(values, indent=2) + "\n").encode()

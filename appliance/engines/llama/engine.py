@@ -85,6 +85,7 @@ class _Lane:
             error_message=""
             if complete
             else f"the answer does not fit into the context of {self.prompt_tokens + self.room} tokens",
+            working=decoder.working(),
         )
 
 
@@ -103,7 +104,7 @@ class LlamaEngine:
         """
         manifest = read_manifest(artifact_dir)
         self.identity = manifest.identity
-        self._task = task
+        self._task = task = task.with_working(manifest.working)
         self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
         self._prefix = join_ids(prefix_segments(task.prompt_spec(), self._tokenizer.template), self._tokenizer.encode)
         self._prefix_tokens = [0] * slots
@@ -194,8 +195,13 @@ class LlamaEngine:
         return lane
 
     def _refusal(self, prompt_tokens: int, document_tokens: int) -> str | None:
-        if prompt_tokens >= self.context_length:
-            return f"{prompt_tokens} prompt tokens leave no room for an answer in the context of {self.context_length}"
+        working = self._task.student.working
+        if prompt_tokens + working >= self.context_length:
+            beside = f" and {working} of working" if working else ""
+            return (
+                f"{prompt_tokens} prompt tokens{beside} leave no room for an answer in the context of"
+                f" {self.context_length}"
+            )
         most = self._task.input.max_tokens
         if most and document_tokens > most:
             return f"the document has {document_tokens} tokens, the task allows {most}"

@@ -42,6 +42,13 @@ def test_row_as_bytes() -> None:
     assert row_from_json(row.to_json()) == row
 
 
+def test_working_is_in_a_row_only_where_it_is_kept() -> None:
+    row = Row("a", None, Route.LOCAL, "m", working="first the total")
+    assert json.loads(row.to_json())["working"] == "first the total"
+    assert row_from_json(row.to_json()) == row
+    assert set(json.loads(row.to_json())) - set(row_schema()["required"]) == {"working"}  # type: ignore[call-overload]
+
+
 def test_row_has_the_keys_of_the_schema() -> None:
     row = Row("a", None, Route.FAILED, "m", error="empty")
     assert list(json.loads(row.to_json())) == row_schema()["required"]

@@ -28,7 +28,9 @@ class TokenExample:
     weight: float = 1.0
     """Share of the row that this example stands for; the shares of a label distribution sum to 1."""
     prompt_tokens: int = 0
-    """Tokens before the answer."""
+    """Tokens before the answer, and before the working that leads to it."""
+    working_tokens: int = 0
+    """Tokens of the working, the forced ones too."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Batch:
     weights: Tensor
     """(written,) float32: the weight of the example that a place is of."""
     values: Tensor
-    """(written,) int64: the number of the value that a place is of, counted over the batch from zero."""
+    """(written,) int64: the number of the value that a place is of, counted over the batch from zero; -1 in working."""
     examples: tuple[TokenExample, ...] = ()
     """What is packed."""
     sampling_seed: int | None = None
@@ -93,21 +95,27 @@ def build_examples(
     examples = []
     for row in rows:
         for values, weight in targets_of(task, row):
-            example = render_example(prompt, row.text, values, template, encode)
-            examples.append(TokenExample(example.input_ids, example.is_value, weight, example.prompt_tokens))
+            rendered = render_example(prompt, row.text, values, template, encode, row.working)
+            counts = (rendered.prompt_tokens, rendered.working_tokens)
+            examples.append(TokenExample(rendered.input_ids, rendered.is_value, weight, *counts))
     return examples
 
 
 def pack(examples: Sequence[TokenExample], sampling_seed: int | None = None) -> Batch:
     """One batch of examples, in their order."""
-    input_ids, positions, is_written, weights, starts_value = [], [], [], [], []
+    input_ids, positions, is_written, weights, starts_value, in_working = [], [], [], [], [], []
     for example in examples:
         writes_next = [*example.is_value[1:], False]  # what is written first in an example has nothing before it
         input_ids += example.input_ids
         positions += range(len(example.input_ids))
         is_written += writes_next
         weights += [example.weight] * len(writes_next)
-        starts_value += [now and not before for before, now in pairwise([False, *writes_next])]
+        answer_start = example.prompt_tokens + example.working_tokens - 1 if example.working_tokens else 0
+        in_working += [place < answer_start for place in range(len(writes_next))]
+        starts_value += [
+            now and not before and place >= answer_start
+            for place, (before, now) in enumerate(pairwise([False, *writes_next]))
+        ]
     places = torch.tensor(is_written, dtype=torch.bool).nonzero()[:, 0]
     ids = torch.tensor(input_ids)
     return Batch(
@@ -116,7 +124,7 @@ def pack(examples: Sequence[TokenExample], sampling_seed: int | None = None) -> 
         places,
         ids[places + 1],
         torch.tensor(weights, dtype=torch.float32)[places],
-        torch.tensor(starts_value).cumsum(0)[places] - 1,
+        (torch.tensor(starts_value).cumsum(0) - 1).masked_fill(torch.tensor(in_working), -1)[places],
         tuple(examples),
         sampling_seed,
     )

@@ -79,7 +79,8 @@ def without_value(task: "Task", row: "LabelledRow", name: str) -> "LabelledRow |
         cut_text = "\n".join(lines[number] for number in sorted(cut))
         shared = any(find(part, cut_text) is not None or find(part, text) is None for part in others)
         if cut and text.strip() and find(value, text) is None and not shared:
-            return replace(row, text=text, answer={**row.answer, name: None})
+            # The working may speak of what is gone.
+            return replace(row, text=text, answer={**row.answer, name: None}, working="")
     return None
 
 

@@ -38,9 +38,10 @@ def whole_values(values: Tensor, token_right: Tensor) -> tuple[int, int]:
     """How many values are right as a whole, and how many there are.
 
     Args:
-        values: (written,) int64, the number of the value that each token is of, from zero.
+        values: (written,) int64, the number of the value that each token is of, from zero; -1 for tokens of none.
         token_right: (written,) bool.
     """
+    token_right, values = token_right[values >= 0], values[values >= 0]
     wrong = torch.zeros(int(values.max()) + 1 if len(values) else 0, dtype=torch.bool, device=values.device)
     wrong[values[~token_right]] = True
     return len(wrong) - int(wrong.sum()), len(wrong)

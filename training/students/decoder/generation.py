@@ -113,7 +113,8 @@ class Lane:
     def result(self, key: str) -> Result:
         """What was written, or why it is no answer."""
         decoder = self.decoder
-        result = Result(key, None, raw=decoder.raw(), prompt_tokens=self.prompt_tokens, completion_tokens=self.fed)
+        counts = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.fed}
+        result = Result(key, None, raw=decoder.raw(), working=decoder.working(), **counts)
         if not self.is_number:
             return replace(result, error=NO_NUMBER, error_message=NO_NUMBER_MESSAGE)
         if not decoder.done:

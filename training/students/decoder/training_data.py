@@ -78,6 +78,11 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, context_
     rows = {name: read_dataset(TaskFolder(task_folder).split_path(name)) for name in ("train", "validation")}
     if not rows["train"]:
         raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
+    if task.student.working and not any(row.working for row in rows["train"]):
+        raise UsageError(
+            f"student.working is {task.student.working}, but no training row has a `working` to learn from",
+            "collect answers with it, or leave student.working out",
+        )
     max_tokens = min(task.student.max_tokens or context_length, context_length)
     examples: dict[str, list[TokenExample]] = {}
     trained_rows: dict[str, list[LabelledRow]] = {}

@@ -124,7 +124,8 @@ def _window_rows(measure: _Measure, row: "LabelledRow") -> "list[LabelledRow] | 
 
     def window(span: Span) -> "LabelledRow":
         text = row.text[span[0] : span[1]]
-        return replace(row, text=text, answer=window_answer(measure.task, row.answer, text))
+        # The working leads to the answer about the whole.
+        return replace(row, text=text, answer=window_answer(measure.task, row.answer, text), working="")
 
     spans = windows_of(row.text, rules, measure.prompt_tokens(row.text), lambda span: measure.is_too_long(window(span)))
     return None if spans is None else [window(span) for span in spans]
