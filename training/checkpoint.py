@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,7 +15,20 @@ from appliance.tasks.folder import RunFolder
 from training.lora import trainable_weights
 from training.tensor_files import save_tensors
 
-_COUNTERS = ("epoch", "step", "tokens", "seconds", "losses", "learning_rate", "epochs_without_gain", "best")
+_COUNTERS = (
+    "epoch",
+    "step",
+    "tokens",
+    "seconds",
+    "losses",
+    "learning_rate",
+    "epochs_without_gain",
+    "best",
+    "returns",
+    "rate_factor",
+    "closing_seconds",
+    "watch",
+)
 
 
 class BrokenCheckpoint(ApplianceError):
@@ -36,6 +50,14 @@ class Checkpoint:
     epochs_without_gain: int = 0
     best: dict[str, float | int] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    returns: int = 0
+    """How often the run went astray and back to its best state."""
+    rate_factor: float = 1.0
+    """On all rates, since the last return."""
+    closing_seconds: float = 0.0
+    """What the last validation took, with what follows it."""
+    watch: dict[str, Any] = field(default_factory=dict)
+    """What `loss_watch.py` keeps."""
 
     def count_step(self, loss: float, tokens: int, learning_rate: float) -> None:
         """Counts a step."""
@@ -47,6 +69,12 @@ class Checkpoint:
         """Counts an epoch; `gained` says whether its validation is the best so far."""
         self.epoch, self.losses, self.seconds = self.epoch + 1, [], seconds
         self.epochs_without_gain = 0 if gained else self.epochs_without_gain + 1
+
+    def go_back(self, lowered: float) -> None:
+        """Puts the counters where the best weights were reached, or to the start, with lower rates from here on."""
+        self.step, self.epoch = int(self.best.get("step", 0)), int(self.best.get("epoch", 0))
+        self.losses, self.watch, self.epochs_without_gain = [], {}, 0
+        self.returns, self.rate_factor = self.returns + 1, self.rate_factor * lowered
 
 
 def save(run_dir: Path, state: Checkpoint, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:

@@ -1,8 +1,9 @@
 """One training run: what a student is trained with, the training, and what it leaves in the run folder."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,14 +11,16 @@ from appliance.ground.errors import UsageError
 from appliance.ground.files import write_lines
 from appliance.ground.json_text import json_text
 from appliance.tasks.folder import RunFolder
-from training.loop import OnMeasurement, OnStep, fit, is_better
+from training.loop import RunWatch, fit, is_better
 from training.lora import save_adapter
 from training.memory_errors import named_memory_errors
 from training.metrics import Measurement
 from training.options import RATE_FACTORS, RUN_VERSION, Precision, TrainingOptions, read_options
 from training.precision import resolve_precision
-from training.ranks import of_first_rank, rank
+from training.ranks import join_ranks, of_first_rank, rank
+from training.rate_range import KNOWN_RATES, range_test
 from training.resources import check_resources, plan_of, read_machine
+from training.row_notes import row_notes
 from training.students.families import base_folder, open_student
 from training.students.student import B, Student
 
@@ -25,25 +28,12 @@ if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
 SEARCH_EPOCHS = 3
-OnRows = Callable[[Mapping[str, object]], None]
 COMPARED_FACTS = (
     ("base_hash", "the base model has"),
     ("data_hash", "the training rows have"),
     ("teacher_hash", "the teacher has"),
 )
 """Hashes of what a resumed run goes on with; one that neither side has is the same."""
-
-
-@dataclass(frozen=True)
-class RunWatch:
-    """What is called while a run works, for a person who waits."""
-
-    on_rows: OnRows | None = None
-    """With the student's facts, before the first step."""
-    on_step: OnStep | None = None
-    """After each step."""
-    on_measurement: OnMeasurement | None = None
-    """After each epoch."""
 
 
 def distil(
@@ -80,32 +70,61 @@ def distil(
     check_resources(base_dir, plan, machine)
     student = open_student(task, task_folder, options.distillation)
     check_resources(base_dir, replace(plan, longest_tokens=student.longest_tokens), machine, is_loaded=True)
-    if watch.on_rows:
-        watch.on_rows(student.facts)
+    for sentence in row_notes(student.facts):
+        watch.note(sentence)
+    used_seconds = 0.0
     if is_resumed:
         options = resumed_options(config_path, student.facts)
     else:
-        options = resolve(student, options)
+        began = time.monotonic()
+        options, rate_facts = resolve(student, options, watch)
+        used_seconds = time.monotonic() - began
         config = {"version": RUN_VERSION, "family": student.family, **student.facts, "options": asdict(options)}
+        config |= rate_facts
         if rank() == 0:
             write_lines(config_path, [json_text(config, ascii_only=True, indent=2)])
     with named_memory_errors(options):
-        model, best = fit(student, options, run_dir, watch.on_measurement, watch.on_step)
+        model, best = fit(student, options, run_dir, watch, used_seconds)
         best = {**best, **student.finish(model, options)}
     if rank() == 0:
         save_adapter(model, student.base_hash, RunFolder(run_dir).adapter_dir)
     return best
 
 
-def resolve(student: Student[B], options: TrainingOptions) -> TrainingOptions:
-    """Options with every `auto` and `default` replaced."""
+def resolve(
+    student: Student[B], options: TrainingOptions, watch: RunWatch
+) -> tuple[TrainingOptions, dict[str, object]]:
+    """Options with every `auto` and `default` replaced, and for `config.json` where the rate comes from."""
     precision = cast("Precision", of_first_rank(resolve_precision(options.adapter.precision, student.family)))
     options = replace(options, adapter=replace(options.adapter, precision=precision))
     if options.learning_rate == "auto":
-        return replace(options, learning_rate=search_rate(student, options))
-    if options.learning_rate == "default":
-        return replace(options, learning_rate=student.default_rate)
-    return options
+        return replace(options, learning_rate=search_rate(student, options)), {"rate_from": "validation"}
+    if options.learning_rate != "default":
+        return options, {"rate_from": "option"}
+    known_rate = KNOWN_RATES.get(student.base_hash)
+    if known_rate is not None:
+        return replace(options, learning_rate=known_rate), {"rate_from": "base"}
+    return _tested_rate(student, options, watch)
+
+
+def _tested_rate(
+    student: Student[B], options: TrainingOptions, watch: RunWatch
+) -> tuple[TrainingOptions, dict[str, object]]:
+    """The rate of a base that nobody has trained here before."""
+    test = range_test(student, options, join_ranks().device, watch.on_range_step)
+    tested = of_first_rank(repr(test.rate) if test and test.rate else "")
+    if test is None:
+        why = "the run is too short to look for its learning rate"
+    elif test.rate is None:
+        why = f"no learning rate up to {test.rates[-1]:.1e} made the loss fall in {len(test.rates)} steps"
+    else:
+        rate = float(tested)
+        watch.note(f"learning rate {rate:.1e}, by a test of {len(test.rates)} steps on training rows")
+        return replace(options, learning_rate=rate), {"rate_from": "test", "rate_test": test.record}
+    rate = student.default_rate
+    watch.note(f"{why}: taking {rate:.1e}, a guess by the size of the base; --rate sets another")
+    facts: dict[str, object] = {"rate_from": "guess"}
+    return replace(options, learning_rate=rate), facts | ({"rate_test": test.record} if test else {})
 
 
 def search_rate(student: Student[B], options: TrainingOptions) -> float:

@@ -4,9 +4,10 @@ One process or several: the passes of a step are dealt out among the ranks (`ran
 of the mean loss over all of them, so that the number of processes and the size of a pass change rounding alone.
 """
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from training.checkpoint import Checkpoint, restore, save
 from training.lora import copy_weights, trainable_weights
-from training.losses import check_finite
+from training.loss_watch import LOWERED, MOST_RETURNS, Astray, watch_for
 from training.metrics import Clock, Measurement, Metrics, StepProgress
 from training.ranks import add_over_ranks, join_ranks, rank, rank_count, share, totals
 from training.schedule import rate_factor
@@ -30,31 +31,52 @@ if TYPE_CHECKING:
 
 OnMeasurement = Callable[[Measurement], None]
 OnStep = Callable[[StepProgress], None]
+OnNote = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunWatch:
+    """What is called while a run works, for a person who waits."""
+
+    on_note: OnNote | None = None
+    """With a sentence that a person should read."""
+    on_step: OnStep | None = None
+    """After each step."""
+    on_measurement: OnMeasurement | None = None
+    """After each epoch."""
+    on_range_step: Callable[[int, int], None] | None = None
+    """While a learning rate is looked for: with the passes done and their number."""
+
+    def note(self, sentence: str) -> None:
+        """Tells a sentence."""
+        if self.on_note:
+            self.on_note(sentence)
 
 
 def fit(
     student: Student[B],
     options: "TrainingOptions",
     run_dir: Path | None = None,
-    on_measurement: OnMeasurement | None = None,
-    on_step: OnStep | None = None,
+    watch: RunWatch | None = None,
+    used_seconds: float = 0.0,
 ) -> "tuple[PeftModel, Measurement]":
     """Trains an adapter; goes on from the checkpoint of `run_dir` where there is one.
 
-    What a step draws depends on seed and step alone, so that a resumed run ends with the same weights.
+    What a step draws depends on seed and step alone, so that a resumed run ends with the same weights. A run that goes
+    astray goes back to its best state and on with a lower rate, a few times.
 
     Args:
         student: Base and rows.
         options: With a number as learning rate and without `auto`.
         run_dir: Gets `metrics.jsonl` and the checkpoints; None leaves no trace.
-        on_measurement: Called with each epoch's measurement.
-        on_step: Called after each step.
+        watch: What is called on the way.
+        used_seconds: Of the time budget, before the first step.
 
     Returns:
         The model with the weights of the best epoch, and that epoch's measurement.
 
     Raises:
-        Diverged: A gradient is no number.
+        Diverged: A gradient is no number, or the loss rose, whatever the rate.
         RankLost: Another process of the run has ended.
     """
     accelerator = join_ranks()
@@ -70,19 +92,29 @@ def fit(
     starts = list(accumulate((len(plan) for plan in plans), initial=0))  # the first step of each epoch
 
     state = restore(run_dir, model, optimizer) if run_dir else None
-    state = state or Checkpoint(best_weights=copy_weights(model))
+    state = state or Checkpoint(best_weights=copy_weights(model), seconds=used_seconds)
+    watch = watch or RunWatch()
     own_dir = run_dir if rank() == 0 else None  # the others write nothing
     metrics = Metrics(own_dir, state.step)
-    clock = Clock(options.seconds, starts[-1], time.monotonic() - state.seconds, state.seconds)
+    clock = Clock(
+        options.seconds,
+        starts[-1],
+        time.monotonic() - state.seconds,
+        state.seconds,
+        student.validation_tokens,
+        (state.step, state.seconds),
+    )
+    loss_watch = watch_for(starts[-1], state.watch)
     model.train()
     while state.epoch < options.epochs and state.epochs_without_gain < options.patience:
-        if clock.is_over(state.seconds) and state.step:  # the shortest budget has one step
+        if clock.is_over(state) and state.step:  # the shortest budget has one step
             break
         steps = plans[state.epoch][state.step - starts[state.epoch] :]
         shares = [share(student.passes(numbers, options)) for numbers in steps]
         batches = student.batches([numbers for passes in shares for numbers in passes], state.epoch, options)
+        astray: Astray | None = None
         for passes in shares:
-            factor = rate_factor(clock.progress(state.step + 1, state.seconds), options.warm_up)
+            factor = state.rate_factor * rate_factor(clock.progress(state.step + 1, state.seconds), options.warm_up)
             for group, highest_rate in zip(optimizer.param_groups, highest_rates, strict=True):
                 group["lr"] = highest_rate * factor
             torch.manual_seed(_step_seed(seed, state.step, rank()))  # dropout
@@ -94,22 +126,41 @@ def fit(
                 sums.add(float(loss.detach()), batch.weight, batch.tokens)
             sums.meet(trained, clock.elapsed)
             norm = torch.nn.utils.clip_grad_norm_(trained, options.clip)
-            check_finite(float(norm), state.step)  # before it reaches the weights: nothing brings them back
+            highest = highest_rates[0] * state.rate_factor
+            if not math.isfinite(float(norm)):  # before it reaches the weights
+                astray = Astray(state.step + 1, highest)
+                break
             optimizer.step()
             state.count_step(sums.mean_loss, sums.tokens, optimizer.param_groups[0]["lr"])
             state.seconds = sums.seconds
             metrics.step(state)
-            if on_step:
-                on_step(clock.step_progress(state))
-            if clock.is_over(state.seconds):
+            if watch.on_step:
+                watch.on_step(clock.step_progress(state))
+            if loss_watch.has_risen(sums.mean_loss):
+                astray = Astray(state.step, highest, loss_watch.low or 0.0, loss_watch.median)
+                break
+            state.watch = asdict(loss_watch)
+            if clock.is_over(state):
                 break
             if own_dir and clock.save_due(state.seconds):
                 save(own_dir, state, optimizer, model)
+
+        if astray:
+            best_step = int(state.best.get("step", 0))
+            if state.returns == MOST_RETURNS or (astray.is_not_finite and state.step == best_step):
+                raise astray.error(state.returns)
+            watch.note(astray.note(best_step))
+            state.go_back(LOWERED)
+            model.load_state_dict(state.best_weights, strict=False)
+            optimizer.state.clear()
+            loss_watch = watch_for(starts[-1], {})
+            continue
 
         measurement = {**metrics.measured(state), "steps": starts[-1]}
         measurement |= {"epoch": state.epoch + 1, **student.validate(model, options)}
         (seconds,) = totals(clock.elapsed if rank() == 0 else 0.0)
         measurement["seconds"] = round(seconds, 3)
+        state.closing_seconds = seconds - state.seconds
         gained = not student.has_validation or is_better(measurement, state.best, student.ranking)
         state.end_epoch(seconds, gained)
         if gained:
@@ -117,10 +168,11 @@ def fit(
         metrics.write(measurement)
         if own_dir:
             save(own_dir, state, optimizer, model)
-        if on_measurement:
-            on_measurement(measurement)
+        if watch.on_measurement:
+            watch.on_measurement(measurement)
     model.load_state_dict(state.best_weights, strict=False)
-    return model, state.best
+    returns: Measurement = {"returns": state.returns, "rate_factor": state.rate_factor} if state.returns else {}
+    return model, {**state.best, **returns}
 
 
 @dataclass

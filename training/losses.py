@@ -1,7 +1,5 @@
 """Losses of distillation, and the end of a run whose gradient is no number."""
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,22 +11,7 @@ IGNORED = -100
 
 
 class Diverged(ApplianceError):
-    """A training step has no gradient that can be followed."""
-
-
-def check_finite(gradient_norm: float, steps: int) -> None:
-    """Ends a run before a gradient that is no number reaches the weights: nothing brings them back.
-
-    Args:
-        steps: Steps done before this one.
-
-    Raises:
-        Diverged: The norm is infinite or no number, as it is wherever the loss is.
-    """
-    if not math.isfinite(gradient_norm):
-        raise Diverged(
-            f"the gradient of step {steps + 1} is not finite", "train again with a lower --rate, or with another base"
-        )
+    """A training does not learn: its gradient is no number, or its loss rises whatever the rate."""
 
 
 def masked_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:

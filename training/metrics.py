@@ -17,6 +17,10 @@ SECONDS_A_CHECKPOINT = 30.0
 """A killed run loses at most this; saving an adapter with its moments takes a fraction of a second."""
 
 
+FORWARD_SHARE = 0.4
+"""What a token costs in validation, against a token of training."""
+
+
 @dataclass(frozen=True)
 class StepProgress:
     """Where a run stands after a step."""
@@ -33,6 +37,8 @@ class StepProgress:
     """Of the run, by steps or by time, whichever is further."""
     seconds: float
     """Since the run began."""
+    seconds_left: float
+    """As far as the steps so far tell."""
 
 
 @dataclass
@@ -46,15 +52,31 @@ class Clock:
     """On the monotonic clock; earlier by what a resumed run had used."""
     saved: float
     """Seconds at the last checkpoint."""
+    validation_tokens: int
+    """Of the validation rows."""
+    begun_at: tuple[int, float]
+    """Steps and seconds of the run when this process began."""
 
     @property
     def elapsed(self) -> float:
         """Seconds of the run."""
         return time.monotonic() - self.began
 
-    def is_over(self, seconds: float) -> bool:
-        """Whether the time is used up after these seconds of the run."""
-        return self.budget_seconds is not None and seconds >= self.budget_seconds
+    def is_over(self, state: Checkpoint) -> bool:
+        """Whether only the time is left that a validation takes and what follows it."""
+        return self.budget_seconds is not None and state.seconds + self.closing_seconds(state) >= self.budget_seconds
+
+    def closing_seconds(self, state: Checkpoint) -> float:
+        """Of a validation and what follows it: what the last one took, or a guess by the speed of the steps."""
+        if state.closing_seconds or not state.step:
+            return state.closing_seconds
+        return FORWARD_SHARE * self.validation_tokens * state.seconds / max(1, state.tokens)
+
+    def seconds_left(self, state: Checkpoint) -> float:
+        """Of the run, by the speed of this process's steps and by the time budget."""
+        steps, seconds = state.step - self.begun_at[0], state.seconds - self.begun_at[1]
+        by_steps = seconds / max(1, steps) * max(0, self.steps - state.step) + self.closing_seconds(state)
+        return by_steps if self.budget_seconds is None else min(by_steps, max(0.0, self.budget_seconds - state.seconds))
 
     def progress(self, step: int, seconds: float) -> float:
         """Share of the run that is done after these steps and seconds, whichever is further."""
@@ -65,7 +87,9 @@ class Clock:
         """Where the run stands."""
         share = self.progress(state.step, state.seconds)
         loss = state.losses[-1]
-        return StepProgress(state.step, self.steps, state.epoch + 1, loss, state.learning_rate, share, state.seconds)
+        left = self.seconds_left(state)
+        rate = state.learning_rate
+        return StepProgress(state.step, self.steps, state.epoch + 1, loss, rate, share, state.seconds, left)
 
     def save_due(self, seconds: float) -> bool:
         """Whether a checkpoint should be written; counts it as written."""

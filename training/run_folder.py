@@ -114,10 +114,13 @@ def finished_run(folder: Path) -> Path:
 
 
 def write_record(run_dir: Path, best: Mapping[str, float | int], seconds: float) -> dict[str, object]:
-    """Closes a run: what it resolved, what it reached, and with which libraries."""
+    """Closes a run: what it resolved, what it reached, with how many threads a process and with which libraries."""
+    import torch
+
     config = json.loads(RunFolder(run_dir).config_path.read_text(encoding="utf-8"))
     versions = {name: version(name) for name in VERSIONED}
-    record = {**config, "best": dict(best), "seconds": round(seconds, 3), "versions": versions}
+    record = {**config, "best": dict(best), "seconds": round(seconds, 3)}
+    record |= {"threads": torch.get_num_threads(), "versions": versions}
     write_lines(RunFolder(run_dir).record_path, [json_text(record, ascii_only=True, indent=2)])
     return record
 

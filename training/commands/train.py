@@ -13,6 +13,8 @@ import click
 from appliance.ground.command_line import NumberRange, Share, json_option
 from appliance.ground.errors import Interrupted, ResourceError, UsageError
 from appliance.ground.output import note, print_json, print_lines
+from appliance.ground.progress_line import progress_line
+from appliance.ground.settings import MOST_THREADS, load_settings
 from appliance.ground.text import printable
 from appliance.tasks.folder import RunFolder
 from training.commands.compute_options import compute_options
@@ -79,6 +81,12 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 )
 @teacher_options
 @compute_options
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1, max=MOST_THREADS),
+    metavar="N",
+    help="Threads of the computation, all processes together; by default those of STILLROOM_THREADS or config.toml.",
+)
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of the adapter and of the order of rows.")
 @click.option(
     "--target",
@@ -89,7 +97,9 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
 )
 @click.option("--resume", is_flag=True, help="Continue the newest unfinished run, with the options that it began with.")
 @json_option("the run's record as one JSON object")
-def command(task_folder: Path, processes: int, resume: bool, as_json: bool, **options: object) -> None:
+def command(
+    task_folder: Path, processes: int, threads: int | None, resume: bool, as_json: bool, **options: object
+) -> None:
     """Distil the student of TASK_FOLDER from its dataset/ into a new folder under runs/.
 
     `torchrun` and `accelerate launch` may start it, too, on one machine or on several that share the folder.
@@ -120,6 +130,7 @@ def command(task_folder: Path, processes: int, resume: bool, as_json: bool, **op
     with exclusive_run(run_dir) if rank() == 0 else nullcontext(), _resumable(task_folder, run_dir):
         if resume and requested and rank() == 0:
             change_requested_options(run_dir, requested)
+        _use_threads(threads)
         best = train(load_task(run_dir), task_folder, run_dir, {**stored, **requested})
         record = write_record(run_dir, best, time.monotonic() - began) if rank() == 0 else {}
     leave_ranks()
@@ -129,6 +140,16 @@ def command(task_folder: Path, processes: int, resume: bool, as_json: bool, **op
         print_json({"run": str(run_dir), **record})
     else:
         print_lines(str(run_dir))
+
+
+def _use_threads(threads: int | None) -> None:
+    """Computes with the threads of the option, the environment or `config.toml`; each process with its part."""
+    settings = load_settings(os.environ)
+    threads = threads or (settings.threads if settings.names_threads else None)
+    if threads:
+        import torch
+
+        torch.set_num_threads(max(1, threads // rank_count()))
 
 
 def _check_resumed(requested: "Mapping[str, object]") -> None:
@@ -210,30 +231,13 @@ def train(
     base_dir = base_folder(task)
     check_base_files(base_dir)
     check_targets(base_dir, targets, task.student.family, _ignore if rank() else note)
-    from training.distill import RunWatch, distil
+    from training.commands.run_display import run_display
+    from training.distill import distil
+    from training.loop import RunWatch
 
-    watch = RunWatch() if rank() else RunWatch(on_rows=_show_rows, on_measurement=_show)
-    return distil(task, task_folder, run_dir, options, watch)
+    with progress_line(in_logs=True) as line:
+        return distil(task, task_folder, run_dir, options, RunWatch() if rank() else run_display(line))
 
 
 def _ignore(sentence: str) -> None:
     """The first rank says it."""
-
-
-def _show_rows(facts: "Mapping[str, object]") -> None:
-    from training.row_notes import row_notes
-
-    for sentence in row_notes(facts):
-        note(sentence)
-
-
-def _show(measurement: "Mapping[str, float | int]") -> None:
-    parts = [f"epoch {measurement['epoch']}", f"loss {measurement['loss']:.4f}"]
-    if "validation_loss" in measurement:
-        parts.append(f"validation: loss {measurement['validation_loss']:.4f}")
-    if "validation_values" in measurement:
-        parts[-1] += f", whole values {measurement['validation_values']:.3f}"
-    if "validation_accuracy" in measurement:
-        parts[-1] += f", accuracy {measurement['validation_accuracy']:.3f}"
-    parts.append(f"{measurement['seconds']:.0f} s")
-    note("  ".join(parts))

@@ -59,13 +59,18 @@ class Student(Protocol[B]):
         ...
 
     @property
+    def validation_tokens(self) -> int:
+        """Of all validation rows: what a validation costs."""
+        ...
+
+    @property
     def has_validation(self) -> bool:
         """Whether there are rows to choose the epoch by."""
         ...
 
     @property
     def default_rate(self) -> float:
-        """The adapter's highest learning rate where nobody chose one."""
+        """A guess of the adapter's highest learning rate, by the size of the base, where nothing better is known."""
         ...
 
     def first(self, examples: int) -> "Student[B]":

@@ -71,6 +71,11 @@ class DecoderStudent:
         return max(len(example.input_ids) for example in self._data.train)
 
     @property
+    def validation_tokens(self) -> int:
+        """Of all validation rows."""
+        return sum(len(example.input_ids) for example in self._data.validation)
+
+    @property
     def has_validation(self) -> bool:
         """Whether there are rows to choose the epoch by."""
         return bool(self._data.validation)

@@ -150,6 +150,11 @@ class EncoderStudent:
         return max(map(len, self._data.train.token_ids))
 
     @property
+    def validation_tokens(self) -> int:
+        """Of all validation rows."""
+        return sum(map(len, self._data.validation.token_ids))
+
+    @property
     def has_validation(self) -> bool:
         """Whether there are rows to choose the epoch by."""
         return len(self._data.validation) > 0
