@@ -48,6 +48,8 @@ class LocalTeacher:
     model: "PreTrainedModel"
     """In evaluation, frozen."""
     context_length: int
+    directory: Path
+    """Of its weights."""
 
 
 def find_teacher(name: str) -> Path:
@@ -105,7 +107,7 @@ def open_teacher(name: str, task: "Task", student_base: Path, texts: Iterable[st
             f"the teacher {label} has an embedding of {len(embedding):,} tokens, its tokenizer {tokens:,}", _HINT
         )
     context_length = int(model.config.get_text_config().max_position_embeddings)
-    return LocalTeacher(label, base_hash(directory), model, context_length)
+    return LocalTeacher(label, base_hash(directory), model, context_length, directory)
 
 
 def refuse_other_task(label: str, directory: Path, task: "Task") -> None:

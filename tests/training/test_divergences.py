@@ -16,6 +16,7 @@ from training.divergences import (
     top_divergence,
     top_tokens,
 )
+from training.losses import masked_cross_entropy, soft_cross_entropy
 
 Numbers = NDArray[np.float64]
 ALL_KINDS: list[tuple[DivergenceKind, float]] = [
@@ -157,3 +158,28 @@ def test_the_rest_is_exact_where_almost_nothing_is_left() -> None:
 def test_logits_of_another_size_are_refused() -> None:
     with pytest.raises(VocabularyMismatch, match=r"\[2, 8\].*\[2, 7\]"):
         full_divergence(torch.zeros(2, 7), torch.zeros(2, 8), Divergence())
+
+
+def test_hard_and_soft_labels_cost_what_float64_says_with_its_gradient() -> None:
+    generator = np.random.default_rng(5)
+    student, targets = generator.normal(0, 3, (4, 6)), generator.dirichlet(np.ones(6), 4)
+    targets[0] = np.eye(6)[2]  # one hard label among the soft ones
+    weights, labels = np.array([1.0, 0.5, 0.0, 2.0]), np.array([5, 0, 3, 2])
+
+    def soft(logits: Numbers) -> float:
+        return float(-(targets * log_softmax(logits, axis=1)).sum(1).mean())
+
+    def hard(logits: Numbers) -> float:
+        each = -log_softmax(logits, axis=1)[np.arange(4), labels]
+        return float((weights * each).sum() / weights.sum())
+
+    for expected in (soft, hard):
+        logits = torch.tensor(student, dtype=torch.float32, requires_grad=True)
+        if expected is soft:
+            loss = soft_cross_entropy(logits, torch.tensor(targets, dtype=torch.float32))
+        else:
+            loss = masked_cross_entropy(logits, torch.tensor(labels), torch.tensor(weights, dtype=torch.float32))
+        loss.backward()
+        assert loss.item() == pytest.approx(expected(student), abs=1e-5)
+        assert logits.grad is not None
+        assert logits.grad.numpy() == pytest.approx(slopes(expected, student), abs=1e-5)

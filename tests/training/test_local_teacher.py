@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from decoder_fixtures import order_row, write_base, write_task_folder
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models
+from tokenizer_fixtures import byte_level, write_tokenizer
 
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError, UsageError
@@ -134,8 +134,7 @@ def test_a_tokenizer_that_is_only_written_otherwise_is_the_same(base_dir: Path, 
 
 def test_another_prompt_template_is_refused(base_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(base_dir, tmp_path / "plain")
-    vocabulary = {piece: number for number, piece in enumerate(map(chr, range(32, 127)))}
-    Tokenizer(models.BPE(vocab=vocabulary, merges=[])).save(str(tmp_path / "plain" / "tokenizer.json"))
+    write_tokenizer(tmp_path / "plain", byte_level())
     with pytest.raises(UsageError, match=r"the form plain-\d.*, the student those of the form stillroom-1"):
         refuse_other_vocabulary("plain", FileTokenizer(base_dir / "tokenizer.json"), tmp_path / "plain", TEXTS)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from appliance.engines.tokenizer import FileTokenizer
@@ -12,9 +13,12 @@ from appliance.ground.errors import UsageError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import read_dataset
 from appliance.tasks.prompt import join_ids, prefix_segments
+from training.base_model import stored_precision
 from training.divergences import TopTokens, VocabularyMismatch
 from training.local_teacher import LocalTeacher, open_teacher
 from training.stored_logits import StoredLogits, example_hash, open_logits, tokenizer_hash
+from training.students.decoder.adapted import hold_as_stored
+from training.students.decoder.attention import use_attention_by_document
 from training.students.decoder.examples import Batch, TokenExample, pack
 from training.students.decoder.on_policy import Writer
 from training.students.decoder.teacher_loss import StoredPlaces, live_loss, stored_loss
@@ -113,6 +117,8 @@ def fitting_teacher(
             f" {longest}",
             f"set student.max_tokens = {teacher.context_length}, or name a teacher with a longer context",
         )
+    hold_as_stored(teacher.model, getattr(torch, stored_precision(teacher.directory)))
+    use_attention_by_document(teacher.model)
     return teacher
 
 

@@ -72,7 +72,7 @@ def teacher(base_dir: Path) -> LocalTeacher:
     with torch.no_grad():
         for number, weights in enumerate(model.parameters()):
             weights.add_(0.02 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(number)))
-    return LocalTeacher("teacher", "t" * 64, model.eval().requires_grad_(False), 256)
+    return LocalTeacher("teacher", "t" * 64, model.eval().requires_grad_(False), 256, base_dir)
 
 
 @pytest.fixture
