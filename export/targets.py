@@ -1,13 +1,15 @@
 """What a merged student can become: targets, and the artifact folder of each."""
 
+import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from appliance.ground.errors import ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.files import disk_errors, fresh_directory
+from appliance.ground.progress import OnProgress, Progress, ignore_progress
 from appliance.ground.spelling import nearest
 from appliance.ground.text import human_size
 from appliance.models.manifest import (
@@ -18,9 +20,12 @@ from appliance.models.manifest import (
     write_artifact,
 )
 from appliance.models.manifest_json import JSON
+from appliance.models.safetensors_file import weight_paths
 from appliance.tasks.folder import TASK_FILE, RunFolder, TaskFolder
 
-WEIGHTS = "model.safetensors"
+if TYPE_CHECKING:
+    from export.reference import Reference
+
 WORK = ".work"
 SPARE_BYTES = 50_000_000
 """Space that an export leaves free."""
@@ -35,8 +40,10 @@ class Target:
     format: Literal["gguf", "onnx"]
     quantization: str
     families: tuple[str, ...]
+    size: float
+    """Bytes of the artifact, as a multiple of the merged weights."""
     space: float
-    """Bytes that are needed for a while, as a multiple of the merged weights."""
+    """Bytes that are needed for a while beside it, as such a multiple."""
 
     @property
     def device(self) -> str:
@@ -48,11 +55,11 @@ _BOTH = ("decoder", "encoder")
 TARGETS = {
     target.name: target
     for target in (
-        Target("gguf-f16", "gguf", "F16", ("decoder",), 3),
-        Target("gguf-q8_0", "gguf", "Q8_0", ("decoder",), 2.5),
-        Target("gguf-q4_k_m", "gguf", "Q4_K_M", ("decoder",), 2),
-        Target("onnx-fp32", "onnx", "fp32", _BOTH, 6),
-        Target("onnx-int8", "onnx", "int8", _BOTH, 6),
+        Target("gguf-f16", "gguf", "F16", ("decoder",), 1, 2),
+        Target("gguf-q8_0", "gguf", "Q8_0", ("decoder",), 0.6, 2),
+        Target("gguf-q4_k_m", "gguf", "Q4_K_M", ("decoder",), 0.4, 2),
+        Target("onnx-fp32", "onnx", "fp32", _BOTH, 2, 2.5),
+        Target("onnx-int8", "onnx", "int8", _BOTH, 1.5, 4),
     )
 }
 USUAL_ONNX = {"decoder": "onnx-fp32", "encoder": "onnx-int8"}
@@ -66,6 +73,14 @@ class ExportedArtifact:
     target: str
     directory: Path
     manifest: Manifest
+
+
+@dataclass(frozen=True)
+class RefusedTarget:
+    """A target that this student did not become."""
+
+    target: str
+    error: ApplianceError
 
 
 def choose_targets(names: Sequence[str], family: str) -> list[Target]:
@@ -113,12 +128,24 @@ def find_merged(folder: Path) -> Path:
 
 
 def export_all(
-    merged_dir: Path, names: Sequence[str], on_target: Callable[[str], None] = lambda target: None
+    merged_dir: Path, names: Sequence[str], on_progress: OnProgress = ignore_progress
 ) -> list[ExportedArtifact]:
-    """Writes an artifact folder for each target to `export/` beside the merged folder.
+    """Writes an artifact folder for each target to `export/` beside the merged folder, all that can be written.
 
-    Args:
-        on_target: Called with the name of each target before it is made.
+    Raises:
+        ApplianceError: As `export_each`, or of the first target that was refused.
+    """
+    results = list(export_each(merged_dir, names, on_progress))
+    for result in results:
+        if isinstance(result, RefusedTarget):
+            raise result.error
+    return [result for result in results if isinstance(result, ExportedArtifact)]
+
+
+def export_each(
+    merged_dir: Path, names: Sequence[str], on_progress: OnProgress = ignore_progress
+) -> Iterator[ExportedArtifact | RefusedTarget]:
+    """Writes an artifact folder for each target to `export/` beside the merged folder; one refusal stops no other.
 
     Raises:
         UsageError: A target is unknown or not for this student.
@@ -135,30 +162,63 @@ def export_all(
         )
     exports_dir = RunFolder(merged_dir.parent).exports_dir
     check_space(merged_dir, targets)
-    exports_dir.mkdir(exist_ok=True)
-    work_dir = exports_dir / WORK
-    exported = []
+    with disk_errors(exports_dir):
+        exports_dir.mkdir(exist_ok=True)
+    work = _Work(merged_dir, merged, exports_dir / WORK)
     try:
-        with disk_errors(work_dir):
-            fresh_directory(work_dir)
-        for target in targets:
-            on_target(target.name)
-            exported.append(_export(merged_dir, merged, target, work_dir))
+        with disk_errors(work.directory):
+            fresh_directory(work.directory)
+        for number, target in enumerate(targets):
+
+            def on_stage(stage: str, number: int = number, target: Target = target) -> None:
+                on_progress(Progress(number, len(targets), "step", f"{target.name}: {stage}"))
+
+            try:
+                yield _export(work, target, on_stage)
+            except ApplianceError as error:
+                yield RefusedTarget(target.name, error)
     finally:
-        for leftover in (work_dir, *(exports_dir / f".{target.name}.part" for target in targets)):
+        for leftover in (work.directory, *(exports_dir / f".{target.name}.part" for target in targets)):
             shutil.rmtree(leftover, ignore_errors=True)
         if not any(exports_dir.iterdir()):
             exports_dir.rmdir()
-    return exported
+
+
+@dataclass
+class _Work:
+    """What the targets of one export share."""
+
+    merged_dir: Path
+    merged: Manifest
+    directory: Path
+    """For what is not kept."""
+    _reference: "Reference | None" = None
+
+    @property
+    def task_folder(self) -> Path:
+        """The folder whose validation rows check the exports; the merged folder itself where it lies alone."""
+        folder = RunFolder(self.merged_dir.parent).task_folder
+        return folder.path if folder and folder.task_path.is_file() else self.merged_dir
+
+    def reference(self, on_stage: Callable[[str], None]) -> "Reference":
+        """What the merged decoder answers, computed for the first target that needs it."""
+        from export.reference import read_reference
+
+        if self._reference is None:
+            on_stage("reading validation rows with the merged student")
+            self._reference = read_reference(self.merged_dir, self.task_folder, self.directory / "reference.f32")
+        return self._reference
 
 
 def check_space(merged_dir: Path, targets: Sequence[Target]) -> None:
-    """Whether the disk holds what the exports need at the same time.
+    """Whether the disk holds the artifacts, and beside them what the largest one needs while it is made.
 
     Raises:
         ResourceError: It does not.
     """
-    needed = round(max(target.space for target in targets) * (merged_dir / WEIGHTS).stat().st_size) + SPARE_BYTES
+    weights_bytes = sum(path.stat().st_size for path in weight_paths(merged_dir))
+    share = sum(target.size for target in targets) + max(target.space for target in targets)
+    needed = round(share * weights_bytes) + SPARE_BYTES
     free = shutil.disk_usage(merged_dir).free
     if free < needed:
         raise ResourceError(
@@ -168,18 +228,23 @@ def check_space(merged_dir: Path, targets: Sequence[Target]) -> None:
         )
 
 
-def _export(merged_dir: Path, merged: Manifest, target: Target, work_dir: Path) -> ExportedArtifact:
+def _export(work: _Work, target: Target, on_stage: Callable[[str], None]) -> ExportedArtifact:
     """One target: made and checked in the work folder, then put in place as a whole."""
-    staging_dir = work_dir / target.name
-    staging_dir.mkdir(parents=True)
+    merged_dir, merged = work.merged_dir, work.merged
+    staging_dir = work.directory / target.name
     try:
-        metrics = _make(merged_dir, merged.family, target, staging_dir)
+        fresh_directory(staging_dir)
+        metrics = _make(work, target, staging_dir, on_stage)
+        if (merged_dir / TASK_FILE).is_file():
+            shutil.copyfile(merged_dir / TASK_FILE, staging_dir / TASK_FILE)
     except OSError as error:
+        shutil.rmtree(staging_dir, ignore_errors=True)
         raise ResourceError(
             f"cannot write the export {target.name}: {error.strerror or error}", "check the free space and the rights"
         ) from error
-    if (merged_dir / TASK_FILE).is_file():
-        shutil.copyfile(merged_dir / TASK_FILE, staging_dir / TASK_FILE)
+    except ApplianceError:
+        shutil.rmtree(staging_dir, ignore_errors=True)  # The next target may need the space.
+        raise
     manifest = Manifest(
         identity="",
         name=f"{merged.task_name}-{target.name}",
@@ -202,28 +267,28 @@ def _export(merged_dir: Path, merged: Manifest, target: Target, work_dir: Path) 
     return ExportedArtifact(target.name, directory, written)
 
 
-def _make(merged_dir: Path, family: str, target: Target, staging_dir: Path) -> dict[str, JSON]:
+def _make(work: _Work, target: Target, staging_dir: Path, on_stage: Callable[[str], None]) -> dict[str, JSON]:
     """Fills the folder with the files of the artifact; gives what the checks measured."""
-    task_folder = task_folder_of(merged_dir)
+    merged_dir = work.merged_dir
+    quantization: Literal["fp32", "int8"] = "int8" if target.quantization == "int8" else "fp32"
+    if work.merged.family == "encoder":
+        from export.onnx.encoder import export_encoder
+
+        on_stage("writing")
+        return dict(
+            export_encoder(merged_dir, staging_dir, quantization, work.task_folder, work.directory / "graph.onnx")
+        )
     if target.format == "gguf":
         from export.gguf.convert import export_gguf
 
-        metrics = export_gguf(merged_dir, staging_dir / "model.gguf", target.quantization)
+        path = staging_dir / "model.gguf"
+        metrics = export_gguf(merged_dir, path, target.quantization, work.reference(on_stage), on_stage)
         for name in ("config.json", "tokenizer.json"):
             shutil.copyfile(merged_dir / name, staging_dir / name)
         return dict(metrics)
-    quantization: Literal["fp32", "int8"] = "int8" if target.quantization == "int8" else "fp32"
-    graph_path = staging_dir.parent / "graph.onnx"
-    if family == "encoder":
-        from export.onnx.encoder import export_encoder
-
-        return dict(export_encoder(merged_dir, staging_dir, quantization, task_folder, graph_path))
     from export.onnx.decoder import export_decoder
+    from export.onnx.offered import refuse_onnx
 
-    return dict(export_decoder(merged_dir, staging_dir, quantization, task_folder, graph_path))
-
-
-def task_folder_of(merged_dir: Path) -> Path:
-    """The task folder, whose validation rows check the exports; the merged folder itself where it lies alone."""
-    folder = RunFolder(merged_dir.parent).task_folder
-    return folder.path if folder and folder.task_path.is_file() else merged_dir
+    refuse_onnx(json.loads((merged_dir / "config.json").read_text(encoding="utf-8")))
+    reference = work.reference(on_stage)
+    return dict(export_decoder(merged_dir, staging_dir, quantization, reference, work.directory, on_stage))

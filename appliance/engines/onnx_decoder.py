@@ -194,8 +194,9 @@ class Lane:
 class OnnxDecoderEngine:
     """Answers documents with the fields of a task.
 
-    Int8 graphs scale what they compute by the largest number of a whole pass, so that a document's answer may differ
-    in the last digits of its confidence with the documents beside it.
+    Int8 graphs scale each row of what they compute by its own largest number. Those of earlier exports take the largest
+    number of a whole pass, so that a document's answer may differ in the last digits of its confidence with the
+    documents beside it.
     """
 
     def __init__(self, artifact_dir: Path, task: "Task", threads: int = 0) -> None:

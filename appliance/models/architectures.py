@@ -49,10 +49,10 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "qwen2": Architecture("Qwen2", gguf="qwen2", onnx=True, attention=_FULL_OR_SLIDING),
     "qwen3": Architecture("Qwen3", gguf="qwen3", onnx=True, attention=_FULL_OR_SLIDING),
     "gemma3_text": Architecture(
-        "Gemma 3", gguf="gemma3", gguf_windows=True, why_no_onnx=_NOT_TRIED, attention=_FULL_OR_SLIDING, bos="always"
+        "Gemma 3", gguf="gemma3", gguf_windows=True, onnx=True, attention=_FULL_OR_SLIDING, bos="always"
     ),
     "gemma3": Architecture(
-        "Gemma 3 with images", gguf="gemma3", gguf_windows=True, why_no_onnx=_NOT_TRIED, text_part="gemma3_text",
+        "Gemma 3 with images", gguf="gemma3", gguf_windows=True, onnx=True, text_part="gemma3_text",
         attention=_FULL_OR_SLIDING, bos="always",
     ),
     "gemma2": Architecture(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.ground.errors import UsageError
 from appliance.ground.json_input import parse_json
@@ -30,6 +31,8 @@ FULL_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 """Types that weights are trained in; others are those of quantized checkpoints, or count something."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _STEP_BYTES = 32 << 20
+_STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+"""How numpy reads the types of `FULL_FLOATS`; it has no bfloat16, whose bits are the upper half of a float32."""
 _EXPONENTS = {"F16": 0x7C00, "BF16": 0x7F80}
 """Bits of the exponent of a 16-bit number; all of them are set in NaN and infinity."""
 
@@ -212,3 +215,22 @@ def _count_not_finite(header: TensorHeader) -> int:
 def _listing(names: list[str], most: int = 3) -> str:
     shown = ", ".join(printable(name) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def read_tensor(header: TensorHeader) -> NDArray[np.float32]:
+    """The numbers of one tensor as float32, of its shape; the file is read, not mapped, so that nothing else is held.
+
+    Raises:
+        WeightsError: It is of a type that weights are not trained in, or the file was cut since its header was read.
+    """
+    if header.dtype not in FULL_FLOATS:
+        raise WeightsError(
+            f"a tensor of {header.path.name} is of the type {header.dtype}, which is not read here",
+            "take a base in 16 or 32 bit",
+        )
+    stored = np.fromfile(header.path, _STORED[header.dtype], header.numbers, offset=header.start)
+    if stored.size != header.numbers:
+        raise WeightsError(f"{header.path} became shorter while it was read", "fetch or copy the base again")
+    if header.dtype == "BF16":
+        stored = (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32, copy=False).reshape(header.shape)

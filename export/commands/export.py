@@ -7,11 +7,12 @@ import click
 
 from appliance.ground.command_line import json_option
 from appliance.ground.errors import NotAllGood
-from appliance.ground.output import note, on_terminal, print_json, print_lines
+from appliance.ground.output import note, note_error, print_json, print_lines
+from appliance.ground.progress_line import progress_line
 from appliance.ground.text import human_size
 
 if TYPE_CHECKING:
-    from export.targets import ExportedArtifact
+    from export.targets import ExportedArtifact, RefusedTarget
 
 
 @click.command("export")
@@ -48,19 +49,51 @@ def command(folder: Path, targets: tuple[str, ...], check: bool, family: str, as
         return
     if not targets:
         raise click.UsageError("Missing option '--target'.", click.get_current_context())
-    from export.targets import export_all, find_merged
+    _export(folder, targets, as_json)
 
-    def on_target(name: str) -> None:
-        if on_terminal():
-            note(f"exporting {name}")
 
-    exported = export_all(find_merged(folder), targets, on_target)
+def _export(folder: Path, targets: tuple[str, ...], as_json: bool) -> None:
+    """Writes all targets that can be written.
+
+    Raises:
+        ApplianceError: Of the only target, which was refused.
+        NotAllGood: One of several was.
+    """
+    from export.targets import ExportedArtifact, RefusedTarget, export_each, find_merged
+
+    with progress_line() as on_progress:
+        results = list(export_each(find_merged(folder), targets, on_progress))
+    exported = [result for result in results if isinstance(result, ExportedArtifact)]
+    refused = [result for result in results if isinstance(result, RefusedTarget)]
     if as_json:
-        print_json({"artifacts": [_described(artifact) for artifact in exported]})
-        return
-    for artifact in exported:
+        print_json({"artifacts": list(map(_described, exported)), "refused": list(map(_refusal, refused))})
+    for artifact in [] if as_json else exported:
         size = human_size(artifact.manifest.size_bytes)
         print_lines(f"{artifact.directory}  {artifact.manifest.identity[:16]}  {size}")
+    for artifact in exported:
+        if agreement := _agreement(artifact):
+            note(f"{artifact.target}: {agreement}")
+    if len(results) == 1 and refused:
+        raise refused[0].error
+    for refusal in refused:
+        note_error(f"{refusal.target}: {refusal.error.message}", refusal.error.hint)
+    if refused:
+        raise NotAllGood(
+            f"{len(refused)} of {len(results)} targets were refused: {', '.join(part.target for part in refused)}",
+            "what was written stays; see each target's own hint above",
+        )
+
+
+def _refusal(refused: "RefusedTarget") -> dict[str, object]:
+    return {"target": refused.target, "error": refused.error.message, "hint": refused.error.hint}
+
+
+def _agreement(artifact: "ExportedArtifact") -> str:
+    """How far a form is from the merged student, where that shows."""
+    metrics = artifact.manifest.metrics["export"]
+    if not isinstance(metrics, dict) or metrics.get("values") == metrics.get("same_values"):
+        return ""
+    return f"{metrics['same_values']} of {metrics['values']} values are written as the merged student writes them"
 
 
 def _show_check(folder: Path, targets: tuple[str, ...], family: str, as_json: bool) -> None:

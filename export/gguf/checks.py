@@ -1,24 +1,27 @@
 """Is the GGUF file the merged model? The same ids for every text, and the same probabilities within rounding."""
 
-import json
+import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.llama.model import LlamaContext, LlamaModel, Row
 from appliance.engines.tokenizer import model_tokenizer
+from export.batches import Batch
 from export.gguf.token_check import check_tokens
-from export.parity import ExportDisagrees, refuse_no_numbers
-
-if TYPE_CHECKING:
-    from transformers import AutoModelForCausalLM, PreTrainedModel
-    from transformers.models.llama.modeling_llama import LlamaForCausalLM
+from export.parity import ExportDisagrees
+from export.reference import Agreement, Reference, compute_reference
+from export.reference import compare as compare_answers
+from export.samples import Sample
 
 PROMPTS = 4
 PROMPT_TOKENS = 64
+PASS_TOKENS = 512
+"""Read at a time, at most."""
 LARGEST_DIFFERENCE = 0.05
 """Of the log probability of the merged model's first choice, in nats, at 99 of 100 positions; 16 bit products in
 another order give 0.01."""
@@ -33,29 +36,30 @@ prefers any token diverges little even where it computes something else. Tiny mo
 rotary base."""
 
 
-def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[str, float | int | str]:
+def check_export(
+    merged_dir: Path, full_path: Path, final_path: Path, reference: Reference | None = None
+) -> dict[str, float | int | str]:
     """Compares the 16 bit file with the merged model, and measures what quantization changed.
+
+    Args:
+        reference: What the merged model answers on rows of its task; random tokens are read where it is None.
 
     Returns:
         `token_texts` that were cut, and how many otherwise for which reason; `logit_positions`; `largest_difference`,
         `divergence` and `same_choice` of the 16 bit file; for a quantized one also `quantized_divergence` and
-        `quantized_same_choice`.
+        `quantized_same_choice`; on rows of a task also how the final file answers, as `Agreement.metrics` names it.
 
     Raises:
         ExportDisagrees: An ordinary text is cut otherwise, or probabilities differ by more than rounding.
         ModelFileError: llama.cpp cannot load what was written.
     """
     tokenizer = model_tokenizer(merged_dir)
-    prompts = token_prompts(tokenizer.vocab_size)
-    model = LlamaModel(full_path)
-    try:
+    if reference is None:
+        reference = random_reference(merged_dir, tokenizer.vocab_size)
+    with _opened(full_path) as model:
         token_check = check_tokens(model, tokenizer)
-        written = file_log_probabilities(model, prompts)
-    finally:
-        model.close()
-    expected = merged_log_probabilities(merged_dir, prompts)
-    refuse_no_numbers(expected, "the merged model")
-    refuse_no_numbers(written, "the GGUF file")
+        agreement, written = compare_file(model, reference, "the GGUF file")
+    expected = log_softmax(reference.logits)
     refuse_difference(expected, written)
     difference, divergence, same_choice = compare(expected, written)
     metrics: dict[str, float | int | str] = {
@@ -66,67 +70,73 @@ def check_export(merged_dir: Path, full_path: Path, final_path: Path) -> dict[st
         "same_choice": round(same_choice, 4),
     }
     if final_path != full_path:
-        model = LlamaModel(final_path)
-        try:
-            quantized = file_log_probabilities(model, prompts)
-            refuse_no_numbers(quantized, "the quantized GGUF file")
-            _, divergence, same_choice = compare(expected, quantized)
-        finally:
-            model.close()
-        metrics |= {"quantized_divergence": round(divergence, 8), "quantized_same_choice": round(same_choice, 4)}
-    return metrics
+        with _opened(final_path) as model:
+            agreement, _ = compare_file(model, reference, "the quantized GGUF file")
+        metrics |= {
+            "quantized_divergence": round(agreement.divergence, 8),
+            "quantized_same_choice": round(agreement.token_share, 4),
+        }
+    return agreement.metrics() | metrics if reference.is_task else metrics
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[LlamaModel]:
+    model = LlamaModel(path)
+    try:
+        yield model
+    finally:
+        model.close()
+
+
+def random_reference(merged_dir: Path, vocab_size: int) -> Reference:
+    """What the merged model computes for random token ids, the same each time."""
+    samples = [Sample(prompt, [False] + [True] * (len(prompt) - 1)) for prompt in token_prompts(vocab_size)]
+    return compute_reference(merged_dir, samples, False, None)
+
+
+def compare_file(model: LlamaModel, reference: Reference, computed_by: str) -> tuple[Agreement, NDArray[np.float64]]:
+    """Lets a GGUF file read the rows of the reference; its log probabilities are (choices, vocab_size)."""
+    tokens = max(batch.input_ids.shape[1] for batch in reference.batches)
+    outputs = max(int(batch.input_ids.shape[1] - batch.columns.min(initial=tokens)) for batch in reference.batches)
+    context = LlamaContext(model, 1, tokens, len(os.sched_getaffinity(0)), outputs=min(outputs, PASS_TOKENS))
+    parts: list[NDArray[np.float64]] = []
+
+    def run(batch: Batch) -> NDArray[np.float32]:
+        logits = np.stack([_row_logits(context, batch, row) for row in range(len(batch.input_ids))])
+        parts.append(log_softmax(logits[batch.rows, batch.places]))
+        return logits
+
+    try:
+        agreement = compare_answers(reference, run, computed_by)
+    finally:
+        context.close()
+    return agreement, np.concatenate(parts)
+
+
+def _row_logits(context: LlamaContext, batch: Batch, row: int) -> NDArray[np.float32]:
+    """Logits of a batch's columns in one row, (columns, vocab_size); zeros where the row has padding."""
+    columns = batch.input_ids.shape[1]
+    begin = int(columns - batch.mask[row].sum())
+    first = max(begin, int(batch.columns.min()))
+    ids = batch.input_ids[row].tolist()
+    context.keep(0, 0)
+    computed: list[NDArray[np.float32]] = []
+    for start in range(begin, columns, PASS_TOKENS):
+        end = min(start + PASS_TOKENS, columns)
+        outputs = max(0, end - max(start, first))
+        part = context.feed([Row(0, start - begin, ids[start:end], outputs)])
+        computed.append(part[-outputs:].copy() if outputs else part[:0].copy())
+    dense = np.concatenate(computed)
+    wanted = batch.columns - first
+    rows = np.zeros((len(batch.columns), dense.shape[1]), np.float32)
+    rows[wanted >= 0] = dense[wanted[wanted >= 0]]
+    return rows
 
 
 def token_prompts(vocab_size: int) -> list[list[int]]:
     """Random token ids, the same each time, `PROMPT_TOKENS` in each prompt."""
     choose = random.Random(1)
     return [[choose.randrange(vocab_size) for _ in range(PROMPT_TOKENS)] for _ in range(PROMPTS)]
-
-
-def file_log_probabilities(model: LlamaModel, prompts: list[list[int]]) -> NDArray[np.float64]:
-    """Log probabilities of a GGUF file, (positions of all prompts, vocab_size), float64."""
-    context = LlamaContext(model, 1, PROMPT_TOKENS, 1, outputs=PROMPT_TOKENS)
-    try:
-        parts = []
-        for prompt in prompts:
-            context.keep(0, 0)
-            parts.append(_log_softmax(context.feed([Row(0, 0, prompt, len(prompt))])))
-    finally:
-        context.close()
-    return np.concatenate(parts)
-
-
-def merged_log_probabilities(merged_dir: Path, prompts: list[list[int]]) -> NDArray[np.float64]:
-    """Log probabilities of the merged model in float32, (positions of all prompts, vocab_size), float64."""
-    import torch
-
-    model = _load(merged_dir)
-    with torch.inference_mode():
-        logits = model(input_ids=torch.tensor(prompts)).logits
-    return _log_softmax(logits.float().reshape(-1, logits.shape[-1]).numpy())
-
-
-def _load(merged_dir: Path) -> "PreTrainedModel":
-    import torch
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model: PreTrainedModel = _model_class(merged_dir).from_pretrained(
-        str(merged_dir), dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
-    model.train(False)
-    return model
-
-
-def _model_class(merged_dir: Path) -> "type[LlamaForCausalLM] | type[AutoModelForCausalLM]":
-    if json.loads((merged_dir / "config.json").read_text(encoding="utf-8")).get("model_type") == "llama":
-        from transformers.models.llama.modeling_llama import LlamaForCausalLM
-
-        return LlamaForCausalLM
-    # The Auto classes import every architecture's table, which costs a second.
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM
 
 
 def refuse_difference(expected: NDArray[np.float64], written: NDArray[np.float64]) -> None:
@@ -174,7 +184,8 @@ def compare(expected: NDArray[np.float64], actual: NDArray[np.float64]) -> tuple
     return difference, divergence, float((actual.argmax(axis=1) == expected.argmax(axis=1)).mean())
 
 
-def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log probabilities of logits, (positions, vocab_size), in float64."""
     with np.errstate(invalid="ignore"):  # What is no number stays none, and is refused by name.
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
         result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, float | int | str]
 
-LARGEST_SINGLE_FILE = 1_500_000_000
-"""Bytes of weights that go into the graph's own file; protobuf ends at 2 GB."""
+LARGEST_SINGLE_FILE = 1 << 26
+"""Bytes of weights that go into the graph's own file: it is held in memory twice while it is written or loaded."""
 NOISY_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "root", "torch.export", "transformers", "optimum")
 
 

@@ -15,6 +15,7 @@ from appliance.cli import stillroom
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.models.manifest import ArtifactError, model_identity, read_manifest, verify_artifact
 from export import targets
+from export.onnx import decoder
 from export.targets import TARGETS, choose_targets, export_all, find_merged
 
 
@@ -189,21 +190,33 @@ def test_a_full_disk_is_told_before_work_begins(merged_run: Path, monkeypatch: p
     assert not (merged_run / "export").exists()
 
 
-def test_a_failure_leaves_neither_temporary_files_nor_half_an_artifact(
-    run_dir: Path, merged_run: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_refused_target_stops_no_other_and_leaves_nothing_of_itself(
+    merged_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    former = merged_run / "export" / "onnx-int8"
+    former = merged_run / "export" / "onnx-fp32"
     former.mkdir(parents=True)
     (former / "kept.txt").write_text("an earlier export")
-    from export.onnx import decoder
-
-    traced = run_dir / "export" / "onnx-fp32" / "model.onnx"
-    monkeypatch.setattr(decoder, "write_graph", lambda model, layers, path: shutil.copyfile(traced, path))
     monkeypatch.setattr(decoder, "LARGEST_DIFFERENCE", -1.0)  # which no export can stay below
-    with pytest.raises(ApplianceError, match="fp32 logits differ"):
-        export_all(merged_run / "merged", ["onnx-fp32", "onnx-int8"])
-    assert [path.name for path in (merged_run / "export").iterdir()] == ["onnx-int8"]
+    printed = CliRunner().invoke(
+        stillroom, ["export", str(merged_run), "--target", "onnx-fp32", "--target", "onnx-int8", "--json"]
+    )
+    assert isinstance(printed.exception, ApplianceError)
+    assert printed.exception.exit_code == 3
+    assert printed.exception.message == "1 of 2 targets were refused: onnx-fp32"
+    assert "error: onnx-fp32: fp32 logits differ by up to" in printed.stderr
+    result = json.loads(printed.stdout)
+    assert [artifact["target"] for artifact in result["artifacts"]] == ["onnx-int8"]
+    assert [refused["target"] for refused in result["refused"]] == ["onnx-fp32"]
+    verify_artifact(merged_run / "export" / "onnx-int8")
+    assert sorted(path.name for path in (merged_run / "export").iterdir()) == ["onnx-fp32", "onnx-int8"]
     assert (former / "kept.txt").read_text() == "an earlier export"
+
+
+def test_a_single_target_that_is_refused_is_the_error(merged_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "LARGEST_DIFFERENCE", -1.0)
+    with pytest.raises(ApplianceError, match="fp32 logits differ"):
+        export_all(merged_run / "merged", ["onnx-fp32"])
+    assert not (merged_run / "export").exists()
 
 
 def test_a_manifest_that_is_broken_is_an_error(merged_run: Path) -> None:

@@ -154,15 +154,15 @@ def test_the_child_of_a_poisoned_engine_lives_and_its_messages_are_json(
 
 
 def test_an_export_that_computes_no_number_is_refused(run_dir: Path, tmp_path: Path) -> None:
-    from export.onnx.decoder import compare, load_decoder, read_samples
+    from export.onnx.decoder import compare_graph
     from export.parity import ExportDisagrees
+    from export.reference import read_reference
 
     path = shutil.copyfile(run_dir / "export" / "onnx-fp32" / "model.onnx", tmp_path / "model.onnx")
     scale_last_norm(path, BEYOND)
-    model, _ = load_decoder(run_dir / "merged")
-    samples, _ = read_samples(tmp_path, run_dir / "merged", 256)
+    reference = read_reference(run_dir / "merged", tmp_path, tmp_path / "reference.f32")
     with pytest.raises(ExportDisagrees, match="the ONNX graph computes what is not a number"):
-        compare(model, path, samples[:2])
+        compare_graph(reference, path)
 
 
 def test_requests_are_taken_one_window_at_a_time(run_dir: Path, task: Task) -> None:

@@ -1,13 +1,14 @@
 """What an exported decoder is checked on: the task's validation rows as prompts with answers."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from appliance.engines.tokenizer import FileTokenizer, model_tokenizer
+from appliance.models.model_config import context_of
 from appliance.tasks.folder import TASK_FILE, TaskFolder
 from appliance.tasks.labels import LabelledRow, read_dataset
 from appliance.tasks.prompt import render_example
@@ -15,9 +16,11 @@ from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 
 MOST_SAMPLES = 64
-"""Validation rows that are checked: some hundred written tokens, in seconds."""
-BATCH_TOKENS = 4096
-"""Of one pass, padding included; logits of all columns are held at once."""
+"""Validation rows that are checked: some hundred written tokens."""
+MOST_TOKENS = 4096
+"""Of all rows that are checked: a student of 135 million weights reads them in some ten seconds on two cores."""
+LEAST_SAMPLES = 4
+"""Rows that are checked however long they are, where there are so many."""
 RANDOM_LENGTHS = (3, 1, 9, 24, 17, 32)
 
 
@@ -30,7 +33,7 @@ class Sample:
     """Which tokens the student writes; the others are given to it."""
 
 
-def read_samples(task_folder: Path, merged_dir: Path, context_length: int) -> tuple[list[Sample], bool]:
+def read_samples(task_folder: Path, merged_dir: Path) -> tuple[list[Sample], bool]:
     """Validation rows of the task that fit the context, and whether there are any: else random tokens stand in.
 
     Args:
@@ -42,14 +45,27 @@ def read_samples(task_folder: Path, merged_dir: Path, context_length: int) -> tu
     if path.is_file():
         task = load_task(merged_dir if (merged_dir / TASK_FILE).is_file() else task_folder)
         samples = [sample_of(task, row, tokenizer) for row in read_dataset(path)[:MOST_SAMPLES]]
-    fitting = [sample for sample in samples if len(sample.input_ids) <= context_length]
+    context_length = context_of(json.loads((merged_dir / "config.json").read_text(encoding="utf-8")))
+    fitting = within_budget([sample for sample in samples if len(sample.input_ids) <= context_length])
     return (fitting, True) if fitting else (random_samples(tokenizer.vocab_size), False)
+
+
+def within_budget(samples: Sequence[Sample]) -> list[Sample]:
+    """The rows that are checked: as many as the budget holds, short ones before long ones, in their order."""
+    order = sorted(range(len(samples)), key=lambda number: len(samples[number].input_ids))
+    tokens, chosen = 0, []
+    for number in order:
+        tokens += len(samples[number].input_ids)
+        if tokens > MOST_TOKENS and len(chosen) >= LEAST_SAMPLES:
+            break
+        chosen.append(number)
+    return [samples[number] for number in sorted(chosen)]
 
 
 def sample_of(task: Task, row: LabelledRow, tokenizer: FileTokenizer) -> Sample:
     """One row of a dataset as the student sees it."""
     values = [row.answer.get(field.name) for field in task.output_fields]
-    example = render_example(task.prompt_spec(), row.text, values, tokenizer.template, tokenizer.encode)
+    example = render_example(task.prompt_spec(), row.text, values, tokenizer.template, tokenizer.encode, row.working)
     return Sample(example.input_ids, example.is_value)
 
 
@@ -58,19 +74,3 @@ def random_samples(vocab_size: int) -> list[Sample]:
     generator = np.random.default_rng(0)
     rows = [generator.integers(0, vocab_size, length).tolist() for length in RANDOM_LENGTHS]
     return [Sample(input_ids, [False] + [True] * (len(input_ids) - 1)) for input_ids in rows]
-
-
-def padded_batches(
-    samples: Sequence[Sample],
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
-    """Token ids, attention mask and written tokens as (batch, columns), padded on the left, unlike lengths together."""
-    rows = max(2, BATCH_TOKENS // max(len(sample.input_ids) for sample in samples))
-    for start in range(0, len(samples), rows):
-        batch = samples[start : start + rows]
-        columns = max(len(sample.input_ids) for sample in batch)
-        input_ids = np.zeros((len(batch), columns), dtype=np.int64)
-        mask, is_value = np.zeros_like(input_ids), np.zeros((len(batch), columns), dtype=np.bool_)
-        for row, sample in enumerate(batch):
-            begin = columns - len(sample.input_ids)
-            input_ids[row, begin:], mask[row, begin:], is_value[row, begin:] = sample.input_ids, 1, sample.is_value
-        yield input_ids, mask, is_value

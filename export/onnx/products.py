@@ -1,0 +1,177 @@
+"""Products with weights in a graph: in float32, in int8 with a scale for each row, or both to measure the difference.
+
+A row of activations is divided by its own largest number, so that a row's result depends on nothing beside it, whatever
+else is computed in the same pass: unlike one scale for a whole pass, this keeps small rows exact beside large ones, and
+a document's answer the same in every batch. Weights have a scale for each output.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.merged_weights import MergedWeights
+from export.onnx.graph_file import GraphBuilder
+
+LARGEST_INT8 = 127
+_ZERO_POINT = 128
+"""Activations are stored from 1 to 255 around it: processors multiply unsigned by signed numbers fastest."""
+_LEAST_SCALE = 1e-30
+
+ERRORS_OUTPUT = "int8_errors"
+"""Of a measured graph."""
+
+Mode = Literal["fp32", "int8", "measured"]
+Loader = Callable[[], NDArray[np.float32]]
+Quantized = tuple[NDArray[np.int8], NDArray[np.float32]]
+
+
+@dataclass
+class Products:
+    """Writes products into a graph, each in its form.
+
+    Products are known by groups: those that read the same activations share their quantized form.
+    """
+
+    graph: GraphBuilder
+    weights: MergedWeights
+    mode: Mode
+    """`measured` computes both forms, goes on with float32, and gives out how far int8 was from it."""
+    wide: Collection[str] = ()
+    """Groups that stay in float32."""
+    groups: list[str] = field(default_factory=list)
+    """All groups so far, in the order of the graph."""
+    errors: list[str] = field(default_factory=list)
+    """Of each group, where they are measured."""
+    _rows: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def linear(self, group: str, x: str, sources: Sequence[str], bias_names: Sequence[str] = ()) -> str:
+        """The product of rows, (..., inputs), with the weights of one or several linear layers side by side.
+
+        Args:
+            sources: Names of weights, each (outputs, inputs).
+            bias_names: As many names of biases, or none.
+        """
+        self._join(group)
+        outputs = [self.weights.shape(name)[0] for name in sources]
+        shape = (self.weights.shape(sources[0])[1], sum(outputs))
+        key = "+".join(sources)
+        y = ""
+        if self._is_wide(group) or self.mode == "measured":
+            load = partial(_transposed, self.weights, tuple(sources))
+            y = self.graph.op("MatMul", x, self.graph.weight(f"{key}.turned", np.float32, shape, load))
+        if not self._is_wide(group):
+            loader = _loader(self.weights, tuple(sources))
+            matrix = self.graph.weight(f"{key}.int8", np.int8, shape, lambda: loader()[0].T)
+            y = self._mixed(
+                group, y, self._int8(x, matrix, self._scales(f"{key}.scale", shape[1:], lambda: loader()[1]))
+            )
+        if any(name in self.weights for name in bias_names):
+            pairs = tuple(zip(bias_names, outputs, strict=True))
+            bias = self.graph.weight(f"{key}.bias", np.float32, shape[1:], partial(_joined, self.weights, pairs))
+            y = self.graph.op("Add", y, bias)
+        return y
+
+    def embedding(self, group: str, ids: str, name: str) -> str:
+        """Rows of a matrix, (vocab_size, hidden_size), by their numbers."""
+        self._join(group)
+        shape, y = self.weights.shape(name), ""
+        if self._is_wide(group) or self.mode == "measured":
+            y = self.graph.op(
+                "Gather", self.graph.weight(name, np.float32, shape, partial(self.weights.read, name)), ids
+            )
+        if not self._is_wide(group):
+            loader = _loader(self.weights, (name,))
+            rows = self.graph.weight(f"{name}.rows.int8", np.int8, shape, lambda: loader()[0])
+            scales = self._scales(f"{name}.rows.scale", shape[:1], lambda: loader()[1])
+            number = self.graph.op("Cast", self.graph.op("Gather", rows, ids), to=1)
+            scale = self.graph.op("Unsqueeze", self.graph.op("Gather", scales, ids), self.graph.integers(-1))
+            y = self._mixed(group, y, self.graph.op("Mul", number, scale))
+        return y
+
+    def tied_head(self, group: str, x: str, name: str) -> str:
+        """The product with the matrix that the embedding reads: in float32 it is stored once."""
+        if not self._is_wide(group):
+            return self.linear(group, x, [name])
+        self._join(group)
+        matrix = self.graph.weight(name, np.float32, self.weights.shape(name), partial(self.weights.read, name))
+        return self.graph.op("MatMul", x, self.graph.op("Transpose", matrix, perm=[1, 0]))
+
+    def _join(self, group: str) -> None:
+        if group not in self.groups:
+            self.groups.append(group)
+
+    def _is_wide(self, group: str) -> bool:
+        return self.mode == "fp32" or group in self.wide
+
+    def _scales(self, name: str, shape: tuple[int, ...], load: Loader) -> str:
+        return self.graph.weight(name, np.float32, shape, load)
+
+    def _int8(self, x: str, matrix: str, scales: str) -> str:
+        """The product of quantized rows with an int8 matrix, (inputs, outputs), as float32."""
+        graph = self.graph
+        quantized, row_scale = self._quantized_rows(x)
+        zero_point = graph.constant(_ZERO_POINT, np.uint8)
+        sums = graph.op("Cast", graph.op("MatMulInteger", quantized, matrix, zero_point), to=1)
+        return graph.op("Mul", graph.op("Mul", sums, row_scale), scales)
+
+    def _quantized_rows(self, x: str) -> tuple[str, str]:
+        """Rows as uint8 around 128, and what each row was divided by, (..., 1)."""
+        if x not in self._rows:
+            graph = self.graph
+            largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(-1), keepdims=1)
+            scale = graph.op(
+                "Max", graph.op("Mul", largest, graph.number(1 / LARGEST_INT8)), graph.number(_LEAST_SCALE)
+            )
+            one, zero_point = graph.number(1.0), graph.constant(_ZERO_POINT, np.uint8)
+            self._rows[x] = graph.op("QuantizeLinear", graph.op("Div", x, scale), one, zero_point), scale
+        return self._rows[x]
+
+    def _mixed(self, group: str, full: str, quantized: str) -> str:
+        """The int8 form; where both are computed the float32 form, and how far the other one is from it is noted."""
+        if self.mode != "measured":
+            return quantized
+        graph, last = self.graph, self.graph.integers(-1)
+        difference, size = (
+            graph.op("ReduceSumSquare", part, last, keepdims=0) for part in (graph.op("Sub", quantized, full), full)
+        )
+        share = graph.op("Div", difference, graph.op("Add", size, graph.number(_LEAST_SCALE)))
+        self.errors.append(graph.op("Reshape", graph.op("ReduceMean", graph.op("Sqrt", share)), graph.integers(1)))
+        return full
+
+    def finish(self) -> None:
+        """Gives out the measured errors of all groups, (groups,): the mean over rows of |int8 - fp32| / |fp32|."""
+        if self.mode == "measured":
+            errors = self.graph.op("Concat", *self.errors, axis=0)
+            self.graph.output(errors, ERRORS_OUTPUT, np.float32, [len(self.errors)])
+
+
+def quantize_rows(matrix: NDArray[np.float32]) -> Quantized:
+    """A matrix, (rows, columns), as int8 with a scale for each row, (rows,)."""
+    largest = np.abs(matrix).max(axis=1) if matrix.size else np.zeros(len(matrix), np.float32)
+    scales = np.maximum(largest / LARGEST_INT8, np.float32(_LEAST_SCALE)).astype(np.float32)
+    return np.rint(matrix / scales[:, None]).astype(np.int8), scales
+
+
+def _loader(weights: MergedWeights, sources: tuple[str, ...]) -> Callable[[], Quantized]:
+    """Reads and quantizes once for numbers and scales, which are written one after the other."""
+    return lru_cache(maxsize=1)(lambda: quantize_rows(_stacked(weights, sources)))
+
+
+def _stacked(weights: MergedWeights, sources: tuple[str, ...]) -> NDArray[np.float32]:
+    parts = [weights.read(name) for name in sources]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _transposed(weights: MergedWeights, sources: tuple[str, ...]) -> NDArray[np.float32]:
+    return _stacked(weights, sources).T
+
+
+def _joined(weights: MergedWeights, biases: tuple[tuple[str, int], ...]) -> NDArray[np.float32]:
+    """Biases side by side; zeros for a layer that has none."""
+    return np.concatenate(
+        [weights.read(name) if name in weights else np.zeros(size, np.float32) for name, size in biases]
+    )
