@@ -20,10 +20,12 @@ from appliance.tasks.folder import TASK_FILE, TaskFolder
 from appliance.tasks.linecode import Answer
 from training.demo.files import write_documents
 from training.demo.utility import draw_bills, teacher_rows, truth_of
+from training.target_check import target_problems
 from training.verb_call import call_verb
 
 MARKER = ".stillroom-demo"
 TEACHER = "recorded-teacher"
+OWN_BASE = "stillroom-base"
 TARGETS = ("gguf-q8_0", "onnx")
 
 
@@ -41,6 +43,9 @@ class Size:
 
 FULL = Size(400, 200, 60, ("--epochs", "8", "--seconds", "180"))
 QUICK = Size(120, 40, 10, ("--epochs", "4", "--seconds", "18"))
+OTHER_BASE = Size(160, 60, 8, ("--epochs", "3", "--seconds", "420"))
+"""For a base of some hundred million weights, which two cores train at some hundred tokens a second."""
+QUICK_OTHER_BASE = Size(40, 12, 3, ("--epochs", "2", "--seconds", "90"))
 
 
 @dataclass
@@ -50,6 +55,8 @@ class Course:
     folder: Path
     size: Size
     seed: int
+    base_dir: Path | None = None
+    """Another base than the task's own."""
     steps: int = 9
     step: int = 0
 
@@ -97,10 +104,28 @@ def open_folder(folder: Path) -> None:
     (folder / MARKER).write_text("This folder belongs to `stillroom demo` and is emptied by the next one.\n")
 
 
+def targets_of(base_dir: Path) -> tuple[str, ...]:
+    """What a student of this base is exported to: one target of each format that it can become.
+
+    Raises:
+        UsageError: It can become none.
+    """
+    problems = target_problems(base_dir, TARGETS, "decoder")
+    formats = {target.partition("-")[0] for target in problems}
+    targets = tuple(target for target in TARGETS if target.partition("-")[0] not in formats)
+    if not targets:
+        target, (problem, hint) = next(iter(problems.items()))
+        raise UsageError(f"a student of {base_dir.name} cannot become {target}: {problem}", hint)
+    return targets
+
+
 def write_inputs(course: Course) -> dict[str, Answer]:
     """Task folder, documents, recorded answers; returns the truth of the scored documents by file name."""
     course.task_dir.mkdir()
-    shutil.copyfile(Path(__file__).with_name(TASK_FILE), TaskFolder(course.task_dir).task_path)
+    task_text = Path(__file__).with_name(TASK_FILE).read_text(encoding="utf-8")
+    if course.base_dir is not None:
+        task_text = task_text.replace(f'base = "{OWN_BASE}"', f"base = {json_text(str(course.base_dir))}")
+    TaskFolder(course.task_dir).task_path.write_text(task_text, encoding="utf-8")
     scored = draw_bills(course.seed, course.size.scored, "test")
     paths = write_documents(course.documents_dir, [bill.text for bill in scored], "Utility bill")
     taught = draw_bills(course.seed, course.size.taught, "train")
