@@ -147,6 +147,12 @@ class TrainingOptions:
             raise UsageError(
                 f"field dropout is {self.field_dropout}; it must be between 0 and 1", "0.35 is the default"
             )
+        if self.distillation.on_policy and self.compute.shard_base:
+            raise UsageError(
+                "--on-policy and --shard-base exclude each other: the processes of a sharded base compute in step, and"
+                " what they write has different lengths",
+                "leave --on-policy out, or let each process hold the base",
+            )
         if self.seconds is not None and not self.seconds > 0:
             raise UsageError(f"a time budget of {self.seconds} seconds leaves no time to train", "give more --seconds")
         if isinstance(self.learning_rate, float) and not 0 < self.learning_rate < 1:

@@ -151,18 +151,22 @@ class WindowedEngine:
         else:
             joined = join(self._task, reading.request.text, answered)
         results = [reading.refused, *(window.result for window in windows)]
+        workings = [window.result.working for window in answered]
         return replace(
             joined,
             key=reading.request.key,
-            raw="\n".join(
-                f"[window {number} of {len(answered)}]\n{window.result.raw}"
-                for number, window in enumerate(answered, 1)
-            ),
+            raw=_by_window([window.result.raw for window in answered]),
+            working=_by_window(workings) if any(workings) else "",
             # What was found too long was only counted, not computed.
             prompt_tokens=sum(result.prompt_tokens for result in results if result.error != TOO_LONG),
             completion_tokens=sum(result.completion_tokens for result in results),
             seconds=sum(result.seconds for result in results),
         )
+
+
+def _by_window(texts: list[str]) -> str:
+    """What the windows of a document wrote, each below a line that says which window it is."""
+    return "\n".join(f"[window {number} of {len(texts)}]\n{text}" for number, text in enumerate(texts, 1))
 
 
 def _with_reason(result: Result, reason: str) -> Result:

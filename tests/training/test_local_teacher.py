@@ -187,6 +187,7 @@ def test_a_damaged_teacher_is_refused(merged_run: Path, base_dir: Path, tmp_path
         ({"teacher_model": "t", "teacher_share": 0.0}, "the teacher share is 0.0"),
         ({"teacher_model": "t", "on_policy": 1.5}, "the on-policy share is 1.5"),
         ({"teacher_model": "t", "loss": "kl"}, "the loss 'kl' is unknown"),
+        ({"teacher_model": "t", "on_policy": 0.5, "shard_base": True}, "--on-policy and --shard-base exclude"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
