@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.models.safetensors_file import TensorHeader, read_headers, read_tensor, weight_paths
+from appliance.models.safetensors_file import TensorHeader, read_headers, read_tensor, same_numbers, weight_paths
 
 EMBEDDING_ENDING = "embed_tokens.weight"
 HEAD_NAME = "lm_head.weight"
-_COMPARED_NUMBERS = 1 << 24
 
 
 class MergedWeights:
@@ -51,16 +50,4 @@ class MergedWeights:
 
     def same(self, name: str, other: str) -> bool:
         """Whether two tensors hold the same numbers."""
-        first, second = self._headers[name], self._headers[other]
-        if (first.dtype, first.shape) != (second.dtype, second.shape):
-            return False
-        with first.path.open("rb") as a, second.path.open("rb") as b:
-            a.seek(first.start)
-            b.seek(second.start)
-            left = first.size_bytes
-            while left:
-                step = min(left, _COMPARED_NUMBERS)
-                if a.read(step) != b.read(step):
-                    return False
-                left -= step
-        return True
+        return same_numbers(self._headers[name], self._headers[other])

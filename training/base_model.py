@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.text import printable
-from appliance.models.safetensors_file import read_headers, weight_paths
+from appliance.models.safetensors_file import read_headers, same_numbers, weight_paths
 from training.preflight import check_loaded
 
 if TYPE_CHECKING:
@@ -140,21 +140,16 @@ def has_own_head(directory: Path) -> bool | None:
     Returns:
         None where the weights name no embedding as the models do that are known here.
     """
-    import torch
-    from safetensors import safe_open
-
-    matrices: dict[str, torch.Tensor] = {}
-    whole = directory / "model.safetensors"  # What else lies there, such as an older copy, is not loaded.
-    for path in [whole] if whole.is_file() else _weight_files(directory):
-        with safe_open(str(path), framework="pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 (not a mapping)
-                if name.endswith((EMBEDDING_NAME, HEAD_NAME)):
-                    matrices[HEAD_NAME if name.endswith(HEAD_NAME) else EMBEDDING_NAME] = weights.get_tensor(name)
+    matrices = {
+        HEAD_NAME if name.endswith(HEAD_NAME) else EMBEDDING_NAME: header
+        for name, header in read_headers(weight_paths(directory)).items()  # What else lies there is not loaded.
+        if name.endswith((EMBEDDING_NAME, HEAD_NAME))
+    }
     if EMBEDDING_NAME not in matrices:
         return None
     head = matrices.get(HEAD_NAME)
     # Some writers store a tied matrix twice.
-    return head is not None and not torch.equal(head, matrices[EMBEDDING_NAME])
+    return head is not None and not same_numbers(head, matrices[EMBEDDING_NAME])
 
 
 Held = Literal["float32", "bfloat16"]

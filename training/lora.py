@@ -77,6 +77,21 @@ def save_adapter(model: "PeftModel", base_hash: str, adapter_dir: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def check_base(base_hash: str, adapter_dir: Path) -> None:
+    """Refuses an adapter of another base.
+
+    Raises:
+        BaseMismatch: It was trained on other weights.
+    """
+    expected = (adapter_dir / HASH_FILE).read_text(encoding="utf-8").strip()
+    if expected != base_hash:
+        raise BaseMismatch(
+            f"the adapter of {adapter_dir.parent.name} belongs to base weights {expected[:16]}, "
+            f"these are {base_hash[:16]}",
+            "give the base that the run was trained on, or train again",
+        )
+
+
 def load_adapter(model: "PreTrainedModel | nn.Module", base_hash: str, adapter_dir: Path) -> "PeftModel":
     """The adapter on its base.
 
@@ -85,13 +100,7 @@ def load_adapter(model: "PreTrainedModel | nn.Module", base_hash: str, adapter_d
     """
     from peft import PeftModel
 
-    expected = (adapter_dir / HASH_FILE).read_text(encoding="utf-8").strip()
-    if expected != base_hash:
-        raise BaseMismatch(
-            f"the adapter of {adapter_dir.parent.name} belongs to base weights {expected[:16]}, "
-            f"these are {base_hash[:16]}",
-            "give the base that the run was trained on, or train again",
-        )
+    check_base(base_hash, adapter_dir)
     with _quiet_peft():
         adapted: PeftModel = PeftModel.from_pretrained(model, str(adapter_dir))
     return adapted.eval()
