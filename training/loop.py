@@ -147,8 +147,13 @@ def fit(
 
         if astray:
             best_step = int(state.best.get("step", 0))
-            if state.returns == MOST_RETURNS or (astray.is_not_finite and state.step == best_step):
+            if astray.is_not_finite and state.step == best_step:
                 raise astray.error(state.returns)
+            if state.returns == MOST_RETURNS:
+                if not best_step:
+                    raise astray.error(state.returns)
+                watch.note(astray.end_note(best_step))
+                break
             watch.note(astray.note(best_step))
             state.go_back(LOWERED)
             model.load_state_dict(state.best_weights, strict=False)

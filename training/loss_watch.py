@@ -12,11 +12,11 @@ from typing import Any
 
 from training.losses import Diverged
 
-MOST_STEPS, LEAST_STEPS = 20, 5
+MOST_STEPS, LEAST_STEPS = 20, 10
 """Of a median; a tenth of the run's steps between the two."""
-LOST_SHARE = 0.5
+LOST_SHARE = 0.7
 """Of the fall of the loss since the run began: when so much of it is lost again, the run is astray."""
-LEAST_RISE = 0.3
+LEAST_RISE = 0.5
 """In nats a token: the noise of a well-behaved run is below it."""
 LOWERED = 0.3
 """What the rate is multiplied with when a run goes back."""
@@ -51,6 +51,10 @@ class Astray:
         """For a run that does not go back once more."""
         again = f", also after going back {returns} times with lower rates" if returns else ""
         return Diverged(f"{self.reason}{again}", "train again with a lower --rate, or with another base")
+
+    def end_note(self, best_step: int) -> str:
+        """For a run that ends with the best state that it reached."""
+        return f"{self.reason}, also with lower rates: the run ends with its best state, of step {best_step}"
 
     def note(self, best_step: int) -> str:
         """For a run that goes back."""

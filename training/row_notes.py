@@ -26,8 +26,14 @@ def _sentences(counts: Mapping[str, int], max_tokens: int) -> Iterator[str]:
             f"{_share(counts['documents'], counts['rows'], 'document')} read in {human_count(windows, 'window')}"
             f" because the context does not hold them"
         )
+    if "empty" in counts and windows:
         taught = counts["empty"] - counts["empty_left_out"]
         yield f"{_share(counts['empty'], windows, 'window')} without a value, of which {taught:,} are trained on"
+    if cut := counts.get("cut", 0):
+        yield (
+            f"{_share(cut, counts['rows'], 'row')} longer than {max_tokens:,} tokens, of which only these are seen;"
+            ' `long = "window"` of [input] reads all, student.max_tokens more'
+        )
     if lost := counts.get("values_in_no_window", 0):
         yield f"{_share(lost, counts['values'], 'value')} whole in no window and not taught"
     if unread:

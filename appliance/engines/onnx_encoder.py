@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result
 from appliance.engines.onnx_session import open_session, runs_on_gpu
 from appliance.engines.tokenizer_file import make_plain
+from appliance.engines.windows import MOST_WINDOWS, framed_pieces
 from appliance.ground.errors import ApplianceError
 from appliance.ground.text import human_count
 from appliance.models.calibration import read_calibration, sigmoid, softmax
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
     from appliance.tasks.task import Task
-
-MOST_PIECES = 500
-"""Of one document, as with the windows of decoders: a longer one is no document that a class describes."""
 
 
 class EncoderArtifactError(ApplianceError):
@@ -191,13 +189,9 @@ class OnnxEncoderEngine:
 
     def _pieces(self, ids: list[int]) -> list[list[int]]:
         """The text as framed pieces that fit the model; none where it is too long."""
-        room = self._window - len(self._cls) - len(self._sep)
-        if self._task.input.long == "refuse":
-            room = self._limit() - len(self._cls) - len(self._sep)
-        cut = [ids[start : start + room] for start in range(0, len(ids), room)] or [[]]
-        if len(cut) > (1 if self._task.input.long == "refuse" else MOST_PIECES):
-            return []
-        return [[*self._cls, *piece, *self._sep] for piece in cut]
+        is_whole = self._task.input.long == "refuse"
+        pieces = framed_pieces(ids, self._cls, self._sep, self._limit() if is_whole else self._window)
+        return [] if len(pieces) > (1 if is_whole else MOST_WINDOWS) else pieces
 
     def _limit(self) -> int:
         """Tokens of the longest text that the task takes in one piece."""
@@ -237,7 +231,7 @@ class OnnxEncoderEngine:
         return Result(request.key, {"label": label}, {"label": confidence}, label, tokens, 0, 0, seconds)
 
     def _too_long(self, request: Request, tokens: int) -> Result:
-        most = self._limit() if self._task.input.long == "refuse" else MOST_PIECES * self._window
+        most = self._limit() if self._task.input.long == "refuse" else MOST_WINDOWS * self._window
         message = f"the document has {tokens} tokens, the task takes {most}"
         return Result(request.key, None, prompt_tokens=tokens, error="too_long", error_message=message)
 

@@ -4,7 +4,7 @@ A document that is too long is cut at line ends into windows that fit; those of 
 stands at an edge stands whole in one of them. Where the windows lie follows from the text and the model alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.tasks.task import LongDocumentPolicy, Task, TaskKind
@@ -85,6 +85,20 @@ def windows_of(
             return None
         waiting += smaller
     return sorted(windows)
+
+
+def framed_pieces(ids: Sequence[int], before: Sequence[int], after: Sequence[int], room: int) -> list[list[int]]:
+    """The pieces in which an encoder reads a text; neighbours share nothing.
+
+    Args:
+        ids: Token ids of the text.
+        before: Ids that the tokenizer puts before each piece.
+        after: Ids that it puts behind.
+        room: Tokens of a piece with its frame, at most.
+    """
+    length = max(1, room - len(before) - len(after))
+    pieces = [ids[start : start + length] for start in range(0, len(ids), length)] or [[]]
+    return [[*before, *piece, *after] for piece in pieces]
 
 
 def cut(text: str, size: int, overlap: int) -> list[Span]:

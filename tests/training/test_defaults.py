@@ -10,7 +10,7 @@ import torch
 from decoder_fixtures import cli, write_base, write_task_folder
 
 from appliance.tasks.taskfile import load_task
-from training import distill, rate_range
+from training import distill, loss_watch, rate_range
 from training.checkpoint import Checkpoint
 from training.commands.run_display import run_display
 from training.commands.train import _use_threads
@@ -101,7 +101,7 @@ def test_no_rate_is_looked_for_where_one_is_known_or_the_run_is_short(
 
 def test_a_loss_that_rises_for_long_is_noticed_and_noise_is_not() -> None:
     watch = LossWatch(5)
-    noisy = [2.0 - 0.03 * step + (0.4 if step % 4 == 0 else 0.0) for step in range(60)]
+    noisy = [2.0 - 0.03 * step + (0.6 if step % 4 == 0 else 0.0) for step in range(60)]
     assert not any(watch.has_risen(loss) for loss in noisy)
     assert not watch.has_risen(6.0), "one hard batch"
     assert not any(watch.has_risen(0.3) for _ in range(5))
@@ -129,6 +129,7 @@ def rising(monkeypatch: pytest.MonkeyPatch, first: int, last: int, factor: float
 def test_a_run_that_goes_astray_goes_back_with_a_lower_rate(
     folder: Path, factor: float, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loss_watch, "LEAST_STEPS", 5)
     rising(monkeypatch, 8, 7 + steps, factor)
     notes: list[str] = []
     measurements: list[dict[str, float | int]] = []
@@ -141,6 +142,18 @@ def test_a_run_that_goes_astray_goes_back_with_a_lower_rate(
     assert best["rate_factor"] == pytest.approx(0.3 ** len(returned))
     assert measurements[-1]["epoch"] == 4
     assert measurements[-1]["loss"] < measurements[0]["loss"]
+
+
+def test_a_run_that_goes_astray_again_and_again_ends_with_its_best_state(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_watch, "LEAST_STEPS", 5)
+    rising(monkeypatch, 8, 10_000, 9.0)
+    monkeypatch.setattr(LossWatch, "has_risen", lambda self, loss: self.latest.append(loss) or loss > 12)
+    notes: list[str] = []
+    best, _ = distilled(folder, replace(OPTIONS, learning_rate=5e-3), RunWatch(notes.append))
+    assert (best["epoch"], best["returns"]) == (1, MOST_RETURNS)
+    assert re.search(r"also with lower rates: the run ends with its best state, of step \d+$", notes[-1])
 
 
 def test_a_run_that_always_goes_astray_ends_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 """A task's rows as an encoder student sees them: token ids and a distribution over the labels."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from appliance.engines.windows import MOST_WINDOWS, framed_pieces
 from appliance.ground.errors import UsageError
 from appliance.tasks.labels import LabelledRow
 
@@ -18,6 +20,31 @@ class Examples:
     token_ids: list[list[int]]
     targets: Tensor
     """(rows, labels) float32 distributions; each row sums to 1, but where a row may have several labels: 1 for each."""
+    row_numbers: Sequence[int] = ()
+    """The row that each piece is of; empty where every row is one piece."""
+    cut: int = 0
+    """Rows of which only the first tokens are seen."""
+    unread: int = 0
+    """Rows left out, as they have more pieces than a document may have."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that are seen."""
+        return len(set(self.row_numbers)) if self.row_numbers else len(self.token_ids)
+
+    @property
+    def pieces_of_documents(self) -> list[int]:
+        """How many pieces each row of more than one has."""
+        return [count for count in Counter(self.row_numbers).values() if count > 1]
+
+    def first(self, examples: int) -> "Examples":
+        """So many of the pieces."""
+        return replace(
+            self,
+            token_ids=self.token_ids[:examples],
+            targets=self.targets[:examples],
+            row_numbers=self.row_numbers[:examples],
+        )
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -62,20 +89,43 @@ def target_labels(row: LabelledRow, labels: Sequence[str]) -> list[float]:
 
 
 def build_examples(
-    rows: Sequence[LabelledRow], tokenizer: Tokenizer, labels: Sequence[str], multi_label: bool = False
+    rows: Sequence[LabelledRow],
+    tokenizer: Tokenizer,
+    labels: Sequence[str],
+    multi_label: bool = False,
+    in_pieces: bool = False,
 ) -> Examples:
-    """The rows as token ids, cut where the tokenizer cuts, with their targets.
+    """The rows as token ids with their targets, cut where the tokenizer cuts, or in the pieces that `run` reads.
 
     Args:
         multi_label: Whether a row may have several labels, or none.
+        in_pieces: Whether what lies behind the cut is an example of its own, with the label of the whole.
 
     Raises:
         UsageError: A row names a label that the task does not have, or none.
     """
-    token_ids = [encoding.ids for encoding in tokenizer.encode_batch([row.text for row in rows])]
     target_of = target_labels if multi_label else target_distribution
     targets = torch.tensor([target_of(row, labels) for row in rows], dtype=torch.float32)
-    return Examples(token_ids, targets.reshape(len(rows), len(labels)))
+    targets = targets.reshape(len(rows), len(labels))
+    encodings = tokenizer.encode_batch([row.text for row in rows])
+    if not in_pieces:
+        cut = sum(bool(encoding.overflowing) for encoding in encodings)
+        return Examples([encoding.ids for encoding in encodings], targets, cut=cut)
+    untruncated = Tokenizer.from_str(tokenizer.to_str())
+    untruncated.no_truncation()
+    frame = untruncated.encode("").ids
+    before, after = frame[: len(frame) // 2], frame[len(frame) // 2 :]
+    token_ids: list[list[int]] = []
+    row_numbers: list[int] = []
+    unread = 0
+    for number, encoding in enumerate(untruncated.encode_batch([row.text for row in rows], add_special_tokens=False)):
+        pieces = framed_pieces(encoding.ids, before, after, int(tokenizer.truncation["max_length"]))
+        if len(pieces) > MOST_WINDOWS:
+            unread += 1
+            continue
+        token_ids += pieces
+        row_numbers += [number] * len(pieces)
+    return Examples(token_ids, targets[row_numbers], row_numbers, unread=unread)
 
 
 @dataclass(frozen=True)

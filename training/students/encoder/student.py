@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from appliance.ground.errors import UsageError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import data_hash, read_dataset, teacher_names
+from appliance.tasks.task import LongDocumentPolicy
 from training.batch_plan import batch_plan, split_padded
 from training.lora import add_lora, trainable_weights
 from training.losses import label_cross_entropy, soft_cross_entropy
@@ -55,10 +56,8 @@ class TrainingData:
     """Who answered the training rows."""
 
 
-def read_training_data(
-    task_folder: Path, tokenizer: Tokenizer, labels: Sequence[str], multi_label: bool = False
-) -> TrainingData:
-    """The task's dataset as token ids and label distributions.
+def read_training_data(task: "Task", task_folder: Path, tokenizer: Tokenizer, labels: Sequence[str]) -> TrainingData:
+    """The task's dataset as token ids and label distributions, long texts in the pieces in which `run` reads them.
 
     Raises:
         UsageError: The dataset is missing, empty, or names a label that the task does not have.
@@ -66,7 +65,10 @@ def read_training_data(
     rows = {name: read_dataset(TaskFolder(task_folder).split_path(name)) for name in ("train", "validation")}
     if not rows["train"]:
         raise UsageError("dataset/train.jsonl has no rows", "collect and curate answers first")
-    train, validation = (build_examples(rows[name], tokenizer, labels, multi_label) for name in ("train", "validation"))
+    in_pieces = task.input.long is not LongDocumentPolicy.REFUSE
+    train, validation = (
+        build_examples(rows[name], tokenizer, labels, task.multi_label, in_pieces) for name in ("train", "validation")
+    )
     return TrainingData(train, validation, data_hash(rows["train"]), teacher_names(rows["train"]))
 
 
@@ -90,12 +92,34 @@ def validation_figures(model: nn.Module, examples: Examples, multi_label: bool =
     if not len(examples):
         return {}
     logits = predict_logits(model, examples.token_ids)
+    if examples.pieces_of_documents:
+        return _figures_of_pieces(logits, examples, multi_label)
     if multi_label:
         same = ((logits > 0) == (examples.targets > 0.5)).all(1)
         loss = label_cross_entropy(logits, examples.targets)
     else:
         same = logits.argmax(1) == examples.targets.argmax(1)
         loss = soft_cross_entropy(logits, examples.targets)
+    return {"validation_loss": round(float(loss), 6), "validation_accuracy": round(float(same.float().mean()), 6)}
+
+
+def _figures_of_pieces(logits: Tensor, examples: Examples, multi_label: bool) -> Measurement:
+    """As `validation_figures`, with one prediction for each row: what `run` makes of its pieces."""
+    pieces: dict[int, list[int]] = {}
+    for piece, row in enumerate(examples.row_numbers):
+        pieces.setdefault(row, []).append(piece)
+    targets = examples.targets[[numbers[0] for numbers in pieces.values()]]
+    if multi_label:
+        shares = torch.stack([logits[numbers].sigmoid().amax(0) for numbers in pieces.values()])
+        same = ((shares > 0.5) == (targets > 0.5)).all(1)
+        loss = nn.functional.binary_cross_entropy(shares, targets)
+    else:
+        lengths = torch.tensor([float(len(ids)) for ids in examples.token_ids])
+        shares = torch.stack(
+            [lengths[numbers] / lengths[numbers].sum() @ logits[numbers].softmax(1) for numbers in pieces.values()]
+        )
+        same = shares.argmax(1) == targets.argmax(1)
+        loss = soft_cross_entropy(shares.clamp(min=1e-30).log(), targets)
     return {"validation_loss": round(float(loss), 6), "validation_accuracy": round(float(same.float().mean()), 6)}
 
 
@@ -137,8 +161,9 @@ class EncoderStudent:
             "base_hash": self.base_hash,
             "data_hash": self._data.data_hash,
             "teacher": self._data.teacher,
-            "rows": len(self._data.train),
-            "validation_rows": len(self._data.validation),
+            "rows": self._data.train.rows,
+            "validation_rows": self._data.validation.rows,
+            "splits": {"train": _facts_of(self._data.train), "validation": _facts_of(self._data.validation)},
             "max_tokens": self._max_tokens,
             "labels": self._labels,
             **({"multi_label": True} if self._task.multi_label else {}),
@@ -167,8 +192,7 @@ class EncoderStudent:
     def first(self, examples: int) -> "EncoderStudent":
         """The same student with this many of its training examples."""
         student = copy.copy(self)
-        train = self._data.train
-        student._data = replace(self._data, train=Examples(train.token_ids[:examples], train.targets[:examples]))
+        student._data = replace(self._data, train=self._data.train.first(examples))
         return student
 
     def new_model(self, options: TrainingOptions) -> PeftModel:
@@ -239,6 +263,18 @@ class EncoderStudent:
         return validation_figures(model, self._data.validation)
 
 
+def _facts_of(examples: Examples) -> dict[str, int]:
+    """What became of a split's rows."""
+    pieces = examples.pieces_of_documents
+    return {
+        "rows": examples.rows + examples.unread,
+        "cut": examples.cut,
+        "documents": len(pieces),
+        "windows": sum(pieces),
+        "unread": examples.unread,
+    }
+
+
 def _max_tokens(task: "Task", base: EncoderBase) -> int:
     longest = longest_text(base.directory)
     if task.student.max_tokens > longest:
@@ -259,5 +295,5 @@ def open_encoder(task: "Task", task_folder: Path) -> EncoderStudent:
     check_base(base.directory)
     max_tokens = _max_tokens(task, base)
     tokenizer = load_tokenizer(base.directory, max_tokens)
-    data = read_training_data(task_folder, tokenizer, class_labels(task.labels, task.abstain), task.multi_label)
+    data = read_training_data(task, task_folder, tokenizer, class_labels(task.labels, task.abstain))
     return EncoderStudent(task, base, data, max_tokens)

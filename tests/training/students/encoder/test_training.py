@@ -24,6 +24,7 @@ from training.commands.train import train
 from training.curate.pipeline import curate
 from training.distill import distil
 from training.losses import Diverged, soft_cross_entropy
+from training.memory_errors import OutOfMemory
 from training.options import ENCODER_DEFAULTS, AdapterOptions, HeadOptions, options_for
 from training.students.encoder import student
 from training.students.encoder.examples import Examples, build_examples, class_labels, pad, target_distribution
@@ -337,7 +338,7 @@ def test_a_run_that_fails_in_the_middle_of_an_epoch_draws_the_same_dropout_when_
     run_dir = folder / "runs" / "cut"
     monkeypatch.setattr("training.metrics.SECONDS_A_CHECKPOINT", 0.0)
     monkeypatch.setattr(student, "soft_cross_entropy", failing_loss)
-    with pytest.raises(MemoryError):
+    with pytest.raises(OutOfMemory):
         train(load_task(folder), folder, run_dir, REQUESTED)
     assert 1 < calls - 2 - int(epochs(uninterrupted)[0]["step"]) < 6  # one call is the validation's
     train(load_task(folder), folder, run_dir, {})
