@@ -82,7 +82,7 @@ def text_model(directory: Path) -> "tuple[type[PreTrainedModel], PretrainedConfi
         return LlamaForCausalLM, LlamaConfig.from_pretrained(str(directory), local_files_only=True)
     from transformers import AutoConfig, __version__
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
     if kind not in CONFIG_MAPPING_NAMES:
         brings = ", and the code that it brings is not run" if settings.get("auto_map") else ""
@@ -99,9 +99,10 @@ def text_model(directory: Path) -> "tuple[type[PreTrainedModel], PretrainedConfi
             "use the config.json that belongs to these weights",
         ) from error
     config = whole.get_text_config(decoder=True)
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    both_ways = type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or both_ways:
         raise UsageError(
-            f"the base {directory.name} is of the kind {printable(kind)}, which is no model that writes text",
+            f"the base {directory.name} is of the kind {printable(kind)}, which does not write text from left to right",
             'choose a causal language model, or an encoder with family = "encoder" for a classification',
         )
     model_class: type[PreTrainedModel] = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
