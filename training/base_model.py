@@ -1,18 +1,17 @@
 """The base model of a decoder student: where it is, its hash, and how it is loaded."""
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from appliance.ground.errors import ApplianceError, UsageError
-from appliance.ground.text import printable
 from appliance.models.safetensors_file import read_headers, same_numbers, weight_paths
+from training.base_kind import attention_of, text_model
 from training.preflight import check_loaded
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 PACKAGED_BASE = "stillroom-base"
 BASE_VARIABLE = "STILLROOM_BASE"
@@ -44,16 +43,17 @@ def find_base(name: str) -> Path:
 
         directory = base_folder(name, PACKAGED_BASE)
     missing = [part for part in NEEDED_FILES if not (directory / part).is_file()]
-    if missing or not _weight_files(directory):
+    if missing:
         raise UsageError(
-            f"the base model {name} has no {missing[0] if missing else 'safetensors file'}",
+            f"the base model {name} has no {missing[0]}",
             f"set student.base to {PACKAGED_BASE}, or to a folder with config, tokenizer and safetensors",
         )
+    weight_paths(directory)
     return directory
 
 
 def _weight_files(directory: Path) -> list[Path]:
-    return sorted(directory.glob("*.safetensors"))
+    return sorted(path for path in directory.glob("*.safetensors") if path.is_file())
 
 
 def base_hash(directory: Path) -> str:
@@ -65,54 +65,6 @@ def base_hash(directory: Path) -> str:
     if len(hashes) == 1:
         return hashes[0][1]
     return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in hashes).encode()).hexdigest()
-
-
-def text_model(directory: Path) -> "tuple[type[PreTrainedModel], PretrainedConfig]":
-    """The class and the configuration of the causal language model in a folder: of a model that also sees, its text.
-
-    Raises:
-        UsageError: The installed transformers have no such model of their own; code that comes with a base is not run.
-    """
-    settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    kind = str(settings.get("model_type"))
-    if kind == "llama":  # the Auto classes import every architecture's table, which costs a second
-        from transformers.models.llama.configuration_llama import LlamaConfig
-        from transformers.models.llama.modeling_llama import LlamaForCausalLM
-
-        return LlamaForCausalLM, LlamaConfig.from_pretrained(str(directory), local_files_only=True)
-    from transformers import AutoConfig, __version__
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
-
-    if kind not in CONFIG_MAPPING_NAMES:
-        brings = ", and the code that it brings is not run" if settings.get("auto_map") else ""
-        raise UsageError(
-            f"the base {directory.name} is of the kind {printable(kind)}, which transformers {__version__} does not"
-            f" know{brings}",
-            "choose a base of a known architecture; `stillroom bases list` names those that were tried",
-        )
-    try:
-        whole = AutoConfig.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(
-            f"config.json of the base {directory.name} does not describe a {printable(kind)} model: {error}",
-            "use the config.json that belongs to these weights",
-        ) from error
-    config = whole.get_text_config(decoder=True)
-    both_ways = type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or both_ways:
-        raise UsageError(
-            f"the base {directory.name} is of the kind {printable(kind)}, which does not write text from left to right",
-            'choose a causal language model, or an encoder with family = "encoder" for a classification',
-        )
-    model_class: type[PreTrainedModel] = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    return model_class, config
-
-
-def attention_of(model_class: "type[PreTrainedModel]", config: "PretrainedConfig") -> str:
-    """The implementation of attention that computes what the model says: the fused one leaves caps of logits out."""
-    fused = model_class._supports_sdpa and not getattr(config, "attn_logit_softcapping", None)
-    return "sdpa" if fused else "eager"
 
 
 def stored_precision(directory: Path) -> str:

@@ -5,7 +5,7 @@ step, in the merge or in an export, and can be known from the base's files, is r
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ _EMBEDDINGS = (
 LEAST_COVERED = 0.5
 """Share of an embedding's rows that a tokenizer must know; padding and reserved rows are a tenth at most."""
 _SPARE_ROWS = 1024
+
+
+Mismatch = tuple[str, Sequence[int], Sequence[int]]
+"""A tensor's name, its shape in the files, and the one that the model has."""
 
 
 class UnfitBase(UsageError):
@@ -136,8 +140,9 @@ def refuse_odd_tensors(directory: Path, headers: Mapping[str, TensorHeader]) -> 
         if packed:
             raise _quantized(directory, f"quantized: its tensor {printable(name)} is stored as {header.dtype}")
         if not header.numbers:
-            shape = " x ".join(map(str, header.shape))
-            raise UnfitBase(f"the tensor {printable(name)} of {directory.name} is empty ({shape})", AGAIN)
+            raise UnfitBase(
+                f"the tensor {printable(name)} of {directory.name} is empty ({_shape(header.shape)})", AGAIN
+            )
 
 
 def refuse_not_finite(directory: Path, headers: Mapping[str, TensorHeader]) -> None:
@@ -163,6 +168,7 @@ def check_tokenizer(directory: Path, settings: Mapping[str, Any], headers: Mappi
             configuration has the special tokens of begin and end.
     """
     tokens = read_tokens(directory / "tokenizer.json")
+    refuse_unreadable(directory / "tokenizer.json")
     rows = embedding_rows(headers)
     last = max(tokens)
     if rows is not None and last >= rows:
@@ -179,6 +185,20 @@ def check_tokenizer(directory: Path, settings: Mapping[str, Any], headers: Mappi
             "use the tokenizer.json that belongs to these weights",
         )
     _check_special_tokens(directory, settings, tokens)
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Refuses a tokenizer.json that the library which cuts text does not take.
+
+    Raises:
+        UnfitBase: With what the library says.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise UnfitBase(f"{path} is no tokenizer: {printable(str(error))}", AGAIN) from error
 
 
 def read_tokens(path: Path) -> dict[int, str]:
@@ -234,7 +254,7 @@ def looks_special(token: str) -> bool:
     return len(token) > 2 and (token[0] in "<[{\uff5c|" or token[-1] in ">]}\uff5c|")
 
 
-def check_loaded(name: str, missing: Iterable[str], mismatched: Iterable[object], unexpected: Iterable[str]) -> None:
+def check_loaded(name: str, missing: Iterable[str], mismatched: Iterable[Mismatch], unexpected: Iterable[str]) -> None:
     """Refuses a model of which the weights did not fill every tensor, or hold a part of it that has no place.
 
     Args:
@@ -248,9 +268,12 @@ def check_loaded(name: str, missing: Iterable[str], mismatched: Iterable[object]
         raise UnfitBase(
             f"the weights of {name} lack {human_count(len(absent), 'tensor')} of the model: {_listing(absent)}", AGAIN
         )
-    if others := sorted(map(str, mismatched)):
+    if others := sorted(mismatched):
+        described = [
+            f"{key} ({_shape(stored)} in the weights, {_shape(built)} by config.json)" for key, stored, built in others
+        ]
         raise UnfitBase(
-            f"config.json of {name} gives another shape to {human_count(len(others), 'tensor')}: {_listing(others)}",
+            f"config.json of {name} gives another shape to {human_count(len(others), 'tensor')}: {_listing(described)}",
             "use the config.json that belongs to these weights",
         )
     lost = sorted(key for key in unexpected if ".layers." in key or ".h." in key or ".layer." in key)
@@ -261,6 +284,10 @@ def check_loaded(name: str, missing: Iterable[str], mismatched: Iterable[object]
             f" weights: {_listing(lost)}",
             "use the config.json that belongs to these weights",
         )
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _is_other_part(key: str) -> bool:

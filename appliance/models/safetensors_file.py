@@ -69,7 +69,7 @@ def weight_paths(directory: Path) -> list[Path]:
         return [directory / WHOLE_NAME]
     if (directory / INDEX_NAME).is_file():
         return _indexed_paths(directory)
-    paths = sorted(directory.glob("*.safetensors"))
+    paths = sorted(path for path in directory.glob("*.safetensors") if path.is_file())  # a pipe would never end
     if paths:
         return paths
     pickles = sorted(path.name for pattern in _PICKLES for path in directory.glob(pattern))
@@ -78,6 +78,11 @@ def weight_paths(directory: Path) -> list[Path]:
             f"{directory.name} has its weights as pickles alone ({_listing(pickles)}), which can run any code when they"
             " are loaded",
             "take a base with safetensors, or have its weights converted to safetensors where they come from",
+        )
+    if files := sorted(directory.glob("*.gguf")):
+        raise WeightsError(
+            f"{directory.name} has a GGUF file and no safetensors file",
+            f"make a base of it with `stillroom bases add {printable(str(files[0]))}`",
         )
     raise WeightsError(
         f"{directory.name} has no safetensors file", "name a folder with config.json, tokenizer.json and safetensors"

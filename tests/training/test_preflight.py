@@ -11,6 +11,7 @@ import pytest
 from weight_files import Tensors, ones, write_weights
 
 from appliance.ground.errors import UsageError
+from training.base_kind import text_model
 from training.preflight import UnfitBase, check_base, check_loaded
 
 EMBEDDING, MATRIX = "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight"
@@ -20,7 +21,7 @@ PIECES = ["<s>", "</s>", *(chr(ord("a") + number) for number in range(ROWS - 2))
 
 
 def tokenizer(pieces: list[str]) -> dict[str, Any]:
-    return {"model": {"type": "BPE", "vocab": {piece: number for number, piece in enumerate(pieces)}}}
+    return {"model": {"type": "BPE", "vocab": {piece: number for number, piece in enumerate(pieces)}, "merges": []}}
 
 
 def write_base(directory: Path) -> Path:
@@ -73,9 +74,17 @@ def no_tokenizer(directory: Path) -> None:
     (directory / "tokenizer.json").unlink()
 
 
+def no_kind(directory: Path) -> None:
+    write_json(directory / "tokenizer.json", {"model": {"type": "Words", "vocab": {"<s>": 0, "</s>": 1}}})
+
+
+def gguf_alone(directory: Path) -> None:
+    (directory / "model.safetensors").rename(directory / "model.gguf")
+
+
 def unigram(directory: Path) -> None:
     vocabulary = [[piece, -1.0] for piece in [*PIECES, "z"]]
-    write_json(directory / "tokenizer.json", {"model": {"type": "Unigram", "vocab": vocabulary}})
+    write_json(directory / "tokenizer.json", {"model": {"type": "Unigram", "vocab": vocabulary, "unk_id": 0}})
 
 
 def larger_embedding(directory: Path) -> None:
@@ -108,6 +117,8 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "an end that is text": (with_settings(eos_token_id=5), r"names 5 as eos_token_id, .* has as 'd', a piece of text"),
     "a begin that is not there": (with_settings(bos_token_id=50), r"50 as bos_token_id, .* does not have"),
     "no tokens": (with_pieces([]), "lists no tokens"),
+    "a tokenizer that is none": (no_kind, r"tokenizer\.json is no tokenizer: "),
+    "a GGUF file": (gguf_alone, "has a GGUF file and no safetensors file"),
 }
 
 
@@ -137,10 +148,43 @@ def test_what_only_looks_odd_is_taken(tmp_path: Path, kind: str) -> None:
 def test_what_a_model_did_not_get_is_named() -> None:
     with pytest.raises(UnfitBase, match=r"lack 2 tensors of the model: a\.weight, b\.weight"):
         check_loaded("base", ["b.weight", "a.weight"], [], [])
-    with pytest.raises(UnfitBase, match=r"config.json of base gives another shape to 1 tensor: \('w', 2, 3\)"):
-        check_loaded("base", [], [("w", 2, 3)], [])
+    with pytest.raises(UnfitBase, match=r"config\.json of base gives another shape to 1 tensor: w \(2 x 3 in the"):
+        check_loaded("base", [], [("w", (2, 3), (3, 2))], [])
     with pytest.raises(
         UnfitBase, match=r"no place for 1 tensor of the weights: model\.layers\.0\.self_attn\.q_proj\.bias"
     ):
         check_loaded("base", [], [], ["model.layers.0.self_attn.q_proj.bias"])
     check_loaded("base", [], [], ["vision_tower.encoder.layers.0.weight", "mtp.layers.0.weight", "pooler.dense.weight"])
+
+
+WRONG_SETTINGS: dict[str, dict[str, object]] = {
+    "heads that do not divide": {"num_attention_heads": 3},
+    "an activation that nobody knows": {"hidden_act": "swiglish"},
+    "a rotary kind that nobody knows": {"rope_parameters": {"rope_type": "wobble", "rope_theta": 1.0}},
+    "words for numbers": {"num_hidden_layers": "two"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRONG_SETTINGS)
+def test_settings_that_describe_no_model_are_refused_with_their_reason(tmp_path: Path, kind: str) -> None:
+    whole = {"model_type": "llama", "hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2,
+             "num_hidden_layers": 1, "vocab_size": 9}  # fmt: skip
+    write_json(tmp_path / "config.json", {**whole, **WRONG_SETTINGS[kind]})
+    with pytest.raises(UnfitBase, match=r"config\.json of the base .* does not describe a llama model: .+"):
+        text_model(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model_type", "message"),
+    [
+        ("bert", "does not write text from left to right"),
+        ("t5", "does not write"),
+        ("deepmagic", "does not know, and the code"),
+    ],
+)
+def test_a_base_of_another_kind_is_refused(tmp_path: Path, model_type: str, message: str) -> None:
+    write_json(tmp_path / "config.json", {"model_type": model_type, "auto_map": {"AutoModel": "code.Model"}})
+    with pytest.raises(UsageError, match=message):
+        text_model(tmp_path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from appliance.ground.command_line import NumberRange, Share, json_option
-from appliance.ground.errors import Interrupted, ResourceError, UsageError
+from appliance.ground.errors import ApplianceError, Interrupted, ResourceError, UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import MOST_THREADS, load_settings
@@ -204,6 +204,10 @@ def _resumable(task_folder: Path, run_dir: Path) -> "Iterator[None]":
             raise
         hint = f"{error.hint}; then `stillroom train {printable(str(task_folder))} --resume` continues the run"
         raise ResourceError(error.message, hint) from error
+    except ApplianceError:
+        if rank() == 0 and not RunFolder(run_dir).config_path.exists():
+            shutil.rmtree(run_dir)
+        raise
 
 
 def train(
@@ -225,11 +229,12 @@ def train(
     training_options = {name: value for name, value in requested.items() if name not in ("base", "targets")}
     options = options_for(task.student.family, training_options)  # refused before the libraries are loaded
     from training.preflight import check_base_files
-    from training.students.families import base_folder
+    from training.students.families import base_folder, check_kind
     from training.target_check import check_targets
 
     base_dir = base_folder(task)
     check_base_files(base_dir)
+    check_kind(task.student.family, base_dir)
     check_targets(base_dir, targets, task.student.family, _ignore if rank() else note)
     from training.commands.run_display import run_display
     from training.distill import distil

@@ -24,6 +24,23 @@ def base_folder(task: "Task") -> Path:
     return find_base(task.student.base)
 
 
+def check_kind(family: str, directory: Path) -> None:
+    """Refuses a base that is no model of the family, by its config.json.
+
+    Raises:
+        UsageError: It is none, or none that is known here.
+        UnfitBase: The configuration describes no model that can be built.
+    """
+    if family == "encoder":
+        from training.students.encoder.model import longest_text
+
+        longest_text(directory)
+        return
+    from training.base_kind import text_model
+
+    text_model(directory)
+
+
 def open_student(task: "Task", task_folder: Path, distillation: "DistillationOptions") -> "Student[Any]":
     """The student of a task folder: its base, the rows of `dataset/` as token ids, and its local teacher.
 

@@ -17,8 +17,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, __version__
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
 from transformers.utils import logging as transformers_logging
 
@@ -26,8 +25,9 @@ from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.json_text import json_text
 from appliance.ground.text import printable
 from training import base_model
-from training.base_model import BaseMismatch, attention_of, base_hash
-from training.preflight import check_loaded, read_settings
+from training.base_kind import attention_of, auto_config
+from training.base_model import BaseMismatch, base_hash
+from training.preflight import check_loaded
 from training.students.encoder.examples import pad
 
 HEAD_FORMS = {"mean": "mean-normalized-linear", "first": "first-normalized-linear"}
@@ -98,18 +98,11 @@ def encoder_class(directory: Path) -> tuple[type[PreTrainedModel], PretrainedCon
     Raises:
         UsageError: It reads in one direction, writes too, or is not known to the installed transformers.
     """
-    kind = str(read_settings(directory)["model_type"])
-    if kind not in CONFIG_MAPPING_NAMES:
-        raise UsageError(
-            f"the base {directory.name} is of the kind {printable(kind)}, which transformers {__version__} does not"
-            " know; code that comes with a base is not run",
-            "choose an encoder such as ModernBERT, XLM-RoBERTa or DeBERTa",
-        )
-    config = AutoConfig.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+    config = auto_config(directory)
     both_ways = type(config) in MODEL_FOR_MASKED_LM_MAPPING and type(config) in MODEL_MAPPING
     if not both_ways or getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
         raise UsageError(
-            f"the base {directory.name} is of the kind {printable(kind)}, which is no encoder",
+            f"the base {directory.name} is of the kind {printable(config.model_type)}, which is no encoder",
             'choose a BERT-like model, or write family = "decoder"',
         )
     config.reference_compile = False  # ModernBERT would compile itself at its first call, which needs a compiler
