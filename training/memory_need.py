@@ -25,12 +25,17 @@ HIDDEN_COPIES, INNER_COPIES = 12, 5
 """What a layer keeps of each token for the way back: vectors of the hidden size, and of the feed-forward part."""
 LOGIT_COPIES = 3
 """Of each written token: logits, their softmax, their gradient."""
-MERGE_BYTES = {"decoder": 8.7, "encoder": 9.0}
-"""Of each weight."""
-EXPORT_BYTES: Mapping[str, float] = {
-    "gguf-f16": 11, "gguf-q8_0": 11, "gguf-q4_k_m": 11, "onnx-fp32": 20, "onnx-int8": 28,
-}  # fmt: skip
-"""Of each weight, by target."""
+ENCODER_BYTES = {"merge": 9.0, "onnx-fp32": 20.0, "onnx-int8": 28.0}
+"""Of each weight of an encoder, which is small and built in memory."""
+TENSOR_BYTES = 12
+"""Of each number of the largest tensor: merge and exports of decoders hold one at a time, in float32 and 16 bit."""
+READ_BYTES = 1 << 30
+"""Of the merged decoder in float32 while it reads rows to compare with; a larger one is read module by module."""
+COMPARED_BYTES = 400_000_000
+"""Of what llama.cpp computes with, beside the file that it maps, and of the logits that are compared."""
+GRAPH_BYTES = {"onnx-fp32": 8, "onnx-int8": 10}
+"""Of each weight: the graph's weights as they lie in the file and as onnxruntime arranges them."""
+GGUF_TARGETS = ("gguf-f16", "gguf-q8_0", "gguf-q4_k_m")
 
 _EMBEDDINGS = (
     "embed_tokens.weight",
@@ -55,6 +60,8 @@ class ModelShape:
     """Of them, those of the linear layers that get an adapter."""
     matrix_edges: int
     """Sum of the rows and columns of these layers: an adapter has rank times as many weights."""
+    largest_weights: int
+    """Numbers in the largest tensor."""
     stored_bytes: int
     largest_file_bytes: int
     layers: int
@@ -135,6 +142,7 @@ def shape_of(settings: Mapping[str, Any], headers: Mapping[str, TensorHeader]) -
         embedding_weights=sum(header.numbers for header in ends),
         matrix_weights=sum(rows * columns for rows, columns in matrices),
         matrix_edges=sum(rows + columns for rows, columns in matrices),
+        largest_weights=max((header.numbers for header in text.values()), default=0),
         stored_bytes=sum(by_file.values()),
         largest_file_bytes=max(by_file.values(), default=0),
         layers=_size(settings, "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -173,9 +181,20 @@ def training_bytes(shape: ModelShape, plan: TrainingPlan) -> int:
 
 def memory_need(shape: ModelShape, plan: TrainingPlan) -> MemoryNeed:
     """Bytes of each phase."""
-    targets = [name for name in EXPORT_BYTES if plan.family == "decoder" or name.startswith("onnx")]
-    return MemoryNeed(
-        training_bytes(shape, plan),
-        PROCESS_BYTES + round(shape.weights * MERGE_BYTES[plan.family]),
-        {name: PROCESS_BYTES + round(shape.weights * EXPORT_BYTES[name]) for name in targets},
-    )
+    merge, exports = _encoder_later(shape) if plan.family == "encoder" else _decoder_later(shape)
+    return MemoryNeed(training_bytes(shape, plan), merge, exports)
+
+
+def _encoder_later(shape: ModelShape) -> tuple[int, dict[str, int]]:
+    """Bytes of the merge and of each export of an encoder."""
+    need = {name: PROCESS_BYTES + round(shape.weights * each) for name, each in ENCODER_BYTES.items()}
+    return need.pop("merge"), need
+
+
+def _decoder_later(shape: ModelShape) -> tuple[int, dict[str, int]]:
+    """Bytes of the merge and of each export of a decoder: both go through its files tensor by tensor."""
+    tensor = PROCESS_BYTES + TENSOR_BYTES * shape.largest_weights
+    compared = max(tensor, PROCESS_BYTES + min(4 * shape.weights, READ_BYTES)) + COMPARED_BYTES
+    exports = dict.fromkeys(GGUF_TARGETS, compared)
+    exports |= {name: compared + each * shape.weights for name, each in GRAPH_BYTES.items()}
+    return tensor, exports
