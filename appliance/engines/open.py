@@ -11,9 +11,6 @@ from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
 from appliance.tasks.task import Task
 
-LLAMA_SLOTS = 8
-"""Documents in flight in one llama context; more slots cost memory and gain little on few cores."""
-
 ENGINE_CLASSES = {
     ("decoder", "gguf"): "appliance.engines.llama.engine:LlamaEngine",
     ("decoder", "onnx"): "appliance.engines.onnx_decoder:OnnxDecoderEngine",
@@ -41,7 +38,6 @@ def open_engine(artifact_dir: Path, task: Task, threads: int, on_window: Callabl
         )
     module, _, name = target.partition(":")
     engine_class = getattr(importlib.import_module(module), name)
-    slots = {"slots": LLAMA_SLOTS} if manifest.format == "gguf" else {}
-    engine: Engine = engine_class(artifact_dir, task, threads, **slots)
+    engine: Engine = engine_class(artifact_dir, task, threads)
     # An encoder cuts long texts itself, by tokens.
     return WindowedEngine(engine, task, on_window) if can_window(task) and manifest.family != "encoder" else engine

@@ -4,20 +4,24 @@ The prefix that all documents of the task share stays in every slot. A document'
 own; after that all slots advance by one token a pass, forced tokens too, because rows of different lengths would
 cost a pass for each length. A slot that becomes free takes the next document at once.
 
-One document's answer does not depend on the others: llama.cpp computes a row in the same way whatever other rows hold,
-but in other ways for few rows than for many, so slots are computed in full blocks.
+How many slots there are follows the documents (`slots.py`); one document's answer depends neither on that nor on the
+other documents.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from appliance.engines.answer_room import answer_room, longest_prompt
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result, reading_context
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
-from appliance.engines.llama.model import LlamaContext, LlamaModel, Logits, ModelFileError, Row
+from appliance.engines.llama.model import LlamaModel, Logits, ModelFileError
+from appliance.engines.llama.slots import NextToken, Slots
 from appliance.engines.tokenizer import artifact_tokenizer
 from appliance.models.manifest import read_manifest
+from appliance.models.slot_plan import MOST_SLOTS, plan_slots
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 from appliance.tasks.task import Task
 
@@ -31,17 +35,28 @@ LARGEST_BLOCK = 8
 """For other schemes: the kernels for 4 bit weights change between 4 and 8 rows."""
 
 
+@dataclass(frozen=True)
+class _Prompt:
+    """A document that can be answered."""
+
+    key: str
+    document_ids: list[int]
+    tokens: int
+    """Of the prompt."""
+    needed_tokens: int
+    """Of a slot that the document may have."""
+    started: float
+
+
 @dataclass
 class _Lane:
     """One document in its slot."""
 
-    key: str
+    prompt: _Prompt
     slot: int
     decoder: LineDecoder
-    started: float
-    prompt_tokens: int
     room: int
-    """Tokens of the answer that fit into the context."""
+    """Tokens of the answer that fit into the slot."""
     pending: list[int] = field(default_factory=list)
     """Tokens that are chosen or forced, and not computed yet."""
     computed: int = 0
@@ -51,6 +66,7 @@ class _Lane:
 
     @property
     def stopped(self) -> bool:
+        """Whether the answer is whole, is none, or has filled the slot."""
         return not self.is_number or self.decoder.done or self.computed >= self.room
 
     def took(self, tokens: int) -> None:
@@ -71,20 +87,20 @@ class _Lane:
     def result(self) -> Result:
         decoder, complete = self.decoder, self.decoder.done
         if not self.is_number:
-            counts = (self.prompt_tokens, self.computed, 0, time.monotonic() - self.started)
-            return Result(self.key, None, {}, decoder.raw(), *counts, NO_NUMBER, NO_NUMBER_MESSAGE)
+            counts = (self.prompt.tokens, self.computed, 0, time.monotonic() - self.prompt.started)
+            return Result(self.prompt.key, None, {}, decoder.raw(), *counts, NO_NUMBER, NO_NUMBER_MESSAGE)
         return Result(
-            self.key,
+            self.prompt.key,
             decoder.answer() if complete else None,
             decoder.confidence() if complete else {},
             decoder.raw(),
-            self.prompt_tokens,
+            self.prompt.tokens,
             self.computed + (len(self.pending) if complete else 0),
-            seconds=time.monotonic() - self.started,
+            seconds=time.monotonic() - self.prompt.started,
             error=None if complete else "too_long",
             error_message=""
             if complete
-            else f"the answer does not fit into the context of {self.prompt_tokens + self.room} tokens",
+            else f"the answer does not fit into the context of {self.prompt.tokens + self.room} tokens",
             working=decoder.working(),
         )
 
@@ -92,12 +108,12 @@ class _Lane:
 class LlamaEngine:
     """Holds one GGUF model and one task."""
 
-    def __init__(self, artifact_dir: Path, task: Task, threads: int, slots: int = 8) -> None:
+    def __init__(self, artifact_dir: Path, task: Task, threads: int, slots: int = MOST_SLOTS) -> None:
         """Loads the model and reserves the memory of all slots.
 
         Args:
             threads: Of the computation.
-            slots: Documents in flight.
+            slots: Documents in flight at most.
 
         Raises:
             ApplianceError: The model, its tokenizer or the library is not what it should be.
@@ -107,9 +123,7 @@ class LlamaEngine:
         self._task = task = task.with_working(manifest.working)
         self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
         self._prefix = join_ids(prefix_segments(task.prompt_spec(), self._tokenizer.template), self._tokenizer.encode)
-        self._prefix_tokens = [0] * slots
-        """Tokens of the prefix in each slot: none before its first document."""
-        self._block = BLOCKS.get(manifest.quantization, LARGEST_BLOCK)
+        self._answer_room = answer_room(task, self._tokenizer)
         self._model = LlamaModel(artifact_dir / MODEL_FILE, gpu_layers=0 if manifest.target == "cpu" else -1)
         try:
             if self._model.vocab_size < self._tokenizer.vocab_size:
@@ -120,9 +134,10 @@ class LlamaEngine:
                 )
             self._refuse_other_tokenizer(manifest.name)
             self.context_length = reading_context(self._model.trained_context)
-            self._context = LlamaContext(
-                self._model, -(-slots // self._block) * self._block, self.context_length, threads
-            )
+            longest = longest_prompt(task, self._tokenizer, len(self._prefix), self.context_length)
+            plan = plan_slots(longest, self._model.key_value_bytes, self._model.size_bytes, slots)
+            block = BLOCKS.get(manifest.quantization, LARGEST_BLOCK)
+            self._slots = Slots(self._model, plan, self._prefix, block, threads)
         except BaseException:
             self._model.close()
             raise
@@ -147,51 +162,66 @@ class LlamaEngine:
     def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Answers each request exactly once, in the order in which they are finished."""
         waiting: Iterator[Request] | None = iter(requests)
-        free = set(range(len(self._prefix_tokens)))
+        prompts: deque[_Prompt] = deque()
+        """What was taken and needs other slots than those that are in use; one at most, but for those to write anew."""
         lanes: list[_Lane] = []
-        while lanes or waiting:
-            while free and waiting:
+        while lanes or waiting or prompts:
+            while len(lanes) < self._slots.count and (waiting or prompts):
                 # Only as many as there is room for: whoever asks may learn from it what is in work.
-                request = next(waiting, None)
-                if request is None:
-                    waiting = None
-                    break
-                lane = self._begin(request, min(free))
-                if isinstance(lane, Result):
-                    yield lane
-                else:
-                    lanes.append(lane)
-                    free.discard(lane.slot)
+                if not prompts:
+                    request = next(waiting, None) if waiting else None
+                    if request is None:
+                        waiting = None
+                        break
+                    prompt = self._read(request)
+                    if isinstance(prompt, Result):
+                        yield prompt
+                        continue
+                    prompts.append(prompt)
+                if not self._slots.fits(prompts[0].needed_tokens):
+                    if lanes:
+                        break  # until they have ended: their slots are made anew
+                    self._slots.arrange(prompts[0].needed_tokens)
+                lanes.append(self._begin(prompts.popleft(), {lane.slot for lane in lanes}))
             self._advance([lane for lane in lanes if not lane.stopped])
             stopped = [lane for lane in lanes if lane.stopped]
             lanes = [lane for lane in lanes if not lane.stopped]
-            free.update(lane.slot for lane in stopped)
-            yield from (lane.result() for lane in stopped)
+            for lane in stopped:
+                if lane.decoder.done or not lane.is_number or self._slots.tokens >= self.context_length:
+                    yield lane.result()
+                else:  # its answer is longer than most, and there are longer slots
+                    needed = min(self.context_length, 2 * self._slots.tokens)
+                    prompts.append(replace(lane.prompt, needed_tokens=needed))
 
     def close(self) -> None:
         """Frees the model's memory."""
-        self._context.close()
+        self._slots.close()
         self._model.close()
 
-    def _begin(self, request: Request, slot: int) -> _Lane | Result:
-        """Computes a document's prompt and the first head; a refusal if it does not fit."""
+    def _read(self, request: Request) -> _Prompt | Result:
+        """The document in tokens; a refusal if it does not fit."""
         started = time.monotonic()
         document = join_ids(document_segments(request.text, self._tokenizer.template), self._tokenizer.encode)
-        prompt_tokens = len(self._prefix) + len(document)
-        refusal = self._refusal(prompt_tokens, len(document))
+        tokens = len(self._prefix) + len(document)
+        refusal = self._refusal(tokens, len(document))
         if refusal:
             seconds = time.monotonic() - started
             return Result(
-                request.key, None, prompt_tokens=prompt_tokens, seconds=seconds, error="too_long", error_message=refusal
+                request.key, None, prompt_tokens=tokens, seconds=seconds, error="too_long", error_message=refusal
             )
-        decoder = LineDecoder(self._task, self._tokenizer.template, self._tokenizer, document)
-        room = self.context_length - prompt_tokens
-        lane = _Lane(request.key, slot, decoder, started, prompt_tokens, room, decoder.start())
+        needed = min(self.context_length, tokens + self._answer_room)
+        return _Prompt(request.key, document, tokens, needed, started)
+
+    def _begin(self, prompt: _Prompt, taken: set[int]) -> _Lane:
+        """Computes a document's prompt and the first head."""
+        slot = min(set(range(self._slots.count)) - taken)
+        decoder = LineDecoder(self._task, self._tokenizer.template, self._tokenizer, prompt.document_ids)
+        room = min(self._slots.tokens, self.context_length) - prompt.tokens
+        lane = _Lane(prompt, slot, decoder, room, decoder.start())
         forced = lane.pending[:room]
-        self._reset_to_prefix(slot)
-        logits = self._compute(slot, len(self._prefix), document + forced)
+        logits = self._slots.begin(slot, prompt.document_ids + forced)
         lane.took(len(forced))
-        lane.take(logits[0])
+        lane.take(logits)
         return lane
 
     def _refusal(self, prompt_tokens: int, document_tokens: int) -> str | None:
@@ -207,46 +237,11 @@ class LlamaEngine:
             return f"the document has {document_tokens} tokens, the task allows {most}"
         return None
 
-    def _reset_to_prefix(self, slot: int) -> None:
-        """The slot holds the prefix and nothing else."""
-        self._context.keep(slot, self._prefix_tokens[slot])
-        if not self._prefix_tokens[slot]:
-            self._compute(slot, 0, self._prefix)
-            self._prefix_tokens[slot] = len(self._prefix)
-
-    def _compute(self, slot: int, position: int, ids: Sequence[int]) -> Logits:
-        """Computes tokens of one slot; logits of the last one, (1, vocab_size)."""
-        step = self._context.batch_tokens
-        logits = self._context.feed([])
-        for start in range(0, len(ids), step):
-            part = ids[start : start + step]
-            is_last = start + step >= len(ids)
-            logits = self._context.feed([Row(slot, position + start, part, int(is_last))])
-        return logits
-
     def _advance(self, lanes: list[_Lane]) -> None:
         """Computes one pending token of every document, and chooses where none is left."""
         if not lanes:
             return
-        by_slot = {lane.slot: lane for lane in lanes}
-        rows = [Row(lane.slot, lane.prompt_tokens + lane.computed, lane.pending[:1], 1) for lane in lanes]
-        rows += [self._idle_row(slot) for slot in idle_companions(set(by_slot), self._block)]
-        rows.sort(key=lambda row: row.slot)
-        # Logits of every row, forced ones too, so that the output matrix sees full blocks as well.
-        logits = self._context.feed(rows)
-        for row, of_row in zip(rows, logits, strict=True):
-            if lane := by_slot.get(row.slot):
-                lane.took(1)
-                lane.take(of_row)
-
-    def _idle_row(self, slot: int) -> Row:
-        """A token in a slot that no document has."""
-        tokens = self._prefix_tokens[slot] if slot < len(self._prefix_tokens) else 0
-        self._context.keep(slot, tokens)
-        return Row(slot, tokens, [0], 1)
-
-
-def idle_companions(slots: set[int], block: int) -> set[int]:
-    """Slots to compute beside those in use, so that every block is full."""
-    blocks = {slot // block for slot in slots}
-    return {first * block + place for first in blocks for place in range(block)} - slots
+        tokens = [NextToken(lane.slot, lane.prompt.tokens + lane.computed, lane.pending[0]) for lane in lanes]
+        for lane, logits in zip(lanes, self._slots.advance(tokens), strict=True):
+            lane.took(1)
+            lane.take(logits)

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from appliance.engines.llama.library import library, recent_errors, refusal_reason
 from appliance.ground.errors import ApplianceError
 from appliance.models.gguf_file import HINT, check_gguf
+from appliance.models.slot_plan import key_value_bytes, whole_blocks
 
 BATCH_TOKENS = 2048
 """Tokens that one call may hold."""
 PASS_TOKENS = 512
 """Tokens that one pass computes together; more need more scratch memory and gain nothing on a CPU."""
+
+_SETTING_BYTES = 256
 
 Logits = NDArray[np.float32]
 
@@ -66,7 +69,20 @@ class LlamaModel:
             raise ModelFileError(f"{path} cannot be loaded: {refusal_reason()}", HINT)
         self._vocabulary = self._llama.llama_model_get_vocab(self.pointer)
         self.vocab_size = int(self._llama.llama_vocab_n_tokens(self._vocabulary))
+        self.size_bytes = path.stat().st_size
         self.trained_context = int(self._llama.llama_model_n_ctx_train(self.pointer))
+
+    @property
+    def key_value_bytes(self) -> int:
+        """Memory that the keys and values of one token take."""
+        architecture = self._setting("general.architecture")
+        return key_value_bytes(lambda key: _whole_number(self._setting(f"{architecture}.{key}")))
+
+    def _setting(self, key: str) -> str:
+        """What the file says under a key; nothing where it has none."""
+        text = ctypes.create_string_buffer(_SETTING_BYTES)
+        length = self._llama.llama_model_meta_val_str(self.pointer, key.encode(), text, _SETTING_BYTES)
+        return "" if length < 0 else text.value.decode("utf-8", "replace")
 
     def tokenize(self, text: str, special: bool) -> list[int]:
         """Ids of a text as llama.cpp cuts it; special tokens count as such only where it is `special`."""
@@ -107,7 +123,7 @@ class LlamaContext:
         self._llama = library()
         parameters = self._llama.llama_context_default_params()
         parameters.n_seq_max = slots
-        parameters.n_ctx = slots * _whole_blocks(slot_tokens)
+        parameters.n_ctx = slots * whole_blocks(slot_tokens)
         parameters.kv_unified = False
         parameters.n_batch = BATCH_TOKENS
         parameters.n_ubatch = PASS_TOKENS
@@ -198,6 +214,5 @@ class _Batch:
         return sum(row.outputs for row in rows)
 
 
-def _whole_blocks(tokens: int) -> int:
-    """llama.cpp keeps memory in blocks of 256 tokens."""
-    return -(-tokens // 256) * 256
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None

@@ -13,9 +13,10 @@ from poisoned_models import check_poisoned_engine
 
 from appliance.engines.engine import Request, Result
 from appliance.engines.llama import library as library_module
-from appliance.engines.llama.engine import LlamaEngine, idle_companions
+from appliance.engines.llama.engine import LlamaEngine
 from appliance.engines.llama.library import layout_problem, library, recent_errors, refusal_reason
 from appliance.engines.llama.model import DecodingError, LlamaContext, LlamaModel, ModelFileError, Row
+from appliance.engines.llama.slots import companions
 from appliance.engines.open import open_engine
 from appliance.engines.tokenizer import FileTokenizer, artifact_tokenizer
 from appliance.ground.errors import ApplianceError
@@ -341,4 +342,20 @@ def test_library_writes_nothing_and_has_the_known_layout(run_dir: Path, capfd: p
     ids=["blocks of one", "full block", "two half blocks", "one in eight"],
 )
 def test_blocks_are_filled_with_idle_slots(slots: set[int], block: int, added: set[int]) -> None:
-    assert idle_companions(slots, block) == added
+    assert companions(slots, block) == added
+
+
+@pytest.mark.parametrize(("target", "value_tokens"), [("gguf-q4_k_m", 0), ("gguf-f16", 48)])
+def test_an_answer_does_not_depend_on_how_slots_share_their_memory(
+    run_dir: Path, task: Task, monkeypatch: pytest.MonkeyPatch, target: str, value_tokens: int
+) -> None:
+    texts = some_texts()
+    artifact_dir = run_dir / "export" / target
+    expected = list(map(parts, answers(artifact_dir, task, texts)))
+    monkeypatch.setattr("appliance.models.slot_plan.KEY_VALUE_BYTES", 1)
+    monkeypatch.setattr("appliance.engines.answer_room.VALUE_TOKENS", value_tokens)
+    engine = LlamaEngine(artifact_dir, task, 1)
+    engine.close()
+    assert engine._slots._plan.layouts[0].slots == 2
+    assert list(map(parts, answers(artifact_dir, task, texts))) == expected
+    assert list(map(parts, answers(artifact_dir, task, texts, backwards=True))) == expected
