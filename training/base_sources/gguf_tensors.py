@@ -76,8 +76,8 @@ def _sources(keys: GgufKeys, entry: TensorEntry) -> Iterator[Source]:
         return
     stem, _, kind = entry.name.rpartition(".")
     offset = 1.0 if architecture in _OFFSET_NORMS and stem.endswith("norm") else 0.0
-    if stem in _AROUND and kind in ("weight", "bias"):
-        yield Source(f"{_AROUND[stem]}.{kind}", entry, shape, entry.start, offset=offset)
+    if stem in _AROUND and kind == "weight":
+        yield Source(f"{_AROUND[stem]}.weight", entry, shape, entry.start, offset=offset)
         return
     match = _BLOCK.fullmatch(entry.name)
     if match is None:

@@ -32,11 +32,13 @@ _DIGITS_CUT: Sequence[Json] = (_DIGITS, _bytes(True))
 _GPT2: Sequence[Json] = (_bytes(True),)
 _QWEN2: Sequence[Json] = (_split(_QWEN2_CUT), _bytes(False))
 _LLAMA3: Sequence[Json] = (_split(_LLAMA3_CUT), _bytes(False))
+_LLAMA3_NAMES = ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2")
+"""Of these llama.cpp takes a word that is a token as it is, and begins each text with a token of its own."""
 CUTS: dict[str, Sequence[Json]] = {
     **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"), _DIGITS_CUT),
-    **dict.fromkeys(("gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "mpt", "olmo", "jais"), _GPT2),
-    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "hunyuan", "megrez"), _QWEN2),
-    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "dbrx", "smaug-bpe", "pixtral"), _LLAMA3),
+    **dict.fromkeys(("gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "mpt", "olmo", "jais", "mellum"), _GPT2),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez"), _QWEN2),
+    **dict.fromkeys((*_LLAMA3_NAMES, "dbrx", "smaug-bpe"), _LLAMA3),
 }  # fmt: skip
 """`tokenizer.ggml.pre` -> the steps that cut text in the same way."""
 _NORMALIZED = ("qwen2", "deepseek-r1-qwen")
@@ -104,7 +106,8 @@ def _kinds(keys: GgufKeys, count: int) -> list[int]:
 
 def _begins(keys: GgufKeys) -> bool:
     """Whether each text begins with a token of its own; llama.cpp's own kind has one unless the file denies it."""
-    return keys.flag("tokenizer.ggml.add_bos_token", keys.text("tokenizer.ggml.model") == "llama")
+    usual = keys.text("tokenizer.ggml.model") == "llama" or keys.text("tokenizer.ggml.pre", "") in _LLAMA3_NAMES
+    return keys.flag("tokenizer.ggml.add_bos_token", usual)
 
 
 def _begin(keys: GgufKeys, tokens: Sequence[str]) -> Json | None:
@@ -134,7 +137,7 @@ def _byte_level(keys: GgufKeys, ids: dict[str, int]) -> Json:
         "normalizer": {"type": "NFC"} if cut in _NORMALIZED else None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": list(CUTS[cut])},
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-        "model": _bpe(ids, merges, unknown=None, byte_fallback=False),
+        "model": _bpe(ids, merges) | {"ignore_merges": cut in _LLAMA3_NAMES},
     }
 
 
@@ -159,7 +162,8 @@ def _sentence_piece(keys: GgufKeys, ids: dict[str, int], kinds: Sequence[int]) -
         "normalizer": normalizer,
         "pre_tokenizer": None,
         "decoder": {"type": "Sequence", "decoders": decoders},
-        "model": _bpe(ids, piece_merges(ids, kinds, [float(score) for score in scores]), unknown_token, True),
+        "model": _bpe(ids, piece_merges(ids, kinds, [float(score) for score in scores]))
+        | {"unk_token": unknown_token, "fuse_unk": True, "byte_fallback": True},
     }
 
 
@@ -179,9 +183,9 @@ def piece_merges(ids: dict[str, int], kinds: Sequence[int], scores: Sequence[flo
     return [[left, right] for *_, left, right in pairs]
 
 
-def _bpe(ids: dict[str, int], merges: list[list[str]], unknown: str | None, byte_fallback: bool) -> Json:
+def _bpe(ids: dict[str, int], merges: list[list[str]]) -> Json:
     return {
-        "type": "BPE", "dropout": None, "unk_token": unknown, "continuing_subword_prefix": None,
-        "end_of_word_suffix": None, "fuse_unk": byte_fallback, "byte_fallback": byte_fallback, "ignore_merges": False,
+        "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+        "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
         "vocab": ids, "merges": merges,
     }  # fmt: skip

@@ -16,7 +16,6 @@ from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progre
 from appliance.ground.settings import Settings
 from appliance.ground.spelling import nearest
 from appliance.ground.text import human_size
-from appliance.models.hub import ORIGIN_NAME
 from appliance.models.hub_staging import folder_name, staging_folder
 from appliance.models.manifest import FileEntry, file_sha256, utc_now
 from training.bases.record import RECORD_NAME, BaseRecord, read_record, record_text
@@ -258,11 +257,11 @@ def _discard(path: Path) -> None:
 
 def _entries(directory: Path, on_progress: OnProgress) -> dict[str, FileEntry]:
     """Size and hash of every file, each synced to the disk."""
-    paths = sorted(path for path in directory.iterdir() if path.name not in (RECORD_NAME, ORIGIN_NAME))
+    paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != RECORD_NAME)
     sizes = {path: path.stat().st_size for path in paths}
     read = ProgressCounter(on_progress, sum(sizes.values()), "byte", "hashing")
     entries = {}
     for path, size_bytes in sizes.items():
         sync_file(path)
-        entries[path.name] = FileEntry(size_bytes, file_sha256(path, read.add))
+        entries[path.relative_to(directory).as_posix()] = FileEntry(size_bytes, file_sha256(path, read.add))
     return entries

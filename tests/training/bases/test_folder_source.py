@@ -1,6 +1,7 @@
 """A base from a folder: what is copied, and what is refused by name."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from weight_files import ones, write_weights
 from appliance.ground.errors import UsageError
 from appliance.ground.progress import Progress, ignore_progress
 from training.base_sources.folder_source import copy_base
+from training.base_sources.tokenizer_files import check_tokenizer_files
 
 
 def write_folder(directory: Path) -> Path:
@@ -57,6 +59,8 @@ def rename(before: str, after: str) -> Callable[[Path], None]:
 
 
 CODE = {"model_type": "own", "auto_map": {"AutoModel": "modeling_own.Own"}}
+OWN_LLAMA = {"model_type": "llama", "auto_map": {"AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}}
+PHI3 = {"AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +73,8 @@ CODE = {"model_type": "own", "auto_map": {"AutoModel": "modeling_own.Own"}}
         (rename("model.safetensors", "pytorch_model.bin"), "pickles alone"),
         (write("config.json", CODE), "code of its own .config.json has auto_map., which is never run"),
         (write("config.json", {"model_type": "x", "text_config": CODE}), "code of its own"),
+        (write("config.json", OWN_LLAMA), "code of its own"),
+        (write("config.json", {**OWN_LLAMA, "auto_map": "x"}), "code of its own"),
         (write("tokenizer_config.json", CODE), "code of its own .tokenizer_config.json"),
         (write("config.json", []), "holds no settings"),
         (write("model.safetensors.index.json", {"weight_map": {"a": "../x.safetensors"}}), "^ok$"),
@@ -97,3 +103,36 @@ def test_adapter_is_no_base(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(UsageError, match="is an adapter, not a base model"):
         copy_base(tmp_path, tmp_path, ignore_progress)
+
+
+def test_classes_that_transformers_has_itself_are_taken_and_the_code_is_left(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "source")
+    write("config.json", {"model_type": "phi3", "auto_map": PHI3})(source)
+    (source / "modeling_phi3.py").write_text("raise SystemExit")
+    (source / "1_Pooling").mkdir()
+    write("1_Pooling/config.json", {"pooling_mode_cls_token": True})(source)
+    (tmp_path / "target").mkdir()
+    copy_base(source, tmp_path / "target", ignore_progress)
+    assert not (tmp_path / "target" / "modeling_phi3.py").exists()
+    assert (tmp_path / "target" / "1_Pooling" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("tokenizer_config.json", {"eos_token": "[END]"}, "names '[END]' as eos_token, which its tokenizer.json does"),
+        ("special_tokens_map.json", {"bos_token": {"content": "[CLS]"}}, "names '[CLS]' as bos_token"),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"1": {"content": "</s>"}}}, "has '</s>' as token 1, its"),
+    ],
+    ids=["eos", "bos", "ids"],
+)
+def test_tokenizer_files_of_two_models_are_refused(
+    name: str, settings: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    write("tokenizer.json", {"model": {"type": "BPE", "vocab": {"<s>": 0, "a": 1}}})(tmp_path)
+    right = {"bos_token": "<s>", "eos_token": None, "added_tokens_decoder": {"0": {"content": "<s>"}, "9": {}}}
+    write("tokenizer_config.json", right)(tmp_path)
+    check_tokenizer_files(tmp_path)
+    write(name, settings)(tmp_path)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        check_tokenizer_files(tmp_path)
