@@ -1,5 +1,6 @@
 """The decoder student: LoRA on every linear layer, loss on what the student writes, ranked by whole values."""
 
+import contextlib
 import copy
 import random
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from appliance.engines.engine import reading_context
+from appliance.ground.memory import available_memory_bytes
 from training.base_model import base_hash, find_base, text_model
 from training.batch_plan import packed_plan, split_packed
 from training.distillation_options import DistillationOptions
@@ -22,9 +24,10 @@ from training.metrics import Measurement
 from training.options import Family, TrainingOptions
 from training.preflight import check_base
 from training.ranks import share, totals
-from training.students.decoder.adapted import adapted_model
+from training.students.decoder.adapted import adapted_model, layers_of
 from training.students.decoder.examples import Batch, TokenExample, pack
 from training.students.decoder.forward import forward_context, value_logits, whole_values
+from training.students.decoder.lower_states import LowerStates
 from training.students.decoder.teaching import Teaching, open_teaching
 from training.students.decoder.training_data import TrainingData, read_training_data
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from appliance.tasks.task import Task
 
 SMALL_BASE_WEIGHTS = 60_000_000
+STATES_SHARE = 0.25
+"""Of the memory that is free, what kept states may take."""
 
 
 class DecoderStudent:
@@ -47,6 +52,7 @@ class DecoderStudent:
         self.base_hash = base_hash(base_dir)
         self._task, self._base_dir, self._data, self._teaching = task, base_dir, data, teaching
         self._base_weights = model_shape(base_dir).weights
+        self._states: LowerStates | None = None
 
     @property
     def facts(self) -> dict[str, object]:
@@ -95,7 +101,23 @@ class DecoderStudent:
 
     def new_model(self, options: TrainingOptions) -> "PeftModel":
         """The base with a fresh adapter."""
-        return adapted_model(self._base_dir, options)
+        model = adapted_model(self._base_dir, options)
+        self._states = self._lower_states(model, options)
+        return model
+
+    def _lower_states(self, model: "PeftModel", options: TrainingOptions) -> LowerStates | None:
+        """Where the layers below the first adapter are kept; None where all have one, or a process holds a part."""
+        if options.adapter.layers is None or not options.compute.cache_states or options.compute.shard_base:
+            return None
+        layers = layers_of(model.get_base_model())
+        if options.adapter.layers == len(layers):
+            return None
+        limit_bytes = round(STATES_SHARE * (available_memory_bytes() or 0))
+        rows = [*self._data.train, *self._data.validation]
+        return LowerStates(layers, len(layers) - options.adapter.layers, rows, limit_bytes)
+
+    def _states_in_place(self, model: "PeftModel", batch: Batch) -> contextlib.AbstractContextManager[None]:
+        return self._states.in_place(model, batch) if self._states else contextlib.nullcontext()
 
     def parameter_groups(self, model: "PeftModel", options: TrainingOptions) -> list[dict[str, Any]]:
         """One group: everything trained is the adapter's."""
@@ -124,9 +146,9 @@ class DecoderStudent:
         """Mean loss per written token, () float32: cross entropy, or what the options say of the teacher."""
         if self._teaching:
             batch = self._teaching.batch_to_learn(model, batch)
-            with forward_context(model, batch, options):
+            with forward_context(model, batch, options), self._states_in_place(model, batch):
                 return self._teaching.loss(model, batch)
-        with forward_context(model, batch, options):
+        with forward_context(model, batch, options), self._states_in_place(model, batch):
             return masked_cross_entropy(value_logits(model, batch), batch.labels, batch.weights)
 
     def validate(self, model: "PeftModel", options: TrainingOptions) -> Measurement:
@@ -141,7 +163,7 @@ class DecoderStudent:
         with torch.inference_mode():
             for numbers in share(packed_plan(lengths, options.compute.pass_tokens(options.batch_tokens), None, None)):
                 batch = pack([examples[number] for number in numbers]).to(device)
-                with forward_context(model, batch, options):
+                with forward_context(model, batch, options), self._states_in_place(model, batch):
                     logits = value_logits(model, batch)
                     batch_loss = masked_cross_entropy(logits, batch.labels, batch.weights)
                 loss += float(batch_loss) * float(batch.weights.sum())
