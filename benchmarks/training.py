@@ -79,7 +79,7 @@ def read_examples(path: str) -> list[dict[str, Any]]:
 def train_here(trial: Trial) -> dict[str, float]:
     """Seconds and losses of Stillroom's loop."""
     from appliance.tasks.taskfile import load_task
-    from training.loop import fit
+    from training.loop import RunWatch, fit
     from training.metrics import StepProgress
     from training.options import AdapterOptions, TrainingOptions
     from training.students.decoder.examples import TokenExample
@@ -96,7 +96,7 @@ def train_here(trial: Trial) -> dict[str, float]:
         epochs=trial.epochs, learning_rate=RATE, batch_tokens=trial.batch_tokens, field_dropout=0.0, adapter=adapter
     )
     steps: list[StepProgress] = []
-    fit(student, options, on_step=steps.append)
+    fit(student, options, watch=RunWatch(on_step=steps.append))
     return {"seconds": steps[-1].seconds, "first_loss": steps[0].loss, "last_loss": steps[-1].loss}
 
 

@@ -41,8 +41,8 @@ def launch(processes: int, arguments: Sequence[str], oom_kills_path: Path = Path
     Raises:
         ResourceError: A process was killed.
     """
-    kills_before = _oom_kills(oom_kills_path)
-    ranks = [_start(number, processes, arguments, port) for port in [_free_port()] for number in range(processes)]
+    kills_before, port = _oom_kills(oom_kills_path), _free_port()
+    ranks = [_start(number, processes, arguments, port) for number in range(processes)]
     ended: queue.Queue[_Rank] = queue.Queue()
     for each in ranks:
         threading.Thread(target=_wait, args=(each, ended), daemon=True).start()
@@ -59,11 +59,16 @@ def launch(processes: int, arguments: Sequence[str], oom_kills_path: Path = Path
         for _ in ranks:
             ranks[0].process.wait()
         return ranks[0].process.returncode or 130
+    else:
+        if first_failed is None:
+            return 0
+        _end(ranks)
+        return _ending(first_failed, len(ranks), _oom_kills(oom_kills_path) > kills_before)
     finally:
+        _end(ranks)
         for each in ranks:
-            each.process.kill()
-            each.process.wait()
-    return _ending(first_failed, len(ranks), _oom_kills(oom_kills_path) > kills_before) if first_failed else 0
+            if each.stderr:
+                each.stderr.close()
 
 
 def _start(number: int, count: int, arguments: Sequence[str], port: int) -> _Rank:
@@ -81,6 +86,12 @@ def _start(number: int, count: int, arguments: Sequence[str], port: int) -> _Ran
         stderr=stderr,
     )
     return _Rank(number, process, stderr)
+
+
+def _end(ranks: Sequence[_Rank]) -> None:
+    for each in ranks:
+        each.process.kill()
+        each.process.wait()
 
 
 def _wait(each: _Rank, ended: "queue.Queue[_Rank]") -> None:

@@ -110,8 +110,9 @@ def fit(
         if clock.is_over(state) and state.step:  # the shortest budget has one step
             break
         steps = plans[state.epoch][state.step - starts[state.epoch] :]
-        shares = [share(student.passes(numbers, options)) for numbers in steps]
-        batches = student.batches([numbers for passes in shares for numbers in passes], state.epoch, options)
+        evenly = options.compute.shard_base
+        shares = [share(student.passes(numbers, options), evenly=evenly) for numbers in steps]
+        batches = student.batches([numbers for passes in shares for numbers, _ in passes], state.epoch, options)
         astray: Astray | None = None
         for passes in shares:
             factor = state.rate_factor * rate_factor(clock.progress(state.step + 1, state.seconds), options.warm_up)
@@ -120,10 +121,11 @@ def fit(
             torch.manual_seed(_step_seed(seed, state.step, rank()))  # dropout
             optimizer.zero_grad()
             sums = StepSums()
-            for batch in islice(batches, len(passes)):
-                loss = student.loss(model, batch.to(accelerator.device), options) * batch.weight
+            for (_, counts), batch in zip(passes, islice(batches, len(passes)), strict=True):
+                loss = student.loss(model, batch.to(accelerator.device), options) * (batch.weight if counts else 0.0)
                 accelerator.backward(loss)
-                sums.add(float(loss.detach()), batch.weight, batch.tokens)
+                if counts:
+                    sums.add(float(loss.detach()), batch.weight, batch.tokens)
             sums.meet(trained, clock.elapsed)
             norm = torch.nn.utils.clip_grad_norm_(trained, options.clip)
             highest = highest_rates[0] * state.rate_factor

@@ -57,9 +57,15 @@ def join_ranks() -> "Accelerator":
         return Accelerator(mixed_precision="no", cpu=not on_gpu, kwargs_handlers=[waiting])
 
 
-def share(parts: Sequence[T]) -> list[T]:
-    """Those of the parts that this process works on."""
-    return list(parts[rank() :: rank_count()])
+def share(parts: Sequence[T], *, evenly: bool = False) -> list[tuple[T, bool]]:
+    """Those of the parts that this process works on, each with whether it counts.
+
+    Args:
+        evenly: Whether all processes get as many, because they compute together; what fills one up does not count.
+    """
+    own = [(part, True) for part in parts[rank() :: rank_count()]]
+    missing = -(-len(parts) // rank_count()) - len(own) if evenly else 0
+    return own + [(parts[0], False)] * missing
 
 
 def add_over_ranks(tensors: "Iterable[Tensor]") -> None:

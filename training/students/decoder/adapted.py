@@ -35,7 +35,7 @@ def adapted_model(base_dir: Path, options: TrainingOptions) -> "PeftModel":
     use_attention_by_document(base)
     model = new_adapter(base, options.adapter)
     if compute.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        base.activation_checkpointing_enable({"use_reentrant": False})
     if compute.shard_base and rank_count() > 1:
         shard_base(model, layers_of(base))
     return model

@@ -161,11 +161,14 @@ class DecoderStudent:
         loss = tokens = right = values = 0.0
         model.eval()
         with torch.inference_mode():
-            for numbers in share(packed_plan(lengths, options.compute.pass_tokens(options.batch_tokens), None, None)):
+            plan = packed_plan(lengths, options.compute.pass_tokens(options.batch_tokens), None, None)
+            for numbers, counts in share(plan, evenly=options.compute.shard_base):
                 batch = pack([examples[number] for number in numbers]).to(device)
                 with forward_context(model, batch, options), self._states_in_place(model, batch):
                     logits = value_logits(model, batch)
                     batch_loss = masked_cross_entropy(logits, batch.labels, batch.weights)
+                if not counts:
+                    continue
                 loss += float(batch_loss) * float(batch.weights.sum())
                 tokens += float(batch.weights.sum())
                 batch_right, batch_values = whole_values(batch.values, logits.argmax(-1) == batch.labels)

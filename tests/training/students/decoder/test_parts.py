@@ -11,19 +11,24 @@ from decoder_fixtures import order_row, write_base, write_task_folder
 from torch.nn import functional
 
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.ground.errors import UsageError
+from appliance.ground.errors import ResourceError, UsageError
 from appliance.tasks.taskfile import load_task
-from training.base_model import load_base
-from training.batch_plan import batch_plan, packed_plan
+from training import options, precision
+from training.base_model import load_base, stored_precision
+from training.batch_plan import batch_plan, packed_plan, split_packed, split_padded
 from training.checkpoint import Checkpoint, restore, save
+from training.distillation_options import DistillationOptions
+from training.loop import fit
 from training.lora import copy_weights
 from training.losses import masked_cross_entropy
-from training.options import AdapterOptions, TrainingOptions
+from training.memory_errors import OutOfMemory, named_memory_errors
+from training.options import AdapterOptions, TrainingOptions, options_for
 from training.schedule import rate_factor
-from training.students.decoder.adapted import new_adapter
+from training.students.decoder.adapted import hold_as_stored, new_adapter
 from training.students.decoder.examples import TokenExample, build_examples, pack, targets_of
 from training.students.decoder.forward import value_logits, whole_values
 from training.students.decoder.fused_lora import fused
+from training.students.decoder.student import open_decoder
 
 OPTIONS = AdapterOptions(rank=4, alpha=8, precision="float32")
 
@@ -198,3 +203,97 @@ def test_the_rate_warms_up_and_falls() -> None:
 def test_invalid_options_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         replace(TrainingOptions(), **wrong)
+
+
+def test_passes_of_a_step_hold_its_examples_in_their_order() -> None:
+    assert split_packed([30, 30, 50, 10, 200, 5], 64) == [[0, 1], [2, 3], [4], [5]]
+    assert split_padded([30, 30, 50, 10, 200, 5], 64) == [[0, 1], [2], [3], [4], [5]]
+
+
+@pytest.mark.slow
+def test_a_step_in_passes_learns_what_it_learns_in_one(base_dir: Path, tmp_path: Path) -> None:
+    folder = write_task_folder(tmp_path / "task", base_dir)
+    student = open_decoder(load_task(folder), folder, DistillationOptions())
+    ends = []
+    for changes in ({}, {"micro_batch_tokens": 100}, {"checkpointing": True}):
+        requested = {"epochs": 1, "rate": 5e-3, "rank": 4, "batch_tokens": 512, "precision": "float32", **changes}
+        model, _ = fit(student, options_for("decoder", requested))
+        ends.append(copy_weights(model))
+    for end in ends[1:]:
+        assert all(torch.allclose(end[name], ends[0][name], atol=1e-5) for name in end)
+
+
+@pytest.mark.slow
+def test_only_the_last_layers_are_trained_and_kept_states_change_nothing(base_dir: Path, tmp_path: Path) -> None:
+    folder = write_task_folder(tmp_path / "task", base_dir)
+    task = load_task(folder)
+    ends = []
+    for cache_states in (True, False):
+        requested = {"epochs": 2, "rate": 5e-3, "rank": 4, "train_layers": 1, "precision": "float32"}
+        options = options_for("decoder", requested)
+        options = replace(options, compute=replace(options.compute, cache_states=cache_states))
+        student = open_decoder(task, folder, DistillationOptions())
+        model, _ = fit(student, options)
+        ends.append(copy_weights(model))
+        assert {name.split(".layers.")[1][0] for name in ends[-1]} == {"1"}
+        states = student._states
+        assert (states is not None and states._is_usable and len(states._states) > 32) is cache_states
+    assert all(torch.allclose(ends[0][name], ends[1][name], atol=1e-5) for name in ends[0])
+    with pytest.raises(UsageError, match="the base has 2 layers; the last 3 cannot be trained"):
+        fit(student, options_for("decoder", {"rate": 5e-3, "train_layers": 3}))
+
+
+def test_matrices_stay_as_they_are_stored_and_compute_as_in_float32(
+    base_dir: Path, tmp_path: Path, examples: list[TokenExample]
+) -> None:
+    stored_dir = tmp_path / "half"
+    load_base(base_dir).half().save_pretrained(str(stored_dir))
+    (stored_dir / "tokenizer.json").write_bytes((base_dir / "tokenizer.json").read_bytes())
+    batch = pack(examples[:3])
+    wide, held = load_base(stored_dir), load_base(stored_dir)
+    hold_as_stored(held, torch.float16)
+    assert stored_precision(stored_dir) == "float16"
+    assert held.model.layers[0].mlp.up_proj.weight.dtype == torch.float16
+    with torch.no_grad():
+        assert torch.equal(value_logits(held, batch), value_logits(wide, batch))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "the memory of this machine ran out while training"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000 bytes. Error"),
+            r"the memory of this machine ran out while training: 4\.0 GB more could not be had",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of"),
+            r"the memory of the GPU ran out while training: 2\.1 GB more could not be had",
+        ),
+    ],
+    ids=["python", "torch", "cuda"],
+)
+def test_memory_that_runs_out_is_named_with_the_option_to_change(error: Exception, message: str) -> None:
+    with pytest.raises(OutOfMemory, match=message) as ended, named_memory_errors(TrainingOptions()):
+        raise error
+    assert ended.value.hint.startswith("use --micro-batch-tokens 256, or --checkpointing")
+    with pytest.raises(RuntimeError, match="shapes"), named_memory_errors(TrainingOptions()):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_four_bits_need_a_library_and_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ResourceError, match="needs bitsandbytes, which is not installed"):
+        options_for("decoder", {"load_in_4bit": True})
+    monkeypatch.setattr(options, "find_spec", lambda name: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="--load-in-4bit needs a GPU"):
+        options_for("decoder", {"load_in_4bit": True})
+
+
+def test_bfloat16_is_taken_where_the_processor_has_it_and_is_faster_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    for has, gain, expected in ((True, 1.4, "bfloat16"), (True, 1.0, "float32"), (False, 1.4, "float32")):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has: has)
+        monkeypatch.setattr(precision, "bfloat16_gain", lambda gain=gain: gain)
+        assert precision.resolve_precision("auto", "decoder") == expected

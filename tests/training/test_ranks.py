@@ -1,0 +1,133 @@
+"""Several processes that train one run: what they end with, and what happens when one of them is killed."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from decoder_fixtures import write_base, write_task_folder
+from safetensors import safe_open
+
+from appliance.ground.errors import ResourceError
+from training.launch import launch
+from training.ranks import share, totals
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = ["--epochs", "3", "--rate", "5e-3", "--rank", "4", "--batch-tokens", "512", "--micro-batch-tokens", "128"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("ranks")
+    return write_task_folder(root / "task", write_base(root / "base"))
+
+
+def test_parts_are_dealt_out_once_and_evenly_where_all_must_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    dealt = []
+    for number in ("0", "1"):
+        monkeypatch.setenv("RANK", number)
+        dealt.append(share("abc", evenly=True))
+        assert share("abc") == [part for part in dealt[-1] if part[1]]
+    assert dealt == [[("a", True), ("c", True)], [("b", True), ("a", False)]]
+
+
+def test_one_process_is_its_own_sum() -> None:
+    assert totals(1.5, 2.0) == [1.5, 2.0]
+
+
+def train_ranks(folder: Path, out: Path, count: int) -> list[dict[str, torch.Tensor]]:
+    """What the ranks end with: with the whole base in each, and with a part of it."""
+    out.mkdir()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    variables = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "rank_worker.py"), str(folder), str(out)],
+            env=os.environ | variables | {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": paths},
+        )
+        for rank in range(count)
+    ]
+    assert [process.wait(timeout=600) for process in processes] == [0] * count
+    ends = []
+    for path in sorted(out.glob("*.safetensors")):
+        with safe_open(str(path), framework="pt") as file:
+            names = file.keys()
+            ends.append({name: file.get_tensor(name) for name in names})
+            figures = file.metadata()
+        ends[-1] |= {name: torch.tensor(float(figures[name])) for name in figures}
+    return ends
+
+
+@pytest.mark.slow
+def test_two_processes_end_as_one_with_the_whole_base_or_with_a_part_of_it(folder: Path, tmp_path: Path) -> None:
+    (alone, _) = train_ranks(folder, tmp_path / "one", 1)
+    whole, sharded = train_ranks(folder, tmp_path / "two", 2)
+    for end in (whole, sharded):
+        assert end.keys() == alone.keys()
+        # Sums are formed in another order, so float32 rounding differs.
+        assert all(torch.allclose(end[name], alone[name], atol=1e-5) for name in alone)
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_others_and_the_run_goes_on(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "task", ignore=shutil.ignore_patterns("runs"))
+    command = [sys.executable, "-m", "appliance.cli", "train", str(tmp_path / "task"), *OPTIONS, "--processes", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT)
+    assert process.stderr is not None
+    with process.stderr as lines:
+        assert next(iter(lines)).startswith("epoch 1 ")
+        os.kill(second_rank(process.pid), signal.SIGKILL)
+        rest = lines.read()
+    assert process.wait() == 4
+    assert "error: process 2 of 2 of this run ended: it was killed by SIGKILL" in rest
+    assert "Traceback" not in rest
+    (run_dir,) = (tmp_path / "task" / "runs").iterdir()
+    assert not (run_dir / "record.json").exists()
+    assert not list(run_dir.glob("*.part"))
+    resumed = subprocess.run(
+        [sys.executable, "-m", "appliance.cli", "train", str(tmp_path / "task"), "--resume", "--json"],
+        capture_output=True, text=True, cwd=ROOT, check=True,
+    )  # fmt: skip
+    assert json.loads(resumed.stdout)["best"]["epoch"] == 3
+    assert "epoch 1 " not in resumed.stderr
+
+
+def second_rank(parent: int) -> int:
+    children = [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    ranks = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in children}
+    return next(pid for pid, environment in ranks.items() if b"\0RANK=1\0" in b"\0" + environment)
+
+
+@pytest.mark.parametrize(("kills", "cause"), [("0", "it was killed by SIGKILL"), ("1", "the kernel killed it because")])
+def test_a_process_that_was_killed_is_named_with_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: str, cause: str
+) -> None:
+    counts = tmp_path / "vmstat"
+    counts.write_text("nr_free_pages 1\noom_kill 0\n")
+    program = tmp_path / "killed"
+    program.write_text(f"#!/bin/sh\n[ $RANK = 1 ] || exit 0\necho oom_kill {kills} > {counts}\nkill -9 $$\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    with pytest.raises(ResourceError, match=f"process 2 of 2 of this run ended: {cause}"):
+        launch(2, ["train"], counts)
+
+
+def test_what_a_process_says_that_fails_first_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "failed"
+    program.write_text("#!/bin/sh\n[ $RANK = 1 ] || exit 0\necho error: no room >&2\nexit 4\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    assert launch(2, ["train"]) == 4
+    assert capsys.readouterr().err == "error: no room\n"
