@@ -13,6 +13,7 @@ from appliance.ground.command_group import CommandGroup
 from appliance.ground.errors import ApplianceError, Interrupted, InvalidFile
 from appliance.ground.extras import missing_extra
 from appliance.ground.output import finish_stdout, note, note_error, open_standard_streams, reader_has_gone
+from appliance.ground.threads import let_idle_threads_sleep
 
 
 class Verb(NamedTuple):
@@ -94,6 +95,7 @@ def stillroom() -> None:
 def main() -> int:
     """Runs the command line and gives the exit code; every error becomes a message and a hint on stderr."""
     open_standard_streams()
+    let_idle_threads_sleep()
     code = _run()
     if error := finish_stdout():
         return _fail(f"cannot write the output: {error.strerror}", "check where stdout goes", 4)

@@ -8,6 +8,7 @@ from collections import deque
 from typing import Any
 
 from appliance.ground.errors import ResourceError
+from appliance.ground.threads import let_idle_threads_sleep
 
 KNOWN_VERSION = "0.3.36"
 """Of llama-cpp-python; its structures change between versions, and a wrong one corrupts memory."""
@@ -61,6 +62,7 @@ def library() -> Any:
     hint = f"install llama-cpp-python=={KNOWN_VERSION}"
     # A failed assertion ends the process; it must not first start a debugger on it.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    let_idle_threads_sleep()
     try:
         import llama_cpp
         from llama_cpp import llama_cpp as bindings

@@ -14,6 +14,7 @@ from training.lora import add_lora, trainable_weights
 from training.options import AdapterOptions, TrainingOptions
 from training.ranks import rank_count
 from training.students.decoder.attention import use_attention_by_document
+from training.students.decoder.fused_lora import fuse
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -34,6 +35,8 @@ def adapted_model(base_dir: Path, options: TrainingOptions) -> "PeftModel":
         hold_as_stored(base, getattr(torch, stored_precision(base_dir)))
     use_attention_by_document(base)
     model = new_adapter(base, options.adapter)
+    if not (is_half or compute.load_in_4bit or options.adapter.dropout):
+        fuse(model)
     if compute.checkpointing:
         base.activation_checkpointing_enable({"use_reentrant": False})
     if compute.shard_base and rank_count() > 1:

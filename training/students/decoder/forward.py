@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from training.students.decoder.fused_lora import fused
-
 if TYPE_CHECKING:
     from peft import PeftModel
 
@@ -50,7 +48,7 @@ def whole_values(values: Tensor, token_right: Tensor) -> tuple[int, int]:
 def forward_context(
     model: "PeftModel", batch: "Batch", options: "TrainingOptions"
 ) -> contextlib.AbstractContextManager[object]:
-    """How the forward pass computes: bfloat16, or float32 with base and adapter as one product."""
+    """How the forward pass computes: in bfloat16, or in float32."""
     if options.adapter.precision == "bfloat16":
         return torch.autocast(batch.input_ids.device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext() if options.adapter.dropout else fused(model)
+    return contextlib.nullcontext()

@@ -68,14 +68,18 @@ def _fused(layer: Any) -> Callable[[Tensor], Tensor]:
     return forward
 
 
+def fuse(model: "PeftModel") -> None:
+    """Makes the model's LoRA layers compute as one product; dropout must be 0, and it is for float32 only."""
+    for layer in _lora_layers(model):
+        layer.forward = _fused(layer)
+
+
 @contextmanager
 def fused(model: "PeftModel") -> Iterator[None]:
-    """Within it, the model's LoRA layers compute as one product; dropout must be 0, and it is for float32 only."""
-    layers = _lora_layers(model)
-    for layer in layers:
-        layer.forward = _fused(layer)
+    """The same within it alone."""
+    fuse(model)
     try:
         yield
     finally:
-        for layer in layers:
+        for layer in _lora_layers(model):
             del layer.forward

@@ -107,7 +107,9 @@ class DecoderStudent:
 
     def _lower_states(self, model: "PeftModel", options: TrainingOptions) -> LowerStates | None:
         """Where the layers below the first adapter are kept; None where all have one, or a process holds a part."""
-        if options.adapter.layers is None or not options.compute.cache_states or options.compute.shard_base:
+        compute = options.compute
+        # Layers that are computed again on the way back would not find the states in their place.
+        if options.adapter.layers is None or not compute.cache_states or compute.shard_base or compute.checkpointing:
             return None
         layers = layers_of(model.get_base_model())
         if options.adapter.layers == len(layers):
