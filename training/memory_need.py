@@ -88,6 +88,8 @@ class TrainingPlan:
     """Of a batch's tokens, those that the student writes."""
     checkpointing: bool = False
     load_in_4bit: bool = False
+    teacher_bytes: int = 0
+    """Of a local teacher that is held beside the student."""
 
     @property
     def most_tokens(self) -> int:
@@ -176,7 +178,7 @@ def training_bytes(shape: ModelShape, plan: TrainingPlan) -> int:
     written = plan.most_tokens * plan.written_share if plan.family == "decoder" else 0
     logits = round(written * shape.vocab_size * 4 * LOGIT_COPIES)
     loading = 0 if plan.load_in_4bit else shape.weights * each
-    return PROCESS_BYTES + max(loading, weights + adapter + plan.most_tokens * kept + logits)
+    return PROCESS_BYTES + plan.teacher_bytes + max(loading, weights + adapter + plan.most_tokens * kept + logits)
 
 
 def memory_need(shape: ModelShape, plan: TrainingPlan) -> MemoryNeed:

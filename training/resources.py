@@ -64,7 +64,17 @@ def plan_of(options: "TrainingOptions", family: "Family") -> TrainingPlan:
         most_rows=options.batch_rows or 0,
         checkpointing=options.compute.checkpointing,
         load_in_4bit=options.compute.load_in_4bit,
+        teacher_bytes=_teacher_bytes(options.distillation.teacher_model),
     )
+
+
+def _teacher_bytes(name: str) -> int:
+    """Of a local teacher's weights, which are held as they are stored; 0 where there is none."""
+    if not name:
+        return 0
+    from training.local_teacher import find_teacher
+
+    return model_shape(find_teacher(name)).stored_bytes
 
 
 def check_resources(base_dir: Path, plan: TrainingPlan, machine: Machine, *, is_loaded: bool = False) -> MemoryNeed:
