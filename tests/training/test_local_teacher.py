@@ -224,6 +224,7 @@ def test_a_student_learns_from_its_teacher_and_says_so(merged_run: Path, base_di
     assert len(lineage["teacher_hash"]) == 64
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_teacher_that_it_began_with_and_no_other(
     merged_run: Path, base_dir: Path, tmp_path: Path
 ) -> None:

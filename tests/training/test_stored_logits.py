@@ -193,6 +193,7 @@ def trained(folder: Path, **more: object) -> Path:
     return run_dir
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_stored_logits_as_from_the_teacher(folder: Path) -> None:
     path, teacher = str(TaskFolder(folder).logits_path), str(folder / "teacher-weights")
     record = json.loads((trained(folder, teacher_logits=path) / "record.json").read_text())
@@ -226,6 +227,7 @@ def test_stored_logits_of_another_vocabulary_or_prompt_are_refused(
         trained(folder, teacher_logits=str(path))
 
 
+@pytest.mark.slow
 def test_the_temperature_is_that_of_the_stored_logits(folder: Path) -> None:
     path = str(TaskFolder(folder).logits_path)
     with pytest.raises(UsageError, match="--temperature cannot be given with --teacher-logits"):

@@ -202,6 +202,7 @@ def test_places_without_a_stored_distribution_learn_from_their_label(
     assert 0 < stored <= full
 
 
+@pytest.mark.slow
 def test_a_student_writes_answers_of_its_own_within_the_grammar(
     base_dir: Path, student: PreTrainedModel, examples: list[TokenExample], tmp_path: Path
 ) -> None:
