@@ -212,6 +212,16 @@ def test_a_refused_target_stops_no_other_and_leaves_nothing_of_itself(
     assert (former / "kept.txt").read_text() == "an earlier export"
 
 
+def test_what_a_killed_export_left_is_taken_away_by_the_next(merged_run: Path) -> None:
+    exports_dir = merged_run / "export"
+    for name in (".work/onnx-fp32", ".onnx-fp32.part"):
+        (exports_dir / name).mkdir(parents=True)
+        (exports_dir / name / "model.onnx").write_bytes(b"half")
+    (exported,) = export_all(merged_run / "merged", ["onnx-fp32"])
+    assert [path.name for path in exports_dir.iterdir()] == ["onnx-fp32"]
+    verify_artifact(exported.directory)
+
+
 def test_a_single_target_that_is_refused_is_the_error(merged_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder, "LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(ApplianceError, match="fp32 logits differ"):

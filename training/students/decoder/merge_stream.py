@@ -3,13 +3,15 @@
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.ground.errors import ApplianceError
+from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.files import write_file
+from appliance.ground.text import human_size
 from appliance.models.safetensors_file import (
     INDEX_NAME,
     WHOLE_NAME,
@@ -24,6 +26,8 @@ from training.tensor_files import write_half_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
+SPARE_BYTES = 50_000_000
+"""Space that a merge leaves free."""
 LARGEST_HALF = 6e4
 """Weights beyond it do not fit into float16."""
 MOST_FILE_BYTES = 5_000_000_000
@@ -154,8 +158,9 @@ def write_merged(plan: Plan, merged_dir: Path) -> str:
 
     Raises:
         ApplianceError: A weight is no number.
-        ResourceError: The disk is full.
+        ResourceError: The disk is full, or would be.
     """
+    _check_space(plan, merged_dir)
     for dtype in ("float16", "bfloat16"):
         try:
             for file_name, tensors in plan.items():
@@ -170,6 +175,22 @@ def write_merged(plan: Plan, merged_dir: Path) -> str:
             write_file(merged_dir / INDEX_NAME, (json.dumps(index, indent=2) + "\n").encode())
         return dtype
     raise not_finite()
+
+
+def _check_space(plan: Plan, merged_dir: Path) -> None:
+    """Whether the disk holds the merged files, and once more while they become an artifact.
+
+    Raises:
+        ResourceError: It does not.
+    """
+    size_bytes = sum(2 * tensor.base.numbers for tensors in plan.values() for tensor in tensors)
+    needed, free = 2 * size_bytes + SPARE_BYTES, shutil.disk_usage(merged_dir).free
+    if free < needed:
+        raise ResourceError(
+            f"the merge needs {human_size(needed)} with a reserve of {human_size(SPARE_BYTES)}, the disk of"
+            f" {merged_dir.parent} has {human_size(free)} free",
+            "free some space, or move the task folder to a larger disk",
+        )
 
 
 def _merged(tensors: Sequence[MergedTensor], dtype: str) -> "Iterator[Tensor]":

@@ -10,7 +10,7 @@ from decoder_fixtures import write_base
 from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file, save_file
 
-from appliance.ground.errors import ApplianceError
+from appliance.ground.errors import ApplianceError, ResourceError
 from training.base_model import BaseMismatch, base_hash, load_base
 from training.lora import add_lora, load_adapter, save_adapter
 from training.students.decoder import merge_stream
@@ -137,3 +137,11 @@ def test_an_adapter_that_is_no_number_is_refused(base_dir: Path, tmp_path: Path)
     with pytest.raises(ApplianceError, match="the merged weights are not finite"):
         merge_decoder(run_dir, run_dir / "merged")
     assert list((run_dir / "merged").glob("*.safetensors")) == []
+
+
+def test_a_full_disk_is_named_before_the_merge(base_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_dir = write_run(base_dir, tmp_path / "run")
+    monkeypatch.setattr(merge_stream, "SPARE_BYTES", 10**18)
+    with pytest.raises(ResourceError, match=r"the merge needs 1000\.0 PB with a reserve of 1000\.0 PB"):
+        merge_decoder(run_dir, run_dir / "merged")
+    assert list((run_dir / "merged").iterdir()) == []
