@@ -19,6 +19,7 @@ from appliance.models.safetensors_file import (
     tensors_not_finite,
     weight_paths,
 )
+from training.base_tokenizer import special_beyond
 
 AGAIN = "fetch or copy the base again, or choose another one"
 COMPUTED_BUFFERS = ("inv_freq", "masked_bias", "attn.bias", "position_ids", "token_type_ids", "attention.bias")
@@ -170,6 +171,10 @@ def check_tokenizer(directory: Path, settings: Mapping[str, Any], headers: Mappi
     tokens = read_tokens(directory / "tokenizer.json")
     refuse_unreadable(directory / "tokenizer.json")
     rows = embedding_rows(headers)
+    if rows is not None and max(tokens) >= rows:
+        # A special token there stands for what no text holds, such as an image.
+        harmless = special_beyond(_read_object(directory / "tokenizer.json"), rows)
+        tokens = {number: token for number, token in tokens.items() if number not in harmless}
     last = max(tokens)
     if rows is not None and last >= rows:
         beyond = sum(number >= rows for number in tokens)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from appliance.ground.files import disk_errors
 from appliance.ground.json_text import json_text
 from appliance.models.architectures import text_config
+from appliance.models.safetensors_file import read_headers, weight_paths
 from appliance.tasks.folder import RunFolder
 from training.base_model import base_hash, find_base, has_own_head, load_base, text_model
+from training.base_tokenizer import copy_tokenizer
 from training.bases.record import lineage_of
 from training.lora import check_base, load_adapter
+from training.preflight import embedding_rows
 from training.students.decoder.merge_stream import LARGEST_HALF, merge_plan, not_finite, write_merged
 from training.tensor_files import save_tensors
 
@@ -56,7 +59,9 @@ def merge_decoder(run_dir: Path, merged_dir: Path, base_dir: Path | None = None)
     settings["tie_word_embeddings"] = tied
     with disk_errors(merged_dir):
         (merged_dir / "config.json").write_text(json_text(settings, ascii_only=True, indent=2) + "\n", encoding="utf-8")
-        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
+        rows = embedding_rows(read_headers(weight_paths(base_dir)))
+        copy_tokenizer(base_dir / "tokenizer.json", merged_dir / "tokenizer.json", rows)
+        for name in ("tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
             if (base_dir / name).is_file():
                 shutil.copyfile(base_dir / name, merged_dir / name)
     name = base_dir.name if Path(config["base"]).is_dir() else config["base"]
