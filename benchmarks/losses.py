@@ -38,6 +38,7 @@ from training.lora import load_adapter
 from training.merge import merge
 from training.options import options_for
 from training.run_folder import new_run, read_requested_options, write_record
+from training.score import score
 from training.students.decoder.generation import generate
 
 DATA_DIR = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "snips"
@@ -53,6 +54,8 @@ EPOCHS = {100: 10, 300: 6, 1000: 3}
 TEACHER_EPOCHS = 6
 DRAWS = 2000
 PLAIN = "labels alone"
+STORED = "stored_tokens"
+"""Likeliest tokens that the teacher stores before the training, in place of being there."""
 ARMS: dict[str, dict[str, object]] = {
     PLAIN: {},
     "forward KL": {"loss": "forward-kl"},
@@ -61,6 +64,7 @@ ARMS: dict[str, dict[str, object]] = {
     "reverse KL": {"loss": "reverse-kl"},
     "JSD, beta 0.5": {"loss": "jsd", "beta": 0.5},
     "JSD, half of the steps on-policy": {"loss": "jsd", "beta": 0.5, "on_policy": 0.5},
+    "forward KL, 32 tokens stored": {"loss": "forward-kl", STORED: 32},
 }
 """Name -> options of `stillroom train` beside the teacher."""
 
@@ -198,7 +202,10 @@ def run_cell(cell: Cell, work_dir: Path, pool: Sequence[LabelledRow], test: Sequ
     rows = random.Random(cell.seed).sample(list(pool), max(EPOCHS))[: cell.rows]  # smaller sets lie in larger ones
     write_task_folder(folder, rows)
     more = dict(ARMS[cell.arm])
-    if more:
+    if tokens := more.pop(STORED, None):
+        stored = score(load_task(folder), folder, str(teacher_dir(work_dir, pool, test)), int(str(tokens)))
+        more["teacher_logits"] = str(stored.path)
+    elif more:
         more["teacher_model"] = str(teacher_dir(work_dir, pool, test))
     figures = judge_run(train(folder, cell.seed, EPOCHS[cell.rows], more), test)
     return Figures(figures.right, figures.written, figures.gold, figures.whole, time.monotonic() - began)
