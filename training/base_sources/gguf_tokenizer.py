@@ -11,6 +11,8 @@ from training.base_sources.gguf_keys import GgufKeys
 
 Json = dict[str, object]
 
+LONGEST_PIECE = 1024
+"""Characters; runs of blanks are the longest real ones."""
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Kinds of tokens, as llama.cpp numbers them."""
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -171,7 +173,13 @@ def piece_merges(ids: dict[str, int], kinds: Sequence[int], scores: Sequence[flo
     """The pairs of pieces that make a third one, those of the highest score first.
 
     SentencePiece merges the neighbours whose union scores highest; merges in this order do the same.
+
+    Raises:
+        Unsound: A piece is longer than any real one; all its cuts would be tried.
     """
+    longest = max((len(token) for token in ids), default=0)
+    if longest > LONGEST_PIECE:
+        raise Unsound(f"a token of its vocabulary has {longest:,} characters, at most {LONGEST_PIECE} are read")
     pieces = {token: number for token, number in ids.items() if kinds[number] in (NORMAL, USER_DEFINED, UNUSED)}
     pairs = []
     for token, number in pieces.items():

@@ -164,6 +164,18 @@ def test_pieces_of_the_highest_score_are_merged_first() -> None:
     assert merges == [["b", "a"], ["a", "b"], ["a", "ba"], ["ab", "a"]]
 
 
+def test_piece_that_would_take_for_ever_is_refused() -> None:
+    with pytest.raises(Unsound, match="has 2,000 characters"):
+        piece_merges({"a" * 2000: 0}, [1], [0.0])
+
+
+def test_gguf_file_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    store = BaseStore(load_settings({"STILLROOM_HOME": str(tmp_path / "home")}))
+    path = write_gguf(tmp_path / "sha256-0123", "clip", with_key("clip.has_vision_encoder", 1))
+    with pytest.raises(UsageError, match="a model of images"):
+        add_base(store, path)
+
+
 def test_rows_in_pairs_come_back_in_halves() -> None:
     rows = np.arange(8, dtype=np.float32)[:, None]
     paired = rows.reshape(2, 2, 2, 1).swapaxes(1, 2).reshape(8, 1)
