@@ -74,9 +74,11 @@ def add_gguf(store: BaseStore, path: Path, name: str, source: str, on_progress: 
 
 def _begins_as_gguf(path: Path) -> bool:
     """Whether a file is a GGUF file by its first bytes: some programs keep them under names of their own."""
+    if not path.is_file():  # a pipe would wait for its writer
+        return False
     try:
         with path.open("rb") as file:
-            return path.is_file() and file.read(len(MAGIC)) == MAGIC
+            return file.read(len(MAGIC)) == MAGIC
     except OSError:
         return False
 
