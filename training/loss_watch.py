@@ -74,19 +74,23 @@ class LossWatch:
     """Median of the first steps."""
     low: float | None = None
     """The lowest median."""
+    steps: int = 0
+    """Counted so far."""
     latest: list[float] = field(default_factory=list)
     """Losses of the steps of the latest median."""
 
     def has_risen(self, loss: float) -> bool:
         """Counts a step; says whether the loss has risen for good."""
-        self.latest = [*self.latest[-self.window + 1 :], loss]
+        self.latest, self.steps = [*self.latest[-self.window + 1 :], loss], self.steps + 1
         if len(self.latest) < self.window:
             return False
         median = self.median
         if self.start is None or self.low is None:
             self.start = self.low = median
         self.low = min(self.low, median)
-        return median - self.low > max(LEAST_RISE, LOST_SHARE * (self.start - self.low))
+        return self.steps >= 2 * self.window and median - self.low > max(
+            LEAST_RISE, LOST_SHARE * (self.start - self.low)
+        )
 
     @property
     def median(self) -> float:

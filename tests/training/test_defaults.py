@@ -109,6 +109,8 @@ def test_a_loss_that_rises_for_long_is_noticed_and_noise_is_not() -> None:
     never = LossWatch(5)
     assert not any(never.has_risen(1.0) for _ in range(20))
     assert [never.has_risen(loss) for loss in (1.5, 1.8, 2.0, 2.2, 2.4)][-1]
+    short = LossWatch(5)
+    assert not any(short.has_risen(loss) for loss in (1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 3.0, 3.0)), "too few steps"
 
 
 def rising(monkeypatch: pytest.MonkeyPatch, first: int, last: int, factor: float) -> None:
@@ -129,7 +131,7 @@ def rising(monkeypatch: pytest.MonkeyPatch, first: int, last: int, factor: float
 def test_a_run_that_goes_astray_goes_back_with_a_lower_rate(
     folder: Path, factor: float, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_watch, "LEAST_STEPS", 5)
+    monkeypatch.setattr(loss_watch, "LEAST_STEPS", 3)
     rising(monkeypatch, 8, 7 + steps, factor)
     notes: list[str] = []
     measurements: list[dict[str, float | int]] = []
