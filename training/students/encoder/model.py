@@ -37,6 +37,8 @@ PACKAGED_BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fa
 """Of model.safetensors in release 0.1.0; the package is a repackaging by a third party, so nothing else is loaded."""
 MULTI_LABEL = "multi_label_classification"
 """As transformers write in `problem_type` that each label stands for itself."""
+LARGEST_DIFFERENCE = 0.01
+"""Of a text vector of length one, by what lies beside the text: kernels of another size of batch differ by 1e-6."""
 LONGEST_WITHOUT_POSITIONS = 512
 """Tokens that an encoder reads which states no length of its own."""
 HEAD_SCALE = 10.0
@@ -170,6 +172,34 @@ def longest_text(directory: Path) -> int:
     path = directory / "tokenizer_config.json"
     said = json.loads(path.read_text(encoding="utf-8")).get("model_max_length") if path.is_file() else None
     return min(length, int(said)) if isinstance(said, int | float) and 8 <= said < 1e9 else length
+
+
+def refuse_odd_encoder(model: EncoderClassifier, name: str, max_tokens: int) -> None:
+    """Refuses an encoder that takes no ids and mask, or that reads a text otherwise where a longer one lies beside it.
+
+    Args:
+        name: Of the base, for the message.
+        max_tokens: Of the longest text that will be trained.
+
+    Raises:
+        UsageError: It is such a one.
+    """
+    last = int(model.config.vocab_size) - 1
+    short, long = ([min(5 + place, last) for place in range(count)] for count in (4, max_tokens))
+    try:
+        with torch.inference_mode():
+            difference = float((model.embed(*pad([short, long]))[0] - model.embed(*pad([short]))[0]).abs().max())
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = printable(" ".join(str(error).split())[:200])
+        raise UsageError(
+            f"the base {name} cannot read texts as token ids and a mask: {reason}",
+            "choose an encoder such as ModernBERT, XLM-RoBERTa or DeBERTa",
+        ) from error
+    if not difference <= LARGEST_DIFFERENCE:
+        raise UsageError(
+            f"the base {name} reads a text otherwise where a longer one lies beside it: it takes no account of padding",
+            "choose an encoder such as ModernBERT, XLM-RoBERTa or DeBERTa",
+        )
 
 
 def linear_names(encoder: nn.Module) -> list[str]:

@@ -33,6 +33,7 @@ from training.students.encoder.model import (
     load_tokenizer,
     longest_text,
     pooling_of,
+    refuse_odd_encoder,
     start_head,
 )
 
@@ -201,6 +202,7 @@ class EncoderStudent:
         directory = self._base.directory
         model = EncoderClassifier(load_encoder(directory), len(self._labels), pooling_of(directory))
         model.eval()  # no dropout in the vectors that the head starts from
+        refuse_odd_encoder(model, directory.name, self._max_tokens)
         start_head(model, load_tokenizer(directory, self._max_tokens), self._labels, self._task.multi_label)
         for module in model.modules():
             if isinstance(module, nn.Dropout):

@@ -12,6 +12,7 @@ from encoder_fixtures import LABELS, sentence, write_task_folder
 from encoder_kinds import KINDS, write_kind
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import FNetConfig, FNetModel
 
 from appliance.engines.engine import Request
 from appliance.engines.onnx_encoder import OnnxEncoderEngine
@@ -33,6 +34,7 @@ from training.students.encoder.model import (
     load_tokenizer,
     longest_text,
     pooling_of,
+    refuse_odd_encoder,
 )
 from training.students.encoder.student import open_encoder, predict_logits
 
@@ -122,6 +124,18 @@ def test_a_tensor_that_an_encoder_lacks_is_named_and_its_head_is_not_missed(base
     save_file({key: each for key, each in weights.items() if key != name}, str(tmp_path / "base" / "model.safetensors"))
     with pytest.raises(UnfitBase, match=r"lack 1 tensor of the model: encoder\.layer\.1\.attention\.self\.query"):
         load_encoder(tmp_path / "base")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*KINDS, "FNet"])
+def test_an_encoder_that_takes_no_account_of_padding_is_refused(bases: Path, tmp_path: Path, kind: str) -> None:
+    if kind != "FNet":
+        model = EncoderClassifier(load_encoder(bases / kind), 3).eval()
+        refuse_odd_encoder(model, kind, KINDS[kind].context_length)
+        return
+    config = FNetConfig(vocab_size=40, hidden_size=32, num_hidden_layers=2, intermediate_size=64)
+    with pytest.raises(UsageError, match="reads a text otherwise where a longer one lies beside it"):
+        refuse_odd_encoder(EncoderClassifier(FNetModel(config), 3).eval(), kind, 16)
 
 
 @pytest.mark.slow
