@@ -17,9 +17,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from appliance.ground.errors import ResourceError
-from training.demo.course import call
 from training.launch import launch
 from training.ranks import share, totals
+from training.verb_call import call_verb
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ["--epochs", "3", "--rate", "5e-3", "--rank", "4", "--batch-tokens", "512", "--micro-batch-tokens", "128"]
@@ -76,19 +76,20 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(folder: Path, tmp_
     command = [sys.executable, "-m", "appliance.cli", "train", str(tmp_path / "task"), *OPTIONS, "--processes", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT)
     assert process.stderr is not None
-    with process.stderr as lines:
-        assert any(line.startswith("epoch 1 ") for line in lines)
+    with process.stderr as words:
+        assert any(line.startswith("epoch 1 ") for line in words)
         os.kill(second_rank(process.pid), signal.SIGKILL)
-        rest = lines.read()
+        rest = words.read()
     assert process.wait() == 4
     assert "error: process 2 of 2 of this run ended: it was killed by SIGKILL" in rest
     assert "Traceback" not in rest
     (run_dir,) = (tmp_path / "task" / "runs").iterdir()
     assert not (run_dir / "record.json").exists()
     assert not list(run_dir.glob("*.part"))
-    record = json.loads(call("train", str(tmp_path / "task"), "--resume", "--json"))
+    record = json.loads(call_verb("train", str(tmp_path / "task"), "--resume", "--json"))
     assert record["run"] == str(run_dir)
-    assert (record["best"]["epoch"], record["options"]["epochs"]) == (3, 3)
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    assert [line["epoch"] for line in map(json.loads, lines) if "epoch" in line] == [1, 2, 3]
 
 
 def second_rank(parent: int) -> int:
