@@ -1,6 +1,7 @@
 """Decoder students to ONNX: the graph in fp32, or in int8 with as much in fp32 as its answers need."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ from export.merged_weights import MergedWeights
 from export.onnx.decoder_graph import build_decoder
 from export.onnx.decoder_layout import DecoderLayout, read_layout
 from export.onnx.graphs import Metrics, graph_files
-from export.onnx.products import ERRORS_OUTPUT
+from export.onnx.products import CHANNELS_OUTPUT, ERRORS_OUTPUT
 from export.parity import ExportDisagrees
 from export.reference import Agreement, Reference, compare
 
@@ -94,50 +95,71 @@ class DecoderExport:
     reference: Reference
     on_stage: Callable[[str], None]
 
-    def write(self, path: Path, mode: Literal["fp32", "int8"], wide: Sequence[str] = ()) -> Agreement:
+    def write(
+        self,
+        path: Path,
+        mode: Literal["fp32", "int8"],
+        wide: Sequence[str] = (),
+        channel_maxima: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> Agreement:
         """Writes the graph and compares it.
 
         Args:
             wide: Groups of products that stay in fp32.
+            channel_maxima: As in `Products`.
         """
-        self.on_stage(
-            f"writing and comparing, {len(wide)} groups of products in fp32" if wide else "writing and comparing"
-        )
+        kept = f", {len(wide)} groups of products in fp32" if wide else ""
+        self.on_stage(f"writing and comparing{kept}")
         for part in graph_files(path):
             part.unlink()
-        graph, _ = build_decoder(self.weights, self.layout, mode, wide)
+        graph, _ = build_decoder(self.weights, self.layout, mode, wide, channel_maxima)
         graph.save(path)
         del graph
         return compare_graph(self.reference, path)
 
-    def groups_by_loss(self, work_path: Path) -> list[str]:
-        """Groups of products, those first that int8 changes most.
+    def measure(self, work_path: Path) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
+        """Groups of products, those first that int8 changes most, and the largest activation of each of their inputs.
 
-        Measured in one pass over a few rows of the task: both forms of every product on the activations of fp32.
+        Measured on a few rows of the task: both forms of every product on the activations of fp32.
         """
         self.on_stage("measuring what int8 changes")
-        graph, groups = build_decoder(self.weights, self.layout, "measured")
+        graph, products = build_decoder(self.weights, self.layout, "measured")
         graph.save(work_path)
         session = open_session(work_path, 0)
-        batch = self.reference.batches[0]
-        rows = max(1, MEASURED_TOKENS // batch.input_ids.shape[1])
-        mask = batch.mask[:rows]
-        feed = {
-            "input_ids": batch.input_ids[:rows],
-            "attention_mask": mask,
-            "position_ids": np.clip(mask.cumsum(1) - 1, 0, None),
-            "logits_to_keep": batch.columns,
-        }
-        (errors,) = session.run([ERRORS_OUTPUT], feed | empty_cache(session, len(mask)))
+        names = [ERRORS_OUTPUT, *(f"{CHANNELS_OUTPUT}{number}" for number in range(len(products.channels)))]
+        errors = np.zeros(len(products.groups), np.float32)
+        maxima: dict[str, NDArray[np.float32]] = {}
+        for input_ids in self._measured_rows():
+            ids = np.array([input_ids])
+            feed = {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "position_ids": np.arange(ids.size)[None],
+                "logits_to_keep": np.arange(ids.size),
+            }
+            row_errors, *largest = session.run(names, feed | empty_cache(session, 1))
+            errors += row_errors
+            for group, channels in zip(products.channels, largest, strict=True):
+                maxima[group] = np.maximum(maxima.get(group, 0.0), channels)
         for part in graph_files(work_path):
             part.unlink()
-        return [groups[number] for number in np.argsort(-errors, kind="stable")]
+        return [products.groups[number] for number in np.argsort(-errors, kind="stable")], maxima
+
+    def _measured_rows(self) -> Iterator[list[int]]:
+        """Token ids of some rows, without padding."""
+        tokens = 0
+        for batch in self.reference.batches:
+            for ids, mask in zip(batch.input_ids, batch.mask, strict=True):
+                if tokens < MEASURED_TOKENS:
+                    yield ids[mask > 0].tolist()
+                tokens += int(mask.sum())
 
     def write_int8(self, path: Path, work_path: Path) -> tuple[list[str], Agreement]:
-        """Writes int8 graphs with ever more in fp32 until one answers as the merged student.
+        """Writes int8 graphs, ever more carefully, until one answers as the merged student.
 
-        Few rows cannot show a floor: of 30 values, one that flips is 3 %. Where no form reaches it, the last one is
-        taken if the 95 % interval of its agreement holds the floor.
+        First as it is; then with inputs and weights of every product balanced on rows of the task; then with ever more
+        products in fp32. Few rows cannot show a floor: of 30 values, one that flips is 3 %. Where no form reaches it,
+        the last one is taken if the 95 % interval of its agreement holds the floor.
 
         Raises:
             ExportDisagrees: Even the most cautious form falls short; says by how much.
@@ -145,10 +167,10 @@ class DecoderExport:
         agreement, wide = self.write(path, "int8"), list[str]()
         if agrees(agreement) or not self.reference.is_task:
             return wide, agreement
-        order = self.groups_by_loss(work_path)
-        for share in WIDE_SHARES[1:]:
-            wide = order[: max(1, round(share * len(order)))]
-            agreement = self.write(path, "int8", wide)
+        order, maxima = self.measure(work_path)
+        for share in WIDE_SHARES:
+            wide = order[: math.ceil(share * len(order))]
+            agreement = self.write(path, "int8", wide, maxima)
             if agrees(agreement):
                 return wide, agreement
         if not might_agree(agreement):

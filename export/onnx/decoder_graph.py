@@ -7,10 +7,11 @@ Padding may stand anywhere: a token sees the columns before it that the mask hol
 counts tokens without padding.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.merged_weights import EMBEDDING_ENDING, HEAD_NAME, MergedWeights
 from export.onnx.decoder_layout import DecoderLayout
@@ -30,17 +31,22 @@ def group_name(layer: int, kind: str) -> str:
 
 
 def build_decoder(
-    weights: MergedWeights, layout: DecoderLayout, mode: Mode, wide: Collection[str] = ()
-) -> tuple[GraphBuilder, list[str]]:
-    """The graph, and the groups of its products in their order.
+    weights: MergedWeights,
+    layout: DecoderLayout,
+    mode: Mode,
+    wide: Collection[str] = (),
+    channel_maxima: Mapping[str, NDArray[np.float32]] | None = None,
+) -> tuple[GraphBuilder, Products]:
+    """The graph, and its products with their groups.
 
     Args:
         wide: Groups that stay in float32.
+        channel_maxima: As in `Products`.
     """
     graph = GraphBuilder()
-    decoder = _Decoder(graph, Products(graph, weights, mode, wide), weights, layout)
+    decoder = _Decoder(graph, Products(graph, weights, mode, wide, channel_maxima or {}), weights, layout)
     decoder.build()
-    return graph, decoder.products.groups
+    return graph, decoder.products
 
 
 @dataclass

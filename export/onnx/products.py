@@ -5,7 +5,7 @@ else is computed in the same pass: unlike one scale for a whole pass, this keeps
 a document's answer the same in every batch. Weights have a scale for each output.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Literal
@@ -23,6 +23,10 @@ _LEAST_SCALE = 1e-30
 
 ERRORS_OUTPUT = "int8_errors"
 """Of a measured graph."""
+
+CHANNELS_OUTPUT = "channels_"
+"""Of a measured graph, before a number: the largest activations of a group."""
+_LEAST_CHANNEL = 1e-5
 
 Mode = Literal["fp32", "int8", "measured"]
 Loader = Callable[[], NDArray[np.float32]]
@@ -42,8 +46,13 @@ class Products:
     """`measured` computes both forms, goes on with float32, and gives out how far int8 was from it."""
     wide: Collection[str] = ()
     """Groups that stay in float32."""
+    channel_maxima: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Group -> the largest activation of each input, (inputs,), over rows of the task: where it is known, inputs are
+    balanced with their weights before both are quantized, so that a few large ones do not drown the others."""
     groups: list[str] = field(default_factory=list)
     """All groups so far, in the order of the graph."""
+    channels: list[str] = field(default_factory=list)
+    """Groups whose largest activations are measured."""
     errors: list[str] = field(default_factory=list)
     """Of each group, where they are measured."""
     _rows: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -63,12 +72,16 @@ class Products:
         if self._is_wide(group) or self.mode == "measured":
             load = partial(_transposed, self.weights, tuple(sources))
             y = self.graph.op("MatMul", x, self.graph.weight(f"{key}.turned", np.float32, shape, load))
+        if self.mode == "measured":
+            self._measure_channels(group, x, shape[0])
         if not self._is_wide(group):
-            loader = _loader(self.weights, tuple(sources))
+            balance = self._balance(group, tuple(sources))
+            if balance is not None:
+                x = self.graph.op("Mul", x, self.graph.constant(1 / balance, np.float32))
+            loader = _loader(self.weights, tuple(sources), balance)
             matrix = self.graph.weight(f"{key}.int8", np.int8, shape, lambda: loader()[0].T)
-            y = self._mixed(
-                group, y, self._int8(x, matrix, self._scales(f"{key}.scale", shape[1:], lambda: loader()[1]))
-            )
+            scales = self._scales(f"{key}.scale", shape[1:], lambda: loader()[1])
+            y = self._mixed(group, y, self._int8(x, matrix, scales))
         if any(name in self.weights for name in bias_names):
             pairs = tuple(zip(bias_names, outputs, strict=True))
             bias = self.graph.weight(f"{key}.bias", np.float32, shape[1:], partial(_joined, self.weights, pairs))
@@ -106,6 +119,23 @@ class Products:
 
     def _is_wide(self, group: str) -> bool:
         return self.mode == "fp32" or group in self.wide
+
+    def _balance(self, group: str, sources: tuple[str, ...]) -> NDArray[np.float32] | None:
+        """What the inputs of a group are divided by and its weights multiplied with, (inputs,).
+
+        Source: Xiao et al. 2023, SmoothQuant, equation 4 with the migration strength 0.5.
+        """
+        if group not in self.channel_maxima:
+            return None
+        largest = np.maximum(np.abs(_stacked(self.weights, sources)).max(axis=0), _LEAST_CHANNEL)
+        balance: NDArray[np.float32] = np.sqrt(np.maximum(self.channel_maxima[group], _LEAST_CHANNEL) / largest)
+        return balance.astype(np.float32)
+
+    def _measure_channels(self, group: str, x: str, inputs: int) -> None:
+        graph = self.graph
+        largest = graph.op("ReduceMax", graph.op("Abs", x), graph.integers(0, 1), keepdims=0)
+        graph.output(largest, f"{CHANNELS_OUTPUT}{len(self.channels)}", np.float32, [inputs])
+        self.channels.append(group)
 
     def _scales(self, name: str, shape: tuple[int, ...], load: Loader) -> str:
         return self.graph.weight(name, np.float32, shape, load)
@@ -156,9 +186,12 @@ def quantize_rows(matrix: NDArray[np.float32]) -> Quantized:
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales
 
 
-def _loader(weights: MergedWeights, sources: tuple[str, ...]) -> Callable[[], Quantized]:
+def _loader(
+    weights: MergedWeights, sources: tuple[str, ...], balance: NDArray[np.float32] | None = None
+) -> Callable[[], Quantized]:
     """Reads and quantizes once for numbers and scales, which are written one after the other."""
-    return lru_cache(maxsize=1)(lambda: quantize_rows(_stacked(weights, sources)))
+    factor = np.float32(1.0) if balance is None else balance
+    return lru_cache(maxsize=1)(lambda: quantize_rows(_stacked(weights, sources) * factor))
 
 
 def _stacked(weights: MergedWeights, sources: tuple[str, ...]) -> NDArray[np.float32]:

@@ -194,8 +194,9 @@ def test_int8_keeps_the_products_wide_that_lose_most(
     weights = MergedWeights(run_dir / "merged")
     stages: list[str] = []
     export = DecoderExport(weights, read_layout(weights), reference, stages.append)
-    order = export.groups_by_loss(tmp_path / "measured.onnx")
-    assert sorted(order) == sorted(build_decoder(weights, export.layout, "int8")[1])
+    order, maxima = export.measure(tmp_path / "measured.onnx")
+    assert sorted(order) == sorted(build_decoder(weights, export.layout, "int8")[1].groups)
+    assert maxima["head"].shape == (64,)
     assert not (tmp_path / "measured.onnx").exists()
     answers = iter([False, False, True])
     monkeypatch.setattr(decoder, "agrees", lambda agreement: next(answers))
