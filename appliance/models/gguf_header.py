@@ -15,6 +15,8 @@ MOST_TENSORS = 65_536
 MOST_ENTRIES = 4_000_000
 """Of all arrays together: a vocabulary of 250,000 tokens has 600,000 merges, and a type for each token."""
 MOST_HEAD_BYTES = 512 << 20
+SHORT_LIST = 512
+"""Entries of a list with one for each block, at most."""
 _STEP_BYTES = 1 << 20
 LONGEST_NAME = 63
 """Bytes of a tensor's name; llama.cpp keeps one more for the end."""
@@ -57,6 +59,8 @@ class Array:
     """The values, where they are strings."""
     start: int = 0
     """Offset in the file of the first value, where they are numbers."""
+    is_zero: bool = False
+    """Whether all values are zero; of short lists of numbers alone."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,10 @@ class _Cursor:
         if self.at > len(self._content):
             self._read_on(self.at, what)
         return start
+
+    def passed(self, start: int) -> bytes:
+        """What was stepped over since then."""
+        return bytes(self._content[start : self.at])
 
     def number(self, code: str, what: str) -> int | float | bool:
         """A value of one of the types of `struct`."""
@@ -232,7 +240,8 @@ def _value(cursor: _Cursor, key: str) -> Scalar | Array:
     cursor.count_entries(count, key)
     if kind == _STRING:
         return Array(kind, count, cursor.strings(count, key))
-    return Array(kind, count, start=cursor.take(count * struct.calcsize(_SCALARS[kind]), key))
+    start = cursor.take(count * struct.calcsize(_SCALARS[kind]), key)
+    return Array(kind, count, start=start, is_zero=count <= SHORT_LIST and not any(cursor.passed(start)))
 
 
 def _alignment(values: dict[str, Scalar | Array]) -> int:

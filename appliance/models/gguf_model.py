@@ -136,11 +136,14 @@ def _check_own_settings(values: Mapping[str, Scalar | Array], sizes: Sizes, arch
     if _WINDOW in values and _whole_value(values[_WINDOW], _WINDOW) > MOST_CONTEXT:
         raise Unsound(f"{_WINDOW} is more than {MOST_CONTEXT:,}")
     pattern = values.get(f"{_WINDOW}_pattern")
-    if isinstance(pattern, Array):
-        if pattern.kind not in (_UINT32, _INT32, _BOOL) or pattern.count != sizes.blocks:
-            raise Unsound(f"{_WINDOW}_pattern is no list of one flag for each of {sizes.blocks:,} blocks")
-    elif pattern is not None:
-        _whole_value(pattern, f"{_WINDOW}_pattern")
+    flags = (_UINT32, _INT32, _BOOL)
+    if isinstance(pattern, Array) and (pattern.kind not in flags or pattern.count != sizes.blocks):
+        raise Unsound(f"{_WINDOW}_pattern is no list of one flag for each of {sizes.blocks:,} blocks")
+    # A window that no block has, and llama.cpp ends its process.
+    has_window = _WINDOW in values and _whole_value(values[_WINDOW], _WINDOW) > 0
+    is_nowhere = pattern.is_zero if isinstance(pattern, Array) else _whole_or(pattern, 0) == 1
+    if has_window and is_nowhere:
+        raise Unsound(f"{_WINDOW} is of no block")
     if "final_logit_softcapping" in values and not 0 <= _number(values, "final_logit_softcapping") < math.inf:
         raise Unsound("final_logit_softcapping is not a number of at least 0")
 
@@ -229,6 +232,10 @@ def _whole(values: Mapping[str, Scalar | Array], key: str, most: int, default: i
     if not 1 <= number <= most:
         raise Unsound(f"{key} is {number:,}, which is not between 1 and {most:,}")
     return number
+
+
+def _whole_or(entry: Scalar | Array | None, default: int) -> int:
+    return default if entry is None else _whole_value(entry, f"{_WINDOW}_pattern")
 
 
 def _whole_value(entry: Scalar | Array, key: str) -> int:
