@@ -11,8 +11,9 @@ from appliance.engines.engine import reading_context
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
 from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progress
+from appliance.models.model_config import folder_context
 from appliance.tasks.folder import TaskFolder
-from training.base_model import find_base, text_model
+from training.base_model import find_base
 from training.batch_plan import packed_plan
 from training.distillation_options import DEFAULT_DIVERGENCE, DistillationOptions
 from training.divergences import TopTokens, top_tokens
@@ -73,7 +74,7 @@ def score(
         raise UsageError(f"{top_k} tokens of each distribution cannot be stored", f"try 64; at most {MOST_TOP_TOKENS}")
     options = DistillationOptions(teacher_model, loss=DEFAULT_DIVERGENCE, temperature=temperature)
     base_dir = find_base(task.student.base)
-    context_length = reading_context(int(text_model(base_dir)[1].max_position_embeddings))
+    context_length = reading_context(folder_context(base_dir))
     data = read_training_data(task, task_folder, base_dir, context_length)
     teacher = fitting_teacher(task, task_folder, base_dir, data, options)
     tokenizer = FileTokenizer(base_dir / "tokenizer.json")

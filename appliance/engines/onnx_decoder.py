@@ -1,6 +1,5 @@
 """Decoder students as ONNX: documents in step, one token each a pass, with a key-value cache."""
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from appliance.engines.onnx_session import device_of, open_session, runs_on_gpu
 from appliance.engines.tokenizer import artifact_tokenizer
 from appliance.ground.errors import ApplianceError
 from appliance.models.manifest import read_manifest
+from appliance.models.model_config import ModelConfigError, folder_context
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 
 if TYPE_CHECKING:
@@ -312,11 +312,8 @@ def batches(lanes: Sequence[Lane]) -> Iterator[list[Lane]]:
 def _context_length(artifact_dir: Path) -> int:
     """Tokens of prompt and answer together, from config.json."""
     try:
-        settings = json.loads((artifact_dir / "config.json").read_text(encoding="utf-8"))
-        context_length = int(settings["max_position_embeddings"])
-        if context_length < 1:
-            raise ValueError(context_length)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        context_length = folder_context(artifact_dir)
+    except ModelConfigError as error:
         raise DecoderArtifactError(
             f"config.json of {artifact_dir.name} states no context length", "export the model again"
         ) from error

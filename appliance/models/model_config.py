@@ -8,9 +8,11 @@ transformers, which is not needed for it.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from appliance.ground.errors import UsageError
+from appliance.ground.json_input import parse_json
 from appliance.models.architectures import ARCHITECTURES, text_config
 
 Values = Mapping[str, Any]
@@ -155,7 +157,26 @@ def context_of(config: Values) -> int:
     Raises:
         ModelConfigError: The file does not say it.
     """
-    return read_model_config(config).context
+    try:
+        return read_model_config(config).context
+    except ModelConfigError:  # of a kind that is not known here: what the file says is all there is
+        values = text_config(config)
+        return _count(values, "max_position_embeddings" if "max_position_embeddings" in values else "n_positions")
+
+
+def folder_context(directory: Path) -> int:
+    """The same of a folder with a config.json.
+
+    Raises:
+        ModelConfigError: There is none, or it does not say it.
+    """
+    try:
+        config = parse_json((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelConfigError(f"config.json of {directory.name} cannot be read: {error}", _HINT) from error
+    if not isinstance(config, Mapping):
+        raise ModelConfigError(f"config.json of {directory.name} is no object", _HINT)
+    return context_of(config)
 
 
 _HINT = "compare the model's config.json with the one that its makers publish"

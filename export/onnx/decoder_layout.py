@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.ground.errors import UsageError
+from appliance.models.model_config import folder_context
 from export.merged_model import read_config, skeleton
 from export.merged_weights import EMBEDDING_ENDING, HEAD_NAME, MergedWeights
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("silu", "gelu_pytorch_tanh")
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3", "olmo2", "granite", "gemma3_text")
 """Values of `model_type` whose layers the graph can express."""
-STATIC_ROPES = ("default", "linear", "llama3", "yarn")
-"""Rotary scalings whose frequencies depend on no length."""
+STATIC_ROPES = ("default", "linear", "llama3", "yarn", "longrope")
+"""Rotary scalings whose frequencies depend on no length; those of `longrope` do beyond its original context, where no
+text is read (`ModelConfig.context`)."""
 ALL_LAYERS_SLIDE = ("mistral", "phi3")
 """Architectures whose window counts for every layer."""
 
@@ -93,7 +95,7 @@ def read_layout(weights: MergedWeights) -> DecoderLayout:
         head_dim=head_dim,
         hidden_size=hidden_size,
         vocab_size=vocab_size,
-        context_length=int(config.max_position_embeddings),
+        context_length=folder_context(weights.directory),
         layers=_layers(config),
         rotations=_rotations(config, model_class),
         activation=str(_activation(config)),

@@ -18,7 +18,7 @@ from appliance.models.architectures import ARCHITECTURES
 ROOT_DIR = Path(__file__).parents[2]
 PAGE = ROOT_DIR / "docs" / "bases.md"
 BEGIN, END = "<!-- matrix: written by tests/export/test_matrix.py -->", "<!-- end of the matrix -->"
-RUNS_ONNX = False
+RUNS_ONNX = True
 """Whether ONNX is exported and run here, too."""
 WRITE_VARIABLE = "STILLROOM_WRITE_MATRIX"
 """Set to write the table instead of comparing it."""

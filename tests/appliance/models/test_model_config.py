@@ -1,9 +1,10 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from appliance.models.model_config import ModelConfigError, context_of, read_model_config
+from appliance.models.model_config import ModelConfigError, context_of, folder_context, read_model_config
 
 SHAPE = {"hidden_size": 512, "intermediate_size": 128, "num_hidden_layers": 6, "num_attention_heads": 32}
 
@@ -85,3 +86,13 @@ def test_shape_is_the_one_that_transformers_reads(model_type: str) -> None:
                 name = "sliding_attention" if windowed else "full_attention"
                 rope = theirs.rope_parameters.get(name, theirs.rope_parameters)
                 assert (ours.rope(windowed).kind, ours.rope(windowed).theta) == (rope["rope_type"], rope["rope_theta"])
+
+
+def test_context_of_an_unknown_architecture_is_what_its_file_says(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_positions": 1024, "n_embd": 8}))
+    assert folder_context(tmp_path) == 1024
+
+    for text in ("{}", "[]", '{"max_position_embeddings": -1}', "{"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ModelConfigError):
+            folder_context(tmp_path)

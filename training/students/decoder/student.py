@@ -14,6 +14,7 @@ from torch import Tensor
 
 from appliance.engines.engine import reading_context
 from appliance.ground.memory import available_memory_bytes
+from appliance.models.model_config import folder_context
 from training.base_model import base_hash, find_base, text_model
 from training.batch_plan import packed_plan, split_packed
 from training.distillation_options import DistillationOptions
@@ -209,7 +210,7 @@ def open_decoder(task: "Task", task_folder: Path, distillation: DistillationOpti
     """
     base_dir = find_base(task.student.base)
     check_base(base_dir)
-    _, config = text_model(base_dir)
-    data = read_training_data(task, task_folder, base_dir, reading_context(int(config.max_position_embeddings)))
+    text_model(base_dir)
+    data = read_training_data(task, task_folder, base_dir, reading_context(folder_context(base_dir)))
     teaching = open_teaching(task, task_folder, base_dir, data, distillation)
     return DecoderStudent(task, base_dir, data, teaching)
