@@ -35,11 +35,3 @@ def answer_room(task: Task, tokenizer: "FileTokenizer") -> int:
             _LONG_VALUE_TOKENS if field.type is FieldType.LIST else VALUE_TOKENS for field in task.output_fields
         )
     return forced_tokens(task, tokenizer) + task.student.working + values
-
-
-def longest_prompt(task: Task, tokenizer: "FileTokenizer", prefix_tokens: int, context_length: int) -> int:
-    """Tokens of prompt and answer that one document may have, by the task's own limit too."""
-    most = task.input.max_tokens
-    if not most:
-        return context_length
-    return min(context_length, prefix_tokens + most + answer_room(task, tokenizer))

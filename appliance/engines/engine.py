@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from appliance.ground.text import storable
+from appliance.models.slot_plan import LONGEST_CONTEXT
 from appliance.tasks.linecode import Answer, Value
 
 ENGINE_DIED = "engine_died"
@@ -84,10 +85,6 @@ def _storable_value(value: Value) -> Value:
     if value is None or isinstance(value, str):
         return value and storable(value)
     return [storable(entry) for entry in value]
-
-
-LONGEST_CONTEXT = 8192
-"""Tokens of prompt and answer together at most, whatever the model was trained for."""
 
 
 def reading_context(trained_context: int) -> int:

@@ -16,14 +16,13 @@ from appliance.models.approval import how_to_approve, verdict_words, why_not_app
 from appliance.models.manifest import MANIFEST_NAME, Manifest, read_manifest, verify_artifact
 from appliance.models.store import SPARE_BYTES, Store, check_name
 from appliance.models.weights import RUNNABLE, check_weights
+from appliance.tasks.folder import TASK_FILE
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 
 MOST_ARTIFACTS = 50
 _MOST_FOLDERS = 2000
 _DEPTH = 4
-_WORKING_BYTES = 150_000_000
-"""What an engine needs beside the weights: libraries, context, buffers."""
-_WEIGHT_COPIES = {"gguf": 1.1, "onnx": 2.0}
-"""How often an engine holds the weights; ONNX Runtime packs its own copy while it loads."""
 
 
 class Level(StrEnum):
@@ -116,7 +115,7 @@ def check_import(
         _name(settings, manifest, name or manifest.name),
         _licence(manifest),
         _disk(settings, manifest),
-        _memory(manifest),
+        _memory(directory, manifest),
         _verdict(manifest),
         hashes,
     )
@@ -174,16 +173,32 @@ def _disk(settings: Settings, manifest: Manifest) -> Finding:
     return Finding("disk", Level.OK, message)
 
 
-def _memory(manifest: Manifest) -> Finding:
-    weight_bytes = sum(entry.size_bytes for name, entry in manifest.files.items() if name.endswith((".gguf", ".onnx")))
-    needed_bytes = int(weight_bytes * _WEIGHT_COPIES.get(manifest.format, 1.0)) + _WORKING_BYTES
-    available_bytes = available_memory_bytes()
+def _memory(directory: Path, manifest: Manifest) -> Finding:
+    from appliance.models.engine_memory import engine_memory
+    from appliance.models.gguf_header import Unsound
+
+    try:
+        needed = engine_memory(directory, manifest, _task_of(directory))
+    except (OSError, Unsound) as error:
+        return Finding("memory", Level.NOTE, f"what it needs cannot be said: {error}")
+    needed_bytes, available_bytes = needed.total, available_memory_bytes()
+    message = f"needs about {human_size(needed_bytes)} ({needed.description})"
     if available_bytes is None:
-        return Finding("memory", Level.NOTE, f"needs about {human_size(needed_bytes)}; free memory is unknown")
-    message = f"needs about {human_size(needed_bytes)}, {human_size(available_bytes)} free now"
+        return Finding("memory", Level.NOTE, f"{message}; free memory is unknown")
+    message = f"{message}, {human_size(available_bytes)} free now"
     if needed_bytes > available_bytes:
         return Finding("memory", Level.NOTE, message, "it can be added but would not run now; choose a smaller one")
     return Finding("memory", Level.OK, message)
+
+
+def _task_of(directory: Path) -> Task | None:
+    """The task that lies in the artifact; it says how long documents may be."""
+    if not (directory / TASK_FILE).is_file():
+        return None
+    try:
+        return load_task(directory)
+    except ApplianceError:
+        return None
 
 
 def _verdict(manifest: Manifest) -> Finding:

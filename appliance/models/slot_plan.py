@@ -6,13 +6,25 @@ it, or few long ones. Only the longest that the task allows must find room in it
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from appliance.tasks.task import TaskKind
+
+if TYPE_CHECKING:
+    from appliance.tasks.task import Task
+
+LONGEST_CONTEXT = 8192
+"""Tokens of prompt and answer together that an engine reads at most, whatever the model was trained for."""
+PASS_TOKENS = 512
+"""Tokens that one pass computes together; more need more scratch memory and gain nothing on a CPU."""
 MOST_SLOTS = 8
 """Documents in flight; more cost memory and gain little on few cores."""
 KEY_VALUE_BYTES = 256_000_000
 """For keys and values, where one document needs no more; of a large model a quarter of what its weights take."""
 PADDING = 8
 """Tokens of a slot that no document gets: they fill up a pass, and are forgotten after it."""
+_QUESTION_TOKENS, _FIELD_TOKENS, _TEXT_TOKENS = 512, 128, 1024
+"""Beside a document: instruction, question and answer of a field, a text that is written."""
 _BLOCK = 256
 """llama.cpp keeps memory in blocks of so many tokens."""
 
@@ -47,6 +59,18 @@ class SlotPlan:
     def layout(self, tokens: int) -> Layout:
         """The one with the most slots that hold so many tokens; where none does, one slot that does."""
         return next((layout for layout in self.layouts if layout.tokens >= tokens), Layout(1, tokens))
+
+
+def longest_document(task: "Task", context_length: int) -> int:
+    """Tokens of prompt and answer to keep for one document, by what the task allows; a longer one is read all the same.
+
+    Args:
+        context_length: Tokens of both that the engine reads.
+    """
+    if not task.input.max_tokens:
+        return context_length
+    beside = _QUESTION_TOKENS + _FIELD_TOKENS * len(task.output_fields) + task.student.working
+    return min(context_length, task.input.max_tokens + beside + _TEXT_TOKENS * (task.kind is TaskKind.GENERATE))
 
 
 def plan_slots(longest: int, token_bytes: int, weight_bytes: int, most_slots: int = MOST_SLOTS) -> SlotPlan:

@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from appliance.engines.answer_room import answer_room, longest_prompt
+from appliance.engines.answer_room import answer_room
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result, reading_context
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.llama.model import LlamaModel, Logits, ModelFileError
 from appliance.engines.llama.slots import NextToken, Slots
 from appliance.engines.tokenizer import artifact_tokenizer
 from appliance.models.manifest import read_manifest
-from appliance.models.slot_plan import MOST_SLOTS, plan_slots
+from appliance.models.slot_plan import MOST_SLOTS, longest_document, plan_slots
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
 from appliance.tasks.task import Task
 
@@ -126,7 +126,8 @@ class LlamaEngine:
         self._answer_room = answer_room(task, self._tokenizer)
         self._model = LlamaModel(artifact_dir / MODEL_FILE, gpu_layers=0 if manifest.target == "cpu" else -1)
         try:
-            if self._model.vocab_size < self._tokenizer.vocab_size:
+            beyond = set(range(self._model.vocab_size, self._tokenizer.vocab_size))
+            if beyond - self._tokenizer.special_ids:  # of special ones, which no text holds, a file may have fewer
                 raise ModelFileError(
                     f"{MODEL_FILE} of {manifest.name} has {self._model.vocab_size} tokens, "
                     f"its tokenizer.json {self._tokenizer.vocab_size}",
@@ -134,7 +135,7 @@ class LlamaEngine:
                 )
             self._refuse_other_tokenizer(manifest.name)
             self.context_length = reading_context(self._model.trained_context)
-            longest = longest_prompt(task, self._tokenizer, len(self._prefix), self.context_length)
+            longest = longest_document(task, self.context_length)
             plan = plan_slots(longest, self._model.key_value_bytes, self._model.size_bytes, slots)
             block = BLOCKS.get(manifest.quantization, LARGEST_BLOCK)
             self._slots = Slots(self._model, plan, self._prefix, block, threads)
@@ -144,7 +145,7 @@ class LlamaEngine:
 
     def _refuse_other_tokenizer(self, name: str) -> None:
         """Refuses a tokenizer.json of another model: each id would stand for another piece of text than was trained."""
-        for token in range(self._tokenizer.vocab_size):
+        for token in range(min(self._tokenizer.vocab_size, self._model.vocab_size)):
             piece, text = self._tokenizer.piece(token), self._model.piece(token)
             if piece and piece.encode() != text:
                 raise ModelFileError(

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from appliance.engines.llama.library import library, recent_errors, refusal_reason
 from appliance.ground.errors import ApplianceError
 from appliance.models.gguf_file import HINT, check_gguf
-from appliance.models.slot_plan import key_value_bytes, whole_blocks
+from appliance.models.slot_plan import PASS_TOKENS, key_value_bytes, whole_blocks
 
 BATCH_TOKENS = 2048
 """Tokens that one call may hold."""
-PASS_TOKENS = 512
-"""Tokens that one pass computes together; more need more scratch memory and gain nothing on a CPU."""
 
 _SETTING_BYTES = 256
 

@@ -1,10 +1,13 @@
 """The llama engine: the answers of torch, documents that do not see each other, broken and hostile model files."""
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,8 @@ from appliance.engines.llama.slots import companions
 from appliance.engines.open import open_engine
 from appliance.engines.tokenizer import FileTokenizer, artifact_tokenizer
 from appliance.ground.errors import ApplianceError
-from appliance.models.manifest import read_manifest
+from appliance.models.engine_memory import engine_memory
+from appliance.models.manifest import read_manifest, write_artifact
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments, render_example
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
@@ -359,3 +363,63 @@ def test_an_answer_does_not_depend_on_how_slots_share_their_memory(
     assert engine._slots._plan.layouts[0].slots == 2
     assert list(map(parts, answers(artifact_dir, task, texts))) == expected
     assert list(map(parts, answers(artifact_dir, task, texts, backwards=True))) == expected
+
+
+ENGINE_PROCESS = """
+import json
+import sys
+from pathlib import Path
+from appliance.answering.engine_process import task_from_message
+from appliance.engines.engine import Request
+from appliance.engines.open import open_engine
+folder, text, most, task = sys.argv[1:]
+engine = open_engine(Path(folder), task_from_message(json.loads(task)), 1)
+assert all(result.answer for result in engine.answer(Request(str(n), text * n) for n in range(1, int(most) + 1)))
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+print(int(status["VmHWM"].split()[0]) * 1024)
+"""
+
+
+def engine_peak(artifact_dir: Path, text: str, most: int) -> int:
+    """Peak memory in bytes of a process that answers the text once, twice and so on, up to so many times over."""
+    command = [sys.executable, "-P", "-c", ENGINE_PROCESS, str(artifact_dir), text, str(most)]
+    command.append(json.dumps(asdict(load_task(artifact_dir))))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return int(done.stdout)
+
+
+def test_an_engine_takes_the_memory_that_the_check_says(run_dir: Path) -> None:
+    artifact_dir = run_dir / "export" / "gguf-q8_0"
+    needed = engine_memory(artifact_dir, read_manifest(artifact_dir), load_task(artifact_dir))
+    assert 0.9 * needed.total < engine_peak(artifact_dir, order(1)[0] + "\n", 2) < 1.1 * needed.total
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["Q4_K_M"])
+def test_a_larger_engine_takes_the_memory_that_the_check_says(run_dir: Path, tmp_path: Path, scheme: str) -> None:
+    from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+
+    from export.gguf.convert import convert
+    from export.gguf.quantize import quantize
+
+    merged_dir = run_dir / "merged"
+    values = json.loads((merged_dir / "config.json").read_text())
+    sizes = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 12}
+    positions = {"num_key_value_heads": 4, "head_dim": 64, "max_position_embeddings": 8192}
+    config = LlamaConfig(**{**values, **sizes, **positions, "dtype": "float16"})
+    base_dir, artifact_dir = tmp_path / "base", tmp_path / "artifact"
+    LlamaForCausalLM(config).half().save_pretrained(str(base_dir))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(merged_dir / name, base_dir / name)
+    convert(base_dir, tmp_path / "full.gguf")
+    quantize(tmp_path / "full.gguf", tmp_path / "model.gguf", scheme)
+    manifest = replace(read_manifest(run_dir / "export" / "gguf-q8_0"), quantization=scheme)
+    files = {"model.gguf": tmp_path / "model.gguf", "task.toml": run_dir / "task.toml"}
+    files |= {name: base_dir / name for name in ("tokenizer.json", "config.json")}
+    manifest = write_artifact(artifact_dir, manifest, files)
+    needed = engine_memory(artifact_dir, manifest, load_task(artifact_dir))
+    assert needed.total > 250_000_000
+    # Of any length: many short documents and one long one share the same memory.
+    for text in (order(1)[0] + "\n", "\n".join(order(number)[0] for number in range(30))):
+        assert 0.9 * needed.total < engine_peak(artifact_dir, text, 2) < 1.1 * needed.total
