@@ -26,7 +26,6 @@ CASES = (
     Case("llama", "llama3", "Llama 3", {"tie_word_embeddings": False, "rope_parameters": {
         "rope_theta": 5e5, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 256}}),
-    Case("llama", "llama2", "Llama 2, TinyLlama"),
     Case("mistral", "tekken", "Nemo", {"sliding_window": None, "head_dim": 32, "tie_word_embeddings": False}),
     Case("mistral", "metaspace", "7B v0.1: the context is its window", {"sliding_window": 512}),
     Case("qwen2", "qwen2", "Qwen2.5", {"tie_word_embeddings": True}),
