@@ -1,6 +1,5 @@
 """Files of tensors that appear whole, and failed writes as errors that say what to do."""
 
-import json
 import math
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.ground.files import disk_errors, part_for_library, part_of
+from appliance.ground.json_text import json_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +66,7 @@ def write_half_tensors(
         end = offset + 2 * math.prod(shape)
         header[name] = {"dtype": HALF_TYPES[dtype], "shape": list(shape), "data_offsets": [offset, end]}  # type: ignore[dict-item]
         offset = end
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = json_text(header, ascii_only=True, compact=True).encode()
     text += b" " * (-len(text) % 8)
     with disk_errors(path), part_of(path) as file:
         file.write(struct.pack("<Q", len(text)) + text)

@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import BPE
 
 from appliance.ground.errors import ApplianceError
+from appliance.ground.json_text import json_text
 
 SENTENCEPIECE_BLANK = "\u2581"
 
@@ -55,7 +56,9 @@ def cut_as_segments(tokenizer: Tokenizer) -> None:
     if changed != (normalizer, pre_tokenizer):
         parts = {"normalizer": changed[0], "pre_tokenizer": changed[1]}
         model = {"type": "BPE", "vocab": {}, "merges": []}
-        empty = Tokenizer.from_str(json.dumps({"version": "1.0", "added_tokens": [], "model": model, **parts}))
+        empty = Tokenizer.from_str(
+            json_text({"version": "1.0", "added_tokens": [], "model": model, **parts}, ascii_only=True)
+        )
         tokenizer.normalizer, tokenizer.pre_tokenizer = empty.normalizer, empty.pre_tokenizer
     commanding = [
         _as_special(token)

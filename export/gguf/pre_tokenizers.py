@@ -17,6 +17,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
 from appliance.engines.llama.model import LlamaModel, ModelFileError
+from appliance.ground.json_text import json_text
 from export.gguf.vocabulary_file import Vocabulary, write_cutting_model
 
 _DIGITS = ("Digits", True)
@@ -97,7 +98,9 @@ def _step(step: dict[str, Any]) -> tuple[str, object]:
 def _names_that_cut_alike(pre_tokenizer: dict[str, Any], names: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Those of the names under which all ordinary texts are cut as by the pre-tokenizer, and how many odd ones are."""
     described = _reaching_tokenizer()
-    cutting = Tokenizer.from_str(json.dumps({**described, "pre_tokenizer": _without_prefix(pre_tokenizer)}))
+    cutting = Tokenizer.from_str(
+        json_text({**described, "pre_tokenizer": _without_prefix(pre_tokenizer)}, ascii_only=True)
+    )
     tokens = [piece for piece, _ in sorted(described["model"]["vocab"].items(), key=lambda item: item[1])]
     kinds, merges = [TokenType.NORMAL] * len(tokens), [" ".join(pair) for pair in described["model"]["merges"]]
     with TemporaryDirectory(prefix="stillroom-cut-") as directory:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from appliance.ground.errors import ApplianceError, ResourceError
 from appliance.ground.files import write_file
+from appliance.ground.json_text import json_text
 from appliance.ground.text import human_size
 from appliance.models.safetensors_file import (
     INDEX_NAME,
@@ -172,7 +173,7 @@ def write_merged(plan: Plan, merged_dir: Path) -> str:
             places = {tensor.name: file_name for file_name, tensors in plan.items() for tensor in tensors}
             size_bytes = sum(2 * tensor.base.numbers for tensors in plan.values() for tensor in tensors)
             index: Mapping[str, object] = {"metadata": {"total_size": size_bytes}, "weight_map": places}
-            write_file(merged_dir / INDEX_NAME, (json.dumps(index, indent=2) + "\n").encode())
+            write_file(merged_dir / INDEX_NAME, (json_text(index, ascii_only=True, indent=2) + "\n").encode())
         return dtype
     raise not_finite()
 
