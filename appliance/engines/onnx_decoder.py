@@ -27,6 +27,8 @@ BATCH_DOCUMENTS = 32
 """Documents in one batch."""
 BATCH_TOKENS = 16_384
 """Tokens in the first pass of a batch, padding included; bounds its memory."""
+PASS_COLUMNS = 512
+"""Tokens of each document that one pass reads: attention over a whole long document at once would need its square."""
 WINDOW_REQUESTS = 256
 """Requests taken at a time and sorted by length, so that a batch holds documents of like length."""
 
@@ -76,6 +78,17 @@ class Cache:
         logits, *self.values = binding.get_outputs()
         rows: NDArray[np.float32] = logits.numpy()[:, -1]
         return rows
+
+    def read_prompts(self, input_ids: Ids, mask: Ids) -> NDArray[np.float32]:
+        """The same of long rows, in passes of bounded memory."""
+        columns = input_ids.shape[1]
+        # Each row needs a token of its own in the first pass: attention over padding alone is no number.
+        first = max(PASS_COLUMNS, columns - int(mask.sum(1).min()) + 1)
+        start = 0
+        for end in range(first, columns, PASS_COLUMNS):
+            self.read(input_ids[:, start:end], mask[:, start:end])
+            start = end
+        return self.read(input_ids[:, start:], mask[:, start:])
 
     def repeated(self, rows: int) -> "Cache":
         """The cache of one row for many rows."""
@@ -216,7 +229,7 @@ class OnnxDecoderEngine:
     def _read_prefix(self) -> Cache:
         """The part of the prompt that all documents share, read once."""
         prefix = empty_cache(self._open(), 1)
-        logits = prefix.read(*left_padded([self._prefix_ids]))
+        logits = prefix.read_prompts(*left_padded([self._prefix_ids]))
         is_for_one = logits.ndim == 2 and logits.shape[0] == 1
         if not is_for_one or logits.shape[1] < self._tokenizer.vocab_size or logits.dtype.kind != "f":
             raise DecoderArtifactError(
@@ -271,7 +284,7 @@ class OnnxDecoderEngine:
         self._open()
         began = time.perf_counter()
         cache = self._prefix.repeated(len(lanes))
-        logits = cache.read(*left_padded([lane.opening() for lane in lanes]))
+        logits = cache.read_prompts(*left_padded([lane.opening() for lane in lanes]))
         done: set[str] = set()
         while True:
             for lane, row in zip(lanes, logits, strict=True):

@@ -277,3 +277,18 @@ def test_a_closed_engine_says_so(run_dir: Path, task: Task) -> None:
 def test_the_manifest_is_the_artifacts_own(run_dir: Path) -> None:
     values = json.loads((run_dir / "export" / "onnx-fp32" / "manifest.json").read_text())
     assert (values["family"], values["format"], values["quantization"]) == ("decoder", "onnx", "fp32")
+
+
+def test_a_long_document_is_read_in_passes_with_the_same_answer(
+    run_dir: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["", order(33)[0], "\n".join(order(number)[0] for number in range(3)), order(34)[0]]
+    requests = [Request(str(number), text) for number, text in enumerate(texts)]
+    outcomes = []
+    for columns in (512, 16):
+        monkeypatch.setattr("appliance.engines.onnx_decoder.PASS_COLUMNS", columns)
+        engine = OnnxDecoderEngine(run_dir / "export" / "onnx-fp32", task, 1)
+        results = sorted(engine.answer(requests), key=lambda result: result.key)
+        engine.close()
+        outcomes.append([(result.answer, result.error, result.raw) for result in results])
+    assert outcomes[0] == outcomes[1]
