@@ -33,7 +33,7 @@ from appliance.tasks.prompt import render_example
 from appliance.tasks.task import TASK_VERSION, Comparator, Evidence, Field, Task, TaskKind
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import same
-from training.base_model import base_hash, load_base
+from training.base_model import load_base, weights_hash
 from training.demo.documents import GeneratedDocument
 from training.demo.layouts import HELD_OUT_WAYS, TRAINING_WAYS
 from training.demo.utility import draw_bills, truth_of
@@ -362,7 +362,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     torch.set_num_threads(options.threads)
     model, tokenizer = load_base(options.base), FileTokenizer(options.base / "tokenizer.json")
     record: dict[str, object] = {
-        "base_sha256": base_hash(options.base),
+        "base_sha256": weights_hash(options.base),
         "parameters": sum(weights.numel() for weights in model.parameters()),
         "date": datetime.now(UTC).date().isoformat(),
         "threads": options.threads,

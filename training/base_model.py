@@ -1,6 +1,7 @@
 """The base model of a decoder student: where it is, its hash, and how it is loaded."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,10 @@ PACKAGED_BASE = "stillroom-base"
 BASE_VARIABLE = "STILLROOM_BASE"
 """Names a folder that stands in for the packaged base."""
 EMBEDDING_NAME, HEAD_NAME = "embed_tokens.weight", "lm_head.weight"
+SETTINGS_FILES = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+)  # fmt: skip
+_UNIMPORTANT = frozenset({"_name_or_path", "transformers_version", "chat_template", "is_local", "local_files_only"})
 NEEDED_FILES = ("config.json", "tokenizer.json")
 TEXT_NAMES = {
     r"^(model\.)?language_model\.lm_head\.": "lm_head.",
@@ -57,6 +62,35 @@ def _weight_files(directory: Path) -> list[Path]:
 
 
 def base_hash(directory: Path) -> str:
+    """What makes a base the one that it is: SHA-256 of its weights, `+`, SHA-256 of what says how they are computed.
+
+    With another configuration or tokenizer the same weights are another model. Adapters of runs from before this was
+    written down name the weights alone .
+    """
+    return f"{weights_hash(directory)}+{_settings_hash(directory)}"
+
+
+def is_hash_of(stated: str, base: str) -> bool:
+    """Whether a run's files name the base with this hash."""
+    return stated in (base, base.partition("+")[0])
+
+
+def _settings_hash(directory: Path) -> str:
+    """Of the files that decide ids and logits, without what a library writes about itself into them."""
+    digest = hashlib.sha256()
+    for name in SETTINGS_FILES:
+        path = directory / name
+        if not path.is_file():
+            continue
+        content = path.read_bytes()
+        if name.endswith("config.json"):
+            values = {key: value for key, value in json.loads(content).items() if key not in _UNIMPORTANT}
+            content = json.dumps(values, sort_keys=True).encode()
+        digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def weights_hash(directory: Path) -> str:
     """SHA-256 of the weights: of the file, or of the names and hashes of the parts."""
     hashes = []
     for path in _weight_files(directory):

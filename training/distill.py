@@ -101,7 +101,7 @@ def resolve(
         return replace(options, learning_rate=search_rate(student, options)), {"rate_from": "validation"}
     if options.learning_rate != "default":
         return options, {"rate_from": "option"}
-    known_rate = KNOWN_RATES.get(student.base_hash)
+    known_rate = KNOWN_RATES.get(student.base_hash.partition("+")[0])
     if known_rate is not None:
         return replace(options, learning_rate=known_rate), {"rate_from": "base"}
     return _tested_rate(student, options, watch)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from appliance.ground.files import fresh_directory, put_in_place, sync_file
 from appliance.ground.json_text import json_text
-from training.base_model import BaseMismatch
+from training.base_model import BaseMismatch, is_hash_of
 from training.tensor_files import tensor_disk_errors
 
 if TYPE_CHECKING:
@@ -81,13 +81,17 @@ def check_base(base_hash: str, adapter_dir: Path) -> None:
     """Refuses an adapter of another base.
 
     Raises:
-        BaseMismatch: It was trained on other weights.
+        BaseMismatch: It was trained on other weights, or on these with other settings.
     """
     expected = (adapter_dir / HASH_FILE).read_text(encoding="utf-8").strip()
-    if expected != base_hash:
+    if not is_hash_of(expected, base_hash):
+        weights, _, settings = expected.partition("+")
+        own_weights, _, own_settings = base_hash.partition("+")
+        what = f"base weights {weights[:16]}, these are {own_weights[:16]}"
+        if weights == own_weights:
+            what = f"a base with other settings or another tokenizer: {settings[:16]}, these are {own_settings[:16]}"
         raise BaseMismatch(
-            f"the adapter of {adapter_dir.parent.name} belongs to base weights {expected[:16]}, "
-            f"these are {base_hash[:16]}",
+            f"the adapter of {adapter_dir.parent.name} belongs to {what}",
             "give the base that the run was trained on, or train again",
         )
 
@@ -96,7 +100,7 @@ def load_adapter(model: "PreTrainedModel | nn.Module", base_hash: str, adapter_d
     """The adapter on its base.
 
     Raises:
-        BaseMismatch: It was trained on other weights.
+        BaseMismatch: It was trained on other weights, or on these with other settings.
     """
     from peft import PeftModel
 

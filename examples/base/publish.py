@@ -20,7 +20,7 @@ from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.files import part_for_library, write_file
 from appliance.ground.text import human_duration, percent_interval
 from appliance.tasks.prompt import STILLROOM_TEMPLATE
-from training.base_model import base_hash
+from training.base_model import weights_hash
 from training.students.decoder.merge import to_half
 
 HERE = Path(__file__).resolve().parent
@@ -157,7 +157,7 @@ def write_card(out: Path) -> list[str]:
         NotFit: The figures are of other weights.
     """
     facts = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    digest = base_hash(out)
+    digest = weights_hash(out)
     judged = facts.get("judged")
     if judged and judged["base_sha256"] != digest:
         raise NotFit(

@@ -285,7 +285,7 @@ def test_the_card_shows_figures_of_these_weights_only(example, small_tokenizer, 
     base = tmp_path / "base"
     publish.publish(write_checkpoint(tmp_path / "checkpoint", small_tokenizer, small_model(small_tokenizer)), base)
     accuracy = {"estimate": 0.95, "low": 0.93, "high": 0.965, "n": 1234}
-    judged = {"base_sha256": publish.base_hash(base), "known": {"literal": {"field_accuracy": accuracy}}}
+    judged = {"base_sha256": publish.weights_hash(base), "known": {"literal": {"field_accuracy": accuracy}}}
     (base / "metrics.json").write_text(json.dumps({"judged": judged}))
     missing = publish.write_card(base)
     assert "95.0 % (93.0 to 96.5), n = 1,234" in (base / "README.md").read_text()
