@@ -54,8 +54,9 @@ def skeleton(config: "PreTrainedConfig", model_class: "type[PreTrainedModel]") -
     from accelerate import init_empty_weights
 
     with init_empty_weights(include_buffers=False):
-        model: PreTrainedModel = model_class._from_config(config, attn_implementation="sdpa")
-    return model.eval()
+        model: PreTrainedModel = model_class._from_config(config, attn_implementation="sdpa")  # type: ignore[no-untyped-call]
+    model.train(False)
+    return model
 
 
 def merged_logits(merged_dir: Path, batches: "Sequence[Batch]") -> Iterator[Logits]:
@@ -88,9 +89,11 @@ def _merged_model(merged_dir: Path) -> "Iterator[PreTrainedModel]":
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        yield model_class.from_pretrained(
+        whole: PreTrainedModel = model_class.from_pretrained(
             str(merged_dir), dtype=torch.float32, local_files_only=True, use_safetensors=True
-        ).eval()
+        )
+        whole.train(False)
+        yield whole
         return
     handles, stays = [], 4 * weights.parameters <= KEPT_BYTES
     for prefix, module in model.named_modules():

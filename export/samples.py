@@ -53,7 +53,7 @@ def read_samples(task_folder: Path, merged_dir: Path) -> tuple[list[Sample], boo
 def within_budget(samples: Sequence[Sample]) -> list[Sample]:
     """The rows that are checked: as many as the budget holds, short ones before long ones, in their order."""
     order = sorted(range(len(samples)), key=lambda number: len(samples[number].input_ids))
-    tokens, chosen = 0, []
+    tokens, chosen = 0, list[int]()
     for number in order:
         tokens += len(samples[number].input_ids)
         if tokens > MOST_TOKENS and len(chosen) >= LEAST_SAMPLES:

@@ -37,7 +37,8 @@ def text_model(directory: Path) -> "tuple[type[PreTrainedModel], PretrainedConfi
             'choose a causal language model, or an encoder with family = "encoder" for a classification',
         )
     with _named_errors(directory, kind):
-        return _buildable(MODEL_FOR_CAUSAL_LM_MAPPING[type(config)], config)
+        model_class: type[PreTrainedModel] = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]  # type: ignore[assignment]
+        return _buildable(model_class, config)
 
 
 def auto_config(directory: Path) -> "PretrainedConfig":
@@ -48,7 +49,7 @@ def auto_config(directory: Path) -> "PretrainedConfig":
         UnfitBase: It contradicts itself.
     """
     from transformers import AutoConfig, __version__
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # type: ignore[attr-defined]
 
     settings = read_settings(directory)
     kind = str(settings["model_type"])

@@ -112,7 +112,7 @@ def _in_4bit() -> dict[str, Any]:
     import torch
     from transformers import BitsAndBytesConfig
 
-    quantization = BitsAndBytesConfig(
+    quantization = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
@@ -168,7 +168,7 @@ def load_base(directory: Path, held: Held = "float32", *, load_in_4bit: bool = F
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model, loading = model_class.from_pretrained(
+        answer: Any = model_class.from_pretrained(
             str(directory),
             config=config,
             dtype=getattr(torch, held),
@@ -183,5 +183,7 @@ def load_base(directory: Path, held: Held = "float32", *, load_in_4bit: bool = F
         )
     finally:
         transformers_logging.set_verbosity(verbosity)
+    model, loading = answer
     check_loaded(directory.name, loading["missing_keys"], loading["mismatched_keys"], loading["unexpected_keys"])
-    return model
+    loaded: PreTrainedModel = model
+    return loaded

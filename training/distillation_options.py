@@ -93,7 +93,7 @@ class DistillationOptions:
 
     def __str__(self) -> str:
         """In words, as the lineage of a model says it: `jsd, beta 0.5, temperature 2, 50 % on-policy`."""
-        parts = [self.loss]
+        parts: list[str] = [self.loss]
         if self.has_teacher:
             parts += [f"beta {self.beta:g}"] if self.loss == "jsd" else []
             parts += [f"temperature {self.temperature:g}"] if self.temperature != 1 else []

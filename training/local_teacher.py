@@ -97,7 +97,7 @@ def open_teacher(name: str, task: "Task", student_base: Path, texts: Iterable[st
     label = Path(name).name if Path(name).expanduser().is_dir() else name
     refuse_other_task(label, directory, task)
     refuse_other_vocabulary(label, FileTokenizer(student_base / "tokenizer.json"), directory, texts)
-    model = load_base(directory).eval().requires_grad_(False)
+    model = load_base(directory).train(False).requires_grad_(False)
     broken = next((key for key, weights in model.named_parameters() if not bool(torch.isfinite(weights).all())), None)
     if broken:
         raise NotFinite(f"{broken} of the teacher {label} holds what is no number", "copy or train the teacher again")

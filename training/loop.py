@@ -216,7 +216,7 @@ class StepSums:
             together = torch.cat([gradient.flatten() for gradient in gradients])
             add_over_ranks([together])
             sizes = [gradient.numel() for gradient in gradients]
-            for gradient, part in zip(gradients, together.split(sizes), strict=True):
+            for gradient, part in zip(gradients, torch.split(together, sizes), strict=True):
                 gradient.copy_(part.view_as(gradient))
         for gradient in gradients:
             gradient.div_(max(self.weight, 1e-8))

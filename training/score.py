@@ -106,7 +106,7 @@ def _distributions(
     """Every example's number with its distributions; adds the missing mass of each pass to `masses`."""
     counter = ProgressCounter(on_progress, len(examples), "row", f"scoring with {teacher.name}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher.model.to(device)
+    teacher.model.to(device)  # type: ignore[arg-type]
     size = chunk_positions(teacher.model)
     for numbers in packed_plan([len(each.input_ids) for each in examples], PASS_TOKENS, None, None):
         batch = pack([examples[number] for number in numbers]).to(device)

@@ -133,7 +133,8 @@ class FileTokenizer:
     @property
     def bos_ids(self) -> tuple[int, ...]:
         """What stands at the start of every prompt, and of every document in a packed row; often nothing."""
-        return tuple(self._tokenizer.token_to_id(piece) for piece in self.template.bos)
+        ids = (self._tokenizer.token_to_id(piece) for piece in self.template.bos)
+        return tuple(token for token in ids if token is not None)
 
     @property
     def prompt_form(self) -> str:
@@ -153,7 +154,7 @@ class FileTokenizer:
     def encode(self, text: str, special: bool) -> list[int]:
         """Ids of a text, nothing added; tokens that mean something count as such only where it is `special`."""
         if special and text in self.template.bos:
-            return [self._tokenizer.token_to_id(text)]
+            return list(self.bos_ids[self.template.bos.index(text) :][:1])
         self._tokenizer.encode_special_tokens = not special
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         ids = list(encoding.ids)

@@ -107,7 +107,7 @@ def _check_settings(values: Mapping[str, Scalar | Array], sizes: Sizes, architec
     for key in _POSITIVE:
         if key in values and not 0 < _number(values, key) < math.inf:
             raise Unsound(f"{key} is {_number(values, key)}, not a positive number")
-    allowed = ("expert_count", "expert_used_count") if architecture in WITH_EXPERTS else ()
+    allowed: tuple[str, ...] = ("expert_count", "expert_used_count") if architecture in WITH_EXPERTS else ()
     if architecture in WITH_WINDOWS or architecture == "phi3":  # llama.cpp has none for phi3, whatever the file says
         allowed = (_WINDOW,)
     for key in _ZERO_ONLY:

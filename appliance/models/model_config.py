@@ -245,7 +245,10 @@ def _rope(config: ModelConfig, windowed: bool) -> Rope:
         settings["original_max_position_embeddings"] = original
     share = settings.get("partial_rotary_factor", values.get("partial_rotary_factor", 1.0))
     try:
-        theta, rotated = float(settings.get("rope_theta") or theta), int(config.head_dim * float(share))
+        theta, rotated = (
+            float(settings.get("rope_theta") or theta),
+            int(config.head_dim * float(1.0 if share is None else share)),
+        )
     except (TypeError, ValueError) as error:
         raise ModelConfigError(
             f"the model's config.json has a rotary setting that is no number: {error}", _HINT

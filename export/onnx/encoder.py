@@ -80,10 +80,10 @@ class ExportedEncoder(nn.Module):
 
 def _empty_encoder(config: PretrainedConfig) -> PreTrainedModel:
     """The encoder of a configuration with random weights, without a pooler where it can be left out."""
-    model_class = MODEL_MAPPING[type(config)]
+    model_class: type[PreTrainedModel] = MODEL_MAPPING[type(config)]  # type: ignore[assignment]
     config._attn_implementation = "sdpa" if model_class._supports_sdpa else "eager"
     config.reference_compile = False  # ModernBERT would compile itself at its first call
-    without_pooler = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    without_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
     encoder: PreTrainedModel = model_class(config, **({"add_pooling_layer": False} if without_pooler else {}))
     return encoder
 
@@ -154,7 +154,8 @@ def nodes_by_caution(path: Path) -> list[list[str]]:
     graph = onnx.load(str(path)).graph
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     turned = {node.output[0]: shapes.get(node.input[0], ())[::-1] for node in graph.node if node.op_type == "Transpose"}
-    into, out_of = [], []
+    into: list[str] = []
+    out_of: list[str] = []
     for node in [node for node in graph.node if node.op_type in {"MatMul", "Gemm"}][:-1]:  # the last one is the head
         rows, columns = (shapes.get(node.input[1]) or turned.get(node.input[1]) or (0, 0))[-2:]
         if any(attribute.name == "transB" and attribute.i for attribute in node.attribute):

@@ -62,11 +62,11 @@ class GraphBuilder:
         described = self._helper.make_tensor_value_info(name, self._element(dtype), list(shape))
         self._outputs.insert(0 if is_first else len(self._outputs), described)
 
-    def op(self, kind: str, *inputs: str, **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """A node with one output; gives the output's name."""
         return self.split_op(kind, 1, *inputs, **attributes)[0]
 
-    def split_op(self, kind: str, count: int, *inputs: str, **attributes: object) -> list[str]:
+    def split_op(self, kind: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
         """A node with several outputs; gives their names."""
         name = f"{kind.lower()}_{len(self._nodes)}"
         outputs = [f"{name}.{number}" if count > 1 else name for number in range(count)]

@@ -1,6 +1,7 @@
 """Whether a folder of files is a base that can be trained: asked before it gets its place in the store."""
 
 from pathlib import Path
+from typing import Any
 
 from appliance.ground.errors import UsageError
 from appliance.models.architectures import architecture_of, text_config
@@ -31,7 +32,7 @@ def examine_settings(directory: Path) -> None:
     Raises:
         UsageError: Says what is wrong.
     """
-    from training.base_model import text_model
+    from training.base_kind import text_model
 
     refuse_code(directory)
     settings = read_object(directory / "config.json")
@@ -55,7 +56,8 @@ def check_tensors(directory: Path) -> None:
         return  # which of its tensors a student needs is for the encoder's own loading to say
     from transformers.utils import logging as transformers_logging
 
-    from training.base_model import TEXT_NAMES, attention_of, text_model
+    from training.base_kind import attention_of, text_model
+    from training.base_model import TEXT_NAMES
     from training.preflight import check_loaded
 
     model_class, config = text_model(directory)
@@ -64,7 +66,7 @@ def check_tensors(directory: Path) -> None:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         # On the device `meta` every tensor has its shape and no memory.
-        _, loading = model_class.from_pretrained(
+        answer: Any = model_class.from_pretrained(
             str(directory), config=config, device_map={"": "meta"}, local_files_only=True, use_safetensors=True,
             trust_remote_code=False, attn_implementation=attention_of(model_class, config), key_mapping=TEXT_NAMES,
             ignore_mismatched_sizes=True, output_loading_info=True,
@@ -77,4 +79,5 @@ def check_tensors(directory: Path) -> None:
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
+    loading: dict[str, Any] = answer[1]
     check_loaded(directory.name, loading["missing_keys"], loading["mismatched_keys"], loading["unexpected_keys"])

@@ -114,7 +114,7 @@ def _own_classes(settings: dict[str, object], tokenizer: bool) -> bool:
 
     kind = str(settings.get("model_type"))
     known = {
-        "AutoConfig": configuration_auto.CONFIG_MAPPING_NAMES.get(kind),
+        "AutoConfig": configuration_auto.CONFIG_MAPPING_NAMES.get(kind),  # type: ignore[attr-defined]
         "AutoModel": modeling_auto.MODEL_MAPPING_NAMES.get(kind),
         "AutoModelForCausalLM": modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind),
     }

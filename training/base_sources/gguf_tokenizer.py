@@ -147,7 +147,7 @@ def _sentence_piece(keys: GgufKeys, ids: dict[str, int], kinds: Sequence[int]) -
     scores = keys.numbers("tokenizer.ggml.scores")
     if scores is None or len(scores) < len(ids):
         raise Unsound("its tokens have no scores, by which they are merged")
-    blank = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    blank: Json = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
     prefix = keys.flag("tokenizer.ggml.add_space_prefix", True)
     decoders: list[Json] = [
         {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,8 @@ def encoded(values: NDArray[np.float32], dtype: str) -> bytes:
     if dtype == "F16":
         return values.astype("<f2").tobytes()
     bits = np.ascontiguousarray(values, dtype="<f4").view("<u4")
-    return (((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")).tobytes()
+    rounded: bytes = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
+    return rounded
 
 
 def shards_of(
@@ -78,7 +79,8 @@ class ShardWriter:
     def __enter__(self) -> "ShardWriter":
         for name, tensors in self._shards.items():
             file = self._files.enter_context((self._directory / name).open("xb"))
-            header, offset = {}, 0
+            header: dict[str, dict[str, Any]] = {}
+            offset = 0
             for tensor in tensors:
                 header[tensor.name] = {
                     "dtype": tensor.dtype, "shape": list(tensor.shape),

@@ -13,7 +13,7 @@ LOSS_NAMES = ("cross-entropy", "forward-kl", "reverse-kl", "jsd")
 """As in `training/distillation_options.py`, which says what they are."""
 
 
-class FolderOrName(click.ParamType):
+class FolderOrName(click.ParamType[str]):
     """A folder as an absolute path, so that a run can be resumed from elsewhere; any other word as it is."""
 
     name = "folder or name"

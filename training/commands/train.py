@@ -13,8 +13,9 @@ import click
 from appliance.ground.command_line import NumberRange, Share, json_option
 from appliance.ground.errors import ApplianceError, Interrupted, ResourceError, UsageError
 from appliance.ground.output import note, print_json, print_lines
+from appliance.ground.processor import MOST_THREADS
 from appliance.ground.progress_line import progress_line
-from appliance.ground.settings import MOST_THREADS, load_settings
+from appliance.ground.settings import load_settings
 from appliance.ground.text import printable
 from appliance.tasks.folder import RunFolder
 from training.commands.compute_options import compute_options

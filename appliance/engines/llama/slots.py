@@ -73,7 +73,8 @@ class Slots:
         if not self._prefix_tokens[slot]:
             self._compute(slot, 0, self._prefix)
             self._prefix_tokens[slot] = len(self._prefix)
-        return self._compute(slot, len(self._prefix), ids)[0]
+        last: Logits = self._compute(slot, len(self._prefix), ids)[0]
+        return last
 
     def advance(self, tokens: Sequence[NextToken]) -> list[Logits]:
         """Computes one token of each of these slots; logits of each, (vocab_size,), overwritten by the next call."""

@@ -48,7 +48,9 @@ def prepare_4bit(base: "PreTrainedModel") -> "PreTrainedModel":
     """A quantized base with all that is not quantized in float32, as its adapter needs it."""
     from peft import prepare_model_for_kbit_training
 
-    prepared: PreTrainedModel = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
+    prepared: PreTrainedModel = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
+        base, use_gradient_checkpointing=False
+    )
     return prepared
 
 
@@ -73,8 +75,8 @@ def new_adapter(base: "PreTrainedModel", options: AdapterOptions) -> "PeftModel"
 
 def layers_of(base: nn.Module) -> Sequence[nn.Module]:
     """The layers of a decoder, the lowest first: its longest list of modules."""
-    lists = [module for module in base.modules() if isinstance(module, nn.ModuleList)]
-    return list(max(lists, key=len))
+    lists: list[list[nn.Module]] = [list(module) for module in base.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=len)
 
 
 def linear_names(base: nn.Module, count: int) -> list[str]:

@@ -47,7 +47,7 @@ def blocks_of(mask: Tensor) -> list[Block]:
     Args:
         mask: (1, 1, tokens, tokens) bool, True where a token sees another, itself or one before it.
     """
-    known: list[Block] | None = _blocks.get(mask)
+    known: list[Block] | None = _blocks.get(mask)  # type: ignore[no-untyped-call]
     if known is not None:
         return known
     seen = mask[0, 0]
@@ -70,10 +70,10 @@ def _attention(
 
     is_packed = len(query) == 1 and query.shape[2] == key.shape[2]
     if attention_mask is None or not is_packed or attention_mask.dtype != torch.bool or len(attention_mask) != 1:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)  # type: ignore[no-any-return]
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     blocks = blocks_of(attention_mask)
     lengths = [block.tokens for block in blocks]
-    parts = zip(*(states.split(lengths, dim=2) for states in (query, key, value)), strict=True)
+    parts = zip(*(torch.split(states, lengths, dim=2) for states in (query, key, value)), strict=True)
     outputs = [
         sdpa_attention_forward(module, q, k, v, block.mask, **settings)[0]
         for block, (q, k, v) in zip(blocks, parts, strict=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -69,8 +69,9 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch where the model is."""
-        tensors = {part.name: getattr(self, part.name) for part in fields(self)}
-        return replace(self, **{name: part.to(device) for name, part in tensors.items() if isinstance(part, Tensor)})
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        moved: dict[str, Any] = {name: part.to(device) for name, part in parts.items() if isinstance(part, Tensor)}
+        return replace(self, **moved)
 
 
 def targets_of(task: "Task", row: "LabelledRow") -> list[tuple[list[Value], float]]:
@@ -103,7 +104,9 @@ def build_examples(
 
 def pack(examples: Sequence[TokenExample], sampling_seed: int | None = None) -> Batch:
     """One batch of examples, in their order."""
-    input_ids, positions, is_written, weights, starts_value, in_working = [], [], [], [], [], []
+    input_ids: list[int] = []
+    positions: list[int] = []
+    is_written, weights, starts_value, in_working = [], [], [], []
     for example in examples:
         writes_next = [*example.is_value[1:], False]  # what is written first in an example has nothing before it
         input_ids += example.input_ids

@@ -113,8 +113,8 @@ class Lane:
     def result(self, key: str) -> Result:
         """What was written, or why it is no answer."""
         decoder = self.decoder
-        counts = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.fed}
-        result = Result(key, None, raw=decoder.raw(), working=decoder.working(), **counts)
+        result = Result(key, None, raw=decoder.raw(), working=decoder.working())
+        result = replace(result, prompt_tokens=self.prompt_tokens, completion_tokens=self.fed)
         if not self.is_number:
             return replace(result, error=NO_NUMBER, error_message=NO_NUMBER_MESSAGE)
         if not decoder.done:

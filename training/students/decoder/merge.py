@@ -11,7 +11,8 @@ from appliance.ground.json_text import json_text
 from appliance.models.architectures import text_config
 from appliance.models.safetensors_file import read_headers, weight_paths
 from appliance.tasks.folder import RunFolder
-from training.base_model import base_hash, find_base, has_own_head, load_base, text_model
+from training.base_kind import text_model
+from training.base_model import base_hash, find_base, has_own_head, load_base
 from training.base_tokenizer import copy_tokenizer
 from training.bases.record import lineage_of
 from training.lora import check_base, load_adapter

@@ -108,12 +108,12 @@ def _changes(adapter_dir: Path) -> dict[str, Change]:
     settings = json.loads((adapter_dir / "adapter_config.json").read_text(encoding="utf-8"))
     headers = read_headers([adapter_dir / "adapter_model.safetensors"])
     changes = {}
-    patterns = settings.get("alpha_pattern") or {}
+    patterns: dict[str, float] = settings.get("alpha_pattern") or {}
     for key, a in headers.items():
         module = key.removeprefix(_PREFIX).removesuffix(_A)
         partner = headers.get(f"{_PREFIX}{module}{_B}")
         if key.endswith(_A) and partner:
-            alpha = patterns.get(get_pattern_key(patterns.keys(), module), settings["lora_alpha"])
+            alpha = float(patterns.get(get_pattern_key(list(patterns), module), settings["lora_alpha"]))
             rank = a.shape[0]
             scaling = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
             changes[module] = Change(a, partner, scaling, bool(settings.get("fan_in_fan_out")))

@@ -15,7 +15,8 @@ from torch import Tensor
 from appliance.engines.engine import reading_context
 from appliance.ground.memory import available_memory_bytes
 from appliance.models.model_config import folder_context
-from training.base_model import base_hash, find_base, text_model
+from training.base_kind import text_model
+from training.base_model import base_hash, find_base
 from training.batch_plan import packed_plan, split_packed
 from training.distillation_options import DistillationOptions
 from training.lora import trainable_weights

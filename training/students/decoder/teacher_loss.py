@@ -39,7 +39,7 @@ def live_loss(
         vocab_size: Of the common tokenizer; either side may compute logits for more, which stand for nothing.
     """
     with torch.no_grad():
-        teacher.model.to(batch.input_ids.device)
+        teacher.model.to(batch.input_ids.device)  # type: ignore[arg-type]
         teacher_states = written_states(teacher.model, batch)
 
     def divergence(places: slice, logits: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -115,11 +116,12 @@ def build_examples(
     untruncated.no_truncation()
     frame = untruncated.encode("").ids
     before, after = frame[: len(frame) // 2], frame[len(frame) // 2 :]
+    limit: dict[str, Any] = tokenizer.truncation or {}
     token_ids: list[list[int]] = []
     row_numbers: list[int] = []
     unread = 0
     for number, encoding in enumerate(untruncated.encode_batch([row.text for row in rows], add_special_tokens=False)):
-        pieces = framed_pieces(encoding.ids, before, after, int(tokenizer.truncation["max_length"]))
+        pieces = framed_pieces(encoding.ids, before, after, int(limit["max_length"]))
         if len(pieces) > MOST_WINDOWS:
             unread += 1
             continue

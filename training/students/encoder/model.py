@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -108,7 +109,7 @@ def encoder_class(directory: Path) -> tuple[type[PreTrainedModel], PretrainedCon
             'choose a BERT-like model, or write family = "decoder"',
         )
     config.reference_compile = False  # ModernBERT would compile itself at its first call, which needs a compiler
-    model_class: type[PreTrainedModel] = MODEL_MAPPING[type(config)]
+    model_class: type[PreTrainedModel] = MODEL_MAPPING[type(config)]  # type: ignore[assignment]
     return model_class, config
 
 
@@ -217,13 +218,14 @@ def load_encoder(directory: Path) -> PreTrainedModel:
         UnfitBase: A tensor is missing, has another shape, or has no place.
     """
     model_class, config = encoder_class(directory)
-    without_pooler = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    without_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
+    kept: dict[str, Any] = {"add_pooling_layer": False} if without_pooler else {}
     verbosity = transformers_logging.get_verbosity()
     # What it reports at length, `check_loaded` refuses.
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        encoder, loading = model_class.from_pretrained(
+        answer: Any = model_class.from_pretrained(
             str(directory),
             config=config,
             dtype=torch.float32,
@@ -233,13 +235,15 @@ def load_encoder(directory: Path) -> PreTrainedModel:
             attn_implementation=attention_of(model_class, config),
             ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
-            **({"add_pooling_layer": False} if without_pooler else {}),
+            **kept,
         )
     finally:
         transformers_logging.set_verbosity(verbosity)
+    encoder, loading = answer
     missing = [name for name in loading["missing_keys"] if not name.startswith("pooler.")]
     check_loaded(directory.name, missing, loading["mismatched_keys"], loading["unexpected_keys"])
-    return encoder
+    loaded: PreTrainedModel = encoder
+    return loaded
 
 
 def start_head(
