@@ -54,7 +54,7 @@ def poison_onnx(path: Path, token: int, scale: float = BEYOND) -> None:
             values[token, DIMENSION] = 1000
         elif entry.name == "model.norm.weight":
             values[DIMENSION] = scale
-        elif values.ndim == 2 and values.shape[1] == model.graph.initializer[0].dims[0]:
+        elif entry.name.endswith(("o_proj.weight.turned", "down_proj.weight.turned")):
             values[:, DIMENSION] = 0
         entry.CopyFrom(numpy_helper.from_array(values, entry.name))
     onnx.save(model, str(path))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from appliance.ground.errors import ApplianceError, UsageError
+from appliance.ground.json_text import json_text
 from appliance.models.safetensors_file import read_headers, same_numbers, weight_paths
 from training.base_kind import attention_of, text_model
 from training.preflight import check_loaded
@@ -85,7 +86,7 @@ def _settings_hash(directory: Path) -> str:
         content = path.read_bytes()
         if name.endswith("config.json"):
             values = {key: value for key, value in json.loads(content).items() if key not in _UNIMPORTANT}
-            content = json.dumps(values, sort_keys=True).encode()
+            content = json_text(values, ascii_only=True, sort_keys=True).encode()
         digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
 

@@ -31,7 +31,7 @@ class Corrector:
 
     def json_record(self, row: Row) -> dict[str, object]:
         """For JSON: the corrected row with what was corrected; the same object in every row of an export."""
-        return {**vars(self.corrected(row)), "corrections": correction_record(self._of(row))}
+        return {**self.corrected(row).record(), "corrections": correction_record(self._of(row))}
 
     def cells(self, row: Row, field: Field) -> tuple[Value, str | None, str | None]:
         """For a table: what `CORRECTION_COLUMNS` say of one field of the row."""

@@ -70,11 +70,16 @@ class Row:
 
     def to_json(self) -> str:
         """The row as one line of JSON, keys in the order of this class."""
+        return json_text(self.record(), compact=True)
+
+    def record(self) -> dict[str, object]:
+        """The row's values by name, in the order of this class, as they are written."""
         # Not `asdict`, which copies all values: this is done twice for every document.
-        values = vars(self)
-        if not self.working:  # most rows are not asked to keep it, and their form stays as it is
-            values = {name: value for name, value in values.items() if name != "working"}
-        return json_text(values, compact=True)
+        values: dict[str, object] = vars(self)
+        if self.working:
+            return values
+        # Most rows are not asked to keep it, and their form stays as it is.
+        return {name: value for name, value in values.items() if name != "working"}
 
 
 _ROW_DECODER = json.JSONDecoder(parse_constant=lambda name: None)

@@ -9,9 +9,10 @@ import pytest
 
 pytestmark = pytest.mark.slow  # it imports the training
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import losses  # noqa: E402
+
+sys.path.pop()  # another script there is named like a package
 
 
 def figures(right: list[int], seconds: float = 1.0) -> losses.Figures:

@@ -128,7 +128,7 @@ def test_a_broken_artifact_is_refused_by_name(folder: Path, tmp_path: Path, name
 
 
 def test_a_document_of_too_many_pieces_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_encoder, "MOST_PIECES", 3)
+    monkeypatch.setattr(onnx_encoder, "MOST_WINDOWS", 3)
     results = answers(folder, long_task(folder, "window"), ["card " * 200, "my wallet is gone"])
     assert (results["0"].error, results["0"].prompt_tokens) == ("too_long", 200)
     assert results["1"].answer is not None

@@ -1,6 +1,7 @@
 """Local teachers: found, compared with the student, refused where their distributions would mean something else."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -221,7 +222,7 @@ def test_a_student_learns_from_its_teacher_and_says_so(merged_run: Path, base_di
     merge(run_dir)
     lineage = read_manifest(run_dir / "merged").lineage
     assert (lineage["loss"], lineage["teacher_model"]) == (record["loss"], merged_run.name)
-    assert len(lineage["teacher_hash"]) == 64
+    assert re.fullmatch(r"[0-9a-f]{64}\+[0-9a-f]{64}", lineage["teacher_hash"])
 
 
 @pytest.mark.slow

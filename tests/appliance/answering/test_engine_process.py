@@ -24,7 +24,7 @@ WHOLE = Task(
         Field("day", FieldType.DATE, comparator=Comparator.DATE, locale="de", date_order=DateOrder.MONTH_FIRST),
         Field("parts", FieldType.LIST, comparator=Comparator.LIST),
     ),
-    ("a", "b"), "none", InputLimits(512, LongDocumentPolicy.WINDOW), "internal", "gpt",
+    ("a", "b"), "none", True, InputLimits(512, LongDocumentPolicy.WINDOW), "internal", "gpt",
     Targets(0.02, 0.9), ("state",), Student("encoder", "base", 256),
 )  # fmt: skip
 
