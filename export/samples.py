@@ -17,7 +17,7 @@ from appliance.tasks.taskfile import load_task
 
 MOST_SAMPLES = 64
 """Validation rows that are checked: some hundred written tokens."""
-MOST_TOKENS = 4096
+MOST_TOKENS = 2048
 """Of all rows that are checked: a student of 135 million weights reads them in some ten seconds on two cores."""
 LEAST_SAMPLES = 4
 """Rows that are checked however long they are, where there are so many."""

@@ -27,7 +27,7 @@ AGREEMENT_FLOOR = 0.99
 """Share of the values that a student writes, and of their tokens, in which the export must be the merged student."""
 LARGEST_DIFFERENCE = 1e-3
 """Of fp32 logits, as a share of the largest logit: float32 sums in another order differ by a hundredth of it."""
-WIDE_SHARES = (0.0, 0.05, 0.15, 0.4)
+WIDE_SHARES = (0.0, 0.15, 0.4)
 """Of the groups of products: how many stay in fp32 in each attempt, those first that lose most to int8."""
 MEASURED_TOKENS = 512
 CACHE_ENDINGS = (".keys", ".values")
