@@ -13,7 +13,7 @@ from training.memory_need import TrainingPlan, memory_need, model_shape, trainin
 BASE_DIR = Path(__file__).parents[2] / "training" / "demo" / "base"
 PASS_TOKENS = 2048
 SCRIPT = """
-import json, resource, sys
+import json, sys
 from dataclasses import replace
 from pathlib import Path
 from appliance.tasks.labels import LabelledRow, text_hash
@@ -35,7 +35,9 @@ for name, numbers in (("train", range(9)), ("validation", [])):
 requested = {"epochs": 1, "batch_tokens": tokens, "micro_batch_tokens": tokens, "rate": 1e-4, "precision": "float32",
              "field_dropout": 0.0}
 distil(load_task(folder), folder, folder / "run", options_for("decoder", requested))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+# Not `ru_maxrss`, which a process takes over from whoever started it.
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) * 1024)
 """
 
 
