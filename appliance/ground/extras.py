@@ -8,7 +8,6 @@ EXTRAS = {
         "transformers",
         "peft",
         "accelerate",
-        "optimum",
         "safetensors",
         "gguf",
         "onnx",

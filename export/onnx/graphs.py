@@ -16,7 +16,7 @@ Metrics = dict[str, float | int | str]
 
 LARGEST_SINGLE_FILE = 1 << 26
 """Bytes of weights that go into the graph's own file: it is held in memory twice while it is written or loaded."""
-NOISY_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "root", "torch.export", "transformers", "optimum")
+NOISY_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "root", "torch.export", "transformers")
 
 
 @contextmanager
