@@ -26,9 +26,6 @@ SMOLLM3_INTERVAL = 4
 GEMMA3_WIDE_LAYERS = 62
 """A Gemma 3 with so many layers is scaled in attention by its width per head, any other by the size of its heads."""
 
-_CONTEXT_STEP = 256
-"""llama.cpp rounds a context up to a multiple of it, and takes the factors of long texts where it is then too long."""
-
 
 class ConversionError(ApplianceError):
     """The model is of a kind that the GGUF export does not know."""
@@ -152,7 +149,7 @@ def settings_of(config: ModelConfig, architecture: Architecture, vocab_size: int
         settings |= {"rope.scaling.type": "linear", "rope.scaling.factor": float(rope.values["factor"])}
     elif rope.kind == "longrope":
         settings |= {
-            "rope.scaling.original_context_length": -(-original_context(config, rope) // _CONTEXT_STEP) * _CONTEXT_STEP,
+            "rope.scaling.original_context_length": original_context(config, rope),
             "rope.scaling.attn_factor": longrope_attention(config, rope),
         }
     values = config.values

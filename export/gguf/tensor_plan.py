@@ -259,16 +259,14 @@ def _constants(config: ModelConfig, architecture: Architecture) -> list[PlannedT
         return [_constant("rope_freqs.weight", llama3_factors(rope, original_context(config, rope)))]
     if rope.kind != "longrope":
         return []
-    factors = []
-    for name in ("long", "short"):
-        written = np.asarray(rope.values.get(f"{name}_factor") or (), dtype=np.float32)
-        if written.shape != (rope.rotated // 2,):
-            raise ConversionError(
-                f"config.json has {written.size} rotary {name} factors, the heads need {rope.rotated // 2}",
-                "fetch the base model again",
-            )
-        factors.append(_constant(f"rope_factors_{name}.weight", written))
-    return factors
+    factors = np.asarray(rope.values.get("short_factor") or (), dtype=np.float32)
+    if factors.shape != (rope.rotated // 2,):
+        raise ConversionError(
+            f"config.json has {factors.size} rotary short factors, the heads need {rope.rotated // 2}",
+            "fetch the base model again",
+        )
+    # llama.cpp takes the long ones by the room that is reserved, not by the text; a student learns with these alone.
+    return [_constant(f"rope_factors_{name}.weight", factors) for name in ("long", "short")]
 
 
 def _constant(name: str, values: NDArray[np.float32]) -> PlannedTensor:

@@ -69,6 +69,17 @@ def test_experts_become_one_tensor(is_stacked: bool) -> None:
     assert len(planned["blk.1.ffn_gate_exps.weight"].sources) == (1 if is_stacked else 3)
 
 
+def test_llama_cpp_has_one_set_of_long_rotary_factors_to_choose_from() -> None:
+    rope = {"rope_type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [4.0, 9.0]}
+    config = {**SHAPE, "model_type": "phi3", "rope_parameters": rope, "original_max_position_embeddings": 32}
+    layer = {name: shape for name, shape in LAYER.items() if "_proj" not in name or "o_proj" in name}
+    names = shapes(layer | {"self_attn.qkv_proj": (16, 8), "mlp.gate_up_proj": (24, 8), "mlp.down_proj": (8, 12)})
+
+    factors = [tensor.build([]).tolist() for tensor in plan(config, names) if tensor.name.startswith("rope_factors_")]
+
+    assert factors == [[1.0, 1.5], [1.0, 1.5]]  # it chooses by the room that is reserved, transformers by the text
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
