@@ -19,8 +19,11 @@ PACKAGED_BASE = "stillroom-base"
 BASE_VARIABLE = "STILLROOM_BASE"
 """Names a folder that stands in for the packaged base."""
 EMBEDDING_NAME, HEAD_NAME = "embed_tokens.weight", "lm_head.weight"
+POOLING_FILE = "1_Pooling/config.json"
+"""Of encoders: which vectors of its tokens make the one of a text."""
 SETTINGS_FILES = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    POOLING_FILE,
 )  # fmt: skip
 _UNIMPORTANT = frozenset({"_name_or_path", "transformers_version", "chat_template", "is_local", "local_files_only"})
 NEEDED_FILES = ("config.json", "tokenizer.json")

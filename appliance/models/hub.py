@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,9 +32,11 @@ ORIGIN_NAME = "hub.json"
 ORIGIN_VERSION = 1
 ALLOWED = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_.+-]*\.safetensors|(model\.safetensors\.index|config|generation_config|tokenizer"
-    r"|tokenizer_config|special_tokens_map|added_tokens)\.json|LICEN[CS]E([A-Za-z0-9_.-]*)|README\.md"
+    r"|tokenizer_config|special_tokens_map|added_tokens|1_Pooling/config)\.json|LICEN[CS]E([A-Za-z0-9_.-]*)|README\.md"
 )
-"""Names of files that are fetched: no pickles, no code, no folders."""
+"""Names of files that are fetched: no pickles, no code."""
+FOLDERS = ("1_Pooling",)
+"""Folders of a repository that hold such files: how an encoder makes one vector of a text."""
 _PUBLIC_HUB = "https://huggingface.co"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SPARE_BYTES = 200_000_000
@@ -264,7 +266,7 @@ def _source(hub: Hub) -> _Source:
 
 
 def _list_files(repository: str, revision: str, source: _Source) -> list["RepoFile"]:
-    """The files at the top of the repository, with sizes and hashes."""
+    """The files at the top of the repository and in `FOLDERS`, with sizes and hashes."""
     from httpx2 import HTTPError  # what the hub's client speaks HTTP with
     from huggingface_hub import HfApi, RepoFile
 
@@ -272,7 +274,10 @@ def _list_files(repository: str, revision: str, source: _Source) -> list["RepoFi
         api = HfApi(endpoint=source.endpoint, token=source.token)
         # The one question that the client does not repeat: a hub that is not there is found out at once.
         api.model_info(repository, revision=revision, timeout=TIMEOUT_SECONDS)
-        entries: Iterable[object] = api.list_repo_tree(repository, revision=revision)
+        entries = list(api.list_repo_tree(repository, revision=revision))
+        for folder in FOLDERS:
+            if any(entry.path == folder and not isinstance(entry, RepoFile) for entry in entries):
+                entries += api.list_repo_tree(repository, folder, revision=revision)
         return [entry for entry in entries if isinstance(entry, RepoFile)]
     except (HTTPError, OSError, ValueError) as error:
         raise _unreachable(repository, error) from error

@@ -9,13 +9,14 @@ from appliance.ground.errors import UsageError
 from appliance.ground.progress import OnProgress, ProgressCounter
 from appliance.models.hub import ORIGIN_NAME
 from appliance.models.safetensors_file import INDEX_NAME, weight_paths
+from training.base_model import POOLING_FILE
 from training.bases.json_object import read_object
 from training.bases.licence import licence_of
 from training.bases.record import RECORD_NAME, BaseRecord, read_record
 
 SETTINGS = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "1_Pooling/config.json", INDEX_NAME,
+    "added_tokens.json", POOLING_FILE, INDEX_NAME,
 )  # fmt: skip
 _DOCUMENTS = re.compile(r"README\.md|(LICEN[CS]E|NOTICE|COPYING|USE_POLICY)[A-Za-z0-9_.-]*", re.IGNORECASE)
 _SNAPSHOT = re.compile(r"models--(?P<repository>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})/?$")

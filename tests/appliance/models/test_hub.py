@@ -55,18 +55,26 @@ class Hub:
     """Authorization headers that arrived; empty for a request without one."""
     endpoint: str = ""
 
-    def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
-        """Status, body and headers for a path."""
+    def answer(self, path: str, deep: bool = False) -> tuple[int, bytes, dict[str, str]]:
+        """Status, body and headers for a path; a listing holds what lies in folders only where it is `deep`."""
         if path in (f"/api/models/{REPOSITORY}/revision/{COMMIT}", f"/api/models/{REPOSITORY}"):
             return 200, json.dumps({"id": REPOSITORY, "sha": COMMIT}).encode(), {"Content-Type": "application/json"}
-        if path == f"/api/models/{REPOSITORY}/tree/{COMMIT}":
-            tree = [self._entry(name, content) for name, content in self.files.items()]
-            return 200, json.dumps(tree).encode(), {"Content-Type": "application/json"}
+        tree, _, folder = path.partition(f"/api/models/{REPOSITORY}/tree/{COMMIT}")
+        if not tree:
+            listing = self._listing(folder.removeprefix("/"), deep)
+            return 200, json.dumps(listing).encode(), {"Content-Type": "application/json"}
         name = path.removeprefix(f"/{REPOSITORY}/resolve/{COMMIT}/")
         if name == path or name not in self.files or name in self.lost:
             return 404, b"", {"X-Error-Code": "RepoNotFound"}
         content = self.served.get(name, self.files[name])
         return 200, content, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
+
+    def _listing(self, folder: str, deep: bool) -> list[dict[str, object]]:
+        """The files and folders in a folder; empty for the top."""
+        names = [name for name in self.files if deep or name.rpartition("/")[0] == folder]
+        within = {name.partition("/")[0] for name in self.files if "/" in name} if not folder else set()
+        folders: list[dict[str, object]] = [{"type": "directory", "path": name, "oid": "0"} for name in sorted(within)]
+        return folders + [self._entry(name, self.files[name]) for name in names]
 
     @staticmethod
     def _entry(name: str, content: bytes) -> dict[str, object]:
@@ -95,7 +103,7 @@ def hub() -> Iterator[Hub]:
             path = self.path.partition("?")[0]
             partner.requests.append(f"{self.command} {path}")
             partner.tokens.add(self.headers.get("authorization", ""))
-            status, body, headers = partner.answer(path)
+            status, body, headers = partner.answer(path, deep="recursive=true" in self.path.lower())
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
@@ -145,6 +153,16 @@ def test_pickles_code_and_folders_are_not_even_asked_for(hub: Hub, tmp_path: Pat
     fetched = {request.rpartition("/")[2] for request in hub.requests if "/resolve/" in request}
     assert fetched == set(GOOD_FILES)
     assert not [request for request in hub.requests if "/onnx/" in request]
+
+
+def test_how_an_encoder_makes_its_vector_is_fetched_with_it(hub: Hub, tmp_path: Path) -> None:
+    hub.files |= {"1_Pooling/config.json": b'{"pooling_mode_cls_token": true}', "1_Pooling/model.safetensors": b"x"}
+    hub.files |= {"1_Pooling/run.py": b"print()", "2_Dense/config.json": b"{}", "1_Pooling/deep/config.json": b"{}"}
+    pulled = pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
+    assert (pulled.directory / "1_Pooling" / "config.json").read_bytes() == hub.files["1_Pooling/config.json"]
+    assert pulled.files == len(GOOD_FILES) + 1
+    assert names_in(pulled.directory / "1_Pooling") == ["config.json"]
+    verify_pulled(pulled.directory)
 
 
 def test_stored_token_is_not_sent_to_another_hub(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

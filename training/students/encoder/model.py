@@ -27,7 +27,8 @@ from appliance.ground.json_text import json_text
 from appliance.ground.text import printable
 from training import base_model
 from training.base_kind import attention_of, auto_config
-from training.base_model import BaseMismatch, base_hash
+from training.base_model import POOLING_FILE, BaseMismatch, base_hash
+from training.bases.json_object import read_object
 from training.preflight import check_loaded
 from training.students.encoder.examples import pad
 
@@ -85,14 +86,17 @@ def find_base(name: str) -> EncoderBase:
 
 
 def pooling_of(directory: Path) -> str:
-    """How the base makes a vector of a text: `first` token or `mean`, as the files of sentence encoders say it."""
-    path = directory / "1_Pooling" / "config.json"
+    """How the base makes a vector of a text: `first` token or `mean`, as the files of sentence encoders say it.
+
+    Raises:
+        UsageError: The file that says it cannot be read.
+    """
+    path = directory / POOLING_FILE
     if not path.is_file():
         return "mean"
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    return (
-        "first" if settings.get("pooling_mode_cls_token") and not settings.get("pooling_mode_mean_tokens") else "mean"
-    )
+    settings = read_object(path)
+    is_first = settings.get("pooling_mode_cls_token") and not settings.get("pooling_mode_mean_tokens")
+    return "first" if is_first or settings.get("pooling_mode") in ("cls", ["cls"]) else "mean"
 
 
 def encoder_class(directory: Path) -> tuple[type[PreTrainedModel], PretrainedConfig]:

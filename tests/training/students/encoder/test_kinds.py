@@ -147,10 +147,20 @@ def test_texts_longer_than_the_base_reads_are_refused_before_the_training(bases:
         open_encoder(load_task(folder), folder)
 
 
-@pytest.mark.parametrize(("flags", "pooling"), [((True, False), "first"), ((False, True), "mean"), ((), "mean")])
-def test_the_text_vector_is_made_as_the_base_says(tmp_path: Path, flags: tuple[bool, ...], pooling: str) -> None:
-    if flags:
+@pytest.mark.parametrize(
+    ("settings", "pooling"),
+    [
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "first"),
+        ({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}, "mean"),
+        ({"pooling_mode": "cls"}, "first"),
+        ({"pooling_mode": "mean"}, "mean"),
+        (None, "mean"),
+    ],
+)
+def test_the_text_vector_is_made_as_the_base_says(
+    tmp_path: Path, settings: dict[str, object] | None, pooling: str
+) -> None:
+    if settings:
         (tmp_path / "1_Pooling").mkdir()
-        settings = {"pooling_mode_cls_token": flags[0], "pooling_mode_mean_tokens": flags[1]}
         (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(settings))
     assert pooling_of(tmp_path) == pooling
