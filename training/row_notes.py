@@ -34,6 +34,12 @@ def _sentences(counts: Mapping[str, int], max_tokens: int) -> Iterator[str]:
             f"{_share(cut, counts['rows'], 'row')} longer than {max_tokens:,} tokens, of which only these are seen;"
             ' `long = "window"` of [input] reads all, student.max_tokens more'
         )
+    if cut := counts.get("working_cut", 0):
+        most = human_count(counts["working_tokens"], "token")
+        rows = _share(cut, counts["rows"], "row")
+        yield f"{rows} taught only the first {most} of a longer working; raise student.working"
+    if lacking := counts.get("without_working", 0):
+        yield f"{_share(lacking, counts['rows'], 'row')} without a working and taught the answer alone"
     if lost := counts.get("values_in_no_window", 0):
         yield f"{_share(lost, counts['values'], 'value')} whole in no window and not taught"
     if unread:

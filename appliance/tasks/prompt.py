@@ -182,6 +182,12 @@ class Example:
     """Tokens between prompt and answer, the forced ones too; 0 where no working is asked for."""
 
 
+def working_ids(working: str, encode: Callable[[str, bool], list[int]]) -> list[int]:
+    """The tokens that a student would write for a working, however many they are; without its line end."""
+    text = encode_value(working.strip())
+    return encode(" " + text, False) if text else []
+
+
 def render_working(
     limit: int, working: str, template: PromptTemplate, encode: Callable[[str, bool], list[int]]
 ) -> tuple[list[int], list[bool]]:
@@ -190,8 +196,7 @@ def render_working(
     Where there is none, or it was cut, the line end is no token of the student's: it was not taught to end there.
     """
     prefix = join_ids(working_prefix_segments(template), encode)
-    text = encode_value(working.strip())
-    written = encode(" " + text, False) if text else []
+    written = working_ids(working, encode)
     line_end = encode(template.line, True)
     is_written = [*[True] * len(written[:limit]), *[0 < len(written) < limit] * len(line_end)]
     return prefix + written[:limit] + line_end, [False] * len(prefix) + is_written

@@ -15,10 +15,11 @@ from appliance.tasks.taskfile import load_task
 from training.collect import collect_recorded
 from training.curate.pipeline import curate
 from training.records import read_records
+from training.row_notes import row_notes
 from training.students.decoder.examples import TokenExample, pack
 from training.students.decoder.field_dropout import without_value
 from training.students.decoder.forward import whole_values
-from training.students.decoder.training_data import read_training_data
+from training.students.decoder.training_data import WorkingFacts, read_training_data
 
 TASK = 'version = 1\nname = "n"\nkind = "extract"\ninstruction = "Read"\n[[fields]]\nname = "{}"\n'
 
@@ -71,6 +72,11 @@ def test_a_task_with_working_needs_rows_that_have_some(base_dir: Path, tmp_path:
     taught = [sum(each.is_value[: each.prompt_tokens + each.working_tokens]) for each in data.train]
     assert taught[0] == 0, "nobody said how to work there"
     assert all(0 < count <= 7 for count in taught[1:])
+    assert data.facts["train"].working == WorkingFacts(working_tokens=6, working_cut=3, without_working=1)
+    assert list(row_notes({"splits": {"train": data.facts["train"].record}, "max_tokens": 256})) == [
+        "train: 3 of 4 rows (75%) are taught only the first 6 tokens of a longer working; raise student.working",
+        "train: 1 of 4 rows (25%) is without a working and taught the answer alone",
+    ]
     (folder / "task.toml").write_text((folder / "task.toml").read_text().replace("working = 6\n", ""))
     plain = read_training_data(load_task(folder), folder, base_dir, 256)
     assert all(each.working_tokens == 0 for each in plain.train), "without student.working the rows' is not read"

@@ -1,7 +1,7 @@
 """A task's dataset as token ids: what a decoder is trained on and what chooses its epoch."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from appliance.engines.windows import can_window
 from appliance.ground.errors import UsageError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import data_hash, read_dataset, teacher_names
+from appliance.tasks.prompt import working_ids
 from training.students.decoder.examples import TokenExample, build_examples
 from training.students.decoder.field_dropout import EmptiedRows, is_removable
 from training.students.decoder.windows import WindowFacts, as_read
@@ -27,11 +28,26 @@ class SplitFacts:
     too_long: int
     """Rows and windows left out: with their answer they are longer than a training example may be."""
     windows: WindowFacts
+    working: "WorkingFacts | None" = None
+    """None where the task has no working."""
 
     @property
     def record(self) -> dict[str, int]:
         """For the run's files."""
-        return {"rows": self.rows, "too_long": self.too_long, **self.windows.record}
+        working = asdict(self.working) if self.working else {}
+        return {"rows": self.rows, "too_long": self.too_long, **self.windows.record, **working}
+
+
+@dataclass(frozen=True)
+class WorkingFacts:
+    """What a split's rows have for `student.working`."""
+
+    working_tokens: int
+    """That a student may write."""
+    working_cut: int
+    """Rows whose working is longer and taught without its end."""
+    without_working: int
+    """Rows that have none: their answers are taught alone."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,9 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, context_
         fits = [_tokens(of_row) <= max_tokens for of_row in row_examples]
         examples[name] = [each for of_row, fit in zip(row_examples, fits, strict=True) if fit for each in of_row]
         trained_rows[name] = [row for row, fit in zip(read.rows, fits, strict=True) if fit]
-        facts[name] = SplitFacts(len(rows[name]), fits.count(False), read.windows)
+        facts[name] = SplitFacts(
+            len(rows[name]), fits.count(False), read.windows, _working_facts(task, rows[name], tokenizer)
+        )
     if not examples["train"]:
         raise _nothing_fits(task, facts["train"], max_tokens)
     emptied = None
@@ -109,6 +127,14 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, context_
         teacher_names(rows["train"]),
         tokenizer.prompt_form,
     )
+
+
+def _working_facts(task: "Task", rows: Sequence["LabelledRow"], tokenizer: "FileTokenizer") -> WorkingFacts | None:
+    limit = task.student.working
+    if not limit:
+        return None
+    lengths = [len(working_ids(row.working, tokenizer.encode)) for row in rows]
+    return WorkingFacts(limit, sum(length > limit for length in lengths), lengths.count(0))
 
 
 def _tokens(examples: Sequence[TokenExample]) -> int:

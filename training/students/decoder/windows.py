@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from appliance.tasks.task import Field, Task
 
 EMPTY_WINDOWS = 2.0
-"""Windows without any value that are trained for each window with one, at most."""
+"""Windows without any value that are trained for each window with one, at most. A guess: no other ratio was tried."""
 
 
 @dataclass(frozen=True)
