@@ -178,6 +178,10 @@ def parse_xml(data: bytes, name: str) -> ElementTree.Element:
         for start in range(0, len(whole), _CHUNK_BYTES):
             parser.feed(whole[start : start + _CHUNK_BYTES])
         root = parser.close()
+    except MemoryError:
+        # The tree goes first: without memory CPython may unwind a function for ever, as it has to make a number for it.
+        del parser
+        raise
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise DocumentError(Problem.UNREADABLE, f"{name[:80]} is broken XML: {error}") from error
     assert isinstance(root, ElementTree.Element)

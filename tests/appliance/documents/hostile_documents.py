@@ -85,7 +85,7 @@ def nested_tables(depth: int = 100_000) -> bytes:
     return docx(word_body(opened * depth + "<w:p/>" + closed * depth))
 
 
-def nested_xml(depth: int = 2_000_000) -> bytes:
+def nested_xml(depth: int = 1_000_000) -> bytes:
     """Elements in elements, never closed."""
     return docx(b"<a>" * depth)
 
