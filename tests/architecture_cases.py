@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tokenizer_fixtures import add_image_token
 from tokenizer_kinds import write_tokenizer
 
 LONGROPE = {"rope_type": "longrope", "short_factor": [1.0, 1.2, 1.4, 1.7], "long_factor": [2.0] * 4, "rope_theta": 1e4}
@@ -59,6 +60,8 @@ def write_model(directory: Path, case: Case) -> Path:
     from transformers import AutoConfig, AutoModelForCausalLM, Gemma3ForConditionalGeneration
 
     vocab_size = write_tokenizer(directory, case.tokenizer)
+    if case.tokenizer == "gemma":
+        add_image_token(directory)  # The text models of that family keep the whole family's tokenizer.
     settings = json.loads(json.dumps({**SHAPE, "vocab_size": vocab_size, **case.settings}))
     torch.manual_seed(0)
     if case.model_type == "gemma3":

@@ -21,6 +21,16 @@ def added(content: str, number: int, **flags: bool) -> dict[str, Any]:
     return {"id": number, "content": content, **plain, **flags}
 
 
+def add_image_token(directory: Path) -> str:
+    """Adds a special token to a tokenizer.json, one beyond all others; gives its content."""
+    path = directory / "tokenizer.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    ids = [*described["model"]["vocab"].values(), *(token["id"] for token in described["added_tokens"])]
+    described["added_tokens"].append(added("<image_soft_token>", max(ids) + 1, special=True))
+    path.write_text(json.dumps(described), encoding="utf-8")
+    return "<image_soft_token>"
+
+
 def sentencepiece(prepend: str, added_tokens: Mapping[str, Mapping[str, bool]] | None = None) -> dict[str, Any]:
     """A BPE with bytes to fall back on, as converters write SentencePiece models.
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from appliance.engines.tokenizer import FileTokenizer, model_tokenizer
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.models.manifest import MANIFEST_NAME, read_manifest, verify_artifact
+from appliance.models.model_config import folder_context
+from appliance.models.safetensors_file import read_headers, weight_paths
 from appliance.tasks.folder import TASK_FILE, RunFolder, TaskFolder
 from appliance.tasks.taskfile import load_task
 from training.base_model import base_hash, find_base, load_base
 from training.divergences import VocabularyMismatch
+from training.preflight import embedding_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,18 +99,29 @@ def open_teacher(name: str, task: "Task", student_base: Path, texts: Iterable[st
     directory = find_teacher(name)
     label = Path(name).name if Path(name).expanduser().is_dir() else name
     refuse_other_task(label, directory, task)
-    refuse_other_vocabulary(label, FileTokenizer(student_base / "tokenizer.json"), directory, texts)
+    refuse_other_vocabulary(label, base_tokenizer(student_base), directory, texts)
     model = load_base(directory).train(False).requires_grad_(False)
     broken = next((key for key, weights in model.named_parameters() if not bool(torch.isfinite(weights).all())), None)
     if broken:
         raise NotFinite(f"{broken} of the teacher {label} holds what is no number", "copy or train the teacher again")
-    embedding, tokens = model.get_input_embeddings().weight, model_tokenizer(directory).vocab_size
+    embedding = model.get_input_embeddings().weight
+    tokenizer = model_tokenizer(directory)
+    tokens = FileTokenizer(directory / "tokenizer.json", tokenizer.prompt_form, len(embedding)).vocab_size
     if len(embedding) < tokens:
         raise VocabularyMismatch(
             f"the teacher {label} has an embedding of {len(embedding):,} tokens, its tokenizer {tokens:,}", _HINT
         )
-    context_length = int(model.config.get_text_config().max_position_embeddings)
-    return LocalTeacher(label, base_hash(directory), model, context_length, directory)
+    return LocalTeacher(label, base_hash(directory), model, folder_context(directory), directory)
+
+
+def base_tokenizer(base_dir: Path) -> FileTokenizer:
+    """The tokenizer of a student's base, with the vocabulary that its embedding has rows for.
+
+    Raises:
+        TokenizerError: It cannot be read, or serves no prompt.
+        WeightsError: The weights are not whole.
+    """
+    return FileTokenizer(base_dir / "tokenizer.json", rows=embedding_rows(read_headers(weight_paths(base_dir))))
 
 
 def refuse_other_task(label: str, directory: Path, task: "Task") -> None:

@@ -6,9 +6,11 @@ step, in the merge or in an export, and can be known from the base's files, is r
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from appliance.engines.tokenizer_file import TokenizerError, leading_ids
 from appliance.ground.errors import UsageError
 from appliance.ground.text import human_count, printable
 from appliance.models.architectures import text_config
@@ -169,11 +171,11 @@ def check_tokenizer(directory: Path, settings: Mapping[str, Any], headers: Mappi
             configuration has the special tokens of begin and end.
     """
     tokens = read_tokens(directory / "tokenizer.json")
-    refuse_unreadable(directory / "tokenizer.json")
+    around = ids_around_texts(directory / "tokenizer.json")
     rows = embedding_rows(headers)
     if rows is not None and max(tokens) >= rows:
         # A special token there stands for what no text holds, such as an image.
-        harmless = special_beyond(_read_object(directory / "tokenizer.json"), rows)
+        harmless = special_beyond(_read_object(directory / "tokenizer.json"), rows) - around
         tokens = {number: token for number, token in tokens.items() if number not in harmless}
     last = max(tokens)
     if rows is not None and last >= rows:
@@ -192,18 +194,23 @@ def check_tokenizer(directory: Path, settings: Mapping[str, Any], headers: Mappi
     _check_special_tokens(directory, settings, tokens)
 
 
-def refuse_unreadable(path: Path) -> None:
-    """Refuses a tokenizer.json that the library which cuts text does not take.
+def ids_around_texts(path: Path) -> set[int]:
+    """Ids of the tokens that a tokenizer.json and the files beside it put before and after each text.
 
     Raises:
-        UnfitBase: With what the library says.
+        UnfitBase: The library that cuts text does not take the file; with what it says.
     """
     from tokenizers import Tokenizer
 
     try:
-        Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
+        marked = tokenizer.encode("a")
     except Exception as error:  # the library raises nothing narrower
         raise UnfitBase(f"{path} is no tokenizer: {printable(str(error))}", AGAIN) from error
+    ids = {number for number, mark in zip(marked.ids, marked.special_tokens_mask, strict=True) if mark}
+    with suppress(TokenizerError):  # says so where the prompt is made
+        ids.update(leading_ids(path, tokenizer))
+    return ids
 
 
 def read_tokens(path: Path) -> dict[int, str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from appliance.engines.engine import reading_context
-from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
 from appliance.ground.progress import OnProgress, ProgressCounter, ignore_progress
 from appliance.models.model_config import folder_context
@@ -17,7 +16,7 @@ from training.base_model import find_base
 from training.batch_plan import packed_plan
 from training.distillation_options import DEFAULT_DIVERGENCE, DistillationOptions
 from training.divergences import TopTokens, top_tokens
-from training.local_teacher import LocalTeacher, check_logits
+from training.local_teacher import LocalTeacher, base_tokenizer, check_logits
 from training.stored_logits import MOST_TOP_TOKENS, LogitsFacts, tokenizer_hash, write_logits
 from training.students.decoder.examples import TokenExample, pack
 from training.students.decoder.output_head import chunk_positions, head_logits, written_states
@@ -77,7 +76,7 @@ def score(
     context_length = reading_context(folder_context(base_dir))
     data = read_training_data(task, task_folder, base_dir, context_length)
     teacher = fitting_teacher(task, task_folder, base_dir, data, options)
-    tokenizer = FileTokenizer(base_dir / "tokenizer.json")
+    tokenizer = base_tokenizer(base_dir)
     top_k = min(top_k, tokenizer.vocab_size - 1)
     facts = LogitsFacts(
         teacher.name,

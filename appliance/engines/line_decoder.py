@@ -114,7 +114,8 @@ class LineDecoder:
         if self._node is not None:
             token, log_probability = self._choose_branch(scores, self._node)
         else:
-            scores = np.where(self._grammar.banned, -np.inf, scores)
+            banned = self._grammar.banned[: len(scores)]  # a model may have no rows for the last special tokens
+            scores = np.where(banned, -np.inf, scores)
             token, log_probability = self._choose_free(scores, field, written)
         written.log_probability += log_probability
         self._take(token)

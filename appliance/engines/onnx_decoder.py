@@ -230,8 +230,9 @@ class OnnxDecoderEngine:
         """The part of the prompt that all documents share, read once."""
         prefix = empty_cache(self._open(), 1)
         logits = prefix.read_prompts(*left_padded([self._prefix_ids]))
-        is_for_one = logits.ndim == 2 and logits.shape[0] == 1
-        if not is_for_one or logits.shape[1] < self._tokenizer.vocab_size or logits.dtype.kind != "f":
+        is_for_one = logits.ndim == 2 and logits.shape[0] == 1 and logits.dtype.kind == "f"
+        beyond = set(range(logits.shape[-1], self._tokenizer.vocab_size))
+        if not is_for_one or beyond - self._tokenizer.special_ids:  # special ones, which no text holds, may be lacking
             raise DecoderArtifactError(
                 f"the graph gives {logits.dtype} of the shape {list(logits.shape)} as logits, its tokenizer.json has"
                 f" {self._tokenizer.vocab_size:,} tokens",

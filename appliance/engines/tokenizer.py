@@ -64,17 +64,19 @@ def _byte_of_character() -> dict[str, int]:
 class FileTokenizer:
     """Text to ids and back; tokens that mean something count as such only where the caller says so."""
 
-    def __init__(self, path: Path, prompt_form: str | None = None) -> None:
+    def __init__(self, path: Path, prompt_form: str | None = None, rows: int | None = None) -> None:
         """Reads the file.
 
         Args:
             prompt_form: How the model was trained to be asked; empty for a model from before this was written down;
                 None for a base: the newest form that serves it, as the files beside tokenizer.json say.
+            rows: Of the model's embedding, where they are known: special tokens beyond them, such as that of an image,
+                are none of its vocabulary.
 
         Raises:
             TokenizerError: It cannot be read, or serves another form.
         """
-        self._tokenizer = read_tokenizer(path)
+        self._tokenizer, self._rows = read_tokenizer(path), rows
         newest = template_of(lambda mark: self._tokenizer.token_to_id(mark) is not None)
         if prompt_form is None:
             is_plain = newest is PLAIN_TEMPLATE
@@ -144,7 +146,11 @@ class FileTokenizer:
     @cached_property
     def vocab_size(self) -> int:
         """Ids that a text can have, special ones and holes between them included."""
-        return max(self._tokenizer.get_vocab().values(), default=-1) + 1
+        ids = set(self._tokenizer.get_vocab().values())
+        if self._rows is not None and max(ids, default=-1) >= self._rows:
+            added = self._tokenizer.get_added_tokens_decoder()
+            ids -= {number for number, token in added.items() if token.special and number >= self._rows}
+        return max(ids, default=-1) + 1
 
     def piece(self, token: int) -> str | None:
         """The token as it stands in the vocabulary; None in a hole."""

@@ -41,11 +41,12 @@ def train_and_merge(folder: Path) -> Path:
     return RunFolder(run_dir).merged_dir
 
 
-TEXTS = tuple(order(number)[0] for number in range(50, 53))
+TEXTS = (*(order(number)[0] for number in range(50, 53)), order(53)[0] + "\n<image_soft_token> </s> <think>")
+"""Documents; what other models mean by tokens of theirs is text."""
 
 
 def merged_answers(merged_dir: Path) -> list[Result]:
-    """What the merged weights say of three orders in torch."""
+    """What the merged weights say of four orders in torch."""
     from appliance.engines.tokenizer import model_tokenizer
     from appliance.models.model_config import folder_context
     from appliance.tasks.taskfile import load_task

@@ -36,6 +36,10 @@ def test_only_such_a_token_may_lie_beyond_the_embedding(tmp_path: Path) -> None:
     headers = read_headers([path])
     write_tokenizer(tmp_path / "tokenizer.json", special=True)
     check_tokenizer(tmp_path, {}, headers)
+    (tmp_path / "tokenizer_config.json").write_text('{"add_bos_token": true, "bos_token": "<image>"}')
+    with pytest.raises(UnfitBase, match="1 token beyond the 3 rows of the embedding, the last is '<image>'"):
+        check_tokenizer(tmp_path, {}, headers)  # a prompt would begin with it
+    (tmp_path / "tokenizer_config.json").unlink()
     write_tokenizer(tmp_path / "tokenizer.json", special=False)
     with pytest.raises(UnfitBase, match="1 token beyond the 3 rows"):
         check_tokenizer(tmp_path, {}, headers)

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from decoder_fixtures import order_row, write_base, write_task_folder
 from safetensors.torch import load_file, save_file
-from tokenizer_fixtures import byte_level, write_tokenizer
+from tokenizer_fixtures import add_image_token, byte_level, write_tokenizer
 
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ApplianceError, UsageError
@@ -22,7 +22,7 @@ from training.commands.train import command as train_command
 from training.commands.train import train
 from training.distillation_options import DistillationOptions, distillation_options
 from training.divergences import VocabularyMismatch
-from training.local_teacher import find_teacher, open_teacher, refuse_other_vocabulary
+from training.local_teacher import base_tokenizer, find_teacher, open_teacher, refuse_other_vocabulary
 from training.merge import merge, pack
 from training.options import options_for, read_options
 from training.run_folder import new_run, write_record
@@ -131,6 +131,18 @@ def test_a_tokenizer_that_is_only_written_otherwise_is_the_same(base_dir: Path, 
 
     other = other_base(base_dir, tmp_path / "other", rewritten)
     refuse_other_vocabulary("other", FileTokenizer(base_dir / "tokenizer.json"), other, TEXTS)
+
+
+def test_a_token_without_a_row_is_none_of_the_common_vocabulary(
+    merged_run: Path, base_dir: Path, tmp_path: Path, task: Task
+) -> None:
+    shutil.copytree(base_dir, tmp_path / "family")
+    add_image_token(tmp_path / "family")
+    for teacher in (merged_run, tmp_path / "family"):  # a merged student goes without the token
+        open_teacher(str(teacher), task, tmp_path / "family", [])
+    rows = base_tokenizer(base_dir).vocab_size
+    assert base_tokenizer(tmp_path / "family").vocab_size == rows
+    assert FileTokenizer(tmp_path / "family" / "tokenizer.json").vocab_size == rows + 1
 
 
 def test_another_prompt_template_is_refused(base_dir: Path, tmp_path: Path) -> None:
@@ -248,7 +260,10 @@ def test_a_teacher_with_a_shorter_context_is_refused(base_dir: Path, tmp_path: P
     folder = write_task_folder(tmp_path / "task", base_dir, rows=8)
     teacher_dir = shutil.copytree(base_dir, tmp_path / "teacher")
     config = json.loads((teacher_dir / "config.json").read_text())
-    (teacher_dir / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 20}))
+    factors = [1.0] * (config["head_dim"] // 2)
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": factors, "long_factor": factors, "factor": 12.8}
+    rope["original_max_position_embeddings"] = 20  # beyond them, it would be computed with other factors
+    (teacher_dir / "config.json").write_text(json.dumps({**config, "rope_parameters": rope}))
     with pytest.raises(UsageError, match=r"the teacher teacher reads 20 tokens, the longest training example has \d+"):
         train(load_task(folder), folder, new_run(folder), {"epochs": 1, "teacher_model": str(teacher_dir)})
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.models.model_config import folder_context
 from appliance.tasks.folder import RunFolder
 from appliance.tasks.linecode import Answer
 
@@ -27,8 +28,7 @@ def torch_answers(model: "PreTrainedModel | PeftModel", task: "Task", model_dir:
     from training.students.decoder.generation import generate
 
     tokenizer = model_tokenizer(model_dir)
-    room = int(getattr(model.config, "max_position_embeddings", 1024))
-    return [result.answer for result in generate(model, task, tokenizer, texts, room)]
+    return [result.answer for result in generate(model, task, tokenizer, texts, folder_context(model_dir))]
 
 
 def base_answers(task: "Task", base_dir: Path, texts: Sequence[str]) -> Answers:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from decoder_fixtures import FIELDS, order, write_merged_run
 from poisoned_models import check_poisoned_engine
+from tokenizer_fixtures import add_image_token
 
 from appliance.engines.engine import Request, Result
 from appliance.engines.llama import library as library_module
@@ -296,6 +297,13 @@ def test_tokenizer_of_another_model_is_refused(run_dir: Path, task: Task, tmp_pa
 
     with pytest.raises(ApplianceError, match=r"tokens, its tokenizer\.json 900"):
         LlamaEngine(artifact_dir, task, 1)
+
+
+def test_a_token_that_the_model_has_no_row_for_is_text_in_a_document(run_dir: Path, task: Task, tmp_path: Path) -> None:
+    artifact_dir = shutil.copytree(run_dir / "export" / "gguf-f16", tmp_path / "artifact")
+    text = order(50)[0] + f"\nSee {add_image_token(artifact_dir)}"
+    changed, same = (answers(folder, task, [text])[0] for folder in (artifact_dir, run_dir / "export" / "gguf-f16"))
+    assert (changed.error, changed.raw, changed.prompt_tokens) == (None, same.raw, same.prompt_tokens)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from decoder_fixtures import exported_run, order
 from onnx import TensorProto, helper
 from onnx_attacks import adding
 from poisoned_models import BEYOND, check_poisoned_engine, scale_last_norm
+from tokenizer_fixtures import add_image_token
 
 from appliance.answering.engine_process import start_engine
 from appliance.engines.engine import NO_NUMBER, Request, Result
@@ -197,6 +198,13 @@ def test_batches_hold_every_lane_and_stay_within_both_limits() -> None:
 
 def copied(run_dir: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run_dir / "export" / "onnx-fp32", tmp_path / "artifact"))
+
+
+def test_a_token_that_the_model_has_no_row_for_is_text_in_a_document(run_dir: Path, task: Task, tmp_path: Path) -> None:
+    artifact_dir = copied(run_dir, tmp_path)
+    text = order(50)[0] + f"\nSee {add_image_token(artifact_dir)}"
+    changed, same = (answers(folder, task, [text])[0] for folder in (artifact_dir, run_dir / "export" / "onnx-fp32"))
+    assert (changed.error, changed.raw, changed.prompt_tokens) == (None, same.raw, same.prompt_tokens)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "missing"])

@@ -15,7 +15,7 @@ from appliance.tasks.labels import read_dataset
 from appliance.tasks.prompt import join_ids, prefix_segments
 from training.base_model import stored_precision
 from training.divergences import TopTokens, VocabularyMismatch
-from training.local_teacher import LocalTeacher, open_teacher
+from training.local_teacher import LocalTeacher, base_tokenizer, open_teacher
 from training.stored_logits import StoredLogits, example_hash, open_logits, tokenizer_hash
 from training.students.decoder.adapted import hold_as_stored
 from training.students.decoder.attention import use_attention_by_document
@@ -89,7 +89,7 @@ def open_teaching(
     """
     if not options.has_teacher:
         return None
-    tokenizer = FileTokenizer(base_dir / "tokenizer.json")
+    tokenizer = base_tokenizer(base_dir)
     prefix = join_ids(prefix_segments(task.prompt_spec(), tokenizer.template), tokenizer.encode)
     writer = Writer(task, tokenizer, len(prefix), data.max_tokens)
     if options.teacher_logits:
