@@ -106,6 +106,8 @@ def train(folder: Path, options: argparse.Namespace) -> Path | None:
     words = ["--resume"] if runs else ["--epochs", str(options.epochs)]
     if not runs and options.rate:
         words += ["--rate", options.rate]
+    if not runs and options.train_layers:
+        words += ["--train-layers", str(options.train_layers)]
     if not runs and options.seconds:
         words += ["--seconds", str(options.seconds)]
     command = [sys.executable, "-P", "-m", "appliance.cli", "train", str(folder), *words]
@@ -232,6 +234,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--max-tokens", type=int, default=0, help="tokens of a window; by default the base's context")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rate", help="of the adapter; by default what `train` chooses")
+    parser.add_argument("--train-layers", type=int, help="train the last so many layers of the base only")
     parser.add_argument("--seconds", type=float, help="time to train, all pieces together")
     parser.add_argument("--stop-after", type=float, help="seconds of training in this call; the next one goes on")
     parser.add_argument("--threads", type=int, default=2)
@@ -255,9 +258,9 @@ def main() -> int:
         return 3
     record = json.loads((run_dir / "record.json").read_text())
     test = [contract for contract in contracts if contract.split == "test"]
-    found = {"answers_not_printed": lost, **measure(export(run_dir), test, options.threads)}
-    found |= {"train": {key: record[key] for key in ("splits", "best", "seconds", "options")}}
-    print(json.dumps(found, indent=None if options.json else 2))
+    report = {"answers_not_printed": lost, **measure(export(run_dir), test, options.threads)}
+    report |= {"train": {key: record[key] for key in ("splits", "best", "seconds", "options")}}
+    print(json.dumps(report, indent=None if options.json else 2))
     return 0
 
 

@@ -14,6 +14,7 @@ from appliance.tasks.folder import RunFolder
 from training.loop import RunWatch, fit, is_better
 from training.lora import save_adapter
 from training.memory_errors import named_memory_errors
+from training.memory_need import model_shape
 from training.metrics import Measurement
 from training.options import RATE_FACTORS, RUN_VERSION, Precision, TrainingOptions, read_options
 from training.precision import resolve_precision
@@ -65,8 +66,9 @@ def distil(
     is_resumed = bool(of_first_rank("yes" if config_path.is_file() else ""))  # it writes the file
     if is_resumed:
         options = read_options(config_path)
-    plan, machine = plan_of(options, task.student.family), read_machine(task_folder)
     base_dir = base_folder(task)
+    plan = plan_of(options, task.student.family, model_shape(base_dir).weights)
+    machine = read_machine(task_folder)
     check_resources(base_dir, plan, machine)
     student = open_student(task, task_folder, options.distillation)
     check_resources(base_dir, replace(plan, longest_tokens=student.longest_tokens), machine, is_loaded=True)

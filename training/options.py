@@ -89,19 +89,27 @@ class ComputeOptions:
                 f"a pass of {self.micro_batch_tokens} tokens holds nothing", "leave --micro-batch-tokens out"
             )
 
-    def pass_tokens(self, batch_tokens: int) -> int:
-        """Tokens of one pass. On a processor small ones are faster, as their activations stay in its cache.
+    def pass_tokens(self, batch_tokens: int, weights: int = 0) -> int:
+        """Tokens of one pass: on a processor few, as their activations take memory and larger passes are no faster.
+
+        A base of few weights has small products, which are faster in larger passes.
 
         Args:
             batch_tokens: Of a step.
+            weights: Of the base; 0 where nothing is known of it.
         """
         if self.micro_batch_tokens is not None:
             return min(self.micro_batch_tokens, batch_tokens)
         import torch
 
-        return batch_tokens if torch.cuda.is_available() else min(CPU_PASS_TOKENS, batch_tokens)
+        if torch.cuda.is_available():
+            return batch_tokens
+        is_small = 0 < weights <= SMALL_BASE_WEIGHTS
+        return min(SMALL_BASE_PASS_TOKENS if is_small else CPU_PASS_TOKENS, batch_tokens)
 
 
+SMALL_BASE_WEIGHTS = 60_000_000
+SMALL_BASE_PASS_TOKENS = 1024
 CPU_PASS_TOKENS = 512
 
 

@@ -1,10 +1,13 @@
 """The forward pass of a decoder in training: the model's own, over packed examples, with logits where it writes."""
 
 import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+from training.students.decoder.adapted import layers_of
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -25,11 +28,45 @@ def value_logits(model: nn.Module, batch: "Batch") -> Tensor:
     Returns:
         (written, vocab_size), in the order of `batch.labels`.
     """
-    output = model(
-        input_ids=batch.input_ids, position_ids=batch.position_ids, logits_to_keep=batch.places, use_cache=False
-    )
+    with _last_layer_at(model, batch.places):
+        output = model(
+            input_ids=batch.input_ids, position_ids=batch.position_ids, logits_to_keep=batch.places, use_cache=False
+        )
     logits: Tensor = output.logits[0]
     return logits
+
+
+@contextlib.contextmanager
+def _last_layer_at(model: nn.Module, places: Tensor) -> Iterator[None]:
+    """What the last layer does for each token by itself is done for the written ones alone; nothing reads the others.
+
+    Args:
+        places: (written,) int64 of the tokens of a batch of one row.
+    """
+    layer = layers_of(model)[-1]
+    attention = getattr(layer, "self_attn", None)
+    modules = [getattr(layer, "mlp", None), getattr(attention, "o_proj", None)]
+    if getattr(layer, "gradient_checkpointing", False):  # computed again on the way back, when this is over
+        modules = []
+    own = {module: module.__dict__.get("forward") for module in modules if isinstance(module, nn.Module)}
+    for module in own:
+        module.forward = _at(places, module.forward)
+    try:
+        yield
+    finally:
+        for module, forward in own.items():
+            if forward is None:
+                del module.forward
+            else:
+                module.forward = forward
+
+
+def _at(places: Tensor, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def forward_at(x: Tensor) -> Tensor:
+        y = forward(x[:, places])
+        return y.new_zeros(*x.shape[:-1], y.shape[-1]).index_copy(1, places, y)
+
+    return forward_at
 
 
 def whole_values(values: Tensor, token_right: Tensor) -> tuple[int, int]:

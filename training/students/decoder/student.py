@@ -23,7 +23,7 @@ from training.lora import trainable_weights
 from training.losses import masked_cross_entropy
 from training.memory_need import model_shape
 from training.metrics import Measurement
-from training.options import Family, TrainingOptions
+from training.options import SMALL_BASE_WEIGHTS, Family, TrainingOptions
 from training.preflight import check_base
 from training.ranks import share, totals
 from training.students.decoder.adapted import adapted_model, layers_of
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from appliance.tasks.task import Task
 
-SMALL_BASE_WEIGHTS = 60_000_000
 STATES_SHARE = 0.25
 """Of the memory that is free, what kept states may take."""
 
@@ -136,7 +135,7 @@ class DecoderStudent:
     def passes(self, numbers: Sequence[int], options: TrainingOptions) -> list[list[int]]:
         """The passes through the model that a step is summed over."""
         lengths = [len(self._data.train[number].input_ids) for number in numbers]
-        places_of_passes = split_packed(lengths, options.compute.pass_tokens(options.batch_tokens))
+        places_of_passes = split_packed(lengths, options.compute.pass_tokens(options.batch_tokens, self._base_weights))
         return [[numbers[place] for place in places] for places in places_of_passes]
 
     def batches(self, plan: Sequence[Sequence[int]], epoch: int, options: TrainingOptions) -> Iterator[Batch]:
@@ -165,7 +164,9 @@ class DecoderStudent:
         loss = tokens = right = values = 0.0
         model.eval()
         with torch.inference_mode():
-            plan = packed_plan(lengths, options.compute.pass_tokens(options.batch_tokens), None, None)
+            plan = packed_plan(
+                lengths, options.compute.pass_tokens(options.batch_tokens, self._base_weights), None, None
+            )
             for numbers, counts in share(plan, evenly=options.compute.shard_base):
                 batch = pack([examples[number] for number in numbers]).to(device)
                 with forward_context(model, batch, options), self._states_in_place(model, batch):

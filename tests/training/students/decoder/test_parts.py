@@ -27,7 +27,7 @@ from training.schedule import rate_factor
 from training.students.decoder.adapted import hold_as_stored, new_adapter
 from training.students.decoder.examples import TokenExample, build_examples, pack, targets_of
 from training.students.decoder.forward import value_logits, whole_values
-from training.students.decoder.fused_lora import fused
+from training.students.decoder.fused_lora import fuse
 from training.students.decoder.student import open_decoder
 
 OPTIONS = AdapterOptions(rank=4, alpha=8, precision="float32")
@@ -124,13 +124,15 @@ def adapter_weights_in_place(model: "torch.nn.Module") -> list[torch.Tensor]:
 
 def test_the_fused_forward_pass_is_pefts(base_dir: Path, examples: list[TokenExample]) -> None:
     adapted, batch = load_adapted(base_dir), pack(examples[:4])
-    masked_cross_entropy(value_logits(adapted, batch), batch.labels).backward()
+    plain = adapted(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits[0, batch.places]
+    masked_cross_entropy(plain, batch.labels).backward()
     expected = [weights.grad.clone() for weights in adapter_weights_in_place(adapted) if weights.grad is not None]
     logits = value_logits(adapted, batch).detach()
+    assert torch.allclose(logits, plain, atol=1e-5)
     adapted.zero_grad()
-    with fused(adapted):
-        fused_logits = value_logits(adapted, batch)
-        masked_cross_entropy(fused_logits, batch.labels).backward()
+    fuse(adapted)
+    fused_logits = value_logits(adapted, batch)
+    masked_cross_entropy(fused_logits, batch.labels).backward()
     # Sums are formed in another order, so float32 rounding differs.
     assert torch.allclose(fused_logits, logits, atol=1e-4)
     for weights, gradient in zip(adapter_weights_in_place(adapted), expected, strict=True):
