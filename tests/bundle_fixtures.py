@@ -26,9 +26,8 @@ from appliance.models.verdict import READY, Verdict, sealed
 ROOT_DIR = Path(__file__).parents[1]
 PACKAGES = ("appliance", "training", "export", "tui")
 HEAVY = (
-    "httpx2",
-    "huggingface-hub", "llama-cpp-python", "lxml", "numpy", "onnxruntime-gpu", "openai", "pyarrow",
-    "textual", "tokenizers",
+    "babel", "httpx2", "huggingface-hub", "llama-cpp-python", "lxml", "numpy", "onnxruntime-gpu", "openai", "pyarrow",
+    "python-stdnum", "textual", "tokenizers",
 )  # fmt: skip
 """What the no-op engine and the readers of text do without."""
 BUILT_APART = ("llama-cpp-python",)

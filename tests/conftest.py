@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from appliance.ground.threads import let_idle_threads_sleep
+
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
@@ -16,6 +18,7 @@ _LOOPBACK = ("127.", "::1", "localhost")
 _TOGETHER = ("/installation/", "_onnx_")
 """In the names of test files that share what is dear: one installation, the libraries that write graphs."""
 
+let_idle_threads_sleep()  # before torch is imported, which reads it once: spinning ones took 5 times the processor time
 
 _home_numbers = itertools.count()
 
