@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT_DIR = Path(__file__).parents[1]
 PAGE = (ROOT_DIR / "docs" / "security.md").read_text("utf-8")
 PLACES = (ROOT_DIR / "tests" / "appliance", ROOT_DIR / "tests", ROOT_DIR / "appliance")
-MOST_LINES = 145
+MOST_LINES = 170
 
 
 def source(name: str) -> Path | None:

@@ -2,8 +2,8 @@
 
 import os
 import queue
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -41,8 +41,8 @@ def launch(processes: int, arguments: Sequence[str], oom_kills_path: Path = Path
     Raises:
         ResourceError: A process was killed.
     """
-    kills_before, port = _oom_kills(oom_kills_path), _free_port()
-    ranks = [_start(number, processes, arguments, port) for number in range(processes)]
+    kills_before, meeting_dir = _oom_kills(oom_kills_path), Path(tempfile.mkdtemp(prefix="stillroom-"))
+    ranks = [_start(number, processes, arguments, meeting_dir / "ranks") for number in range(processes)]
     ended: queue.Queue[_Rank] = queue.Queue()
     for each in ranks:
         threading.Thread(target=_wait, args=(each, ended), daemon=True).start()
@@ -69,13 +69,16 @@ def launch(processes: int, arguments: Sequence[str], oom_kills_path: Path = Path
         for each in ranks:
             if each.stderr:
                 each.stderr.close()
+        shutil.rmtree(meeting_dir, ignore_errors=True)
 
 
-def _start(number: int, count: int, arguments: Sequence[str], port: int) -> _Rank:
+def _start(number: int, count: int, arguments: Sequence[str], meeting_path: Path) -> _Rank:
     threads = max(1, (os.cpu_count() or 1) // count)
-    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | {
+    # They are on one machine, so nothing needs to listen on its network.
+    loopback = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | loopback | {
         "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), LAUNCHED_VARIABLE: "1",
+        LAUNCHED_VARIABLE: str(meeting_path),
     }  # fmt: skip
     stderr = tempfile.TemporaryFile() if number else None  # noqa: SIM115 (it lives as long as the process)
     process = subprocess.Popen(
@@ -114,12 +117,6 @@ def _ending(failed: _Rank, count: int, is_kernels: bool) -> int:
         failed.stderr.seek(0)
         sys.stderr.write(failed.stderr.read().decode("utf-8", "replace"))
     return code
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _oom_kills(path: Path) -> int:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LAUNCHED_VARIABLE = "STILLROOM_LAUNCHED"
-"""Set in processes that `train --processes` started: the process that started them says how one ended."""
+"""Set in processes that `train --processes` started, to the path of a file in which they find one another: torch's
+usual meeting place is a port that listens on every interface and takes whoever comes."""
 LONGEST_WAIT = timedelta(minutes=30)
 """For the slowest process of a run: it may read a large base from a disk that all of them read."""
 
@@ -52,6 +53,15 @@ def join_ranks() -> "Accelerator":
         threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE") or rank_count()))
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # accelerate chooses with a warning
     with _lost_ranks():
+        meeting_path = os.environ.get(LAUNCHED_VARIABLE)
+        if meeting_path and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group(
+                "nccl" if on_gpu else "gloo",
+                init_method=f"file://{meeting_path}",
+                rank=rank(),
+                world_size=rank_count(),
+                timeout=LONGEST_WAIT,
+            )
         # A student knows where its forward pass may be in bfloat16.
         waiting = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
         return Accelerator(mixed_precision="no", cpu=not on_gpu, kwargs_handlers=[waiting])

@@ -78,11 +78,18 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(folder: Path, tmp_
     assert process.stderr is not None
     with process.stderr as words:
         assert any(line.startswith("epoch 1 ") for line in words)
-        os.kill(second_rank(process.pid), signal.SIGKILL)
+        first, second = ranks_of(process.pid)
+        assert listening_addresses(first, second) == {"0100007F"}, (
+            "processes of one machine listen on its loopback alone"
+        )
+        meeting_dir = Path(environment_of(second)["STILLROOM_LAUNCHED"]).parent
+        assert meeting_dir.stat().st_mode & 0o777 == 0o700
+        os.kill(second, signal.SIGKILL)
         rest = words.read()
     assert process.wait() == 4
     assert "error: process 2 of 2 of this run ended: it was killed by SIGKILL" in rest
     assert "Traceback" not in rest
+    assert not meeting_dir.exists()
     (run_dir,) = (tmp_path / "task" / "runs").iterdir()
     assert not (run_dir / "record.json").exists()
     assert not list(run_dir.glob("*.part"))
@@ -92,10 +99,21 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(folder: Path, tmp_
     assert [line["epoch"] for line in map(json.loads, lines) if "epoch" in line] == [1, 2, 3]
 
 
-def second_rank(parent: int) -> int:
+def ranks_of(parent: int) -> list[int]:
     children = [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-    ranks = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in children}
-    return next(pid for pid, environment in ranks.items() if b"\0RANK=1\0" in b"\0" + environment)
+    return sorted(children, key=lambda pid: environment_of(pid)["RANK"])
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return {name: value for name, _, value in (entry.partition("=") for entry in entries)}
+
+
+def listening_addresses(*pids: int) -> set[str]:
+    """Addresses on which the processes wait for others, as the kernel writes them."""
+    open_files = {os.readlink(file) for pid in pids for file in Path(f"/proc/{pid}/fd").iterdir()}
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in open_files}
 
 
 @pytest.mark.parametrize(("kills", "cause"), [("0", "it was killed by SIGKILL"), ("1", "the kernel killed it because")])
