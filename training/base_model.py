@@ -10,7 +10,7 @@ from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.json_text import json_text
 from appliance.models.safetensors_file import read_headers, same_numbers, weight_paths
 from training.base_kind import attention_of, text_model
-from training.preflight import check_loaded
+from training.preflight import SETTINGS_FILES, check_loaded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,12 +19,6 @@ PACKAGED_BASE = "stillroom-base"
 BASE_VARIABLE = "STILLROOM_BASE"
 """Names a folder that stands in for the packaged base."""
 EMBEDDING_NAME, HEAD_NAME = "embed_tokens.weight", "lm_head.weight"
-POOLING_FILE = "1_Pooling/config.json"
-"""Of encoders: which vectors of its tokens make the one of a text."""
-SETTINGS_FILES = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    POOLING_FILE,
-)  # fmt: skip
 _UNIMPORTANT = frozenset({"_name_or_path", "transformers_version", "chat_template", "is_local", "local_files_only"})
 NEEDED_FILES = ("config.json", "tokenizer.json")
 TEXT_NAMES = {

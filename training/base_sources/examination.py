@@ -26,6 +26,19 @@ def examine(directory: Path) -> None:
     check_tensors(directory)
 
 
+def examine_heads(directory: Path) -> None:
+    """The part of `examine` that reads settings, tokenizer and the heads of the weights alone.
+
+    Raises:
+        UsageError: Says what is wrong, on which file, tensor or token.
+    """
+    from training.preflight import check_base_files
+
+    refuse_code(directory)
+    check_tokenizer_files(directory)
+    check_base_files(directory)
+
+
 def examine_settings(directory: Path) -> None:
     """Refuses by configuration and tokenizer alone what could not be trained, before weights are fetched.
 

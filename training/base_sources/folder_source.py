@@ -7,12 +7,13 @@ from pathlib import Path
 
 from appliance.ground.errors import UsageError
 from appliance.ground.progress import OnProgress, ProgressCounter
+from appliance.ground.text import printable
 from appliance.models.hub import ORIGIN_NAME
 from appliance.models.safetensors_file import INDEX_NAME, weight_paths
-from training.base_model import POOLING_FILE
 from training.bases.json_object import read_object
 from training.bases.licence import licence_of
 from training.bases.record import RECORD_NAME, BaseRecord, read_record
+from training.preflight import POOLING_FILE
 
 SETTINGS = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -45,8 +46,28 @@ def folder_files(directory: Path) -> list[Path]:
             "write one with the library that the base was made with (`save_pretrained` of its fast tokenizer)",
         )
     names = [name for name in SETTINGS if (directory / name).is_file()]
-    names += sorted(path.name for path in directory.iterdir() if _DOCUMENTS.fullmatch(path.name) and path.is_file())
+    documents = sorted(path for path in directory.iterdir() if _DOCUMENTS.fullmatch(path.name) and path.is_file())
+    refuse_documents_elsewhere(directory, documents)
+    names += [path.name for path in documents]
     return [*(directory / name for name in names), *paths]
+
+
+def refuse_documents_elsewhere(directory: Path, documents: list[Path]) -> None:
+    """Refuses a README or licence that is a link out of the folder: whatever it led to would lie among the bases.
+
+    Weights and settings may be such links: they are read as what they must be. A cache of a hub links its own files.
+
+    Raises:
+        UsageError: Names the first of them.
+    """
+    root = directory.resolve()
+    root = root.parents[1] if snapshot_of(root) else root
+    for path in documents:
+        if not path.resolve().is_relative_to(root):
+            raise UsageError(
+                f"{printable(str(path))} is a link to a file outside of the folder",
+                "remove the link, or put the file itself there",
+            )
 
 
 def size_of(paths: list[Path]) -> int:
@@ -93,7 +114,7 @@ def refuse_code(directory: Path) -> None:
     Raises:
         UsageError: A class is none of transformers' own for this type of model, or the tokenizer needs code.
     """
-    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
+    for name in ("config.json", "tokenizer_config.json", "generation_config.json", POOLING_FILE):
         if (directory / name).is_file():
             settings = read_object(directory / name)
             for part in (settings, *(value for value in settings.values() if isinstance(value, dict))):

@@ -46,6 +46,20 @@ def test_snapshot_of_the_hub_clients_cache_names_repository_and_commit(tmp_path:
     assert copy_base(source, tmp_path / "target", ignore_progress).origin == f"owner/model at {'a1' * 20}"
 
 
+def test_readme_that_leads_out_of_the_folder_is_not_copied(tmp_path: Path) -> None:
+    source, target = write_folder(tmp_path / "source"), tmp_path / "target"
+    (tmp_path / "secret").write_text("---\nlicense: mit\n---\n")
+    (source / "README.md").symlink_to("../secret")
+    target.mkdir()
+    with pytest.raises(UsageError, match=r"README\.md is a link to a file outside of the folder"):
+        copy_base(source, target, ignore_progress)
+    assert not list(target.iterdir())
+    (source / "card.md").write_text("---\nlicense: apache-2.0\n---\n")
+    (source / "README.md").unlink()
+    (source / "README.md").symlink_to("card.md")
+    assert copy_base(source, target, ignore_progress).licence == "apache-2.0"
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda directory: (directory / name).unlink()
 

@@ -27,9 +27,9 @@ from appliance.ground.json_text import json_text
 from appliance.ground.text import printable
 from training import base_model
 from training.base_kind import attention_of, auto_config
-from training.base_model import POOLING_FILE, BaseMismatch, base_hash
+from training.base_model import BaseMismatch, base_hash
 from training.bases.json_object import read_object
-from training.preflight import check_loaded
+from training.preflight import POOLING_FILE, check_loaded
 from training.students.encoder.examples import pad
 
 HEAD_FORMS = {"mean": "mean-normalized-linear", "first": "first-normalized-linear"}
