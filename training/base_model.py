@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.json_text import json_text
 from appliance.models.safetensors_file import read_headers, same_numbers, weight_paths
-from training.base_kind import attention_of, text_model
-from training.preflight import SETTINGS_FILES, check_loaded
+from training.base_kind import text_model
+from training.model_loading import load_model
+from training.preflight import SETTINGS_FILES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -155,33 +156,10 @@ def load_base(directory: Path, held: Held = "float32", *, load_in_4bit: bool = F
         UnfitBase: A tensor is missing, has another shape, or has no place.
     """
     import torch
-    from transformers.utils import logging as transformers_logging
 
     model_class, config = text_model(directory)
     own_head = has_own_head(directory)
     if own_head is not None:
         config.tie_word_embeddings = not own_head
-    verbosity = transformers_logging.get_verbosity()
-    # What it reports at length, `check_loaded` refuses.
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        answer: Any = model_class.from_pretrained(
-            str(directory),
-            config=config,
-            dtype=getattr(torch, held),
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation=attention_of(model_class, config),
-            key_mapping=TEXT_NAMES,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-            output_loading_info=True,
-            **(_in_4bit() if load_in_4bit else {}),
-        )
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-    model, loading = answer
-    check_loaded(directory.name, loading["missing_keys"], loading["mismatched_keys"], loading["unexpected_keys"])
-    loaded: PreTrainedModel = model
-    return loaded
+    four_bit = _in_4bit() if load_in_4bit else {}
+    return load_model(model_class, config, directory, getattr(torch, held), {"key_mapping": TEXT_NAMES, **four_bit})

@@ -43,13 +43,14 @@ _PACKED = (
     "weight_scale",
 )
 """Ends of names in which quantized checkpoints keep what stands for a matrix."""
-_EMBEDDINGS = (
+EMBEDDING_ENDS = (
     "embed_tokens.weight",
     "wte.weight",
     "word_embeddings.weight",
     "embed_in.weight",
     "tok_embeddings.weight",
 )
+"""Ends of names of the matrix that gives each token its vector."""
 LEAST_COVERED = 0.9
 """Share of an embedding's rows that a tokenizer must know; padding and reserved rows are a tenth at most."""
 _SPARE_ROWS = 1024
@@ -269,7 +270,7 @@ def read_tokens(path: Path) -> dict[int, str]:
 def embedding_rows(headers: Mapping[str, TensorHeader]) -> int | None:
     """Rows of the embedding of tokens; None where the weights name none as the models do that are known here."""
     for name, header in headers.items():
-        if name.endswith(_EMBEDDINGS) and len(header.shape) == 2:
+        if name.endswith(EMBEDDING_ENDS) and len(header.shape) == 2:
             return header.shape[0]
     return None
 

@@ -58,30 +58,6 @@ class PulledModel:
     size_bytes: int
 
 
-def find_pulled(bases_dir: Path, repository: str) -> Path | None:
-    """The folder that `pull` filled for this repository, if it did; never asks the network."""
-    directory = bases_dir / folder_name(repository)
-    return directory if _REPOSITORY.fullmatch(repository) and (directory / ORIGIN_NAME).is_file() else None
-
-
-def verify_pulled(directory: Path) -> None:
-    """Compares the files with the hashes that were noted when they were fetched.
-
-    Raises:
-        ArtifactError: A file is missing or differs.
-    """
-    try:
-        origin = json.loads((directory / ORIGIN_NAME).read_text("utf-8"))
-        entries = {str(name): str(entry["sha256"]) for name, entry in origin["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{directory / ORIGIN_NAME} cannot be read: {error}", "pull the model again") from error
-    for name, sha256 in entries.items():
-        path = directory / name
-        actual = file_sha256(path) if path.is_file() else "none"
-        if actual != sha256:
-            raise ArtifactError(f"{directory.name}: {name} has SHA-256 {actual}, expected {sha256}", "pull it again")
-
-
 def _no_check(directory: Path) -> None:
     pass
 

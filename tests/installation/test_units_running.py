@@ -2,6 +2,7 @@
 
 import io
 import json
+import pwd
 import shutil
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from training.demo.files import WRITERS
 
 ROOT_DIR = Path(__file__).parents[2]
 PREFIX, STATE, FOLDER = "/opt/stillroom", "/var/lib/stillroom", "/srv/bills"
+ROOTS_HOME = pwd.getpwuid(0).pw_dir
 RELEASE = f"{PREFIX}/releases/1"
 PYTHON = f"{RELEASE}/venv/bin/python"
 FORMATS = ("gguf-q8_0", "onnx-int8")
@@ -58,7 +60,7 @@ json.dump({{
     "write input": attempt(lambda: open("{FOLDER}/in/new", "w")),
     "write program": attempt(lambda: open("{PREFIX}/new", "w")),
     "write system": attempt(lambda: open("/usr/new", "w")),
-    "read home": attempt(lambda: open("/root/.profile")),
+    "read home": attempt(lambda: open("{ROOTS_HOME}/.profile")),
     "see process 1": attempt(lambda: open("/proc/1/status")),
     "write rows": attempt(lambda: open("{FOLDER}/rows/.probe", "w")),
     "write state": attempt(lambda: open("{STATE}/.probe", "w")),

@@ -10,14 +10,8 @@ from appliance.models.architectures import Architecture, architecture_of, text_c
 from appliance.models.model_config import context_of
 from appliance.models.safetensors_file import TensorHeader, read_headers, weight_paths
 from training.bases.json_object import read_object
+from training.preflight import EMBEDDING_ENDS
 
-_EMBEDDINGS = (
-    "embed_tokens.weight",
-    "wte.weight",
-    "word_embeddings.weight",
-    "embed_in.weight",
-    "tok_embeddings.weight",
-)
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
@@ -40,11 +34,6 @@ class BaseFacts:
     """Of the embedding: ids that the model knows; 0 where the weights name no embedding as is usual."""
     text_model_type: str = ""
     """Of the part that reads text, where the model also sees or hears."""
-
-    @property
-    def architecture_name(self) -> str:
-        """For a person: the makers' word, or the bare type."""
-        return self.architecture.name if self.architecture else self.model_type
 
     @property
     def family(self) -> str:
@@ -90,7 +79,7 @@ def _context(settings: Mapping[str, object]) -> int:
 
 def _embedding_rows(headers: Mapping[str, TensorHeader]) -> int:
     for name, header in headers.items():
-        if name.endswith(_EMBEDDINGS) and len(header.shape) == 2:
+        if name.endswith(EMBEDDING_ENDS) and len(header.shape) == 2:
             return header.shape[0]
     return 0
 

@@ -17,11 +17,12 @@ import pytest
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.locks import try_lock
 from appliance.ground.progress import Progress
-from appliance.models.hub import Checks, find_pulled, newest_commit, pull, verify_pulled
+from appliance.models.hub import Checks, newest_commit, pull
 from appliance.models.hub import Hub as HubChoice
 from appliance.models.hub_staging import broken_off, staging_folder
 from appliance.models.manifest import ArtifactError, file_sha256
 from tests.appliance.model_fixtures import file_size_limit, flip_byte, names_in
+from training.bases.record import verify_base
 
 REPOSITORY = "owner/model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -145,7 +146,7 @@ def test_pulled_model_has_the_allowed_files_and_their_hashes(hub: Hub, tmp_path:
     for name, content in GOOD_FILES.items():
         assert (pulled.directory / name).read_bytes() == content
         assert origin["files"][name] == {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    verify_pulled(pulled.directory)
+    verify_base(pulled.directory)
 
 
 def test_pickles_code_and_folders_are_not_even_asked_for(hub: Hub, tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_how_an_encoder_makes_its_vector_is_fetched_with_it(hub: Hub, tmp_path: 
     assert (pulled.directory / "1_Pooling" / "config.json").read_bytes() == hub.files["1_Pooling/config.json"]
     assert pulled.files == len(GOOD_FILES) + 1
     assert names_in(pulled.directory / "1_Pooling") == ["config.json"]
-    verify_pulled(pulled.directory)
+    verify_base(pulled.directory)
 
 
 def test_stored_token_is_not_sent_to_another_hub(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,16 +201,6 @@ def test_token_that_is_missing_mistaken_or_unencrypted_is_refused(
         pull(tmp_path, REPOSITORY, COMMIT, HubChoice("http://hub.invalid", "OUR_HUB"))
 
 
-def test_pulled_model_is_found_without_a_network(hub: Hub, tmp_path: Path) -> None:
-    assert find_pulled(tmp_path, REPOSITORY) is None
-    pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
-    hub.requests.clear()
-    assert find_pulled(tmp_path, REPOSITORY) == tmp_path / "owner--model"
-    assert find_pulled(tmp_path, "owner/other") is None
-    assert find_pulled(tmp_path, "../owner--model") is None
-    assert hub.requests == []
-
-
 def test_pulling_again_replaces_the_folder(hub: Hub, tmp_path: Path) -> None:
     directory = pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint)).directory
     (directory / "stray").write_bytes(b"x")
@@ -232,7 +223,7 @@ def test_refused_pull_leaves_the_former_model(hub: Hub, tmp_path: Path) -> None:
     hub.served["model.safetensors"] = b"x" * 7000
     with pytest.raises(ArtifactError):
         pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
-    verify_pulled(directory)
+    verify_base(directory)
     assert [path.name for path in tmp_path.iterdir()] == ["owner--model"]
 
 
@@ -274,7 +265,6 @@ def test_revision_must_be_a_full_commit(tmp_path: Path, revision: str) -> None:
 def test_name_that_is_no_repository_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is not a valid repository name"):
         pull(tmp_path, name, COMMIT, HubChoice("http://127.0.0.1:9"))
-    assert find_pulled(tmp_path, name) is None
 
 
 def test_damage_after_the_pull_is_found(hub: Hub, tmp_path: Path) -> None:
@@ -283,18 +273,18 @@ def test_damage_after_the_pull_is_found(hub: Hub, tmp_path: Path) -> None:
     flip_byte(directory / "model.safetensors")
     found = file_sha256(directory / "model.safetensors")
     with pytest.raises(ArtifactError) as caught:
-        verify_pulled(directory)
+        verify_base(directory)
     assert caught.value.message == f"owner--model: model.safetensors has SHA-256 {found}, expected {expected}"
     (directory / "model.safetensors").unlink()
     with pytest.raises(ArtifactError, match="has SHA-256 none"):
-        verify_pulled(directory)
+        verify_base(directory)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 1}', '{"files": {"a": 1}}'])
 def test_broken_note_of_the_origin_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "hub.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"hub\.json cannot be read"):
-        verify_pulled(tmp_path)
+        verify_base(tmp_path)
 
 
 def sharded(hub: Hub) -> None:
@@ -317,7 +307,7 @@ def test_pull_that_was_broken_off_goes_on_with_what_is_missing(hub: Hub, tmp_pat
     hub.lost.add(second)
     with pytest.raises(ResourceError, match="cannot fetch"):
         pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
-    assert find_pulled(tmp_path, REPOSITORY) is None
+    assert not (tmp_path / "owner--model").exists()
     assert broken_off(tmp_path)[REPOSITORY] > len(hub.files[second])
     hub.lost.clear()
     hub.requests.clear()
@@ -327,7 +317,7 @@ def test_pull_that_was_broken_off_goes_on_with_what_is_missing(hub: Hub, tmp_pat
     assert steps[-1].done == steps[-1].total == pulled.size_bytes
     assert steps[-1].before > len(hub.files[second])
     assert not (pulled.directory / "consolidated.safetensors").exists()
-    verify_pulled(pulled.directory)
+    verify_base(pulled.directory)
     assert [path.name for path in tmp_path.iterdir()] == ["owner--model"]
 
 
@@ -337,7 +327,7 @@ def test_what_is_left_of_another_commit_is_not_gone_on_with(hub: Hub, tmp_path: 
     (part / ".commit").write_text("f" * 40)
     (part / "model.safetensors").write_bytes(b"of another commit")
     pull(tmp_path, REPOSITORY, COMMIT, HubChoice(hub.endpoint))
-    verify_pulled(tmp_path / "owner--model")
+    verify_base(tmp_path / "owner--model")
 
 
 def test_two_pulls_of_one_repository_do_not_mix(hub: Hub, tmp_path: Path) -> None:

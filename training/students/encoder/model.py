@@ -13,23 +13,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
-from transformers.utils import logging as transformers_logging
 
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.json_text import json_text
 from appliance.ground.text import printable
 from training import base_model
-from training.base_kind import attention_of, auto_config
+from training.base_kind import auto_config
 from training.base_model import BaseMismatch, base_hash
 from training.bases.json_object import read_object
-from training.preflight import POOLING_FILE, check_loaded
+from training.model_loading import load_model
+from training.preflight import POOLING_FILE
 from training.students.encoder.examples import pad
 
 HEAD_FORMS = {"mean": "mean-normalized-linear", "first": "first-normalized-linear"}
@@ -223,31 +222,8 @@ def load_encoder(directory: Path) -> PreTrainedModel:
     """
     model_class, config = encoder_class(directory)
     without_pooler = "add_pooling_layer" in inspect.signature(model_class).parameters
-    kept: dict[str, Any] = {"add_pooling_layer": False} if without_pooler else {}
-    verbosity = transformers_logging.get_verbosity()
-    # What it reports at length, `check_loaded` refuses.
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        answer: Any = model_class.from_pretrained(
-            str(directory),
-            config=config,
-            dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation=attention_of(model_class, config),
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-            output_loading_info=True,
-            **kept,
-        )
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-    encoder, loading = answer
-    missing = [name for name in loading["missing_keys"] if not name.startswith("pooler.")]
-    check_loaded(directory.name, missing, loading["mismatched_keys"], loading["unexpected_keys"])
-    loaded: PreTrainedModel = encoder
-    return loaded
+    options = {"add_pooling_layer": False} if without_pooler else {}
+    return load_model(model_class, config, directory, torch.float32, options)
 
 
 def start_head(
