@@ -2,12 +2,14 @@
 
 import json
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 from decoder_fixtures import cli, write_base, write_task_folder
+from torch import nn
 
 from appliance.tasks.taskfile import load_task
 from training import distill, loss_watch, rate_range
@@ -81,6 +83,50 @@ def test_a_new_base_has_its_rate_from_a_test_that_is_always_the_same(
     assert config["rate_from"] == "test"
     assert {**config["rate_test"], "seconds": 0} == {**test.record, "seconds": 0}  # type: ignore[dict-item]
     assert any("by a test of" in sentence for sentence in notes)
+
+
+@dataclass(frozen=True)
+class PlacedBatch:
+    """A batch that knows where it is."""
+
+    place: str = "cpu"
+    weight: float = 1.0
+
+    def to(self, device: torch.device) -> "PlacedBatch":
+        return PlacedBatch(device.type)
+
+
+class PlacedStudent:
+    """As much of a student as a range test uses; notes where the model and a batch are when a loss is computed."""
+
+    def __init__(self) -> None:
+        self.places: set[tuple[str, str]] = set()
+
+    def plan(self, options: TrainingOptions, random: object) -> list[list[int]]:
+        return [[0]] * 50
+
+    def passes(self, numbers: list[int], options: TrainingOptions) -> list[list[int]]:
+        return [numbers]
+
+    def batches(self, plan: list[list[int]], epoch: int, options: TrainingOptions) -> Iterator[PlacedBatch]:
+        return iter([PlacedBatch()] * len(plan))
+
+    def new_model(self, options: TrainingOptions) -> nn.Linear:
+        return nn.Linear(2, 2)
+
+    def parameter_groups(self, model: nn.Linear, options: TrainingOptions) -> list[dict[str, object]]:
+        return [{"params": list(model.parameters()), "lr": options.learning_rate}]
+
+    def loss(self, model: nn.Linear, batch: PlacedBatch, options: TrainingOptions) -> torch.Tensor:
+        self.places.add((model.weight.device.type, batch.place))
+        return torch.ones((), requires_grad=True)
+
+
+def test_the_rate_is_looked_for_where_the_run_will_be_trained() -> None:
+    student = PlacedStudent()
+    test = range_test(student, OPTIONS, torch.device("meta"))  # type: ignore[arg-type]
+    assert test is not None
+    assert student.places == {("meta", "meta")}
 
 
 def test_no_rate_is_looked_for_where_one_is_known_or_the_run_is_short(
