@@ -3,41 +3,79 @@
     python benchmarks/export.py TASK_OR_RUN [TARGET ...]
 
 `alone` exports one target, its check included; `all` exports every target in one command, which reads the validation
-rows with the merged student once. Peak memory is the `ru_maxrss` of the child: its own pages and those of files that it
-mapped, such as the GGUF file that llama.cpp checks.
+rows with the merged student once. CPU seconds are those of all its threads, and say what a busy machine hides. Peak
+memory is the `VmHWM` of the child: its own pages and those of files that it mapped, such as the GGUF file that
+llama.cpp checks. Its `ru_maxrss` would begin with the peak of whoever started it.
 """
 
+import contextlib
 import json
-import os
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 TARGETS = ("gguf-f16", "gguf-q8_0", "gguf-q4_k_m", "onnx-fp32", "onnx-int8")
+POLL_SECONDS = 0.1
 
 
-def export(folder: str, targets: Sequence[str]) -> tuple[float, float, str]:
-    """Seconds, peak GB, and what was written and refused."""
+@dataclass(frozen=True)
+class Figures:
+    """What one command took."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_gb: float
+    result: str
+    """What was written and refused."""
+
+
+def export(folder: str, targets: Sequence[str]) -> Figures:
+    """Exports the targets in one command."""
     options = [part for target in targets for part in ("--target", target)]
-    began = time.monotonic()
+    began, cpu_before = time.monotonic(), _children_cpu_seconds()
     child = subprocess.Popen(
         [sys.executable, "-m", "appliance.cli", "export", folder, *options, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert child.stdout is not None
-    assert child.stderr is not None
-    printed, messages = child.stdout.read(), child.stderr.read()
-    _, _, usage = os.wait4(child.pid, 0)
+    peak_bytes, printed, messages = 0, "", ""
+    while child.returncode is None:
+        peak_bytes = max(peak_bytes, _peak_bytes(child.pid))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            printed, messages = child.communicate(timeout=POLL_SECONDS)
     seconds = time.monotonic() - began
+    cpu_seconds = _children_cpu_seconds() - cpu_before
+    return Figures(seconds, cpu_seconds, peak_bytes / 1e9, _result(printed, messages))
+
+
+def _children_cpu_seconds() -> float:
+    """Of all children that ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _peak_bytes(process: int) -> int:
+    """The most memory that a process held so far; 0 once it ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    peak = next((line for line in status.splitlines() if line.startswith("VmHWM")), "VmHWM: 0 kB")
+    return int(peak.split()[1]) * 1024
+
+
+def _result(printed: str, messages: str) -> str:
     if not printed.strip():
-        return seconds, usage.ru_maxrss / 1e6, messages.strip().replace("\n", "; ")
+        return messages.strip().replace("\n", "; ")
     result = json.loads(printed)
     parts = [_line(artifact) for artifact in result["artifacts"]]
     parts += [f"{refused['target']} refused: {refused['error']}" for refused in result["refused"]]
-    return seconds, usage.ru_maxrss / 1e6, "; ".join(parts)
+    return "; ".join(parts)
 
 
 def _line(artifact: dict[str, object]) -> str:
@@ -51,10 +89,11 @@ def _line(artifact: dict[str, object]) -> str:
 
 def main(folder: str, targets: Sequence[str]) -> None:
     """Prints a row of a table for each target, and one for all of them."""
-    print("| targets | seconds | peak GB | result |\n|---|---|---|---|")
+    print("| targets | seconds | CPU seconds | peak GB | result |\n|---|---|---|---|---|")
     for chosen in [*([target] for target in targets), *([list(targets)] if len(targets) > 1 else [])]:
-        seconds, peak, result = export(folder, chosen)
-        print(f"| {' '.join(chosen)} | {seconds:.0f} | {peak:.2f} | {result} |", flush=True)
+        took = export(folder, chosen)
+        figures = f"{took.seconds:.0f} | {took.cpu_seconds:.0f} | {took.peak_gb:.2f}"
+        print(f"| {' '.join(chosen)} | {figures} | {took.result} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,8 @@ class Engine(Protocol):
     """The model identity that every row carries."""
     context_length: int
     """Tokens of prompt and answer together."""
+    answer_tokens: int
+    """Of them, those that are kept for an answer."""
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
         """Answers each request exactly once, in any order; takes requests as it has room for them."""

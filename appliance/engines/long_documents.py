@@ -58,9 +58,9 @@ class WindowedEngine:
             on_window: Called after each window: a long document may keep an engine silent for an hour.
         """
         self.identity = engine.identity
-        self.context_length = engine.context_length
+        self.context_length, self.answer_tokens = engine.context_length, engine.answer_tokens
         self._engine, self._task, self._on_window = engine, task, on_window
-        self._rules = WindowRules(task, engine.context_length)
+        self._rules = WindowRules(task, engine.context_length, engine.answer_tokens)
         self._texts: dict[str, Request] = {}
         """What the engine has of whole documents."""
         self._pending: dict[str, _PendingWindow] = {}

@@ -24,7 +24,7 @@ class LookupEngine:
 
     def __init__(self, artifact_dir: Path, task: Task, threads: int) -> None:
         self.identity = read_manifest(artifact_dir).identity
-        self.context_length = _CONTEXT_WORDS
+        self.context_length, self.answer_tokens = _CONTEXT_WORDS, _CONTEXT_WORDS // 8
         self.threads = threads
         self._fields = list(zip(task.output_fields, task.prompt_spec().phrases, strict=True))
         behaviour_path = artifact_dir / "noop.json"

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from appliance.engines.answer_room import answer_room
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result, reading_context
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.onnx_session import device_of, open_session, runs_on_gpu
@@ -218,6 +219,7 @@ class OnnxDecoderEngine:
         self.context_length = _context_length(artifact_dir)
         self._task = task = task.with_working(manifest.working)
         self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
+        self.answer_tokens = answer_room(task, self._tokenizer)
         self._session: onnxruntime.InferenceSession | None = open_session(
             artifact_dir / "model.onnx", threads, runs_on_gpu(manifest)
         )

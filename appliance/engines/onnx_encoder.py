@@ -121,6 +121,7 @@ class OnnxEncoderEngine:
         manifest = read_manifest(artifact_dir)
         self.identity = manifest.identity
         self.context_length, self._window = read_lengths(settings)
+        self.answer_tokens = 0
         self._task = task
         self._calibration = read_calibration(artifact_dir)
         self._temperature = self._calibration.temperature

@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 
 from appliance.ground.errors import ApplianceError
@@ -54,12 +55,20 @@ def runs_on_gpu(manifest: Manifest) -> bool:
 
 def onnx_answers_on_gpu() -> bool:
     """Whether onnxruntime computes on the GPU here: it needs CUDA's libraries and cuDNN beside the driver."""
-    if not cuda_devices():
-        return False
+    return bool(cuda_devices()) and device_of(_negation(on_gpu=True)) == "cuda"
+
+
+def negate() -> None:
+    """Computes something small on the processor, so that the library's code is in memory."""
+    session = _negation(on_gpu=False)
+    session.run(None, {session.get_inputs()[0].name: np.ones(1, np.float32)})
+
+
+def _negation(on_gpu: bool) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
-    session = onnxruntime.InferenceSession(_NEGATION, options, providers=_providers(on_gpu=True))
-    return device_of(session) == "cuda"
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(_NEGATION, options, providers=_providers(on_gpu))
 
 
 def open_session(path: Path, threads: int, on_gpu: bool = False) -> onnxruntime.InferenceSession:

@@ -13,8 +13,9 @@ MOST_WINDOWS = 500
 """Of one document: some million tokens, which take a small student an hour."""
 LEAST_CHARACTERS = 64
 """A window that does not fit and is no longer than this is not cut again: it is the question that has no room."""
-_ANSWER_SHARE = 8
-"""One part in so many of the context is kept for the answer; where it needs more, its window is cut again."""
+_TEXT_SHARE = 4
+"""One part in so many of the context a window takes however long the answer may be: few answers need all their room,
+and where one does, its window is cut again."""
 _OVERLAP_SHARE = 4
 """Neighbours share at most one part in so many of a window, and at least a quarter of that."""
 
@@ -34,6 +35,8 @@ class WindowRules:
     task: Task
     context_length: int
     """Tokens of prompt and answer together."""
+    answer_tokens: int
+    """Kept for the answer: `answer_room` of the task."""
 
     def first(self, text: str, prompt_tokens: int) -> list[Span]:
         """The windows of a text that is too long as a whole, by the tokens that the whole took."""
@@ -52,8 +55,7 @@ class WindowRules:
 
     def _window_characters(self, characters: int, prompt_tokens: int) -> int:
         """How long a window may be, by what the whole text took; less than the whole in any case."""
-        answer = self.context_length // _ANSWER_SHARE + self.task.student.working
-        room = max(self.context_length - answer, self.context_length // _ANSWER_SHARE)
+        room = max(self.context_length - self.answer_tokens, self.context_length // _TEXT_SHARE)
         if self.task.input.max_tokens:
             room = min(room, self.task.input.max_tokens)
         fitting = characters * room // max(1, prompt_tokens)

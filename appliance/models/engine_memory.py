@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.ground.text import human_size
+from appliance.models.engine_program import program_bytes
 from appliance.models.slot_plan import LONGEST_CONTEXT, PASS_TOKENS, key_value_bytes, longest_document, plan_slots
 
 if TYPE_CHECKING:
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
     from appliance.models.manifest import Manifest
     from appliance.tasks.task import Task
 
-LIBRARY_BYTES = 57_000_000
-"""Python with the libraries of an engine."""
+_FIRST_DOCUMENT_BYTES = 6_000_000
+"""What the program grows by while it answers."""
 _TOKENIZER_COPIES = 10
 """How often its file a tokenizer takes."""
 _REPACKED_KINDS = frozenset({"Q4_0", "Q4_K", "Q2_K", "IQ4_NL"})
 """Weights of which llama.cpp keeps a second copy, in the order in which it computes."""
 _WEIGHT_COPIES = {"onnx": 2.0}
 """ONNX Runtime packs its own copy while it loads."""
-_WORKING_BYTES = 150_000_000
+_WORKING_BYTES = 93_000_000
 """What other engines need beside their weights."""
 
 
@@ -62,12 +63,13 @@ def engine_memory(directory: Path, manifest: "Manifest", task: "Task | None" = N
         Unsound: A GGUF file is none.
     """
     tokenizer = manifest.files.get("tokenizer.json")
-    libraries = LIBRARY_BYTES + _TOKENIZER_COPIES * (tokenizer.size_bytes if tokenizer else 0)
+    program = program_bytes(manifest.format) + _FIRST_DOCUMENT_BYTES
+    libraries = program + _TOKENIZER_COPIES * (tokenizer.size_bytes if tokenizer else 0)
     weights = sum(entry.size_bytes for name, entry in manifest.files.items() if name.endswith((".gguf", ".onnx")))
     weights += sum(entry.size_bytes for name, entry in manifest.files.items() if name.endswith(".onnx.data"))
     if manifest.format != "gguf":
         copies = _WEIGHT_COPIES.get(manifest.format, 1.0)
-        return EngineMemory(int(weights * copies), 0, _WORKING_BYTES - LIBRARY_BYTES, libraries)
+        return EngineMemory(int(weights * copies), 0, _WORKING_BYTES, libraries)
     from appliance.models.gguf_header import read_head
 
     path = directory / "model.gguf"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from weight_files import write_sparse
 
-from training.memory_need import TrainingPlan, memory_need, model_shape, training_bytes
+from training.memory_need import PROCESS_BYTES, TrainingPlan, memory_need, model_shape, training_bytes
 
 BASE_DIR = Path(__file__).parents[2] / "training" / "demo" / "base"
 PASS_TOKENS = 2048
@@ -16,6 +16,7 @@ SCRIPT = """
 import json, sys
 from dataclasses import replace
 from pathlib import Path
+from appliance.engines.program_size import peak_bytes
 from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.taskfile import load_task
 from training.distill import distil
@@ -35,18 +36,31 @@ for name, numbers in (("train", range(9)), ("validation", [])):
 requested = {"epochs": 1, "batch_tokens": tokens, "micro_batch_tokens": tokens, "rate": 1e-4, "precision": "float32",
              "field_dropout": 0.0}
 distil(load_task(folder), folder, folder / "run", options_for("decoder", requested))
-# Not `ru_maxrss`, which a process takes over from whoever started it.
-status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print(int(status["VmHWM"].split()[0]) * 1024)
+print(peak_bytes())
 """
+PROGRAM = """
+import peft, torch, transformers
+from transformers.models.llama import LlamaForCausalLM
+from appliance.engines.program_size import peak_bytes
+from training.distill import distil
+
+print(peak_bytes())
+"""
+
+
+def printed_bytes(script: str, *arguments: object) -> int:
+    """What a script in a process of its own prints at its end."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    return int(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
 def test_the_computed_peak_of_a_training_is_the_measured_one(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(BASE_DIR), str(PASS_TOKENS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    computed = training_bytes(model_shape(BASE_DIR), TrainingPlan(pass_tokens=PASS_TOKENS))
-    assert int(done.stdout.splitlines()[-1]) == pytest.approx(computed, rel=0.2)
+    computed = training_bytes(model_shape(BASE_DIR), TrainingPlan(pass_tokens=PASS_TOKENS)) - PROCESS_BYTES
+    # The libraries' own share differs by machine, and is no matter of the model.
+    measured = printed_bytes(SCRIPT, tmp_path, BASE_DIR, PASS_TOKENS) - printed_bytes(PROGRAM)
+    assert measured == pytest.approx(computed, rel=0.25), (measured, computed)
 
 
 def write_shape(directory: Path, **settings: object) -> Path:

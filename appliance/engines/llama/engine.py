@@ -123,7 +123,7 @@ class LlamaEngine:
         self._task = task = task.with_working(manifest.working)
         self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
         self._prefix = join_ids(prefix_segments(task.prompt_spec(), self._tokenizer.template), self._tokenizer.encode)
-        self._answer_room = answer_room(task, self._tokenizer)
+        self.answer_tokens = answer_room(task, self._tokenizer)
         self._model = LlamaModel(artifact_dir / MODEL_FILE, gpu_layers=0 if manifest.target == "cpu" else -1)
         try:
             beyond = set(range(self._model.vocab_size, self._tokenizer.vocab_size))
@@ -210,7 +210,7 @@ class LlamaEngine:
             return Result(
                 request.key, None, prompt_tokens=tokens, seconds=seconds, error="too_long", error_message=refusal
             )
-        needed = min(self.context_length, tokens + self._answer_room)
+        needed = min(self.context_length, tokens + self.answer_tokens)
         return _Prompt(request.key, document, tokens, needed, started)
 
     def _begin(self, prompt: _Prompt, taken: set[int]) -> _Lane:

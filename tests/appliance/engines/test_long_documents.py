@@ -125,7 +125,7 @@ def test_task_that_refuses_long_documents_has_no_windows(bench: Bench) -> None:
 class Refusing:
     """An engine that finds nothing in any text, refuses longer ones, and breaks on some."""
 
-    identity, context_length = "e" * 64, 1000
+    identity, context_length, answer_tokens = "e" * 64, 1000, 125
 
     def __init__(self, most_words: int, broken: str = "\0") -> None:
         self.asked: list[int] = []

@@ -197,7 +197,7 @@ def test_a_label_that_is_no_unicode_is_stored_as_text(tmp_path: Path) -> None:
 class _Measured:
     """An engine whose windows have the confidences that are given, in turn."""
 
-    identity, context_length = "i" * 64, 100
+    identity, context_length, answer_tokens = "i" * 64, 100, 10
 
     def __init__(self, confidences: list[float]) -> None:
         self._confidences = iter(confidences)

@@ -8,6 +8,7 @@ import pytest
 from smollm_tokenizer import train_tokenizer
 from tokenizer_fixtures import byte_level, sentencepiece, write_tokenizer
 
+from appliance.engines.answer_room import answer_room
 from appliance.engines.engine import Result, checked_result
 from appliance.engines.line_decoder import LineDecoder
 from appliance.engines.tokenizer import FileTokenizer
@@ -160,14 +161,14 @@ def test_a_prompt_without_working_is_what_it_was(ours: FileTokenizer) -> None:
     assert plain.working_tokens == 0
 
 
-def test_windows_leave_room_for_the_working() -> None:
+def test_windows_leave_room_for_the_answer_with_its_working(ours: FileTokenizer) -> None:
     text = "word " * 4000
-    spans = [
-        WindowRules(replace(extraction(0), student=Student(working=tokens)), 1024).first(text, 4000)
-        for tokens in (0, 200)
-    ]
-    longest = [max(end - start for start, end in each) for each in spans]
-    assert longest[1] == pytest.approx(longest[0] * (1024 - 128 - 200) / (1024 - 128), rel=0.05)
+    for working in (0, 200, 100_000):
+        task = replace(extraction(0), student=Student(working=working))
+        answer_tokens = answer_room(task, ours)
+        spans = WindowRules(task, 1024, answer_tokens).first(text, 4000)
+        longest = max(end - start for start, end in spans) / len(text) * 4000
+        assert longest == pytest.approx(max(1024 - answer_tokens, 1024 // 4), rel=0.05), working
 
 
 def test_working_is_part_of_the_identity_only_where_there_is_some() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from appliance.engines.answer_room import answer_room
 from appliance.engines.windows import Span, WindowRules, can_window, windows_of
 from appliance.tasks.labels import text_hash
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
@@ -120,7 +121,7 @@ def as_read(
 
 
 def _window_rows(measure: _Measure, row: "LabelledRow") -> "list[LabelledRow] | None":
-    rules = WindowRules(measure.task, measure.context_length)
+    rules = WindowRules(measure.task, measure.context_length, answer_room(measure.task, measure.tokenizer))
 
     def window(span: Span) -> "LabelledRow":
         text = row.text[span[0] : span[1]]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from decoder_fixtures import TASK, order, order_row, write_base, write_rows, write_task_folder
 
+from appliance.engines.answer_room import answer_room
 from appliance.engines.engine import Request, Result
 from appliance.engines.long_documents import WindowedEngine
 from appliance.engines.tokenizer import FileTokenizer
@@ -58,6 +59,7 @@ class Knowing:
     identity, context_length = "e" * 64, CONTEXT
 
     def __init__(self, task: Task, tokenizer: FileTokenizer, row: LabelledRow) -> None:
+        self.answer_tokens = answer_room(task, tokenizer)
         self.texts: list[str] = []
         self._task, self._tokenizer, self._row = task, tokenizer, row
 
