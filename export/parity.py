@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.ground.errors import ApplianceError
+from appliance.ground.errors import NotAllGood
 
 
-class ExportDisagrees(ApplianceError):
+class ExportDisagrees(NotAllGood):
     """The exported model does not answer as the merged one."""
 
 

@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from appliance.engines.answer_room import answer_room
+from appliance.engines.engine import reading_context
 from appliance.engines.tokenizer import FileTokenizer, model_tokenizer
+from appliance.engines.windows import Span, WindowRules, can_window, windows_of
 from appliance.models.model_config import context_of
 from appliance.tasks.folder import TASK_FILE, TaskFolder
 from appliance.tasks.labels import LabelledRow, read_dataset
-from appliance.tasks.prompt import render_example
+from appliance.tasks.prompt import document_segments, join_ids, render_example
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
+from appliance.tasks.window_answer import window_answer
 
 MOST_SAMPLES = 64
 """Validation rows that are checked: some hundred written tokens."""
@@ -34,20 +38,49 @@ class Sample:
 
 
 def read_samples(task_folder: Path, merged_dir: Path) -> tuple[list[Sample], bool]:
-    """Validation rows of the task that fit the context, and whether there are any: else random tokens stand in.
+    """Validation rows of the task, and whether there are any: else random tokens stand in.
+
+    A row that is too long is read in the windows in which `run` reads it, or not at all where the task refuses it.
 
     Args:
         merged_dir: Its task file counts where it has one: the student was taught that one.
     """
     tokenizer = model_tokenizer(merged_dir)
     path = TaskFolder(task_folder).split_path("validation")
-    samples = []
+    samples: list[Sample] = []
     if path.is_file():
         task = load_task(merged_dir if (merged_dir / TASK_FILE).is_file() else task_folder)
-        samples = [sample_of(task, row, tokenizer) for row in read_dataset(path)[:MOST_SAMPLES]]
-    context_length = context_of(json.loads((merged_dir / "config.json").read_text(encoding="utf-8")))
-    fitting = within_budget([sample for sample in samples if len(sample.input_ids) <= context_length])
-    return (fitting, True) if fitting else (random_samples(tokenizer.vocab_size), False)
+        config = json.loads((merged_dir / "config.json").read_text(encoding="utf-8"))
+        rules = WindowRules(task, reading_context(context_of(config)), answer_room(task, tokenizer))
+        for row in read_dataset(path)[:MOST_SAMPLES]:
+            if len(samples) < MOST_SAMPLES:
+                samples += _samples_as_read(rules, row, tokenizer)
+    chosen = within_budget(samples)
+    return (chosen, True) if chosen else (random_samples(tokenizer.vocab_size), False)
+
+
+def _samples_as_read(rules: WindowRules, row: LabelledRow, tokenizer: FileTokenizer) -> list[Sample]:
+    """A row as a whole; a long one in those of its windows in which a value stands, or in its first one."""
+    task = rules.task
+
+    def window(span: Span) -> LabelledRow:
+        text = row.text[span[0] : span[1]]
+        return replace(row, text=text, answer=window_answer(task, row.answer, text), working="")
+
+    def is_too_long(part: LabelledRow) -> bool:
+        limit = task.input.max_tokens
+        document_ids = join_ids(document_segments(part.text, tokenizer.template), tokenizer.encode) if limit else []
+        return len(document_ids) > limit or len(sample_of(task, part, tokenizer).input_ids) > rules.context_length
+
+    if not is_too_long(row):
+        return [sample_of(task, row, tokenizer)]
+    if not can_window(task):
+        return []
+    whole_tokens = len(sample_of(task, row, tokenizer).input_ids)
+    spans = windows_of(row.text, rules, whole_tokens, lambda span: is_too_long(window(span)))
+    windows = list(map(window, spans or []))
+    with_values = [part for part in windows if any(part.answer.values())]
+    return [sample_of(task, part, tokenizer) for part in with_values or windows[:1]]
 
 
 def within_budget(samples: Sequence[Sample]) -> list[Sample]:

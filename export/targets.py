@@ -178,7 +178,7 @@ def export_each(
             except ApplianceError as error:
                 yield RefusedTarget(target.name, error)
     finally:
-        for leftover in (work.directory, *(exports_dir / f".{target.name}.part" for target in targets)):
+        for leftover in (work.directory, *(exports_dir / f".{name}.part" for name in TARGETS)):
             shutil.rmtree(leftover, ignore_errors=True)
         if not any(exports_dir.iterdir()):
             exports_dir.rmdir()

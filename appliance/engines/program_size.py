@@ -35,8 +35,8 @@ def _open_tokenizer() -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(use_regex=True)  # type: ignore[assignment]
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
     Tokenizer.from_str(tokenizer.to_str()).encode("ab ab")
 
 

@@ -16,10 +16,11 @@ from appliance.models.architectures import architecture_of
 from export.batches import Batch
 from export.gguf.token_check import check_tokens
 from export.parity import ExportDisagrees
-from export.reference import Agreement, Reference, compute_reference
+from export.reference import Agreement, Reference, compute_reference, refuse_other_answers
 from export.reference import compare as compare_answers
 from export.samples import Sample
 
+MORE_BITS = "export with more bits: gguf-q8_0, or gguf-f16"
 PROMPTS = 4
 PROMPT_TOKENS = 64
 PASS_TOKENS = 512
@@ -39,12 +40,13 @@ rotary base."""
 
 
 def check_export(
-    merged_dir: Path, full_path: Path, final_path: Path, reference: Reference | None = None
+    merged_dir: Path, full_path: Path, final_path: Path, reference: Reference | None = None, scheme: str = ""
 ) -> dict[str, float | int | str]:
     """Compares the 16 bit file with the merged model, and measures what quantization changed.
 
     Args:
         reference: What the merged model answers on rows of its task; random tokens are read where it is None.
+        scheme: Of the final file, such as `Q4_K_M`; stands in messages.
 
     Returns:
         `token_texts` that were cut, and how many otherwise for which reason; `logit_positions`; `largest_difference`,
@@ -52,7 +54,8 @@ def check_export(
         `quantized_same_choice`; on rows of a task also how the final file answers, as `Agreement.metrics` names it.
 
     Raises:
-        ExportDisagrees: An ordinary text is cut otherwise, or probabilities differ by more than rounding.
+        ExportDisagrees: An ordinary text is cut otherwise, probabilities of the 16 bit file differ by more than
+            rounding, or the final file writes other values on rows of the task.
         ModelFileError: llama.cpp cannot load what was written.
     """
     tokenizer = model_tokenizer(merged_dir)
@@ -75,6 +78,10 @@ def check_export(
     if final_path != full_path:
         with _opened(final_path) as model:
             agreement, _ = compare_file(model, reference, "the quantized GGUF file")
+        if reference.is_task:
+            refuse_other_answers(
+                agreement, f"the GGUF file in {scheme}", "export with more bits: gguf-q8_0 or gguf-f16"
+            )
         metrics |= {
             "quantized_divergence": round(agreement.divergence, 8),
             "quantized_same_choice": round(agreement.token_share, 4),

@@ -70,12 +70,12 @@ def export_gguf(
             if scheme == "F16":
                 full_path.replace(quantized_path)
                 on_stage("comparing")
-                checks = check_export(merged_dir, quantized_path, quantized_path, reference)
+                checks = check_export(merged_dir, quantized_path, quantized_path, reference, scheme)
             else:
                 on_stage("quantizing")
                 quantize(full_path, quantized_path, scheme)
                 on_stage("comparing")
-                checks = check_export(merged_dir, full_path, quantized_path, reference)
+                checks = check_export(merged_dir, full_path, quantized_path, reference, scheme)
     finally:
         full_path.unlink(missing_ok=True)
     return {

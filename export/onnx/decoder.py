@@ -1,6 +1,5 @@
 """Decoder students to ONNX: the graph in fp32, or in int8 with as much in fp32 as its answers need."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,26 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.onnx_session import open_session
-from appliance.quality.statistics import wilson
 from export.batches import Batch
 from export.merged_weights import MergedWeights
-from export.onnx.decoder_graph import EMBEDDING_GROUP, build_decoder
+from export.onnx.decoder_graph import build_decoder
 from export.onnx.decoder_layout import DecoderLayout, read_layout
 from export.onnx.graphs import Metrics, graph_files
 from export.onnx.products import CHANNELS_OUTPUT, ERRORS_OUTPUT
 from export.parity import ExportDisagrees
-from export.reference import Agreement, Reference, compare
+from export.reference import Agreement, Reference, agrees, compare, might_agree, refuse_other_answers
 
 if TYPE_CHECKING:
     import onnxruntime
 
-AGREEMENT_FLOOR = 0.99
-"""Share of the values that a student writes, and of their tokens, in which the export must be the merged student."""
 LARGEST_DIFFERENCE = 1e-3
 """Of fp32 logits, as a share of the largest logit: float32 sums in another order differ by a hundredth of it."""
-WIDE_SHARES = (0.0, 0.2, 0.45, 0.75)
-"""Of the groups of products: how many stay in fp32 in each attempt, those first that lose most to int8."""
-MEASURED_TOKENS = 512
+WIDE_SHARES = (0.0, 1 / 3, 0.75)
+"""Of the groups of products: how many compute in fp32 in each attempt, those first that lose most to int8."""
+USUAL_SHARE = 1 / 3
+"""No more than that are widened for rows that are too few to show whether the floor is reached."""
+MEASURED_TOKENS = 256
 CACHE_ENDINGS = (".keys", ".values")
 
 Logits = NDArray[np.float32]
@@ -75,15 +73,19 @@ def onnx_logits(
     return np.concatenate(parts, axis=1)
 
 
-def compare_graph(reference: Reference, path: Path) -> Agreement:
-    """Runs a graph over the rows of the reference in two passes, the second one with a past."""
+def compare_graph(reference: Reference, path: Path, is_final: bool = True) -> Agreement:
+    """Runs a graph over the rows of the reference in two passes, the second one with a past.
+
+    Args:
+        is_final: As in `compare`.
+    """
     session = open_session(path, 0)
 
     def compute(batch: Batch) -> Logits:
         middle = batch.input_ids.shape[1] // 2
         return onnx_logits(session, batch.input_ids, batch.mask, [middle] if middle else [], batch.columns)
 
-    return compare(reference, compute, "the ONNX graph")
+    return compare(reference, compute, "the ONNX graph", is_final)
 
 
 @dataclass
@@ -101,12 +103,14 @@ class DecoderExport:
         mode: Literal["fp32", "int8"],
         wide: Sequence[str] = (),
         channel_maxima: Mapping[str, NDArray[np.float32]] | None = None,
+        is_final: bool = True,
     ) -> Agreement:
         """Writes the graph and compares it.
 
         Args:
-            wide: Groups of products that stay in fp32.
+            wide: Groups of products that compute in fp32.
             channel_maxima: As in `Products`.
+            is_final: As in `compare`.
         """
         kept = f", {len(wide)} groups of products in fp32" if wide else ""
         self.on_stage(f"writing and comparing{kept}")
@@ -115,7 +119,7 @@ class DecoderExport:
         graph, _ = build_decoder(self.weights, self.layout, mode, wide, channel_maxima)
         graph.save(path)
         del graph
-        return compare_graph(self.reference, path)
+        return compare_graph(self.reference, path, is_final)
 
     def measure(self, work_path: Path) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
         """Groups of products, those first that int8 changes most, and the largest activation of each of their inputs.
@@ -157,43 +161,43 @@ class DecoderExport:
     def write_int8(self, path: Path, work_path: Path) -> tuple[list[str], Agreement]:
         """Writes int8 graphs, ever more carefully, until one answers as the merged student.
 
-        First as it is; then with inputs and weights of every product balanced on rows of the task; then with ever more
-        products in fp32. Few rows cannot show a floor: of 30 values, one that flips is 3 %. Where no form reaches it,
-        the last one is taken if the 95 % interval of its agreement holds the floor.
+        First with all products in int8, inputs and weights balanced by what rows of the task bring, then with ever more
+        of them in fp32. The first attempt ends with the value that puts the floor out of reach; of the others it is
+        enough that the 95 % interval of their agreement holds the floor.
 
         Raises:
             ExportDisagrees: Even the most cautious form falls short; says by how much.
         """
-        agreement, wide = self.write(path, "int8"), list[str]()
-        if agrees(agreement) or not self.reference.is_task:
-            return wide, agreement
+        if not self.reference.is_task:
+            return [], self.write(path, "int8")
         order, maxima = self.measure(work_path)
-        # Rows of the embedding are looked up: in fp32 they cost space and no time.
-        order = [EMBEDDING_GROUP, *(group for group in order if group != EMBEDDING_GROUP)]
         for share in WIDE_SHARES:
-            wide = order[: math.ceil(share * len(order))]
-            agreement = self.write(path, "int8", wide, maxima)
-            if agrees(agreement):
-                return wide, agreement
-        if not might_agree(agreement):
-            raise ExportDisagrees(
-                f"int8 writes {agreement.sentence()} ({agreement.value_share:.1%} and {agreement.token_share:.1%}), at"
-                f" least {AGREEMENT_FLOOR:.0%} is required; {len(wide)} of {len(order)} groups of products stayed in"
-                " fp32",
-                "export as gguf-q8_0 or onnx-fp32, or train longer: tokens that are nearly tied flip first",
-            )
+            wide, is_cautious = order[: int(share * len(order))], share >= USUAL_SHARE
+            agreement = self.write(path, "int8", wide, maxima, is_cautious)
+            if agrees(agreement) or (is_cautious and might_agree(agreement)):
+                break
+        else:
+            hint = "export as gguf-q8_0 or onnx-fp32, or train longer: tokens that are nearly tied flip first"
+            refuse_other_answers(agreement, f"int8 with {len(wide)} of {len(order)} groups of products in fp32", hint)
         return wide, agreement
 
 
-def agrees(agreement: Agreement) -> bool:
-    """Whether values and tokens are the merged student's."""
-    return min(agreement.value_share, agreement.token_share) >= AGREEMENT_FLOOR
+def described_groups(groups: Sequence[str]) -> str:
+    """Groups of products in a line: each kind with its layers, such as `head, qkv of layers 0-2 5`."""
+    layers: dict[str, list[int]] = {}
+    for group in groups:
+        if group.startswith("layer "):
+            number, kind = group.removeprefix("layer ").split(" ", 1)
+            layers.setdefault(kind, []).append(int(number))
+    others = [group for group in groups if not group.startswith("layer ")]
+    return ", ".join([*others, *(f"{kind} of layers {_ranges(sorted(layers[kind]))}" for kind in layers)]) or "none"
 
 
-def might_agree(agreement: Agreement) -> bool:
-    """Whether the floor lies within what so few values and tokens can show."""
-    counts = ((agreement.same_values, agreement.values), (agreement.same_tokens, agreement.tokens))
-    return all(wilson(same, total).high >= AGREEMENT_FLOOR for same, total in counts if total)
+def _ranges(numbers: Sequence[int]) -> str:
+    """Rising numbers, such as `0-2 5`."""
+    starts = [number for number in numbers if number - 1 not in numbers]
+    ends = [number for number in numbers if number + 1 not in numbers]
+    return " ".join(f"{start}-{end}" if end > start else str(start) for start, end in zip(starts, ends, strict=True))
 
 
 def export_decoder(
@@ -237,5 +241,5 @@ def export_decoder(
     size_bytes = sum(part.stat().st_size for part in graph_files(path))
     metrics: Metrics = {"quantization": quantization, **agreement.metrics(), "size_bytes": size_bytes}
     if quantization == "int8":
-        metrics |= {"fp32_groups": ", ".join(groups) or "none", "activation_scale": "row"}
+        metrics |= {"fp32_groups": described_groups(groups), "activation_scale": "row"}
     return metrics

@@ -18,7 +18,7 @@ from export.onnx.decoder_layout import DecoderLayout
 from export.onnx.graph_file import GraphBuilder
 from export.onnx.products import Mode, Products
 
-EMBEDDING_GROUP, HEAD_GROUP = "embedding", "head"
+HEAD_GROUP = "head"
 _FLOAT, _BOOL = 1, 9
 """Of `TensorProto.DataType`."""
 _UNSEEN = -1e30
@@ -71,7 +71,7 @@ class _Decoder:
         masks = {window: self._mask(mask, positions, window) for window in {layer.window for layer in layout.layers}}
         turns = {key: self._turn(positions, key) for key in {layer.rotation for layer in layout.layers} if key}
         name = layout.prefix + EMBEDDING_ENDING
-        x = self._scaled(self.products.embedding(EMBEDDING_GROUP, ids, name), layout.embedding_scale)
+        x = self._scaled(self.products.embedding(ids, name), layout.embedding_scale)
         for number, layer in enumerate(layout.layers):
             x = self._layer(x, number, masks[layer.window], turns.get(layer.rotation))
         x = self._norm(graph.op("Gather", x, kept, axis=1), f"{layout.prefix}norm.weight")

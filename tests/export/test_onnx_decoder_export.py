@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,16 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from appliance.engines.onnx_session import open_session
 from appliance.ground.errors import UsageError
-from export.batches import padded_batches
+from export.batches import Batch, padded_batches
 from export.merged_model import read_config
 from export.merged_weights import MergedWeights
 from export.onnx import decoder
-from export.onnx.decoder import AGREEMENT_FLOOR, DecoderExport, compare_graph, export_decoder, onnx_logits
+from export.onnx.decoder import DecoderExport, compare_graph, described_groups, export_decoder, onnx_logits
 from export.onnx.decoder_graph import build_decoder
 from export.onnx.decoder_layout import read_layout
 from export.onnx.products import quantize_rows
 from export.parity import ExportDisagrees
-from export.reference import Reference, read_reference
+from export.reference import AGREEMENT_FLOOR, Reference, agrees, compare, read_reference
 from export.samples import random_samples
 
 # Logits are sums of some hundred float32 products, formed in another order.
@@ -143,14 +144,17 @@ def test_what_no_graph_is_written_for_is_refused_by_name(
 
 def test_weights_beside_a_large_graph_are_read_as_those_within(run_dir: Path, tmp_path: Path) -> None:
     weights = MergedWeights(run_dir / "merged")
+    graph = build_decoder(weights, read_layout(weights), "int8", ["head", "layer 1 qkv"])[0]
+    (tmp_path / "whole").mkdir()
+    graph.save(tmp_path / "whole" / "model.onnx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("export.onnx.graph_file.LARGEST_SINGLE_FILE", 0)
-        build_decoder(weights, read_layout(weights), "int8")[0].save(tmp_path / "model.onnx")
+        graph.save(tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx.data").stat().st_size > (tmp_path / "model.onnx").stat().st_size / 4
     input_ids = np.arange(5, 25).reshape(2, 10)
     results = [
         onnx_logits(open_session(folder / "model.onnx", 1), input_ids, np.ones_like(input_ids), [])
-        for folder in (tmp_path, run_dir / "export" / "onnx-int8")
+        for folder in (tmp_path, tmp_path / "whole")
     ]
     np.testing.assert_array_equal(*results)
 
@@ -198,12 +202,12 @@ def test_int8_keeps_the_products_wide_that_lose_most(
     assert sorted(order) == sorted(build_decoder(weights, export.layout, "int8")[1].groups)
     assert maxima["head"].shape == (64,)
     assert not (tmp_path / "measured.onnx").exists()
-    answers = iter([False, False, True])
+    answers = iter([False, True])
     monkeypatch.setattr(decoder, "agrees", lambda agreement: next(answers))
 
     wide, agreement = export.write_int8(tmp_path / "model.onnx", tmp_path / "measured.onnx")
 
-    assert wide == ["embedding", *(group for group in order if group != "embedding")][: len(wide)]
+    assert wide == order[: len(order) // 3]
     assert 0 < len(wide) < len(order)
     everything = compare_graph(reference, run_dir / "export" / "onnx-int8" / "model.onnx")
     assert agreement.divergence < everything.divergence
@@ -214,11 +218,37 @@ def test_int8_that_disagrees_in_every_form_is_refused(
     run_dir: Path, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = MergedWeights(run_dir / "merged")
-    monkeypatch.setattr(decoder, "AGREEMENT_FLOOR", 1.01)  # which no form can reach
+    monkeypatch.setattr("export.reference.AGREEMENT_FLOOR", 1.01)  # which no form can reach
     export = DecoderExport(weights, read_layout(weights), reference, lambda stage: None)
-    with pytest.raises(ExportDisagrees, match=r"int8 writes \d+ of 24 values and \d+ of \d+ tokens") as caught:
+    message = r"int8 with \d+ of \d+ groups of products in fp32 writes \d+ of 24 values and \d+ of \d+ tokens"
+    with pytest.raises(ExportDisagrees, match=message) as caught:
         export.write_int8(tmp_path / "model.onnx", tmp_path / "measured.onnx")
     assert "gguf-q8_0 or onnx-fp32" in caught.value.hint
+
+
+def test_groups_are_named_in_a_line_that_a_manifest_holds() -> None:
+    groups = [f"layer {number} {kind}" for number in range(0, 60, 2) for kind in ("qkv", "feed_forward_out")]
+    assert described_groups(["layer 2 qkv", "head", "layer 0 qkv", "layer 1 qkv", "layer 5 qkv"]) == (
+        "head, qkv of layers 0-2 5"
+    )
+    assert len(described_groups(groups)) < 300
+    assert described_groups([]) == "none"
+
+
+def test_an_attempt_ends_with_the_value_that_puts_the_floor_out_of_reach(reference: Reference) -> None:
+    batches = [reference.batches[0]] * 2
+    logits = np.concatenate([reference.logits[: len(batches[0].rows)]] * 2)
+    twice = replace(reference, batches=batches, logits=logits)
+    read: list[int] = []
+
+    def wrong(batch: Batch) -> NDArray[np.float32]:
+        read.append(len(batch.rows))
+        return np.zeros((len(batch.input_ids), len(batch.columns), logits.shape[1]), np.float32)
+
+    assert not agrees(compare(twice, wrong, "a graph", is_final=False))
+    assert len(read) == 1
+    compare(twice, wrong, "a graph")
+    assert len(read) == 3
 
 
 def test_without_validation_rows_random_tokens_are_compared(run_dir: Path, tmp_path: Path) -> None:

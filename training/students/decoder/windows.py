@@ -13,14 +13,13 @@ from appliance.engines.answer_room import answer_room
 from appliance.engines.windows import Span, WindowRules, can_window, windows_of
 from appliance.tasks.labels import text_hash
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
-from appliance.tasks.task import FieldType
-from appliance.tasks.values import evidence, find
+from appliance.tasks.window_answer import window_answer
 
 if TYPE_CHECKING:
     from appliance.engines.tokenizer import FileTokenizer
     from appliance.tasks.labels import LabelledRow
-    from appliance.tasks.linecode import Answer, Value
-    from appliance.tasks.task import Field, Task
+    from appliance.tasks.linecode import Value
+    from appliance.tasks.task import Task
 
 EMPTY_WINDOWS = 2.0
 """Windows without any value that are trained for each window with one, at most. A guess: no other ratio was tried."""
@@ -130,24 +129,6 @@ def _window_rows(measure: _Measure, row: "LabelledRow") -> "list[LabelledRow] | 
 
     spans = windows_of(row.text, rules, measure.prompt_tokens(row.text), lambda span: measure.is_too_long(window(span)))
     return None if spans is None else [window(span) for span in spans]
-
-
-def window_answer(task: "Task", answer: "Answer", text: str) -> "Answer":
-    """What is right about a window of a document, by what is right about the whole."""
-    return {field.name: _window_value(field, answer.get(field.name), text) for field in task.output_fields}
-
-
-def _window_value(field: "Field", value: "Value", text: str) -> "Value":
-    if not value or not is_placed(field):
-        return value or None
-    if isinstance(value, list):
-        return [entry for entry in value if find(entry, text) is not None] or None
-    return value if evidence(field, value, text) is not None else None
-
-
-def is_placed(field: "Field") -> bool:
-    """Whether a value of the field belongs to the windows that print it, and the student can leave it empty."""
-    return field.evidence == "literal" and not (field.type is FieldType.ENUM and field.required)
 
 
 def _placed(task: "Task", row: "LabelledRow", windows: Sequence["LabelledRow"]) -> tuple[int, int]:

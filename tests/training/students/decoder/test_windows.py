@@ -17,10 +17,11 @@ from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.prompt import render_example
 from appliance.tasks.task import Field, FieldType, InputLimits, LongDocumentPolicy, Task
 from appliance.tasks.taskfile import load_task
+from appliance.tasks.window_answer import window_answer
 from training.row_notes import row_notes
 from training.students.decoder import windows as decoder_windows
 from training.students.decoder.training_data import read_training_data
-from training.students.decoder.windows import as_read, window_answer
+from training.students.decoder.windows import as_read
 
 FILLER = "nothing to see on this line, really nothing\n"
 CONTEXT = 256
