@@ -25,6 +25,8 @@ from appliance.models.verdict import READY, Verdict, sealed
 
 ROOT_DIR = Path(__file__).parents[1]
 PACKAGES = ("appliance", "training", "export", "tui")
+NEVER_RUN = ("training", "export", "tui")
+"""Where the small bundle is installed; compiling them would be half of each installation."""
 HEAVY = (
     "babel", "httpx2", "huggingface-hub", "llama-cpp-python", "lxml", "numpy", "onnxruntime-gpu", "openai", "pyarrow",
     "python-stdnum", "textual", "tokenizers",
@@ -65,9 +67,13 @@ def requirements(left_out: Iterable[str] = HEAVY) -> dict[str, str]:
 
 def make_checkout(folder: Path, version: str, left_out: Iterable[str] = HEAVY) -> Path:
     """A copy of the packages as another version that requires less; without the demo's base, which takes long."""
+    ignored = shutil.ignore_patterns("__pycache__", "base", "*.pt")
     for name in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__", "base", "*.pt")
-        shutil.copytree(ROOT_DIR / name, folder / name, ignore=ignored)
+        if name in NEVER_RUN and left_out == HEAVY:
+            (folder / name).mkdir()
+            shutil.copyfile(ROOT_DIR / name / "__init__.py", folder / name / "__init__.py")
+        else:
+            shutil.copytree(ROOT_DIR / name, folder / name, ignore=ignored)
     for name in ("README.md", "LICENSE", ".gitignore"):
         shutil.copyfile(ROOT_DIR / name, folder / name)
     text = (ROOT_DIR / "pyproject.toml").read_text()

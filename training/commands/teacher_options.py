@@ -51,6 +51,7 @@ _OPTIONS = (
     click.option(
         "--loss",
         type=click.Choice(LOSS_NAMES),
+        metavar="LOSS",
         help="What is made small: `cross-entropy` to the labels (the default without a teacher), or how far the student"
         " is from the teacher: `forward-kl` (the default with one), `reverse-kl`, or `jsd`, the generalised"
         " Jensen-Shannon divergence.",

@@ -52,7 +52,8 @@ def _rate(context: click.Context, parameter: click.Parameter, value: str | None)
     "--rate",
     metavar="RATE",
     callback=_rate,
-    help="Highest learning rate of the adapter, or `auto` to try three on the validation rows.",
+    help="Highest learning rate of the adapter, or `auto` to try three on the validation rows; by default that of a"
+    " base that is known, else one found by a short test on the training rows.",
 )
 @click.option("--rank", type=click.IntRange(min=1), metavar="N", help="Rank of the adapter.")
 @click.option(
