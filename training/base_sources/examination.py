@@ -1,5 +1,6 @@
 """Whether a folder of files is a base that can be trained: asked before it gets its place in the store."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,22 @@ def examine_settings(directory: Path) -> None:
     if not (directory / "tokenizer.json").is_file():
         raise UsageError(f"{directory.name} has no tokenizer.json", "choose a repository with one")
     check_tokenizer_files(directory)
-    known = architecture_of(settings) or architecture_of(text_config(settings))
-    if known is None or known.family == "decoder":
+    if not _is_encoder(directory, settings):
         text_model(directory)
+
+
+def _is_encoder(directory: Path, settings: Mapping[str, object]) -> bool:
+    """Whether a base reads a text from both sides: as the table says, else as transformers has its kind."""
+    known = architecture_of(settings) or architecture_of(text_config(settings))
+    if known is not None:
+        return known.family == "encoder"
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    from training.base_kind import auto_config
+
+    config = auto_config(directory)
+    writes_too = getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False)
+    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not writes_too
 
 
 def check_tensors(directory: Path) -> None:
@@ -64,8 +78,7 @@ def check_tensors(directory: Path) -> None:
         UsageError: The architecture is unknown, or a tensor is missing, has another shape or no place.
     """
     settings = read_object(directory / "config.json")
-    known = architecture_of(settings) or architecture_of(text_config(settings))
-    if known is not None and known.family == "encoder":
+    if _is_encoder(directory, settings):
         return  # which of its tensors a student needs is for the encoder's own loading to say
     from transformers.utils import logging as transformers_logging
 

@@ -100,3 +100,10 @@ def test_folder_that_could_not_be_trained_is_refused_and_leaves_nothing(
     with pytest.raises(ApplianceError, match=message):
         bases("add", source)
     assert names_in(home_dir / "bases") == [".lock"]
+
+
+def test_encoder_of_a_kind_that_no_table_names_is_added(home_dir: Path, tmp_path: Path) -> None:
+    from encoder_kinds import write_kind
+
+    bases("add", write_kind(tmp_path / "electra", "ELECTRA"))
+    assert "electra" in names_in(home_dir / "bases")
