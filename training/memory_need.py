@@ -23,10 +23,14 @@ TRAINED_BYTES = 24
 """Of an adapter's weight: itself, its gradient, two moments, the best epoch's copy, and what a checkpoint copies."""
 HIDDEN_COPIES, INNER_COPIES = 12, 5
 """What a layer keeps of each token for the way back: vectors of the hidden size, and of the feed-forward part."""
+COMPUTED_AGAIN = 3
+"""Layers' worth of that at once with checkpointing: one computed again, its gradients, and what the allocator keeps."""
 LOGIT_COPIES = 3
 """Of each written token: logits, their softmax, their gradient."""
 ENCODER_BYTES = {"merge": 9.0, "onnx-fp32": 20.0, "onnx-int8": 28.0}
 """Of each weight of an encoder, which is small and built in memory."""
+ENCODER_EXPORT_BYTES = 60_000_000
+"""Of onnx and onnxruntime, beside what every process of a training has."""
 TENSOR_BYTES = 12
 """Of each number of the largest tensor: merge and exports of decoders hold one at a time, in float32 and 16 bit."""
 READ_BYTES = 1 << 30
@@ -174,7 +178,9 @@ def training_bytes(shape: ModelShape, plan: TrainingPlan) -> int:
         weights = round(shape.matrix_weights * NF4_BYTES) + others * 4
     adapter = shape.matrix_edges * plan.rank * TRAINED_BYTES
     layer = (HIDDEN_COPIES * shape.hidden_size + INNER_COPIES * shape.inner_size) * each
-    kept = layer + shape.layers * shape.hidden_size * each if plan.checkpointing else layer * shape.layers
+    kept = layer * shape.layers
+    if plan.checkpointing:
+        kept = min(kept, COMPUTED_AGAIN * layer + shape.layers * shape.hidden_size * each)
     written = plan.most_tokens * plan.written_share if plan.family == "decoder" else 0
     logits = round(written * shape.vocab_size * 4 * LOGIT_COPIES)
     loading = 0 if plan.load_in_4bit else shape.weights * each
@@ -190,7 +196,7 @@ def memory_need(shape: ModelShape, plan: TrainingPlan) -> MemoryNeed:
 def _encoder_later(shape: ModelShape) -> tuple[int, dict[str, int]]:
     """Bytes of the merge and of each export of an encoder."""
     need = {name: PROCESS_BYTES + round(shape.weights * each) for name, each in ENCODER_BYTES.items()}
-    return need.pop("merge"), need
+    return need.pop("merge"), {name: size + ENCODER_EXPORT_BYTES for name, size in need.items()}
 
 
 def _decoder_later(shape: ModelShape) -> tuple[int, dict[str, int]]:
