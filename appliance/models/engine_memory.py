@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from appliance.ground.text import human_size
 from appliance.models.engine_program import program_bytes
+from appliance.models.model_config import ModelConfigError, embedding_numbers
 from appliance.models.slot_plan import LONGEST_CONTEXT, PASS_TOKENS, key_value_bytes, longest_document, plan_slots
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def engine_memory(directory: Path, manifest: "Manifest", task: "Task | None" = N
     libraries = program + _TOKENIZER_COPIES * (tokenizer.size_bytes if tokenizer else 0)
     weights = sum(entry.size_bytes for name, entry in manifest.files.items() if name.endswith((".gguf", ".onnx")))
     weights += sum(entry.size_bytes for name, entry in manifest.files.items() if name.endswith(".onnx.data"))
+    if (manifest.family, manifest.format) == ("decoder", "onnx"):
+        return EngineMemory(weights + _graph_bytes(directory, manifest), 0, 0, libraries)
     if manifest.format != "gguf":
         copies = _WEIGHT_COPIES.get(manifest.format, 1.0)
         return EngineMemory(int(weights * copies), 0, _WORKING_BYTES, libraries)
@@ -79,6 +82,23 @@ def engine_memory(directory: Path, manifest: "Manifest", task: "Task | None" = N
     context = min(number("context_length") or LONGEST_CONTEXT, LONGEST_CONTEXT)
     plan = plan_slots(longest_document(task, context) if task else context, key_value_bytes(number), weights)
     return EngineMemory(weights + _repacked_bytes(head), plan.size_bytes, _pass_bytes(head, number), libraries)
+
+
+def _graph_bytes(directory: Path, manifest: "Manifest") -> int:
+    """What ONNX Runtime takes beside the file while it opens a decoder: more than it then computes with.
+
+    It turns the matrix of the embedding once more for the logits; of a matrix that lies in the file in 16 bit it keeps
+    every step to float32 until it has arranged it. Documents that fill a batch of thousands of tokens take more.
+    """
+    try:
+        numbers = embedding_numbers(directory)
+    except ModelConfigError:
+        return 0
+    export = manifest.metrics.get("export")
+    wide = export.get("fp32_groups", "none") if isinstance(export, dict) else "none"
+    if manifest.quantization != "int8":
+        return 4 * numbers
+    return 2 * numbers if wide == "none" else 16 * numbers
 
 
 def _numbers(head: "GgufHead") -> Callable[[str], int | None]:

@@ -170,13 +170,27 @@ def folder_context(directory: Path) -> int:
     Raises:
         ModelConfigError: There is none, or it does not say it.
     """
+    return context_of(_folder_config(directory))
+
+
+def embedding_numbers(directory: Path) -> int:
+    """Numbers in the embedding of the model in a folder with a config.json.
+
+    Raises:
+        ModelConfigError: There is none, or it does not say it.
+    """
+    values = text_config(_folder_config(directory))
+    return _count(values, "vocab_size") * _count(values, "hidden_size")
+
+
+def _folder_config(directory: Path) -> Values:
     try:
         config = parse_json((directory / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelConfigError(f"config.json of {directory.name} cannot be read: {error}", _HINT) from error
     if not isinstance(config, Mapping):
         raise ModelConfigError(f"config.json of {directory.name} is no object", _HINT)
-    return context_of(config)
+    return config
 
 
 _HINT = "compare the model's config.json with the one that its makers publish"

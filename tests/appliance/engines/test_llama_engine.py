@@ -406,6 +406,34 @@ def test_an_engine_takes_the_memory_that_the_check_says(run_dir: Path) -> None:
     assert 0.9 * needed.total < peak < 1.1 * needed.total
 
 
+@pytest.mark.slow
+def test_an_onnx_engine_takes_the_memory_that_the_check_says(run_dir: Path, tmp_path: Path) -> None:
+    from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+
+    from export.merged_weights import MergedWeights
+    from export.onnx.decoder_graph import build_decoder
+    from export.onnx.decoder_layout import read_layout
+
+    # SmolLM2's shape with a fifth of its layers.
+    merged_dir = tmp_path / "merged"
+    values = json.loads((run_dir / "merged" / "config.json").read_text())
+    sizes = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 6, "num_attention_heads": 9}
+    more = {"num_key_value_heads": 3, "head_dim": 64, "vocab_size": 49152, "dtype": "float16"}
+    LlamaForCausalLM(LlamaConfig(**{**values, **sizes, **more})).half().save_pretrained(str(merged_dir))
+    weights = MergedWeights(merged_dir)
+    build_decoder(weights, read_layout(weights), "fp32")[0].save(tmp_path / "model.onnx")
+    files = {path.name: path for path in tmp_path.glob("model.onnx*")}
+    files |= {"config.json": merged_dir / "config.json", "task.toml": run_dir / "task.toml"}
+    files |= {"tokenizer.json": run_dir / "merged" / "tokenizer.json"}
+    manifest = read_manifest(run_dir / "export" / "gguf-q8_0")
+    manifest = replace(manifest, format="onnx", quantization="fp32", metrics={})
+    manifest = write_artifact(tmp_path / "artifact", manifest, files)
+    peak = engine_peak(tmp_path / "artifact", order(1)[0] + "\n", 2)
+    needed = engine_memory(tmp_path / "artifact", manifest, load_task(tmp_path / "artifact"))
+    assert needed.total > 150_000_000
+    assert 0.9 * needed.total < peak < 1.1 * needed.total, (needed, peak)
+
+
 def test_the_memory_of_the_program_is_that_of_this_machine() -> None:
     sizes = {name: program_bytes(name) for name in USUAL_BYTES}
     assert all(0.5 * usual < sizes[name] < 2 * usual for name, usual in USUAL_BYTES.items()), sizes
