@@ -102,6 +102,7 @@ def test_folder_that_could_not_be_trained_is_refused_and_leaves_nothing(
     assert names_in(home_dir / "bases") == [".lock"]
 
 
+@pytest.mark.slow
 def test_encoder_of_a_kind_that_no_table_names_is_added(home_dir: Path, tmp_path: Path) -> None:
     from encoder_kinds import write_kind
 
