@@ -47,8 +47,8 @@ FIELDS = {"playlist": "playlist", "playlist_owner": "owner", "artist": "artist",
 """Slot -> how it is asked for."""
 TEST_ROWS = 400
 VALIDATION_SHARE = 0.15
-RATE = 2e-3
-"""The best of 1e-3, 2e-3 and 4e-3 for plain fine-tuning on 300 rows."""
+RATE = 4e-3
+"""The best of 1e-3, 2e-3 and 4e-3 for plain fine-tuning on 300 rows of one seed: F1 61.1, 64.8 and 65.9 %."""
 BATCH_TOKENS = 512
 EPOCHS = {100: 10, 300: 6, 1000: 3}
 TEACHER_EPOCHS = 6
