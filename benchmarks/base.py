@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import packages_first  # noqa: F401  # before `training`
 import torch
 from transformers import PreTrainedModel
 

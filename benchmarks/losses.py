@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import packages_first  # noqa: F401  # before `training`
 from numpy.typing import NDArray
 
 from appliance.engines.tokenizer import FileTokenizer
