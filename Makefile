@@ -8,7 +8,7 @@ PROCESSES := $(shell echo $$(($$(nproc) + 1)))
 # compile them again.
 COMPILED := .venv/bin/python -m compileall -q appliance training export tui
 
-.PHONY: help demo test test-slow check setup bundle llama-wheel lock wheel-lock soak
+.PHONY: help demo test test-slow check lint types fast-tests setup bundle llama-wheel lock wheel-lock soak
 
 help:
 	@echo "make demo       set up, then distil, export, run and judge a small task on this machine"
@@ -23,14 +23,22 @@ setup:
 demo: setup
 	@.venv/bin/stillroom demo $(DEMO)
 
-check: setup
+check: lint types
+
+lint: setup
 	.venv/bin/ruff format --check --quiet .
 	.venv/bin/ruff check --quiet .
 	.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+
+types: setup
 	.venv/bin/mypy
 
-test: check
+# Types are checked beside the tests, which leave a part of a processor free.
+test: lint
 	@$(COMPILED)
+	@$(MAKE) --no-print-directory --jobs=2 types fast-tests
+
+fast-tests:
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not gpu" --numprocesses=$(PROCESSES)
 
 test-slow: setup
