@@ -139,7 +139,7 @@ def fit(
             if watch.on_step:
                 watch.on_step(clock.step_progress(state))
             if loss_watch.has_risen(sums.mean_loss):
-                astray = Astray(state.step, highest, loss_watch.low or 0.0, loss_watch.median)
+                astray = Astray(state.step, highest, loss_watch.low or 0.0, loss_watch.mean)
                 break
             state.watch = asdict(loss_watch)
             if clock.is_over(state):

@@ -1,6 +1,7 @@
 """Defaults that fit: the range test of a new base's rate, a run that goes astray, time with validation, threads."""
 
 import json
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -156,6 +157,19 @@ def test_a_loss_that_rises_for_long_is_noticed_and_noise_is_not() -> None:
     assert [never.has_risen(loss) for loss in (1.5, 1.8, 2.0, 2.2, 2.4)][-1]
     short = LossWatch(5)
     assert not any(short.has_risen(loss) for loss in (1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 3.0, 3.0)), "too few steps"
+
+
+def test_windows_with_and_without_values_are_no_rise() -> None:
+    rng = random.Random(4)
+
+    def losses(count: int) -> list[float]:
+        return [
+            max(0.01, rng.gauss(3.0, 1.5)) if rng.random() < 0.6 else abs(rng.gauss(0.3, 0.2)) for _ in range(count)
+        ]
+
+    watch = LossWatch(20)
+    assert not any(watch.has_risen(loss) for loss in losses(600))
+    assert any(watch.has_risen(loss + 0.3 * step) for step, loss in enumerate(losses(40)))
 
 
 def rising(monkeypatch: pytest.MonkeyPatch, first: int, last: int, factor: float) -> None:
