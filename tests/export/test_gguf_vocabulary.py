@@ -18,6 +18,7 @@ NAMES = {
     "llama3": "llama-bpe",
     "cl100k": "dbrx",
     "tekken": "tekken",
+    "o200k": "gpt-4o",
 }
 
 

@@ -91,7 +91,7 @@ def test_disk_that_fills_up_leaves_the_old_release(
     options = " ".join(place.options(old_bundle))
     script = f"""
         sh {old_bundle.directory}/install.sh {options} || exit 90
-        for spare in 90 5; do
+        for spare in 40 5; do
             dd if=/dev/zero of={place.root}/disk/ballast bs=1048576 2>/dev/null
             truncate -s -${{spare}}M {place.root}/disk/ballast
             sh {new_bundle.directory}/install.sh {options}
