@@ -80,7 +80,7 @@ def check_export(
             agreement, _ = compare_file(model, reference, "the quantized GGUF file")
         if reference.is_task:
             refuse_other_answers(
-                agreement, f"the GGUF file in {scheme}", "export with more bits: gguf-q8_0 or gguf-f16"
+                agreement, f"the GGUF file in {scheme}", "train longer, or export with more bits: gguf-q8_0, gguf-f16"
             )
         metrics |= {
             "quantized_divergence": round(agreement.divergence, 8),
