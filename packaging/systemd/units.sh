@@ -106,9 +106,9 @@ python=$(sed -n 's|^home *= *\(/.*\)/bin$|\1|p' "$release/venv/pyvenv.cfg" 2>/de
 # Homes and temporary files are out of sight, but for what the run needs.
 needed="$prefix $input $task" binds=''
 for path in "$prefix" "$state" "$input" "$output" "$task" $python; do
-    case $path/ in
-    /home/* | /root/* | /run/user/*) home=tmpfs ;;
-    /tmp/* | /var/tmp/*) ;;
+    case ${path#/}/ in
+    home/* | root/* | run/user/*) home=tmpfs ;;
+    tmp/* | var/tmp/*) ;;
     *) continue ;;
     esac
     binds=yes
