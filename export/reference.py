@@ -5,7 +5,7 @@ choice and its logits are what an export must give, too. Computed once for all t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +29,6 @@ class Reference:
     texts: int
     is_task: bool
     """Whether the rows are of the task; else random tokens stand in, and no answer can be judged."""
-
-    def first_batch(self) -> "Reference":
-        """The choices of the first batch alone."""
-        batch = self.batches[0]
-        return replace(self, batches=[batch], logits=self.logits[: len(batch.rows)], texts=len(batch.input_ids))
 
 
 @dataclass(frozen=True)
