@@ -6,6 +6,8 @@
 TRL (Apache-2.0) and datasets (Apache-2.0) are no part of Stillroom; they lie in an environment of their own, beside the
 same torch, transformers and peft. Both sides train the same LoRA on the same token ids of generated utility bills, with
 loss on the answers alone, AdamW and the same tokens a step; each run is a process of its own, and the sides take turns.
+Both compute in the precision that `stillroom train` takes on this processor, where --precision says nothing else: TRL in
+bfloat16 with the weights in it and `bf16=True`.
 TRL is given each of its settings that could be the fastest here: packing ("bfd", which is free of padding) into rows of
 512, 1,024 and 2,048 tokens, and batches sorted by length without packing; loss on completions alone; no checkpointing,
 which it does by default and which costs a quarter of its speed. The ratio of speeds is to the fastest of them, the
@@ -25,13 +27,15 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 RANK, ALPHA, RATE, SEED = 16, 32, 1e-3, 0
 PEER_SETTINGS = ("packed-512", "packed-1024", "packed-2048", "sorted")
 ROWS_OF_A_SORTED_BATCH = 4
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Trial:
     batch_tokens: int
     epochs: int
     layers: int | None
+    precision: Precision
+    """Of the base's weights and the products with them, on both sides."""
     setting: str
     """`stillroom`, or one of TRL's."""
 
@@ -91,7 +97,7 @@ def train_here(trial: Trial) -> dict[str, float]:
     student = DecoderStudent(
         load_task(ROOT / "training" / "demo"), Path(trial.base), TrainingData(examples, [], "", {}, longest)
     )
-    adapter = AdapterOptions(rank=RANK, alpha=ALPHA, precision="float32", layers=trial.layers)
+    adapter = AdapterOptions(rank=RANK, alpha=ALPHA, precision=trial.precision, layers=trial.layers)
     options = TrainingOptions(
         epochs=trial.epochs, learning_rate=RATE, batch_tokens=trial.batch_tokens, field_dropout=0.0, adapter=adapter
     )
@@ -117,7 +123,7 @@ def train_peer(trial: Trial) -> dict[str, float]:
     mean = sum(len(row["input_ids"]) for row in rows) / len(rows)
     rows_of_a_pass = 1 if is_packed else ROWS_OF_A_SORTED_BATCH
     pass_tokens = row_tokens if is_packed else rows_of_a_pass * mean
-    model = AutoModelForCausalLM.from_pretrained(trial.base, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(trial.base, dtype=getattr(torch, trial.precision))
     layers = model.config.num_hidden_layers
     trained_layers = None if trial.layers is None else list(range(layers - trial.layers, layers))
     names = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -130,7 +136,7 @@ def train_peer(trial: Trial) -> dict[str, float]:
             per_device_train_batch_size=rows_of_a_pass,
             gradient_accumulation_steps=max(1, round(trial.batch_tokens / pass_tokens)),
             packing=is_packed, packing_strategy="bfd", max_length=row_tokens, completion_only_loss=True,
-            gradient_checkpointing=False, bf16=False, fp16=False, use_cpu=True, optim="adamw_torch", report_to=[],
+            gradient_checkpointing=False, bf16=trial.precision == "bfloat16", fp16=False, use_cpu=True, optim="adamw_torch", report_to=[],
             train_sampling_strategy="random" if is_packed else "group_by_length", save_strategy="no",
             logging_steps=1, disable_tqdm=True, dataloader_pin_memory=False, seed=SEED,
         )  # fmt: skip
@@ -167,10 +173,11 @@ def measure(trial: Trial, python: str, threads: int) -> dict[str, float]:
     return figures
 
 
-def product_speed(threads: int) -> float:
-    """GFLOP/s of the largest matrix product of a small base in float32: what a training step could reach at most."""
+def product_speed(threads: int, precision: Precision) -> float:
+    """GFLOP/s of the largest matrix product of a small base: what a training step could reach at most."""
     code = (
-        "import time, torch; x, w = torch.randn(2048, 576), torch.randn(1536, 576); times = []\n"
+        f"import time, torch; d = torch.{precision}; times = []\n"
+        "x, w = torch.randn(2048, 576, dtype=d), torch.randn(1536, 576, dtype=d)\n"
         "for _ in range(30):\n    t = time.perf_counter(); x @ w.T; times.append(time.perf_counter() - t)\n"
         "print(2 * 2048 * 576 * 1536 / min(times) / 1e9)"
     )
@@ -191,8 +198,9 @@ def flops_a_token(base_dir: Path, layers: int | None, epochs: int) -> float:
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures of the comparison."""
     from training.base_model import find_base
+    from training.precision import resolve_precision
 
-    base_dir = find_base(arguments.base)
+    base_dir, precision = find_base(arguments.base), resolve_precision(arguments.precision, "decoder")
     runs: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "examples.jsonl"
@@ -200,7 +208,13 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         for _ in range(arguments.repetitions):
             for setting in ("stillroom", *arguments.settings):
                 trial = Trial(
-                    str(base_dir), str(path), arguments.batch_tokens, arguments.epochs, arguments.layers, setting
+                    base=str(base_dir),
+                    examples=str(path),
+                    batch_tokens=arguments.batch_tokens,
+                    epochs=arguments.epochs,
+                    layers=arguments.layers,
+                    precision=precision,
+                    setting=setting,
                 )
                 python = sys.executable if setting == "stillroom" else arguments.peer_python
                 runs.setdefault(setting, []).append(measure(trial, python, arguments.threads))
@@ -209,7 +223,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     fastest = max(arguments.settings, key=lambda setting: sides[setting]["tokens_per_second"])
     ours, theirs = sides["stillroom"], sides[fastest]
     reached = flops_a_token(base_dir, arguments.layers, arguments.epochs) * ours["tokens_per_second"] / 1e9
-    possible = product_speed(arguments.threads)
+    possible = product_speed(arguments.threads, precision)
     return {
         "base": arguments.base,
         "layers": arguments.layers,
@@ -217,6 +231,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         "epochs": arguments.epochs,
         "batch_tokens": arguments.batch_tokens,
         "threads": arguments.threads,
+        "precision": precision,
         "ratio_tokens_per_second": round(ours["tokens_per_second"] / theirs["tokens_per_second"], 3),
         "ratio_peak_memory": round(ours["peak_bytes"] / theirs["peak_bytes"], 3),
         "fastest_peer_setting": fastest,
@@ -247,6 +262,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=64, help="documents")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-tokens", type=int, default=2048, help="tokens of a step on both sides")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+        help="of both sides; auto is what `stillroom train` takes on this processor",
+    )
     parser.add_argument("--layers", type=int, help="both sides train the last LAYERS layers only")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)

@@ -4,6 +4,8 @@ Most documents of a task say most of its fields, so a teacher's answers hold few
 empty line weighs one token while a value weighs six. A student taught by these alone learns that there always is a
 value, and takes the nearest thing that looks like one. Here the lines that print a value are cut out of the document
 and the value out of the answer. What is then right needs no teacher: a literal value that is not printed is null.
+
+Of a long document's windows nothing is taken: most of their fields are empty as it is.
 """
 
 import random
@@ -25,7 +27,7 @@ MOST_TAKEN = 3
 
 @dataclass(frozen=True)
 class EmptiedRows:
-    """Rows with values taken out, drawn anew for each epoch."""
+    """Rows with values taken out, drawn anew for each epoch: those of whole documents, which are the first ones."""
 
     task: "Task"
     rows: Sequence["LabelledRow"]

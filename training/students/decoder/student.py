@@ -190,7 +190,7 @@ class DecoderStudent:
 def epoch_examples(data: TrainingData, epoch: int, options: TrainingOptions) -> list[TokenExample]:
     """What an epoch shows of each row: the row, or the row with some values taken out; by seed and epoch only."""
     examples = list(data.train)
-    for number in range(len(examples)) if data.emptied else ():
+    for number in range(len(data.emptied.rows)) if data.emptied else ():
         rng = random.Random(f"{options.adapter.seed}/{epoch}/{number}")
         if data.emptied and rng.random() < options.field_dropout:
             examples[number] = data.emptied.example(number, rng) or examples[number]

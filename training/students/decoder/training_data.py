@@ -62,7 +62,7 @@ class TrainingData:
     max_tokens: int
     """Of an example."""
     emptied: EmptiedRows | None = None
-    """The rows of `train`, in its order, with values taken out; None where the task has no values to take out."""
+    """What values are taken out of; None where there is nothing of it."""
     teacher: str = ""
     """Who answered the training rows."""
     prompt_form: str = ""
@@ -101,22 +101,23 @@ def read_training_data(task: "Task", task_folder: Path, base_dir: Path, context_
         )
     max_tokens = min(task.student.max_tokens or context_length, context_length)
     examples: dict[str, list[TokenExample]] = {}
-    trained_rows: dict[str, list[LabelledRow]] = {}
+    whole_rows: dict[str, list[LabelledRow]] = {}
     facts: dict[str, SplitFacts] = {}
     for name in rows:
         read = as_read(task, rows[name], tokenizer, _longest(task, tokenizer), context_length)
         row_examples = [build_examples(task, [row], tokenizer.template, tokenizer.encode) for row in read.rows]
         fits = [_tokens(of_row) <= max_tokens for of_row in row_examples]
         examples[name] = [each for of_row, fit in zip(row_examples, fits, strict=True) if fit for each in of_row]
-        trained_rows[name] = [row for row, fit in zip(read.rows, fits, strict=True) if fit]
+        whole_rows[name] = [row for row, fit in zip(read.rows[: read.whole], fits, strict=False) if fit]
         facts[name] = SplitFacts(
             len(rows[name]), fits.count(False), read.windows, _working_facts(task, rows[name], tokenizer)
         )
     if not examples["train"]:
         raise _nothing_fits(task, facts["train"], max_tokens)
     emptied = None
-    if any(is_removable(field) for field in task.output_fields):  # then every row is one example
-        emptied = EmptiedRows(task, trained_rows["train"], tokenizer.template, tokenizer.encode)
+    # Then every row is one example.
+    if whole_rows["train"] and any(is_removable(field) for field in task.output_fields):
+        emptied = EmptiedRows(task, whole_rows["train"], tokenizer.template, tokenizer.encode)
     return TrainingData(
         examples["train"],
         examples["validation"],

@@ -54,6 +54,9 @@ class RowsAsRead:
     """A split's rows, each a whole document or a window of one."""
 
     rows: list["LabelledRow"]
+    """Whole documents first."""
+    whole: int
+    """Rows that are whole documents."""
     windows: WindowFacts
 
 
@@ -97,7 +100,7 @@ def as_read(
         context_length: Of the engines that will read the documents.
     """
     if not can_window(task):
-        return RowsAsRead(list(rows), WindowFacts())
+        return RowsAsRead(list(rows), len(rows), WindowFacts())
     measure = _Measure(task, tokenizer, longest_example, context_length)
     whole: list[LabelledRow] = []
     windows: list[LabelledRow] = []
@@ -116,7 +119,7 @@ def as_read(
         values, lost = values + in_row, lost + in_no_window
     kept, empty = _balanced(windows, documents)
     facts = WindowFacts(documents, len(windows), empty, len(windows) - len(kept), unread, values, lost)
-    return RowsAsRead([*whole, *kept], facts)
+    return RowsAsRead([*whole, *kept], len(whole), facts)
 
 
 def _window_rows(measure: _Measure, row: "LabelledRow") -> "list[LabelledRow] | None":

@@ -18,8 +18,10 @@ from appliance.tasks.prompt import render_example
 from appliance.tasks.task import Field, FieldType, InputLimits, LongDocumentPolicy, Task
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.window_answer import window_answer
+from training.options import DECODER_DEFAULTS
 from training.row_notes import row_notes
 from training.students.decoder import windows as decoder_windows
+from training.students.decoder.student import epoch_examples
 from training.students.decoder.training_data import read_training_data
 from training.students.decoder.windows import as_read
 
@@ -152,7 +154,10 @@ def test_some_windows_without_a_value_are_left_out_and_told(base_dir: Path, tmp_
     assert counts.empty - counts.empty_left_out == 2 * valued < counts.empty
     assert len(data.train) == 4 + 3 * valued
     assert data.emptied is not None
-    assert len(data.emptied.rows) == len(data.train)
+    assert [row.document for row in data.emptied.rows] == [f"order-00{number}.txt" for number in (1, 3, 5, 7)], "no window"
+    shown = epoch_examples(data, 0, replace(DECODER_DEFAULTS, field_dropout=1.0))
+    assert all(one != other for one, other in zip(shown[:4], data.train, strict=False))
+    assert shown[4:] == data.train[4:]
     assert data.train == read_training_data(load_task(folder), folder, base_dir, CONTEXT).train, "the same ones again"
     facts = {"splits": {name: each.record for name, each in data.facts.items()}, "max_tokens": CONTEXT}
     notes = "\n".join(row_notes(facts))
