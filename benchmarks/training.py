@@ -6,8 +6,8 @@
 TRL (Apache-2.0) and datasets (Apache-2.0) are no part of Stillroom; they lie in an environment of their own, beside the
 same torch, transformers and peft. Both sides train the same LoRA on the same token ids of generated utility bills, with
 loss on the answers alone, AdamW and the same tokens a step; each run is a process of its own, and the sides take turns.
-Both compute in the precision that `stillroom train` takes on this processor, where --precision says nothing else: TRL in
-bfloat16 with the weights in it and `bf16=True`.
+Both compute in the precision that `stillroom train` takes on this processor, where --precision says nothing else; in
+bfloat16 TRL has the weights in it and `bf16=True`.
 TRL is given each of its settings that could be the fastest here: packing ("bfd", which is free of padding) into rows of
 512, 1,024 and 2,048 tokens, and batches sorted by length without packing; loss on completions alone; no checkpointing,
 which it does by default and which costs a quarter of its speed. The ratio of speeds is to the fastest of them, the
@@ -84,6 +84,9 @@ def read_examples(path: str) -> list[dict[str, Any]]:
 
 def train_here(trial: Trial) -> dict[str, float]:
     """Seconds and losses of Stillroom's loop."""
+    from training.memory_pages import use_large_pages
+
+    use_large_pages()
     from appliance.tasks.taskfile import load_task
     from training.loop import RunWatch, fit
     from training.metrics import StepProgress
@@ -118,7 +121,7 @@ def train_peer(trial: Trial) -> dict[str, float]:
     data = Dataset.from_list(
         [{"input_ids": row["input_ids"], "completion_mask": list(map(int, row["is_value"]))} for row in rows]
     )
-    is_packed = trial.setting.startswith("packed")
+    is_packed, is_half = trial.setting.startswith("packed"), trial.precision == "bfloat16"
     row_tokens = int(trial.setting.partition("-")[2]) if is_packed else max(len(row["input_ids"]) for row in rows)
     mean = sum(len(row["input_ids"]) for row in rows) / len(rows)
     rows_of_a_pass = 1 if is_packed else ROWS_OF_A_SORTED_BATCH
@@ -136,7 +139,7 @@ def train_peer(trial: Trial) -> dict[str, float]:
             per_device_train_batch_size=rows_of_a_pass,
             gradient_accumulation_steps=max(1, round(trial.batch_tokens / pass_tokens)),
             packing=is_packed, packing_strategy="bfd", max_length=row_tokens, completion_only_loss=True,
-            gradient_checkpointing=False, bf16=trial.precision == "bfloat16", fp16=False, use_cpu=True, optim="adamw_torch", report_to=[],
+            gradient_checkpointing=False, bf16=is_half, fp16=False, use_cpu=True, optim="adamw_torch", report_to=[],
             train_sampling_strategy="random" if is_packed else "group_by_length", save_strategy="no",
             logging_steps=1, disable_tqdm=True, dataloader_pin_memory=False, seed=SEED,
         )  # fmt: skip

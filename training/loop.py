@@ -19,6 +19,7 @@ from torch import Tensor
 from training.checkpoint import Checkpoint, restore, save
 from training.lora import copy_weights, trainable_weights
 from training.loss_watch import LOWERED, MOST_RETURNS, Astray, watch_for
+from training.memory_pages import return_free_memory
 from training.metrics import Clock, Measurement, Metrics, StepProgress
 from training.ranks import add_over_ranks, join_ranks, rank, rank_count, share, totals
 from training.schedule import rate_factor
@@ -124,6 +125,7 @@ def fit(
             for (_, counts), batch in zip(passes, islice(batches, len(passes)), strict=True):
                 loss = student.loss(model, batch.to(accelerator.device), options) * (batch.weight if counts else 0.0)
                 accelerator.backward(loss)
+                return_free_memory()
                 if counts:
                     sums.add(float(loss.detach()), batch.weight, batch.tokens)
             sums.meet(trained, clock.elapsed)

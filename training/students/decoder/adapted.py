@@ -35,8 +35,8 @@ def adapted_model(base_dir: Path, options: TrainingOptions) -> "PeftModel":
         hold_as_stored(base, getattr(torch, stored_precision(base_dir)))
     use_attention_by_document(base)
     model = new_adapter(base, options.adapter)
-    if not (is_half or compute.load_in_4bit or options.adapter.dropout):
-        fuse(model)
+    if not (compute.load_in_4bit or options.adapter.dropout):
+        fuse(model, torch.bfloat16 if is_half else torch.float32)
     if compute.checkpointing:
         base.activation_checkpointing_enable({"use_reentrant": False})
     if compute.shard_base and rank_count() > 1:

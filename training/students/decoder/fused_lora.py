@@ -25,24 +25,39 @@ FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
 
 
 class LoraWeights(NamedTuple):
-    """One layer: y = x W' + c + s (x A') B'; W and c are frozen, W in float32 or in the 16 bit it is stored in."""
+    """One layer: y = x W' + c + s (x A') B'; W and c are frozen, W may be held in fewer bits than it computes in."""
 
     weight: Tensor
     """(out, in)."""
     bias: Tensor | None
     """(out,)."""
     a: Tensor
-    """(rank, in), float32."""
+    """(rank, in)."""
     b: Tensor
-    """(out, rank), float32."""
+    """(out, rank)."""
     scaling: float
 
     @classmethod
-    def of(cls, layer: Any) -> "LoraWeights":
-        """Those of peft's layer, which holds its parts in untyped dictionaries."""
-        adapter, base = layer.active_adapters[0], layer.get_base_layer()
-        a, b = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
-        return cls(base.weight, base.bias, a, b, float(layer.scaling[adapter]))
+    def of(cls, layer: nn.Module, dtype: torch.dtype) -> "LoraWeights":
+        """Those of peft's layer, A and B as they are computed with."""
+        adapter, base = _adapter_name(layer), _untyped(layer).get_base_layer()
+        a, b = (weight.detach().to(dtype) for weight in _adapters(layer))
+        return cls(base.weight, base.bias, a, b, float(_untyped(layer).scaling[adapter]))
+
+
+def _untyped(layer: nn.Module) -> Any:
+    """Peft's layer, which holds its parts in untyped dictionaries."""
+    return layer
+
+
+def _adapter_name(layer: nn.Module) -> str:
+    return str(_untyped(layer).active_adapters[0])
+
+
+def _adapters(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """A and B as the optimizer holds them, in float32."""
+    adapter = _adapter_name(layer)
+    return _untyped(layer).lora_A[adapter].weight, _untyped(layer).lora_B[adapter].weight
 
 
 Gradients = tuple[Tensor | None, list[Tensor | None]]
@@ -86,7 +101,8 @@ def gradients_of(
     for layer, y in zip(layers, ys, strict=True):
         if grad_x is not None and y is not None:
             grad_x.addmm_(y, layer.weight.to(x.dtype))
-    return grad_x, [each for part, of_b in zip(columns, grad_b, strict=True) for each in (grad_a[part], of_b)]
+    of_adapters = [each for part, of_b in zip(columns, grad_b, strict=True) for each in (grad_a[part], of_b)]
+    return grad_x, [None if each is None else each.float() for each in of_adapters]
 
 
 def _columns(layers: Sequence[LoraWeights]) -> list[slice]:
@@ -152,8 +168,8 @@ class _Siblings:
     What the others are called with is compared: where it is another tensor, they compute for themselves.
     """
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self._layers = layers
+    def __init__(self, layers: Sequence[nn.Module], dtype: torch.dtype) -> None:
+        self._layers, self._dtype = layers, dtype
         self._input: Tensor | None = None
         self._outputs: dict[int, Tensor] = {}
 
@@ -162,7 +178,8 @@ class _Siblings:
 
         def forward(x: Tensor) -> Tensor:
             if x is not self._input or number not in self._outputs:
-                self._input, self._outputs = x, dict(enumerate(FusedLora.apply(x, *_inputs(self._layers))))  # type: ignore[no-untyped-call]
+                outputs = FusedLora.apply(*_inputs(self._layers, x, self._dtype))  # type: ignore[no-untyped-call]
+                self._input, self._outputs = x, dict(enumerate(outputs))
             y = self._outputs.pop(number)
             if not self._outputs:
                 self._input = None
@@ -171,10 +188,10 @@ class _Siblings:
         return forward
 
 
-def _inputs(layers: Sequence[nn.Module]) -> tuple[Any, ...]:
-    """What both functions take beside x."""
-    weights = [LoraWeights.of(layer) for layer in layers]
-    return weights, *(each for layer in weights for each in (layer.a, layer.b))
+def _inputs(layers: Sequence[nn.Module], x: Tensor, dtype: torch.dtype) -> tuple[Any, ...]:
+    """What both functions take."""
+    weights = [LoraWeights.of(layer, dtype) for layer in layers]
+    return x.to(dtype), weights, *(each for layer in layers for each in _adapters(layer))
 
 
 def _lora_layers(model: "PeftModel") -> list[nn.Module]:
@@ -198,15 +215,17 @@ def _families(model: "PeftModel") -> list[list[nn.Module]]:
     return families + [[layer] for layer in single.values()]
 
 
-def _feed_forward(module: Any) -> Callable[[Tensor], Tensor]:
+def _feed_forward(module: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    layers = [getattr(module, name) for name in FEED_FORWARD]
+
     def forward(x: Tensor) -> Tensor:
-        y: Tensor = FusedFeedForward.apply(x, *_inputs([getattr(module, name) for name in FEED_FORWARD]))  # type: ignore[no-untyped-call]
+        y: Tensor = FusedFeedForward.apply(*_inputs(layers, x, dtype))  # type: ignore[no-untyped-call]
         return y
 
     return forward
 
 
-def _feed_forwards(model: "PeftModel") -> list[nn.Module]:
+def _feed_forwards(model: "PeftModel", dtype: torch.dtype) -> list[nn.Module]:
     """The feed-forward parts that compute what `FusedFeedForward` does: the first of each class is asked on numbers."""
     lora, agrees = set(map(id, _lora_layers(model))), dict[type[nn.Module], bool]()
     modules = []
@@ -214,27 +233,33 @@ def _feed_forwards(model: "PeftModel") -> list[nn.Module]:
         if not all(id(getattr(module, name, None)) in lora for name in FEED_FORWARD):
             continue
         if type(module) not in agrees:
-            agrees[type(module)] = _computes_so(module)
+            agrees[type(module)] = _computes_so(module, dtype)
         if agrees[type(module)]:
             modules.append(module)
     return modules
 
 
-def _computes_so(module: nn.Module) -> bool:
+def _computes_so(module: nn.Module, dtype: torch.dtype) -> bool:
     down: Any = module.down_proj
-    x = torch.linspace(-2, 2, 3 * down.out_features, device=down.lora_A[down.active_adapters[0]].weight.device)
-    x = x.view(1, 3, -1)
+    x = torch.linspace(-2, 2, 3 * down.out_features, device=_adapters(down)[0].device, dtype=dtype).view(1, 3, -1)
     with torch.no_grad():
-        own, fused_ones = module(x), _feed_forward(module)(x)
-    return isinstance(own, Tensor) and torch.allclose(own, fused_ones, rtol=1e-3, atol=1e-4 * float(own.abs().max()))
+        own, fused_ones = module(x), _feed_forward(module, dtype)(x)
+    if not isinstance(own, Tensor):
+        return False
+    largest, rounding = float(own.abs().max()), torch.finfo(dtype).eps
+    return torch.allclose(own, fused_ones, rtol=max(1e-3, 4 * rounding), atol=max(1e-4, 4 * rounding) * largest)
 
 
-def fuse(model: "PeftModel") -> None:
-    """Makes the model's LoRA layers compute so; dropout must be 0, and it is for float32 only."""
-    feed_forwards = _feed_forwards(model)
+def fuse(model: "PeftModel", dtype: torch.dtype) -> None:
+    """Makes the model's LoRA layers compute so; dropout must be 0.
+
+    Args:
+        dtype: Of all products: float32, or the bfloat16 in which the base is held.
+    """
+    feed_forwards = _feed_forwards(model, dtype)
     for members in _families(model):
-        siblings = _Siblings(members)
+        siblings = _Siblings(members, dtype)
         for number, layer in enumerate(members):
             layer.forward = siblings.forward_of(number)
     for module in feed_forwards:
-        module.forward = _feed_forward(module)
+        module.forward = _feed_forward(module, dtype)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.tasks.taskfile import load_task
 from training import options, precision
-from training.base_model import load_base, stored_precision
+from training.base_model import Held, load_base, stored_precision
 from training.batch_plan import batch_plan, packed_plan, split_packed, split_padded
 from training.checkpoint import Checkpoint, restore, save
 from training.distillation_options import DistillationOptions
@@ -29,6 +30,9 @@ from training.students.decoder.examples import TokenExample, build_examples, pac
 from training.students.decoder.forward import value_logits, whole_values
 from training.students.decoder.fused_lora import fuse
 from training.students.decoder.student import open_decoder
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 OPTIONS = AdapterOptions(rank=4, alpha=8, precision="float32")
 
@@ -109,8 +113,8 @@ def test_batches_hold_no_more_rows_than_allowed(plan_of: Callable[..., list[list
     assert [len(numbers) for numbers in plan] == [8, 8, 8, 6]
 
 
-def load_adapted(base_dir: Path) -> "torch.nn.Module":
-    adapted = new_adapter(load_base(base_dir), OPTIONS)
+def load_adapted(base_dir: Path, held: Held = "float32") -> "PeftModel":
+    adapted = new_adapter(load_base(base_dir, held), OPTIONS)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # B starts at zero, which would hide mistakes
         for weights in adapter_weights_in_place(adapted):
@@ -118,7 +122,7 @@ def load_adapted(base_dir: Path) -> "torch.nn.Module":
     return adapted
 
 
-def adapter_weights_in_place(model: "torch.nn.Module") -> list[torch.Tensor]:
+def adapter_weights_in_place(model: torch.nn.Module) -> list[torch.Tensor]:
     return [weights for weights in model.parameters() if weights.requires_grad]
 
 
@@ -130,7 +134,7 @@ def test_the_fused_forward_pass_is_pefts(base_dir: Path, examples: list[TokenExa
     logits = value_logits(adapted, batch).detach()
     assert torch.allclose(logits, plain, atol=1e-5)
     adapted.zero_grad()
-    fuse(adapted)
+    fuse(adapted, torch.float32)
     fused_logits = value_logits(adapted, batch)
     masked_cross_entropy(fused_logits, batch.labels).backward()
     # Sums are formed in another order, so float32 rounding differs.
@@ -138,6 +142,27 @@ def test_the_fused_forward_pass_is_pefts(base_dir: Path, examples: list[TokenExa
     for weights, gradient in zip(adapter_weights_in_place(adapted), expected, strict=True):
         assert weights.grad is not None
         assert torch.allclose(weights.grad, gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_the_fused_forward_pass_in_bfloat16_rounds_no_more_than_pefts(
+    base_dir: Path, examples: list[TokenExample]
+) -> None:
+    batch = pack(examples[:4])
+
+    def gradients(adapted: "PeftModel", *, is_half: bool) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            loss = masked_cross_entropy(value_logits(adapted, batch).float(), batch.labels)
+        loss.backward()
+        each = [weights.grad for weights in adapter_weights_in_place(adapted)]
+        return torch.cat([gradient.flatten() for gradient in each if gradient is not None])
+
+    exact = gradients(load_adapted(base_dir), is_half=False)
+    pefts = gradients(load_adapted(base_dir, "bfloat16"), is_half=True)
+    adapted = load_adapted(base_dir, "bfloat16")
+    fuse(adapted, torch.bfloat16)
+    fused = gradients(adapted, is_half=True)
+    assert fused.dtype == torch.float32
+    assert 0 < (fused - exact).norm() < 1.2 * (pefts - exact).norm() < 0.1 * exact.norm()
 
 
 def test_packed_examples_have_the_logits_that_they_have_alone(base_dir: Path, examples: list[TokenExample]) -> None:

@@ -120,9 +120,8 @@ def test_a_run_that_fails_in_the_middle_of_an_epoch_goes_on_to_the_same_end(
     monkeypatch.setattr(student, "masked_cross_entropy", failing_loss)
     with pytest.raises(OutOfMemory, match="the memory of this machine ran out while training") as ended:
         train(load_task(folder), folder, run_dir, REQUESTED)
-    assert (
-        ended.value.hint == "use --micro-batch-tokens 256, or --checkpointing, or --precision bfloat16 (in a new run)"
-    )
+    # A processor with products in bfloat16 has taken it already.
+    assert str(ended.value.hint).startswith("use --micro-batch-tokens 256, or --checkpointing")
     steps = epochs(finished_run(trained))[0]["step"]
     assert calls - 1 != steps  # the failing call counts validation batches too, so this is within an epoch
     train(load_task(folder), folder, run_dir, {})

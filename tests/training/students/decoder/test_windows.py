@@ -154,7 +154,9 @@ def test_some_windows_without_a_value_are_left_out_and_told(base_dir: Path, tmp_
     assert counts.empty - counts.empty_left_out == 2 * valued < counts.empty
     assert len(data.train) == 4 + 3 * valued
     assert data.emptied is not None
-    assert [row.document for row in data.emptied.rows] == [f"order-00{number}.txt" for number in (1, 3, 5, 7)], "no window"
+    assert [row.document for row in data.emptied.rows] == [f"order-00{number}.txt" for number in (1, 3, 5, 7)], (
+        "no window"
+    )
     shown = epoch_examples(data, 0, replace(DECODER_DEFAULTS, field_dropout=1.0))
     assert all(one != other for one, other in zip(shown[:4], data.train, strict=False))
     assert shown[4:] == data.train[4:]

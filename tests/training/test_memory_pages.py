@@ -1,0 +1,37 @@
+"""How a training takes memory and gives it back."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training.memory_pages import return_free_memory
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_what_lies_free_between_blocks_goes_back() -> None:
+    blocks = [bytearray(b"x" * 100_000) for _ in range(2000)]
+    kept = blocks[::100]
+    del blocks
+    held = resident_bytes()
+    return_free_memory()
+    assert resident_bytes() < held - 150_000_000
+    assert len(kept) == 20
+
+
+@pytest.mark.parametrize("said", ["", "0"])
+def test_a_training_takes_large_pages_before_torch_is_there(said: str) -> None:
+    code = (
+        "import os, sys, training.commands.train as train\n"
+        "train.use_large_pages()\n"
+        "print(os.environ['THP_MEM_ALLOC_ENABLE'], 'torch' in sys.modules)"
+    )
+    environment = {**os.environ} | ({"THP_MEM_ALLOC_ENABLE": said} if said else {})
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert run.stdout.split() == [said or "1", "False"]
