@@ -59,13 +59,15 @@ STORED = "stored_tokens"
 """Likeliest tokens that the teacher stores before the training, in place of being there."""
 ARMS: dict[str, dict[str, object]] = {
     PLAIN: {},
-    "forward KL": {"loss": "forward-kl"},
-    "forward KL, half labels": {"loss": "forward-kl", "teacher_share": 0.5},
+    "forward KL": {"loss": "forward-kl", "temperature": 1.0},
+    "forward KL, half labels": {"loss": "forward-kl", "temperature": 1.0, "teacher_share": 0.5},
     "forward KL, temperature 2": {"loss": "forward-kl", "temperature": 2.0},
+    "forward KL, temperature 4": {"loss": "forward-kl", "temperature": 4.0},
     "reverse KL": {"loss": "reverse-kl"},
     "JSD, beta 0.5": {"loss": "jsd", "beta": 0.5},
     "JSD, half of the steps on-policy": {"loss": "jsd", "beta": 0.5, "on_policy": 0.5},
-    "forward KL, 32 tokens stored": {"loss": "forward-kl", STORED: 32},
+    "forward KL, 32 tokens stored": {"loss": "forward-kl", STORED: 32, "temperature": 1.0},
+    "forward KL, temperature 2, 32 tokens stored": {"loss": "forward-kl", STORED: 32, "temperature": 2.0},
 }
 """Name -> options of `stillroom train` beside the teacher."""
 
@@ -204,7 +206,8 @@ def run_cell(cell: Cell, work_dir: Path, pool: Sequence[LabelledRow], test: Sequ
     write_task_folder(folder, rows)
     more = dict(ARMS[cell.arm])
     if tokens := more.pop(STORED, None):
-        stored = score(load_task(folder), folder, str(teacher_dir(work_dir, pool, test)), int(str(tokens)))
+        teacher, temperature = str(teacher_dir(work_dir, pool, test)), float(str(more.pop("temperature")))
+        stored = score(load_task(folder), folder, teacher, int(str(tokens)), temperature)
         more["teacher_logits"] = str(stored.path)
     elif more:
         more["teacher_model"] = str(teacher_dir(work_dir, pool, test))

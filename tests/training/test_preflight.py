@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from decoder_fixtures import write_task_folder
 from weight_files import Tensors, ones, write_weights
 
 from appliance.ground.errors import UsageError
 from training.base_kind import text_model
+from training.commands.train import command as train_command
 from training.preflight import UnfitBase, check_base, check_loaded
 
 EMBEDDING, MATRIX = "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight"
@@ -202,3 +205,14 @@ def test_a_base_of_another_kind_is_refused(tmp_path: Path, model_type: str, mess
     write_json(tmp_path / "config.json", {"model_type": model_type, "auto_map": {"AutoModel": "code.Model"}})
     with pytest.raises(UsageError, match=message):
         text_model(tmp_path)
+
+
+def test_a_refused_training_leaves_nothing(tmp_path: Path) -> None:
+    folder = write_task_folder(tmp_path / "task", tmp_path / "nowhere", rows=4)
+    before = sorted(folder.rglob("*"))
+    for _ in range(2):
+        assert isinstance(CliRunner().invoke(train_command, [str(folder)]).exception, UsageError)
+        assert sorted(folder.rglob("*")) == before
+    (folder / "runs" / "mine").mkdir(parents=True)
+    assert isinstance(CliRunner().invoke(train_command, [str(folder)]).exception, UsageError)
+    assert [path.name for path in (folder / "runs").iterdir()] == ["mine"]

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -182,6 +182,13 @@ def _command_line(context: click.Context) -> list[str]:
     return words
 
 
+def _discard(run_dir: Path) -> None:
+    """Deletes a run that never began, and the folder of runs that came with it."""
+    shutil.rmtree(run_dir)
+    with suppress(OSError):  # it holds others
+        run_dir.parent.rmdir()
+
+
 @contextmanager
 def _resumable(task_folder: Path, run_dir: Path) -> "Iterator[None]":
     """Says how an ended run is resumed; takes away one that was refused before it began, which cannot be."""
@@ -196,7 +203,7 @@ def _resumable(task_folder: Path, run_dir: Path) -> "Iterator[None]":
         if rank():  # rank 0 says it, too
             raise SystemExit(error.exit_code) from error
         if not RunFolder(run_dir).metrics_path.exists():
-            shutil.rmtree(run_dir)
+            _discard(run_dir)
         raise
     except KeyboardInterrupt as error:
         hint = f"`stillroom train {printable(str(task_folder))} --resume` continues it"
@@ -204,13 +211,13 @@ def _resumable(task_folder: Path, run_dir: Path) -> "Iterator[None]":
     except ResourceError as error:
         if not RunFolder(run_dir).config_path.exists():  # refused before it began
             if rank() == 0:
-                shutil.rmtree(run_dir)
+                _discard(run_dir)
             raise
         hint = f"{error.hint}; then `stillroom train {printable(str(task_folder))} --resume` continues the run"
         raise ResourceError(error.message, hint) from error
     except ApplianceError:
         if rank() == 0 and not RunFolder(run_dir).config_path.exists():
-            shutil.rmtree(run_dir)
+            _discard(run_dir)
         raise
 
 
