@@ -1,7 +1,10 @@
 """What a literal value can be copied from: the spans of a document that stand alone in it."""
 
 import re
+from collections.abc import Iterator
+from functools import cached_property
 
+from appliance.engines.token_starts import starts
 from appliance.tasks.values import find, is_caseless
 
 _BLANKS = re.compile(r"\s+")
@@ -29,15 +32,31 @@ class Spans:
         Args:
             unfinished: First bytes of the character that follows.
         """
-        start = _BLANKS.sub(" ", text).lower().lstrip(" ")
+        start = _searched(text)
+        return any(self._goes_on(at + len(start), unfinished) for at in self._places(start))
+
+    def following(self, text: str) -> tuple[frozenset[str], bool]:
+        """What may follow a text that a span begins with, as `starts` has it, and whether that follows a blank."""
+        start = _searched(text)
+        if not start:
+            return self._first_starts, True
+        ends = (at + len(start) for at in self._places(start))
+        return frozenset(each for end in ends for each in starts(self._lower, end)), start.endswith(" ")
+
+    @cached_property
+    def _first_starts(self) -> frozenset[str]:
+        """Of all words and numbers."""
+        text = self._lower
+        places = (at for at in range(len(text)) if _separates(text[max(0, at - 2) : at], text[at]))
+        return frozenset(each for at in places for each in starts(text, at))
+
+    def _places(self, start: str) -> Iterator[int]:
+        """Where a text stands that stands alone on its left."""
         at = self._lower.find(start)
         while at >= 0:
-            if (not start or _separates(self._lower[max(0, at - 2) : at], start[0])) and self._goes_on(
-                at + len(start), unfinished
-            ):
-                return True
+            if not start or _separates(self._lower[max(0, at - 2) : at], start[0]):
+                yield at
             at = self._lower.find(start, at + 1)
-        return False
 
     def _goes_on(self, at: int, unfinished: bytes) -> bool:
         """Whether the character at a place can begin with these bytes, in either case; blanks are all alike here."""
@@ -48,6 +67,11 @@ class Spans:
     def holds(self, text: str) -> bool:
         """Whether the text stands alone in the document."""
         return find(text, self._text) is not None
+
+
+def _searched(text: str) -> str:
+    """The text as it is looked for."""
+    return _BLANKS.sub(" ", text).lower().lstrip(" ")
 
 
 def _separates(before: str, first: str) -> bool:

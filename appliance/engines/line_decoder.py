@@ -10,23 +10,24 @@ import codecs
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.document_spans import BARRIER, Spans
+from appliance.engines.token_starts import TokenStarts
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.tasks.linecode import Answer, Value, decode_value, encode_value, unescape
+from appliance.tasks.linecode import ESCAPED, Answer, Value, decode_value, encode_value, unescape
 from appliance.tasks.prompt import PromptTemplate, field_prefix_segments, join_ids, working_prefix_segments
 from appliance.tasks.task import Field, FieldType, Task
 
 Logits = NDArray[np.floating]
 Tree = dict[int, "Tree"]
 
-FIRST_CANDIDATES = 64
-"""Tokens tried before all others are put in order: sorting a whole vocabulary at each token would cost too much."""
+FIRST_CANDIDATES = 16
+"""Tokens tried before it is asked which others can stand there at all."""
 _WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER})
 """Values that stand in one place and hold a digit."""
 
@@ -146,16 +147,41 @@ class LineDecoder:
         return tokens[best], float(scores[tokens[best]]) - _log_sum(scores[tokens])
 
     def _choose_free(self, scores: NDArray[np.float64], field: Field, written: _Written) -> tuple[int, float]:
-        total, refused = _log_sum(scores), 0.0
-        for token in _by_likelihood(scores):
-            share = math.exp(float(scores[token]) - total)
+        total = _log_sum(scores)
+        for token in self._by_likelihood(scores, field, written):
             if self._allowed(token, field, written):
+                score = scores[token]
+                likelier = scores[scores > score]
                 # The likelier tokens that cannot stand here are no rivals: the rest shares their probability.
+                refused = float(np.exp(likelier - total).sum())
+                share = math.exp(float(score) - total)
                 return token, min(0.0, math.log(max(share, 1e-300) / max(1.0 - refused, 1e-12)))
-            refused += share
         written.is_unfinishable = True
         first, *self._forced = self._grammar.line_end
         return first, math.log(1e-12)
+
+    def _by_likelihood(self, scores: NDArray[np.float64], field: Field, written: _Written) -> Iterator[int]:
+        """Tokens that may be allowed, the likeliest first."""
+        count = min(FIRST_CANDIDATES, len(scores))
+        first = np.argpartition(scores, -count)[-count:]
+        yield from _ordered(scores, first)
+        is_left = self._possible(field, written)[: len(scores)]
+        is_left[first] = False
+        yield from _ordered(scores, np.flatnonzero(is_left))
+
+    def _possible(self, field: Field, written: _Written) -> NDArray[np.bool_]:
+        """Tokens of which some are allowed, (vocab_size,); no other one is."""
+        if field.evidence == "derived":
+            return np.ones(len(self._grammar.banned), dtype=bool)
+        starts, following, after_blank = self._grammar.starts, frozenset[str](), False
+        if not _unfinished(written.text):  # else only the rest of a character can follow
+            spans, item = self._spans[field.type not in _WITH_DIGITS], _items(written.text, field.type)[-1]
+            following, after_blank = spans.following(item)
+            if written.text.endswith(b"\\"):  # what was begun is an escape, or a backslash of the document
+                following |= spans.following(item + "\\")[0] | starts.beginning_with(ESCAPED)
+        possible = starts.possible(following, after_blank=after_blank)
+        possible[list(self._grammar.line_end)] = True
+        return possible
 
     def _allowed(self, token: int, field: Field, written: _Written) -> bool:
         try:
@@ -254,14 +280,10 @@ def _unfinished(text: bytes) -> bytes:
     return decoder.getstate()[0]
 
 
-def _by_likelihood(scores: NDArray[np.float64]) -> Iterator[int]:
-    """Tokens that are not banned, the likeliest first."""
-    count = min(FIRST_CANDIDATES, len(scores))
-    first = np.argpartition(scores, -count)[-count:]
-    yield from (token for token in first[np.argsort(-scores[first], kind="stable")].tolist() if scores[token] > -np.inf)
-    order = np.argsort(-scores, kind="stable")
-    likeliest = set(first.tolist())
-    yield from (token for token in order.tolist() if token not in likeliest and scores[token] > -np.inf)
+def _ordered(scores: NDArray[np.float64], tokens: NDArray[np.intp]) -> Iterator[int]:
+    """Those of the tokens that are not banned, the likeliest first."""
+    order = tokens[np.argsort(-scores[tokens], kind="stable")]
+    yield from (token for token in order.tolist() if scores[token] > -np.inf)
 
 
 def _log_sum(scores: NDArray[np.float64]) -> float:
@@ -283,6 +305,11 @@ class _Grammar:
     """(vocab_size,): tokens that never stand in a value or in its line end."""
     working_tokens: int = 0
     """Most tokens of the first field, which is the working and no part of the answer; 0 where there is none."""
+
+    @cached_property
+    def starts(self) -> TokenStarts:
+        """Of the tokens; only a model that is unsure needs them."""
+        return TokenStarts.of(self.token_bytes)
 
     def text_bytes(self, token: int) -> bytes:
         """What a token adds to a value; nothing where it ends the line."""

@@ -11,6 +11,8 @@ Answer = dict[str, Value]
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 _UNESCAPES = {"\\": "\\", "n": "\n", "t": "\t"}
+ESCAPED = "".join(_UNESCAPES)
+"""Characters that a backslash before them gives a meaning."""
 
 
 def escape(text: str) -> str:

@@ -10,6 +10,7 @@ from smollm_tokenizer import train_tokenizer
 from tokenizer_fixtures import byte_level, sentencepiece, write_tokenizer
 
 from appliance.engines.line_decoder import LineDecoder
+from appliance.engines.token_starts import TokenStarts
 from appliance.engines.tokenizer import FileTokenizer, TokenizerError
 from appliance.tasks.prompt import (
     PLAIN_TEMPLATE,
@@ -350,3 +351,35 @@ def test_half_a_character_of_any_tokenizer_is_no_value(foreign: FileTokenizer, e
     assert "\ufffd" not in value
     if evidence == "literal":
         assert value == "4711"
+
+
+UNUSUAL = (
+    "ΟΔΟΣ Σίσυφος 12, İstanbul\nĐường Số 7\u3000東京都\u2003千代田区 1\tab\\n C:\\new\\table\n"
+    "Cafe\u0301  straße GROẞ 1.234,50 €\u00a0x_y 12.5.7 ﬁne ไทย\n" + DOCUMENT
+)
+
+
+@pytest.mark.parametrize("spread", [0.5, 6.0])
+def test_what_a_token_starts_with_only_saves_time(
+    foreign: FileTokenizer, monkeypatch: pytest.MonkeyPatch, spread: float
+) -> None:
+    fields = (Field("place"), Field("total", FieldType.AMOUNT), Field("names", FieldType.LIST))
+    task, template = extraction(*fields, Field("note", evidence="derived")), foreign.template
+    document_ids = join_ids(document_segments(UNUSUAL, template), foreign.encode)
+
+    def written(seed: int) -> tuple[list[int], dict[str, float]]:
+        generator, decoder, tokens = np.random.default_rng(seed), LineDecoder(task, template, foreign, document_ids), []
+        decoder.start()
+        for _ in range(60):
+            if not decoder.done:
+                tokens.append(decoder.choose(spread * generator.standard_normal(foreign.vocab_size)))
+                decoder.advance()
+        return tokens, decoder.confidence()
+
+    quick = [written(seed) for seed in range(8)]
+    everything = np.ones(foreign.vocab_size, dtype=bool)
+    monkeypatch.setattr(TokenStarts, "possible", lambda *_, **__: everything.copy())
+    for (tokens, confidence), seed in zip(quick, range(8), strict=True):
+        all_tokens, all_confidence = written(seed)
+        assert tokens == all_tokens
+        assert confidence == pytest.approx(all_confidence, rel=1e-9)
