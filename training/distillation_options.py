@@ -11,6 +11,8 @@ Loss = Literal["cross-entropy"] | DivergenceKind
 LOSSES: tuple[str, ...] = ("cross-entropy", *get_args(DivergenceKind))
 DEFAULT_DIVERGENCE: DivergenceKind = "forward-kl"
 """Where there is a teacher and nobody chose; `benchmarks/losses.py` compares them."""
+DEFAULT_TEMPERATURE = 2.0
+"""Of the forward divergence from a teacher that is there: the best of those that `benchmarks/losses.py` compares."""
 HIGHEST_TEMPERATURE = 100.0
 """Beyond it, all tokens are alike in float32."""
 
@@ -116,6 +118,8 @@ def distillation_options(requested: Mapping[str, Any]) -> DistillationOptions:
     has_teacher = bool(chosen.get("teacher_model") or chosen.get("teacher_logits"))
     if has_teacher:
         chosen.setdefault("loss", DEFAULT_DIVERGENCE)
+    if chosen.get("teacher_model") and chosen["loss"] == "forward-kl":
+        chosen.setdefault("temperature", DEFAULT_TEMPERATURE)
     useless = next((name for name in ("temperature", "beta", "teacher_share", "on_policy") if name in chosen), None)
     if useless and not has_teacher:
         raise UsageError(

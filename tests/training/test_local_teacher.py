@@ -220,6 +220,12 @@ def test_a_loss_in_words() -> None:
     assert str(options) == "jsd, beta 0.5, temperature 2, 50 % on-policy"
 
 
+def test_the_default_is_what_the_table_of_losses_found_best() -> None:
+    assert str(distillation_options({"teacher_model": "t"})) == "forward-kl, temperature 2"
+    assert str(distillation_options({"teacher_model": "t", "temperature": 1.0})) == "forward-kl"
+    assert str(distillation_options({"teacher_model": "t", "loss": "reverse-kl"})) == "reverse-kl"
+
+
 def test_a_student_learns_from_its_teacher_and_says_so(merged_run: Path, base_dir: Path, tmp_path: Path) -> None:
     folder = write_task_folder(tmp_path / "task", base_dir, rows=8)
     words = f"{folder} --epochs 1 --rate 5e-3 --rank 4 --batch-tokens 512 --loss jsd --beta 0.3 --on-policy 0.5"

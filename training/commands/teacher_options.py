@@ -60,7 +60,8 @@ _OPTIONS = (
         "--temperature",
         type=NumberRange(0, 100, min_open=True),
         metavar="T",
-        help="Both distributions' logits are divided by it; the divergence is multiplied by its square. 1 by default.",
+        help="Both distributions' logits are divided by it; the divergence is multiplied by its square. By"
+        " default 2 for forward-kl, 1 for the others.",
     ),
     click.option(
         "--beta",
