@@ -118,7 +118,7 @@ def distillation_options(requested: Mapping[str, Any]) -> DistillationOptions:
     has_teacher = bool(chosen.get("teacher_model") or chosen.get("teacher_logits"))
     if has_teacher:
         chosen.setdefault("loss", DEFAULT_DIVERGENCE)
-    if chosen.get("teacher_model") and chosen["loss"] == "forward-kl":
+    if chosen.get("teacher_model") and not chosen.get("teacher_logits") and chosen["loss"] == "forward-kl":
         chosen.setdefault("temperature", DEFAULT_TEMPERATURE)
     useless = next((name for name in ("temperature", "beta", "teacher_share", "on_policy") if name in chosen), None)
     if useless and not has_teacher:

@@ -22,7 +22,7 @@ from training.ranks import share, totals
 from training.verb_call import call_verb
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = ["--epochs", "3", "--rate", "5e-3", "--rank", "4", "--batch-tokens", "512", "--micro-batch-tokens", "128"]
+OPTIONS = "--epochs 3 --rate 5e-3 --rank 4 --batch-tokens 512 --micro-batch-tokens 128 --precision float32".split()
 
 
 @pytest.fixture(scope="module")

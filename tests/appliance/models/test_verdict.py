@@ -19,7 +19,7 @@ from appliance.models.store import Store
 from appliance.models.verdict import CarryOver, ComputeClass, Verdict, sealed
 from tests.appliance.model_fixtures import GOOD, LINEAGE, judge_as, make_artifact
 
-ELSEWHERE = ComputeClass("x86-64 AVX-512 VNNI", "llama-cpp-python 0.0.1", 1)
+ELSEWHERE = ComputeClass("arm64 SVE", "llama-cpp-python 0.0.1", 1)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_ready_does_not_carry_over_to_another_class_by_itself(artifact_dir: Path
     here = compute_class.compute_class(manifest)
     assert not is_approved(manifest)
     reason = why_not_approved(manifest)
-    assert "READY on x86-64 AVX-512 VNNI with llama-cpp-python 0.0.1" in reason
+    assert "READY on arm64 SVE with llama-cpp-python 0.0.1" in reason
     assert f"this is {here.processor} with {here.library}" in reason
     assert how_to_approve(manifest, "q8") == (
         "carry the verdict over with `stillroom gate TASK q8 --quick` and the same labelled rows"

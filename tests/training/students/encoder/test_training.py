@@ -285,7 +285,16 @@ def test_options_of_the_other_family_are_refused(folder: Path) -> None:
         train(decoder, folder, folder / "runs" / "a", {"logit_adjustment": 1.0})
 
 
-REQUESTED = {"epochs": 4, "rate": 2e-2, "rank": 4, "alpha": 8, "dropout": 0.1, "batch_rows": 8, "seed": 1}
+REQUESTED = {
+    "epochs": 4,
+    "rate": 2e-2,
+    "rank": 4,
+    "alpha": 8,
+    "dropout": 0.1,
+    "batch_rows": 8,
+    "seed": 1,
+    "precision": "float32",  # by default a measurement decides
+}
 TYPED = [word for name, value in REQUESTED.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
