@@ -6,11 +6,16 @@ steps, merged, exported, and answers a document in both engines.
 
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from architecture_cases import CASES, Case, write_model
 from decoder_fixtures import order, write_task_folder
+from numpy.typing import NDArray
 
 from appliance.engines.engine import Request, Result
 from appliance.models.architectures import ARCHITECTURES
@@ -22,6 +27,10 @@ RUNS_ONNX = True
 """Whether ONNX is exported and run here, too."""
 WRITE_VARIABLE = "STILLROOM_WRITE_MATRIX"
 """Set to write the table instead of comparing it."""
+
+
+TIE = 0.02
+"""Difference of two logits below which rounding decides: float16 has given half of it."""
 
 
 def train_and_merge(folder: Path) -> Path:
@@ -71,6 +80,46 @@ def answers(artifact_dir: Path) -> list[Result]:
     return sorted(results, key=lambda result: result.key)
 
 
+Choice = tuple[int, NDArray[np.float64]]
+"""A token that was chosen, and the logits that it was chosen from."""
+
+
+@contextmanager
+def recorded_choices() -> Iterator[dict[str, list[Choice]]]:
+    """What decoders choose meanwhile, by their documents."""
+    from appliance.engines.line_decoder import LineDecoder
+
+    own_start, own_choose = LineDecoder.__init__, LineDecoder.choose
+    documents: dict[int, str] = {}
+    choices: dict[str, list[Choice]] = {}
+
+    def start(self: LineDecoder, task: Any, template: Any, tokenizer: Any, document_ids: Sequence[int]) -> None:
+        documents[id(self)] = " ".join(map(str, document_ids))
+        choices[documents[id(self)]] = []
+        own_start(self, task, template, tokenizer, document_ids)
+
+    def choose(self: LineDecoder, logits: Any) -> int:
+        token = own_choose(self, logits)
+        choices[documents[id(self)]].append((token, np.array(logits, dtype=np.float64)))
+        return token
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LineDecoder, "__init__", start)
+        patch.setattr(LineDecoder, "choose", choose)
+        yield choices
+
+
+def tokens_of(choices: list[Choice]) -> list[int]:
+    return [token for token, _ in choices]
+
+
+def is_tie(ours: list[Choice], theirs: list[Choice]) -> bool:
+    """Whether the first tokens in which two answers differ are as likely to both: these models have learnt little."""
+    pairs = zip(ours, theirs, strict=False)
+    (token, logits), (other, others_logits) = next(pair for pair in pairs if pair[0][0] != pair[1][0])
+    return all(abs(each[token] - each[other]) < TIE for each in (logits, others_logits))
+
+
 def tried(case: Case, folder: Path) -> str:
     """One line of the table."""
     from export.targets import export_all
@@ -80,13 +129,22 @@ def tried(case: Case, folder: Path) -> str:
     merged_dir = train_and_merge(folder)
     known = ARCHITECTURES[case.model_type]
     targets = ["gguf-f16", "onnx-fp32"] if known.onnx and RUNS_ONNX else ["gguf-f16"]
-    expected = merged_answers(merged_dir)
+    with recorded_choices() as wanted_choices:
+        expected = merged_answers(merged_dir)
     for artifact in export_all(merged_dir, targets):
-        for result, wanted in zip(answers(artifact.directory), expected, strict=True):
-            where = f"{case.model_type}, {case.note}: {artifact.target}"
-            assert result.raw == wanted.raw, where
+        with recorded_choices() as choices:
+            results = answers(artifact.directory)
+        where = f"{case.model_type}, {case.note}: {artifact.target}"
+        assert choices.keys() == wanted_choices.keys()
+        differing = [key for key in choices if tokens_of(choices[key]) != tokens_of(wanted_choices[key])]
+        assert len(differing) < 2, where
+        assert all(is_tie(choices[key], wanted_choices[key]) for key in differing), where
+        pairs = list(zip(results, expected, strict=True))
+        assert sum(result.raw != wanted.raw for result, wanted in pairs) <= len(differing), where
+        for result, wanted in pairs:
             # Products of 16 bit in another order; over ten tokens of a value, rounding has given 2e-4.
-            assert result.confidence == pytest.approx(wanted.confidence, abs=0.005), where
+            if result.raw == wanted.raw:
+                assert result.confidence == pytest.approx(wanted.confidence, abs=0.005), where
     onnx = "yes" if known.onnx else f"no: {known.why_no_onnx}"
     return f"| `{case.model_type}`: {case.note} | {case.tokenizer} | yes | yes | {onnx} |"
 
