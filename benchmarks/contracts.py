@@ -19,7 +19,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,14 +132,24 @@ def export(run_dir: Path) -> Path:
     return artifact
 
 
-def answers_of(artifact: Path, contracts: Mapping[str, Contract], threads: int) -> dict[str, Answer]:
-    """What the student says about each contract, nothing where it fails."""
+def answers_of(artifact: Path, contracts: Mapping[str, Contract], threads: int, kept: Path) -> dict[str, Answer]:
+    """What the student says about each contract, nothing where it fails; each answer is kept as soon as it is there."""
+    answers: dict[str, Answer] = {}
+    if kept.is_file():
+        answers = dict(json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines())
+    missing = {key: contract for key, contract in contracts.items() if key not in answers}
+    if not missing:
+        return answers
     engine = open_engine(artifact, load_task(artifact), threads)
     try:
-        results = list(engine.answer(Request(key, contract.text) for key, contract in contracts.items()))
+        with kept.open("a", encoding="utf-8") as file:
+            for result in engine.answer(Request(key, contract.text) for key, contract in missing.items()):
+                answers[result.key] = result.answer or {}
+                file.write(json.dumps([result.key, answers[result.key]]) + "\n")
+                file.flush()
     finally:
         engine.close()
-    return {result.key: result.answer or {} for result in results}
+    return answers
 
 
 @dataclass(frozen=True)
@@ -200,14 +209,12 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, object]:
     }
 
 
-def measure(artifact: Path, contracts: Sequence[Contract], threads: int) -> dict[str, object]:
+def measure(artifact: Path, contracts: Sequence[Contract], threads: int, kept: Path) -> dict[str, object]:
     """The student's and the expressions' figures on contracts that nobody was trained on."""
     task = load_task(artifact)
     printed = {contract.name: contract for contract in contracts}
     turned = {f"{name}/{turns}": each.rotated(turns) for name, each in printed.items() for turns in range(3)}
-    began = time.monotonic()
-    answers = answers_of(artifact, turned, threads)
-    seconds = time.monotonic() - began
+    answers = answers_of(artifact, turned, threads, kept)
     by_turn = [judge(task, contract, answers[key]) for key, contract in turned.items()]
     turns = [by_turn[start : start + 3] for start in range(0, len(by_turn), 3)]
     return {
@@ -216,7 +223,6 @@ def measure(artifact: Path, contracts: Sequence[Contract], threads: int) -> dict
         # A document's three rotations are one cluster.
         "student_rotated": figures([_together(outcomes) for outcomes in turns]),
         "expressions": figures([judge(task, each, by_expressions(each.text)) for each in printed.values()]),
-        "characters_per_second": round(sum(len(each.text) for each in turned.values()) / seconds),
     }
 
 
@@ -231,6 +237,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps task, run and artifact")
     parser.add_argument("--base", default="stillroom-base")
     parser.add_argument("--contracts", type=int, help="so many only")
+    parser.add_argument("--judge", type=int, help="judge the first so many of those that nobody was trained on")
     parser.add_argument("--max-tokens", type=int, default=0, help="tokens of a window; by default the base's context")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rate", help="of the adapter; by default what `train` chooses")
@@ -257,8 +264,12 @@ def main() -> int:
         print("training is not finished: the same command goes on", file=sys.stderr)
         return 3
     record = json.loads((run_dir / "record.json").read_text())
-    test = [contract for contract in contracts if contract.split == "test"]
-    report = {"answers_not_printed": lost, **measure(export(run_dir), test, options.threads)}
+    test = [contract for contract in contracts if contract.split == "test"][: options.judge]
+    artifact = export(run_dir)
+    report = {
+        "answers_not_printed": lost,
+        **measure(artifact, test, options.threads, artifact.parent / "answers.jsonl"),
+    }
     report |= {"train": {key: record[key] for key in ("splits", "best", "seconds", "options")}}
     print(json.dumps(report, indent=None if options.json else 2))
     return 0

@@ -15,8 +15,9 @@ LENGTH = 3
 """Characters of a start; more tell more apart and cost more."""
 _UNKNOWN = 0
 _BLANKS = re.compile(r"\s+")
-_WITH_MEANING = re.compile(r"[\\\t\0]")
-"""In line code: an escape, the end of a list's entry."""
+_UNPLAIN = re.compile(r"[\\\t\u03a3\u03c3\u03c2]")
+"""An escape and the end of a list's entry in line code; sigma, whose lower case depends on what stands
+around it."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,8 @@ def starts(text: str, at: int) -> Iterator[str]:
 def _plain(piece: bytes) -> str:
     """As documents are searched: in lower case, blanks as one; empty where that does not go character by character."""
     try:
-        text = _BLANKS.sub(" ", piece.decode("utf-8"))
+        text = piece.decode("utf-8")
     except UnicodeDecodeError:  # half a character
         return ""
-    lower = text.lower()
-    is_plain = len(lower) == len(text) and "ς" not in lower and not _WITH_MEANING.search(piece.decode("utf-8"))
-    return lower if is_plain else ""
+    lower = _BLANKS.sub(" ", text.lower())
+    return "" if _UNPLAIN.search(text) or len(text.lower()) != len(text) else lower
