@@ -109,6 +109,8 @@ def train(folder: Path, options: argparse.Namespace) -> Path | None:
         words += ["--train-layers", str(options.train_layers)]
     if not runs and options.seconds:
         words += ["--seconds", str(options.seconds)]
+    if options.processes > 1:
+        words += ["--processes", str(options.processes)]
     command = [sys.executable, "-P", "-m", "appliance.cli", "train", str(folder), *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
@@ -237,12 +239,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps task, run and artifact")
     parser.add_argument("--base", default="stillroom-base")
     parser.add_argument("--contracts", type=int, help="so many only")
-    parser.add_argument("--judge", type=int, help="judge the first so many of those that nobody was trained on")
+    parser.add_argument(
+        "--judge", type=int, metavar="N", help="judge the N shortest of those that nobody was trained on"
+    )
     parser.add_argument("--max-tokens", type=int, default=0, help="tokens of a window; by default the base's context")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--rate", help="of the adapter; by default what `train` chooses")
     parser.add_argument("--train-layers", type=int, help="train the last so many layers of the base only")
     parser.add_argument("--seconds", type=float, help="time to train, all pieces together")
+    parser.add_argument("--processes", type=int, default=1, help="that train together")
     parser.add_argument("--stop-after", type=float, help="seconds of training in this call; the next one goes on")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--fresh", action="store_true", help="start anew in --work")
@@ -264,7 +269,9 @@ def main() -> int:
         print("training is not finished: the same command goes on", file=sys.stderr)
         return 3
     record = json.loads((run_dir / "record.json").read_text())
-    test = [contract for contract in contracts if contract.split == "test"][: options.judge]
+    test = sorted((each for each in contracts if each.split == "test"), key=lambda each: len(each.text))[
+        : options.judge
+    ]
     artifact = export(run_dir)
     report = {
         "answers_not_printed": lost,

@@ -72,6 +72,9 @@ class AppDriver:
             self.app.post_message(events.Key(key, key if len(key) == 1 else None))
             await self.pilot.pause()
             await self.until(lambda: all(worker.is_finished for worker in self.app.workers))
+        # What a form shows follows its values when nothing more is typed.
+        await self.until(lambda: getattr(self.app.screen, "is_settled", True))
+        await self.until(lambda: all(worker.is_finished for worker in self.app.workers))
         await self.pilot.pause()
 
     async def until(self, expected: str | Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:

@@ -37,7 +37,7 @@ WAYS = {
     "paused": ("2 end k", "jobs resume"),
     "cancel": ("2 end k X", "jobs cancel"),
     "new-job": ("2 n - a space ' enter enter ~ / x", "run"),
-    "new-comparison": ("3 n a space $ enter enter enter enter ~ g", "compare"),
+    "new-comparison": ("3 n a space $ enter enter enter enter ~ / g", "compare"),
     "comparisons": ("3", "comparisons show"),
     "comparison": ("3 enter", "comparisons show"),
     "differing": ("3 enter enter", "comparisons judge"),
@@ -98,12 +98,19 @@ def taken(command: str) -> list[str]:
 
 
 @pytest.mark.slow
-async def test_every_named_command_is_one_that_the_command_line_takes(furnished: Scene) -> None:
+async def test_every_named_command_is_one_that_the_command_line_takes(
+    furnished: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(furnished.root))
+    (furnished.root / "x").mkdir()
+    (furnished.root / "g").write_text("")
     async with open_app(furnished) as driver:
         for name, (way, start) in WAYS.items():
             await driver.go(way)
             assert driver.command.startswith(f"stillroom {start}"), name
-            for option, value in checked(taken(driver.command)).params.items():
+            params = checked(taken(driver.command)).params
+            assert name != "new-comparison" or params["labels_path"] == furnished.root / "g"
+            for option, value in params.items():
                 if isinstance(value, Path) and value.name not in ("TASK", "DOCUMENTS", "FOLDER", "DIR"):
                     assert value.is_absolute(), (name, option)
 

@@ -167,8 +167,17 @@ class FormScreen(Frame):
         self.value_changed(name)
         if self._settle_timer is not None:
             self._settle_timer.stop()
-        self._settle_timer = self.set_timer(SETTLE_SECONDS, self.values_settled)
+        self._settle_timer = self.set_timer(SETTLE_SECONDS, self._settle)
         self.show_keys()
+
+    def _settle(self) -> None:
+        self._settle_timer = None
+        self.values_settled()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what is shown is about the values as they are now."""
+        return self._settle_timer is None
 
     def action_next(self) -> None:
         """Enter goes to the next row, on the last one it goes on.
