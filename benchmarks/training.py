@@ -160,18 +160,34 @@ def child(trial: Trial) -> None:
     print("figures " + json.dumps(figures))
 
 
-def measure(trial: Trial, python: str, threads: int) -> dict[str, float]:
-    """What a process of its own takes."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "0"}
-    run = subprocess.run(
-        [python, str(Path(__file__).resolve()), "--child", json.dumps(trial.__dict__)],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    lines = [line for line in run.stdout.splitlines() if line.startswith("figures ")]
+def measure(trial: Trial, python: str, threads: int, processes: int = 1) -> dict[str, float]:
+    """What processes of its own take: the seconds of the slowest, the memory of all together."""
+    offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "0"}
+    environment = {**os.environ, **offline, "OMP_NUM_THREADS": str(max(1, threads // processes))}
+    ranks = []
+    with tempfile.TemporaryDirectory() as folder:
+        for rank in range(processes):
+            meeting = {"RANK": str(rank), "LOCAL_RANK": str(rank), "STILLROOM_LAUNCHED": f"{folder}/ranks"}
+            count = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "GLOO_SOCKET_IFNAME": "lo"}
+            ranks.append(
+                subprocess.Popen(
+                    [python, str(Path(__file__).resolve()), "--child", json.dumps(trial.__dict__)],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    env=environment | (meeting | count if processes > 1 else {}),
+                )
+            )
+        figures = [_figures(trial, process) for process in ranks]
+    seconds, memory = max(each["seconds"] for each in figures), sum(each["peak_bytes"] for each in figures)
+    return figures[0] | {"seconds": seconds, "peak_bytes": memory}
+
+
+def _figures(trial: Trial, process: "subprocess.Popen[str]") -> dict[str, float]:
+    stdout, stderr = process.communicate()
+    lines = [line for line in stdout.splitlines() if line.startswith("figures ")]
     if not lines:
-        raise SystemExit(f"{trial.setting} ended with {run.returncode}:\n{run.stderr[-3000:]}")
+        raise SystemExit(f"{trial.setting} ended with {process.returncode}:\n{stderr[-3000:]}")
     figures: dict[str, float] = json.loads(lines[-1].removeprefix("figures "))
     return figures
 
@@ -219,8 +235,10 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
                     precision=precision,
                     setting=setting,
                 )
-                python = sys.executable if setting == "stillroom" else arguments.peer_python
-                runs.setdefault(setting, []).append(measure(trial, python, arguments.threads))
+                is_ours = setting == "stillroom"
+                python = sys.executable if is_ours else arguments.peer_python
+                processes = arguments.processes if is_ours else 1
+                runs.setdefault(setting, []).append(measure(trial, python, arguments.threads, processes))
                 print(f"{setting}: {runs[setting][-1]}", file=sys.stderr)
     sides = {setting: _side(tokens, each) for setting, each in runs.items()}
     fastest = max(arguments.settings, key=lambda setting: sides[setting]["tokens_per_second"])
@@ -234,6 +252,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         "epochs": arguments.epochs,
         "batch_tokens": arguments.batch_tokens,
         "threads": arguments.threads,
+        "processes": arguments.processes,
         "precision": precision,
         "ratio_tokens_per_second": round(ours["tokens_per_second"] / theirs["tokens_per_second"], 3),
         "ratio_peak_memory": round(ours["peak_bytes"] / theirs["peak_bytes"], 3),
@@ -274,6 +293,9 @@ def main() -> None:
     parser.add_argument("--layers", type=int, help="both sides train the last LAYERS layers only")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--processes", type=int, default=1, help="of Stillroom's side, which share the threads; memory of all together"
+    )
     parser.add_argument("--settings", nargs="+", default=list(PEER_SETTINGS), choices=PEER_SETTINGS)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--child", help=argparse.SUPPRESS)
