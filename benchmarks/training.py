@@ -162,23 +162,26 @@ def child(trial: Trial) -> None:
 
 def measure(trial: Trial, python: str, threads: int, processes: int = 1) -> dict[str, float]:
     """What processes of its own take: the seconds of the slowest, the memory of all together."""
-    offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "0"}
-    environment = {**os.environ, **offline, "OMP_NUM_THREADS": str(max(1, threads // processes))}
-    ranks = []
+    from training.launch import rank_environment
+
+    command = [python, str(Path(__file__).resolve()), "--child", json.dumps(trial.__dict__)]
+    own = {"OMP_NUM_THREADS": str(max(1, threads // processes)), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "0"}
     with tempfile.TemporaryDirectory() as folder:
-        for rank in range(processes):
-            meeting = {"RANK": str(rank), "LOCAL_RANK": str(rank), "STILLROOM_LAUNCHED": f"{folder}/ranks"}
-            count = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "GLOO_SOCKET_IFNAME": "lo"}
-            ranks.append(
-                subprocess.Popen(
-                    [python, str(Path(__file__).resolve()), "--child", json.dumps(trial.__dict__)],
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    env=environment | (meeting | count if processes > 1 else {}),
-                )
+        ranks = [
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=(rank_environment(rank, processes, Path(folder) / "ranks") if processes > 1 else os.environ) | own,
             )
-        figures = [_figures(trial, process) for process in ranks]
+            for rank in range(processes)
+        ]
+        try:
+            figures = [_figures(trial, process) for process in ranks]
+        finally:
+            for process in ranks:  # one that failed leaves the others waiting for it
+                process.kill()
     seconds, memory = max(each["seconds"] for each in figures), sum(each["peak_bytes"] for each in figures)
     return figures[0] | {"seconds": seconds, "peak_bytes": memory}
 

@@ -72,18 +72,22 @@ def launch(processes: int, arguments: Sequence[str], oom_kills_path: Path = Path
         shutil.rmtree(meeting_dir, ignore_errors=True)
 
 
-def _start(number: int, count: int, arguments: Sequence[str], meeting_path: Path) -> _Rank:
+def rank_environment(number: int, count: int, meeting_path: Path) -> dict[str, str]:
+    """The environment of one of so many processes of this machine, which meet in a file that is not there yet."""
     threads = max(1, (os.cpu_count() or 1) // count)
     # They are on one machine, so nothing needs to listen on its network.
     loopback = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
-    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | loopback | {
+    return {"OMP_NUM_THREADS": str(threads)} | os.environ | loopback | {
         "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
         LAUNCHED_VARIABLE: str(meeting_path),
     }  # fmt: skip
+
+
+def _start(number: int, count: int, arguments: Sequence[str], meeting_path: Path) -> _Rank:
     stderr = tempfile.TemporaryFile() if number else None  # noqa: SIM115 (it lives as long as the process)
     process = subprocess.Popen(
         [sys.executable, "-m", "appliance.cli", *arguments],
-        env=environment,
+        env=rank_environment(number, count, meeting_path),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL if number else None,
         stderr=stderr,
