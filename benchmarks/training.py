@@ -84,9 +84,9 @@ def read_examples(path: str) -> list[dict[str, Any]]:
 
 def train_here(trial: Trial) -> dict[str, float]:
     """Seconds and losses of Stillroom's loop."""
-    from training.memory_pages import use_large_pages
+    from training.memory_pages import set_memory_defaults
 
-    use_large_pages()
+    set_memory_defaults()
     from appliance.tasks.taskfile import load_task
     from training.loop import RunWatch, fit
     from training.metrics import StepProgress
@@ -220,9 +220,11 @@ def flops_a_token(base_dir: Path, layers: int | None, epochs: int) -> float:
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures of the comparison."""
     from training.base_model import find_base
+    from training.memory_need import model_shape
     from training.precision import resolve_precision
 
-    base_dir, precision = find_base(arguments.base), resolve_precision(arguments.precision, "decoder")
+    base_dir = find_base(arguments.base)
+    precision = resolve_precision(arguments.precision, "decoder", model_shape(base_dir).weights)
     runs: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "examples.jsonl"

@@ -17,7 +17,6 @@ from training.memory_errors import named_memory_errors
 from training.memory_need import model_shape
 from training.metrics import Measurement
 from training.options import RATE_FACTORS, RUN_VERSION, Precision, TrainingOptions, read_options
-from training.precision import resolve_precision
 from training.ranks import join_ranks, of_first_rank, rank
 from training.rate_range import KNOWN_RATES, range_test
 from training.resources import check_resources, plan_of, read_machine
@@ -79,6 +78,8 @@ def distil(
         options = resumed_options(config_path, student.facts)
     else:
         began = time.monotonic()
+        precision = cast("Precision", of_first_rank(plan.precision))  # as each rank has measured it
+        options = replace(options, adapter=replace(options.adapter, precision=precision))
         options, rate_facts = resolve(student, options, watch)
         used_seconds = time.monotonic() - began
         config = {"version": RUN_VERSION, "family": student.family, **student.facts, "options": asdict(options)}
@@ -96,9 +97,7 @@ def distil(
 def resolve(
     student: Student[B], options: TrainingOptions, watch: RunWatch
 ) -> tuple[TrainingOptions, dict[str, object]]:
-    """Options with every `auto` and `default` replaced, and for `config.json` where the rate comes from."""
-    precision = cast("Precision", of_first_rank(resolve_precision(options.adapter.precision, student.family)))
-    options = replace(options, adapter=replace(options.adapter, precision=precision))
+    """Options with a number as learning rate, and for `config.json` where it comes from."""
     if options.learning_rate == "auto":
         return replace(options, learning_rate=search_rate(student, options)), {"rate_from": "validation"}
     if options.learning_rate != "default":

@@ -1,19 +1,22 @@
-"""How a training on a processor takes memory from Linux and gives it back."""
+"""How a training on a processor takes memory, keeps it and gives it back."""
 
 import ctypes
 import os
 from functools import cache
 
-VARIABLE = "THP_MEM_ALLOC_ENABLE"
-"""Of torch: blocks of some megabytes come from transparent huge pages where Linux has them. It is read once."""
+DEFAULTS = {"THP_MEM_ALLOC_ENABLE": "1", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
+"""Variables that torch and its library of products in bfloat16 read once.
+
+The first has blocks of some megabytes come from transparent huge pages where Linux has them: a pass asks for such all
+the time, and small pages cost each of them. The second bounds how many compiled products are kept, 1,024 by default:
+there is one for each shape, so dozens for each length of a document, of some hundred kilobytes each.
+"""
 
 
-def use_large_pages() -> None:
-    """Lets torch take large pages, unless the environment says otherwise; before torch is imported.
-
-    A pass asks for large blocks all the time, and small pages cost each of them.
-    """
-    os.environ.setdefault(VARIABLE, "1")
+def set_memory_defaults() -> None:
+    """Sets these variables, unless the environment says otherwise; before torch is imported."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
 
 
 def return_free_memory() -> None:

@@ -1,8 +1,9 @@
 """In which precision a student is trained: what this machine computes faster, found by a short measurement."""
 
 import time
+from typing import Literal
 
-from training.options import Family, Precision
+from training.options import SMALL_BASE_WEIGHTS, Family, Precision
 
 TOKENS, WIDTH, REPETITIONS = 512, 1024, 5
 """Of the product that is timed: a pass through one matrix of a small base."""
@@ -10,14 +11,20 @@ LEAST_GAIN = 1.2
 """How many times faster products in bfloat16 must be: what lies between them gains nothing."""
 
 
-def resolve_precision(precision: Precision, family: Family) -> Precision:
-    """Replaces `auto` by what this machine computes faster for a student of this family."""
+def resolve_precision(precision: Precision, family: Family, base_weights: int) -> Literal["float32", "bfloat16"]:
+    """Replaces `auto` by what this machine computes faster for a student of this family with a base of this size.
+
+    In a small decoder products are so short that bfloat16 gains nothing on a processor, and what it needs besides them
+    takes more memory than its weights save.
+    """
     import torch
 
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
         return "bfloat16"
+    if family == "decoder" and base_weights <= SMALL_BASE_WEIGHTS:
+        return "float32"
     # Only with instructions of their own; elsewhere products in bfloat16 are float32 and two conversions.
     can = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bfloat16" if can and bfloat16_gain() >= LEAST_GAIN else "float32"

@@ -54,12 +54,11 @@ def read_machine(folder: Path) -> Machine:
 
 def plan_of(options: "TrainingOptions", family: "Family", weights: int) -> TrainingPlan:
     """What the options mean for memory with a base of so many weights."""
-    precision = resolve_precision(options.adapter.precision, family)
     whole_steps = options.compute.micro_batch_tokens or options.batch_tokens
     pass_tokens = options.compute.pass_tokens(options.batch_tokens, weights)
     return TrainingPlan(
         family=family,
-        precision="bfloat16" if precision == "bfloat16" else "float32",
+        precision=resolve_precision(options.adapter.precision, family, weights),
         rank=options.adapter.rank,
         pass_tokens=pass_tokens if family == "decoder" else whole_steps,
         most_rows=options.batch_rows or 0,

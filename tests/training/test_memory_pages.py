@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.memory_pages import return_free_memory
+from training.memory_pages import DEFAULTS, return_free_memory
 
 
 def resident_bytes() -> int:
@@ -25,13 +25,15 @@ def test_what_lies_free_between_blocks_goes_back() -> None:
     assert len(kept) == 20
 
 
-@pytest.mark.parametrize("said", ["", "0"])
-def test_a_training_takes_large_pages_before_torch_is_there(said: str) -> None:
+@pytest.mark.parametrize("said", ["", "7"])
+def test_a_training_says_how_memory_is_kept_before_torch_is_there(said: str) -> None:
     code = (
         "import os, sys, training.commands.train as train\n"
-        "train.use_large_pages()\n"
-        "print(os.environ['THP_MEM_ALLOC_ENABLE'], 'torch' in sys.modules)"
+        "train.set_memory_defaults()\n"
+        "names = ('THP_MEM_ALLOC_ENABLE', 'ONEDNN_PRIMITIVE_CACHE_CAPACITY')\n"
+        "print(*(os.environ[name] for name in names), 'torch' in sys.modules)"
     )
-    environment = {**os.environ} | ({"THP_MEM_ALLOC_ENABLE": said} if said else {})
+    environment = {key: value for key, value in os.environ.items() if key not in DEFAULTS}
+    environment |= dict.fromkeys(DEFAULTS, said) if said else {}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert run.stdout.split() == [said or "1", "False"]
+    assert run.stdout.split() == [said or "1", said or "128", "False"]

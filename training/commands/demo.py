@@ -15,7 +15,7 @@ from appliance.ground.json_text import json_text
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import human_duration
 from appliance.tasks.folder import RunFolder, TaskFolder
-from training.memory_pages import use_large_pages
+from training.memory_pages import set_memory_defaults
 
 if TYPE_CHECKING:
     from appliance.quality.statistics import Interval
@@ -51,7 +51,7 @@ def command(quick: bool, base: str | None, folder: Path, seed: int, as_json: boo
     from appliance.ground.extras import require_extra
 
     require_extra("train")
-    use_large_pages()
+    set_memory_defaults()
     from training.base_model import find_base
     from training.demo.course import FULL, OTHER_BASE, QUICK, QUICK_OTHER_BASE, Course, open_folder
 

@@ -20,7 +20,7 @@ from appliance.ground.text import printable
 from appliance.tasks.folder import RunFolder
 from training.commands.compute_options import compute_options
 from training.commands.teacher_options import teacher_options
-from training.memory_pages import use_large_pages
+from training.memory_pages import set_memory_defaults
 from training.ranks import LAUNCHED_VARIABLE, RankLost, leave_ranks, of_first_rank, rank, rank_count
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def command(
         write_record,
     )
 
-    use_large_pages()
+    set_memory_defaults()
     load_task(task_folder)
     requested = {name: value for name, value in options.items() if not _is_left_out(value)}
     if resume:

@@ -323,4 +323,7 @@ def test_bfloat16_is_taken_where_the_processor_has_it_and_is_faster_with_it(monk
     for has, gain, expected in ((True, 1.4, "bfloat16"), (True, 1.0, "float32"), (False, 1.4, "float32")):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has: has)
         monkeypatch.setattr(precision, "bfloat16_gain", lambda gain=gain: gain)
-        assert precision.resolve_precision("auto", "decoder") == expected
+        assert precision.resolve_precision("auto", "decoder", 135_000_000) == expected
+        assert precision.resolve_precision("auto", "decoder", 6_000_000) == "float32", "it gains nothing"
+        assert precision.resolve_precision("auto", "encoder", 6_000_000) == expected
+        assert precision.resolve_precision("bfloat16", "decoder", 6_000_000) == "bfloat16"
