@@ -27,6 +27,7 @@ class Verb(NamedTuple):
 VERBS = {
     "demo": Verb("training.commands.demo:command", "Distil, export and run a small task on this machine, offline"),
     "new": Verb("training.commands.new:command", "Write a task folder to start from"),
+    "task": Verb("appliance.commands.task:command", "Check a task file, show its schema, rewrite an older one"),
     "bases": Verb("training.commands.bases:command", "List, show, pull, add and remove base models"),
     "collect": Verb("training.commands.collect:command", "Import a teacher's recorded answers"),
     "curate": Verb("training.commands.curate:command", "Filter the answers and split them into a dataset"),

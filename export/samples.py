@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.engines.answer_room import answer_room
+from appliance.engines.answer_room import longest_answer_room
 from appliance.engines.engine import reading_context
 from appliance.engines.tokenizer import FileTokenizer, model_tokenizer
 from appliance.engines.windows import Span, WindowRules, can_window, windows_of
@@ -17,7 +17,7 @@ from appliance.tasks.labels import LabelledRow, read_dataset
 from appliance.tasks.prompt import document_segments, join_ids, render_example
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
-from appliance.tasks.window_answer import window_answer
+from appliance.tasks.window_answer import PlacedAnswer
 
 MOST_SAMPLES = 64
 """Validation rows that are checked: some hundred written tokens."""
@@ -51,7 +51,8 @@ def read_samples(task_folder: Path, merged_dir: Path) -> tuple[list[Sample], boo
     if path.is_file():
         task = load_task(merged_dir if (merged_dir / TASK_FILE).is_file() else task_folder)
         config = json.loads((merged_dir / "config.json").read_text(encoding="utf-8"))
-        rules = WindowRules(task, reading_context(context_of(config)), answer_room(task, tokenizer))
+        context = reading_context(context_of(config))
+        rules = WindowRules(task, context, longest_answer_room(task, tokenizer, context))
         for row in read_dataset(path)[:MOST_SAMPLES]:
             if len(samples) < MOST_SAMPLES:
                 samples += _samples_as_read(rules, row, tokenizer)
@@ -62,10 +63,11 @@ def read_samples(task_folder: Path, merged_dir: Path) -> tuple[list[Sample], boo
 def _samples_as_read(rules: WindowRules, row: LabelledRow, tokenizer: FileTokenizer) -> list[Sample]:
     """A row as a whole; a long one in those of its windows in which a value stands, or in its first one."""
     task = rules.task
+    placed = PlacedAnswer(task, row.answer, row.text)
 
     def window(span: Span) -> LabelledRow:
         text = row.text[span[0] : span[1]]
-        return replace(row, text=text, answer=window_answer(task, row.answer, text), working="")
+        return replace(row, text=text, answer=placed.within(*span), working="")
 
     def is_too_long(part: LabelledRow) -> bool:
         limit = task.input.max_tokens

@@ -11,9 +11,11 @@ from appliance.documents.sandbox import ReaderLimits, ReadReply, read_files
 from appliance.ground.errors import ApplianceError
 from appliance.ground.files import write_lines
 from appliance.ground.json_text import json_text
+from appliance.tasks.answer_json import flat_values, number_text
 from appliance.tasks.folder import TaskFolder
-from appliance.tasks.labels import LabelledRow, number_text, read_dataset, text_hash
-from appliance.tasks.linecode import Answer
+from appliance.tasks.labels import LabelledRow, read_dataset, text_hash
+from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.task import NO, YES
 from training.records import KNOWN_KEYS, Record, read_records
 
 if TYPE_CHECKING:
@@ -145,11 +147,11 @@ def _labels(record: Record) -> dict[str, float] | None:
 def _answer(record: Record, labels: dict[str, float] | None) -> Answer:
     answer, label = record.get("answer"), record.get("label")
     if isinstance(answer, dict):
-        return {name: _value(value) for name, value in answer.items()}
+        return {name: _value(name, value) for name, value in flat_values(answer).items()}
     if isinstance(answer, str):  # a task that generates has one field
         return {"text": answer}
     if isinstance(label, str | list):
-        return {"label": _value(label)}
+        return {"label": _value("label", label)}
     if label is not None:
         raise BadRecord("label is neither a text nor a list of texts")
     if labels:
@@ -157,17 +159,28 @@ def _answer(record: Record, labels: dict[str, float] | None) -> Answer:
     raise BadRecord("neither answer nor label nor labels is given")
 
 
-def _value(value: object) -> str | list[str] | None:
+def _value(name: str, value: object) -> Value:
     """Numbers as text, empty values as null; the schema is the curation's business."""
-    if value is None or value == "":
-        return None
     if isinstance(value, list):
-        return [_written(part) for part in value if part is not None] or None
+        records = [_record(part) for part in value if isinstance(part, dict)]
+        texts = [text for part in value if not isinstance(part, dict) and (text := _written(part)) is not None]
+        if records and texts:
+            raise BadRecord(f"{name} has texts and records in one list")
+        return [record for record in records if any(record.values())] or texts or None
     return _written(value)
 
 
-def _written(value: object) -> str:
-    """A value as the record writes it: of a number all digits, as a document prints them."""
+def _record(values: dict[str, object]) -> dict[str, str | None]:
+    """One record; what lies within one of its values is under its name and a dot."""
+    return {column: _written(cell) for column, cell in flat_values(values).items()}
+
+
+def _written(value: object) -> str | None:
+    """A value as the record writes it: of a number all digits, as a document prints them; a truth as yes or no."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return YES if value else NO
     if isinstance(value, float):
         return number_text(value)
     return value if isinstance(value, str) else json_text(value)

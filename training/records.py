@@ -6,7 +6,8 @@ from pathlib import Path
 
 from appliance.ground.errors import UsageError
 from appliance.ground.json_input import NotJson, RefusedJson, parse_json
-from appliance.tasks.labels import WrittenNumber, read_json_lines
+from appliance.tasks.answer_json import WrittenNumber
+from appliance.tasks.labels import read_json_lines
 
 Record = dict[str, object]
 

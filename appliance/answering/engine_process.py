@@ -26,6 +26,7 @@ from appliance.tasks.task import (
     FieldType,
     InputLimits,
     LongDocumentPolicy,
+    Rule,
     Student,
     Targets,
     Task,
@@ -46,20 +47,19 @@ def start_engine(artifact_dir: Path, task: Task, threads: int) -> child.Child:
 
 def task_from_message(values: dict[str, Any]) -> Task:
     """The task that was sent as plain values, so that the child need not read and check the task file again."""
-    fields = tuple(
-        Field(
-            **{
-                **each, "type": FieldType(each["type"]), "comparator": Comparator(each["comparator"]),
-                "values": tuple(each["values"]),
-                "date_order": DateOrder(each["date_order"]) if each["date_order"] else None,
-            }
-        )
-        for each in values["fields"]
-    )  # fmt: skip
     parts: dict[str, Any] = {name: tuple(values[name]) for name in ("labels", "slices")}
     parts |= {"readiness": Targets(**values["readiness"]), "student": Student(**values["student"])}
+    parts |= {"fields": tuple(map(_field, values["fields"])), "rules": tuple(Rule(**each) for each in values["rules"])}
     parts["input"] = InputLimits(values["input"]["max_tokens"], LongDocumentPolicy(values["input"]["long"]))
-    return Task(**{**values, **parts, "kind": TaskKind(values["kind"]), "fields": fields})
+    return Task(**{**values, **parts, "kind": TaskKind(values["kind"])})
+
+
+def _field(values: dict[str, Any]) -> Field:
+    several = {name: tuple(values[name]) for name in ("values", "examples", "value_descriptions")}
+    several["columns"] = tuple(map(_field, values["columns"]))
+    kinds = {"type": FieldType(values["type"]), "comparator": Comparator(values["comparator"])}
+    order = DateOrder(values["date_order"]) if values["date_order"] else None
+    return Field(**{**values, **several, **kinds, "date_order": order})
 
 
 def serve_engine(connection: Connection) -> None:

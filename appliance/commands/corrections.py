@@ -11,7 +11,8 @@ from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
 from appliance.jobs.job import job_dir
-from appliance.jobs.review import correct_field, corrected_records, read_corrections, typed_value
+from appliance.jobs.review import correct_field, corrected_records, read_corrections
+from appliance.tasks.typed_values import typed_value
 
 
 @click.command("correct")
@@ -27,7 +28,8 @@ def correct_command(
 ) -> None:
     """Correct one field of a document.
 
-    Several VALUEs are the entries of a list. The row stays as the model answered; the correction is kept beside it
+    Several VALUEs are the entries of a list, or the records of a table with `|` between their cells. The row stays as
+    the model answered; the correction is kept beside it
     with the original and the user's name, and `stillroom jobs export --corrected` writes rows with it.
     """
     if null == bool(values):

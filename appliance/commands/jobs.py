@@ -130,7 +130,7 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
         raise UsageError(f"the job has no document {name}", "name it as `jobs show --failed` and the rows do")
     row, superseded = reader.row(entry.id), reader.superseded_rows(entry.id)
     if as_json:
-        values = {"document": entry.name, "state": entry.state, "row": asdict(row) if row else None}
+        values = {"document": entry.name, "state": entry.state, "row": row.record() if row else None}
         print_json({**values, "superseded": [asdict(one) for one in superseded]})
         return
     print_lines(f"{printable_name(entry.name)}: {entry.state}")
@@ -150,10 +150,14 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
     "--corrected", is_flag=True,
     help="With what people corrected: their value in place of the model's, and the model's beside it.",
 )  # fmt: skip
+@click.option(
+    "--records", "by_record", metavar="FIELD", default="",
+    help="With `--format csv`: a row for each record of this field, with the document's other values.",
+)  # fmt: skip
 @json_option("one JSON object")
 @with_settings
 def export_command(
-    settings: Settings, job: str, out_dir: Path, output_format: str, corrected: bool, as_json: bool
+    settings: Settings, job: str, out_dir: Path, output_format: str, corrected: bool, by_record: str, as_json: bool
 ) -> None:
     """Write the rows that a job has so far.
 
@@ -162,7 +166,7 @@ def export_command(
     directory = job_dir(settings, job)
     config = read_config(directory)
     refuse_output(settings, out_dir, config)
-    path = export_rows(directory, out_dir, OutputFormat(output_format), corrected=corrected)
+    path = export_rows(directory, out_dir, OutputFormat(output_format), corrected=corrected, by_record=by_record)
     documents = corrected_count(directory)
     if as_json:
         print_json({"job": directory.name, "output": str(path), "corrected": documents if corrected else 0})

@@ -171,6 +171,12 @@ def refuse_unfinished(outcome: JobOutcome) -> None:
             f"{summary.failed} of {summary.total} documents failed",
             f"`stillroom jobs show {summary.id} --failed` lists them with their reasons",
         )
+    if outcome.incomplete:
+        raise NotAllGood(
+            f"{human_count(outcome.incomplete, 'document')} of {summary.total:,} with incomplete lists or records"
+            " (`incomplete` in the rows)",
+            'set long = "window" in [input] of the task, which reads long tables part by part',
+        )
     # A cap is a person's own wish, and no failure.
     failures = [each for each in outcome.fallback_failures if not each.error.startswith("cap_")]
     if failures:
@@ -227,11 +233,13 @@ def _preview(settings: Settings, request: JobRequest, documents: int, as_json: b
 
 
 def _row_lines(row: Row) -> list[str]:
+    from appliance.tasks.linecode import display_value
+
     lines = [printable_name(row.document)]
     if row.fields is None:
         lines.append(f"  {row.error_message} ({row.error})" if row.error_message else f"  {row.error}")
     for name, value in (row.fields or {}).items():
-        text = "; ".join(value) if isinstance(value, list) else value
+        text = None if value is None else display_value(value)
         confidence = f"  ({row.confidence[name]:.2f})" if name in row.confidence else ""
         lines.append(f"  {name}: {text if text is not None else '-'}{confidence}")
     return lines

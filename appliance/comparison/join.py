@@ -78,4 +78,5 @@ def _without_places(answer: FinishedDocument) -> FinishedDocument:
     # In place of `replace`, which costs more than the comparison itself: the row belongs to nobody else.
     answer.row.confidence.clear()
     answer.row.evidence.clear()
+    answer.row.spans.clear()
     return answer

@@ -21,7 +21,7 @@ from appliance.ground.files import write_file
 from appliance.ground.text import human_count, printable
 from appliance.jobs.ledger import FinishedDocument
 from appliance.quality.judgements import Judgement
-from appliance.tasks.linecode import Value
+from appliance.tasks.linecode import Value, display_value
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -216,5 +216,5 @@ def _answer(answer: FinishedDocument | None, name: str) -> dict[str, object]:
 def _value(value: Value) -> dict[str, object]:
     if value is None or value in ("", []):
         return _cell("no value", missing=True)
-    text = ", ".join(value) if isinstance(value, list) else str(value)
+    text = display_value(value)
     return _cell(text if len(text) <= _VALUE_LETTERS else text[:_VALUE_LETTERS] + " ...")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from appliance.ground.text import storable
 from appliance.models.slot_plan import LONGEST_CONTEXT
-from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.linecode import Answer, Value, is_records
 
 ENGINE_DIED = "engine_died"
 """Error class of a document that engines died with; it is not asked again, here or elsewhere."""
@@ -32,6 +32,12 @@ class Request:
     """Fields that a frontier is asked for; all where it is empty."""
     name: str = ""
     """The document's name, for the record of what leaves the machine; it is not sent."""
+
+
+TOO_LONG = "too_long"
+"""A document, or an answer in which no list was cut, has no room in the context."""
+INCOMPLETE = "incomplete"
+"""The answer has a list or records of which the last entries are missing, because the context was full."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,9 @@ def checked_result(result: Result) -> Result:
 def _storable_value(value: Value) -> Value:
     if value is None or isinstance(value, str):
         return value and storable(value)
-    return [storable(entry) for entry in value]
+    if is_records(value):
+        return [{name: cell and storable(cell) for name, cell in record.items()} for record in value]
+    return [storable(str(entry)) for entry in value]
 
 
 def reading_context(trained_context: int) -> int:

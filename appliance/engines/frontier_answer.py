@@ -16,8 +16,9 @@ from appliance.engines.frontier_config import ModelChoice
 from appliance.engines.frontier_errors import FrontierFailure, excerpt
 from appliance.engines.frontier_reply import Reply
 from appliance.ground.text import is_storable
-from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.task import Field, FieldType, Task
+from appliance.tasks.answer_json import flat_values
+from appliance.tasks.linecode import Answer, Record, Value
+from appliance.tasks.task import NO, WITH_DIGITS, YES, Field, FieldType, Task
 from appliance.tasks.values import plain
 
 _THOUGHT_TAG = r"(?:\w{1,20}:)?(?:think|thinking|reasoning|thoughts?|reflection|scratchpad)"
@@ -39,7 +40,6 @@ _NO_QUANTITY = _NOTHING | frozenset(
      "not specified", "not provided", "not applicable", "nan")
 )  # fmt: skip
 """What models write in place of null where a day, a sum or a number is asked for."""
-_QUANTITIES = frozenset((FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER))
 
 
 class _Number(str):
@@ -201,6 +201,8 @@ def _fitted(task: Task, fields: list[Field], values: object, strict: bool) -> tu
     values = _unwrapped(task, fields, values, notes)
     if not isinstance(values, dict):
         raise _Unfit("the answer is no JSON object")
+    if any("." in field.name for field in fields):
+        values = flat_values(values)
     by_name = _named(fields, values, notes)
     others = len(values) - len(by_name)
     missing = [field.name for field in fields if field.name not in by_name]
@@ -215,7 +217,7 @@ def _fitted(task: Task, fields: list[Field], values: object, strict: bool) -> tu
 
 def _unwrapped(task: Task, fields: list[Field], values: object, notes: list[str]) -> object:
     """The object itself, where it is the only entry of a list or stands under one key."""
-    names = {_key(field.name) for field in fields}
+    names = {_key(part) for field in fields for part in (field.name, field.name.partition(".")[0])}
     for _ in range(3):
         if isinstance(values, list) and len(values) == 1 and isinstance(values[0], dict):
             values = values[0]
@@ -281,16 +283,48 @@ def _value(field: Field, value: object, strict: bool) -> Value:
     Raises:
         _Unfit: It is none that it may have.
     """
+    if isinstance(value, list) and field.columns:
+        records = [_record(field, entry, strict) for entry in value if strict or entry is not None]
+        return [record for record in records if any(record.values())] or None
     if isinstance(value, list) and field.type is FieldType.LIST:
         entries = [_text(field, entry, strict) for entry in value if strict or entry is not None]
         return [_known(field, entry, strict) for entry in entries if entry] or None
     if value is None and field.required:
         raise _Unfit(f"{field.name} does not match the schema: it is required and null")
-    if value is None or (field.type is not FieldType.LIST and _says_nothing(field, value)):
+    if value is None or (not field.is_several and _says_nothing(field, value)):
         return None
-    if field.type is FieldType.LIST:
+    if field.is_several:
         raise _Unfit(f"{field.name} does not match the schema: it is no list")
+    if field.type is FieldType.BOOLEAN:
+        return _truth(field, value, strict)
     return _known(field, _text(field, value, strict), strict) or None
+
+
+def _record(field: Field, values: object, strict: bool) -> Record:
+    """One record by its columns, whatever the case and the marks of the keys.
+
+    Raises:
+        _Unfit: It is none, or has columns that the task lacks where the schema was to be kept.
+    """
+    if not isinstance(values, dict):
+        raise _Unfit(f"{field.name} does not match the schema: {excerpt(str(values))} is no object")
+    by_name = _named(list(field.columns), values, [])
+    if strict and (len(by_name) < len(field.columns) or len(values) > len(by_name)):
+        raise _Unfit(f"{field.name} does not match the schema: a record has other keys than its columns")
+    cells = {column.name: _value(column, by_name.get(column.name), strict) for column in field.columns}
+    return {name: cell if isinstance(cell, str) else None for name, cell in cells.items()}
+
+
+_TRUTHS = {"yes": YES, "true": YES, "no": NO, "false": NO}
+
+
+def _truth(field: Field, value: object, strict: bool) -> str:
+    if isinstance(value, bool):
+        return YES if value else NO
+    word = value.strip().lower() if isinstance(value, str) and not strict else ""
+    if word not in _TRUTHS:
+        raise _Unfit(f"{field.name} does not match the schema: {excerpt(str(value))} is neither true nor false")
+    return _TRUTHS[word]
 
 
 def _known(field: Field, text: str, strict: bool) -> str:
@@ -310,7 +344,7 @@ def _known(field: Field, text: str, strict: bool) -> str:
 def _says_nothing(field: Field, value: object) -> bool:
     if not isinstance(value, str) or isinstance(value, _Number) or value in field.values:
         return False
-    return " ".join(value.split()).casefold() in (_NO_QUANTITY if field.type in _QUANTITIES else _NOTHING)
+    return " ".join(value.split()).casefold() in (_NO_QUANTITY if field.type in WITH_DIGITS else _NOTHING)
 
 
 def _text(field: Field, value: object, strict: bool) -> str:

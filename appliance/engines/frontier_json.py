@@ -3,7 +3,7 @@
 import json
 
 from appliance.ground.json_text import json_text
-from appliance.tasks.labels import WrittenNumber
+from appliance.tasks.answer_json import WrittenNumber
 
 _WHOLE_DIGITS = 18
 

@@ -17,19 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.engines.document_spans import BARRIER, Spans
+from appliance.engines.record_line import RecordLine
 from appliance.engines.token_starts import TokenStarts
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.linecode import ESCAPED, Answer, Value, decode_value, encode_value, unescape
 from appliance.tasks.prompt import PromptTemplate, field_prefix_segments, join_ids, working_prefix_segments
-from appliance.tasks.task import Field, FieldType, Task
+from appliance.tasks.task import WITH_DIGITS, Field, FieldType, Task
 
 Logits = NDArray[np.floating]
 Tree = dict[int, "Tree"]
 
 FIRST_CANDIDATES = 16
 """Tokens tried before it is asked which others can stand there at all."""
-_WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER})
-"""Values that stand in one place and hold a digit."""
 
 
 class NoNumber(Exception):
@@ -171,17 +170,27 @@ class LineDecoder:
 
     def _possible(self, field: Field, written: _Written) -> NDArray[np.bool_]:
         """Tokens of which some are allowed, (vocab_size,); no other one is."""
-        if field.evidence == "derived":
+        column, item = self._place(field, written.text)
+        if column.evidence == "derived" or column.values:
             return np.ones(len(self._grammar.banned), dtype=bool)
         starts, following, after_blank = self._grammar.starts, frozenset[str](), False
         if not _unfinished(written.text):  # else only the rest of a character can follow
-            spans, item = self._spans[field.type not in _WITH_DIGITS], _items(written.text, field.type)[-1]
+            spans = self._spans[column.type not in WITH_DIGITS]
             following, after_blank = spans.following(item)
             if written.text.endswith(b"\\"):  # what was begun is an escape, or a backslash of the document
                 following |= spans.following(item + "\\")[0] | starts.beginning_with(ESCAPED)
         possible = starts.possible(following, after_blank=after_blank)
         possible[list(self._grammar.line_end)] = True
         return possible
+
+    def _place(self, field: Field, text: bytes) -> tuple[Field, str]:
+        """The field, or the column of records, in which the text stands, and the value or entry that it has begun."""
+        if field.columns:
+            return self._records(field).place(_decoded(text))
+        return field, _items(text, field.type)[-1]
+
+    def _records(self, field: Field) -> RecordLine:
+        return RecordLine(field, self._spans)
 
     def _allowed(self, token: int, field: Field, written: _Written) -> bool:
         try:
@@ -202,10 +211,14 @@ class LineDecoder:
     def _may_end(self, text: bytes, field: Field) -> bool:
         if _unfinished(text):
             return False  # half a character is none
+        if field.columns:
+            return self._records(field).may_end(_decoded(text))
+        *_, last = items = _items(text, field.type)
+        if field.values:  # of a list: one value is a tree of its own
+            return not last.strip() or _is_choice(field, items)
         if field.evidence == "derived":
             return True
-        with_digits = field.type in _WITH_DIGITS
-        last = _items(text, field.type)[-1]
+        with_digits = field.type in WITH_DIGITS
         has_form = not with_digits or any(character.isdigit() for character in last)
         return not last.strip() or (has_form and self._spans[not with_digits].holds(last))
 
@@ -215,9 +228,17 @@ class LineDecoder:
         if not piece:
             return False
         unfinished = _unfinished(written.text + piece)
+        if field.columns:
+            return self._records(field).goes_on(_decoded(written.text), _decoded(written.text + piece), unfinished)
+        if field.values:
+            *complete, last = (item.strip(" ") for item in _items(written.text + piece, field.type))
+            begun = encode_value(last)
+            begins = any(encode_value(value).startswith(begun) for value in field.values if value not in complete)
+            is_one_blank = not (written.text + piece).endswith(b"  ")
+            return begins and is_one_blank and (not complete or _is_choice(field, complete))
         if field.evidence == "derived":
             return True
-        spans = self._spans[field.type not in _WITH_DIGITS]
+        spans = self._spans[field.type not in WITH_DIGITS]
         *complete, last = _items(written.text, field.type)
         *complete_then, then = _items(written.text + piece, field.type)
         if last[-1:].isspace() and len(complete_then) == len(complete) and then[len(last) :].isspace():
@@ -234,13 +255,29 @@ class LineDecoder:
         values: list[Value] = []
         for output_field, written in self._answered():
             line = written.text.decode("utf-8", errors="replace").strip()  # blanks of whatever kind
-            values.append(None if written.is_unfinishable else decode_value(line, output_field.type is FieldType.LIST))
+            if written.is_unfinishable:  # of records those that were finished before
+                line = line.rpartition("\t")[0] if output_field.columns else ""
+            values.append(decode_value(line, output_field.type is FieldType.LIST, output_field.column_names))
         return values
 
     def answer(self) -> Answer:
         """The values of all fields written so far."""
         fields = (output_field for output_field, _ in self._answered())
         return {output_field.name: value for output_field, value in zip(fields, self._values(), strict=True)}
+
+    def cut_answer(self) -> tuple[Answer, str] | None:
+        """What is certain of an answer that was cut within a list or records, and the name of that field.
+
+        The entry that was begun is left out, and the fields behind are null. None where something else was cut.
+        """
+        begun = list(self._answered())
+        cut, written = begun[-1] if begun else (None, None)
+        if self.done or self._ended or cut is None or written is None or not cut.is_several:
+            return None
+        line = written.text.decode("utf-8", errors="ignore").rpartition("\t")[0]
+        answer: Answer = dict.fromkeys(field.name for field in self._grammar.fields if field.name)
+        answer |= self.answer()
+        return {**answer, cut.name: decode_value(line, True, cut.column_names)}, cut.name
 
     def confidence(self) -> dict[str, float]:
         """Per field the probability of the value among those that could stand there, 0 to 1."""
@@ -264,9 +301,24 @@ def _items(text: bytes, kind: FieldType) -> list[str]:
     Raises:
         UnicodeDecodeError: The bytes can become no text, whatever follows.
     """
-    line = codecs.getincrementaldecoder("utf-8")().decode(text)
+    line = _decoded(text)
     parts = line.split("\t") if kind is FieldType.LIST else [line]
     return [unescape(part[:-1] if part.endswith("\\") and not part.endswith("\\\\") else part) for part in parts]
+
+
+def _is_choice(field: Field, items: Sequence[str]) -> bool:
+    """Whether all entries are values of a closed list, each once."""
+    stripped = [item.strip(" ") for item in items]
+    return len(set(stripped)) == len(stripped) and all(item in field.values for item in stripped)
+
+
+def _decoded(text: bytes) -> str:
+    """The characters that are whole.
+
+    Raises:
+        UnicodeDecodeError: The bytes can become no text, whatever follows.
+    """
+    return codecs.getincrementaldecoder("utf-8")().decode(text)
 
 
 def _unfinished(text: bytes) -> bytes:
@@ -337,7 +389,7 @@ def _grammar(task: Task, template: PromptTemplate, tokenizer: FileTokenizer) -> 
 
 def _tree(field: Field, tokenizer: FileTokenizer, line_end: tuple[int, ...]) -> Tree | None:
     """The values of an enum as a tree of token ids, each ended by the line end; None where values are open."""
-    if field.type is not FieldType.ENUM:
+    if not field.is_choice:
         return None
     root: Tree = {}
     for value in field.values:

@@ -8,23 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from appliance.engines.engine import Engine, Request, Result, checked_result
+from appliance.engines.engine import INCOMPLETE, TOO_LONG, Engine, Request, Result, checked_result
+from appliance.engines.window_joining import Window, join
 from appliance.engines.windows import LEAST_CHARACTERS, MOST_WINDOWS, Span, WindowRules
-from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.task import Field, FieldType, LongDocumentPolicy, Task, TaskKind
-from appliance.tasks.values import evidence
+from appliance.tasks.task import Task
 
-TOO_LONG = "too_long"
 _WINDOW_KEY = "\0window"
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a document, with the engine's result."""
-
-    start: int
-    end: int
-    result: Result
 
 
 @dataclass
@@ -37,6 +26,8 @@ class _Reading:
     waiting: int = 0
     answered: list[Window] = field(default_factory=list)
     failed: Result | None = None
+    incomplete: Result | None = None
+    """Of a window that cannot be cut and whose answer lacks entries."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +90,7 @@ class WindowedEngine:
             yield request
 
     def _whole_arrived(self, request: Request, result: Result) -> Iterator[Result]:
-        if result.error != TOO_LONG:
+        if result.error not in (TOO_LONG, INCOMPLETE):
             yield result
             return
         if len(request.text) <= LEAST_CHARACTERS:
@@ -123,10 +114,13 @@ class WindowedEngine:
         self._on_window()
         reading, smaller = window.reading, list[Span]()
         reading.waiting -= 1
-        if result.error == TOO_LONG and reading.failed is None:
+        if result.error in (TOO_LONG, INCOMPLETE) and reading.failed is None:
             smaller = self._rules.smaller(reading.request.text, (window.start, window.end))
         if smaller:
             self._add_windows(reading, smaller)
+            result = replace(result, answer=None)  # what it has of it, the smaller windows have as well
+        elif result.error == INCOMPLETE:
+            reading.incomplete = result
         elif result.error is not None and reading.failed is None:
             reading.failed = result
             self._forget_waiting(reading)
@@ -150,6 +144,9 @@ class WindowedEngine:
             joined = replace(failed, answer=None, confidence={})
         else:
             joined = join(self._task, reading.request.text, answered)
+            if reading.incomplete is not None:
+                told = _with_reason(reading.incomplete, "in one of its windows")
+                joined = replace(joined, error=INCOMPLETE, error_message=told.error_message)
         results = [reading.refused, *(window.result for window in windows)]
         workings = [window.result.working for window in answered]
         return replace(
@@ -171,57 +168,3 @@ def _by_window(texts: list[str]) -> str:
 
 def _with_reason(result: Result, reason: str) -> Result:
     return replace(result, error_message="; ".join(part for part in (result.error_message, reason) if part))
-
-
-def join(task: Task, text: str, windows: list[Window]) -> Result:
-    """One answer of the windows' answers, in the order of the text; the key is left to the caller.
-
-    A label is the one with the most confidence over the whole length. A field takes the value that stands in its
-    window with the highest confidence, of equal ones the first; without any it is null, as sure as the least sure
-    window. With `long = "split"` a list has the entries of all parts, each once.
-    """
-    if task.kind is TaskKind.CLASSIFY:
-        return _most_voted(task.output_fields[0], windows)
-    answer: Answer = {}
-    confidence: dict[str, float] = {}
-    window_starts: dict[str, int] = {}
-    for field_ in task.output_fields:
-        values = [(window, (window.result.answer or {}).get(field_.name)) for window in windows]
-        valued = [(window, value) for window, value in values if value]
-        if task.input.long is LongDocumentPolicy.SPLIT and field_.type is FieldType.LIST and valued:
-            answer[field_.name] = _entries(value for _, value in valued)
-            chosen = [window for window, _ in valued]
-        elif valued:
-            window, answer[field_.name] = max(valued, key=lambda pair: _rank(field_, text, *pair))
-            window_starts[field_.name] = window.start
-            chosen = [window]
-        else:
-            answer[field_.name], chosen = None, windows
-        shares = [share for window in chosen if (share := window.result.confidence.get(field_.name)) is not None]
-        if shares:
-            confidence[field_.name] = min(shares)
-    return Result("", answer, confidence, window_starts=window_starts)
-
-
-def _rank(field_: Field, text: str, window: Window, value: Value) -> tuple[bool, float]:
-    """What makes a value better; `max` takes the first of equal ones."""
-    stands = field_.evidence == "derived" or evidence(field_, value, text[window.start : window.end]) is not None
-    return stands, window.result.confidence.get(field_.name, 0.0)
-
-
-def _entries(values: Iterable[Value]) -> list[str]:
-    """The entries of all lists in order, each once."""
-    entries = (entry for value in values for entry in ([value] if isinstance(value, str) else value or []))
-    return list(dict.fromkeys(entries))
-
-
-def _most_voted(field_: Field, windows: list[Window]) -> Result:
-    """The label with the largest mean confidence, longer windows counting more; of equal ones the first."""
-    sums: dict[str, float] = {}
-    for window in windows:
-        label = str((window.result.answer or {})[field_.name])
-        share = window.result.confidence.get(field_.name, 0.0)
-        sums[label] = sums.get(label, 0.0) + share * (window.end - window.start)
-    best = max(sums, key=lambda label: sums[label])
-    whole = sum(window.end - window.start for window in windows)
-    return Result("", {field_.name: best}, {field_.name: sums[best] / whole})

@@ -11,7 +11,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from appliance.engines.answer_room import answer_room
+from appliance.engines.answer_room import longest_answer_room
+from appliance.engines.cut_answers import cut_result
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result, reading_context
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.onnx_session import device_of, open_session, runs_on_gpu
@@ -201,8 +202,8 @@ class Lane:
             counts = (self.prompt_tokens, written, 0, self.seconds)
             answer, confidence = decoder.answer(), decoder.confidence()
             return Result(key, answer, confidence, decoder.raw(), *counts, working=decoder.working())
-        message = f"the answer has more than the {self.room} tokens that the document leaves in the model's context"
-        return Result(key, None, {}, decoder.raw(), self.prompt_tokens, self.fed, 0, self.seconds, "too_long", message)
+        counts = (self.prompt_tokens, self.fed, 0, self.seconds)
+        return cut_result(key, decoder, counts, self.prompt_tokens + self.room)
 
 
 class OnnxDecoderEngine:
@@ -219,7 +220,7 @@ class OnnxDecoderEngine:
         self.context_length = _context_length(artifact_dir)
         self._task = task = task.with_working(manifest.working)
         self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
-        self.answer_tokens = answer_room(task, self._tokenizer)
+        self.answer_tokens = longest_answer_room(task, self._tokenizer, self.context_length)
         self._session: onnxruntime.InferenceSession | None = open_session(
             artifact_dir / "model.onnx", threads, runs_on_gpu(manifest)
         )

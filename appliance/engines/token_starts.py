@@ -15,8 +15,8 @@ LENGTH = 3
 """Characters of a start; more tell more apart and cost more."""
 _UNKNOWN = 0
 _BLANKS = re.compile(r"\s+")
-_UNPLAIN = re.compile(r"[\\\t\u03a3\u03c3\u03c2]")
-"""An escape and the end of a list's entry in line code; sigma, whose lower case depends on what stands
+_UNPLAIN = re.compile(r"[\\\t|\u03a3\u03c3\u03c2]")
+"""An escape, the end of an entry and that of a cell in line code; sigma, whose lower case depends on what stands
 around it."""
 
 

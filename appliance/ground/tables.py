@@ -26,6 +26,8 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     version_known: ClassVar[int] = 0
     """The one version of the file that this program reads; 0 where the table has no version."""
+    older_versions: ClassVar[tuple[int, ...]] = ()
+    """Former versions that it reads, too."""
     removed_keys: ClassVar[Mapping[str, str]] = {}
     """Keys of former versions of the program, with what to do about each."""
 
@@ -97,7 +99,8 @@ def check_table(model: type[AnyTable], values: Mapping[str, object], file: str, 
         InvalidFile: With everything that is wrong.
     """
     version = values.get("version")
-    if model.version_known and type(version) is int and version > 0 and version != model.version_known:
+    known = (model.version_known, *model.older_versions)
+    if model.version_known and type(version) is int and version > 0 and version not in known:
         # What else the file says is for the program of that version to judge.
         problem = f"{version} is not supported; this program reads version {model.version_known}"
         raise InvalidFile(file, [(f"{prefix}version", problem, "use a version of the program that reads it")])

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from appliance.jobs.review import Correction
 from appliance.jobs.rows import Route, Row
+from appliance.tasks.answer_findings import answer_problems
 from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.task import Field, Task, answer_problems
-from appliance.tasks.values import evidence, normalised_answer
+from appliance.tasks.spans import field_spans, first_place
+from appliance.tasks.task import Field, Task
+from appliance.tasks.values import normalised_answer
 
 Corrections = Mapping[tuple[str, str], Mapping[str, Correction]]
 """(name, SHA-256 of the bytes) of a document -> field -> its correction in force."""
@@ -57,12 +59,10 @@ def corrected_row(row: Row, by_field: Mapping[str, Correction], task: Task, text
     fields |= {name: correction.correction for name, correction in by_field.items()}
     is_settled = row.route is Route.REVIEW and not answer_problems(task, fields)
     words = text()
-    places = {
-        field.name: evidence(field, fields[field.name], words or "")
-        for field in task.output_fields
-        if field.name in by_field
-    }
-    normalised, marks = normalised_answer([field for field in task.output_fields if field.name in by_field], fields)
+    corrected = [field for field in task.output_fields if field.name in by_field]
+    spans = {field.name: field_spans(field, fields[field.name], words or "") for field in corrected}
+    places = {name: first_place(of) for name, of in spans.items()}
+    normalised, marks = normalised_answer(corrected, fields)
     return replace(
         row,
         fields=fields,
@@ -70,9 +70,11 @@ def corrected_row(row: Row, by_field: Mapping[str, Correction], task: Task, text
         marks={**{name: of for name, of in row.marks.items() if name not in by_field}, **marks},
         confidence={name: value for name, value in row.confidence.items() if name not in by_field},
         evidence={**row.evidence, **places},
+        spans={**row.spans, **spans},
         route=Route.PERSON if is_settled else row.route,
         error=None if is_settled else row.error,
         error_message="" if is_settled else row.error_message,
+        reasons=[] if is_settled else row.reasons,
     )
 
 

@@ -17,7 +17,7 @@ from appliance.answering.local import OnCrash, local_answerer
 from appliance.answering.paid_answers import forget_paid_answers
 from appliance.documents.folder import DocumentFolder
 from appliance.documents.sandbox import ReaderLimits
-from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood
+from appliance.ground.errors import ApplianceError, Interrupted, NotAllGood, UsageError
 from appliance.ground.processes import process_identity
 from appliance.ground.progress import OnProgress, Progress
 from appliance.ground.settings import Settings
@@ -63,6 +63,8 @@ class JobOutcome:
     seconds: float
     fallback_failures: tuple[FallbackFailure, ...] = ()
     """Why the fallback did not answer documents that are for review therefore; `retry` asks it again."""
+    incomplete: int = 0
+    """Documents of whose lists or records the last entries are missing: they had no room in the model's context."""
     missing_unread: int = 0
     """Documents that left the folder before anybody read them, as this run found; later runs do not tell it again."""
     corrected: int = 0
@@ -162,6 +164,7 @@ def _run(
                 ledger.end_run(State.DONE, _left(ledger, config, scan.last))
             summary = ledger.reader.summary()
             failures = tuple(ledger.reader.fallback_failures()) if config.fallback is not None else ()
+            incomplete = ledger.reader.incomplete()
         if is_stopped:
             raise Interrupted(
                 f"{summary.state}: {summary.with_row} of {summary.total} documents finished",
@@ -173,7 +176,7 @@ def _run(
             )
     seconds = time.monotonic() - started
     return JobOutcome(
-        summary, output_path, new_documents, seconds, failures, missing_unread,
+        summary, output_path, new_documents, seconds, failures, incomplete, missing_unread,
         corrected_count(directory), stop.graceful,
     )  # fmt: skip
 
@@ -274,19 +277,27 @@ def job_name(config: JobConfig, task: Task) -> str:
 
 
 def export_rows(
-    directory: Path, out_dir: Path, output_format: OutputFormat, task: Task | None = None, corrected: bool = False
+    directory: Path,
+    out_dir: Path,
+    output_format: OutputFormat,
+    task: Task | None = None,
+    corrected: bool = False,
+    by_record: str = "",
 ) -> Path:
     """Writes the rows that the job has so far; gives the file's path.
 
     Args:
         task: The job's, where the caller has read it.
         corrected: Puts what people corrected into the rows, with the model's values beside it.
+        by_record: Of CSV, the field of whose records each has a row of its own; empty for a row a document.
 
     Raises:
         UsageError: The folder holds the rows of another job.
         ResourceError: It cannot be written.
     """
     task = task or load_task(task_path(directory))
+    if by_record:
+        _refuse_no_records(task, output_format, by_record)
     claim_output(out_dir, directory.name, directory)
     with open_readonly(directory) as reader, contextlib.closing(reader.rows()) as rows:
 
@@ -295,7 +306,16 @@ def export_rows(
             return reader.text(entry.id) if entry else None
 
         corrector = Corrector(corrected_documents(directory), task, text) if corrected else None
-        return write_rows(rows, task.output_fields, out_dir, output_format, corrector)
+        return write_rows(rows, task.output_fields, out_dir, output_format, corrector, by_record)
+
+
+def _refuse_no_records(task: Task, output_format: OutputFormat, name: str) -> None:
+    known = [field.name for field in task.output_fields if field.columns]
+    if output_format is not OutputFormat.CSV:
+        raise UsageError("a row for each record is a form of CSV", "add `--format csv`; the others nest the records")
+    if name not in known:
+        hint = f"fields with records: {', '.join(known)}" if known else "leave out `--records`"
+        raise UsageError(f"{name} is no field with records of the task {task.name}", hint)
 
 
 def _left(ledger: Ledger, config: JobConfig, last: bytes | None) -> str:

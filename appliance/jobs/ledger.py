@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from appliance.documents.folder import FoundDocument, document_name, document_path
+from appliance.engines.engine import INCOMPLETE
 from appliance.ground import database
 from appliance.ground.database import database_error, open_reader
 from appliance.ground.errors import ApplianceError
@@ -272,6 +273,13 @@ class LedgerReader:
             FallbackFailure(error, counts.total(), counts.most_common(1)[0][0]) for error, counts in messages.items()
         ]
         return sorted(failures, key=lambda failure: -failure.documents)
+
+    def incomplete(self) -> int:
+        """Documents of whose lists or records the last entries are missing."""
+        (count,) = self._connection.execute(
+            "SELECT count(*) FROM rows WHERE superseded = 0 AND error IS NOT NULL AND error = ?", (INCOMPLETE,)
+        ).fetchone()
+        return int(count)
 
     def damage(self) -> str | None:
         """What SQLite finds wrong in the file; None where it is sound. Reads all of it."""

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from appliance.jobs.corrected_rows import CORRECTION_COLUMNS, Corrector
 from appliance.jobs.rows import ROW_COLUMNS, Row, column_name
-from appliance.tasks.linecode import Value
+from appliance.tasks.linecode import Value, display_value, is_records
 from appliance.tasks.task import Field, FieldType
 
 _GROUP = 10_000
@@ -40,19 +40,28 @@ def _schema(output_fields: Sequence[Field], with_corrections: bool) -> Any:
     kinds = {
         "unsafe": pyarrow.bool_(), "prompt_tokens": pyarrow.int64(), "completion_tokens": pyarrow.int64(),
         "reasoning_tokens": pyarrow.int64(), "seconds": pyarrow.float64(), "version": pyarrow.int32(),
-        "escalated": pyarrow.list_(pyarrow.string()),
+        "escalated": pyarrow.list_(pyarrow.string()), "reasons": pyarrow.list_(pyarrow.string()),
     }  # fmt: skip
     columns = [(name, kinds.get(name, pyarrow.string())) for name in ROW_COLUMNS]
     fields = []
     for field in output_fields:
         name = column_name(field.name)
-        kind = pyarrow.list_(pyarrow.string()) if field.type is FieldType.LIST else pyarrow.string()
+        kind = _kind(field)
         fields += [(name, kind), (f"{name} confidence", pyarrow.float64()), (f"{name} evidence", pyarrow.int64())]
         fields += [(f"{name} normalised", kind), (f"{name} marks", pyarrow.list_(pyarrow.string()))]
         if with_corrections:
             answered, by, at = (f"{name} {column}" for column in CORRECTION_COLUMNS)
             fields += [(answered, kind), (by, pyarrow.string()), (at, pyarrow.string())]
     return pyarrow.schema([*columns[:_BEFORE_FIELDS], *fields, *columns[_BEFORE_FIELDS:]])
+
+
+def _kind(field: Field) -> Any:
+    """The type of a field's values: of records a list of structures with their columns."""
+    import pyarrow
+
+    if field.columns:
+        return pyarrow.list_(pyarrow.struct([(name, pyarrow.string()) for name in field.column_names]))
+    return pyarrow.list_(pyarrow.string()) if field.type is FieldType.LIST else pyarrow.string()
 
 
 def _values(answered: Row, output_fields: Sequence[Field], corrector: Corrector | None) -> list[object]:
@@ -71,8 +80,10 @@ def _values(answered: Row, output_fields: Sequence[Field], corrector: Corrector 
 
 def _of_kind(field: Field, value: Value) -> Value:
     """The value as the column's type has it."""
+    if field.columns:
+        return value if is_records(value) else None
     if field.type is FieldType.LIST and isinstance(value, str):
         return [value]
     if field.type is not FieldType.LIST and isinstance(value, list):
-        return "; ".join(value)
+        return display_value(value)
     return value

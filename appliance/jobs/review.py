@@ -7,7 +7,6 @@ because SQLite before 3.51.3 can damage a WAL database that two connections writ
 
 import contextlib
 import json
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -24,9 +23,12 @@ from appliance.ground.users import current_user
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import LedgerReader, open_readonly
 from appliance.jobs.rows import Row
-from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.task import Field, FieldType, Task, answer_problems
+from appliance.tasks.answer_findings import answer_problems
+from appliance.tasks.linecode import Answer, Record, Value, is_records
+from appliance.tasks.task import Field, FieldType, Task
 from appliance.tasks.taskfile import load_task
+from appliance.tasks.typed_values import parse_value
+from appliance.tasks.values import value_texts
 
 REVIEW_NAME = "review.db"
 REVIEW_VERSION = 1
@@ -73,7 +75,7 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
     with open_readonly(directory) as reader:
         document, row = _row(reader, document)
     cleaned = _cleaned(output_field, value)
-    if not all(map(is_storable, [cleaned or ""] if not isinstance(cleaned, list) else cleaned)):
+    if not all(map(is_storable, value_texts(cleaned))):
         raise UsageError(
             f"the value of {field} has characters that cannot be stored",
             "type it in a terminal whose letters are UTF-8: `locale` says LANG=...UTF-8",
@@ -174,36 +176,6 @@ def corrected_records(directory: Path) -> Iterator[dict[str, object]]:
             }  # fmt: skip
 
 
-def parse_value(asked_type: FieldType, text: str) -> Value:
-    """What a person typed, as a value; nothing is null.
-
-    Entries of a list are parted by `;`; a semicolon within one is typed as `\\;`, a backslash before one as `\\\\`.
-    """
-    if asked_type is not FieldType.LIST:
-        return text.strip() or None
-    entries, entry, escaped = [], "", False
-    for char in text:
-        if escaped:
-            entry += char if char in ";\\" else "\\" + char
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        elif char == ";":
-            entries.append(entry.strip())
-            entry = ""
-        else:
-            entry += char
-    entries.append((entry + "\\" * escaped).strip())
-    return [part for part in entries if part] or None
-
-
-def typed_value(value: Value) -> str:
-    """The inverse of `parse_value`."""
-    if isinstance(value, list):
-        return "; ".join(re.sub(r"[\\;]", r"\\\g<0>", entry) for entry in value)
-    return value or ""
-
-
 def _output_field(task: Task, field: str) -> Field:
     for output_field in task.output_fields:
         if output_field.name == field:
@@ -223,12 +195,25 @@ def _values_hint(output_field: Field) -> str:
 
 
 def _cleaned(output_field: Field, value: Value) -> Value:
+    if is_records(value):
+        return value
+    if output_field.type is FieldType.RECORDS:
+        entries = [value] if isinstance(value, str) else map(str, value or [])
+        try:
+            return [record for entry in entries for record in _records(output_field, entry)] or None
+        except ValueError as error:
+            raise UsageError(f"{output_field.name} {error}", "type the cells of a record between |") from error
     if output_field.type is FieldType.LIST:
-        entries = [value] if isinstance(value, str) else value or []
+        entries = [value] if isinstance(value, str) else map(str, value or [])
         return [entry.strip() for entry in entries if entry.strip()] or None
     if isinstance(value, list):
         raise UsageError(f"{output_field.name} is not a list", "give one VALUE")
     return (value or "").strip() or None
+
+
+def _records(output_field: Field, text: str) -> list[Record]:
+    value = parse_value(output_field, text)
+    return value if is_records(value) else []
 
 
 def _row(reader: LedgerReader, document: str) -> tuple[str, Row]:

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from appliance.ground.json_text import json_text
+from appliance.tasks.answer_json import flat_values, nested_values
 from appliance.tasks.linecode import Answer
 from appliance.tasks.marks import Mark
+from appliance.tasks.spans import FieldSpans
 
-ROW_VERSION = 2
-"""1 has no normalised values and no marks."""
+ROW_VERSION = 3
+"""1 has no normalised values and no marks, 2 no spans, no reasons, no records and no objects."""
 ROW_COLUMNS = (
     "document", "sha256", "route", "model", "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens",
-    "seconds", "error", "error_message", "escalated", "former_document", "version",
+    "seconds", "error", "error_message", "reasons", "escalated", "former_document", "version",
 )  # fmt: skip
 """A row's own attributes, which are columns of their own in a table; Parquet has the fields' columns after `model`."""
 
@@ -45,6 +47,10 @@ class Row:
     confidence: dict[str, float] = field(default_factory=dict)
     evidence: dict[str, int | None] = field(default_factory=dict)
     """Offset of each value in the document's text, in characters; null where it is not there word for word."""
+    spans: dict[str, FieldSpans] = field(default_factory=dict)
+    """Where the texts of each value stand: start and end in the document's text, in characters, as it is written there,
+    with the line ends and blanks that the value does not have; null for one that is not there word for word. One for a
+    value, one for each entry of a list, for each record an object of its columns."""
     normalised: Answer = field(default_factory=dict)
     """Dates as ISO 8601, numbers with a dot for decimals, texts without unseen characters; null where a value does not
     say it for certain."""
@@ -60,6 +66,8 @@ class Row:
     error: str | None = None
     """Error class, such as `unreadable` or `too_long`."""
     error_message: str = ""
+    reasons: list[str] = field(default_factory=list)
+    """Why a person must look: `required`, `form`, `pattern` or `rule`, a colon, and the name of field or rule."""
     escalated: list[str] = field(default_factory=list)
     """Fields whose value the fallback gave."""
     former_document: str | None = None
@@ -76,6 +84,12 @@ class Row:
         """The row's values by name, in the order of this class, as they are written."""
         # Not `asdict`, which copies all values: this is done twice for every document.
         values: dict[str, object] = vars(self)
+        if any("." in name for name in self.fields or ()):
+            values = {
+                **values,
+                "fields": nested_values(self.fields or {}),
+                "normalised": nested_values(self.normalised),
+            }
         if self.working:
             return values
         # Most rows are not asked to keep it, and their form stays as it is.
@@ -90,7 +104,8 @@ def row_from_json(text: str) -> Row:
     values = _ROW_DECODER.decode(text)
     if None in values["confidence"].values():
         values["confidence"] = {name: share for name, share in values["confidence"].items() if share is not None}
-    return Row(**{**values, "route": Route(values["route"]), "version": ROW_VERSION})
+    answers = {key: flat_values(values[key]) for key in ("fields", "normalised") if values.get(key)}
+    return Row(**{**values, **answers, "route": Route(values["route"]), "version": ROW_VERSION})
 
 
 def column_name(field_name: str) -> str:
@@ -100,10 +115,22 @@ def column_name(field_name: str) -> str:
 
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT_OR_NULL = {"type": ["string", "null"]}
+_DEFINITIONS: dict[str, object] = {
+    "value": {
+        "description": "A text, a list of texts, records by column, an object of values, or null",
+        "anyOf": [
+            {"type": ["string", "null"]},
+            {"type": "array", "items": {"type": "string"}},
+            {"type": "array", "items": {"type": "object", "additionalProperties": _TEXT_OR_NULL}},
+            {"type": "object", "additionalProperties": {"$ref": "#/$defs/value"}},
+        ],
+    },
+    "span": {"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2},
+}
 _SCHEMA_OF_ANSWER: dict[str, object] = {
     "fields": {
         "type": ["object", "null"],
-        "additionalProperties": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+        "additionalProperties": {"$ref": "#/$defs/value"},
         "description": "The answer; null where there is none",
     },
     "confidence": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
@@ -112,9 +139,23 @@ _SCHEMA_OF_ANSWER: dict[str, object] = {
         "additionalProperties": {"type": ["integer", "null"], "minimum": 0},
         "description": "Offset of each value in the text, in characters; null where it is not there word for word",
     },
+    "spans": {
+        "type": "object",
+        "additionalProperties": {
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"$ref": "#/$defs/span"},
+                    {"type": "object", "additionalProperties": {"$ref": "#/$defs/span"}},
+                ]
+            },
+        },
+        "description": "Start and end of each value in the text, in characters; of each entry of a list, and of each"
+        " cell of records; empty in rows of former versions",
+    },
     "normalised": {
         "type": "object",
-        "additionalProperties": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+        "additionalProperties": {"$ref": "#/$defs/value"},
         "description": "Dates as ISO 8601, numbers with a dot for their decimals, texts without unseen characters; null"
         " where a value does not say it for certain; empty in rows of former versions",
     },
@@ -142,8 +183,8 @@ _SCHEMA_OF_CORRECTIONS: dict[str, object] = {
     "additionalProperties": {
         "type": "object",
         "properties": {
-            "answered": {"type": ["string", "array", "null"], "items": {"type": "string"}},
-            "corrected": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+            "answered": {"$ref": "#/$defs/value"},
+            "corrected": {"$ref": "#/$defs/value"},
             "user": {"type": "string"},
             "time": {"type": "string", "format": "date-time"},
         },
@@ -175,6 +216,11 @@ def row_schema() -> dict[str, object]:
             "description": "Error class; null where the document has an answer, `missing` where it left unread",
         },
         "error_message": {"type": "string"},
+        "reasons": {
+            "type": "array",
+            "items": {"type": "string", "pattern": "^(form|required|pattern|rule):."},
+            "description": "Why a person must look; empty in rows of former versions",
+        },
         "escalated": {
             "type": "array",
             "items": {"type": "string"},
@@ -198,4 +244,5 @@ def row_schema() -> dict[str, object]:
         "properties": properties,
         "required": required,
         "additionalProperties": False,
+        "$defs": _DEFINITIONS,
     }

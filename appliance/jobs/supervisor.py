@@ -15,7 +15,7 @@ from appliance.answering.local import MAX_CRASHES, OnCrash
 from appliance.documents.folder import DocumentFolder
 from appliance.documents.problems import DocumentError, Problem
 from appliance.documents.sandbox import ReaderLimits, ReadReply
-from appliance.engines.engine import ENGINE_DIED, Request, Result
+from appliance.engines.engine import ENGINE_DIED, INCOMPLETE, Request, Result
 from appliance.ground.progress import OnProgress, Progress
 from appliance.ground.stopping import Stop
 from appliance.jobs.job import JobConfig
@@ -23,9 +23,11 @@ from appliance.jobs.ledger_writer import Ledger, Outcome, PendingDocument
 from appliance.jobs.reader_pool import STILL_WRITTEN, FileStability, ReaderPool, StabilityTracker
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
+from appliance.tasks.answer_findings import answer_findings
 from appliance.tasks.linecode import Answer
-from appliance.tasks.task import Field, Task, answer_problems
-from appliance.tasks.values import evidence, normalised_answer
+from appliance.tasks.spans import FieldSpans, field_spans, first_place
+from appliance.tasks.task import Field, Task
+from appliance.tasks.values import normalised_answer
 
 _READ_AHEAD = 32
 _READ_AHEAD_CHARACTERS = 8_000_000
@@ -262,6 +264,8 @@ def answered_row(config: JobConfig, task: Task, name: str, reply: ReadReply, res
     answer, error, message = result.answer, result.error, result.error_message
     route, model = Route.FRONTIER if config.frontier else Route.LOCAL, config.model
     places: dict[str, int | None] = {}
+    spans: dict[str, FieldSpans] = {}
+    reasons: list[str] = []
     normalised: Answer = {}
     marks: dict[str, list[str]] = {}
     if config.fallback is not None and result.escalated:
@@ -270,23 +274,29 @@ def answered_row(config: JobConfig, task: Task, name: str, reply: ReadReply, res
     if answer is None:
         route, error = Route.FAILED, error or "no_answer"
     else:
-        places = {field.name: _place(field, result, reply.text) for field in task.output_fields}
+        spans = {field.name: _spans(field, result, reply.text) for field in task.output_fields}
+        places = {name: first_place(of) for name, of in spans.items()}
         normalised, marks = normalised_answer(task.output_fields, answer)
-        if problems := answer_problems(task, answer):
-            error, message = "invalid_answer", "; ".join([*problems, message] if message else problems)
+        if findings := answer_findings(task, answer):
+            problems = [finding.message for finding in findings]
+            reasons = [finding.reason for finding in findings]
+            # That entries are missing weighs more than what is wrong with those that are there.
+            error = error if error == INCOMPLETE else "invalid_answer"
+            message = "; ".join([message, *problems] if error == INCOMPLETE else [*problems, *filter(None, [message])])
         if error is not None:
             route = Route.REVIEW
     return Row(
-        name, reply.sha256, route, model, answer, result.confidence, places,
+        name, reply.sha256, route, model, answer, result.confidence, places, spans,
         normalised, marks, config.unsafe, result.prompt_tokens,
-        result.completion_tokens, result.reasoning_tokens, round(result.seconds, 6), error, message, result.escalated,
+        result.completion_tokens, result.reasoning_tokens, round(result.seconds, 6), error, message, reasons,
+        result.escalated,
         working=result.working if config.keep_working else "",
     )  # fmt: skip
 
 
-def _place(output_field: Field, result: Result, text: str) -> int | None:
+def _spans(output_field: Field, result: Result, text: str) -> FieldSpans:
     """Where the value stands: in the window that gave it, if the document was read in windows."""
     value, start = (result.answer or {}).get(output_field.name), result.window_starts.get(output_field.name, 0)
-    if start and (place := evidence(output_field, value, text[start:])) is not None:
-        return start + place
-    return evidence(output_field, value, text)
+    if start and first_place(spans := field_spans(output_field, value, text, start)) is not None:
+        return spans
+    return field_spans(output_field, value, text)

@@ -18,9 +18,9 @@ from appliance.quality.metrics import Counts, Judged, Outcome, abstention, count
 from appliance.quality.readiness import Readiness, against_gold, against_teacher, worst
 from appliance.quality.report import QualityReport, report
 from appliance.tasks.labels import LabelledRow, check_rows
-from appliance.tasks.linecode import Value
+from appliance.tasks.linecode import Value, display_value
 from appliance.tasks.task import TaskKind
-from appliance.tasks.values import normalise
+from appliance.tasks.values import normalise, value_texts
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
@@ -106,7 +106,7 @@ def _labels(task: "Task", rows: Sequence[LabelledRow]) -> list[Value]:
         return []
     described = task.output_fields[0]
     if task.multi_label:
-        return ["; ".join(sorted(row.answer.get(described.name) or ())) for row in rows]
+        return ["; ".join(sorted(value_texts(row.answer.get(described.name)))) for row in rows]
     return [normalise(described, row.answer.get(described.name)) for row in rows]
 
 
@@ -152,7 +152,7 @@ def _slice(name: str, rows: Sequence[LabelledRow], judged: Sequence[Judged]) -> 
     documents: dict[str, list[Judged]] = {}
     for row, document in zip(rows, judged, strict=True):
         value = row.answer.get(name)
-        documents.setdefault("; ".join(value) if isinstance(value, list) else value or "", []).append(document)
+        documents.setdefault(display_value(value), []).append(document)
     frequent = sorted(documents.items(), key=lambda entry: (-len(entry[1]), entry[0]))[:MOST_SLICES]
     return {value: count(group) for value, group in frequent}
 

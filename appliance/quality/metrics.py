@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
-from appliance.tasks.linecode import Answer
+from appliance.tasks.linecode import Answer, is_records
 
 if TYPE_CHECKING:
+    from appliance.tasks.record_matching import ColumnCounts
     from appliance.tasks.task import Field, Task
 
 
@@ -35,6 +36,9 @@ class Judged:
     """Fields for which gold has no value; only these can be invented."""
     failed: bool = False
     """Whether the document got no answer."""
+    cells: dict[str, "ColumnCounts"] = field(default_factory=dict)
+    """Of records, by `field.column`: what became of the cells. They explain the outcome of the field and are counted
+    nowhere else."""
     cluster: int | None = None
     """Documents of one cluster are nearly the same and count as one in intervals; None for one of its own."""
 
@@ -93,7 +97,20 @@ def judge(task: "Task", document: str, gold: Answer, answer: Answer | None) -> J
             field.name: outcome(field, gold.get(field.name), answer.get(field.name)) for field in task.output_fields
         }
     absent = frozenset(field.name for field in task.output_fields if not gold.get(field.name))
-    return Judged(document, outcomes, absent, answer is None)
+    return Judged(document, outcomes, absent, answer is None, _cells(task, gold, answer or {}))
+
+
+def _cells(task: "Task", gold: Answer, answer: Answer) -> dict[str, "ColumnCounts"]:
+    """Record lists beside each other, column by column."""
+    from appliance.tasks.record_matching import match_records
+
+    cells: dict[str, ColumnCounts] = {}
+    for each in task.output_fields:
+        truth, value = gold.get(each.name), answer.get(each.name)
+        if each.columns and (truth or value):
+            match = match_records(each, truth if is_records(truth) else [], value if is_records(value) else [])
+            cells |= {f"{each.name}.{column}": counts for column, counts in match.columns.items()}
+    return cells
 
 
 def by_cluster(judged: Sequence[Judged], numbers: Sequence[float]) -> list[float]:
@@ -124,7 +141,10 @@ def count(judged: Iterable[Judged], field: str | None = None) -> Counts:
 
 
 def by_field(task: "Task", judged: Sequence[Judged]) -> dict[str, Counts]:
-    """Counts of each field, the one first whose mistakes cost most: their number times the weight of the field."""
+    """Counts of each field, the one first whose mistakes cost most: their number times the weight of the field.
+
+    Behind a field of records come its columns, as `field.column`, cell by cell.
+    """
     table = {field.name: count(judged, field.name) for field in task.output_fields}
     weights = {field.name: field.weight for field in task.output_fields}
 
@@ -132,7 +152,23 @@ def by_field(task: "Task", judged: Sequence[Judged]) -> dict[str, Counts]:
         name, counts = entry
         return -weights[name] * (counts.fields - counts.correct), counts.accuracy
 
-    return dict(sorted(table.items(), key=cost))
+    by_cost = dict(sorted(table.items(), key=cost))
+    columns = {each.name: [f"{each.name}.{name}" for name in each.column_names] for each in task.output_fields}
+    return {
+        part: by_cost[name] if part == name else count_cells(judged, part)
+        for name in by_cost
+        for part in (name, *columns[name])
+    }
+
+
+def count_cells(judged: Iterable[Judged], column: str) -> Counts:
+    """Sums over documents of one column of records, `field.column`."""
+    counts = [document.cells[column] for document in judged if column in document.cells]
+    right, empty = sum(each.right for each in counts), sum(each.empty for each in counts)
+    omitted, invented = sum(each.omitted for each in counts), sum(each.invented for each in counts)
+    substituted = sum(each.substituted for each in counts)
+    total = right + empty + omitted + invented + substituted
+    return Counts(total, right + empty, omitted, invented, substituted, empty + invented)
 
 
 def weighted_accuracy(task: "Task", judged: Sequence[Judged]) -> float | None:

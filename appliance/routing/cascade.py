@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from appliance.engines.engine import ENGINE_DIED, Request, Result
+from appliance.tasks.answer_findings import answer_findings
 from appliance.tasks.linecode import Answer
-from appliance.tasks.task import Task, answer_problems
+from appliance.tasks.task import Task
 
 FALLBACK_PROBLEM = "fallback_failed"
 FALLBACK_UNANSWERED_PREFIX = "the fallback did not answer: "
@@ -28,7 +29,7 @@ def fields_below(task: Task, answer: Answer | None, confidence: Mapping[str, flo
     names = [field.name for field in task.output_fields]
     if answer is None:
         return names
-    wrong = {problem.partition(" ")[0] for problem in answer_problems(task, answer)}
+    wrong = {name for finding in answer_findings(task, answer) for name in finding.fields}
     return [name for name in names if not confidence.get(name, 0.0) >= threshold or name in wrong]
 
 

@@ -18,9 +18,9 @@ from appliance.routing.installation_key import installation_key
 from appliance.routing.plain_copy import plain_copy
 from appliance.routing.policy import Masking, masked_fields
 from appliance.routing.repetitions import repetitions
-from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.linecode import Answer, Value, is_records
 from appliance.tasks.task import Task
-from appliance.tasks.values import find_spans
+from appliance.tasks.values import find_spans, value_texts
 
 _LABELS = {
     "mail": "MAIL", "iban": "IBAN", "card": "CARD", "national_id": "ID", "phone": "PHONE", LONG_NUMBER: "DIGITS",
@@ -122,7 +122,7 @@ class Masker:
         """Every place of a value of the fields that the policy masks."""
         for name, phrase in self._fields.items():
             value = known.get(name)
-            values = [value] if isinstance(value, str) else list(value or ())
+            values = value_texts(value)
             values += [match.group(1).strip() for match in _labelled(phrase).finditer(text)]
             places = [place for value in values for place in _places(value, text)]
             if not places and not self._masking.send_unfound:
@@ -177,8 +177,13 @@ def _space(text: str, place: int) -> str:
 
 
 def _restored(name: str, value: Value, restored_by: Mapping[str, str]) -> Value:
+    if is_records(value):
+        return [
+            {column: cell and str(_restored(name, cell, restored_by)) for column, cell in record.items()}
+            for record in value
+        ]
     if isinstance(value, list):
-        return [str(_restored(name, text, restored_by)) for text in value]
+        return [str(_restored(name, str(text), restored_by)) for text in value]
     if value is None:
         return None
     # Only whole words: one with a letter more stands for nothing.

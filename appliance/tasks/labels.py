@@ -5,7 +5,6 @@ threshold and to a comparison are all JSON Lines of such rows.
 """
 
 import hashlib
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +14,9 @@ from appliance.ground.errors import UsageError
 from appliance.ground.json_input import NotJson, RefusedJson, parse_json
 from appliance.ground.json_text import json_text
 from appliance.ground.spelling import nearest
-from appliance.tasks.canonical_text import canonical, tidy
-from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.answer_json import WrittenNumber, answer_of_json, flat_values, is_finite_number
+from appliance.tasks.canonical_text import canonical
+from appliance.tasks.linecode import Answer, Value, is_records
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Field, Task
@@ -60,25 +60,6 @@ class LabelledRow:
             "labels": self.labels, "teacher": self.teacher, "group": self.group, "source": self.source,
         }  # fmt: skip
         return json_text({**stored, **({"working": self.working} if self.working else {}), **more})
-
-
-class WrittenNumber(float):
-    """A number of a JSON file that remembers its digits: `5.00` is not `5.0` where a document prints it."""
-
-    digits: str
-
-    def __new__(cls, digits: str) -> "WrittenNumber":
-        """The number that these digits write."""
-        number = super().__new__(cls, digits)
-        number.digits = digits
-        return number
-
-
-def number_text(number: float) -> str:
-    """A number of a JSON file as it is written there, but without an exponent, which no document prints."""
-    if isinstance(number, WrittenNumber) and "e" not in number.digits.lower():
-        return number.digits
-    return json_text(number, ascii_only=True)
 
 
 def text_hash(text: str) -> str:
@@ -180,7 +161,7 @@ def read_answers_by_document(path: Path, task: "Task") -> dict[str, Answer]:
     Raises:
         UsageError: A line is something else, an answer does not fit the task, or a document has two different answers.
     """
-    from appliance.tasks.task import answer_problems
+    from appliance.tasks.answer_findings import answer_findings
 
     answers: dict[str, Answer] = {}
     known = sorted(field.name for field in task.output_fields)
@@ -189,14 +170,15 @@ def read_answers_by_document(path: Path, task: "Task") -> dict[str, Answer]:
         document, values = record.get("document"), record.get("answer")
         if not isinstance(document, str) or not isinstance(values, dict):
             raise UsageError(f"{where}: a row needs document and answer", _ANSWER_HINT)
-        if unknown := sorted(set(values) - set(known)):
+        if unknown := sorted(set(flat_values(values)) - set(known)):
             raise UsageError(f"{where}: {unknown[0]} is not a field of the task", f"known: {', '.join(known)}")
-        # A value that is missing is right where the document has none, whatever the task requires of answers.
-        problems = [problem for problem in answer_problems(task, values) if "has no value" not in problem]
+        _refuse_half_pairs(values, where)
+        answer = answer_of_json(values, where)
+        # A value that is missing is right where the document has none, whatever the task requires of answers; and what
+        # a person says is right, whatever rule it breaks.
+        problems = [finding.message for finding in answer_findings(task, answer) if finding.code == "form"]
         if problems:
             raise UsageError(f"{where}: {problems[0]}", "correct the row")
-        _refuse_half_pairs(values, where)
-        answer = _answer(values, where)
         if answers.get(document, answer) != answer:
             raise UsageError(f"{where}: {document} has two different answers", "keep one of them")
         answers[document] = answer
@@ -216,44 +198,19 @@ def _row(record: Mapping[str, Any], where: str, default_source: str) -> Labelled
     return LabelledRow(
         record["document"],
         text,
-        _answer(record["answer"], f"{where}: answer"),
+        answer_of_json(record["answer"], f"{where}: answer"),
         str(record.get("sha256") or ""),
         {label: float(share) for label, share in labels.items()} if _is_shares(labels) else None,
         teacher if isinstance(teacher, str) else "",
         None if group is None else str(group),
         str(record.get("source") or default_source),
-        None if teacher_answer is None else _answer(teacher_answer, f"{where}: teacher_answer"),
+        None if teacher_answer is None else answer_of_json(teacher_answer, f"{where}: teacher_answer"),
         working if isinstance(working := record.get("working"), str) else "",
     )
 
 
-def _answer(values: dict[str, Any], where: str) -> Answer:
-    """An answer as a task's is: numbers as texts."""
-    answer: Answer = {}
-    for name, value in values.items():
-        if _is_number(value):
-            answer[name] = number_text(value)
-        elif isinstance(value, str | None) or (
-            isinstance(value, list) and all(isinstance(part, str) for part in value)
-        ):
-            # Blanks that nobody sees are no value.
-            if isinstance(value, list):
-                answer[name] = [part for part in value if tidy(part)]
-            else:
-                answer[name] = None if value and not tidy(value) else value
-        else:
-            raise UsageError(f"{where}: {name} is neither text nor null", 'write "...", a list of them, or null')
-    return answer
-
-
 def _is_shares(value: object) -> TypeGuard[dict[str, float]]:
-    return isinstance(value, dict) and all(map(_is_number, value.values()))
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, dict) and all(map(is_finite_number, value.values()))
 
 
 def _refuse_half_pairs(value: object, where: str) -> None:
@@ -311,8 +268,11 @@ def check_rows(task: "Task", rows: Iterable[LabelledRow]) -> None:
 def _form_problem(field: "Field", value: Value) -> tuple[str, str] | None:
     """What is wrong with the form of a right value, and what to write instead."""
     from appliance.tasks.task import FieldType
-    from appliance.tasks.values import same
 
+    if field.type is FieldType.RECORDS:
+        return _records_problem(field, value)
+    if is_records(value):
+        return "is a list of records, and the field is none", 'write "..." or null'
     if isinstance(value, list) != (field.type is FieldType.LIST):
         if isinstance(value, list):
             return "is a list, and the field has one value", 'write "..." or null'
@@ -321,9 +281,30 @@ def _form_problem(field: "Field", value: Value) -> tuple[str, str] | None:
     if isinstance(value, list):
         others = [entry for entry in value if field.values and entry not in field.values]
         return (f"has {str(others[0])[:40]!r}, which is not one of its values", known) if others else None
-    if field.values and not any(same(field, value, choice) for choice in field.values):
-        return f"is {str(value)[:40]!r}, which is not one of its values", known
+    return _choice_problem(field, value)
+
+
+def _records_problem(field: "Field", value: Value) -> tuple[str, str] | None:
+    columns = ", ".join(field.column_names)
+    if not is_records(value):
+        return "is no list of records, and the field is one", f'write [{{"column": "..."}}] or null; columns: {columns}'
+    for number, record in enumerate(value, 1):
+        if unknown := [name for name in record if name not in field.column_names]:
+            meant = nearest(unknown[0], field.column_names)
+            hint = f"{f'did you mean {meant}? ' if meant else ''}columns: {columns}"
+            return f"has the column {unknown[0]!r} in record {number}, which the task lacks", hint
+        for column in field.columns:
+            if problem := _choice_problem(column, record.get(column.name)):
+                return f"in record {number}: {column.name} {problem[0]}", problem[1]
     return None
+
+
+def _choice_problem(field: "Field", value: "str | None") -> tuple[str, str] | None:
+    from appliance.tasks.values import same
+
+    if not value or not field.values or any(same(field, value, choice) for choice in field.values):
+        return None
+    return f"is {value[:40]!r}, which is not one of its values", f"known values: {', '.join(field.values)}"
 
 
 def teacher_names(rows: Iterable[LabelledRow]) -> str:

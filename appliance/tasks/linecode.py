@@ -1,16 +1,21 @@
 """Line code: an answer as one line per field, in field order.
 
-An empty line is null. List items are separated by a tab. Backslash, newline and tab inside a value are escaped, so
-a value never holds a character that carries structure.
+An empty line is null. Items of a list and records are separated by a tab, the columns of a record by a bar between
+blanks. Backslash, newline and tab inside a value are escaped, in a column the bar too, so a value never holds a
+character that carries structure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
-Value = str | list[str] | None
+Record = dict[str, "str | None"]
+"""One record of a table: column -> its value."""
+Value = str | list[str] | list[Record] | None
 Answer = dict[str, Value]
 
+COLUMN_END = "|"
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t"}
-_UNESCAPES = {"\\": "\\", "n": "\n", "t": "\t"}
+_UNESCAPES = {"\\": "\\", "n": "\n", "t": "\t", "p": COLUMN_END}
 ESCAPED = "".join(_UNESCAPES)
 """Characters that a backslash before them gives a meaning."""
 
@@ -36,23 +41,59 @@ def unescape(text: str) -> str:
     return "".join(parts)
 
 
-def encode_value(value: Value) -> str:
-    """One field's value as one line, without the line end."""
+def is_records(value: object) -> TypeGuard[list[Record]]:
+    """Whether a value is records, one at least."""
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
+
+
+def encode_value(value: Value, columns: Sequence[str] = ()) -> str:
+    """One field's value as one line, without the line end.
+
+    Args:
+        columns: Of records, in the order of the task.
+    """
     if value is None:
         return ""
-    if isinstance(value, list):
-        return "\t".join(escape(item) for item in value)
-    return escape(value)
+    if isinstance(value, str):
+        return escape(value)
+    return "\t".join(escape(item) if isinstance(item, str) else _encode_record(item, columns) for item in value)
 
 
-def decode_value(line: str, is_list: bool = False) -> Value:
-    """One line as a value; surrounding blanks are not part of it, and an empty line is null."""
+def _encode_record(record: Mapping[str, str | None], columns: Sequence[str]) -> str:
+    cells = (escape(record.get(column) or "").replace(COLUMN_END, "\\p") for column in columns)
+    return f" {COLUMN_END} ".join(cells).strip(" ")
+
+
+def decode_value(line: str, is_list: bool = False, columns: Sequence[str] = ()) -> Value:
+    """One line as a value; surrounding blanks are not part of it, and an empty line is null.
+
+    Args:
+        columns: Of the records that the line holds; none where it holds none.
+    """
     line = line.strip(" ")
     if not line:
         return None
+    if columns:
+        return [_decode_record(item, columns) for item in line.split("\t") if item.strip(" ")] or None
     if is_list:
         return [unescape(item.strip(" ")) for item in line.split("\t") if item.strip(" ")] or None
     return unescape(line)
+
+
+def _decode_record(item: str, columns: Sequence[str]) -> Record:
+    cells = [unescape(cell.strip(" ")) or None for cell in item.split(COLUMN_END)]
+    return dict(zip(columns, [*cells, *[None] * len(columns)], strict=False))
+
+
+def display_value(value: Value) -> str:
+    """A value on one line for people: entries and records behind semicolons, cells between bars; empty for none."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return "; ".join(entry if isinstance(entry, str) else _display_record(entry) for entry in value)
+
+
+def _display_record(record: Record) -> str:
+    return f" {COLUMN_END} ".join(cell or "-" for cell in record.values())
 
 
 def encode(answer: Answer, names: Sequence[str]) -> str:

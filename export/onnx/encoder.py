@@ -24,6 +24,7 @@ from appliance.quality.label_thresholds import calibrate_labels
 from appliance.quality.statistics import wilson
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import read_dataset
+from appliance.tasks.values import value_texts
 from export.onnx.graphs import copy_graph, quantize, quiet_exporters, save_graph
 from export.parity import ExportDisagrees, refuse_no_numbers
 
@@ -215,7 +216,7 @@ def read_validation(task_folder: Path, merged_dir: Path) -> tuple[list[list[int]
             shares = row.labels or {answer: 1.0}
             for label, share in shares.items():
                 targets[number, index[label]] += share / sum(shares.values())
-        for label in answer if isinstance(answer, list) else ():
+        for label in value_texts(answer) if isinstance(answer, list) else ():
             targets[number, index[label]] = 1.0
     return [encoding.ids for encoding in tokenizer.encode_batch([row.text for row in rows])], targets
 

@@ -160,17 +160,30 @@ def test_an_answer_beside_other_cells_of_fields_is_named(folder: Path, tmp_path:
 
 def test_values_keep_the_digits_and_words_of_the_record(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
-    path.write_text(
-        '{"text": "x", "answer": {"total": 5.00, "items": [7.10, 12, null, true, {"a": 1}], "none": [null]}}'
-    )
+    path.write_text('{"text": "x", "answer": {"total": 5.00, "items": [7.10, 12, null, true], "none": [null]}}')
     collect_recorded(load_task(folder), folder, path)
     cells = tmp_path / "answers.csv"
     cells.write_text('text,answer\ny,"{""total"": 5.00}"\n')
     collect_recorded(load_task(folder), folder, cells)
     assert [answer for _, _, answer in answers(folder)] == [
-        {"total": "5.00", "items": ["7.10", "12", "true", '{"a": 1}'], "none": None},
+        {"total": "5.00", "items": ["7.10", "12", "yes"], "none": None},
         {"total": "5.00"},
     ]
+
+
+def test_objects_become_fields_with_a_dot_and_lists_of_objects_records(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    lines = [
+        {"text": "x", "answer": {"seller": {"name": "Ann", "at": {"zip": 1}}, "lines": [{"net": 5, "paid": False}]}},
+        {"text": "y", "answer": {"lines": [{"net": None}], "parts": [["a"], "b"]}},
+        {"text": "z", "answer": {"lines": ["a", {"net": 5}]}},
+    ]
+    collected = collect_recorded(load_task(folder), folder, recorded(path, lines))
+    assert [answer for _, _, answer in answers(folder)] == [
+        {"seller.name": "Ann", "seller.at.zip": "1", "lines": [{"net": "5", "paid": "no"}]},
+        {"lines": None, "parts": ['["a"]', "b"]},
+    ]
+    assert collected.bad == ["answers.jsonl:3: lines has texts and records in one list"]
 
 
 def test_labels_and_shares_of_a_classification_are_kept(tmp_path: Path) -> None:

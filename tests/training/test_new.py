@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from appliance.ground.errors import ResourceError, UsageError
+from appliance.tasks.field_table import FieldTable
 from appliance.tasks.task import TaskKind
-from appliance.tasks.task_table import FieldTable, InputTable, ReadinessTable, StudentTable, TaskTable
+from appliance.tasks.task_table import InputTable, ReadinessTable, RuleTable, StudentTable, TaskTable
 from appliance.tasks.taskfile import load_task, task_from_table
 from tests.appliance.model_fixtures import file_size_limit
 from training.commands.new import KINDS, write_task_folder
@@ -42,18 +43,19 @@ def test_template_shows_every_type_that_needs_a_word(tmp_path: Path) -> None:
     assert [field.type.value for field in task.fields] == ["text", "date", "amount", "enum"]
     text = (tmp_path / "orders" / "task.toml").read_text()
     assert '# evidence = "literal" (the default)' in text
-    assert '# evidence = "derived" (the default of an enum)' in text
+    assert '# evidence = "derived" (the default of an enum and a boolean)' in text
 
 
 def test_every_key_of_a_task_file_is_in_a_template(tmp_path: Path) -> None:
     texts = [write_task_folder(tmp_path / kind, kind).read_text("utf-8") for kind in KINDS]
     written = "\n".join(texts)
     tables = {"input": InputTable, "readiness": ReadinessTable, "student": StudentTable, "fields": FieldTable}
+    tables["rules"] = RuleTable
     keys = {*TaskTable.model_fields, *(key for table in tables.values() for key in table.model_fields)} - {*tables}
     missing = [key for key in sorted(keys) if not re.search(rf"^(?:# )?{key} = ", written, re.MULTILINE)]
     assert missing == []
     for kind, text in zip(KINDS, texts, strict=True):
-        switched_on = re.sub(r"^# (?=[a-z_]+ = (?:\"[a-z_A-Z-]*\"|\d+|\[.*\])$)", "", text, flags=re.MULTILINE)
+        switched_on = re.sub(r"^# (?=\[\[|[a-z_]+ = (?:\".*\"|[\d.]+|\[.*\])$)", "", text, flags=re.MULTILINE)
         task = task_from_table(tomllib.loads(switched_on), kind)
         assert kind != "extract" or (task.teacher, task.slices, task.fields[0].locale) == (
             "gpt-large",

@@ -11,13 +11,21 @@ Findings = dict[int, list[str]]
 """LabelledRow number -> reasons; rows without a reason are not in it."""
 
 
+_PERSONS = {"form": "form", "required": "form"}
+_TEACHERS = _PERSONS | {"pattern": "pattern", "rule": "rule"}
+"""Kind of a finding -> how the reason of a rejected row begins."""
+
+
 def wrong_form(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     """Rows whose answer is not one of this task's, or that have no text."""
-    from appliance.tasks.task import answer_problems
+    from appliance.tasks.answer_findings import answer_findings
 
     findings: Findings = {}
     for number, row in enumerate(rows):
-        reasons = [f"form: {problem}" for problem in answer_problems(task, row.answer)]
+        # What a person says is right, whatever rule it breaks.
+        codes = _PERSONS if row.source == "person" else _TEACHERS
+        kinds = [(finding.reason.partition(":")[0], finding.message) for finding in answer_findings(task, row.answer)]
+        reasons = [f"{codes[kind]}: {message}" for kind, message in kinds if kind in codes]
         if not row.text.strip():
             reasons.append("form: the document has no text")
         reasons += _wrong_labels(task, row)

@@ -12,16 +12,15 @@ if TYPE_CHECKING:
 
 def not_in_text(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     """Rows with a value of a literal field that the text does not hold."""
-    from appliance.tasks.values import evidence
+    from appliance.tasks.values import find, printed_texts
 
     literal = [field for field in task.output_fields if field.evidence == "literal"]
     findings: Findings = {}
     for number, row in enumerate(rows):
         reasons = []
         for field in literal:
-            value = row.answer.get(field.name)
-            parts = value if isinstance(value, list) else [value]
-            if any(part and evidence(field, part, row.text) is None for part in parts):
+            printed = printed_texts(field, row.answer.get(field.name))
+            if any(find(text, row.text) is None for text in printed):
                 reasons.append(f"evidence: {field.name} is not in the text")
         if reasons:
             findings[number] = reasons

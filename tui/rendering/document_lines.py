@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from appliance.ground.text import human_duration, human_size
+from appliance.ground.text import human_count, human_duration, human_size
 from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.review import Correction
 from appliance.jobs.rows import Row
-from appliance.tasks.linecode import Value
+from appliance.tasks.linecode import Value, is_records
 from appliance.tasks.marks import Mark
 from appliance.tasks.task import Field
 from tui.data.problems import Problem
 from tui.rendering.facts import value_text
 from tui.text.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, fit, state_cell, wrap_line
+from tui.text.evidence_spans import MOST_CHARACTERS, evidence_spans
 
 _HEAD_LINES = 3
 
@@ -35,6 +36,45 @@ class OpenDocument:
     def value(self, name: str) -> Value:
         """The corrected value, else the model's."""
         return self.corrected[name].correction if name in self.corrected else self.original(name)
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """A row of the table: a field, or one record of a field that has some."""
+
+    field: Field
+    record: int | None = None
+    """Its number from zero."""
+
+
+def shown_rows(document: OpenDocument) -> list[ShownRow]:
+    """All fields, each with its records behind it."""
+    rows = []
+    for each in document.output_fields:
+        value = document.value(each.name)
+        records = len(value) if is_records(value) else 0
+        rows += [ShownRow(each), *(ShownRow(each, number) for number in range(records))]
+    return rows
+
+
+def shown_value(document: OpenDocument, shown: ShownRow) -> Value:
+    """The value of a row: that of its field, or its one record."""
+    value = document.value(shown.field.name)
+    return [value[shown.record]] if shown.record is not None and is_records(value) else value
+
+
+def shown_spans(document: OpenDocument, shown: ShownRow) -> list[tuple[int, int]]:
+    """Where the model's value stands in the text; of records of this form what the row says of each cell."""
+    row = document.row
+    if row is None or document.text is None:
+        return []
+    spans = row.spans.get(shown.field.name) or []
+    if not shown.field.columns or not spans:
+        place = row.evidence.get(shown.field.name)
+        return evidence_spans(document.original(shown.field.name), place, document.text[:MOST_CHARACTERS])
+    chosen = spans if shown.record is None else spans[shown.record : shown.record + 1]
+    places = [place for each in chosen if isinstance(each, dict) for place in each.values() if place is not None]
+    return sorted((place[0], place[1]) for place in places if place[1] <= MOST_CHARACTERS)
 
 
 def head_lines(document: OpenDocument, width: int) -> list[list[Cell]]:
@@ -69,15 +109,28 @@ def _head_facts(document: OpenDocument) -> list[Cell]:
     return facts
 
 
-def field_cells(document: OpenDocument, field: Field) -> Line:
-    """A field as a row of the table."""
+def row_cells(document: OpenDocument, shown: ShownRow) -> Line:
+    """A row of the table: a field with its value, or a record under its field."""
+    if shown.record is not None:
+        return (Cell(f"  {shown.record + 1:,}", FAINT), Cell(value_text(shown_value(document, shown))), Cell(""))
+    return _field_cells(document, shown.field)
+
+
+def _field_cells(document: OpenDocument, field: Field) -> Line:
     value, corrected = document.value(field.name), field.name in document.corrected
     confidence = document.row.confidence.get(field.name) if document.row else None
     return (
         Cell(field.name),
-        Cell(("* " if corrected else "") + value_text(value), DOUBTFUL if corrected else PLAIN),
+        Cell(("* " if corrected else "") + _short(field, value), DOUBTFUL if corrected else PLAIN),
         Cell("-" if confidence is None or corrected else f"{confidence:.2f}"),
     )
+
+
+def _short(field: Field, value: Value) -> str:
+    """The value; of records their number and the columns, as each has a row of its own."""
+    if not is_records(value):
+        return value_text(value)
+    return f"{human_count(len(value), 'record')}: {' | '.join(field.column_names)}"
 
 
 def confidence_text(document: OpenDocument, name: str, marked: bool) -> str:

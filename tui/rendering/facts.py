@@ -1,6 +1,6 @@
 """Labels with what they label, headings, and the values of fields, as lines of a page."""
 
-from appliance.tasks.linecode import Value
+from appliance.tasks.linecode import Value, display_value
 from tui.text.cells import FAINT, STRONG, Cell, Line
 
 LABEL_CELLS = 12
@@ -24,6 +24,4 @@ def commands(*lines: tuple[str, str]) -> list[Line]:
 
 def value_text(value: Value) -> str:
     """A value on one line; a dash for none."""
-    if value is None:
-        return "-"
-    return "; ".join(value) if isinstance(value, list) else value
+    return "-" if value is None else display_value(value)

@@ -15,10 +15,10 @@ from tui.data.problems import READING_ERRORS, Problem, problem_of
 from tui.frames.frame import Frame
 from tui.rendering.facts import value_text
 from tui.text.cells import BAD, DOUBTFUL, FAINT, PLAIN, STRONG, Cell, Line, wrap_line
-from tui.text.evidence_spans import evidence_spans
+from tui.text.evidence_spans import MOST_CHARACTERS, evidence_spans
 from tui.text.shell_commands import shell_words
 from tui.widgets.table import Column, ListedRows, Table
-from tui.widgets.text_pane import MOST_CHARACTERS, TextPane
+from tui.widgets.text_pane import TextPane
 
 if TYPE_CHECKING:
     from appliance.comparison.join import ComparedDocument

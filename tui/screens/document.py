@@ -15,22 +15,32 @@ from textual.widget import Widget
 from appliance.ground.text import printable
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import DocumentEntry
-from appliance.jobs.review import correct_field, in_force, parse_value, read_corrections, typed_value
-from appliance.tasks.linecode import Value
+from appliance.jobs.review import correct_field, in_force, read_corrections
+from appliance.tasks.linecode import Value, is_records
 from appliance.tasks.task import Field, FieldType
 from appliance.tasks.taskfile import load_task
+from appliance.tasks.typed_values import parse_value, typed_value
 from tui.data.document_pages import FindDocument
 from tui.data.problems import READING_ERRORS, Problem, problem_of
 from tui.data.snapshot import Snapshot
 from tui.data.state_readers import open_job
 from tui.frames.frame import Frame
-from tui.rendering.document_lines import OpenDocument, at_most, confidence_text, field_cells, head_lines
+from tui.rendering.document_lines import (
+    OpenDocument,
+    ShownRow,
+    at_most,
+    confidence_text,
+    head_lines,
+    row_cells,
+    shown_rows,
+    shown_spans,
+    shown_value,
+)
 from tui.rendering.facts import value_text
 from tui.text.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
-from tui.text.evidence_spans import evidence_spans
 from tui.text.shell_commands import shell_words
 from tui.widgets.table import Column, ListedRows, Table
-from tui.widgets.text_pane import MOST_CHARACTERS, TextPane
+from tui.widgets.text_pane import TextPane
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -94,6 +104,7 @@ class DocumentScreen(Frame):
         self._raw = self._read_once = False
         self._job_progress = (-1, -1)
         """How many documents of the job had an answer, and how many a row, when this one was read last."""
+        self._rows: list[ShownRow] = []
         self._reading = 0
         """Number of the latest reading; what an earlier one brings is out of date."""
 
@@ -142,7 +153,8 @@ class DocumentScreen(Frame):
         before, self._document = self._document, message.document
         document = self._document
         self._show_head()
-        rows = ListedRows([field_cells(document, field) for field in document.output_fields])
+        self._rows = shown_rows(document)
+        rows = ListedRows([row_cells(document, shown) for shown in self._rows])
         notice: list[Line] = (
             [[Cell(document.problem.message, BAD)], [Cell(document.problem.hint)]] if document.problem else []
         )
@@ -172,31 +184,29 @@ class DocumentScreen(Frame):
         else:
             pane.show_start(document.text, _NO_TEXT)
 
-    def _selected(self) -> Field | None:
+    def _selected(self) -> ShownRow | None:
         position = self.query_one(Table).position
-        return self._document.output_fields[position] if position < len(self._document.output_fields) else None
+        return self._rows[position] if position < len(self._rows) else None
 
     def on_table_moved(self) -> None:
         """Marks the evidence of the chosen field."""
         self._mark()
 
     def _mark(self) -> None:
-        document, field = self._document, self._selected()
+        document, shown = self._document, self._selected()
         if not self._read_once:
             return
-        if field is None:
+        if shown is None:
             self.show_facts([[], []], shell_words(["stillroom", "jobs", "show", self._directory.name]))
             return
-        spans = []
-        if not self._raw and document.text is not None and document.row is not None:
-            place = document.row.evidence.get(field.name)
-            spans = evidence_spans(document.original(field.name), place, document.text[:MOST_CHARACTERS])
+        spans = [] if self._raw else shown_spans(document, shown)
         self.query_one(TextPane).mark(spans)
-        self._facts(field, bool(spans))
+        self._facts(shown, bool(spans))
 
-    def _facts(self, field: Field, marked: bool) -> None:
-        document = self._document
-        cells = [Cell(f"{field.name}: ", STRONG), Cell(value_text(document.value(field.name)))]
+    def _facts(self, shown: ShownRow, marked: bool) -> None:
+        document, field = self._document, shown.field
+        number = "" if shown.record is None else f" {shown.record + 1:,}"
+        cells = [Cell(f"{field.name}{number}: ", STRONG), Cell(value_text(shown_value(document, shown)))]
         if confidence := confidence_text(document, field.name, marked):
             cells.append(Cell("   " + confidence, FAINT))
         if correction := document.corrected.get(field.name):
@@ -274,20 +284,27 @@ class DocumentScreen(Frame):
 
     async def action_correct(self) -> None:
         """Asks what the chosen field is."""
-        field = self._selected()
-        if self.refuses("e") or field is None:
+        shown = self._selected()
+        if self.refuses("e") or shown is None:
             return
-        hints = {FieldType.LIST: "entries separated by ;", FieldType.ENUM: ", ".join(field.values)}
+        field = shown.field
+        hints = {
+            FieldType.LIST: "entries separated by ;", FieldType.ENUM: ", ".join(field.values),
+            FieldType.BOOLEAN: ", ".join(field.values),
+            FieldType.RECORDS: " | ".join(field.column_names),
+        }  # fmt: skip
         hint = hints.get(field.type, "leave empty if there is none")
-        await self.open_input(f"{field.name} ({hint})", _line_to_type(self._document.value(field.name)))
+        if field.columns:
+            hint += "; records separated by ;" if shown.record is None else "; leave empty to take the record out"
+        await self.open_input(f"{field.name} ({hint})", _line_to_type(shown_value(self._document, shown)))
         self.show_facts([[Cell(f"Correct value of {field.name} ", STRONG), Cell(f"({hint})", FAINT)], []],
                   self._command(field, "VALUE"))  # fmt: skip
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:
         """Keeps the correction in a thread; a value left as it was is none."""
         await self.close_input()
-        field = self._selected()
-        if field is None or message.value == _line_to_type(self._document.value(field.name)):
+        shown = self._selected()
+        if shown is None or message.value == _line_to_type(shown_value(self._document, shown)):
             self._mark()
             return
         if _REPLACED in message.value:
@@ -296,9 +313,21 @@ class DocumentScreen(Frame):
                 f"not saved: {_REPLACED} stands for a character that cannot be shown; type the value without it"
             )
             return
-        value = parse_value(field.type, message.value)
+        try:
+            value = self._with_record(shown, parse_value(shown.field, message.value))
+        except ValueError as error:
+            self._mark()
+            self.show_message(f"not saved: a record {error}")
+            return
         name = self._document.entry.name
-        self.run_worker(lambda: self._save(name, field.name, value), thread=True, group="save")
+        self.run_worker(lambda: self._save(name, shown.field.name, value), thread=True, group="save")
+
+    def _with_record(self, shown: ShownRow, typed: Value) -> Value:
+        """What was typed, or for one record all records with what was typed in its place."""
+        records = self._document.value(shown.field.name)
+        if shown.record is None or not is_records(records):
+            return typed
+        return [*records[: shown.record], *(typed if is_records(typed) else []), *records[shown.record + 1 :]] or None
 
     def _save(self, document: str, name: str, value: Value) -> None:
         try:

@@ -1,8 +1,10 @@
 """Where the value of a field stands in a document's text, as stretches that a screen can mark."""
 
 from appliance.tasks.linecode import Value
-from appliance.tasks.values import find, find_span
+from appliance.tasks.values import find, find_span, value_texts
 
+MOST_CHARACTERS = 200_000
+"""How much of a text is wrapped and shown."""
 Span = tuple[int, int]
 """Start and end in the text, in characters."""
 
@@ -11,16 +13,19 @@ def evidence_spans(value: Value, place: int | None, text: str) -> list[Span]:
     """The stretches of the text that hold the value; none where it is not there word for word.
 
     Args:
-        place: Offset of the value, or of the first entry of a list, as the row states it.
+        place: Offset of the value, of the first entry of a list, or of the first cell of records, as the row
+            states it.
     """
     if not value or place is None:
         return []
-    if isinstance(value, list):
-        places = [place, *(find(entry, text) for entry in value[1:])]
-        return [
-            span for entry, at in zip(value, places, strict=True) if at is not None for span in _span(entry, at, text)
-        ]
-    return _span(value, place, text)
+    first, *others = value_texts(value) or [""]
+    places = [place, *(find(entry, text) for entry in others)]
+    return [
+        span
+        for entry, at in zip([first, *others], places, strict=True)
+        if at is not None
+        for span in _span(entry, at, text)
+    ]
 
 
 def _span(value: str, place: int, text: str) -> list[Span]:

@@ -7,12 +7,10 @@ from textual.strip import Strip
 
 from appliance.ground.text import printable
 from tui.text.cells import CURSOR, FAINT, PLAIN, Cell, strip_of, wrap
-from tui.text.evidence_spans import Span
+from tui.text.evidence_spans import MOST_CHARACTERS, Span
 from tui.widgets.wrapped_scroll import WrappedScroll
 
 _TAB_CELLS = 4
-MOST_CHARACTERS = 200_000
-"""How much of a text is wrapped and shown."""
 
 
 class TextPane(WrappedScroll):

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from appliance.engines.answer_room import answer_room
+from appliance.engines.answer_room import answer_room, longest_answer_room
+from appliance.engines.cut_answers import cut_result
 from appliance.engines.engine import NO_NUMBER, NO_NUMBER_MESSAGE, Request, Result, reading_context
 from appliance.engines.line_decoder import LineDecoder, NoNumber, check_numbers
 from appliance.engines.llama.model import LlamaModel, Logits, ModelFileError
@@ -89,18 +90,17 @@ class _Lane:
         if not self.is_number:
             counts = (self.prompt.tokens, self.computed, 0, time.monotonic() - self.prompt.started)
             return Result(self.prompt.key, None, {}, decoder.raw(), *counts, NO_NUMBER, NO_NUMBER_MESSAGE)
+        if not complete:
+            counts = (self.prompt.tokens, self.computed, 0, time.monotonic() - self.prompt.started)
+            return cut_result(self.prompt.key, decoder, counts, self.prompt.tokens + self.room)
         return Result(
             self.prompt.key,
-            decoder.answer() if complete else None,
-            decoder.confidence() if complete else {},
+            decoder.answer(),
+            decoder.confidence(),
             decoder.raw(),
             self.prompt.tokens,
-            self.computed + (len(self.pending) if complete else 0),
+            self.computed + len(self.pending),
             seconds=time.monotonic() - self.prompt.started,
-            error=None if complete else "too_long",
-            error_message=""
-            if complete
-            else f"the answer does not fit into the context of {self.prompt.tokens + self.room} tokens",
             working=decoder.working(),
         )
 
@@ -123,7 +123,6 @@ class LlamaEngine:
         self._task = task = task.with_working(manifest.working)
         self._tokenizer = artifact_tokenizer(artifact_dir, manifest.prompt_form)
         self._prefix = join_ids(prefix_segments(task.prompt_spec(), self._tokenizer.template), self._tokenizer.encode)
-        self.answer_tokens = answer_room(task, self._tokenizer)
         self._model = LlamaModel(artifact_dir / MODEL_FILE, gpu_layers=0 if manifest.target == "cpu" else -1)
         try:
             beyond = set(range(self._model.vocab_size, self._tokenizer.vocab_size))
@@ -135,6 +134,7 @@ class LlamaEngine:
                 )
             self._refuse_other_tokenizer(manifest.name)
             self.context_length = reading_context(self._model.trained_context)
+            self.answer_tokens = longest_answer_room(task, self._tokenizer, self.context_length)
             longest = longest_document(task, self.context_length)
             plan = plan_slots(longest, self._model.key_value_bytes, self._model.size_bytes, slots)
             block = BLOCKS.get(manifest.quantization, LARGEST_BLOCK)
@@ -210,7 +210,8 @@ class LlamaEngine:
             return Result(
                 request.key, None, prompt_tokens=tokens, seconds=seconds, error="too_long", error_message=refusal
             )
-        needed = min(self.context_length, tokens + self.answer_tokens)
+        room = answer_room(self._task, self._tokenizer, len(document))
+        needed = min(self.context_length, tokens + room)
         return _Prompt(request.key, document, tokens, needed, started)
 
     def _begin(self, prompt: _Prompt, taken: set[int]) -> _Lane:

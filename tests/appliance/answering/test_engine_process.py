@@ -13,7 +13,17 @@ from appliance.answering.engine_process import serve_engine, task_from_message
 from appliance.ground import child
 from appliance.ground.errors import ApplianceError
 from appliance.tasks.dates import DateOrder
-from appliance.tasks.task import Comparator, Field, FieldType, InputLimits, LongDocumentPolicy, Student, Targets, Task
+from appliance.tasks.task import (
+    Comparator,
+    Field,
+    FieldType,
+    InputLimits,
+    LongDocumentPolicy,
+    Rule,
+    Student,
+    Targets,
+    Task,
+)
 from appliance.tasks.task import TaskKind as Kind
 from appliance.tasks.taskfile import load_task
 
@@ -22,10 +32,14 @@ WHOLE = Task(
     (
         Field("state", FieldType.ENUM, True, "derived", Comparator.ENUM, 2.5, "state of it", ("open", "done")),
         Field("day", FieldType.DATE, comparator=Comparator.DATE, locale="de", date_order=DateOrder.MONTH_FIRST),
-        Field("parts", FieldType.LIST, comparator=Comparator.LIST),
+        Field("parts", FieldType.LIST, comparator=Comparator.LIST, examples=("a", "b"), pattern="x"),
+        Field(
+            "lines", FieldType.RECORDS, comparator=Comparator.RECORDS,
+            columns=(Field("net", FieldType.AMOUNT, comparator=Comparator.AMOUNT),),
+        ),
     ),
     ("a", "b"), "none", True, InputLimits(512, LongDocumentPolicy.WINDOW), "internal", "gpt",
-    Targets(0.02, 0.9), ("state",), Student("encoder", "base", 256),
+    Targets(0.02, 0.9), ("state",), (Rule("adds", "sum(lines.net) == 1"),), Student("encoder", "base", 256),
 )  # fmt: skip
 
 

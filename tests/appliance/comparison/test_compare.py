@@ -251,7 +251,7 @@ def test_requests_that_cannot_be_meant_are_refused(pair: Pair, options: tuple[st
         ("nonsense", "gold.jsonl:1: not JSON"),
         ('{"document": "000.txt"}', "gold.jsonl:1: a row needs document and answer"),
         ('{"document": "000.txt", "answer": {"nombre": "1"}}', "nombre is not a field of the task"),
-        ('{"document": "000.txt", "answer": {"number": 7}}', "number is not a string"),
+        ('{"document": "000.txt", "answer": {"number": ["7"]}}', "number is not a string"),
         ('{"document": "elsewhere.txt", "answer": {"number": "7"}}', "names none of the 1 documents"),
     ],
 )

@@ -114,7 +114,7 @@ def test_documents_beyond_the_context_are_refused_and_the_others_are_answered(ru
     assert "context of 256" in results[0].error_message
     assert results[1].answer == known[1]
     assert results[2].error == "too_long"
-    assert "tokens that the document leaves" in results[2].error_message
+    assert "does not fit into the context of 256 tokens" in results[2].error_message
 
 
 def test_documents_beyond_the_tasks_limit_are_refused_with_both_numbers(run_dir: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from appliance.jobs.review import REVIEW_NAME, Correction, correct_field, in_for
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.tasks.linecode import Answer
+from appliance.tasks.spans import FieldSpans
 from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import TASK, job_dir_of
 
@@ -83,7 +84,10 @@ def test_json_rows_have_a_persons_values_with_the_models_beside_them(directory: 
     fields: Answer = {"number": "7", "total": "7.50", "items": ["x", "=y"]}
     places: dict[str, int | None] = {"number": 8, "total": 17, "items": None}
     normalised: Answer = {"total": "7.50", "items": ["x", "=y"]}
-    as_corrected = replace(ROWS[0], fields=fields, confidence={"number": 0.9}, evidence=places, normalised=normalised)
+    spans: dict[str, FieldSpans] = {**ROWS[0].spans, "total": [[17, 21]], "items": [None, None]}
+    as_corrected = replace(
+        ROWS[0], fields=fields, confidence={"number": 0.9}, evidence=places, spans=spans, normalised=normalised
+    )
     assert path.read_text("utf-8").splitlines()[0] == as_corrected.to_json()[:-1] + (
         ',"corrections":{'
         f'"total":{{"answered":"1.50","corrected":"7.50","user":"ann","time":"{stamp(directory, "a.txt", "total")}"}},'

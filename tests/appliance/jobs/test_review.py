@@ -17,12 +17,12 @@ from appliance.jobs.review import (
     correct_field,
     corrected_records,
     in_force,
-    parse_value,
     read_corrections,
-    typed_value,
 )
-from appliance.tasks.task import FieldType
+from appliance.tasks.linecode import Value
+from appliance.tasks.task import Field, FieldType
 from appliance.tasks.taskfile import load_task
+from appliance.tasks.typed_values import parse_value, typed_value
 from tests.appliance.batch_fixtures import TASK, Bench
 from training.collect import collect_recorded
 
@@ -220,12 +220,36 @@ def test_corrections_are_read_on_a_disk_that_cannot_be_written(tmp_path: Path) -
     "value", [["a; b", "c"], ["one"], ["back\\slash", "x"], ["ends\\", "x"], ["a\\;b", "\\\\", ";"], None]
 )
 def test_typed_list_comes_back_as_it_was(value: list[str] | None) -> None:
-    assert parse_value(FieldType.LIST, typed_value(value)) == value
+    assert parse_value(Field("parts", FieldType.LIST), typed_value(value)) == value
+
+
+LINES = Field("lines", FieldType.RECORDS, columns=(Field("what"), Field("count", FieldType.INTEGER), Field("net")))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"what": "nut; bolt", "count": "2", "net": "a|b"}],
+        [{"what": None, "count": None, "net": "\\"}, {"what": "x", "count": None, "net": None}],
+        None,
+    ],
+)
+def test_typed_records_come_back_as_they_were(value: Value) -> None:
+    assert parse_value(LINES, typed_value(value)) == value
+
+
+def test_cells_that_are_not_typed_are_null_and_those_beyond_the_columns_are_refused() -> None:
+    assert parse_value(LINES, "nut ; bolt | 2") == [
+        {"what": "nut", "count": None, "net": None},
+        {"what": "bolt", "count": "2", "net": None},
+    ]
+    with pytest.raises(ValueError, match=r"has 4 cells, the columns are what \| count \| net"):
+        parse_value(LINES, "1 | 2 | 3 | 4")
 
 
 def test_typed_text_is_stripped_and_nothing_is_null() -> None:
-    assert parse_value(FieldType.TEXT, " a; b ") == "a; b"
-    assert parse_value(FieldType.TEXT, "  ") is None
+    assert parse_value(Field("total"), " a; b ") == "a; b"
+    assert parse_value(Field("total"), "  ") is None
 
 
 def test_what_a_script_hands_over_by_mistake_is_refused(ended: Bench) -> None:

@@ -15,7 +15,7 @@ from appliance.ground.files import part_path
 from appliance.jobs.outputs import OutputFormat, neutral_cell, write_rows
 from appliance.jobs.rows import Route, Row, row_from_json, row_schema
 from appliance.models.manifest import write_artifact
-from appliance.tasks.linecode import Answer
+from appliance.tasks.linecode import Answer, Record
 from appliance.tasks.task import Field, FieldType
 from tests.appliance.batch_fixtures import Bench
 from tests.appliance.model_fixtures import file_size_limit
@@ -31,13 +31,14 @@ def test_published_schema_is_the_code_s() -> None:
 
 def test_row_as_bytes() -> None:
     row = Row("ä.txt", "0" * 64, Route.LOCAL, "m", {"total": "1", "items": ["a"]}, {"total": 0.5}, {"total": 3},
-        {"total": "1"}, {"total": ["unread"]})  # fmt: skip
+        {"total": [[3, 4]]}, {"total": "1"}, {"total": ["unread"]}, reasons=["rule:adds_up"])  # fmt: skip
     assert row.to_json() == (
         '{"document":"ä.txt","sha256":"' + "0" * 64 + '","route":"local","model":"m",'
-        '"fields":{"total":"1","items":["a"]},"confidence":{"total":0.5},"evidence":{"total":3},"normalised":{"total":"1"},'
+        '"fields":{"total":"1","items":["a"]},"confidence":{"total":0.5},"evidence":{"total":3},'
+        '"spans":{"total":[[3,4]]},"normalised":{"total":"1"},'
         '"marks":{"total":["unread"]},"unsafe":false,'
         '"prompt_tokens":0,"completion_tokens":0,"reasoning_tokens":0,"seconds":0.0,"error":null,"error_message":"",'
-        '"escalated":[],"former_document":null,"version":2}'
+        '"reasons":["rule:adds_up"],"escalated":[],"former_document":null,"version":3}'
     )
     assert row_from_json(row.to_json()) == row
 
@@ -90,7 +91,7 @@ def test_parquet_holds_what_the_rows_hold(tmp_path: Path) -> None:
         "items marks", "field document", "field document confidence", "field document evidence",
         "field document normalised", "field document marks",
         "unsafe", "prompt_tokens", "completion_tokens", "reasoning_tokens", "seconds",
-        "error", "error_message", "escalated", "former_document", "version",
+        "error", "error_message", "reasons", "escalated", "former_document", "version",
     ]  # fmt: skip
     first, _, failed = table.to_pylist()
     assert (first["document"], first["route"], first["total"], first["items"], first["field document"]) == (
@@ -113,7 +114,7 @@ def test_csv_says_which_fields_a_frontier_answered_and_no_column_has_the_name_of
     assert header == [
         "document", "total", "items", "field document", "total confidence", "items confidence",
         "field document confidence", "total normalised", "items normalised", "field document normalised", "marks",
-        "route", "error", "error_message", "model", "unsafe", "sha256", "escalated",
+        "route", "error", "error_message", "model", "unsafe", "sha256", "reasons", "escalated",
         "former_document",
     ]  # fmt: skip
     assert (outside[0], outside[3], outside[-2]) == ("a.txt", "invoice", "items; document")
@@ -124,6 +125,53 @@ def test_parquet_says_which_fields_a_frontier_answered(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
     table = parquet.read_table(write_rows(escalated_rows(), ASKED, tmp_path, OutputFormat.PARQUET))
     assert table.column("escalated").to_pylist() == [["items", "document"], []]
+
+
+LINES = Field("lines", FieldType.RECORDS, columns=(Field("what"), Field("net", FieldType.AMOUNT)))
+
+
+def rows_with_records() -> list[Row]:
+    """A document with two lines, one without any, one that failed."""
+    lines: list[Record] = [{"what": "=nut", "net": "$5"}, {"what": "bolt", "net": None}]
+    normalised: list[Record] = [{"what": "=nut", "net": "5"}, {"what": "bolt", "net": None}]
+    return [
+        Row("a.txt", "0" * 64, Route.REVIEW, "m", {"lines": lines, "total": "5"}, normalised={"lines": normalised},
+            reasons=["rule:adds_up", "pattern:total"]),
+        Row("b.txt", "0" * 64, Route.LOCAL, "m", {"lines": None, "total": "1"}),
+        Row("c.txt", None, Route.FAILED, "m", error="empty"),
+    ]  # fmt: skip
+
+
+def test_csv_has_a_row_for_each_record_or_all_of_them_in_one_cell(tmp_path: Path) -> None:
+    fields = (LINES, ASKED[0])
+    by_record = write_rows(rows_with_records(), fields, tmp_path, OutputFormat.CSV, by_record="lines")
+    with open(by_record, newline="") as file:
+        header, *lines = csv.reader(file)
+    assert header[:7] == [
+        "document", "lines number", "lines what", "lines net", "lines what normalised", "lines net normalised", "total",
+    ]  # fmt: skip
+    assert [line[:7] for line in lines] == [
+        ["a.txt", "1", "'=nut", "$5", "'=nut", "5", "5"],
+        ["a.txt", "2", "bolt", "", "bolt", "", "5"],
+        ["b.txt", "", "", "", "", "", "1"],
+        ["c.txt", "", "", "", "", "", ""],
+    ]
+    assert lines[0][header.index("reasons")] == "rule:adds_up; pattern:total"
+    with open(write_rows(rows_with_records(), fields, tmp_path, OutputFormat.CSV), newline="") as file:
+        by_name = list(csv.DictReader(file))
+    assert by_name[0]["lines"] == "'=nut | $5; bolt | -"
+    assert by_name[0]["lines normalised"] == "'=nut | 5; bolt | -"
+
+
+def test_parquet_holds_records_as_lists_of_structures(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed")
+    rows = rows_with_records()
+    table = parquet.read_table(write_rows(rows, (LINES, ASKED[0]), tmp_path, OutputFormat.PARQUET))
+    assert str(table.schema.field("lines").type) == "list<element: struct<what: string, net: string>>"
+    first, second, failed = table.to_pylist()
+    assert first["lines"] == (rows[0].fields or {})["lines"]
+    assert first["lines normalised"] == rows[0].normalised["lines"]
+    assert (first["reasons"], second["lines"], failed["lines"]) == (["rule:adds_up", "pattern:total"], None, None)
 
 
 def test_parquet_of_many_rows_is_written_in_groups(tmp_path: Path) -> None:

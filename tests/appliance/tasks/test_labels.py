@@ -8,6 +8,7 @@ import pytest
 
 from appliance.ground.errors import UsageError
 from appliance.ground.files import write_lines
+from appliance.tasks.answer_json import nested_values
 from appliance.tasks.folder import RunFolder, TaskFolder, task_file
 from appliance.tasks.labels import (
     LabelledRow,
@@ -77,16 +78,30 @@ def test_the_hash_of_data_is_the_same_in_any_order_and_version() -> None:
         ("{}\n", "rows.jsonl:1: a row needs text and answer"),
         ('{"text": "x", "answer": {}}\n{"text"\n', "rows.jsonl:2: not JSON"),
         ('{"text": "x", "answer": {}, "teacher_answer": 3}\n', "rows.jsonl:1: teacher_answer is not an object"),
-        ('{"text": "x", "answer": {"total": {"sum": 5}}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
-        ('{"text": "x", "answer": {"total": true}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
+        ('{"text": "x", "answer": {"total": [[5]]}}\n', "rows.jsonl:1: answer: total is neither text nor null"),
+        ('{"text": "x", "answer": {"a": ["b", {"c": "d"}]}}\n', "rows.jsonl:1: answer: a has texts and records in one"),
         ('{"text": "half \\ud800", "answer": {}}\n', "rows.jsonl:1: a value contains half of a surrogate pair"),
     ],
-    ids=["empty", "no row", "broken", "teacher", "nested", "truth value", "surrogate"],
+    ids=["empty", "no row", "broken", "teacher", "list in a list", "texts and records", "surrogate"],
 )
 def test_rows_that_are_none_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_labels(tmp_path / "rows.jsonl")
+
+
+def test_objects_records_and_truths_are_read_as_the_program_has_them(tmp_path: Path) -> None:
+    answer = {
+        "seller": {"name": "ACME", "vat": {"id": None}}, "paid": True,
+        "items": [{"what": "nut", "count": 2}, {"what": " "}],
+    }  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": "x", "answer": answer}))
+    (row,) = read_labels(tmp_path / "rows.jsonl")
+    items = [{"what": "nut", "count": "2"}]
+    assert row.answer == {"seller.name": "ACME", "seller.vat.id": None, "paid": "yes", "items": items}
+    assert nested_values(row.answer) == {
+        "seller": {"name": "ACME", "vat": {"id": None}}, "paid": "yes", "items": items,
+    }  # fmt: skip
 
 
 def test_rows_with_a_mark_before_them_and_numbers_are_read(tmp_path: Path) -> None:
@@ -113,7 +128,7 @@ def test_numbers_are_read_as_they_are_written(tmp_path: Path, digits: str, text:
         (stored("x", answer=[]), "answer is not an object"),
         (stored("x", labels=["a"]), "labels does not give each label a number"),
         (stored("x", labels={"a": "much"}), "labels does not give each label a number"),
-        (stored("x", answer={"total": {}}), "answer: total is neither text nor null"),
+        (stored("x", answer={"total": [[]]}), "answer: total is neither text nor null"),
         ('{"document": "a", "sha256": "", "text": "\\ud800", "answer": {}}', "half of a surrogate pair"),
         ('{"document": "a", "sha256": "", "text": "", "answer": {"n": ["\\udfff"]}}', "half of a surrogate pair"),
         ("[" * 100_000, "not JSON"),

@@ -10,7 +10,9 @@ import pytest
 
 from appliance.ground.errors import InvalidFile, UsageError
 from appliance.ground.spelling import nearest
+from appliance.tasks.answer_findings import answer_problems
 from appliance.tasks.dates import DateOrder
+from appliance.tasks.field_table import ComparatorWord, TypeWord
 from appliance.tasks.linecode import Answer
 from appliance.tasks.prompt import MAX_FIELDS
 from appliance.tasks.task import (
@@ -23,10 +25,9 @@ from appliance.tasks.task import (
     Targets,
     Task,
     TaskKind,
-    answer_problems,
     task_hash,
 )
-from appliance.tasks.task_table import ComparatorWord, InputTable, TaskTable, TypeWord, task_schema
+from appliance.tasks.task_table import InputTable, TaskTable, task_schema
 from appliance.tasks.taskfile import load_task, task_from_table
 from tests.appliance.batch_fixtures import Bench
 
@@ -152,10 +153,10 @@ def test_shipped_task_file_is_good(path: Path) -> None:
         pytest.param(
             EXTRACT + TOTAL + "[readiness]\nmargn = 1\n", "readiness.margn: unknown key", "margin", id="in-readiness"
         ),
-        pytest.param(TOTAL, "version: missing", "add version = 1", id="no-version"),
+        pytest.param(TOTAL, "version: missing", "add version = 2", id="no-version"),
         pytest.param(
-            EXTRACT.replace("1", "2") + TOTAL,
-            "version: 2 is not supported; this program reads version 1",
+            EXTRACT.replace("1", "3") + TOTAL,
+            "version: 3 is not supported; this program reads version 2",
             "",
             id="other-version",
         ),
@@ -247,7 +248,7 @@ def test_shipped_task_file_is_good(path: Path) -> None:
         pytest.param(
             EXTRACT + TOTAL.replace("amount", "enum"),
             "fields[1].values: missing",
-            'type = "enum"',
+            'values = ["...", "..."]',
             id="enum-without-values",
         ),
         pytest.param(
@@ -336,9 +337,10 @@ def test_all_mistakes_are_named_at_once_a_line_each(bench: Bench) -> None:
     text += 'required = 1\n[[fields]]\nname = "paid"\ntype = "enum"\n[input]\nmax_tokens = 2026-01-01\n'
     lines = [
         'task.toml: kind: "extrakt" is not one of extract, classify, generate; did you mean extract?',
-        'task.toml: fields[1].type: "txt" is not one of text, date, amount, number, enum, list; did you mean text?',
+        'task.toml: fields[1].type: "txt" is not one of text, date, amount, number, integer, boolean, enum, list,'
+        " records, object; did you mean text?",
         "task.toml: fields[1].required: 1 is not true or false; write required = false",
-        'task.toml: fields[2].values: missing, and an enum needs them; write type = "enum" and values = ["...", "..."]',
+        'task.toml: fields[2].values: missing, and an enum needs them; write values = ["...", "..."]',
         "task.toml: input.max_tokens: 2026-01-01 is not a whole number of at least 1; write max_tokens = 4096",
     ]
     error = refusal(text)
@@ -361,8 +363,8 @@ def test_rules_over_several_keys_are_named_together() -> None:
 
 
 def test_a_file_of_another_version_is_judged_by_nothing_else() -> None:
-    error = refusal("version = 2\nschema = 5\n")
-    assert error.message == "task.toml: version: 2 is not supported; this program reads version 1"
+    error = refusal("version = 3\nschema = 5\n")
+    assert error.message == "task.toml: version: 3 is not supported; this program reads version 2"
     assert error.hint == "use a version of the program that reads it"
 
 
@@ -398,7 +400,7 @@ def test_nothing_is_converted_or_guessed(key: str, value: str) -> None:
 
 
 def test_the_models_of_the_file_know_the_words_of_the_program() -> None:
-    assert get_args(TypeWord) == tuple(FieldType)
+    assert get_args(TypeWord) == (*FieldType, "object"), "an object is asked for by its fields"
     assert get_args(ComparatorWord) == tuple(Comparator)
     assert get_args(TaskTable.model_fields["kind"].annotation) == tuple(TaskKind)
     assert get_args(InputTable.model_fields["long"].annotation) == tuple(LongDocumentPolicy)

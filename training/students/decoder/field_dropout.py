@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from appliance.tasks.values import find
+from appliance.tasks.values import find, value_texts
 from training.students.decoder.examples import TokenExample, build_examples
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
+    from appliance.tasks.linecode import Value
     from appliance.tasks.prompt import PromptTemplate
     from appliance.tasks.task import Field, Task
 
@@ -90,7 +91,6 @@ def _literal(task: "Task") -> list[str]:
     return [field.name for field in task.output_fields if field.evidence == "literal"]
 
 
-def _parts(value: object) -> list[str]:
-    """A value's entries: those of a list, or itself."""
-    parts = value if isinstance(value, list) else [value]
-    return [part for part in parts if isinstance(part, str) and part.strip()]
+def _parts(value: "Value") -> list[str]:
+    """A value's texts: the entries of a list, the cells of records, or itself."""
+    return [part for part in value_texts(value) if part.strip()]

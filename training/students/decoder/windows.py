@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from appliance.engines.answer_room import answer_room
+from appliance.engines.answer_room import longest_answer_room
 from appliance.engines.windows import Span, WindowRules, can_window, windows_of
 from appliance.tasks.labels import text_hash
 from appliance.tasks.prompt import document_segments, join_ids, prefix_segments
-from appliance.tasks.window_answer import window_answer
+from appliance.tasks.window_answer import PlacedAnswer
 
 if TYPE_CHECKING:
     from appliance.engines.tokenizer import FileTokenizer
@@ -123,12 +123,14 @@ def as_read(
 
 
 def _window_rows(measure: _Measure, row: "LabelledRow") -> "list[LabelledRow] | None":
-    rules = WindowRules(measure.task, measure.context_length, answer_room(measure.task, measure.tokenizer))
+    room = longest_answer_room(measure.task, measure.tokenizer, measure.context_length)
+    rules = WindowRules(measure.task, measure.context_length, room)
+    placed = PlacedAnswer(measure.task, row.answer, row.text)
 
     def window(span: Span) -> "LabelledRow":
         text = row.text[span[0] : span[1]]
         # The working leads to the answer about the whole.
-        return replace(row, text=text, answer=window_answer(measure.task, row.answer, text), working="")
+        return replace(row, text=text, answer=placed.within(*span), working="")
 
     spans = windows_of(row.text, rules, measure.prompt_tokens(row.text), lambda span: measure.is_too_long(window(span)))
     return None if spans is None else [window(span) for span in spans]
@@ -145,7 +147,7 @@ def _placed(task: "Task", row: "LabelledRow", windows: Sequence["LabelledRow"]) 
 
 
 def _entries(value: "Value") -> list[str]:
-    return [value] if isinstance(value, str) else list(value or [])
+    return [value] if isinstance(value, str) else [str(entry) for entry in value or []]
 
 
 def _balanced(windows: "list[LabelledRow]", documents: int) -> "tuple[list[LabelledRow], int]":

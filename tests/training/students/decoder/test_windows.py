@@ -14,10 +14,11 @@ from appliance.engines.tokenizer import FileTokenizer
 from appliance.ground.errors import UsageError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import LabelledRow, text_hash
+from appliance.tasks.linecode import Answer
 from appliance.tasks.prompt import render_example
 from appliance.tasks.task import Field, FieldType, InputLimits, LongDocumentPolicy, Task
 from appliance.tasks.taskfile import load_task
-from appliance.tasks.window_answer import window_answer
+from appliance.tasks.window_answer import PlacedAnswer
 from training.options import DECODER_DEFAULTS
 from training.row_notes import row_notes
 from training.students.decoder import windows as decoder_windows
@@ -56,6 +57,10 @@ def example_tokens(task: Task, tokenizer: FileTokenizer, row: LabelledRow) -> in
     return len(render_example(task.prompt_spec(), row.text, values, tokenizer.template, tokenizer.encode).input_ids)
 
 
+def right_about(task: Task, answer: Answer, text: str) -> Answer:
+    return PlacedAnswer(task, answer, text).within(0, len(text))
+
+
 class Knowing:
     """An engine that says what is right about any text, and refuses as the real ones do."""
 
@@ -68,7 +73,7 @@ class Knowing:
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
         for request in requests:
-            answer = window_answer(self._task, self._row.answer, request.text)
+            answer = right_about(self._task, self._row.answer, request.text)
             row = replace(self._row, text=request.text, answer=answer)
             spec, template = self._task.prompt_spec(), self._tokenizer.template
             prompt_tokens = render_example(spec, request.text, [], template, self._tokenizer.encode).prompt_tokens
@@ -102,7 +107,7 @@ def test_a_document_is_trained_in_the_windows_in_which_it_is_read(
 def test_a_window_says_what_stands_in_it_and_nothing_else(task: Task) -> None:
     row = LabelledRow("a", "", {"order_number": "17", "customer": "Ann Miller", "total": None})
     texts = ["Order 17 of", "Ann Miller\nsays 171", "of Ann", "ANN  MILLER ordered 17", "total 5"]
-    answers = [window_answer(task, row.answer, text) for text in texts]
+    answers = [right_about(task, row.answer, text) for text in texts]
     assert [list(answer.values()) for answer in answers] == [
         ["17", None, None],
         [None, "Ann Miller", None],
@@ -120,8 +125,8 @@ def test_entries_of_lists_belong_to_the_windows_that_print_them_and_what_is_deri
     )
     answer = {"parties": ["Ann", "Bo"], "kind": "sale", "summary": "good"}
     task = replace(task, fields=fields)
-    assert window_answer(task, answer, "Bo sells") == {"parties": ["Bo"], "kind": "sale", "summary": "good"}
-    assert window_answer(task, answer, "nobody") == {"parties": None, "kind": "sale", "summary": "good"}
+    assert right_about(task, answer, "Bo sells") == {"parties": ["Bo"], "kind": "sale", "summary": "good"}
+    assert right_about(task, answer, "nobody") == {"parties": None, "kind": "sale", "summary": "good"}
 
 
 def test_a_value_across_the_edge_of_two_parts_is_told(tokenizer: FileTokenizer, task: Task) -> None:

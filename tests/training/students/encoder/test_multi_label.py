@@ -16,10 +16,11 @@ from appliance.models.calibration import read_calibration
 from appliance.models.manifest import FileEntry, Manifest, model_identity, rewrite_manifest
 from appliance.quality.gate import judge_results
 from appliance.quality.label_thresholds import USUAL_THRESHOLD, best_threshold, calibrate_labels
+from appliance.tasks.answer_findings import answer_problems
 from appliance.tasks.chat import system_text
 from appliance.tasks.labels import LabelledRow, check_rows, text_hash
 from appliance.tasks.schema import answer_schema
-from appliance.tasks.task import Task, answer_problems, task_hash
+from appliance.tasks.task import Task, task_hash
 from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import export_encoder
 from training.distill import distil
@@ -73,7 +74,6 @@ def test_one_label_and_several_are_two_tasks(task: Task) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (('family = "encoder"', 'family = "decoder"'), "multi_label: a decoder writes one label"),
         (("multi_label = true", 'multi_label = true\nabstain = "none"'), "abstain: an empty list says that no label"),
     ],
 )
