@@ -8,9 +8,13 @@ from pretraining_documents import draw_document
 
 from appliance.tasks.prompt import STILLROOM_TEMPLATE, PromptSpec, render_example
 from training.demo.documents import GeneratedDocument
+from training.demo.layouts import TRAINING_WAYS
+from training.demo.page_ways import PAGE_WAYS
 
 MAX_TOKENS = 1000
 """Longer examples are left out; the context holds 1,024."""
+PAGE_SHARE = 0.6
+"""Of documents that are printed as strangers print theirs; the others are tidy."""
 INSTRUCTIONS = (
     "Extract the fields.", "Extract the following fields from the document.",
     "Read the {genre} and write these values.", "Fields of a {genre}.",
@@ -50,7 +54,9 @@ def stage_at(tokens: float) -> Stage:
 def draw_question(rng: random.Random, document: GeneratedDocument) -> PromptSpec:
     """What a task asks for in a document, with one of several instructions or none."""
     instruction = rng.choice(INSTRUCTIONS).format(genre=document.genre) if rng.random() < 0.6 else ""
-    return PromptSpec(instruction, tuple(field.phrase for field in document.output_fields))
+    fields = document.output_fields
+    columns = tuple(field.columns for field in fields)
+    return PromptSpec(instruction, tuple(field.question for field in fields), columns=columns if any(columns) else ())
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,10 @@ def draw_examples(seed: int, pool: int, pool_tokens: int, encode: Encode) -> lis
     total = 0
     while total < pool_tokens:
         short = stage.most_fields if rng.random() < stage.short_share else 0
-        example = tokenize(rng, draw_document(rng, "train", short=short), encode, share)
+        is_page = rng.random() < PAGE_SHARE
+        ways = (*TRAINING_WAYS, *PAGE_WAYS) if is_page else TRAINING_WAYS
+        document = draw_document(rng, "train", short=short, ways=ways, page=is_page)
+        example = tokenize(rng, document, encode, share)
         if len(example.input_ids) <= MAX_TOKENS:
             examples.append(example)
             total += len(example.input_ids)

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from forms import draw_form
+from other_languages import in_another_language
+from page_tables import Table, draw_table
+from smudges import smudged
 from training_genres import TRAINING_GENRES
 
 from training.demo.documents import (
@@ -24,6 +27,11 @@ from training.demo.pools import Split, pools
 from training.demo.printing import Style, draw_style, print_value
 
 ABSENT_SHARE = 0.25
+FOREIGN_SHARE = 0.3
+SMUDGED_SHARE = 0.12
+TABLE_SHARE = 0.3
+"""Of pages: with labels in another language, with a scanner's mistakes, with a table that is asked for."""
+MOST_SMUDGES = 0.04
 MOST_ASKED = 18
 
 
@@ -83,8 +91,30 @@ def _print_fields(rng: random.Random, specs: Sequence[FieldSpec], style: Style) 
     return printed
 
 
+def _smudged(rng: random.Random, printed: Sequence[Printed]) -> list[Printed]:
+    """The fields as a scanner reads them: a value is right as it stands there."""
+    share = rng.uniform(0.005, MOST_SMUDGES)
+    return [
+        replace(field, label=smudged(rng, field.label, share), value=smudged(rng, field.value, share / 2))
+        for field in printed
+    ]
+
+
+def _with_table(rng: random.Random, fields: Sequence[OutputField], table: Table) -> tuple[OutputField, ...]:
+    """The questions with one for the lines of a table, anywhere among them."""
+    asked = [field for field in fields if field.phrase != table.phrase][: MOST_ASKED - 1]
+    asked.insert(rng.randrange(len(asked) + 1), OutputField(table.phrase, table.records, table.columns))
+    return tuple(asked)
+
+
 def draw_document(
-    rng: random.Random, split: Split, *, genre: Genre | None = None, short: int = 0, ways: Sequence[str] = TRAINING_WAYS
+    rng: random.Random,
+    split: Split,
+    *,
+    genre: Genre | None = None,
+    short: int = 0,
+    ways: Sequence[str] = TRAINING_WAYS,
+    page: bool = False,
 ) -> GeneratedDocument:
     """A document of a known genre or a form with random labels.
 
@@ -94,6 +124,7 @@ def draw_document(
         genre: None draws a genre, or a form with random labels.
         short: The most fields of a short document without noise; 0 for a full one.
         ways: Ways of printing pairs to draw from.
+        page: As strangers' pages are: labels in other languages, a scanner's mistakes, tables that are asked for.
     """
     style = draw_style(rng, pools(split))
     form_share = 0.5 if short else 0.35
@@ -110,18 +141,31 @@ def draw_document(
     if rng.random() < 0.5:
         order.sort(key=genre.fields.index)
     kept = set(rng.sample(range(len(order)), min(count, len(order))))
-    printed = _print_fields(rng, [spec for at, spec in enumerate(order) if at in kept], style)
+    specs = [spec for at, spec in enumerate(order) if at in kept]
+    if page and rng.random() < FOREIGN_SHARE:
+        specs = in_another_language(rng, specs)
+    printed = _print_fields(rng, specs, style)
+    if page and rng.random() < SMUDGED_SHARE:
+        printed = _smudged(rng, printed)
     missing = [spec for at, spec in enumerate(order) if at not in kept]
     if layout.header in COMPANY_HEADERS:
         # A company on top reads as the issuer: it cannot be asked for as absent.
         missing = [spec for spec in missing if spec.key not in ISSUER_KEYS | ISSUER_ADDRESS_KEYS]
+    table = None
     if short:
         block = print_block(rng, layout.ways[0], [(field.label, field.value) for field in printed])
         title = [rng.choice(genre.titles)] if layout.header == "title" else []
         text = "\n".join([*title, *block])
         wanted = len(printed)
     else:
-        text = compose(rng, genre, printed, layout, style, 0.35)
+        table = draw_table(rng, style) if page and rng.random() < TABLE_SHARE else None
+        without_items = replace(genre, has_items=genre.has_items and table is None)
+        text = compose(rng, without_items, printed, layout, style, 0.35)
         wanted = rng.randrange(1, 9) if rng.random() < 0.5 else rng.randrange(5, MOST_ASKED + 1)
-    document = GeneratedDocument(text, ask(rng, printed, missing, max(wanted, 2)), genre.name, layout)
+    fields = ask(rng, printed, missing, max(wanted, 2))
+    if table is not None:
+        lines = "\n".join(table.lines)
+        text = f"{text}\n{lines}" if rng.random() < 0.8 else f"{lines}\n{text}"
+        fields = _with_table(rng, fields, table)
+    document = GeneratedDocument(text, fields, genre.name, layout)
     return raise_case(document) if layout.upper else document

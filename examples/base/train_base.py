@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,8 +30,11 @@ from transformers import LlamaForCausalLM
 
 from appliance.tasks.prompt import STILLROOM_TEMPLATE, document_lines
 from training.demo.layouts import HELD_OUT_WAYS, TRAINING_WAYS
+from training.demo.page_ways import KEPT_OUT_PAGE_WAYS, PAGE_WAYS
 
 POOL_TOKENS = 60_000
+LATE_POOL = 100
+"""Where a base that already copies enters the curriculum."""
 PASS_TOKENS = 2048
 """Of one forward and backward pass, padding included: activations of more do not stay in a processor's cache."""
 PRODUCER_PATIENCE_SECONDS = 20.0
@@ -130,12 +134,14 @@ def loss_of(
     return (losses * weights).sum(), losses[value].mean().detach()
 
 
-def evaluation_set(encode: Encoder, ways: tuple[str, ...], seed: int) -> list[tuple[TokenizedExample, list[bool]]]:
+def evaluation_set(
+    encode: Encoder, ways: tuple[str, ...], seed: int, page: bool = False
+) -> list[tuple[TokenizedExample, list[bool]]]:
     """Test documents as ids, with whether each output field is in the document."""
     rng = random.Random(seed)
     chosen: list[tuple[TokenizedExample, list[bool]]] = []
     while len(chosen) < EVALUATED_DOCUMENTS:
-        document = draw_document(rng, "test", ways=ways)
+        document = draw_document(rng, "test", ways=ways, page=page)
         example = tokenize(rng, document, encode, 0.0)
         if len(example.input_ids) <= 1000:
             chosen.append((example, [field.value is not None for field in document.output_fields]))
@@ -226,10 +232,22 @@ def save(model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer], state
     (out / "state.pt.part").replace(out / "state.pt")
 
 
+def start_from(model: LlamaForCausalLM, base: Path) -> None:
+    """Takes the weights of a base that is there."""
+    from safetensors.torch import load_file
+
+    missing, unknown = model.load_state_dict(load_file(base / "model.safetensors"), strict=False)
+    if unknown or set(missing) > {"lm_head.weight"}:
+        raise SystemExit(f"{base} has another shape: {[*missing, *unknown][:3]}")
+
+
 def train(options: argparse.Namespace) -> None:
     """The loop."""
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
+    if options.start and not (out / "tokenizer.json").is_file():
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(options.start / name, out / name)
     make_tokenizer(out, options.seed)
     encode = Encoder(out / "tokenizer.json")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -245,6 +263,9 @@ def train(options: argparse.Namespace) -> None:
         torch.optim.AdamW(others, ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
     ]
     state = {"step": 0, "tokens": 0, "pool": 0}
+    if options.start:
+        start_from(model, options.start)
+        state["pool"] = LATE_POOL
     if (out / "state.pt").is_file():
         saved = torch.load(out / "state.pt", map_location=device, weights_only=True)
         model.load_state_dict(saved["model"])
@@ -252,16 +273,21 @@ def train(options: argparse.Namespace) -> None:
             optimizer.load_state_dict(record)
         state = {key: int(saved[key]) for key in state}
     forward = torch.compile(hidden_states, dynamic=True) if options.compile else hidden_states
-    sets = {"known": evaluation_set(encode, TRAINING_WAYS, 77), "new_ways": evaluation_set(encode, HELD_OUT_WAYS, 78)}
+    sets = {
+        "known": evaluation_set(encode, TRAINING_WAYS, 77),
+        "new_ways": evaluation_set(encode, HELD_OUT_WAYS, 78),
+        "pages": evaluation_set(encode, tuple(PAGE_WAYS), 79, page=True),
+        "new_pages": evaluation_set(encode, tuple(KEPT_OUT_PAGE_WAYS), 80, page=True),
+    }
     log = (out / "metrics.jsonl").open("a", buffering=1)
     began, began_tokens, saved_at, evaluated_at = time.monotonic(), state["tokens"], state["tokens"], state["tokens"]
     for pool in pools_of(out, options.seed, state["pool"]):
         passes = list(batches(pool, PASS_TOKENS, random.Random(state["pool"])))
-        count = 2 if state["tokens"] < 4e6 else 3
+        count = 2 if state["pool"] * POOL_TOKENS < 4e6 else 3
         for parts in (passes[at : at + count] for at in range(0, len(passes), count)):
             share = rate_at(state["step"], state["tokens"], options.tokens, options.decay)
             for optimizer, rate in zip(optimizers, (MUON_RATE, ADAM_RATE), strict=True):
-                optimizer.param_groups[0]["lr"] = rate * share
+                optimizer.param_groups[0]["lr"] = rate * share * options.rate
             loss, value_loss = learn(model, forward, parts, tables, dtype)
             for optimizer in optimizers:
                 optimizer.step()
@@ -318,6 +344,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=float, default=26e6, help="tokens to train on")
     parser.add_argument("--decay", type=float, default=0.35, help="last share of the tokens over which the rate falls")
     parser.add_argument("--evaluate-every", type=float, default=1e6, help="tokens between two evaluations")
+    parser.add_argument("--start", type=Path, help="folder of a base whose weights and tokenizer are taken")
+    parser.add_argument("--rate", type=float, default=1.0, help="share of the full learning rate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--compile", action="store_true", help="compile the forward pass (needs a C++ compiler)")

@@ -4,11 +4,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from appliance.tasks.linecode import COLUMN_END, Value, is_records
 from training.demo.genres import FieldSpec, Genre
 from training.demo.items import add_items
-from training.demo.layouts import Layout, Pair, print_block
+from training.demo.layouts import Layout, print_block
 from training.demo.letters import letter_lines
 from training.demo.noise import footer_lines, header_lines, noise_line
+from training.demo.page_ways import Pair
 from training.demo.printing import Style
 
 COMPANY_HEADERS = ("company", "company_title", "letterhead")
@@ -21,7 +23,14 @@ class OutputField:
     """A field as a task asks for it, and its true value; null where the document does not say it."""
 
     phrase: str
-    value: str | None
+    value: Value
+    columns: tuple[str, ...] = ()
+    """Of records."""
+
+    @property
+    def question(self) -> str:
+        """The phrase as a prompt has it, with the columns of records."""
+        return f"{self.phrase} ({f' {COLUMN_END} '.join(self.columns)})" if self.columns else self.phrase
 
 
 @dataclass(frozen=True)
@@ -108,8 +117,13 @@ def compose(
 
 def raise_case(document: GeneratedDocument) -> GeneratedDocument:
     """All in capitals, as old printers write; the values too."""
-    fields = tuple(
-        OutputField(field.phrase, field.value.upper() if field.value else field.value)
-        for field in document.output_fields
-    )
+    fields = tuple(replace(field, value=_raised(field.value)) for field in document.output_fields)
     return replace(document, text=document.text.upper(), output_fields=fields)
+
+
+def _raised(value: Value) -> Value:
+    if isinstance(value, str):
+        return value.upper()
+    if is_records(value):
+        return [{column: cell.upper() if cell else cell for column, cell in record.items()} for record in value]
+    return value

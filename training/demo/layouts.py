@@ -1,18 +1,16 @@
 """Ways to print pairs of label and value, and the choice of a layout for a whole document.
 
-A layout is a combination of ways. An eighth of all combinations, decided by hash, and the ways of `HELD_OUT_WAYS` are
-printed only in test documents.
+A layout is a combination of ways. An eighth of all combinations, decided by hash, and the ways of `HELD_OUT_WAYS` and
+`KEPT_OUT_PAGE_WAYS` are printed only in test documents.
 """
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from training.demo.page_ways import KEPT_OUT_PAGE_WAYS, PAGE_WAYS, Pair, Printer
 from training.demo.pools import Split
-
-Pair = tuple[str, str]
-Printer = Callable[[random.Random, Sequence[Pair]], list[str]]
 
 
 def _each(pattern: str) -> Printer:
@@ -82,7 +80,7 @@ def _bullets(rng: random.Random, pairs: Sequence[Pair]) -> list[str]:
     return [f"{mark} {label}: {value}" for label, value in pairs]
 
 
-WAYS: dict[str, Printer] = {
+_PLAIN_WAYS: dict[str, Printer] = {
     "colon": _each("{label}: {value}"),
     "colon_apart": _each("{label} : {value}"),
     "tight": _each("{label}:{value}"),
@@ -106,6 +104,7 @@ WAYS: dict[str, Printer] = {
     "arrow": _each("{label} >> {value}"),
     "angle": _each("<{label}> {value}"),
 }
+WAYS: dict[str, Printer] = {**_PLAIN_WAYS, **PAGE_WAYS, **KEPT_OUT_PAGE_WAYS}
 HELD_OUT_WAYS = ("equals", "arrow", "angle")
 _WEIGHTS = {
     "colon": 5,
@@ -118,8 +117,14 @@ _WEIGHTS = {
     "after": 0.6,
     "is": 0.5,
     "bracket": 0.7,
+    "marked": 6,
+    "stacks": 3,
+    "heads_close": 2,
+    "run_on": 2,
+    "broken_labels": 0.5,
 }
-TRAINING_WAYS = tuple(way for way in WAYS if way not in HELD_OUT_WAYS)
+TRAINING_WAYS = tuple(way for way in _PLAIN_WAYS if way not in HELD_OUT_WAYS)
+"""Of tidy documents."""
 
 HEADERS = ("none", "title", "company", "company_title", "title_line", "framed", "title_number", "letterhead", "centred")
 FOOTERS = ("none", "none", "page", "thanks", "bank", "legal", "printed", "contact")
@@ -140,7 +145,7 @@ class Layout:
     @property
     def is_test(self) -> bool:
         """Whether the combination is kept for test documents."""
-        if set(self.ways) & set(HELD_OUT_WAYS):
+        if set(self.ways) & {*HELD_OUT_WAYS, *KEPT_OUT_PAGE_WAYS}:
             return True
         key = "/".join((self.header, *self.ways, self.footer, self.table))
         return hashlib.sha256(key.encode()).digest()[0] < 32

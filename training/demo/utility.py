@@ -80,7 +80,8 @@ def _is_printable(text: str) -> bool:
 
 def truth_of(document: GeneratedDocument) -> Truth:
     """The true answer by field name."""
-    return {spec.key: field.value for spec, field in zip(UTILITY_BILL.fields, document.output_fields, strict=True)}
+    pairs = zip(UTILITY_BILL.fields, document.output_fields, strict=True)
+    return {spec.key: field.value if isinstance(field.value, str) else None for spec, field in pairs}
 
 
 def draw_bills(seed: int, count: int, split: Split) -> list[GeneratedDocument]:
