@@ -1,8 +1,10 @@
 """An engine without a model, for tests and for measuring what the rest costs; the same text gets the same answer.
 
-A field's value is what follows its phrase and a colon in the text, else null. `noop.json` in the artifact can name
-texts that make the engine die, or wait at a pipe, so that a test can act at exactly that point, or whose first value it
-gets wrong, with little confidence.
+A field's value is what follows its phrase and a colon in the text, else null; a list has an entry for each such line,
+records one each, with bars between the cells. Entries beyond the room of an answer are missing, and told.
+
+`noop.json` in the artifact can name texts that make the engine die, or wait at a pipe, so that a test can act at exactly
+that point, or whose first value it gets wrong, with little confidence.
 """
 
 import json
@@ -11,9 +13,9 @@ import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from appliance.engines.engine import Request, Result
+from appliance.engines.engine import INCOMPLETE, Request, Result
 from appliance.models.manifest import read_manifest
-from appliance.tasks.linecode import Answer, Value, encode
+from appliance.tasks.linecode import COLUMN_END, Answer, Record, Value, encode_value
 from appliance.tasks.task import Field, Task
 
 _CONTEXT_WORDS = 1000
@@ -26,7 +28,7 @@ class LookupEngine:
         self.identity = read_manifest(artifact_dir).identity
         self.context_length, self.answer_tokens = _CONTEXT_WORDS, _CONTEXT_WORDS // 8
         self.threads = threads
-        self._fields = list(zip(task.output_fields, task.prompt_spec().phrases, strict=True))
+        self._fields = [(field, field.phrase or field.name.replace("_", " ")) for field in task.output_fields]
         behaviour_path = artifact_dir / "noop.json"
         self._behaviour: dict[str, str] = json.loads(behaviour_path.read_text()) if behaviour_path.exists() else {}
 
@@ -57,8 +59,24 @@ class LookupEngine:
             first = self._fields[0][0]
             answer[first.name] = first.values[-1] if first.values else "misread"
             confidence[first.name] = 0.25
-        raw = encode(answer, list(answer))
-        return Result(request.key, answer, confidence, raw, words, len(raw.split()))
+        missing = self._cut(answer)
+        raw = "\n".join(encode_value(answer[field.name], field.column_names) for field, _ in self._fields)
+        error, message = (INCOMPLETE, f"{missing} entries have no room") if missing else (None, "")
+        counts = (words, len(raw.split()))
+        return Result(request.key, answer, confidence, raw, *counts, error=error, error_message=message)
+
+    def _cut(self, answer: Answer) -> int:
+        """Takes the entries for which the answer has no room out of it; how many."""
+        room, missing = self.answer_tokens, 0
+        for name, value in answer.items():
+            kept = 0
+            for entry in value if isinstance(value, list) else ():
+                room -= len((entry if isinstance(entry, str) else " ".join(filter(None, entry.values()))).split())
+                kept += room >= 0
+            if isinstance(value, list):
+                missing += len(value) - kept
+                answer[name] = value[:kept] or None
+        return missing
 
     def _behave(self, text: str) -> None:
         if (kill := self._behaviour.get("kill")) and kill in text:
@@ -74,8 +92,18 @@ class LookupEngine:
 def _value(field: Field, phrase: str, text: str) -> Value:
     if field.values:
         return next((value for value in field.values if value.lower() in text.lower()), field.values[0])
-    for line in text.splitlines():
-        label, separator, value = line.partition(":")
-        if separator and label.strip().lower() == phrase.lower() and value.strip():
-            return [value.strip()] if field.type == "list" else value.strip()
+    values = [
+        value.strip()
+        for label, separator, value in (line.partition(":") for line in text.splitlines())
+        if separator and label.strip().lower() == phrase.lower() and value.strip()
+    ]
+    if field.columns:
+        return [_record(field, value) for value in values] or None
+    if values:
+        return values if field.type == "list" else values[0]
     return text.strip().splitlines()[0] if phrase == "text" and text.strip() else None
+
+
+def _record(field: Field, line: str) -> Record:
+    cells = [cell.strip() or None for cell in line.split(COLUMN_END)]
+    return dict(zip(field.column_names, [*cells, *[None] * len(field.columns)], strict=False))
