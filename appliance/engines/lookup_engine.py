@@ -3,8 +3,8 @@
 A field's value is what follows its phrase and a colon in the text, else null; a list has an entry for each such line,
 records one each, with bars between the cells. Entries beyond the room of an answer are missing, and told.
 
-`noop.json` in the artifact can name texts that make the engine die, or wait at a pipe, so that a test can act at exactly
-that point, or whose first value it gets wrong, with little confidence.
+`noop.json` in the artifact can name texts that make the engine die, or wait at a pipe, so that a test can act at
+exactly that point, or whose first value it gets wrong, with little confidence.
 """
 
 import json

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from appliance.jobs.review import Correction
 from appliance.jobs.rows import Route, Row
-from appliance.tasks.answer_findings import answer_problems
+from appliance.tasks.answer_findings import answer_findings
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.spans import field_spans, first_place
 from appliance.tasks.task import Field, Task
@@ -57,7 +57,11 @@ def corrected_row(row: Row, by_field: Mapping[str, Correction], task: Task, text
         return row
     fields: Answer = {field.name: (row.fields or {}).get(field.name) for field in task.output_fields}
     fields |= {name: correction.correction for name, correction in by_field.items()}
-    is_settled = row.route is Route.REVIEW and not answer_problems(task, fields)
+    # A person who wrote a value that its pattern does not match has seen the document.
+    findings = [
+        each for each in answer_findings(task, fields) if each.code != "pattern" or each.fields[0] not in by_field
+    ]
+    is_settled = row.route is Route.REVIEW and not findings
     words = text()
     corrected = [field for field in task.output_fields if field.name in by_field]
     spans = {field.name: field_spans(field, fields[field.name], words or "") for field in corrected}
@@ -74,7 +78,7 @@ def corrected_row(row: Row, by_field: Mapping[str, Correction], task: Task, text
         route=Route.PERSON if is_settled else row.route,
         error=None if is_settled else row.error,
         error_message="" if is_settled else row.error_message,
-        reasons=[] if is_settled else row.reasons,
+        reasons=[each.reason for each in findings] if row.route is Route.REVIEW else row.reasons,
     )
 
 

@@ -23,7 +23,7 @@ from appliance.ground.users import current_user
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import LedgerReader, open_readonly
 from appliance.jobs.rows import Row
-from appliance.tasks.answer_findings import answer_problems
+from appliance.tasks.answer_findings import answer_findings
 from appliance.tasks.linecode import Answer, Record, Value, is_records
 from appliance.tasks.task import Field, FieldType, Task
 from appliance.tasks.taskfile import load_task
@@ -80,8 +80,10 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
             f"the value of {field} has characters that cannot be stored",
             "type it in a terminal whose letters are UTF-8: `locale` says LANG=...UTF-8",
         )
-    if cleaned is not None and (problems := answer_problems(_only(task, output_field), {field: cleaned})):
-        raise UsageError(f"{document}: {problems[0]}", _values_hint(output_field))
+    # Patterns and rules doubt what a model says; a person who has the document knows better.
+    findings = answer_findings(_only(task, output_field), {field: cleaned}) if cleaned is not None else []
+    if wrong := [finding.message for finding in findings if finding.code == "form"]:
+        raise UsageError(f"{document}: {wrong[0]}", _values_hint(output_field))
     original = (row.fields or {}).get(field)
     made = Correction(document, row.sha256 or "", field, original, cleaned, user or current_user(), time.time())
     with _writing(directory) as connection:
@@ -187,7 +189,7 @@ def _output_field(task: Task, field: str) -> Field:
 
 def _only(task: Task, output_field: Field) -> Task:
     """The task as if it asked for this field only, so that the others are not missed."""
-    return replace(task, fields=(output_field,)) if task.fields else task
+    return replace(task, fields=(output_field,), rules=()) if task.fields else task
 
 
 def _values_hint(output_field: Field) -> str:

@@ -11,10 +11,11 @@ from appliance.jobs.review import correct_field, in_force, read_corrections
 from appliance.jobs.rows import Route, Row
 from appliance.jobs.states import State
 from appliance.tasks.marks import Mark
+from appliance.tasks.task import Field
 from tests.tui.app_driver import LARGE, SIZES, AppDriver, open_app
 from tests.tui.conftest import ESCAPES
 from tests.tui.scenes import Folder, Scene
-from tui.rendering.document_lines import OpenDocument, confidence_text
+from tui.rendering.document_lines import OpenDocument, ShownRow, confidence_text
 from tui.text.evidence_spans import evidence_spans
 from tui.widgets.text_pane import TextPane
 
@@ -184,7 +185,7 @@ def test_marks_of_a_value_are_said_in_words_beside_how_programs_read_it(mark: Ma
         "a", "0" * 64, Route.LOCAL, "m", {"total": "1.234"}, normalised={"total": "1234"}, marks={"total": [mark]}
     )
     entry = DocumentEntry(1, b"a", "a", State.DONE, 0, None)
-    text = confidence_text(OpenDocument(entry, row), "total", marked=True)
+    text = confidence_text(OpenDocument(entry, row), ShownRow(Field("total")), marked=True)
     assert text.startswith("marked in the text, read as 1234, ")
     assert " " in text.rpartition(", ")[2]
 

@@ -133,9 +133,9 @@ def _short(field: Field, value: Value) -> str:
     return f"{human_count(len(value), 'record')}: {' | '.join(field.column_names)}"
 
 
-def confidence_text(document: OpenDocument, name: str, marked: bool) -> str:
+def confidence_text(document: OpenDocument, shown: ShownRow, marked: bool) -> str:
     """The confidence in the model's value and whether the text holds it; empty for a corrected value."""
-    row = document.row
+    row, name = document.row, shown.field.name
     if row is None:
         return "no answer yet"
     if name in document.corrected:
@@ -145,14 +145,20 @@ def confidence_text(document: OpenDocument, name: str, marked: bool) -> str:
         place = row.evidence.get(name)
         beyond = f"at {place:,}, beyond the part of the text on this screen" if place is not None and not marked else ""
         parts.append("marked in the text" if marked else beyond or "not in the text word for word")
-    return ", ".join([*parts, *_reading(row, name, document.original(name))])
+    original, normalised = document.original(name), row.normalised.get(name)
+    if shown.record is not None:
+        original, normalised = _one_record(original, shown.record), _one_record(normalised, shown.record)
+    return ", ".join([*parts, *_reading(row, name, original, normalised)])
 
 
-def _reading(row: Row, name: str, original: Value) -> list[str]:
+def _one_record(value: Value, number: int) -> Value:
+    return value[number : number + 1] if is_records(value) else None
+
+
+def _reading(row: Row, name: str, original: Value, value: Value) -> list[str]:
     """How programs read the value, where that differs from what is written; and what is in doubt about it."""
     marks = [_MARK_TEXTS.get(mark, mark) for mark in row.marks.get(name, ())]
-    value = row.normalised.get(name)
-    if value is None or value == original:
+    if not value or value == original:
         return marks
     return [f"read as {value_text(value)}", *marks]
 

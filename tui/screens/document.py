@@ -154,6 +154,7 @@ class DocumentScreen(Frame):
         document = self._document
         self._show_head()
         self._rows = shown_rows(document)
+        self.query_one("#panes").set_class(any(each.columns for each in document.output_fields), "-records")
         rows = ListedRows([row_cells(document, shown) for shown in self._rows])
         notice: list[Line] = (
             [[Cell(document.problem.message, BAD)], [Cell(document.problem.hint)]] if document.problem else []
@@ -207,7 +208,7 @@ class DocumentScreen(Frame):
         document, field = self._document, shown.field
         number = "" if shown.record is None else f" {shown.record + 1:,}"
         cells = [Cell(f"{field.name}{number}: ", STRONG), Cell(value_text(shown_value(document, shown)))]
-        if confidence := confidence_text(document, field.name, marked):
+        if confidence := confidence_text(document, shown, marked):
             cells.append(Cell("   " + confidence, FAINT))
         if correction := document.corrected.get(field.name):
             stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(correction.time))
@@ -296,8 +297,9 @@ class DocumentScreen(Frame):
         hint = hints.get(field.type, "leave empty if there is none")
         if field.columns:
             hint += "; records separated by ;" if shown.record is None else "; leave empty to take the record out"
-        await self.open_input(f"{field.name} ({hint})", _line_to_type(shown_value(self._document, shown)))
-        self.show_facts([[Cell(f"Correct value of {field.name} ", STRONG), Cell(f"({hint})", FAINT)], []],
+        what = field.name if shown.record is None else f"{field.name} {shown.record + 1:,}"
+        await self.open_input(f"{what} ({hint})", _line_to_type(shown_value(self._document, shown)))
+        self.show_facts([[Cell(f"Correct value of {what} ", STRONG), Cell(f"({hint})", FAINT)], []],
                   self._command(field, "VALUE"))  # fmt: skip
 
     async def on_input_submitted(self, message: "Input.Submitted") -> None:

@@ -132,3 +132,20 @@ def test_rows_say_where_each_cell_stands_and_export_has_a_line_for_each_record(t
     assert [(line["items what"], line["items price"], line["net"]) for line in table] == [
         (what, price, "4.50") for what, price in lines
     ]
+
+
+def test_records_are_corrected_on_the_command_line_and_what_a_person_wrote_settles_the_rule(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, "refuse")
+    bench.write("a.txt", page(lines_of(3), net="99.00"))
+    assert run(bench)[0] == 0
+    (name,) = (path.name for path in bench.settings.jobs_dir.iterdir() if not path.name.startswith("."))
+    refused = bench.call("jobs", "correct", name, "a.txt", "items", "nut | 1 | 2")
+    assert refused.returncode == 2
+    assert "items has 3 cells, the columns are what | price" in refused.stderr
+    assert bench.call("jobs", "correct", name, "a.txt", "items", "nut | 90.00; bolt, long | 9").returncode == 0
+    words = ["jobs", "export", name, "--out", str(tmp_path / "out"), "--corrected"]
+    done = bench.call(*words)
+    assert done.returncode == 0, done.stderr
+    row = json.loads((tmp_path / "out" / "rows.jsonl").read_text("utf-8"))
+    assert row["fields"]["items"] == [{"what": "nut", "price": "90.00"}, {"what": "bolt, long", "price": "9"}]
+    assert (row["route"], row["reasons"], row["error"]) == ("person", [], None)
