@@ -64,6 +64,10 @@ class Spans:
         forms = _WIDE_BLANKS if following == " " else (following, following.upper())
         return not unfinished or any(form.encode().startswith(unfinished) for form in forms)
 
+    def count(self, text: str) -> int:
+        """At how many places the text stands, alone on its left."""
+        return sum(1 for _ in self._places(_searched(text)))
+
     def holds(self, text: str) -> bool:
         """Whether the text stands alone in the document."""
         return find(text, self._text) is not None

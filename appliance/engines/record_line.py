@@ -1,7 +1,8 @@
 """The grammar of a line of records: each has all columns of its field, and each cell what its column may have.
 
 A cell of a literal column is a span of the document that stands alone there, or empty; one of a choice is one of its
-values; a derived one is free. A record with nothing in it is none.
+values; a derived one is free. A record with nothing in it is none; none stands there more often than in
+the document.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from appliance.tasks.linecode import COLUMN_END, unescape
 from appliance.tasks.task import WITH_DIGITS, Field
 
 _RECORD_END = "\t"
+_MOST_ALIKE = 20
+"""Records without a printed cell that may be the same."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class RecordLine:
     def may_end(self, line: str) -> bool:
         """Whether the line may end here."""
         last = line.rpartition(_RECORD_END)[2]
-        return not last.strip() or self._is_whole(last)
+        return not last.strip() or (self._is_whole(last) and not self._is_surplus(line))
 
     def goes_on(self, before: str, line: str, unfinished: bytes) -> bool:
         """Whether a line that stood at `before` may go on to `line`.
@@ -35,6 +38,8 @@ class RecordLine:
         """
         *finished, last = line[before.rfind(_RECORD_END) + 1 :].split(_RECORD_END)
         if not all(map(self._is_whole, finished)):
+            return False
+        if finished and self._is_surplus(line.rpartition(_RECORD_END)[0]):
             return False
         *cells, cell = last.split(COLUMN_END)
         columns = self.field.columns
@@ -60,6 +65,21 @@ class RecordLine:
         if len(cells) != len(self.field.columns) or not any(cell.strip() for cell in cells):
             return False
         return all(map(self._is_cell, self.field.columns, cells))
+
+    def _is_surplus(self, line: str) -> bool:
+        """Whether the last record stands in the line more often than its longest printed cell in the document.
+
+        A student that has lost its place writes one record again and again.
+        """
+        *before, last = (record.strip() for record in line.split(_RECORD_END))
+        times = before.count(last)
+        if not times:
+            return False
+        cells = zip(self.field.columns, last.split(COLUMN_END), strict=False)
+        printed = [(column, _plain(cell.strip(" "))) for column, cell in cells if column.evidence == "literal"]
+        column, text = max(printed, key=lambda pair: len(pair[1]), default=(None, ""))
+        most = self.spans_of(column).count(text) if column is not None and text else _MOST_ALIKE
+        return times >= most
 
     def _is_cell(self, column: Field, cell: str) -> bool:
         text = _plain(cell.strip(" "))

@@ -16,9 +16,10 @@ from appliance.models.verdict import Verdict, sealed
 from appliance.quality.carry_over import recorded_answers
 from appliance.quality.metrics import Counts, Judged, Outcome, abstention, count, coverages, judge
 from appliance.quality.readiness import Readiness, against_gold, against_teacher, worst
-from appliance.quality.report import QualityReport, report
+from appliance.quality.report import Findings, QualityReport, report
+from appliance.tasks.answer_findings import answer_findings
 from appliance.tasks.labels import LabelledRow, check_rows
-from appliance.tasks.linecode import Value, display_value
+from appliance.tasks.linecode import Answer, Value, display_value
 from appliance.tasks.task import TaskKind
 from appliance.tasks.values import normalise, value_texts
 
@@ -72,6 +73,7 @@ def judge_results(
     return replace(
         report(task, judged, worst(conditions)),
         failures=dict(Counter(result.error or "no answer" for result in results if result.answer is None)),
+        findings=_findings(task, answers, judged),
         copies=copies,
         empty=len(rows) - len(valued),
         leading_label=leading or "",
@@ -82,6 +84,17 @@ def judge_results(
         labelled_by=dict(Counter(row.source for row in rows)),
         teacher_accuracy=count(teacher).accuracy if teacher else None,
     )
+
+
+def _findings(task: "Task", answers: Sequence[Answer | None], judged: Sequence[Judged]) -> dict[str, Findings]:
+    """What is wrong with answers in themselves, the most frequent first."""
+    answered, wrong = Counter[str](), Counter[str]()
+    for answer, document in zip(answers, judged, strict=True):
+        reasons = {finding.reason for finding in answer_findings(task, answer)} if answer is not None else set()
+        answered.update(reasons)
+        wrong.update(reasons if not document.whole else ())
+    ordered = sorted(answered.items(), key=lambda entry: (-entry[1], entry[0]))
+    return {reason: Findings(number, wrong[reason]) for reason, number in ordered}
 
 
 def _conditions(task: "Task", judged: Sequence[Judged], teacher: Sequence[Judged] | None) -> list[Readiness]:

@@ -1,6 +1,6 @@
 """Measurements of a manifest as lines for a person: every share with its interval and its sample size."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import TypeGuard
 
 from appliance.ground.text import human_count, percent_interval
@@ -76,10 +76,20 @@ def _field_lines(by_field: JSON) -> Iterator[tuple[str, str]]:
     """Fields with their own sample; the interval needs no clusters, as a document has each field once."""
     from appliance.quality.statistics import wilson
 
-    for name, counts in by_field.items() if isinstance(by_field, dict) else ():
+    names = by_field if isinstance(by_field, dict) else {}
+    for name, counts in names.items():
         if isinstance(counts, dict) and _is_count(counts.get("fields")) and _is_count(counts.get("correct")):
             correct, fields = int(counts["correct"]), int(counts["fields"])  # type: ignore[arg-type]
+            if _is_column(name, names):
+                # A document has a column as often as records: an interval would need to know which cells are whose.
+                yield f"column {name}", f"{100 * correct / max(1, fields):.1f} % of {human_count(fields, 'cell')}"
+                continue
             yield f"field {name}", f"{wilson(correct, fields).percent()}, {human_count(fields, 'document')}"
+
+
+def _is_column(name: str, names: Container[str]) -> bool:
+    """Whether the name is that of a column of records, `field.column`, whose field is there too."""
+    return name.rpartition(".")[0] in names
 
 
 def _is_count(value: JSON) -> TypeGuard[int]:

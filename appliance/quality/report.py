@@ -26,6 +26,15 @@ LISTED_FIELDS = 3
 
 
 @dataclass(frozen=True)
+class Findings:
+    """Answers that break a rule, do not fit a pattern or lack a required field; a run sends them to a person."""
+
+    answers: int
+    wrong: int
+    """Of these: answers with a mistake in any field."""
+
+
+@dataclass(frozen=True)
 class QualityReport:
     """A student on labelled documents."""
 
@@ -60,6 +69,8 @@ class QualityReport:
     """Of a classification: the label of so many rows that always answering it would do; empty where none is."""
     not_judged: tuple[str, ...] = ()
     """Fields, or labels of a classification, for which no row has a value."""
+    findings: dict[str, "Findings"] = field(default_factory=dict)
+    """Reason, such as `rule:lines_add_up` -> the answers with which something is wrong in themselves."""
     slices: dict[str, dict[str, Counts]] = field(default_factory=dict)
     """Field of the task's `slices` -> its right value -> all fields of the documents with this value."""
 
@@ -98,6 +109,10 @@ class QualityReport:
             lines.append(self._teacher_line(self.teacher_accuracy))
         if unreviewed := self.labelled_by.get("teacher"):
             lines.append(f"unreviewed labels  {unreviewed} of {self.documents} rows are the teacher's own answers")
+        lines += [
+            f"to a person        {human_count(found.answers, 'answer')} by {reason}, {found.wrong} of them wrong"
+            for reason, found in self.findings.items()
+        ]
         lines += self._evidence_lines()
         worst = list(self.fields_worst_first.items())[:LISTED_FIELDS]
         lines.append("worst fields       " + ", ".join(f"{name} {c.correct}/{c.fields}" for name, c in worst))

@@ -5,7 +5,7 @@ import pytest
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.linecode import decode_value, encode_value
 from appliance.tasks.task import Comparator, Field, FieldType
-from tests.appliance.engines.test_line_decoder import extraction, tokenizer, write
+from tests.appliance.engines.test_line_decoder import DOCUMENT, extraction, tokenizer, write
 
 __all__ = ["tokenizer"]
 ITEMS = Field(
@@ -46,6 +46,18 @@ def test_records_are_whole_and_their_cells_stand_in_the_document(
     decoder = write(extraction(ITEMS), tokenizer, {"items": wishes})
     records = None if expected is None else [dict(zip(NAMES, cells, strict=True)) for cells in expected]
     assert decoder.answer() == {"items": records}
+
+
+def test_a_record_is_written_no_more_often_than_it_is_printed(tokenizer: FileTokenizer) -> None:
+    record = "ACME Ltd | 4711 | a b"
+    decoder = write(extraction(ITEMS), tokenizer, {"items": ["\t".join([record] * 5), record]})
+    printed = [{"what": "ACME Ltd", "count": "4711", "kind": "a b"}]
+    assert decoder.answer() == {"items": printed}
+    twice = f"{DOCUMENT}\nacme  ltd again"
+    decoder = write(
+        extraction(ITEMS), tokenizer, {"items": ["\t".join([record] * 5), "\t".join([record] * 2)]}, 9, twice
+    )
+    assert decoder.answer() == {"items": printed * 2}
 
 
 def test_what_is_taught_is_what_the_grammar_reads() -> None:
