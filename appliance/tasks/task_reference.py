@@ -27,7 +27,7 @@ def task_reference() -> str:
 
 def _table(name: str, table: Mapping[str, Any]) -> Iterator[str]:
     required = table.get("required", [])
-    yield f"## {_TABLES[name]}"
+    yield f"### {_TABLES[name]}"
     yield f"{table['description']}\n"
     yield "| key | what it may be | without it | what it says |"
     yield "|---|---|---|---|"
@@ -68,7 +68,7 @@ def _reference(reference: str) -> str:
 def _range(described: Mapping[str, Any]) -> str:
     """The least and the largest number, where there are such."""
     words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    limits = [f"{word} {described[key]:,}" for key, word in words.items() if key in described]
+    limits = [f"{word} {described[key]:,}".removesuffix(".0") for key, word in words.items() if key in described]
     return f", {', '.join(limits)}" if limits else ""
 
 

@@ -414,6 +414,7 @@ def test_the_published_schema_is_that_of_the_models() -> None:
 HASHES = {
     "invoices": "496cdccb98536fcb6004ba770e80df9dcdd28b2d09865bb654153bec57656829",
     "requests": "d5a377c09c34f2b280fc1ad5b5c2b5dcf36b33aefb0646d731a0c956e3dbfa6d",
+    "order_lines": "f20c2689989888a7e37a60502a43d858d64c523975ba51540c1c6771799be3f9",
     "demo": "fd0b0b4a41b5491d08b2f2c0f5a28e989d5022dbd3fa512faf48d1c69f23ab19",
 }
 
