@@ -16,7 +16,6 @@ from appliance.engines.frontier_config import ModelChoice
 from appliance.engines.frontier_errors import FrontierFailure, excerpt
 from appliance.engines.frontier_reply import Reply
 from appliance.ground.text import is_storable
-from appliance.tasks.answer_json import flat_values
 from appliance.tasks.linecode import Answer, Record, Value
 from appliance.tasks.task import NO, WITH_DIGITS, YES, Field, FieldType, Task
 from appliance.tasks.values import plain
@@ -201,8 +200,7 @@ def _fitted(task: Task, fields: list[Field], values: object, strict: bool) -> tu
     values = _unwrapped(task, fields, values, notes)
     if not isinstance(values, dict):
         raise _Unfit("the answer is no JSON object")
-    if any("." in field.name for field in fields):
-        values = flat_values(values)
+    values = _flat(values, {_key(path) for field in fields for path in _paths(field.name)})
     by_name = _named(fields, values, notes)
     others = len(values) - len(by_name)
     missing = [field.name for field in fields if field.name not in by_name]
@@ -213,6 +211,24 @@ def _fitted(task: Task, fields: list[Field], values: object, strict: bool) -> tu
     if missing or others:
         notes.append(f"{len(missing)} keys were missing, {others} too many")
     return {field.name: _value(field, by_name.get(field.name), strict) for field in fields}, notes
+
+
+def _paths(name: str) -> Iterator[str]:
+    """The objects in which a field lies."""
+    *parts, _ = name.split(".")
+    return (".".join(parts[:number]) for number in range(1, len(parts) + 1))
+
+
+def _flat(values: dict[str, Any], objects: set[str], before: str = "") -> dict[str, Any]:
+    """The values by field: those of the objects of the task under their dotted names, everything else as it is."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        path = before + name
+        if isinstance(value, dict) and _key(path) in objects:
+            flat |= _flat(value, objects, f"{path}.")
+        else:
+            flat[path] = value
+    return flat
 
 
 def _unwrapped(task: Task, fields: list[Field], values: object, notes: list[str]) -> object:
@@ -284,7 +300,11 @@ def _value(field: Field, value: object, strict: bool) -> Value:
         _Unfit: It is none that it may have.
     """
     if isinstance(value, list) and field.columns:
-        records = [_record(field, entry, strict) for entry in value if strict or entry is not None]
+        records = [
+            _record(field, number, entry, strict)
+            for number, entry in enumerate(value, 1)
+            if strict or entry is not None
+        ]
         return [record for record in records if any(record.values())] or None
     if isinstance(value, list) and field.type is FieldType.LIST:
         entries = [_text(field, entry, strict) for entry in value if strict or entry is not None]
@@ -300,18 +320,21 @@ def _value(field: Field, value: object, strict: bool) -> Value:
     return _known(field, _text(field, value, strict), strict) or None
 
 
-def _record(field: Field, values: object, strict: bool) -> Record:
+def _record(field: Field, number: int, values: object, strict: bool) -> Record:
     """One record by its columns, whatever the case and the marks of the keys.
 
     Raises:
         _Unfit: It is none, or has columns that the task lacks where the schema was to be kept.
     """
     if not isinstance(values, dict):
-        raise _Unfit(f"{field.name} does not match the schema: {excerpt(str(values))} is no object")
+        raise _Unfit(f"{field.name} does not match the schema: record {number}, {excerpt(str(values))}, is no object")
     by_name = _named(list(field.columns), values, [])
     if strict and (len(by_name) < len(field.columns) or len(values) > len(by_name)):
-        raise _Unfit(f"{field.name} does not match the schema: a record has other keys than its columns")
-    cells = {column.name: _value(column, by_name.get(column.name), strict) for column in field.columns}
+        raise _Unfit(f"{field.name} does not match the schema: record {number} has other keys than its columns")
+    try:
+        cells = {column.name: _value(column, by_name.get(column.name), strict) for column in field.columns}
+    except _Unfit as unfit:
+        raise _Unfit(f"{field.name}, record {number}: {unfit}") from unfit
     return {name: cell if isinstance(cell, str) else None for name, cell in cells.items()}
 
 
