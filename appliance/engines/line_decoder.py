@@ -262,8 +262,7 @@ class LineDecoder:
 
     def answer(self) -> Answer:
         """The values of all fields written so far."""
-        fields = (output_field for output_field, _ in self._answered())
-        return {output_field.name: value for output_field, value in zip(fields, self._values(), strict=True)}
+        return {field.name: value for (field, _), value in zip(self._answered(), self._values(), strict=True)}
 
     def cut_answer(self) -> tuple[Answer, str] | None:
         """What is certain of an answer that was cut within a list or records, and the name of that field.
@@ -281,8 +280,7 @@ class LineDecoder:
 
     def confidence(self) -> dict[str, float]:
         """Per field the probability of the value among those that could stand there, 0 to 1."""
-        pairs = self._answered()
-        return {output_field.name: math.exp(max(written.log_probability, -700.0)) for output_field, written in pairs}
+        return {field.name: math.exp(max(written.log_probability, -700.0)) for field, written in self._answered()}
 
     def raw(self) -> str:
         """What the model wrote as its answer, in line code."""
@@ -327,8 +325,7 @@ def _unfinished(text: bytes) -> bytes:
     Raises:
         UnicodeDecodeError: The bytes can become no text, whatever follows.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    decoder.decode(text)
+    (decoder := codecs.getincrementaldecoder("utf-8")()).decode(text)
     return decoder.getstate()[0]
 
 

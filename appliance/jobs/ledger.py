@@ -48,6 +48,10 @@ FALLBACK_UNANSWERED = f"""SELECT rows.document {_FOR_REVIEW} AND json_extract(ro
 """In a job with a fallback: documents whose fallback gave no answer, because of a cap or because it failed."""
 
 
+_ENTRIES = """SELECT documents.id, path, documents.state, size_bytes, rows.error FROM documents
+    LEFT JOIN rows ON rows.document = documents.id AND rows.superseded = 0"""
+
+
 class NotBegun(ApplianceError):
     """The process that made the job ended before it had made its ledger; resuming it loses nothing."""
 
@@ -96,6 +100,11 @@ class DocumentEntry:
     state: State
     size_bytes: int
     error: str | None
+
+
+def _entry_of(values: Sequence[Any]) -> DocumentEntry:
+    identifier, path, state, size_bytes, error = values
+    return DocumentEntry(identifier, path, document_name(path), State(state), size_bytes, error)
 
 
 @dataclass(frozen=True)
@@ -156,15 +165,9 @@ class LedgerReader:
         """Documents in path order; state None means all of them."""
         where = "WHERE documents.state = ?" if state else ""
         rows = self._connection.execute(
-            "SELECT documents.id, path, documents.state, size_bytes, rows.error FROM documents"
-            f" LEFT JOIN rows ON rows.document = documents.id AND rows.superseded = 0 {where}"
-            " ORDER BY path LIMIT ? OFFSET ?",
-            (*([state] if state else []), limit, offset),
+            f"{_ENTRIES} {where} ORDER BY path LIMIT ? OFFSET ?", (*([state] if state else []), limit, offset)
         )
-        return [
-            DocumentEntry(identifier, path, document_name(path), State(state), size_bytes, error)
-            for identifier, path, state, size_bytes, error in rows
-        ]
+        return list(map(_entry_of, rows))
 
     def row(self, document: int) -> Row | None:
         """The document's present row."""
@@ -189,12 +192,7 @@ class LedgerReader:
         return None
 
     def _entry(self, path: bytes) -> DocumentEntry:
-        identifier, state, size_bytes, error = self._connection.execute(
-            "SELECT documents.id, documents.state, size_bytes, rows.error FROM documents"
-            " LEFT JOIN rows ON rows.document = documents.id AND rows.superseded = 0 WHERE path = ?",
-            (path,),
-        ).fetchone()
-        return DocumentEntry(identifier, path, document_name(path), State(state), size_bytes, error)
+        return _entry_of(self._connection.execute(f"{_ENTRIES} WHERE path = ?", (path,)).fetchone())
 
     def rows(self) -> Generator[Row]:
         """Present rows in path order; close it where it is not read to its end, or the ledger stays in use."""
@@ -239,13 +237,14 @@ class LedgerReader:
 
     def written_rows(self) -> int:
         """How many rows were ever written, superseded ones among them."""
-        (count,) = self._connection.execute("SELECT count(*) FROM rows").fetchone()
-        return int(count)
+        return self._count("FROM rows")
 
     def for_review(self) -> int:
         """How many documents have an answer that a person must look at."""
-        (count,) = self._connection.execute(f"SELECT count(*) {_FOR_REVIEW}").fetchone()
-        return int(count)
+        return self._count(_FOR_REVIEW)
+
+    def _count(self, selection: str, *values: str) -> int:
+        return int(self._connection.execute(f"SELECT count(*) {selection}", values).fetchone()[0])
 
     def review_page(self, offset: int, limit: int) -> list[DocumentEntry]:
         """The documents that a person must look at, in path order."""
@@ -254,10 +253,7 @@ class LedgerReader:
             " ORDER BY path LIMIT ? OFFSET ?",
             (limit, offset),
         )
-        return [
-            DocumentEntry(identifier, path, document_name(path), State(state), size_bytes, error)
-            for identifier, path, state, size_bytes, error in rows
-        ]
+        return list(map(_entry_of, rows))
 
     def fallback_failures(self) -> list[FallbackFailure]:
         """Why the fallback did not answer, most frequent reason first; only of a job with a fallback."""
@@ -276,10 +272,7 @@ class LedgerReader:
 
     def incomplete(self) -> int:
         """Documents of whose lists or records the last entries are missing."""
-        (count,) = self._connection.execute(
-            "SELECT count(*) FROM rows WHERE superseded = 0 AND error IS NOT NULL AND error = ?", (INCOMPLETE,)
-        ).fetchone()
-        return int(count)
+        return self._count("FROM rows WHERE superseded = 0 AND error IS NOT NULL AND error = ?", INCOMPLETE)
 
     def damage(self) -> str | None:
         """What SQLite finds wrong in the file; None where it is sound. Reads all of it."""
