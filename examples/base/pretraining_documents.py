@@ -167,5 +167,5 @@ def draw_document(
         lines = "\n".join(table.lines)
         text = f"{text}\n{lines}" if rng.random() < 0.8 else f"{lines}\n{text}"
         fields = _with_table(rng, fields, table)
-    document = GeneratedDocument(text, fields, genre.name, layout)
+    document = GeneratedDocument(text, fields, genre.name, layout, tuple(printed))
     return raise_case(document) if layout.upper else document

@@ -34,6 +34,15 @@ class OutputField:
 
 
 @dataclass(frozen=True)
+class Printed:
+    """A field that stands in the document."""
+
+    spec: FieldSpec
+    label: str
+    value: str
+
+
+@dataclass(frozen=True)
 class GeneratedDocument:
     """A document with the fields that a task asks for."""
 
@@ -41,15 +50,8 @@ class GeneratedDocument:
     output_fields: tuple[OutputField, ...]
     genre: str
     layout: Layout | None
-
-
-@dataclass(frozen=True)
-class Printed:
-    """A field that stands in the document."""
-
-    spec: FieldSpec
-    label: str
-    value: str
+    printed: tuple[Printed, ...] = ()
+    """All fields that stand in it, asked for or not."""
 
 
 def choose_labels(rng: random.Random, specs: Sequence[FieldSpec]) -> list[str]:
@@ -118,7 +120,8 @@ def compose(
 def raise_case(document: GeneratedDocument) -> GeneratedDocument:
     """All in capitals, as old printers write; the values too."""
     fields = tuple(replace(field, value=_raised(field.value)) for field in document.output_fields)
-    return replace(document, text=document.text.upper(), output_fields=fields)
+    printed = tuple(replace(field, value=field.value.upper()) for field in document.printed)
+    return replace(document, text=document.text.upper(), output_fields=fields, printed=printed)
 
 
 def _raised(value: Value) -> Value:
