@@ -152,9 +152,10 @@ def judge(
                 right_fields += 1
                 continue
             is_right = bool(value) == bool(truth) and (not truth or same(each, value, truth))
-            total += (
-                _pair_counts(each, value, truth) if each.name == real_set.pairs else _counts(value, truth, is_right)
-            )
+            if each.name == real_set.pairs:
+                total += _pair_counts(each, value, truth)
+            elif not real_set.pairs:  # else what is no pair, the intent, counts in whole documents alone
+                total += _counts(value, truth, is_right)
             right_fields += is_right
             if (share := answer.confidence.get(each.name)) is not None:
                 confidences.append(share)
