@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import packages_first  # noqa: F401  # before `appliance`
+import packages_first  # noqa: F401  # before `training`
 
 from appliance.ground.errors import ResourceError
 from appliance.tasks.labels import LabelledRow, text_hash
