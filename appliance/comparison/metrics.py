@@ -87,7 +87,21 @@ def side_figures(
         reasoning_tokens=_mean([row.reasoning_tokens for row in rows]),
         money_per_1000=_mean([1000 * money(side, answer) for answer in answers]),
         currency=side.currency,
+        columns=_column_figures(task, judged),
     )
+
+
+def _column_figures(task: "Task", judged: Sequence[Judged]) -> dict[str, Figure]:
+    """The cells of records, column by column; nothing where no document has any."""
+    figures: dict[str, Figure] = {}
+    names = [f"{field.name}.{column}" for field in task.output_fields for column in field.column_names]
+    for name in names:
+        cells = [document.cells[name] for document in judged if name in document.cells]
+        sizes = [each.total for each in cells]
+        if sum(sizes):
+            rights = [each.right + each.empty for each in cells]
+            figures[name] = Figure.of(clustered_wilson(rights, sizes), sum(sizes))
+    return figures
 
 
 def money(side: Side, answer: FinishedDocument) -> float:

@@ -122,6 +122,8 @@ def _side_lines(side: SideFigures) -> list[str]:
             f"  fields right       {share(side.field_accuracy)}, n = {side.field_accuracy.n:,}",
             f"  documents right    {share(side.document_accuracy)}, n = {side.document_accuracy.n:,}",
         ]
+    text += [f"    {name[:NAME_CELLS]:{NAME_CELLS}} {share(cells)} of {human_count(cells.n, 'cell')}"
+             for name, cells in side.columns.items()]  # fmt: skip
     n = f", n = {side.latency_p50.n:,}"
     return [
         *text,

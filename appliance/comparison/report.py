@@ -94,6 +94,9 @@ def _side_rows(sides: Sequence[SideFigures]) -> list[tuple[str, list[tuple[str, 
             (row.label, [(row.text_of(each, money), f"{each.n:,}" if each.n else "") if each else ("-", "")
                          for each, money in figures])
         )  # fmt: skip
+    for name in dict.fromkeys(name for side in sides for name in side.columns):
+        columns = [side.columns.get(name) for side in sides]
+        cells.append((f"cells of {name} right", [(share(each), f"{each.n:,}" if each else "") for each in columns]))
     failures = [
         ", ".join(f"{count:,} {name}" for name, count in side.failed.items()) or "none" for side in sides
     ]  # fmt: skip

@@ -167,8 +167,7 @@ def count_cells(judged: Iterable[Judged], column: str) -> Counts:
     right, empty = sum(each.right for each in counts), sum(each.empty for each in counts)
     omitted, invented = sum(each.omitted for each in counts), sum(each.invented for each in counts)
     substituted = sum(each.substituted for each in counts)
-    total = right + empty + omitted + invented + substituted
-    return Counts(total, right + empty, omitted, invented, substituted, empty + invented)
+    return Counts(sum(each.total for each in counts), right + empty, omitted, invented, substituted, empty + invented)
 
 
 def weighted_accuracy(task: "Task", judged: Sequence[Judged]) -> float | None:

@@ -35,6 +35,11 @@ class ColumnCounts:
     """Cells of pairs that have no value in either."""
 
     @property
+    def total(self) -> int:
+        """Cells of pairs, and of records without a partner."""
+        return self.right + self.omitted + self.invented + self.substituted + self.empty
+
+    @property
     def is_equal(self) -> bool:
         """Whether no cell differs."""
         return not (self.omitted or self.invented or self.substituted)
