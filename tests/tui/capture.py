@@ -1,4 +1,6 @@
-"""Writes the screens of the documentation: `python -m tests.tui.capture docs/screens`, in the root of the checkout.
+"""Writes the screens of the documentation, in the root of the checkout:
+
+    PYTHONPATH=tests python -m tests.tui.capture docs/screens
 
 The real program in a terminal of 80x24, over models with made-up names and jobs that really run, one of them while the
 screen is taken.
@@ -10,7 +12,10 @@ from pathlib import Path
 
 from appliance.comparison.request import CompareRequest, prepare_comparison
 from appliance.comparison.run import run_comparison
+from appliance.models.manifest import write_artifact
 from appliance.models.store import Store
+from tests.appliance.jobs.test_record_jobs import TASK, page
+from tests.noop_fixtures import noop_manifest
 from tests.tui.scenes import HOLD, TOO_LONG, Folder, Scene
 from tests.tui.terminal import Program
 
@@ -29,7 +34,32 @@ def main() -> int:
         finally:
             running.release()
             job.communicate(timeout=60)
+        take_records(Scene(Path(root) / "lines"), target_dir)
     return 0
+
+
+def take_records(scene: Scene, target_dir: Path) -> None:
+    """A document whose lines do not add up."""
+    scene.root.mkdir()
+    folder = scene.folder("orders")
+    folder.task_path.write_text(TASK.replace("LONG", "window"))
+    files = {"task.toml": folder.task_path, "noop.json": folder.root / "noop.json"}
+    write_artifact(folder.root / "order-lines", noop_manifest(folder.task_path), files)
+    lines = [("ball valve", "12.50"), ("copper pipe 15 mm", "8.40"), ("hex bolt M8", "0.90"), ("pipe clamp", "3.20")]
+    folder.write("order-0117.txt", page(lines, net="27.50"))
+    words = ["run", str(folder.task_path), str(folder.documents_dir), "--out", str(folder.out_dir)]
+    folder.call(*words, "--model", str(folder.root / "order-lines"))
+    with Program("tui", environment={"STILLROOM_HOME": str(scene.home_dir)}) as program:
+        program.see("orders")
+        program.press("\r")
+        program.see("order-0117.txt")
+        program.press("\r")
+        program.see("marked in the text")
+        program.press("jjjj")
+        program.see("items 2: copper pipe 15 mm")
+        save(program, target_dir / "records-80x24.txt")
+        program.press("q")
+        program.end()
 
 
 def furnish(scene: Scene) -> None:
