@@ -31,6 +31,7 @@ import packages_first  # noqa: F401  # before `appliance`
 from numpy.typing import NDArray
 from real_task_baselines import UNTAUGHT, answers_by_crf, answers_by_regex, answers_untaught
 from real_task_patterns import PATTERNS
+from real_task_plot import picture
 from real_task_sets import DATA_DIR, REAL_SETS, RealSet
 from student_runs import KeptAnswer, answers_of, exported, finished_run
 
@@ -315,6 +316,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--table", action="store_true", help="compute nothing, show what there is")
     parser.add_argument("--record", action="store_true", help="copy what there is beside this file")
     parser.add_argument("--recorded", action="store_true", help="compute nothing, show what was copied")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw F1 over rows as an SVG file")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     arguments = parser.parse_args()
     if not arguments.recorded and not arguments.work:
@@ -348,6 +350,8 @@ def main() -> int:
                 shutil.copyfile(path, RECORDED_DIR / cell.file_name)
     lines = lines_of(folder, some)
     print_table(lines)
+    if arguments.picture:
+        write_lines(arguments.picture, picture(lines).splitlines())
     if arguments.json:
         print(json.dumps(summary(lines)))
     return 0
