@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from training.students.decoder.adapted import layers_of
+from training.students.decoder.shared_prefix import shared_row, shares_prefix
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from training.students.decoder.examples import Batch
 
 
-def value_logits(model: nn.Module, batch: "Batch") -> Tensor:
+def value_logits(model: nn.Module, batch: "Batch", may_share: bool = True) -> Tensor:
     """What the model's own forward pass says of each written token; its head works nowhere else.
 
     The head over a whole document would cost as much as two layers of a small base. Scales and caps that an
@@ -24,13 +25,21 @@ def value_logits(model: nn.Module, batch: "Batch") -> Tensor:
 
     Args:
         model: A causal language model of transformers, with an adapter or without.
+        may_share: Whether what all examples begin with may be computed once.
 
     Returns:
         (written, vocab_size), in the order of `batch.labels`.
     """
-    with _last_layer_at(model, batch.places):
+    row = shared_row(batch) if may_share and shares_prefix(model) else None
+    inputs = batch if row is None else row
+    mask = {} if row is None else {"attention_mask": row.mask}
+    with _last_layer_at(model, inputs.places):
         output = model(
-            input_ids=batch.input_ids, position_ids=batch.position_ids, logits_to_keep=batch.places, use_cache=False
+            input_ids=inputs.input_ids,
+            position_ids=inputs.position_ids,
+            logits_to_keep=inputs.places,
+            use_cache=False,
+            **mask,
         )
     logits: Tensor = output.logits[0]
     return logits

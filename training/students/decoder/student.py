@@ -152,7 +152,9 @@ class DecoderStudent:
             with forward_context(model, batch, options), self._states_in_place(model, batch):
                 return self._teaching.loss(model, batch)
         with forward_context(model, batch, options), self._states_in_place(model, batch):
-            return masked_cross_entropy(value_logits(model, batch), batch.labels, batch.weights)
+            # Kept states are those of whole examples.
+            logits = value_logits(model, batch, may_share=self._states is None)
+            return masked_cross_entropy(logits, batch.labels, batch.weights)
 
     def validate(self, model: "PeftModel", options: TrainingOptions) -> Measurement:
         """Loss per written token, and the share of values of which every token would be chosen."""
@@ -170,7 +172,7 @@ class DecoderStudent:
             for numbers, counts in share(plan, evenly=options.compute.shard_base):
                 batch = pack([examples[number] for number in numbers]).to(device)
                 with forward_context(model, batch, options), self._states_in_place(model, batch):
-                    logits = value_logits(model, batch)
+                    logits = value_logits(model, batch, may_share=self._states is None)
                     batch_loss = masked_cross_entropy(logits, batch.labels, batch.weights)
                 if not counts:
                     continue
