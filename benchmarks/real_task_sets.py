@@ -4,7 +4,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import packages_first  # noqa: F401  # before `training`
@@ -12,6 +12,7 @@ import packages_first  # noqa: F401  # before `training`
 from appliance.ground.errors import ResourceError
 from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.linecode import Answer
+from appliance.tasks.values import find_span
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_DIR = ROOT.parent / "shared" / "data"
@@ -42,6 +43,12 @@ def field_table(name: str, phrase: str = "", **keys: object) -> str:
     """A field of a task file; `columns` are those of records."""
     entries = {"name": name, "phrase": phrase or name.replace("_", " "), **keys}
     return "\n[[fields]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in entries.items())
+
+
+def pair_table(name: str, words: Iterable[str]) -> str:
+    """A field whose records are one of the words and a value."""
+    choices = f'name = "name"\ntype = "enum"\nvalues = {json.dumps(list(words))}\n'
+    return field_table(name, type="records") + f'\n[[fields.fields]]\n{choices}\n[[fields.fields]]\nname = "value"\n'
 
 
 def task_text(name: str, instruction: str, fields: Iterable[str]) -> str:
@@ -257,6 +264,27 @@ def _printed(value: object) -> object:
     return f"{value:.2f}" if isinstance(value, float) else value
 
 
+def _address_parts(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
+    """The same with the parts in the order of the line, each with its name."""
+    sides = []
+    for rows in _addresses(data_dir):
+        changed = []
+        for row in rows:
+            found = [(name, str(value)) for name, value in row.answer.items() if value]
+            # A value that is not printed in one piece stands where its first word does.
+            found.sort(key=lambda pair: (_place_of(pair[1], row.text), pair[0]))
+            parts = [{"name": ADDRESS_FIELDS[name], "value": value} for name, value in found]
+            changed.append(replace(row, answer={PARTS: parts or None}))
+        sides.append(changed)
+    return sides[0], sides[1]
+
+
+def _place_of(value: str, text: str) -> int:
+    span = find_span(value, text) or find_span(value.split()[0], text)
+    return span[0] if span else len(text)
+
+
+PARTS = "parts"
 REAL_SETS = {
     each.name: each
     for each in (
@@ -265,6 +293,17 @@ REAL_SETS = {
             task_text("addresses", "Read the address", (field_table(*field) for field in ADDRESS_FIELDS.items())),
             _addresses,
             is_sequence=True,
+        ),
+        RealSet(
+            "us_address_parts",
+            task_text(
+                "addresses",
+                "Read the address",
+                [pair_table(PARTS, ADDRESS_FIELDS.values())],
+            ),
+            _address_parts,
+            is_sequence=True,
+            pairs=PARTS,
         ),
         RealSet(
             "ingredients",

@@ -125,8 +125,9 @@ class TrainingOptions:
     """Time budget; the rate falls with whichever runs out first, time or epochs. None means no limit."""
     batch_tokens: int = 2048
     """Tokens of a step; small, because small data wants many steps. An encoder's padding counts."""
-    batch_rows: int | None = None
-    """Rows of a step, at most; None means that tokens alone limit it."""
+    batch_rows: int | None = 8
+    """Rows of a step, at most; None means that tokens alone limit it. Where documents are short, 2,048 tokens are twenty
+    of them: 255 address lines were learnt better in three epochs of 8 rows a step than in four of 23."""
     warm_up: float = 0.06
     """Share of the steps until the highest rate."""
     weight_decay: float = 0.0
