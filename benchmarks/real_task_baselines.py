@@ -40,12 +40,20 @@ def answers_untaught(task: Task, base: str, rows: Sequence[LabelledRow]) -> tupl
     return answers, time.monotonic() - began
 
 
-def answers_by_regex(task: Task, set_name: str, rows: Sequence[LabelledRow]) -> tuple[list[KeptAnswer], float]:
+def answers_by_regex(
+    task: Task, set_name: str, rows: Sequence[LabelledRow], pairs: str = ""
+) -> tuple[list[KeptAnswer], float]:
     """What regular expressions find, and the seconds they took."""
     lists = frozenset(each.name for each in task.output_fields if each.is_several)
     began = time.monotonic()
-    answers = [KeptAnswer(dict(answer_by_patterns(set_name, row.text, lists)), {}) for row in rows]
-    return answers, time.monotonic() - began
+    answers: list[Answer] = [dict(answer_by_patterns(set_name, row.text, lists)) for row in rows]
+    seconds = time.monotonic() - began
+    return [KeptAnswer(_as_pairs(answer, pairs) if pairs else answer, {}) for answer in answers], seconds
+
+
+def _as_pairs(answer: Answer, pairs: str) -> Answer:
+    """The values as records of a name and a value."""
+    return {pairs: [{"name": name, "value": str(value)} for name, value in answer.items() if value] or None}
 
 
 def answers_by_crf(
@@ -166,7 +174,7 @@ def _answer(task: Task, text: str, tagger: Any, pattern: "re.Pattern[str]", pair
         previous = name if name in spans else OUTSIDE
     answer: Answer = {name: text[slice(*span)] for name, span in spans.items()}
     if pairs:
-        return {pairs: [{"name": name, "value": str(value)} for name, value in answer.items()] or None}
+        return _as_pairs(answer, pairs)
     for name, value in joined.items():
         is_unit = name == "unit"
         answer[name] = " ".join(each.removesuffix("s") if is_unit and len(each) > 2 else each for each in value.split())

@@ -19,17 +19,17 @@ _SUFFIXES = "street|st|avenue|ave|road|rd|drive|dr|lane|ln|boulevard|blvd|court|
 
 PATTERNS: dict[str, dict[str, tuple[str, ...]]] = {
     "us_addresses": {
-        "AddressNumber": (r"^\W*(\d+)\b",),
-        "StreetNamePreDirectional": (r"^\W*\d+ ([NSEW]{1,2}\.?|north|south|east|west) ",),
-        "StreetName": (rf"^\W*\d+ (?:(?:[NSEW]{{1,2}}\.?|north|south|east|west) )?(.+?) (?:{_SUFFIXES})\b",),
-        "StreetNamePostType": (rf"^\W*\d+ .+? ({_SUFFIXES})\b",),
-        "OccupancyType": (r"\b(apt|suite|ste|unit|#)\b",),
-        "OccupancyIdentifier": (r"\b(?:apt|suite|ste|unit)\.? ?#?(\w+)",),
-        "USPSBoxType": (r"\b(p\.?o\.? box)\b",),
-        "USPSBoxID": (r"\bbox (\w+)",),
-        "PlaceName": (r",\s*([A-Za-z .]+?),?\s+[A-Z]{2}\b\.?\s+\d{5}",),
-        "StateName": (r"\b([A-Z]{2})\b,?\s+\d{5}", r"\b([A-Z]{2})$"),
-        "ZipCode": (r"\b(\d{5}(?:-\d{4})?)\W*$",),
+        "number": (r"^\W*(\d+)\b",),
+        "direction before street": (r"^\W*\d+ ([NSEW]{1,2}\.?|north|south|east|west) ",),
+        "street": (rf"^\W*\d+ (?:(?:[NSEW]{{1,2}}\.?|north|south|east|west) )?(.+?) (?:{_SUFFIXES})\b",),
+        "street type": (rf"^\W*\d+ .+? ({_SUFFIXES})\b",),
+        "unit type": (r"\b(apt|suite|ste|unit|#)\b",),
+        "unit": (r"\b(?:apt|suite|ste|unit)\.? ?#?(\w+)",),
+        "box type": (r"\b(p\.?o\.? box)\b",),
+        "box": (r"\bbox (\w+)",),
+        "city": (r",\s*([A-Za-z .]+?),?\s+[A-Z]{2}\b\.?\s+\d{5}",),
+        "state": (r"\b([A-Z]{2})\b,?\s+\d{5}", r"\b([A-Z]{2})$"),
+        "zip code": (r"\b(\d{5}(?:-\d{4})?)\W*$",),
     },
     "ingredients": {
         "quantity": (rf"^\W*({_AMOUNT})",),

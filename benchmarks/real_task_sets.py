@@ -265,7 +265,7 @@ def _printed(value: object) -> object:
 
 
 def _address_parts(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
-    """The same with the parts in the order of the line, each with its name."""
+    """The parts of each line in their order, each with its name: as fields of their own, two in three would be empty."""
     sides = []
     for rows in _addresses(data_dir):
         changed = []
@@ -290,12 +290,6 @@ REAL_SETS = {
     for each in (
         RealSet(
             "us_addresses",
-            task_text("addresses", "Read the address", (field_table(*field) for field in ADDRESS_FIELDS.items())),
-            _addresses,
-            is_sequence=True,
-        ),
-        RealSet(
-            "us_address_parts",
             task_text(
                 "addresses",
                 "Read the address",

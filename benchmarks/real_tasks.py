@@ -216,7 +216,7 @@ def run_cell(cell: Cell, arguments: argparse.Namespace) -> Figures | None:
     if cell.model == CRF:
         answers, seconds = answers_by_crf(task, rows, test, real_set.pairs)
     elif cell.model == REGEX:
-        answers, seconds = answers_by_regex(task, cell.set_name, test)
+        answers, seconds = answers_by_regex(task, cell.set_name, test, real_set.pairs)
     elif not cell.rows:
         answers, seconds = answers_untaught(task, cell.model, test)
     else:
