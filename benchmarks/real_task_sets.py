@@ -265,7 +265,7 @@ def _printed(value: object) -> object:
 
 
 def _address_parts(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
-    """The parts of each line in their order, each with its name: as fields of their own, two in three would be empty."""
+    """The parts of each line in order, each with its name: as fields of their own, two in three would be empty."""
     sides = []
     for rows in _addresses(data_dir):
         changed = []
