@@ -330,6 +330,9 @@ def _pattern(words: Sequence[str], body: str, joined: str) -> str:
         before += rf"(?<!\d[{_NUMBER_MARKS}])(?<!\^)"
     elif words[0][1:2].isdigit() and first in _SIGNS + _NUMBER_MARKS:
         before += r"(?<!\d)"  # `-5` of `10-5` and `.50` of `2.50` are no values
+    if joined and last.isdigit() and sum(map(len, words)) >= _LEAST_GLUED:
+        # Text that is taken out of a PDF may have a label right behind its value: `993548900Invoice no.`
+        after = rf"(?:{after}|(?=(?-i:[A-Z\u00c0-\u00de][a-z\u00df-\u00ff])))"
     if last.isdigit():
         after += rf"(?![{_NUMBER_MARKS}]\d)(?!\^)(?![{POWERS_ALONE}])"
     # Nearly every place of a text is ruled out by its character alone, before anything beside it is looked at.
@@ -337,6 +340,8 @@ def _pattern(words: Sequence[str], body: str, joined: str) -> str:
 
 
 _NUMBER_MARKS = ".,'\u2019\u066b\u066c"
+_LEAST_GLUED = 6
+"""Characters of a number or code that may stand without a blank before a word."""
 
 
 _SIGNS = "+-\u2212\u2013"

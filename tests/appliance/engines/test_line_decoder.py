@@ -383,3 +383,9 @@ def test_what_a_token_starts_with_only_saves_time(
         all_tokens, all_confidence = written(seed)
         assert tokens == all_tokens
         assert confidence == pytest.approx(all_confidence, rel=1e-9)
+
+
+def test_a_number_is_written_that_has_its_label_right_behind_it(tokenizer: FileTokenizer) -> None:
+    task = extraction(Field("number"))
+    document = "993548900Invoice number:\nACME Ltd"
+    assert write(task, tokenizer, {"number": ["993548900"]}, document=document).answer() == {"number": "993548900"}

@@ -388,3 +388,18 @@ def test_evidence_of_a_list_needs_every_entry() -> None:
 def test_derived_and_missing_values_have_no_place() -> None:
     assert evidence(Field("value", evidence="derived"), "12345", TEXT) is None
     assert evidence(Field("value"), None, TEXT) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "stands"),
+    [
+        ("993548900", "993548900Factuurnummer:", True),
+        ("15-10-2015", "on 15-10-2015Order Date:", True),
+        ("4711", "4711Order", False),
+        ("AB123456", "AB123456C", False),
+        ("123456", "123456kg", False),
+        ("123456", "0123456Invoice", False),
+    ],
+)
+def test_a_long_number_may_have_a_word_right_behind_it_and_no_letter(value: str, text: str, stands: bool) -> None:
+    assert (find(value, text) is not None) is stands
