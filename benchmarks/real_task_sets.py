@@ -46,9 +46,13 @@ def field_table(name: str, phrase: str = "", **keys: object) -> str:
 
 
 def pair_table(name: str, words: Iterable[str]) -> str:
-    """A field whose records are one of the words and a value."""
+    """A field whose records are a value and one of the words.
+
+    The value comes first: a student that names a part before it copies one goes on in its usual order of names where it
+    has passed over a part, and names everything behind it wrongly.
+    """
     choices = f'name = "name"\ntype = "enum"\nvalues = {json.dumps(list(words))}\n'
-    return field_table(name, type="records") + f'\n[[fields.fields]]\n{choices}\n[[fields.fields]]\nname = "value"\n'
+    return field_table(name, type="records") + f'\n[[fields.fields]]\nname = "value"\n\n[[fields.fields]]\n{choices}'
 
 
 def task_text(name: str, instruction: str, fields: Iterable[str]) -> str:

@@ -175,7 +175,7 @@ def _counts(value: Value, truth: Value, is_right: bool) -> list[int]:
 
 def _pair_counts(field: Field, value: Value, truth: Value) -> list[int]:
     """The same of records of a name and a value, name by name."""
-    name, entry = field.columns
+    entry, name = field.columns
 
     def by_name(records: Value) -> dict[str, Counter[str]]:
         found: dict[str, Counter[str]] = {word: Counter() for word in name.values}
