@@ -323,9 +323,7 @@ REAL_SETS = {
                 "What does the speaker want?",
                 (
                     field_table("intent", type="enum", values=list(INTENTS)),
-                    field_table(SLOT_RECORDS, type="records")
-                    + '\n[[fields.fields]]\nname = "name"\ntype = "enum"\n'
-                    + f'values = {json.dumps(SLOTS)}\n\n[[fields.fields]]\nname = "value"\n',
+                    pair_table(SLOT_RECORDS, SLOTS),
                 ),
             ),
             _commands,
