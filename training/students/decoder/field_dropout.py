@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from appliance.tasks.values import find, value_texts
+from appliance.tasks.linecode import is_records
+from appliance.tasks.spans import placed_records
+from appliance.tasks.values import find, printed_texts, value_texts
 from training.students.decoder.examples import TokenExample, build_examples
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def without_some(task: "Task", row: "LabelledRow", rng: random.Random) -> "Label
     rng.shuffle(names)
     count, taken = rng.randint(1, MOST_TAKEN), 0
     for name in names:
-        cut = without_value(task, row, name)
+        cut = without_value(task, row, name) or without_record(task, row, name, rng)
         if cut is not None:
             row, taken = cut, taken + 1
         if taken == count:
@@ -57,7 +59,45 @@ def without_some(task: "Task", row: "LabelledRow", rng: random.Random) -> "Label
 
 def is_removable(field: "Field") -> bool:
     """Whether null follows where the field's value is not printed."""
-    return field.evidence == "literal" and not field.required
+    return field.evidence == "literal" and (bool(field.columns) or not field.required)
+
+
+def without_record(task: "Task", row: "LabelledRow", name: str, rng: random.Random) -> "LabelledRow | None":
+    """The row without one of its records, and without the stretch of its line that prints it.
+
+    Returns:
+        None where the field has fewer than two records, or the one that is drawn stands on several lines, or not alone.
+    """
+    field = next(each for each in task.output_fields if each.name == name)
+    records = row.answer.get(name)
+    if not is_records(records) or len(records) < 2:
+        return None
+    placed = list(placed_records(field, records, row.text))
+    number = rng.randrange(len(records))
+    spans = [span for span in placed[number].cells.values() if span is not None]
+    if not spans or len(spans) < len(placed[number].cells):
+        return None
+    start, end = min(span[0] for span in spans), max(span[1] for span in spans)
+    others = [span for each in placed if each is not placed[number] for span in each.cells.values() if span is not None]
+    is_alone = all(span[1] <= start or span[0] >= end for span in others)
+    if not is_alone or "\n" in row.text[start:end]:
+        return None
+    text = _without_stretch(row.text, start, end)
+    left = [*records[:number], *records[number + 1 :]]
+    kept = [part for each in _literal(task) if each != name for part in _parts(row.answer.get(each))]
+    if not text.strip() or any(find(part, text) is None for part in (*kept, *printed_texts(field, left))):
+        return None
+    return replace(row, text=text, answer={**row.answer, name: left}, working="")
+
+
+def _without_stretch(text: str, start: int, end: int) -> str:
+    """The text without a stretch, what parts it from its neighbours, and its line where nothing else stands there."""
+    before, behind = text[:start].rstrip(" \t,;|"), text[end:].lstrip(" \t,;|")
+    begins_line, ends_line = not before or before.endswith("\n"), not behind or behind.startswith("\n")
+    if begins_line and ends_line:
+        return before + behind.removeprefix("\n")
+    parting = text[end : len(text) - len(behind)] or " "
+    return before + ("" if begins_line or ends_line else parting) + behind
 
 
 def without_value(task: "Task", row: "LabelledRow", name: str) -> "LabelledRow | None":

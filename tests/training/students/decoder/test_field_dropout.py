@@ -9,11 +9,12 @@ from decoder_fixtures import order_row, write_base, write_rows, write_task_folde
 
 from appliance.engines.tokenizer import FileTokenizer
 from appliance.tasks.labels import LabelledRow, text_hash
-from appliance.tasks.task import Field, FieldType, Task
+from appliance.tasks.linecode import Record
+from appliance.tasks.task import Comparator, Field, FieldType, Task, TaskKind
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import find
 from training.options import AdapterOptions, TrainingOptions
-from training.students.decoder.field_dropout import MOST_TAKEN, without_some, without_value
+from training.students.decoder.field_dropout import MOST_TAKEN, without_record, without_some, without_value
 from training.students.decoder.student import epoch_examples
 from training.students.decoder.training_data import read_training_data
 
@@ -161,3 +162,40 @@ def test_a_classification_has_nothing_to_take_out(base_dir: Path, tmp_path: Path
     data = read_training_data(load_task(folder), folder, base_dir, 256)
     assert data.emptied is None
     assert epoch_examples(data, 0, TrainingOptions(field_dropout=1.0)) == data.train
+
+
+LINES = Field(
+    "lines", FieldType.RECORDS, comparator=Comparator.RECORDS,
+    columns=(Field("what"), Field("kind", FieldType.ENUM, evidence="derived", values=("a", "b"))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("nut, bolt, gear", {"bolt, gear", "nut, gear", "nut, bolt"}),
+        ("List\nnut\nbolt\ngear\nend", {"List\nbolt\ngear\nend", "List\nnut\ngear\nend", "List\nnut\nbolt\nend"}),
+        ("a nut | bolt\ngear (2)", {"a bolt\ngear (2)", "a nut\ngear (2)", "a nut | bolt\n(2)"}),
+    ],
+)
+def test_a_record_is_taken_out_with_what_parts_it_from_the_others(text: str, left: set[str]) -> None:
+    task = Task(2, "t", TaskKind.EXTRACT, "Read", (LINES,))
+    records: list[Record] = [{"what": what, "kind": "a"} for what in ("nut", "bolt", "gear")]
+    row = LabelledRow("a", text, {"lines": records})
+    seen = set()
+    for seed in range(30):
+        cut = without_record(task, row, "lines", random.Random(seed))
+        assert cut is not None
+        seen.add(cut.text)
+        kept = cut.answer["lines"]
+        assert isinstance(kept, list)
+        assert len(kept) == 2
+        assert all(str(dict(record)["what"]) in cut.text for record in kept)  # type: ignore[call-overload]
+    assert seen == left
+
+
+def test_the_last_record_and_one_that_is_not_printed_stay() -> None:
+    task = Task(2, "t", TaskKind.EXTRACT, "Read", (LINES,))
+    for records in ([{"what": "nut", "kind": "a"}], [{"what": "gone", "kind": "a"}, {"what": "lost", "kind": "b"}]):
+        row = LabelledRow("a", "nut here", {"lines": list(records)})
+        assert without_record(task, row, "lines", random.Random(1)) is None
