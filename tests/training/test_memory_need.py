@@ -29,7 +29,7 @@ folder, base, tokens = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 )
 (folder / "dataset").mkdir()
 for name, numbers in (("train", range(9)), ("validation", [])):
-    texts = [f"{'street number paid ' * 60} total {number}.50" for number in numbers]
+    texts = [f"{number} {'street number paid ' * 60} total {number}.50" for number in numbers]
     rows = [LabelledRow(f"{n}.txt", text, {"total": f"{n}.50"}, text_hash(text)) for n, text in enumerate(texts)]
     (folder / "dataset" / f"{name}.jsonl").write_text("".join(row.line() + "\\n" for row in rows))
 (folder / "run").mkdir()

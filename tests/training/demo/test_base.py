@@ -212,6 +212,7 @@ def test_a_continued_run_equals_an_unbroken_one(example, small_tokenizer, tmp_pa
         shutil.copyfile(tmp_path / "tokenizer.json", out / "tokenizer.json")
         tokens = sum(sizes[:pools])
         options = {"out": out, "tokens": tokens, "decay": 1e-9, "evaluate_every": 1e9, "seed": 5, "compile": False}
+        options |= {"start": None, "rate": 1.0}
         train_base.train(argparse.Namespace(**options))
         return torch.load(out / "state.pt", weights_only=True)
 
