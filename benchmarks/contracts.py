@@ -13,22 +13,18 @@ values stand in each third once.
 
 import argparse
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from contract_values import NAMES, TASK, PrintedValue, answer_of, by_expressions, printed_values
+from student_runs import answers_of, exported, finished_run
 
-from appliance.engines.engine import Request
-from appliance.engines.open import open_engine
-from appliance.ground.errors import ApplianceError, ResourceError
+from appliance.ground.errors import ResourceError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.linecode import Answer
@@ -99,59 +95,11 @@ def write_task(folder: Path, contracts: Sequence[Contract], base: str, max_token
 
 def train(folder: Path, options: argparse.Namespace) -> Path | None:
     """Trains, or goes on training; None where the time of this piece ended first."""
-    runs = TaskFolder(folder).runs()
-    if done := [run.path for run in runs if run.is_finished]:
-        return done[-1]
-    words = ["--resume"] if runs else ["--epochs", str(options.epochs)]
-    if not runs and options.rate:
-        words += ["--rate", options.rate]
-    if not runs and options.train_layers:
-        words += ["--train-layers", str(options.train_layers)]
-    if not runs and options.seconds:
-        words += ["--seconds", str(options.seconds)]
-    if options.processes > 1:
-        words += ["--processes", str(options.processes)]
-    command = [sys.executable, "-P", "-m", "appliance.cli", "train", str(folder), *words]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    try:
-        status = process.wait(options.stop_after)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
-        process.wait()
-        return None
-    if status:
-        raise ApplianceError(f"`stillroom train` ended with {status}", "its message is above")
-    return TaskFolder(folder).runs()[-1].path
-
-
-def export(run_dir: Path) -> Path:
-    """The run's artifact."""
-    artifact = run_dir / "export" / "gguf-q8_0"
-    for words in (["merge", str(run_dir)], ["export", str(run_dir), "--target", "gguf-q8_0"]):
-        if not artifact.is_dir():
-            command = [sys.executable, "-P", "-m", "appliance.cli", *words]
-            subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    return artifact
-
-
-def answers_of(artifact: Path, contracts: Mapping[str, Contract], threads: int, kept: Path) -> dict[str, Answer]:
-    """What the student says about each contract, nothing where it fails; each answer is kept as soon as it is there."""
-    answers: dict[str, Answer] = {}
-    if kept.is_file():
-        answers = dict(json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines())
-    missing = {key: contract for key, contract in contracts.items() if key not in answers}
-    if not missing:
-        return answers
-    engine = open_engine(artifact, load_task(artifact), threads)
-    try:
-        with kept.open("a", encoding="utf-8") as file:
-            for result in engine.answer(Request(key, contract.text) for key, contract in missing.items()):
-                answers[result.key] = result.answer or {}
-                file.write(json.dumps([result.key, answers[result.key]]) + "\n")
-                file.flush()
-    finally:
-        engine.close()
-    return answers
+    words = ["--epochs", str(options.epochs)]
+    for name in ("rate", "train_layers", "seconds"):
+        if value := getattr(options, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return finished_run(folder, words, options.stop_after, options.processes)
 
 
 @dataclass(frozen=True)
@@ -216,8 +164,8 @@ def measure(artifact: Path, contracts: Sequence[Contract], threads: int, kept: P
     task = load_task(artifact)
     printed = {contract.name: contract for contract in contracts}
     turned = {f"{name}/{turns}": each.rotated(turns) for name, each in printed.items() for turns in range(3)}
-    answers = answers_of(artifact, turned, threads, kept)
-    by_turn = [judge(task, contract, answers[key]) for key, contract in turned.items()]
+    answers = answers_of(artifact, {key: each.text for key, each in turned.items()}, threads, kept)
+    by_turn = [judge(task, contract, answers[key].answer) for key, contract in turned.items()]
     turns = [by_turn[start : start + 3] for start in range(0, len(by_turn), 3)]
     return {
         "contracts": len(printed),
@@ -272,7 +220,7 @@ def main() -> int:
     test = sorted((each for each in contracts if each.split == "test"), key=lambda each: len(each.text))[
         : options.judge
     ]
-    artifact = export(run_dir)
+    artifact = exported(run_dir, "gguf-q8_0")
     report = {
         "answers_not_printed": lost,
         **measure(artifact, test, options.threads, artifact.parent / "answers.jsonl"),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import packages_first  # noqa: F401  # before `training`
 
@@ -60,15 +61,15 @@ def task_text(name: str, instruction: str, fields: Iterable[str]) -> str:
     return f'version = 2\nname = "{name}"\nkind = "extract"\ninstruction = "{instruction}"\n{"".join(fields)}'
 
 
-def _records(path: Path) -> list[dict[str, object]]:
+def _records(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise ResourceError(f"{path} is not there", "name the folder of the sets with --data")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _row(document: object, text: str, answer: Mapping[str, object]) -> LabelledRow:
+def _row(document: object, text: str, answer: Mapping[str, object], teacher: str = "people") -> LabelledRow:
     values: Answer = {name: _value(value) for name, value in answer.items()}
-    return LabelledRow(str(document), text, values, text_hash(text), teacher="people")
+    return LabelledRow(str(document), text, values, text_hash(text), teacher=teacher)
 
 
 def _value(value: object) -> str | list[str] | None:
@@ -108,7 +109,7 @@ _ADDRESSES_KEPT_BACK = 254
 def _addresses(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
     train, test = (
         [
-            _row(record["id"], str(record["text"]), {name: record["fields"].get(name) for name in ADDRESS_FIELDS})  # type: ignore[attr-defined]
+            _row(record["id"], str(record["text"]), {name: record["fields"].get(name) for name in ADDRESS_FIELDS})
             for record in _records(data_dir / "us_addresses" / f"{side}.jsonl")
             if not str(record["id"]).startswith(_OTHER_CONVENTION)
         ]
@@ -127,9 +128,9 @@ def _ingredients(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
     # Seven lines in ten have no label at all; that is not the same as having nothing to label.
     sides = [
         [
-            _row(record["id"], str(record["text"]), {name: record["fields"].get(name) for name in INGREDIENT_FIELDS})  # type: ignore[attr-defined]
+            _row(record["id"], str(record["text"]), {name: record["fields"].get(name) for name in INGREDIENT_FIELDS})
             for record in _records(data_dir / "ingredients" / f"{side}.jsonl")
-            if any(record["fields"].values())  # type: ignore[attr-defined]
+            if any(record["fields"].values())
         ]
         for side in ("train", "test")
     ]
@@ -160,7 +161,7 @@ def _dialogues(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
                 slots: dict[str, object] = {
                     name: _SPELT.get(str(value), value)
                     for name in REQUEST_FIELDS
-                    for value in [record["fields"].get(name)]  # type: ignore[attr-defined]
+                    for value in [record["fields"].get(name)]
                 }
                 rows.append(
                     _row(f"{side} {record['id']}", str(record["text"]), {"service": record["service"], **slots})
@@ -191,7 +192,7 @@ def _commands(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
         rows = []
         for record in _records(data_dir / "snips" / f"{side}.jsonl"):
             text, found = str(record["text"]), []
-            for name, value in record["fields"].items():  # type: ignore[attr-defined]
+            for name, value in record["fields"].items():
                 found += [(name, str(entry)) for entry in (value if isinstance(value, list) else [value])]
             # In the order of the text, as a reader meets them.
             found.sort(key=lambda pair: text.find(pair[1]))
@@ -218,7 +219,7 @@ def _headers(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
     sides: dict[str, list[LabelledRow]] = {"train": [], "test": []}
     for record in _records(data_dir / "grobid_header" / "gold.jsonl"):
         path = data_dir / "grobid_header" / "docs" / f"{record['id']}.txt"
-        fields = {name: record["fields"].get(name) for name in HEADER_FIELDS}  # type: ignore[attr-defined]
+        fields = {name: record["fields"].get(name) for name in HEADER_FIELDS}
         sides[str(record["split"])].append(_row(record["id"], path.read_text(encoding="utf-8"), fields))
     return _apart(sides["train"], sides["test"])
 
@@ -254,12 +255,12 @@ def _invoices(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
         document = draw_document(rng, "train", genre=genre, ways=(*TRAINING_WAYS, *PAGE_WAYS), page=True)
         values = {each.spec.key: each.value for each in document.printed}
         answer = {name: values.get(name) for name in INVOICE_FIELDS}
-        train.append(_row(f"generated {len(train)}", document.text, answer))
+        train.append(_row(f"generated {len(train)}", document.text, answer, teacher="generator"))
     test = []
     for record in _records(data_dir / "invoices_pdf" / "gold.jsonl"):
         text = (data_dir / "invoices_pdf" / "docs" / f"{record['id']}.txt").read_text(encoding="utf-8")
         gold = record["fields"]
-        fields = {name: _printed(gold.get(key)) for name, (_, _, key) in INVOICE_FIELDS.items()}  # type: ignore[attr-defined]
+        fields = {name: _printed(gold.get(key)) for name, (_, _, key) in INVOICE_FIELDS.items()}
         test.append(_row(record["id"], text, fields))
     return _apart(train, test)
 

@@ -223,13 +223,8 @@ def run_cell(cell: Cell, arguments: argparse.Namespace) -> Figures | None:
     elif not cell.rows:
         answers, seconds = answers_untaught(task, cell.model, test)
     else:
-        words = [
-            "--epochs",
-            str((LONG_EPOCHS if real_set.is_long else EPOCHS)[cell.rows]),
-            "--processes",
-            str(arguments.processes),
-        ]
-        run_dir = finished_run(folder, words, arguments.left())
+        words = ["--epochs", str((LONG_EPOCHS if real_set.is_long else EPOCHS)[cell.rows])]
+        run_dir = finished_run(folder, words, arguments.left(), arguments.processes)
         if run_dir is None:
             return None
         record = json.loads((run_dir / "record.json").read_text(encoding="utf-8"))

@@ -46,12 +46,13 @@ def stillroom(*words: str, seconds: float | None = None) -> bool:
     return True
 
 
-def finished_run(folder: Path, words: Sequence[str], seconds: float | None = None) -> Path | None:
+def finished_run(folder: Path, words: Sequence[str], seconds: float | None = None, processes: int = 1) -> Path | None:
     """The task folder's run, trained with these words or trained on; None where its time ended first."""
     runs = TaskFolder(folder).runs()
     if done := [run.path for run in runs if run.is_finished]:
         return done[-1]
-    if not stillroom("train", str(folder), *(["--resume"] if runs else words), seconds=seconds):
+    together = ["--processes", str(processes)] if processes > 1 else []
+    if not stillroom("train", str(folder), *(["--resume"] if runs else words), *together, seconds=seconds):
         return None
     return TaskFolder(folder).runs()[-1].path
 

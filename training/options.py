@@ -126,8 +126,8 @@ class TrainingOptions:
     batch_tokens: int = 2048
     """Tokens of a step; small, because small data wants many steps. An encoder's padding counts."""
     batch_rows: int | None = 8
-    """Rows of a step, at most; None means that tokens alone limit it. Of short documents 2,048 tokens hold twenty: 255
-    address lines were learnt better in three epochs of 8 rows a step than in four of 23."""
+    """Rows of a step, at most; None means that tokens alone limit it. 2,048 tokens hold twenty short documents, which
+    would leave small data with a few dozen steps."""
     warm_up: float = 0.06
     """Share of the steps until the highest rate."""
     weight_decay: float = 0.0

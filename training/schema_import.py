@@ -102,8 +102,9 @@ class _Reader:
             description=" ".join(str(schema.get("description") or "").split()),
         )  # fmt: skip
         kind = schema.get("type")
-        if (values := schema.get("enum", [schema["const"]] if "const" in schema else None)) is not None:
-            return self._choice(bare, values, path)
+        if "enum" in schema or "const" in schema:
+            values = schema.get("enum", [schema.get("const")])
+            return self._choice(bare, values if isinstance(values, list) else [], path)
         if kind in _TYPES:
             return replace(bare, type=_TYPES[str(kind)])
         if kind == "string" or (kind is None and "format" in schema):
@@ -131,12 +132,14 @@ class _Reader:
             return replace(bare, type=kind, pattern=whole)
         return replace(bare, type=kind)
 
-    def _choice(self, bare: ImportedField, values: object, path: str) -> ImportedField | None:
+    def _choice(self, bare: ImportedField, values: list[object], path: str) -> ImportedField | None:
+        if values and all(isinstance(value, bool) for value in values):
+            return replace(bare, type="boolean")
         texts = _texts(values)
         if not texts:
             self._note(path, "has an enum without a value", "name its values")
             return None
-        return replace(bare, type="enum", values=texts, required=bare.required and None not in list(values or ()))  # type: ignore[call-overload]
+        return replace(bare, type="enum", values=texts, required=bare.required and None not in values)
 
     def _array(
         self, bare: ImportedField, schema: Mapping[str, Any], path: str, refs: tuple[str, ...], depth: int
@@ -161,7 +164,9 @@ class _Reader:
         if items.get("type") == "array":
             self._note(f"{path}/items", "is a list within a list", "make it a list of objects, or of texts")
             return None
-        return replace(bare, type="list", values=_texts(items.get("enum")))
+        # A pattern of the items is that of each entry.
+        pattern = self._text_field(bare, items, f"{path}/items").pattern
+        return replace(bare, type="list", values=_texts(items.get("enum")), pattern=pattern)
 
     def _resolved(
         self, schema: object, path: str, refs: tuple[str, ...]

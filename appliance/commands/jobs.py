@@ -131,7 +131,7 @@ def _show_document(reader: LedgerReader, name: str, as_json: bool) -> None:
     row, superseded = reader.row(entry.id), reader.superseded_rows(entry.id)
     if as_json:
         values = {"document": entry.name, "state": entry.state, "row": row.record() if row else None}
-        print_json({**values, "superseded": [asdict(one) for one in superseded]})
+        print_json({**values, "superseded": [one.record() for one in superseded]})
         return
     print_lines(f"{printable_name(entry.name)}: {entry.state}")
     for kind, one in [("row", row), *(("superseded", one) for one in superseded)]:

@@ -175,7 +175,7 @@ def refuse_unfinished(outcome: JobOutcome) -> None:
         raise NotAllGood(
             f"{human_count(outcome.incomplete, 'document')} of {summary.total:,} with incomplete lists or records"
             " (`incomplete` in the rows)",
-            'set long = "window" in [input] of the task, which reads long tables part by part',
+            'long = "window" in [input] of the task reads long tables part by part; fewer columns take less room',
         )
     # A cap is a person's own wish, and no failure.
     failures = [each for each in outcome.fallback_failures if not each.error.startswith("cap_")]

@@ -86,7 +86,7 @@ def migrate_command(task: Path) -> None:
     if before.version == TASK_VERSION:
         note(f"{path} is of version {TASK_VERSION} already")
         return
-    text = path.read_text("utf-8")
+    text = path.read_bytes().decode()  # with its own line ends
     rewritten = _VERSION_LINE.sub(rf"\g<1>{TASK_VERSION}", text, count=1)
     if task_hash(task_from_table(parse_toml(rewritten.encode()), str(path))) != task_hash(before):
         raise UsageError(f"{path} cannot be rewritten", f"write version = {TASK_VERSION} in it")

@@ -145,8 +145,8 @@ class WindowedEngine:
         else:
             joined = join(self._task, reading.request.text, answered)
             if reading.incomplete is not None:
-                told = _with_reason(reading.incomplete, "in one of its windows")
-                joined = replace(joined, error=INCOMPLETE, error_message=told.error_message)
+                message = _with_reason(reading.incomplete, "in one of its windows").error_message
+                joined = replace(joined, error=INCOMPLETE, error_message=message)
         results = [reading.refused, *(window.result for window in windows)]
         workings = [window.result.working for window in answered]
         return replace(

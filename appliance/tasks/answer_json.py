@@ -42,13 +42,7 @@ def answer_of_json(values: Mapping[str, Any], where: str) -> Answer:
     answer: Answer = {}
     for name, value in flat_values(values).items():
         if isinstance(value, list):
-            entries = [_entry(name, part, where) for part in value]
-            if {type(entry) for entry in entries} == {str, dict}:
-                raise UsageError(f"{where}: {name} has texts and records in one list", _VALUE_HINT)
-            # Blanks that nobody sees are no value.
-            answer[name] = [
-                entry for entry in entries if (tidy(entry) if isinstance(entry, str) else any(entry.values()))
-            ]  # type: ignore[assignment]
+            answer[name] = _entries(name, value, where)
         else:
             text = _text(name, value, where)
             answer[name] = None if text and not tidy(text) else text
@@ -81,10 +75,18 @@ def nested_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _entry(name: str, value: object, where: str) -> "str | Record":
-    if not isinstance(value, dict):
-        return _text(name, value, where) or ""
-    cells = {column: _text(f"{name}: {column}", cell, where) for column, cell in value.items()}
+def _entries(name: str, values: list[Any], where: str) -> list[str] | list[Record]:
+    """The entries of a list, or its records, without those that hold nothing but blanks."""
+    records = [_record(name, value, where) for value in values if isinstance(value, dict)]
+    if records and len(records) < len(values):
+        raise UsageError(f"{where}: {name} has texts and records in one list", _VALUE_HINT)
+    if records:
+        return [record for record in records if any(record.values())]
+    return [text for value in values if (text := _text(name, value, where)) and tidy(text)]
+
+
+def _record(name: str, values: Mapping[str, Any], where: str) -> Record:
+    cells = {column: _text(f"{name}: {column}", cell, where) for column, cell in values.items()}
     return {column: cell if cell and tidy(cell) else None for column, cell in cells.items()}
 
 

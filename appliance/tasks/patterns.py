@@ -13,9 +13,11 @@ def pattern_problem(pattern: str) -> str | None:
     """Why the pattern cannot be used; None where it can."""
     if len(pattern) > LONGEST_PATTERN:
         return f"{len(pattern)} characters, at most {LONGEST_PATTERN} are read"
+    from pydantic_core import SchemaError
+
     try:
         _validator(pattern)
-    except Exception as error:
+    except SchemaError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return lines[-1].removeprefix("error: ") if lines else "it cannot be read"
     return None

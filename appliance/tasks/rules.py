@@ -63,11 +63,11 @@ class CompiledRule:
         except Open:
             return None
         except Broken as broken:
-            return f"{self._told}: {broken}"
-        return self._told
+            return f"{self._message}: {broken}"
+        return self._message
 
     @property
-    def _told(self) -> str:
+    def _message(self) -> str:
         return self.rule.description or f"{self.rule.check} is not so"
 
 
