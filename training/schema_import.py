@@ -205,6 +205,8 @@ class _Reader:
                 return schema, refs, is_null_allowed
             others = [each for each in choices if each != {"type": "null"}]
             is_null_allowed = is_null_allowed or len(others) < len(choices)
+            if (scalar := _one_scalar(others)) is not None:
+                others = [scalar]
             if len(others) != 1:
                 self._note(path, f"may be one of {len(others)} schemas", "give it one")
                 return None
@@ -279,6 +281,18 @@ def _class_schema(path: Path, name: str) -> Mapping[str, Any]:
     schema = described.model_json_schema()
     assert isinstance(schema, Mapping)
     return schema
+
+
+def _one_scalar(choices: list[object]) -> dict[str, str] | None:
+    """One schema for several spellings of a scalar: a decimal is a number or a string, an open enum some words or any.
+
+    Returns:
+        None where the choices are one already, or no such spellings.
+    """
+    kinds = {choice.get("type") if isinstance(choice, Mapping) else None for choice in choices}
+    if len(choices) < 2 or not kinds <= {"number", "integer", "string"}:
+        return None
+    return {"type": next(kind for kind in ("number", "integer", "string") if kind in kinds)}
 
 
 def _texts(values: object) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def test_the_schema_of_the_task_has_the_shape_of_its_source(tmp_path: Path) -> N
         ({"x": {"$ref": "other.json#/a"}}, "#/properties/x", "which is not there"),
         ({"x": {"type": "array", "items": {"type": "array"}}}, "#/properties/x/items", "list within a list"),
         ({"x": {"type": "string", "pattern": "(?=a)b"}}, "#/properties/x/pattern", "look-around"),
-        ({"x": {"anyOf": [{"type": "string"}, {"type": "integer"}]}}, "#/properties/x", "one of 2 schemas"),
+        ({"x": {"anyOf": [{"type": "string"}, {"type": "boolean"}]}}, "#/properties/x", "one of 2 schemas"),
         ({"x": {"type": ["string", "integer"]}}, "#/properties/x", "has 2 types"),
         ({"x": {}}, "#/properties/x", "has the type null"),
         ({"x": True}, "#/properties/x", "is no schema"),
@@ -134,3 +134,24 @@ def test_a_class_of_pydantic_is_read_by_its_schema(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("1 / 0")
     with pytest.raises(UsageError, match="cannot be run: ZeroDivisionError"):
         imported_fields(f"{tmp_path / 'broken.py'}:A")
+
+
+def test_patterns_of_entries_and_choices_of_true_and_false_are_kept(tmp_path: Path) -> None:
+    source = tmp_path / "schema.json"
+    codes = {"type": "array", "items": {"type": "string", "pattern": "^[A-Z]{2}$"}}
+    source.write_text(json.dumps({"type": "object", "properties": {"codes": codes, "paid": {"enum": [True, False]}}}))
+    fields = {each.name: (each.type, each.pattern) for each in imported_fields(str(source))}
+    assert fields == {"codes": ("list", "[A-Z]{2}"), "paid": ("boolean", "")}
+
+
+def test_several_spellings_of_one_scalar_are_one_field(tmp_path: Path) -> None:
+    (tmp_path / "models.py").write_text(
+        "from decimal import Decimal\nfrom typing import Literal\nfrom pydantic import BaseModel\n"
+        "class Line(BaseModel):\n    net: Decimal\n    tax: Decimal | None\n"
+        "class Bill(BaseModel):\n    total: Decimal | None\n    kind: Literal['a', 'b'] | str\n    lines: list[Line]\n"
+    )
+    fields = {each.name: each for each in imported_fields(f"{tmp_path / 'models.py'}:Bill")}
+    assert {name: each.type for name, each in fields.items()} == {"total": "number", "kind": "text", "lines": "records"}
+    assert [(each.name, each.type, each.required) for each in fields["lines"].fields] == [
+        ("net", "number", True), ("tax", "number", False),
+    ]  # fmt: skip

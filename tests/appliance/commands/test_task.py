@@ -75,6 +75,9 @@ def test_a_migrated_file_keeps_comments_and_models(tmp_path: Path) -> None:
         0, f"{path} is of version 2 now; its models answer it as before",
     )  # fmt: skip
     assert path.read_text() == OLD.replace("version = 1", "version = 2")
+    path.write_bytes(OLD.replace("\n", "\r\n").encode())
+    task("migrate", tmp_path)
+    assert path.read_bytes() == OLD.replace("version = 1", "version = 2").replace("\n", "\r\n").encode()
     assert task_hash(load_task(path)) == before
     assert task("migrate", tmp_path).stderr.strip() == f"{path} is of version 2 already"
 
