@@ -96,25 +96,31 @@ def thin(lines: list[str], most_bytes: int = LARGEST_LOG_BYTES) -> list[str]:
     return kept
 
 
-def training_facts(lines: list[str]) -> dict[str, object]:
-    """What the log says about the run: tokens, steps, time, and the last evaluation."""
-    records = [json.loads(line) for line in lines]
-    steps = [record for record in records if "seconds" in record]
-    if not steps:
-        raise UsageError("the training log holds no steps", "name the checkpoint folder of a run")
-    # The clock starts again whenever the run is continued.
+def training_facts(logs: list[list[str]]) -> dict[str, object]:
+    """What the logs say about a run, or about several that each began with the weights of the one before.
+
+    Returns:
+        Steps, tokens and time of all; the parts they were made in; the tokens of the last run.
+    """
+    runs = [[json.loads(line) for line in log] for log in logs]
+    # The clock starts again whenever a run is continued.
     ends = [
         one["seconds"]
+        for run in runs
+        for steps in [[record for record in run if "seconds" in record]]
         for one, following in zip(steps, [*steps[1:], {"seconds": -1}], strict=True)
         if following["seconds"] < one["seconds"]
     ]
-    seconds = sum(ends)
+    if not ends:
+        raise UsageError("the training log holds no steps", "name the checkpoint folder of a run")
+    tokens, seconds = sum(run[-1]["tokens"] for run in runs), sum(ends)
     return {
-        "steps": records[-1]["step"],
-        "tokens": records[-1]["tokens"],
+        "steps": sum(run[-1]["step"] for run in runs),
+        "tokens": tokens,
+        "last_tokens": runs[-1][-1]["tokens"],
         "seconds": seconds,
         "duration": human_duration(seconds),
-        "tokens_per_second": round(records[-1]["tokens"] / seconds) if seconds else 0,
+        "tokens_per_second": round(tokens / seconds) if seconds else 0,
         "parts": len(ends),
     }
 
@@ -177,17 +183,21 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=HERE / "checkpoint")
     parser.add_argument("--out", type=Path, default=OUT_DIR)
     parser.add_argument("--log", type=Path, default=HERE / "train.log.jsonl", help="where the thinned log goes")
+    parser.add_argument(
+        "--after", type=Path, help="log of the run whose weights this one began with; its steps count too"
+    )
     parser.add_argument("--trained-on", default=processor(), help="hardware of the run, for the card")
     parser.add_argument("--card", action="store_true", help="only write the card again")
     options = parser.parse_args()
     try:
         if not options.card:
             publish(options.checkpoint, options.out)
-            log_path = options.checkpoint / "metrics.jsonl"
-            lines = log_path.read_text(encoding="utf-8").splitlines()
-            write(options.log, "\n".join(thin(lines)) + "\n")
+            paths = [*([options.after] if options.after else []), options.checkpoint / "metrics.jsonl"]
+            logs = [path.read_text(encoding="utf-8").splitlines() for path in paths]
+            kept = [line for log in logs for line in thin(log, LARGEST_LOG_BYTES // len(logs))]
+            write(options.log, "\n".join(kept) + "\n")
             saved = datetime.fromtimestamp((options.checkpoint / "model.safetensors").stat().st_mtime, UTC)
-            training = training_facts(lines) | {"hardware": options.trained_on, "date": saved.date().isoformat()}
+            training = training_facts(logs) | {"hardware": options.trained_on, "date": saved.date().isoformat()}
             write(options.out / "metrics.json", json.dumps({"training": training}, indent=1) + "\n")
         for name in write_card(options.out):
             print(f"not known yet: {name}")

@@ -148,6 +148,16 @@ def evaluation_set(
     return sorted(chosen, key=lambda pair: len(pair[0].input_ids))
 
 
+def evaluation_sets(encode: Encoder) -> dict[str, list[tuple[TokenizedExample, list[bool]]]]:
+    """Tidy documents and pages, each printed in ways that were trained and in ways that were not."""
+    return {
+        "known": evaluation_set(encode, TRAINING_WAYS, 77),
+        "new_ways": evaluation_set(encode, HELD_OUT_WAYS, 78),
+        "pages": evaluation_set(encode, tuple(PAGE_WAYS), 79, page=True),
+        "new_pages": evaluation_set(encode, tuple(KEPT_OUT_PAGE_WAYS), 80, page=True),
+    }
+
+
 @torch.no_grad()
 def evaluate(
     model: LlamaForCausalLM, examples: list[tuple[TokenizedExample, list[bool]]], tables: tuple[Tensor, Tensor]
@@ -232,6 +242,11 @@ def save(model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer], state
     (out / "state.pt.part").replace(out / "state.pt")
 
 
+def fresh_model(encode: Encoder) -> LlamaForCausalLM:
+    """A model with random weights for this tokenizer."""
+    return new_model(VOCAB_SIZE, encode(STILLROOM_TEMPLATE.end, True)[0], encode("<|pad|>", True)[0])
+
+
 def start_from(model: LlamaForCausalLM, base: Path) -> None:
     """Takes the weights of a base that is there."""
     from safetensors.torch import load_file
@@ -253,8 +268,7 @@ def train(options: argparse.Namespace) -> None:
     encode = Encoder(out / "tokenizer.json")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(options.seed)
-    end, pad = encode(STILLROOM_TEMPLATE.end, True)[0], encode("<|pad|>", True)[0]
-    model = new_model(VOCAB_SIZE, end, pad).to(device)
+    model = fresh_model(encode).to(device)
     tables = rotary(model.config, device)
     dtype = fast_dtype(device)
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
@@ -274,14 +288,17 @@ def train(options: argparse.Namespace) -> None:
             optimizer.load_state_dict(record)
         state = {key: int(saved[key]) for key in state}
     forward = torch.compile(hidden_states, dynamic=True) if options.compile else hidden_states
-    sets = {
-        "known": evaluation_set(encode, TRAINING_WAYS, 77),
-        "new_ways": evaluation_set(encode, HELD_OUT_WAYS, 78),
-        "pages": evaluation_set(encode, tuple(PAGE_WAYS), 79, page=True),
-        "new_pages": evaluation_set(encode, tuple(KEPT_OUT_PAGE_WAYS), 80, page=True),
-    }
+    sets = evaluation_sets(encode)
     log = (out / "metrics.jsonl").open("a", buffering=1)
     began, began_tokens, saved_at, evaluated_at = time.monotonic(), state["tokens"], state["tokens"], state["tokens"]
+
+    def log_evaluation() -> None:
+        for name, examples in sets.items():
+            figures = {"set": name, **evaluate(model, examples, tables)}
+            log.write(json.dumps({"step": state["step"], "tokens": state["tokens"], **figures}) + "\n")
+
+    if options.start and not state["step"]:
+        log_evaluation()
     for pool in pools_of(out, options.seed, state["pool"]):
         passes = list(batches(pool, PASS_TOKENS, random.Random(state["pool"])))
         count = 2 if state["pool"] * POOL_TOKENS < 4e6 else 3
@@ -319,18 +336,7 @@ def train(options: argparse.Namespace) -> None:
         finished = state["tokens"] >= options.tokens
         if state["tokens"] - evaluated_at >= options.evaluate_every or finished:
             evaluated_at = state["tokens"]
-            for name, examples in sets.items():
-                log.write(
-                    json.dumps(
-                        {
-                            "step": state["step"],
-                            "tokens": state["tokens"],
-                            "set": name,
-                            **evaluate(model, examples, tables),
-                        }
-                    )
-                    + "\n"
-                )
+            log_evaluation()
         if state["tokens"] - saved_at >= 5e5 or finished:
             saved_at = state["tokens"]
             save(model, optimizers, state, out)

@@ -279,8 +279,48 @@ def test_the_log_is_thinned_but_keeps_evaluations_and_the_end(example):
 def test_the_time_of_a_continued_run_is_that_of_all_its_parts(example, small_tokenizer, tmp_path):
     checkpoint = write_checkpoint(tmp_path / "checkpoint", small_tokenizer, small_model(small_tokenizer))
     lines = (checkpoint / "metrics.jsonl").read_text().splitlines()
-    facts = example("publish").training_facts(lines)
-    assert (facts["seconds"], facts["parts"], facts["tokens"]) == (35, 2, 8000)
+    facts = example("publish").training_facts([lines])
+    assert (facts["seconds"], facts["parts"], facts["tokens"], facts["last_tokens"]) == (35, 2, 8000, 8000)
+
+
+def test_a_run_that_began_with_the_weights_of_another_counts_its_steps_too(example):
+    first, second = ([json.dumps({"step": step, "tokens": 100 * step, "seconds": step})] for step in (80, 30))
+    facts = example("publish").training_facts([first, second])
+    assert facts == {
+        "steps": 110, "tokens": 11000, "last_tokens": 3000, "seconds": 110, "duration": "1 min 50 s",
+        "tokens_per_second": 100, "parts": 2,
+    }  # fmt: skip
+
+
+def test_a_mixture_lies_between_two_sets_of_weights_and_can_be_published(
+    example, base_dir, tmp_path, monkeypatch, capsys
+):
+    from safetensors.torch import load_file, save_file
+
+    start = {name: weight.float() for name, weight in load_file(base_dir / "model.safetensors").items()}
+    run, out = tmp_path / "run", tmp_path / "mixed"
+    run.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(base_dir / name, run / name)
+    save_file({name: weight + 1.0 for name, weight in start.items()}, run / "model.safetensors")
+    (run / "metrics.jsonl").write_text(json.dumps({"step": 20, "tokens": 900, "seconds": 5}) + "\n")
+    mix = example("mix")
+    monkeypatch.setattr(example("train_base"), "EVALUATED_DOCUMENTS", 1)
+    words = ["--start", str(base_dir), "--run", str(run), "--share", "0.25", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["mix.py", *words])
+    mix.main()
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {each["set"] for each in printed} == {"known", "new_ways", "pages", "new_pages"}
+    for name, weight in load_file(out / "model.safetensors").items():
+        torch.testing.assert_close(weight, start[name] + 0.25)
+    log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert log == [log[0], *({"step": 20, "tokens": 900} | each for each in printed)]
+    publish = example("publish")
+    publish.publish(out, tmp_path / "base")
+    assert publish.training_facts([(out / "metrics.jsonl").read_text().splitlines()])["tokens"] == 900
+    monkeypatch.setattr(sys, "argv", ["mix.py", *words, "--share", "0.5"])
+    with pytest.raises(SystemExit, match="2"):
+        mix.main()
 
 
 def test_the_card_shows_figures_of_these_weights_only(example, small_tokenizer, tmp_path):
