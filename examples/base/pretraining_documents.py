@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from forms import draw_form
+from imprints import Imprint, draw_imprint
 from other_languages import in_another_language
 from page_tables import Table, draw_table
 from smudges import smudged
@@ -30,7 +31,9 @@ ABSENT_SHARE = 0.25
 FOREIGN_SHARE = 0.3
 SMUDGED_SHARE = 0.12
 TABLE_SHARE = 0.3
-"""Of pages: with labels in another language, with a scanner's mistakes, with a table that is asked for."""
+IMPRINT_SHARE = 0.5
+"""Of pages: with labels in another language, with a scanner's mistakes, with a table that is asked for; of those whose
+issuer may be asked for, with its imprint."""
 MOST_SMUDGES = 0.04
 MOST_ASKED = 18
 
@@ -107,6 +110,49 @@ def _with_table(rng: random.Random, fields: Sequence[OutputField], table: Table)
     return tuple(asked)
 
 
+IMPRINT_FOOTERS = ("none", "page", "thanks", "printed")
+"""Footers that say nothing of the issuer."""
+_SAID_BY: dict[str, tuple[str, ...]] = {
+    "phone": ("phone",), "email": ("mail",), "iban": ("iban", "bic"), "vat_id": ("vat",), "bank": ("iban", "bic"),
+    **dict.fromkeys(ISSUER_ADDRESS_KEYS, ("street", "place")),
+}  # fmt: skip
+"""Kind or key of a printed field -> facts of an imprint that it stands for."""
+
+
+def _draw_imprint(rng: random.Random, genre: Genre, printed: Sequence[Printed], style: Style) -> Imprint | None:
+    """The imprint of a page whose kind has an issuer."""
+    issuers = [spec for spec in genre.fields if spec.key in ISSUER_KEYS]
+    if not issuers or rng.random() >= IMPRINT_SHARE:
+        return None
+    company = next((field.value for field in printed if field.spec.key in ISSUER_KEYS), None)
+    others = [field.spec for field in printed if field.spec.key not in ISSUER_KEYS | ISSUER_ADDRESS_KEYS]
+    says_for_whom = any(spec.kind in ("name", "company", "address") for spec in others)
+    without = {
+        fact for field in printed for word in (field.spec.kind, field.spec.key) for fact in _SAID_BY.get(word, ())
+    }
+    phrases = (*issuers[0].phrases, issuers[0].key)
+    return draw_imprint(rng, style, phrases, company, without, not says_for_whom)
+
+
+def _is_in_imprint(spec: FieldSpec) -> bool:
+    """Whether it may be what an imprint says, by another name."""
+    return spec.kind in ("company", "address", *_SAID_BY) or spec.key in ISSUER_KEYS or spec.key in _SAID_BY
+
+
+def _with_imprint(
+    rng: random.Random, fields: Sequence[OutputField], imprint: Imprint, printed: Sequence[Printed]
+) -> tuple[OutputField, ...]:
+    """The questions with some for what the imprint says, and a few for what it does not."""
+    elsewhere, asked = {field.value for field in printed}, {field.phrase for field in fields}
+    new = [each for each in imprint.fields if each.phrase not in asked and each.value not in elsewhere]
+    said, unsaid = [each for each in new if each.value], [each for each in new if not each.value]
+    chosen = rng.sample(said, min(len(said), rng.randrange(2, 8)))
+    chosen += rng.sample(unsaid, min(len(unsaid), sum(rng.random() < ABSENT_SHARE for _ in chosen)))
+    together = [*fields[: max(1, MOST_ASKED - 1 - len(chosen))], *chosen]
+    rng.shuffle(together)
+    return tuple({field.phrase: field for field in together}.values())
+
+
 def draw_document(
     rng: random.Random,
     split: Split,
@@ -148,7 +194,12 @@ def draw_document(
     if page and rng.random() < SMUDGED_SHARE:
         printed = _smudged(rng, printed)
     missing = [spec for at, spec in enumerate(order) if at not in kept]
-    if layout.header in COMPANY_HEADERS:
+    imprint = _draw_imprint(rng, genre, printed, style) if page and not short else None
+    if imprint is not None:
+        missing = [spec for spec in missing if not _is_in_imprint(spec)]
+        header = rng.choice(("none", "title", "title", "title_line", "title_number"))
+        layout = replace(layout, header=header, footer=rng.choice(IMPRINT_FOOTERS))
+    elif layout.header in COMPANY_HEADERS:
         # A company on top reads as the issuer: it cannot be asked for as absent.
         missing = [spec for spec in missing if spec.key not in ISSUER_KEYS | ISSUER_ADDRESS_KEYS]
     table = None
@@ -163,6 +214,9 @@ def draw_document(
         text = compose(rng, without_items, printed, layout, style, 0.35)
         wanted = rng.randrange(1, 9) if rng.random() < 0.5 else rng.randrange(5, MOST_ASKED + 1)
     fields = ask(rng, printed, missing, max(wanted, 2))
+    if imprint is not None:
+        text = "\n".join([*imprint.top, text, *imprint.bottom])
+        fields = _with_imprint(rng, fields, imprint, printed)
     if table is not None:
         lines = "\n".join(table.lines)
         text = f"{text}\n{lines}" if rng.random() < 0.8 else f"{lines}\n{text}"

@@ -1,11 +1,14 @@
 import random
 
 from curriculum import MAX_TOKENS, batches, draw_examples, stage_at
-from pretraining_documents import ask, draw_document, words_of
+from imprints import draw_imprint, split_place
+from pretraining_documents import MOST_ASKED, ask, draw_document, words_of
 
 from training.demo.genres import UTILITY_BILL
 from training.demo.layouts import HELD_OUT_WAYS, WAYS, draw_layout, print_block
+from training.demo.page_ways import PAGE_WAYS
 from training.demo.pools import LOCALES, pools
+from training.demo.printing import draw_style
 from training.demo.utility import draw_bills
 
 
@@ -27,6 +30,39 @@ def test_questions_of_a_document_differ_and_a_quarter_asks_for_what_is_missing()
         phrases = [field.phrase for field in document.output_fields]
         assert len(set(phrases)) == len(phrases)
     assert 0.17 < sum(field.value is None for field in fields) / len(fields) < 0.3
+
+
+def test_what_is_asked_of_a_page_stands_on_it_in_one_piece_and_is_asked_once():
+    for document in _documents("train", 400, ways=tuple(PAGE_WAYS), page=True):
+        text = " ".join(document.text.split())
+        phrases = [field.phrase for field in document.output_fields]
+        assert len(set(phrases)) == len(phrases) <= MOST_ASKED
+        values = [field.value for field in document.output_fields if isinstance(field.value, str)]
+        assert all(" ".join(value.split()) in text for value in values)
+
+
+def test_an_imprint_says_what_is_asked_of_it_and_nothing_that_the_page_says_elsewhere():
+    rng, without = random.Random(8), {"iban", "bic", "place"}
+    facts = {"Doe Ltd"}
+    for _ in range(300):
+        style = draw_style(rng, pools("train"))
+        imprint = draw_imprint(rng, style, ("shop",), "Doe Ltd", without, True)
+        printed = "\n".join([*imprint.top, *imprint.bottom])
+        assert all(field.value is None or field.value in printed for field in imprint.fields)
+        phrases = [field.phrase for field in imprint.fields]
+        assert len(set(phrases)) == len(phrases)
+        assert not [
+            phrase for phrase in phrases if phrase.startswith(("iban", "bic", "swift", "postcode of the seller"))
+        ]
+        facts |= {field.value for field in imprint.fields if field.phrase == "shop" and field.value}
+    assert facts == {"Doe Ltd"}
+    for split in ("train", "test"):
+        for places in pools(split).places:
+            for place in places:
+                postcode, city = split_place(place)
+                assert f"{postcode} {city}" == place
+                assert any(char.isdigit() for char in postcode)
+                assert not any(char.isdigit() for char in city.replace("2e ", ""))  # 2e Valthermond
 
 
 def test_splits_share_no_name_and_no_layout():
