@@ -20,7 +20,7 @@ from appliance.engines.document_spans import BARRIER, Spans
 from appliance.engines.record_line import RecordLine
 from appliance.engines.token_starts import TokenStarts
 from appliance.engines.tokenizer import FileTokenizer
-from appliance.tasks.linecode import ESCAPED, Answer, Value, decode_value, encode_value, unescape
+from appliance.tasks.linecode import ESCAPED, Answer, Value, decode_value, encode_value, is_records, unescape
 from appliance.tasks.prompt import PromptTemplate, field_prefix_segments, join_ids, working_prefix_segments
 from appliance.tasks.task import WITH_DIGITS, Field, FieldType, Task
 
@@ -257,8 +257,23 @@ class LineDecoder:
             line = written.text.decode("utf-8", errors="replace").strip()  # blanks of whatever kind
             if written.is_unfinishable:  # of records those that were finished before
                 line = line.rpartition("\t")[0] if output_field.columns else ""
-            values.append(decode_value(line, output_field.type is FieldType.LIST, output_field.column_names))
+            value = decode_value(line, output_field.type is FieldType.LIST, output_field.column_names)
+            values.append(self._as_printed(output_field, value))
         return values
+
+    def _as_printed(self, field: Field, value: Value) -> Value:
+        """A literal value in the document's spelling; the grammar does not look at case, and a model may change it."""
+        if is_records(value):
+            by_name = {column.name: column for column in field.columns}
+            return [{name: self._cell(by_name[name], cell) for name, cell in record.items()} for record in value]
+        if isinstance(value, list):
+            return [text for entry in value if (text := self._cell(field, str(entry))) is not None]
+        return self._cell(field, value)
+
+    def _cell(self, field: Field, text: str | None) -> str | None:
+        if not text or field.evidence == "derived" or field.values:
+            return text
+        return self._spans[field.type not in WITH_DIGITS].as_printed(text)
 
     def answer(self) -> Answer:
         """The values of all fields written so far."""
@@ -276,7 +291,8 @@ class LineDecoder:
         line = written.text.decode("utf-8", errors="ignore").rpartition("\t")[0]
         answer: Answer = dict.fromkeys(field.name for field in self._grammar.fields if field.name)
         answer |= self.answer()
-        return {**answer, cut.name: decode_value(line, True, cut.column_names)}, cut.name
+        value = decode_value(line, True, cut.column_names)
+        return {**answer, cut.name: self._as_printed(cut, value)}, cut.name
 
     def confidence(self) -> dict[str, float]:
         """Per field the probability of the value among those that could stand there, 0 to 1."""

@@ -17,7 +17,7 @@ from appliance.ground.processor import cpu_flags, cuda_capability
 from appliance.models.manifest import Manifest
 from appliance.models.verdict import ComputeClass
 
-PROGRAM_VERSION = 1
+PROGRAM_VERSION = 2
 """Raised by every change of prompts, decoding or reading of values that may change an answer."""
 NO_ARITHMETIC = "any"
 UNKNOWN = "unknown"

@@ -93,7 +93,7 @@ def test_heads_are_forced_and_a_value_is_copied(tokenizer: FileTokenizer) -> Non
         (["711", "4711"], "4711"),
         (["Bogus Inc", ""], None),
         (["1,234", "1,234.50"], "1,234.50"),
-        (["acme ltd"], "acme ltd"),
+        (["acme ltd"], "ACME Ltd"),
         (["12 High Street Leeds LS1"], "12 High Street Leeds LS1"),
         (["Größe"], "Größe"),
     ],
@@ -157,6 +157,35 @@ def test_a_number_neither_crosses_a_line_nor_goes_without_digits(tokenizer: File
     assert write(task, tokenizer, {"total": wishes}).answer() == {"total": "4711"}
     assert write(extraction(Field("total")), tokenizer, {"total": wishes}).answer() == {"total": "4711 Ship to:"}
     assert write(task, tokenizer, {"total": ["EUR", "EUR 1,234.50"]}).answer() == {"total": "EUR 1,234.50"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ("acme LTD", "ACME Ltd"),
+        ("ACME Ltd", "ACME Ltd"),
+        ("12 high street", "12 High Street"),
+        ("gr\u00f6\u00dfe", "Gr\u00f6\u00dfe"),
+    ],
+)
+def test_a_literal_value_has_the_case_of_the_page_whatever_the_model_wrote(
+    tokenizer: FileTokenizer, wish: str, expected: str
+) -> None:
+    assert write(extraction(Field("name")), tokenizer, {"name": [wish]}).answer() == {"name": expected}
+    names = extraction(Field("name", FieldType.LIST))
+    assert write(names, tokenizer, {"name": [wish]}).answer() == {"name": [expected]}
+    lines = extraction(Field("lines", FieldType.RECORDS, columns=(Field("name"), Field("kind", evidence="derived"))))
+    written = write(lines, tokenizer, {"lines": [f"{wish} | any Text"]}).answer()
+    assert written == {"lines": [{"name": expected, "kind": "any Text"}]}
+    free = extraction(Field("name", evidence="derived"))
+    assert write(free, tokenizer, {"name": [wish]}).answer() == {"name": wish}
+
+
+def test_a_value_that_the_page_spells_in_two_ways_stays_as_it_was_written(tokenizer: FileTokenizer) -> None:
+    document = "NADINE AVE\nThe carpenter Nadine and Carpe Ltd"
+    for wish, expected in (("Nadine", "Nadine"), ("NADINE", "NADINE"), ("nadine", "NADINE"), ("carpe", "Carpe")):
+        decoder = write(extraction(Field("name")), tokenizer, {"name": [wish]}, document=document)
+        assert decoder.answer() == {"name": expected}
 
 
 def test_a_derived_value_is_free(tokenizer: FileTokenizer) -> None:
