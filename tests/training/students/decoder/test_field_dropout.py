@@ -173,19 +173,21 @@ LINES = Field(
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        ("nut, bolt, gear", {"bolt, gear", "nut, gear", "nut, bolt"}),
         ("List\nnut\nbolt\ngear\nend", {"List\nbolt\ngear\nend", "List\nnut\ngear\nend", "List\nnut\nbolt\nend"}),
-        ("a nut | bolt\ngear (2)", {"a | bolt\ngear (2)", "a nut\ngear (2)", "a nut | bolt\n(2)"}),
+        ("1 nut | 4 \nbolt\n- gear", {"bolt\n- gear", "1 nut | 4 \n- gear", "1 nut | 4 \nbolt"}),
+        ("a nut | bolt\ngear (2)", {"a nut | bolt"}),
+        ("nut, bolt, gear", set()),
     ],
 )
-def test_a_record_is_taken_out_with_what_parts_it_from_the_others(text: str, left: set[str]) -> None:
+def test_a_record_is_taken_out_with_its_line_where_it_has_one(text: str, left: set[str]) -> None:
     task = Task(2, "t", TaskKind.EXTRACT, "Read", (LINES,))
     records: list[Record] = [{"what": what, "kind": "a"} for what in ("nut", "bolt", "gear")]
     row = LabelledRow("a", text, {"lines": records})
     seen = set()
     for seed in range(30):
         cut = without_record(task, row, "lines", random.Random(seed))
-        assert cut is not None
+        if cut is None:
+            continue
         seen.add(cut.text)
         kept = cut.answer["lines"]
         assert isinstance(kept, list)
