@@ -12,7 +12,7 @@ LINES = {
 }
 """Model -> its name, its colour (told apart with any colour vision), and how its line is drawn."""
 _COLUMNS, _WIDTH, _HEIGHT = 3, 300, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 14, 30, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 22, 30, 34
 _SIZES = (0, 100, 300, 1000)
 """Rows that were learnt from; 0 is a base that was taught nothing."""
 _LEGEND = 30

@@ -274,11 +274,9 @@ def print_table(lines: Sequence[dict[str, object]]) -> None:
         shares = (
             f"{f1:.1%} ({100 * ends[0]:.1f} to {100 * ends[1]:.1f}) | {whole:.1%} | {float(str(line['invented'])):.1%}"
         )
-        print(
-            f"| {line['set']} | {name} | {taught:,} | {shares} | {ece} | {line['documents_per_second']} |".replace(
-                "%", " %"
-            )
-        )
+        rate = float(str(line["documents_per_second"]))
+        speed = f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
+        print(f"| {line['set']} | {name} | {taught:,} | {shares} | {ece} | {speed} |".replace("%", " %"))
 
 
 def summary(lines: Sequence[dict[str, object]]) -> dict[str, object]:
