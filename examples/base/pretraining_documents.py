@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fillers import draw_fillers
 from forms import draw_form
 from imprints import Imprint, draw_imprint
 from other_languages import in_another_language
@@ -32,11 +31,9 @@ ABSENT_SHARE = 0.25
 FOREIGN_SHARE = 0.3
 SMUDGED_SHARE = 0.12
 TABLE_SHARE = 0.3
-LONG_SHARE = 0.5
 IMPRINT_SHARE = 0.5
-"""Of pages: with labels in another language, with a scanner's mistakes, with a table that is asked for, with
-much around it that nobody asks for; of those whose issuer may be asked for, with its imprint."""
-MOST_FILLERS = 4
+"""Of pages: with labels in another language, with a scanner's mistakes, with a table that is asked for; of those whose
+issuer may be asked for, with its imprint."""
 MOST_SMUDGES = 0.04
 MOST_ASKED = 18
 
@@ -217,9 +214,6 @@ def draw_document(
         text = compose(rng, without_items, printed, layout, style, 0.35)
         wanted = rng.randrange(1, 9) if rng.random() < 0.5 else rng.randrange(5, MOST_ASKED + 1)
     fields = ask(rng, printed, missing, max(wanted, 2))
-    if page and not short and rng.random() < LONG_SHARE:
-        for filler in draw_fillers(rng, style, MOST_FILLERS):
-            text = "\n".join([text, *filler] if rng.random() < 0.5 else [*filler, text])
     if imprint is not None:
         text = "\n".join([*imprint.top, text, *imprint.bottom])
         fields = _with_imprint(rng, fields, imprint, printed)

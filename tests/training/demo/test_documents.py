@@ -65,12 +65,6 @@ def test_an_imprint_says_what_is_asked_of_it_and_nothing_that_the_page_says_else
                 assert not any(char.isdigit() for char in city.replace("2e ", ""))  # 2e Valthermond
 
 
-def test_pages_are_as_long_as_real_ones_and_tidy_documents_as_short_as_before():
-    lengths = {page: sorted(len(each.text) for each in _documents("train", 400, page=page)) for page in (True, False)}
-    assert lengths[True][360] > 1400
-    assert lengths[False][360] < 900
-
-
 def test_splits_share_no_name_and_no_layout():
     for kind in ("names", "companies", "streets", "places", "cities", "phones"):
         for locale in range(len(LOCALES)):
