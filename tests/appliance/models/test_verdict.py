@@ -140,7 +140,7 @@ def test_carried_over_verdict_holds_on_both_classes(artifact_dir: Path, monkeypa
     assert is_approved(manifest)
     monkeypatch.setattr(approval, "compute_class", lambda _manifest: ELSEWHERE)
     assert is_approved(manifest)
-    for further in (replace(here, library="llama-cpp-python 0.3.37"), replace(here, program=2)):
+    for further in (replace(here, library="llama-cpp-python 0.3.37"), replace(here, program=here.program + 1)):
         monkeypatch.setattr(approval, "compute_class", lambda _manifest, further=further: further)
         assert "it was found READY on" in why_not_approved(manifest)
 
