@@ -5,11 +5,12 @@
     python benchmarks/real_tasks.py --recorded --json               # what was measured, as it is kept beside this file
 
 Each set is a task that a user would write: `train` finds the learning rate, 15 % of the rows choose the epoch, `merge`
-and `export` make a GGUF file (Q8_0), and its engine answers documents whose texts nobody was trained on. Beside the
-students stand what needs no training of a model (the base itself, untaught, under the same grammar; regular
-expressions), and a conditional random field on the same rows where that is the usual tool. Micro F1 is over values, by
-the comparator of the field; invented is the share of fields without a value that got one. An interval is 95 %, from
-draws of documents. The invoices are the final check: students learn from generated ones and are judged on real ones.
+and `export` make a GGUF file (Q8_0, or F16 where the check of the export refuses that), and its engine answers
+documents whose texts nobody was trained on. Beside the students stand what needs no training of a model (the base
+itself, untaught, under the same grammar; regular expressions), and a conditional random field on the same rows where
+that is the usual tool. Micro F1 is over values, by the comparator of the field; invented is the share of fields
+without a value that got one. An interval is 95 %, from draws of documents. The invoices are the final check: students
+learn from generated ones and are judged on real ones.
 
 Every cell (set, model, rows) is kept in the folder, so the work goes on where it ended. `--record` copies them.
 """

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from appliance.engines.token_starts import starts
-from appliance.tasks.values import find, find_span, is_caseless
+from appliance.tasks.values import find, find_spans, is_caseless
 
 _BLANKS = re.compile(r"\s+")
 _GAPS = re.compile(r"[^\S\n]{2,}|\s*\n\s*")
@@ -70,15 +70,8 @@ class Spans:
 
     def as_printed(self, text: str) -> str:
         """The text in the document's own spelling: in the first of several, where it is none of them."""
-        wanted = _BLANKS.sub(" ", text)
-        at = self._text.find(wanted)
-        while at >= 0:
-            before, behind = self._text[max(0, at - 2) : at], self._text[at + len(wanted) :][:1]
-            if _separates(before, wanted[:1]) and not (wanted[-1:].isalnum() and behind.isalnum()):
-                return text
-            at = self._text.find(wanted, at + 1)
-        span = find_span(text, self._text)
-        return text if span is None else self._text[slice(*span)]
+        spellings = [self._text[slice(*span)] for span in find_spans(text, self._text)]
+        return text if not spellings or _BLANKS.sub(" ", text) in spellings else spellings[0]
 
     def holds(self, text: str) -> bool:
         """Whether the text stands alone in the document."""

@@ -25,7 +25,7 @@ from appliance.ground.files import write_lines
 Weights = dict[str, Tensor]
 
 
-def mixed(start: Weights, run: Weights, share: float) -> Weights:
+def mix_weights(start: Weights, run: Weights, share: float) -> Weights:
     """`share` of the run's weights and the rest of those that it began with; both have the same names and shapes."""
     return {name: torch.lerp(weight.float(), run[name].float(), share) for name, weight in start.items()}
 
@@ -45,7 +45,7 @@ def main() -> None:
     model = fresh_model(encode)
     sets, tables = evaluation_sets(encode), rotary(model.config, torch.device("cpu"))
     for share in options.share:
-        weights = mixed(start, run, share)
+        weights = mix_weights(start, run, share)
         model.load_state_dict(weights, strict=False)  # the head is tied to the embedding
         records = [{"share": share, "set": name, **evaluate(model, some, tables)} for name, some in sets.items()]
         print("\n".join(map(json.dumps, records)), flush=True)

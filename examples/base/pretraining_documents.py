@@ -112,7 +112,7 @@ def _with_table(rng: random.Random, fields: Sequence[OutputField], table: Table)
 
 IMPRINT_FOOTERS = ("none", "page", "thanks", "printed")
 """Footers that say nothing of the issuer."""
-_SAID_BY: dict[str, tuple[str, ...]] = {
+_SAME_FACTS: dict[str, tuple[str, ...]] = {
     "phone": ("phone",), "email": ("mail",), "iban": ("iban", "bic"), "vat_id": ("vat",), "bank": ("iban", "bic"),
     **dict.fromkeys(ISSUER_ADDRESS_KEYS, ("street", "place")),
 }  # fmt: skip
@@ -126,17 +126,17 @@ def _draw_imprint(rng: random.Random, genre: Genre, printed: Sequence[Printed], 
         return None
     company = next((field.value for field in printed if field.spec.key in ISSUER_KEYS), None)
     others = [field.spec for field in printed if field.spec.key not in ISSUER_KEYS | ISSUER_ADDRESS_KEYS]
-    says_for_whom = any(spec.kind in ("name", "company", "address") for spec in others)
+    names_recipient = any(spec.kind in ("name", "company", "address") for spec in others)
     without = {
-        fact for field in printed for word in (field.spec.kind, field.spec.key) for fact in _SAID_BY.get(word, ())
+        fact for field in printed for word in (field.spec.kind, field.spec.key) for fact in _SAME_FACTS.get(word, ())
     }
     phrases = (*issuers[0].phrases, issuers[0].key)
-    return draw_imprint(rng, style, phrases, company, without, not says_for_whom)
+    return draw_imprint(rng, style, phrases, company, without, not names_recipient)
 
 
 def _is_in_imprint(spec: FieldSpec) -> bool:
     """Whether it may be what an imprint says, by another name."""
-    return spec.kind in ("company", "address", *_SAID_BY) or spec.key in ISSUER_KEYS or spec.key in _SAID_BY
+    return spec.kind in ("company", "address", *_SAME_FACTS) or spec.key in ISSUER_KEYS or spec.key in _SAME_FACTS
 
 
 def _with_imprint(
@@ -145,9 +145,9 @@ def _with_imprint(
     """The questions with some for what the imprint says, and a few for what it does not."""
     elsewhere, asked = {field.value for field in printed}, {field.phrase for field in fields}
     new = [each for each in imprint.fields if each.phrase not in asked and each.value not in elsewhere]
-    said, unsaid = [each for each in new if each.value], [each for each in new if not each.value]
-    chosen = rng.sample(said, min(len(said), rng.randrange(2, 8)))
-    chosen += rng.sample(unsaid, min(len(unsaid), sum(rng.random() < ABSENT_SHARE for _ in chosen)))
+    present, absent = [each for each in new if each.value], [each for each in new if not each.value]
+    chosen = rng.sample(present, min(len(present), rng.randrange(2, 8)))
+    chosen += rng.sample(absent, min(len(absent), sum(rng.random() < ABSENT_SHARE for _ in chosen)))
     together = [*fields[: max(1, MOST_ASKED - 1 - len(chosen))], *chosen]
     rng.shuffle(together)
     return tuple({field.phrase: field for field in together}.values())
