@@ -27,15 +27,20 @@ _FRACTIONS = {"\u00bd": "1/2", "\u00bc": "1/4", "\u00be": "3/4", "\u2153": "1/3"
 OUTSIDE = "O"
 
 
+UNTAUGHT_TOKENS = 256
+"""Of an answer: what was taught nothing does not know when to end."""
+
+
 def answers_untaught(task: Task, base: str, rows: Sequence[LabelledRow]) -> tuple[list[KeptAnswer], float]:
     """What the base writes under the task's grammar without having seen a row, and the seconds it took."""
     from training.base_model import find_base, load_base
-    from training.students.decoder.generation import generate
+    from training.students.decoder.generation import generate, prompt_of
 
     base_dir = find_base(base)
     model, tokenizer = load_base(base_dir), FileTokenizer(base_dir / "tokenizer.json")
+    longest = max(len(prompt_of(task, row.text, tokenizer)[0]) for row in rows)
     began = time.monotonic()
-    results = generate(model, task, tokenizer, [row.text for row in rows], 4096)
+    results = generate(model, task, tokenizer, [row.text for row in rows], longest + UNTAUGHT_TOKENS)
     answers = [KeptAnswer(result.answer or {}, result.confidence) for result in results]
     return answers, time.monotonic() - began
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import pairwise
 
 LINES = {
     "smollm2": ("SmolLM2-135M", "#0072b2", ""),
@@ -71,9 +72,11 @@ def _panel(name: str, lines: Sequence[Mapping[str, object]]) -> Iterator[str]:
             (x1, y), (x2, _) = (place(size, float(str(own[0]["f1"]))) for size in (_SIZES[0], _SIZES[-1]))
             yield f'<line x1="{x1}" y1="{y:.1f}" x2="{x2}" y2="{y:.1f}" stroke="{colour}" {_dashed(dash)}/>'
         points = [place(size, float(str(own[size]["f1"]))) for size in taught]
-        if len(points) > 1:
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-            yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" {_dashed(dash)}/>'
+        for (near, (x1, y1)), (far, (x2, y2)) in pairwise(zip(taught, points, strict=True)):
+            # A line over a size that was not measured would say something about it.
+            if _SIZES.index(far) == _SIZES.index(near) + 1:
+                line = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+                yield f'<line {line} stroke="{colour}" stroke-width="2" {_dashed(dash)}/>'
         for size, (x, y) in zip(taught, points, strict=True):
             fill = colour if size else "#ffffff"
             ends = own[size]["f1_interval"]

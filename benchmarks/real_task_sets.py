@@ -4,7 +4,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,12 @@ from appliance.tasks.values import find_span
 ROOT = Path(__file__).resolve().parents[1]
 DATA_DIR = ROOT.parent / "shared" / "data"
 sys.path.append(str(ROOT / "examples" / "base"))  # the generator of the shipped base's documents
+
+
+EPOCHS = {100: 6, 300: 4, 1000: 4}
+EPOCHS_OF_LONG = {100: 5, 300: 3, 1000: 2}
+EPOCHS_OF_PAGES = {100: 4, 300: 2, 1000: 1}
+"""Of sets whose documents take hundreds of tokens, and of whole pages."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ class RealSet:
     """Field whose records are a name and a value: each name is judged as a field of its own."""
     judges_absent: bool = True
     """Whether a field without a right value has none; else nobody wrote down what it is, and it counts nowhere."""
-    is_long: bool = False
-    """Whether a document takes so many tokens that it is shown less often."""
+    epochs: Mapping[int, int] = field(default_factory=lambda: EPOCHS)
+    """Rows to learn from -> passes over them."""
 
 
 def field_table(name: str, phrase: str = "", **keys: object) -> str:
@@ -354,7 +360,7 @@ REAL_SETS = {
                 ),
             ),
             _dialogues,
-            is_long=True,
+            epochs=EPOCHS_OF_LONG,
         ),
         RealSet(
             "grobid_header",
@@ -364,7 +370,7 @@ REAL_SETS = {
                 (field_table(name, **({"type": kind} if kind else {})) for name, kind in HEADER_FIELDS.items()),
             ),
             _headers,
-            is_long=True,
+            epochs=EPOCHS_OF_PAGES,
         ),
         RealSet(
             "invoices_pdf",
@@ -375,7 +381,7 @@ REAL_SETS = {
             ),
             _invoices,
             judges_absent=False,
-            is_long=True,
+            epochs=EPOCHS_OF_PAGES,
         ),
     )
 }

@@ -49,9 +49,6 @@ from appliance.tasks.values import normalise, same
 
 RECORDED_DIR = Path(__file__).parent / "recorded" / "real_tasks"
 SIZES = (100, 300, 1000)
-EPOCHS = {100: 6, 300: 4, 1000: 4}
-LONG_EPOCHS = {100: 5, 300: 3, 1000: 2}
-"""Of sets whose documents take many tokens."""
 VALIDATION_SHARE = 0.15
 UNTAUGHT_DOCUMENTS = 100
 """That a base answers which was taught nothing: it is slow, and its figure needs no narrow interval."""
@@ -226,7 +223,7 @@ def run_cell(cell: Cell, arguments: argparse.Namespace) -> Figures | None:
     elif not cell.rows:
         answers, seconds = answers_untaught(task, cell.model, test)
     else:
-        words = ["--epochs", str((LONG_EPOCHS if real_set.is_long else EPOCHS)[cell.rows])]
+        words = ["--epochs", str(real_set.epochs[cell.rows])]
         run_dir = finished_run(folder, words, arguments.left(), arguments.processes)
         if run_dir is None:
             return None

@@ -182,7 +182,7 @@ class _Reader:
                 self._note(path, "is no schema", 'write {"type": "string"}')
                 return None
             if (reference := schema.get("$ref")) is not None:
-                if reference in refs:
+                if reference == "#" or reference in refs:  # the first is the schema that everything here lies in
                     self._note(path, f"refers to itself through {reference}", "name the values that are asked for")
                     return None
                 target = self._target(str(reference))

@@ -80,6 +80,7 @@ def test_the_schema_of_the_task_has_the_shape_of_its_source(tmp_path: Path) -> N
     [
         ({"a b": {"type": "string"}}, "#/properties/a b", "cannot name a field"),
         ({"node": {"$ref": "#/$defs/Node"}}, "#/properties/node/properties/next", "refers to itself"),
+        ({"node": {"$ref": "#"}}, "#/properties/node", "refers to itself through #"),
         ({"x": {"$ref": "#/$defs/Missing"}}, "#/properties/x", "which is not there"),
         ({"x": {"$ref": "other.json#/a"}}, "#/properties/x", "which is not there"),
         ({"x": {"type": "array", "items": {"type": "array"}}}, "#/properties/x/items", "list within a list"),
