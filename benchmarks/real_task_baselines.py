@@ -25,10 +25,8 @@ _PIECE = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s]|[\u00bc-\u00be\u2153-\u2
 """Words of documents whose values are normalised: `150g` is a number and a unit."""
 _FRACTIONS = {"\u00bd": "1/2", "\u00bc": "1/4", "\u00be": "3/4", "\u2153": "1/3", "\u2154": "2/3", "\u215b": "1/8"}
 OUTSIDE = "O"
-
-
-UNTAUGHT_TOKENS = 256
-"""Of an answer: what was taught nothing does not know when to end."""
+UNTAUGHT_TOKENS, MOST_TOKENS = 256, 4096
+"""Behind the longest prompt, and in all: what was taught nothing does not know when to end."""
 
 
 def answers_untaught(task: Task, base: str, rows: Sequence[LabelledRow]) -> tuple[list[KeptAnswer], float]:
@@ -40,7 +38,8 @@ def answers_untaught(task: Task, base: str, rows: Sequence[LabelledRow]) -> tupl
     model, tokenizer = load_base(base_dir), FileTokenizer(base_dir / "tokenizer.json")
     longest = max(len(prompt_of(task, row.text, tokenizer)[0]) for row in rows)
     began = time.monotonic()
-    results = generate(model, task, tokenizer, [row.text for row in rows], longest + UNTAUGHT_TOKENS)
+    most = min(longest + UNTAUGHT_TOKENS, MOST_TOKENS)
+    results = generate(model, task, tokenizer, [row.text for row in rows], most)
     answers = [KeptAnswer(result.answer or {}, result.confidence) for result in results]
     return answers, time.monotonic() - began
 
