@@ -21,6 +21,14 @@ from appliance.tasks.taskfile import load_task
 ROOT = Path(__file__).resolve().parents[1]
 
 
+class CommandFailed(ApplianceError):
+    """A command ended with this status, having said why."""
+
+    def __init__(self, verb: str, status: int) -> None:
+        super().__init__(f"`stillroom {verb}` ended with {status}", "its message is above")
+        self.exit_code = status
+
+
 def stillroom(*words: str, seconds: float | None = None) -> bool:
     """Runs a command of Stillroom; its screen goes to the error stream.
 
@@ -31,7 +39,7 @@ def stillroom(*words: str, seconds: float | None = None) -> bool:
         Whether it ended by itself.
 
     Raises:
-        ApplianceError: It failed.
+        CommandFailed: It failed.
     """
     command = [sys.executable, "-P", "-m", "appliance.cli", *words]
     process = subprocess.Popen(command, stdout=sys.stderr, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -42,7 +50,7 @@ def stillroom(*words: str, seconds: float | None = None) -> bool:
         process.wait()
         return False
     if status:
-        raise ApplianceError(f"`stillroom {words[0]}` ended with {status}", "its message is above")
+        raise CommandFailed(words[0], status)
     return True
 
 

@@ -77,8 +77,18 @@ def test_what_was_recorded_is_printed_set_by_set() -> None:
     done = call("--recorded")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
-    assert {"smollm2_1000", "shipped_1000", "invented"} <= set(figures)
+    assert {"smollm2_1000", "shipped_1000", "over_shipped", "invented"} <= set(figures)
     assert all(0.0 <= f1 <= 1.0 for f1 in figures["smollm2_1000"].values())
+    gains = [
+        f1 - figures["shipped_1000"][name]
+        for name, f1 in figures["smollm2_1000"].items()
+        if name in figures["shipped_1000"]
+    ]
+    assert figures["over_shipped"] == pytest.approx(sum(gains) / len(gains), abs=1e-4)
+    cells = {(line["set"], line["model"], line["rows"]) for line in figures["lines"]}
+    for set_name in ("us_addresses", "ingredients", "snips"):
+        for model in ("smollm2", "stillroom-base", "crf"):
+            assert {(set_name, model, rows) for rows in (100, 300, 1000)} <= cells
 
 
 @pytest.mark.slow
