@@ -233,10 +233,12 @@ def imported_fields(source: str) -> tuple[ImportedField, ...]:
     schema = _schema_of(source)
     reader = _Reader(schema)
     resolved = reader._resolved(schema, "#", ())
-    root = resolved[0] if resolved is not None else {}
+    if resolved is None:
+        raise InvalidFile(source, reader.problems)
+    root, refs, _ = resolved
     if root.get("type") == "array" and isinstance(root.get("items"), Mapping):
         root = {"properties": {"records": root}}
-    fields = reader.fields(root, "#", resolved[1] if resolved else ())
+    fields = reader.fields(root, "#", refs)
     count = sum(each.leaf_count for each in fields)
     if count > MAX_FIELDS:
         reader._note("#/properties", f"{count} fields, at most {MAX_FIELDS} fit one prompt", "split it into several")

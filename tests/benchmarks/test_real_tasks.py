@@ -91,6 +91,28 @@ def test_what_was_recorded_is_printed_set_by_set() -> None:
             assert {(set_name, model, rows) for rows in (100, 300, 1000)} <= cells
 
 
+def test_only_a_refused_export_is_tried_in_more_bits(
+    real_tasks: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refused, full_disk = 3, 4
+
+    def exporting(status: int) -> None:
+        def exported(run_dir: Path, target: str) -> Path:
+            if target == "gguf-q8_0":
+                raise real_tasks.CommandFailed("export", status)
+            return run_dir / target
+
+        monkeypatch.setattr(real_tasks, "exported", exported)
+
+    facts: dict[str, object] = {}
+    exporting(refused)
+    assert real_tasks._artifact(tmp_path, facts) == tmp_path / "gguf-f16"
+    assert facts["target"] == "gguf-f16"
+    exporting(full_disk)
+    with pytest.raises(real_tasks.CommandFailed, match="ended with 4"):
+        real_tasks._artifact(tmp_path, {})
+
+
 @pytest.mark.slow
 def test_a_short_run_trains_exports_and_judges(tmp_path: Path) -> None:
     if not (DATA_DIR / "ingredients").is_dir():

@@ -156,3 +156,10 @@ def test_several_spellings_of_one_scalar_are_one_field(tmp_path: Path) -> None:
     assert [(each.name, each.type, each.required) for each in fields["lines"].fields] == [
         ("net", "number", True), ("tax", "number", False),
     ]  # fmt: skip
+
+
+def test_a_schema_that_is_a_reference_to_itself_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(InvalidFile) as caught:
+        task_of(tmp_path, {"$ref": "#"})
+    assert caught.value.message.count("#: ") == 1
+    assert "refers to itself through #" in caught.value.message
