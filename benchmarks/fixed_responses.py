@@ -8,6 +8,7 @@ ERRORS = {
     "404": (404, "model_not_found", "The model does not exist"),
     "too-long": (400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"),
     "filtered": (400, "content_filter", "The prompt was filtered"),
+    "400": (400, "unsupported_parameter", "logprobs is not supported with this model"),
     "error-body": (200, None, "The engine is overloaded"),
 }
 """Mode -> status, error code and message."""

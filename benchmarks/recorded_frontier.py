@@ -14,18 +14,20 @@ next requests, so that a test makes the third request fail and no other. It serv
 import argparse
 import contextlib
 import json
+import math
 import socket
 import ssl
 import struct
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from benchmarks.batch_interface import BatchInterface
 from benchmarks.fixed_responses import ERRORS, OTHER_CONTENT, STATIC
 
 DATA_DIR = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "banking77_gpt4"
@@ -47,6 +49,11 @@ class Behaviour:
     """The key that is wanted; empty takes any."""
     unknown: object = None
     """The answer to other texts; None refuses them."""
+    others: Mapping[str, float] = field(default_factory=dict)
+    """Other answers' first tokens with their probability, told where a request wants probabilities; empty tells none,
+    as endpoints do that pass over the wish."""
+    votes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Text -> labels, of which a request with a seed gets the one of this number."""
     together: int = 1
     """Requests that must have arrived before any of them is answered."""
 
@@ -99,6 +106,10 @@ class RecordedFrontier:
         self._closing = threading.Event()
         self._gathered = threading.Barrier(max(1, self.behaviour.together))
         self._server: _Server | None = None
+        self.batches = BatchInterface(self._completion_in_batch)
+
+    def _completion_in_batch(self, values: dict[str, Any]) -> dict[str, object]:
+        return completion(self, Seen("", {}, json.dumps(values).encode()), "ok")
 
     def __enter__(self) -> "RecordedFrontier":
         self._server = _Server(("127.0.0.1", self.port), self)
@@ -155,6 +166,14 @@ class RecordedFrontier:
         except (ValueError, KeyError, IndexError):
             return "ok"
 
+    @property
+    def charged(self) -> int:
+        """Requests that a provider counts that knows keys: the same request with the same key is paid once."""
+        with self._lock:
+            return len(
+                {(seen.headers.get("idempotency-key", number), seen.body) for number, seen in enumerate(self.requests)}
+            )
+
     def wait_for_requests(self, count: int, most_seconds: float) -> bool:
         """Returns when so many requests have arrived, or False when they do not."""
         with self._lock:
@@ -204,6 +223,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Nothing is logged: the requests are kept."""
 
+    def do_GET(self) -> None:
+        """What there is of a batch."""
+        self._send(*self.server.frontier.batches.get(self.path))
+
     def do_POST(self) -> None:
         """One completion."""
         frontier = self.server.frontier
@@ -213,6 +236,9 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body) < length:  # The client was killed on the way: nobody is left to answer.
             self.close_connection = True
             frontier.cut_short.append(body)
+            return
+        if self.path.endswith(("/files", "/batches")):
+            self._send(*frontier.batches.post(self.path, headers.get("content-type", ""), body))
             return
         seen = Seen(self.path, headers, body, time.monotonic())
         mode = frontier.arrived(seen)
@@ -307,6 +333,9 @@ def completion(frontier: RecordedFrontier, seen: Seen, mode: str) -> dict[str, o
     """The response to a request in this mode."""
     behaviour = frontier.behaviour
     answer = frontier.answers.get(seen.text, behaviour.unknown)
+    seed = seen.values.get("seed")
+    if seed and (labels := behaviour.votes.get(seen.text)):
+        answer = {"label": labels[(int(seed) - 1) % len(labels)]}
     content = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
     message: dict[str, object] = {"role": "assistant", "content": content, "refusal": None}
     reason = {"length": "length", "content-filter": "content_filter"}.get(mode, "stop")
@@ -321,7 +350,9 @@ def completion(frontier: RecordedFrontier, seen: Seen, mode: str) -> dict[str, o
         "object": "chat.completion",
         "created": int(time.time()),
         "model": "gpt-3.5-turbo" if mode == "wrong-model" else behaviour.model,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
+        "choices": [
+            {"index": 0, "message": message, "logprobs": _logprobs(behaviour, seen, content), "finish_reason": reason}
+        ],
         "usage": usage(behaviour, seen, content),
     }
     left_out = {"no-usage": "usage", "no-model": "model", "no-choices": "choices"}.get(mode)
@@ -333,6 +364,20 @@ _IN_THE_ANSWER = (
 )  # fmt: skip
 MODES = ("ok", *ERRORS, *STATIC, *_BROKEN, *_IN_THE_ANSWER)
 """What a request can meet."""
+
+
+def _logprobs(behaviour: Behaviour, seen: Seen, content: str) -> dict[str, object] | None:
+    """Probabilities of the tokens, where they are wanted and told: the label is one token, and so is what is around."""
+    if not seen.values.get("logprobs") or not behaviour.others:
+        return None
+    before, quote, rest = content.rpartition('": "')
+    label, _, end = rest.partition('"')
+    share = 1 - sum(behaviour.others.values())
+    likely = [{"token": label, "logprob": math.log(share)}]
+    likely += [{"token": token, "logprob": math.log(other)} for token, other in behaviour.others.items()]
+    around = [{"token": text, "logprob": 0.0, "top_logprobs": []} for text in (before + quote, f'"{end}')]
+    written = {"token": label, "logprob": math.log(share), "top_logprobs": likely}
+    return {"content": [around[0], written, around[1]]}
 
 
 def usage(behaviour: Behaviour, seen: Seen, content: str) -> dict[str, object]:

@@ -21,6 +21,7 @@ from appliance.ground.errors import ApplianceError
 from appliance.ground.text import storable
 from appliance.tasks.dates import DateOrder
 from appliance.tasks.task import (
+    Budget,
     Comparator,
     Field,
     FieldType,
@@ -49,6 +50,7 @@ def task_from_message(values: dict[str, Any]) -> Task:
     """The task that was sent as plain values, so that the child need not read and check the task file again."""
     parts: dict[str, Any] = {name: tuple(values[name]) for name in ("labels", "slices")}
     parts |= {"readiness": Targets(**values["readiness"]), "student": Student(**values["student"])}
+    parts["budget"] = Budget(**values["budget"])
     parts |= {"fields": tuple(map(_field, values["fields"])), "rules": tuple(Rule(**each) for each in values["rules"])}
     parts["input"] = InputLimits(values["input"]["max_tokens"], LongDocumentPolicy(values["input"]["long"]))
     return Task(**{**values, **parts, "kind": TaskKind(values["kind"])})

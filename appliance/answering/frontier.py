@@ -13,14 +13,16 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from appliance.answering.adaptive_slots import AdaptiveSlots
 from appliance.answering.paid_answers import ANSWERED, UNREAD, PaidAnswer, PaidAnswers, request_key
 from appliance.engines.engine import Request, Result
 from appliance.engines.frontier import Cleared, Withheld, frontier_identity, request_body
 from appliance.engines.frontier_answer import ReadAnswer, read_answer
 from appliance.engines.frontier_config import Usage
 from appliance.engines.frontier_errors import FrontierFailure
+from appliance.engines.frontier_logprobs import label_shares
 from appliance.engines.frontier_reply import Reply, read_reply
 from appliance.ground.errors import ApplianceError
 from appliance.ground.settings import Settings
@@ -40,6 +42,10 @@ _LEAST_BYTES_PER_TOKEN = 8
 """No usual text has tokens longer than this on average; a longer document cannot fit."""
 _FRONTIERS_OWN = frozenset(("wrong_model", "broken_response", "html_response"))
 """Failures that are not tried again, and yet say more of the frontier than of the document."""
+_WITHOUT_REPLY = frozenset(("timed_out", "connection_lost", "unreachable"))
+_LONGEST_NAME = 200
+NOT_SENT = "not sent because "
+"""What the message of a document begins with that something ended the sending for."""
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What reading the bytes of a stranger may raise beyond the failures that have names."""
 
@@ -53,6 +59,8 @@ class _UnderWay:
     usage: Usage = field(default_factory=Usage)
     some_unknown: bool = False
     """Whether a request may have been paid for without telling its tokens."""
+    replies: int = 0
+    """That came and were none: the next request is another one to a server that knows the last."""
 
     def add(self, usage: Usage | None) -> None:
         """A request has ended."""
@@ -86,6 +94,7 @@ class FrontierAnswerer:
         self._client: FrontierClient | None = None
         self._stop = threading.Event()
         """Set where nobody waits for answers any more."""
+        self._slots = AdaptiveSlots(gate.config.limits.concurrency, self._stop)
         self._lock = threading.Lock()
         self._not_before = 0.0
         """Monotonic time before which the frontier wants no request."""
@@ -213,7 +222,8 @@ class FrontierAnswerer:
                     result, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
                     reasoning_tokens=usage.reasoning_tokens, money=prices.money(usage),
                 )  # fmt: skip
-            return replace(result, answer=self._restored(request, cleared, reply).answer)
+            answer = self._restored(request, cleared, reply).answer
+            return replace(result, answer=answer, **self._told(reply, answer))
         except FrontierFailure as failure:
             if failure.again or failure.hopeless or paid.run != self._gate.run:
                 return None
@@ -237,6 +247,14 @@ class FrontierAnswerer:
         except _UNREADABLE as error:
             message = f"the answer cannot be read ({type(error).__name__})"
             raise FrontierFailure("broken_answer", message, reply.usage) from error
+
+    def _told(self, reply: Reply, answer: Answer) -> dict[str, Any]:
+        """What a reply says of itself: who answered, and how likely each label is."""
+        shares: dict[str, float] = {}
+        if reply.tokens and self._task.labels and not self._task.multi_label:
+            (field,) = self._task.output_fields
+            shares = label_shares(reply.tokens, str(answer.get(field.name) or ""), field.values)
+        return {"served": _name(reply.model), "fingerprint": _name(reply.fingerprint), "label_shares": shares}
 
     def _keep(self, paid: PaidAnswer) -> None:
         """Makes a reply durable; where the disk refuses, its document still gets it, and nothing more is sent."""
@@ -271,14 +289,19 @@ class FrontierAnswerer:
         deadline = under_way.started + limits.document_seconds
         for attempt in range(limits.retries + 1):
             self._wait_until(self._not_before)
+            began = time.monotonic()
             try:
-                return self._attempt(under_way, cleared, body)
+                with self._slots.taken():
+                    began = time.monotonic()
+                    return self._attempt(under_way, cleared, body)
             except FrontierFailure as failure:
                 delay = self._delay(failure, attempt)
                 if not failure.again or attempt == limits.retries or time.monotonic() + delay > deadline:
                     self._count_failure(failure)
                     raise
                 until = time.monotonic() + delay
+                if failure.name == "rate_limited":
+                    self._slots.lower_limit(began)
                 if failure.name == "rate_limited" or failure.retry_after:
                     # The frontier says that all is too much: all threads wait.
                     with self._lock:
@@ -299,7 +322,7 @@ class FrontierAnswerer:
         outcome, usage, content = "interrupted", None, ""
         notes: tuple[str, ...] = ()
         try:
-            paid = replace(paid, body=client.send(body))
+            paid = replace(paid, body=client.send(body, f"{paid.key}-{under_way.replies}"))
             self._keep(paid)
             reply = self._reply(paid.body or b"")
             usage, content = reply.usage, storable(reply.content)
@@ -307,6 +330,7 @@ class FrontierAnswerer:
             outcome, notes = ANSWERED, (*reply.notes, *read.notes)
         except FrontierFailure as failure:
             outcome, usage = failure.name, Usage() if failure.unpaid else failure.usage
+            under_way.replies += failure.name not in _WITHOUT_REPLY
             if failure.again or failure.hopeless:
                 self._drop(paid)
                 paid = replace(paid, body=None)
@@ -318,7 +342,8 @@ class FrontierAnswerer:
                 self._keep(self._settled(paid, outcome, under_way))
         with self._lock:
             self._failed_in_a_row = 0
-        return self._result(under_way, read.answer, content)
+        self._slots.raise_limit()
+        return replace(self._result(under_way, read.answer, content), **self._told(reply, read.answer))
 
     def _settled(self, paid: PaidAnswer, outcome: str, under_way: _UnderWay) -> PaidAnswer:
         """The reply with what it took; what it says stands in its bytes."""
@@ -355,7 +380,7 @@ class FrontierAnswerer:
 
     def _not_sent(self) -> tuple[str, str]:
         name, message = self.ended or ("interrupted", "the run was stopped")
-        return name, f"not sent because {message}"
+        return name, f"{NOT_SENT}{message}"
 
     def _end(self, name: str, message: str) -> None:
         if self.ended is None:
@@ -370,6 +395,11 @@ class FrontierAnswerer:
     def _wait_until(self, moment: float) -> None:
         if self._stop.wait(max(0.0, moment - time.monotonic())):
             raise Withheld("interrupted", "the run was stopped before this document was answered")
+
+
+def _name(text: str) -> str:
+    """What a stranger calls itself, as rows can have it."""
+    return storable(text)[:_LONGEST_NAME]
 
 
 def frontier_answerer(

@@ -32,6 +32,8 @@ class Request:
     """Fields that a frontier is asked for; all where it is empty."""
     name: str = ""
     """The document's name, for the record of what leaves the machine; it is not sent."""
+    sample: int = 0
+    """Number of an answer of a frontier that is asked several times about one document; 0 where it is asked once."""
 
 
 TOO_LONG = "too_long"
@@ -67,6 +69,12 @@ class Result:
     """What a local model wrote before its answer, where it was taught to."""
     cached: bool = False
     """Paid for earlier: nothing left the machine. Tokens and money are those of the request that was paid."""
+    served: str = ""
+    """The model that a frontier says it answered with."""
+    label_shares: dict[str, float] = field(default_factory=dict)
+    """Label -> its probability by a frontier that tells it; what is missing to 1 is that of anything else."""
+    fingerprint: str = ""
+    """What the frontier calls the state of that model, where it does."""
 
 
 def checked_result(result: Result) -> Result:

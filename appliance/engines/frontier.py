@@ -55,6 +55,11 @@ def request_body(config: FrontierConfig, task: Task, request: Request, cleared: 
         values["reasoning_effort"] = effort
     if choice.temperature is not None:
         values["temperature"] = choice.temperature
+    if choice.top_logprobs:
+        values |= {"logprobs": True, "top_logprobs": choice.top_logprobs}
+    if request.sample:
+        # Another request for the same document: what was paid for one is not taken for the other.
+        values["seed"] = request.sample
     # Unpaired surrogates, which a document can hold, become question marks: UTF-8 has none.
     return json_text(values, compact=True).encode("utf-8", "replace")
 
@@ -67,4 +72,6 @@ def frontier_identity(config: FrontierConfig, task: Task) -> str:
         "structured": choice.structured, "temperature": choice.temperature, "answer": choice.max_answer_tokens,
         "chat": CHAT_VERSION, "task": task_hash(task),
     }  # fmt: skip
+    if choice.top_logprobs:
+        parts["top_logprobs"] = choice.top_logprobs
     return hashlib.sha256(json_text(parts, sort_keys=True, compact=True, ascii_only=True).encode()).hexdigest()

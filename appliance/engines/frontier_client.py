@@ -10,12 +10,14 @@ key that comes back is taken out.
 import base64
 import email.utils
 import math
+import re
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx2
 import openai
@@ -34,7 +36,10 @@ from appliance.engines.frontier_json import loads
 from appliance.ground.errors import UsageError
 
 _PATH = "/chat/completions"
-SENT_HEADERS = ("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent")
+SENT_HEADERS = (
+    "accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "idempotency-key",
+    "user-agent",
+)  # fmt: skip
 _NO_KEY = "none"
 """The client wants a key; the transport takes it out again."""
 READ_HEADERS = ("retry-after", "retry-after-ms")
@@ -97,8 +102,8 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
 class _Transport(httpx2.BaseTransport):
     """Sends what it may, where it may."""
 
-    def __init__(self, config: FrontierConfig, key: str) -> None:
-        endpoint, self._limits = config.endpoint, config.limits
+    def __init__(self, config: FrontierConfig, key: str, with_batches: bool = False) -> None:
+        endpoint, self._limits, self._with_batches = config.endpoint, config.limits, with_batches
         self._authorization = f"Bearer {key}" if key else ""
         try:
             self._url = httpx2.URL(endpoint.url + _PATH)
@@ -121,8 +126,10 @@ class _Transport(httpx2.BaseTransport):
             ) from error
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.url != self._url or request.method != "POST":
+        is_batch = self._with_batches and _is_of_batches(request, self._url)
+        if not is_batch and (request.url != self._url or request.method != "POST"):
             raise httpx2.UnsupportedProtocol(f"nothing is sent to {request.url}")
+        times = _TIMES_IN_BATCHES if is_batch else 1
         for name in list(request.headers):
             if name.lower() not in SENT_HEADERS:
                 del request.headers[name]
@@ -130,7 +137,7 @@ class _Transport(httpx2.BaseTransport):
         request.headers.pop("authorization", None)
         if self._authorization:
             request.headers["authorization"] = self._authorization
-        self._deadline.set(time.monotonic() + self._limits.timeout_seconds)
+        self._deadline.set(time.monotonic() + times * self._limits.timeout_seconds)
         response = self._inner.handle_request(request)
         assert isinstance(response.stream, httpx2.SyncByteStream)
         encoding, is_error = response.headers.get("content-encoding", ""), not response.is_success
@@ -141,7 +148,7 @@ class _Transport(httpx2.BaseTransport):
             # The status of an error says enough.
             response.stream.close()
             response.stream = httpx2.ByteStream(b"")
-        response.stream = _LimitedStream(response.stream, self._limits.max_response_bytes, is_error)
+        response.stream = _LimitedStream(response.stream, times * self._limits.max_response_bytes, is_error)
         response.headers = httpx2.Headers(
             [(name, value) for name, value in response.headers.multi_items() if name in READ_HEADERS]
         )
@@ -151,16 +158,33 @@ class _Transport(httpx2.BaseTransport):
         self._inner.close()
 
 
+_TIMES_IN_BATCHES = 50
+"""How many times as long, and as large, as one request the file of a batch may be."""
+_BATCH_PATHS = {
+    "POST": re.compile(r"/files|/batches"),
+    "GET": re.compile(r"/files/[\w.-]{1,200}/content|/batches(?:/[\w.-]{1,200})?"),
+}
+
+
+def _is_of_batches(request: httpx2.Request, completions: httpx2.URL) -> bool:
+    """Whether a request is one of the batch interface of the same server."""
+    place = (request.url.scheme, request.url.host, request.url.port)
+    base = completions.path.removesuffix(_PATH)
+    path, pattern = request.url.path, _BATCH_PATHS.get(request.method)
+    is_there = place == (completions.scheme, completions.host, completions.port) and path.startswith(base)
+    return is_there and pattern is not None and pattern.fullmatch(path[len(base) :]) is not None
+
+
 class FrontierClient:
     """Sends one body at a time per thread; retries are the engine's."""
 
-    def __init__(self, config: FrontierConfig, key: str) -> None:
+    def __init__(self, config: FrontierConfig, key: str, with_batches: bool = False) -> None:
         self._config = config
         self._key = key if len(key) >= _SECRET_CHARACTERS else ""
         limits = config.limits
         timeout = httpx2.Timeout(limits.timeout_seconds, connect=limits.connect_seconds)
         http_client = httpx2.Client(
-            transport=_Transport(config, key), timeout=timeout, trust_env=False, follow_redirects=False
+            transport=_Transport(config, key, with_batches), timeout=timeout, trust_env=False, follow_redirects=False
         )
         self._client = openai.OpenAI(
             api_key=key or _NO_KEY,
@@ -170,14 +194,92 @@ class FrontierClient:
             http_client=http_client,
         )
 
-    def send(self, body: bytes) -> bytes:
+    def send(self, body: bytes, key: str) -> bytes:
         """The body of the response to exactly these bytes.
+
+        Args:
+            key: The same for the same request whose response never came, so that a server that knows such keys gives
+                what it computed in place of computing, and counting, it again.
 
         Raises:
             FrontierFailure: There is none.
         """
+        headers: Any = {"headers": {"Idempotency-Key": key}}
+        return self._sent(lambda client: client.post(_PATH, cast_to=httpx2.Response, content=body, options=headers))
+
+    def upload_batch(self, lines: bytes, name: str) -> dict[str, object]:
+        """Sends the requests of a batch as a file; gives what the server says of the file.
+
+        Raises:
+            FrontierFailure: It does not take it.
+        """
+        multipart: Any = {"headers": {"Content-Type": "multipart/form-data"}}
+        file = ("file", (name, lines, "application/jsonl"))
+        return self._object(
+            lambda client: client.post(
+                "/files",
+                cast_to=httpx2.Response,
+                body={"purpose": "batch"},
+                files=[file],
+                options=multipart,
+            )
+        )
+
+    def create_batch(self, file_id: str, metadata: dict[str, str]) -> dict[str, object]:
+        """Begins a batch of an uploaded file.
+
+        Raises:
+            FrontierFailure: The server does not begin it.
+        """
+        values = {
+            "completion_window": "24h", "endpoint": "/v1/chat/completions", "input_file_id": file_id,
+            "metadata": metadata,
+        }  # fmt: skip
+        return self._object(lambda client: client.post("/batches", cast_to=httpx2.Response, body=values))
+
+    def batch(self, batch_id: str) -> dict[str, object]:
+        """How far a batch is.
+
+        Raises:
+            FrontierFailure: The server does not say it.
+        """
+        return self._object(lambda client: client.get(f"/batches/{quote(batch_id)}", cast_to=httpx2.Response))
+
+    def latest_batches(self) -> list[dict[str, object]]:
+        """The last batches of this key.
+
+        Raises:
+            FrontierFailure: The server does not list them.
+        """
+        listed = self._object(lambda client: client.get("/batches?limit=100", cast_to=httpx2.Response)).get("data")
+        return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+    def file(self, file_id: str) -> bytes:
+        """What a file of a batch holds.
+
+        Raises:
+            FrontierFailure: The server does not give it.
+        """
+        return self._sent(lambda client: client.get(f"/files/{quote(file_id)}/content", cast_to=httpx2.Response))
+
+    def _object(self, send: "Callable[[openai.OpenAI], httpx2.Response]") -> dict[str, object]:
+        """The JSON object of a response.
+
+        Raises:
+            FrontierFailure: There is none.
+        """
+        content = self._sent(send)
         try:
-            return self._without_key(self._client.post(_PATH, cast_to=httpx2.Response, content=body).content)
+            values = loads(content)
+        except (ValueError, RecursionError) as error:
+            raise FrontierFailure("broken_response", f"the response of {len(content)} bytes is not JSON") from error
+        if not isinstance(values, dict):
+            raise FrontierFailure("broken_response", "the response is JSON but not an object")
+        return values
+
+    def _sent(self, send: "Callable[[openai.OpenAI], httpx2.Response]") -> bytes:
+        try:
+            return self._without_key(send(self._client).content)
         except openai.APIStatusError as error:
             content = self._without_key(error.response.content)
             raise _status_failure(error.response, content, self._config) from error

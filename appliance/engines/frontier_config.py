@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -68,6 +68,8 @@ class ModelChoice:
     max_answer_tokens: int = 1024
     """Tokens of an answer with its reasoning; also what a request reserves of the caps."""
     context_length: int = 128_000
+    top_logprobs: int = 0
+    """Alternatives of each token that are asked for; 0 asks for no probabilities."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,13 @@ class Prices:
     currency: str = "USD"
     known: bool = True
     """Whether the configuration says what tokens cost; without, money counts as none."""
+    batch_share: float = 0.5
+    """Of these prices, what a request in a batch costs."""
+
+    def of_batch(self) -> "Prices":
+        """The prices of requests in a batch."""
+        share = self.batch_share
+        return replace(self, input=share * self.input, cached=share * self.cached, output=share * self.output)
 
     @property
     def are_zero(self) -> bool:
@@ -145,6 +154,8 @@ class FrontierConfig:
     choice: ModelChoice
     prices: Prices = Prices()
     limits: ClientLimits = ClientLimits()
+    licence: str = ""
+    """What its terms say of learning from its answers; empty where nobody has said it."""
 
     @property
     def is_off(self) -> bool:
@@ -189,12 +200,13 @@ def load_frontier(settings: Settings, name: str) -> FrontierConfig:
         ),
         Prices(
             price_in, price_in if table.cached_price is None else table.cached_price, table.output_price or 0.0,
-            table.currency.strip().upper(), known=table.input_price is not None,
+            table.currency.strip().upper(), known=table.input_price is not None, batch_share=table.batch_share,
         ),
         ClientLimits(
             table.timeout_seconds, table.connect_seconds, table.document_seconds, min(table.concurrency, 256),
             min(table.retries, 20), table.backoff_seconds, table.longest_wait_seconds, table.max_response_bytes,
         ),
+        table.licence.strip(),
     )  # fmt: skip
 
 

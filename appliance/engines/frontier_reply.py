@@ -13,6 +13,7 @@ from typing import cast
 from appliance.engines.frontier_config import FrontierConfig, ModelChoice, Usage
 from appliance.engines.frontier_errors import FrontierFailure, error_words, excerpt, is_web_page, service_failure
 from appliance.engines.frontier_json import as_written, loads
+from appliance.engines.frontier_logprobs import TokenChoice, read_token_choices
 from appliance.engines.frontier_usage import read_usage
 
 _DATED = re.compile(r"[-:@]\d{4}(?:-?\d{2}){0,2}(?:-preview)?|[-:@]\d{3,8}")
@@ -56,6 +57,10 @@ class Reply:
     model: str
     notes: tuple[str, ...] = ()
     """What about its wrapping was not as requested."""
+    fingerprint: str = ""
+    """What the server calls the state of the model, where it does."""
+    tokens: tuple[TokenChoice, ...] = ()
+    """Of the answer with their probabilities, where they were asked for and given."""
 
 
 def read_reply(config: FrontierConfig, body: bytes) -> Reply:
@@ -80,7 +85,11 @@ def read_reply(config: FrontierConfig, body: bytes) -> Reply:
     if choice.get("error") not in (None, False, "", {}, []):
         raise _reported(config, choice["error"], usage)
     content, more_notes = _content(config.choice, choice, usage)
-    return Reply(content, usage, str(values["model"]), (*notes, *more_notes))
+    fingerprint = values.get("system_fingerprint")
+    return Reply(
+        content, usage, str(values["model"]), (*notes, *more_notes),
+        fingerprint if isinstance(fingerprint, str) else "", read_token_choices(choice),
+    )  # fmt: skip
 
 
 def _reported(config: FrontierConfig, error: object, usage: Usage | None) -> FrontierFailure:

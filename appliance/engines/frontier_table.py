@@ -46,6 +46,8 @@ class FrontierTable(Table):
     backoff_seconds: Seconds = 1.0
     longest_wait_seconds: Seconds = 120.0
     max_response_bytes: Annotated[int, Field(ge=1000)] = 4_000_000
+    batch_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    licence: str = Field(default="", examples=["its answers may train our own models (terms of 2026-01-01)"])
 
     def problems(self) -> list[Problem]:
         """The address, where the key comes from, and prices that belong together."""

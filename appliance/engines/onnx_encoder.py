@@ -137,7 +137,7 @@ class OnnxEncoderEngine:
 
     def _refuse_other_labels(self) -> None:
         """Refuses a config.json of another model: its answers would be none of the task's."""
-        unknown = [label for label in self.labels if label not in self._task.labels]
+        unknown = [label for label in self.labels if label not in self._task.output_fields[0].values]
         if unknown or len(set(self.labels)) < len(self.labels):
             what = f"label {unknown[0]!r:.80}, which the task does not have" if unknown else "a label twice"
             raise EncoderArtifactError(f"config.json of the encoder lists {what}", "export the model again")
@@ -228,7 +228,10 @@ class OnnxEncoderEngine:
             return Result(request.key, {"label": labels or None}, {"label": least}, text, tokens, 0, 0, seconds)
         best = int(probabilities.argmax())
         confidence = float(probabilities[best])
-        label = self.labels[best]
+        label, abstain = self.labels[best], self._task.abstain
+        if abstain and label != abstain and confidence < self._calibration.abstain_below:
+            # As sure of being unsure as it is unlikely that the label is right.
+            label, confidence = abstain, 1 - confidence
         return Result(request.key, {"label": label}, {"label": confidence}, label, tokens, 0, 0, seconds)
 
     def _too_long(self, request: Request, tokens: int) -> Result:

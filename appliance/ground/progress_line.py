@@ -1,4 +1,4 @@
-"""Progress on stderr: one line that is redrawn on a terminal, a plain line now and then in a log."""
+"""Progress on stderr: a line, or a few, redrawn on a terminal; a plain line now and then in a log."""
 
 import time
 from collections import deque
@@ -67,7 +67,8 @@ class ProgressLine:
         self._silent = not self._terminal and not in_logs
         self._pause = _REDRAW_SECONDS if self._terminal else _LINE_SECONDS
         self._last = time.monotonic() if not self._terminal else 0.0
-        self._stage, self._stopping, self._drawn = "", False, False
+        self._stage, self._stopping = "", False
+        self._drawn_lines = 0
         self._queued_behind = ""
         self._speed = Speed()
 
@@ -89,10 +90,14 @@ class ProgressLine:
         if progress.stopping:
             text = STOPPING
         if self._terminal:
-            write_stderr("\r\x1b[K" + text[:78])
-            self._drawn = True
+            self._draw([text, *map(printable, progress.panel)])
         else:
             write_stderr(text + "\n")
+
+    def _draw(self, lines: list[str]) -> None:
+        self.end()
+        write_stderr("\n".join(line[:78] for line in lines))
+        self._drawn_lines = len(lines)
 
     def _note_wait(self, queued_behind: str) -> None:
         """Says in a line of its own for whom this waits: it may be for hours, so also where no progress is shown."""
@@ -102,10 +107,11 @@ class ProgressLine:
             write_stderr(printable(queued_behind) + "\n")
 
     def end(self) -> None:
-        """Takes the redrawn line away."""
-        if self._drawn:
-            write_stderr("\r\x1b[K")
-            self._drawn = False
+        """Takes what is redrawn away."""
+        if self._drawn_lines:
+            up = f"\x1b[{self._drawn_lines - 1}A" if self._drawn_lines > 1 else ""
+            write_stderr(f"\r{up}\x1b[J" if up else "\r\x1b[K")
+            self._drawn_lines = 0
 
 
 @contextmanager

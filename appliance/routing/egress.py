@@ -43,6 +43,12 @@ class EgressOptions:
     system_dir: Path = SYSTEM_DIR
     effort: str = ""
     """Reasoning effort in place of the configured one, as a comparison of tiers asks for it."""
+    temperature: float | None = None
+    """In place of the configured one, for answers that may differ."""
+    top_logprobs: int = 0
+    """Alternatives of each token that are asked for."""
+    is_batch: bool = False
+    """Whether requests go in a batch, at its price, and end long after they left."""
 
 
 def open_gate(settings: Settings, task: Task, name: str, options: EgressOptions) -> "EgressGate":
@@ -59,7 +65,7 @@ def open_gate(settings: Settings, task: Task, name: str, options: EgressOptions)
             "name it with `--fallback` or `--frontier`, if documents may leave",
         )
     config, policy = checked(settings, task, name, options.system_dir)
-    config = with_effort(config, options.effort)
+    config = with_options(config, options)
     check_prices(config, options.caps)
     key = read_key(config.endpoint, os.environ)
     return EgressGate(settings, policy, config, task, options, key)
@@ -111,6 +117,15 @@ def check_currency(config: FrontierConfig, policy: Policy) -> None:
 def with_effort(config: FrontierConfig, effort: str) -> FrontierConfig:
     """The frontier asked with another reasoning effort, where one is named."""
     return replace(config, choice=replace(config.choice, effort=effort)) if effort else config
+
+
+def with_options(config: FrontierConfig, options: EgressOptions) -> FrontierConfig:
+    """The frontier as a command wants it asked."""
+    choice = with_effort(config, options.effort).choice
+    if options.temperature is not None:
+        choice = replace(choice, temperature=options.temperature)
+    prices = config.prices.of_batch() if options.is_batch else config.prices
+    return replace(config, choice=replace(choice, top_logprobs=options.top_logprobs), prices=prices)
 
 
 def preview(
@@ -231,7 +246,7 @@ class EgressGate:
         """The client."""
         from appliance.engines.frontier_client import FrontierClient
 
-        return FrontierClient(self.config, self._key)
+        return FrontierClient(self.config, self._key, self._options.is_batch)
 
     def close(self) -> None:
         """Ends the record."""
@@ -263,7 +278,8 @@ class EgressGate:
                 if over is None:
                     return self._record(leaving)
                 scope, cap = over
-                final = cap in ("documents", "currency") or not self._in_flight
+                # Nobody waits for the end of a batch.
+                final = cap in ("documents", "currency") or not self._in_flight or self._options.is_batch
                 if final:
                     self._log.append({"kind": "cap", "run": self.run, "cap": cap, "scope": scope})
             if final:

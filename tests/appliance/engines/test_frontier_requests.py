@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.answering.paid_answers import request_key
 from appliance.engines.engine import Request
 from appliance.engines.frontier import frontier_identity
 from appliance.engines.frontier_config import load_frontier
@@ -63,9 +64,23 @@ def test_only_listed_headers_leave_and_none_comes_from_the_environment(
         "host": bench.frontier.host, "accept": "application/json", "accept-encoding": "identity",
         "user-agent": "stillroom", "content-type": "application/json", "authorization": "Bearer sk-from-the-variable",
         "content-length": str(len(bench.frontier.requests[0].body)),
+        "idempotency-key": request_key(bench.frontier.url, bench.frontier.requests[0].body) + "-0",
     }  # fmt: skip
     kept = b"".join(path.read_bytes() for path in bench.home_dir.rglob("*") if path.is_file())
     assert b"sk-from-the-variable" not in kept
+
+
+@pytest.mark.parametrize(("mode", "is_same"), [("cut", True), ("cut-body", True), ("500", False), ("429", False)])
+def test_a_request_whose_reply_never_came_is_the_same_to_a_server_that_knows_keys(
+    bench: FrontierBench, mode: str, is_same: bool
+) -> None:
+    bench.configure(backoff_seconds=0.01)
+    bench.frontier.next_modes(mode)
+    (result,) = bench.ask(classify_task(), "question 0")
+    assert result.answer is not None
+    first, second = (seen.headers["idempotency-key"] for seen in bench.frontier.requests)
+    assert (first == second) is is_same
+    assert bench.frontier.charged == (1 if is_same else 2)
 
 
 def test_no_key_means_no_authorization(bench: FrontierBench, monkeypatch: pytest.MonkeyPatch) -> None:

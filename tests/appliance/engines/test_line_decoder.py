@@ -14,6 +14,7 @@ from appliance.engines.token_starts import TokenStarts
 from appliance.engines.tokenizer import FileTokenizer, TokenizerError
 from appliance.tasks.prompt import (
     PLAIN_TEMPLATE,
+    ExampleAnswer,
     document_segments,
     field_prefix_segments,
     join_ids,
@@ -282,7 +283,7 @@ def follow(decoder: LineDecoder, wished: list[int], tokenizer: FileTokenizer, ma
 @pytest.mark.parametrize("value", ["4711", "EUR 1,234.50", "12 High Street", "Größe", None])
 def test_a_model_of_any_tokenizer_writes_what_it_was_taught(foreign: FileTokenizer, value: str | None) -> None:
     task = extraction(Field("value"))
-    example = render_example(task.prompt_spec(), DOCUMENT, [value], foreign.template, foreign.encode)
+    example = render_example(task.prompt_spec(), DOCUMENT, ExampleAnswer([value]), foreign.template, foreign.encode)
     pairs = zip(example.input_ids, example.is_value, strict=True)
     wished = [token for token, is_value in pairs if is_value]
     document_ids = join_ids(document_segments(DOCUMENT, foreign.template), foreign.encode)

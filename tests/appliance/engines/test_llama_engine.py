@@ -27,7 +27,7 @@ from appliance.ground.errors import ApplianceError
 from appliance.models.engine_memory import engine_memory
 from appliance.models.engine_program import OTHER_BYTES, USUAL_BYTES, program_bytes
 from appliance.models.manifest import read_manifest, write_artifact
-from appliance.tasks.prompt import document_segments, join_ids, prefix_segments, render_example
+from appliance.tasks.prompt import ExampleAnswer, document_segments, join_ids, prefix_segments, render_example
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 
@@ -113,7 +113,7 @@ def test_tokens_of_prompt_and_answer_are_those_of_a_training_example(run_dir: Pa
     for number, result in zip(KNOWN, results, strict=True):
         text, answer = order(number)
         values = [answer[name] for name in FIELDS]
-        example = render_example(task.prompt_spec(), text, values, tokenizer.template, tokenizer.encode)
+        example = render_example(task.prompt_spec(), text, ExampleAnswer(values), tokenizer.template, tokenizer.encode)
         assert result.prompt_tokens == example.prompt_tokens
         assert result.completion_tokens == len(example.input_ids) - example.prompt_tokens
 

@@ -88,13 +88,15 @@ def test_known_documents_are_answered_right(run_dir: Path, task: Task, target: s
 
 
 def test_completion_tokens_are_those_of_the_whole_answer(run_dir: Path, task: Task) -> None:
-    from appliance.tasks.prompt import render_example
+    from appliance.tasks.prompt import ExampleAnswer, render_example
 
     tokenizer = FileTokenizer(run_dir / "merged" / "tokenizer.json")
     texts = [order(number)[0] for number in KNOWN]
     for result, number in zip(answers(run_dir / "export" / "onnx-fp32", task, texts), KNOWN, strict=True):
         text, answer = order(number)
-        example = render_example(task.prompt_spec(), text, list(answer.values()), tokenizer.template, tokenizer.encode)
+        example = render_example(
+            task.prompt_spec(), text, ExampleAnswer(list(answer.values())), tokenizer.template, tokenizer.encode
+        )
         assert result.prompt_tokens == example.prompt_tokens
         assert result.completion_tokens == len(example.input_ids) - example.prompt_tokens
 

@@ -12,6 +12,7 @@ from appliance.engines.tokenizer import FileTokenizer, TokenizerError, artifact_
 from appliance.tasks.prompt import (
     OLDEST_PLAIN_TEMPLATE,
     PLAIN_TEMPLATE,
+    ExampleAnswer,
     PromptSpec,
     document_segments,
     join_ids,
@@ -36,7 +37,9 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> FileTokenizer:
 
 
 def test_a_value_and_a_line_end_have_the_same_tokens_in_document_and_answer(tokenizer: FileTokenizer) -> None:
-    example = render_example(QUESTION, DOCUMENT, ("4711", "EUR 1,234.50"), tokenizer.template, tokenizer.encode)
+    example = render_example(
+        QUESTION, DOCUMENT, ExampleAnswer(["4711", "EUR 1,234.50"]), tokenizer.template, tokenizer.encode
+    )
     document = join_ids(document_segments(DOCUMENT, tokenizer.template), tokenizer.encode)
     written = [token for token, is_value in zip(example.input_ids, example.is_value, strict=True) if is_value]
     assert tokenizer.decode(written) == " 4711\n EUR 1,234.50\n"

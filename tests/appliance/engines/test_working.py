@@ -15,7 +15,14 @@ from appliance.engines.tokenizer import FileTokenizer
 from appliance.engines.windows import WindowRules
 from appliance.models.manifest import Manifest, model_identity
 from appliance.tasks.labels import LabelledRow, data_hash
-from appliance.tasks.prompt import PromptSpec, document_segments, join_ids, render_example, render_working
+from appliance.tasks.prompt import (
+    ExampleAnswer,
+    PromptSpec,
+    document_segments,
+    join_ids,
+    render_example,
+    render_working,
+)
 from appliance.tasks.task import Field, FieldType, Student, Task, TaskKind
 
 DOCUMENT = "ACME Ltd\nOrder no: 4711\nTotal: EUR 1,234.50\nGröße €"
@@ -123,7 +130,9 @@ def test_the_least_working_is_bounded_too(tokenizer: FileTokenizer, tokens: int)
 def test_what_is_taught_is_what_the_decoder_can_write(tokenizer: FileTokenizer) -> None:
     task, text = extraction(40), "first line\nthen a\ttab, and C:\\new"
     values = ["4711", "paid"]
-    example = render_example(task.prompt_spec(), DOCUMENT, values, tokenizer.template, tokenizer.encode, text)
+    example = render_example(
+        task.prompt_spec(), DOCUMENT, ExampleAnswer(values, text), tokenizer.template, tokenizer.encode
+    )
     rendered = example.input_ids[example.prompt_tokens :]
     document = join_ids(document_segments(DOCUMENT, tokenizer.template), tokenizer.encode)
     decoder = LineDecoder(task, tokenizer.template, tokenizer, document)
@@ -156,8 +165,8 @@ def test_only_an_end_that_the_teacher_wrote_is_taught(
 
 def test_a_prompt_without_working_is_what_it_was(ours: FileTokenizer) -> None:
     spec = PromptSpec("Read.", ("order no",))
-    plain = render_example(spec, DOCUMENT, ["4711"], ours.template, ours.encode)
-    assert render_example(spec, DOCUMENT, ["4711"], ours.template, ours.encode, "ignored") == plain
+    plain = render_example(spec, DOCUMENT, ExampleAnswer(["4711"]), ours.template, ours.encode)
+    assert render_example(spec, DOCUMENT, ExampleAnswer(["4711"], "ignored"), ours.template, ours.encode) == plain
     assert plain.working_tokens == 0
 
 
