@@ -54,6 +54,8 @@ _GUESS = re.compile(r"\?|(?<![^\W\d_])(?:approx\w*|circa|ca|estimated|est|gescha
 """Signs and words beside a date that make it a guess."""
 _DIGIT_AS_LETTER = re.compile(r"(?<![^\W_])[loi](?=\d)|(?<=\d[-/.])[loi]\d|(?<=[02-9])o(?![^\W_])")
 """`l5.03.2024`; an *o* after a one is that of *1º*."""
+_TORN_ORDINAL = re.compile(r"(?<=\d)(?:s t|n d|r d|t h)(?![^\W_])")
+"""Set high on the page, the letters after a day come out of it apart: *18t h day of August*."""
 _EAST_ASIAN = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
 _SAYS_LESS = re.compile(
     r"[<>\u2264\u2265\u2260~\u2248\u00b1]|(?<![^\W\d_])(?:not|nicht|kein|before|after|vor|nach|avant|apres|antes|despues|prima"
@@ -125,6 +127,7 @@ def read_date(text: str, order: DateOrder | None = None, language: str = "") -> 
         language: Of the documents, where the task states it; decides between months that share a name.
     """
     text = fold(canonical(text)) if len(text) <= _LONGEST_VALUE else ""
+    text = _TORN_ORDINAL.sub(lambda match: match.group().replace(" ", "") + " ", text)
     place = _era_date(text) or _year_first(text) or _numeric(text, order, 4)
     # Programs write the time before the year: `Mon Mar  4 10:00:00 CET 2024`.
     timeless = _CLOCK.sub(lambda match: " " * len(match.group()), text)

@@ -1,8 +1,8 @@
 """Where everything of a task lies: the one place that spells the names of a task folder and of a run's folder.
 
 task.toml
-teacher/answers.jsonl
-dataset/train.jsonl, validation.jsonl, test.jsonl, rejected.jsonl, report.json, train.logits.safetensors
+teacher/answers.jsonl, failures.jsonl, progress.json, reviews.jsonl, batches/
+dataset/train.jsonl, validation.jsonl, test.jsonl, rejected.jsonl, review.jsonl, report.json, train.logits.safetensors
 runs/<id>/requested_options.json, task.toml, config.json, metrics.jsonl, checkpoint.safetensors, lock, record.json,
           adapter/, merged/, export/<format>/
 """
@@ -43,6 +43,21 @@ class TaskFolder:
     def answers_path(self) -> Path:
         """The teacher's answers, as `collect` writes them."""
         return self.path / ANSWERS_FILE
+
+    @property
+    def collect_progress_path(self) -> Path:
+        """How far the collecting of answers is."""
+        return self.path / "teacher" / "progress.json"
+
+    @property
+    def reviews_path(self) -> Path:
+        """What people said of the teacher's answers, the oldest first."""
+        return self.path / "teacher" / "reviews.jsonl"
+
+    @property
+    def queue_path(self) -> Path:
+        """The answers that a person should look at, as `curate` ranks them."""
+        return self.path / "dataset" / "review.jsonl"
 
     def split_path(self, split: Split) -> Path:
         """The rows that train, choose the epoch, or judge, as `curate` writes them."""

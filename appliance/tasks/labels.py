@@ -5,7 +5,7 @@ threshold and to a comparison are all JSON Lines of such rows.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_HINT = "write one JSON object on each line"
-_ROW_HINT = 'write {"text": "...", "answer": {...}} on each line'
+_ROW_HINT = 'write {"text": "...", "answer": {...}} on each line; "document" in place of a text needs `--documents`'
 _ANSWER_HINT = 'write {"document": "a.txt", "answer": {...}} on each line'
 _DATASET_HINT = "run `stillroom collect` and `stillroom curate` again"
 
@@ -47,9 +47,15 @@ class LabelledRow:
     source: str = "teacher"
     """Whose answer it is: `person`, or `teacher` where nobody has looked at the teacher's answer."""
     teacher_answer: Answer | None = None
-    """What the teacher said, where a person's answer is the right one."""
+    """What the teacher said, where a person's answer is the right one, or where the document prints it otherwise."""
     working: str = ""
     """What led the teacher to its answer, where it said so."""
+    provenance: dict[str, str] = field(default_factory=dict)
+    """Of an answer that was asked for: identity, served model, fingerprint, date and licence of the teacher."""
+    untrusted: dict[str, str] = field(default_factory=dict)
+    """Field -> why its value is neither learnt from nor judged by."""
+    agreement: dict[str, float] = field(default_factory=dict)
+    """Field -> share of the teacher's answers to this document that say the same, where it was asked several times."""
     line_number: int = field(default=0, compare=False)
     """Of the file that the row was read from; 0 where it was not."""
 
@@ -59,7 +65,11 @@ class LabelledRow:
             "document": self.document, "sha256": self.sha256, "text": self.text, "answer": self.answer,
             "labels": self.labels, "teacher": self.teacher, "group": self.group, "source": self.source,
         }  # fmt: skip
-        return json_text({**stored, **({"working": self.working} if self.working else {}), **more})
+        given = {
+            "teacher_answer": self.teacher_answer, "working": self.working, "provenance": self.provenance,
+            "untrusted": self.untrusted, "agreement": self.agreement,
+        }  # fmt: skip
+        return json_text({**stored, **{key: value for key, value in given.items() if value}, **more})
 
 
 def text_hash(text: str) -> str:
@@ -68,7 +78,9 @@ def text_hash(text: str) -> str:
 
 
 def read_json_lines(
-    path: Path, hint: str = "name a file of JSON Lines in UTF-8"
+    path: Path,
+    hint: str = "name a file of JSON Lines in UTF-8",
+    on_broken: Callable[[int, UsageError], None] | None = None,
 ) -> Iterator[tuple[int, dict[str, object]]]:
     """Line numbers and objects of a JSON Lines file; empty lines are skipped.
 
@@ -76,6 +88,8 @@ def read_json_lines(
 
     Args:
         hint: What to do where there is no such file.
+        on_broken: Called with the number of a line that is no JSON object, and what is wrong with it; the other lines
+            are read all the same. Without it the first such line is an error.
 
     Raises:
         UsageError: A line is not a JSON object in UTF-8, or the file cannot be read.
@@ -83,7 +97,14 @@ def read_json_lines(
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                record = _json_object(line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line, f"{path}:{number}")
+                try:
+                    start = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+                    record = _json_object(start, f"{path}:{number}")
+                except UsageError as error:
+                    if on_broken is None:
+                        raise
+                    on_broken(number, error)
+                    continue
                 if record is not None:
                     yield number, record
     except OSError as error:
@@ -110,8 +131,11 @@ def _json_object(line: bytes, where: str) -> dict[str, object] | None:
     return record
 
 
-def read_dataset(path: Path) -> list[LabelledRow]:
+def read_dataset(path: Path, is_growing: bool = False) -> list[LabelledRow]:
     """All rows of a file that `collect` or `curate` wrote.
+
+    Args:
+        is_growing: Whether somebody may be adding to it: a last line without its end is passed over.
 
     Raises:
         UsageError: The file is missing or holds something else; named by file and line.
@@ -121,8 +145,8 @@ def read_dataset(path: Path) -> list[LabelledRow]:
             f"{path.parent.name}/{path.name} is missing",
             "run `stillroom collect`, then `stillroom curate` on the task folder",
         )
-    rows = []
-    for number, record in read_json_lines(path):
+    rows, broken = [], dict[int, UsageError]()
+    for number, record in read_json_lines(path, on_broken=broken.__setitem__):
         where = f"{path}:{number}"
         for key, type_ in (("document", str), ("sha256", str), ("text", str), ("answer", dict)):
             if key not in record:
@@ -132,12 +156,23 @@ def read_dataset(path: Path) -> list[LabelledRow]:
         labels = record.get("labels")
         if labels is not None and not _is_shares(labels):
             raise UsageError(f"{where}: labels does not give each label a number", _DATASET_HINT)
-        rows.append(_row(record, where, "teacher"))
+        rows.append(read_row(record, where, "teacher"))
+    if broken and not (is_growing and len(broken) == 1 and _ends_within(path, *broken)):
+        raise next(iter(broken.values()))
     return rows
 
 
-def read_labels(path: Path) -> list[LabelledRow]:
+def _ends_within(path: Path, number: int) -> bool:
+    """Whether a file's last line is this one, and has no end."""
+    data = path.read_bytes()
+    return not data.endswith(b"\n") and data.count(b"\n") + 1 == number
+
+
+def read_labels(path: Path, texts: Mapping[str, str] | None = None) -> list[LabelledRow]:
     """Rows with `text` and `answer`, perhaps `document` and `teacher_answer`, as a person writes them.
+
+    Args:
+        texts: Document -> text, for rows that give a document in place of a text.
 
     Raises:
         UsageError: The file cannot be read, has no rows, or a line is something else; named by file and line.
@@ -146,9 +181,11 @@ def read_labels(path: Path) -> list[LabelledRow]:
     hint = "name a file with `--labels`, or set rows aside with `stillroom curate --test`"
     for number, record in read_json_lines(path, hint):
         where = f"{path}:{number}"
+        if texts is not None and not isinstance(record.get("text"), str):
+            record["text"] = texts.get(str(record.get("document")))
         if not isinstance(record.get("text"), str) or not isinstance(record.get("answer"), dict):
             raise UsageError(f"{where}: a row needs text and answer", _ROW_HINT)
-        row = _row({**record, "document": str(record.get("document") or number)}, where, "person")
+        row = read_row({**record, "document": str(record.get("document") or number)}, where, "person")
         rows.append(replace(row, line_number=number))
     if not rows:
         raise UsageError(f"{path} has no rows", _ROW_HINT)
@@ -187,8 +224,12 @@ def read_answers_by_document(path: Path, task: "Task") -> dict[str, Answer]:
     return answers
 
 
-def _row(record: Mapping[str, Any], where: str, default_source: str) -> LabelledRow:
-    """The row of a record that has a text and an answer; what a person's row says beside them may be anything."""
+def read_row(record: Mapping[str, Any], where: str, default_source: str = "teacher") -> LabelledRow:
+    """The row of a record that has a text and an answer; what a person's row says beside them may be anything.
+
+    Raises:
+        UsageError: A part of it is of the wrong kind; `where` names it.
+    """
     text, labels, teacher, group = record["text"], record.get("labels"), record.get("teacher"), record.get("group")
     teacher_answer = record.get("teacher_answer")
     if not isinstance(teacher_answer, dict | None):
@@ -206,7 +247,14 @@ def _row(record: Mapping[str, Any], where: str, default_source: str) -> Labelled
         str(record.get("source") or default_source),
         None if teacher_answer is None else answer_of_json(teacher_answer, f"{where}: teacher_answer"),
         working if isinstance(working := record.get("working"), str) else "",
+        _texts(record.get("provenance")),
+        _texts(record.get("untrusted")),
+        dict(agreement) if _is_shares(agreement := record.get("agreement")) else {},
     )
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
 
 
 def _is_shares(value: object) -> TypeGuard[dict[str, float]]:
@@ -313,10 +361,17 @@ def teacher_names(rows: Iterable[LabelledRow]) -> str:
 
 
 def data_hash(rows: Iterable[LabelledRow]) -> str:
-    """SHA-256 of what a student learns from: each row's document hash, answer, shares and working, in any order."""
+    """SHA-256 of what a student learns from: each row's document hash, answer, shares and so on, in any order."""
     parts = sorted(
         json_text(
-            [row.sha256, text_hash(row.text), row.answer, row.labels, *([row.working] if row.working else [])],
+            [
+                row.sha256,
+                text_hash(row.text),
+                row.answer,
+                row.labels,
+                *([row.working] if row.working else []),
+                *([sorted(row.untrusted)] if row.untrusted else []),
+            ],
             sort_keys=True,
             ascii_only=True,
         )

@@ -14,7 +14,7 @@ value has the same tokens in both places.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.tasks.linecode import Value, encode_value
@@ -208,30 +208,37 @@ def render_working(
     return prefix + written[:limit] + line_end, [False] * len(prefix) + is_written
 
 
+@dataclass(frozen=True)
+class ExampleAnswer:
+    """What is to be written about a document."""
+
+    values: Sequence[Value]
+    """In the order of the fields."""
+    working: str = ""
+    """What leads to the answer; used where the prompt asks for working."""
+    untrusted: Collection[int] = ()
+    """Numbers of fields whose values stand there as if they were forced: nothing is learnt from them."""
+
+
 def render_example(
     spec: PromptSpec,
     document: str,
-    values: Sequence[Value],
+    answer: ExampleAnswer,
     template: PromptTemplate,
     encode: Callable[[str, bool], list[int]],
-    working: str = "",
 ) -> Example:
-    """Prompt and answer of one document, exactly as an engine would see and write them.
-
-    Args:
-        working: What leads to the answer; used where the prompt asks for working.
-    """
+    """Prompt and answer of one document, exactly as an engine would see and write them."""
     prompt = [*prefix_segments(spec, template), *document_segments(document, template)]
     input_ids = join_ids(prompt, encode)
     prompt_tokens = len(input_ids)
     is_value = [False] * prompt_tokens
     if spec.working:
-        ids, is_written = render_working(spec.working, working, template, encode)
+        ids, is_written = render_working(spec.working, answer.working, template, encode)
         input_ids, is_value = input_ids + ids, is_value + is_written
     working_tokens = len(input_ids) - prompt_tokens
-    for index, value in enumerate(values):
+    for index, value in enumerate(answer.values):
         field_prefix = join_ids(field_prefix_segments(spec, template, index), encode)
         written = join_ids(value_segments(value, template, spec.columns_of(index)), encode)
         input_ids += field_prefix + written
-        is_value += [False] * len(field_prefix) + [True] * len(written)
+        is_value += [False] * len(field_prefix) + [index not in answer.untrusted] * len(written)
     return Example(input_ids, is_value, prompt_tokens, working_tokens)

@@ -155,6 +155,23 @@ class Targets:
     """Share by which the student may be worse than the teacher."""
     required: float | None = None
     """Share of fields that must be right."""
+    recall: float | None = None
+    """Share of the values of each field that must be found; 0 asks for none."""
+    invented: float | None = None
+    """Share of the documents without a value of a field for which one may be written."""
+    precision: float | None = None
+    """Share of the values written for a field that must be right."""
+    calibration: float | None = None
+    """By how much the mean confidence may be above the share of values that is right."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the answers of a teacher may take, over the whole life of the task folder; None where it is not capped."""
+
+    money: float | None = None
+    tokens: int | None = None
+    documents: int | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +213,7 @@ class Task:
     rules: tuple[Rule, ...] = ()
     """What must hold between the values of a good answer."""
     student: Student = field(default_factory=Student)
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def output_fields(self) -> tuple[Field, ...]:

@@ -64,6 +64,36 @@ class ReadinessTable(Table):
     required: Annotated[float, Field(gt=0, le=0.999999)] | None = Field(
         default=None, description="Share of fields that must be right.", examples=[0.95]
     )
+    recall: Annotated[float, Field(ge=0, le=0.999999)] | None = Field(
+        default=None,
+        description="Share of the values of each field that must be found: by default 0.8 of fields with `required`, of"
+        " labels and of slices; other fields must not show less. 0 asks for none.",
+        examples=[0.9],
+    )
+    invented: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="Share of the documents without a value of a field for which one may be written.",
+        examples=[0.05],
+    )
+    precision: Annotated[float, Field(gt=0, le=0.999999)] | None = Field(
+        default=None, description="Share of the values written for a field that must be right.", examples=[0.9]
+    )
+    calibration: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="By how much the mean confidence may be above the share of values that is right: by default nothing"
+        " may show that it is more than 0.05. 1 asks for nothing.",
+        examples=[0.03],
+    )
+
+
+class BudgetTable(Table):
+    """What a teacher's answers may take, over the whole life of the task folder."""
+
+    money: Annotated[float, Field(ge=0, le=1e9)] | None = Field(
+        default=None, description="In the currency of the teacher's prices.", examples=[50]
+    )
+    tokens: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Of prompts and answers.")
+    documents: Annotated[int, Field(ge=0)] | None = Field(default=None, description="That are sent.")
 
 
 class StudentTable(Table):
@@ -140,8 +170,9 @@ class TaskTable(Table):
     rules: list[RuleTable] = Field(
         default=[],
         description="What must hold between the values of a good answer: one that breaks a rule goes to a person, and"
-        " the curation rejects it.",
+        " the curation learns nothing from these values.",
     )
+    budget: BudgetTable = BudgetTable()
     student: StudentTable = StudentTable()
 
     def problems(self) -> list[Problem]:
@@ -261,9 +292,17 @@ class TaskTable(Table):
             input=domain.InputLimits(self.input.max_tokens or 0, domain.LongDocumentPolicy(self.input.long)),
             data_class=self.data_class or "",
             teacher=self.teacher,
-            readiness=domain.Targets(self.readiness.margin, self.readiness.required),
+            readiness=domain.Targets(
+                self.readiness.margin,
+                self.readiness.required,
+                self.readiness.recall,
+                self.readiness.invented,
+                self.readiness.precision,
+                self.readiness.calibration,
+            ),
             slices=tuple(self.slices),
             rules=tuple(rule.rule() for rule in self.rules),
+            budget=domain.Budget(self.budget.money, self.budget.tokens, self.budget.documents),
             student=domain.Student(
                 self.student.family,
                 self.student.base or DEFAULT_BASES[self.student.family],

@@ -7,7 +7,7 @@ import pytest
 from appliance.ground.errors import UsageError
 from appliance.ground.json_input import DEEPEST, NotJson, RefusedJson, parse_json
 from appliance.tasks.labels import read_labels
-from training.records import read_records
+from training.records import RecordFile, read_records
 
 GOOD = '{"text": "x\u2028y\u0085z", "answer": {"a": "1"}}'
 REFUSED = {
@@ -76,17 +76,17 @@ def test_cell_of_a_table_is_named_with_file_and_line(tmp_path: Path, cell: str) 
     path = tmp_path / "answers.csv"
     path.write_text('text,answer\nx,plain\ny,"' + cell.replace('"', '""') + '"\n')
     with pytest.raises(UsageError, match=f"^{path}:3: "):
-        list(read_records(path, ["a"]))
+        list(read_records(path, ["a"], RecordFile()))
 
 
 def test_line_of_a_table_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
     path.write_bytes("text,a\nx,y\nä,z\n".encode("latin-1"))
     with pytest.raises(UsageError, match=f"^{path}:3: not UTF-8"):
-        list(read_records(path, ["a"]))
+        list(read_records(path, ["a"], RecordFile()))
 
 
 def test_cell_that_only_looks_like_json_stays_text(tmp_path: Path) -> None:
     path = tmp_path / "answers.csv"
     path.write_text("text,a\nx,[draft\n")
-    assert [record["answer"] for _, record in read_records(path, ["a"])] == [{"a": "[draft"}]
+    assert [record["answer"] for _, record in read_records(path, ["a"], RecordFile())] == [{"a": "[draft"}]

@@ -61,7 +61,7 @@ def test_a_stored_row_has_its_keys_in_order() -> None:
     row = LabelledRow("a", "x", {"n": "1"}, "ab", teacher_answer={"n": "2"})
     assert row.line(reasons=["r"]) == (
         '{"document": "a", "sha256": "ab", "text": "x", "answer": {"n": "1"}, "labels": null, "teacher": "",'
-        ' "group": null, "source": "teacher", "reasons": ["r"]}'
+        ' "group": null, "source": "teacher", "teacher_answer": {"n": "2"}, "reasons": ["r"]}'
     )
 
 

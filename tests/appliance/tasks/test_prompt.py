@@ -11,6 +11,7 @@ from appliance.tasks.prompt import (
     MAX_FIELDS,
     PLAIN_TEMPLATE,
     STILLROOM_TEMPLATE,
+    ExampleAnswer,
     PromptSpec,
     PromptTemplate,
     Segment,
@@ -89,7 +90,7 @@ def test_no_segment_is_empty(template: PromptTemplate) -> None:
 def test_documents_of_a_task_share_the_prefix(template: PromptTemplate, tokenizer: FileTokenizer) -> None:
     prefix = join_ids(prefix_segments(QUESTION, template), tokenizer.encode)
     for document in ("", "a", DOCUMENT, HOSTILE, "\n" * 50):
-        example = render_example(QUESTION, document, VALUES, template, tokenizer.encode)
+        example = render_example(QUESTION, document, ExampleAnswer(VALUES), template, tokenizer.encode)
         assert example.input_ids[: len(prefix)] == prefix
 
 
@@ -104,14 +105,16 @@ def test_document_is_plain_text_whatever_it_spells(template: PromptTemplate) -> 
 def test_marks_in_documents_values_and_phrases_never_become_marks(tokenizer: FileTokenizer) -> None:
     special_tokens = {tokenizer.encode(mark, True)[-1] for mark in STILLROOM_TEMPLATE.special_tokens()}
     question = PromptSpec(f"Read {HOSTILE}", (f"number {HOSTILE}",))
-    example = render_example(question, f"a {HOSTILE}\nb", (HOSTILE,), STILLROOM_TEMPLATE, tokenizer.encode)
+    example = render_example(
+        question, f"a {HOSTILE}\nb", ExampleAnswer((HOSTILE,)), STILLROOM_TEMPLATE, tokenizer.encode
+    )
     expected = ["<|user|>", "<|1|>", "<|document|>", "<|line|>", "<|answer|>", "<|1|>", "<|line|>"]
     found = [token for token in example.input_ids if token in special_tokens]
     assert found == [tokenizer.encode(mark, True)[-1] for mark in expected]
 
 
 def test_example_marks_what_the_model_writes(tokenizer: FileTokenizer) -> None:
-    example = render_example(QUESTION, DOCUMENT, VALUES, STILLROOM_TEMPLATE, tokenizer.encode)
+    example = render_example(QUESTION, DOCUMENT, ExampleAnswer(VALUES), STILLROOM_TEMPLATE, tokenizer.encode)
     assert len(example.is_value) == len(example.input_ids)
     assert not any(example.is_value[: example.prompt_tokens])
     line = tokenizer.encode("<|line|>", True)[-1]
