@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.ground.command_line import json_option, with_settings
+from appliance.commands.shared_options import cap_option
+from appliance.ground.command_line import NamedPath, json_option, with_settings
 from appliance.ground.errors import NotAllGood, ResourceError, UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.progress_line import progress_line
 from appliance.ground.settings import Settings
 from appliance.ground.text import human_count
+from appliance.routing.policy import Caps
 
 if TYPE_CHECKING:
     from appliance.engines.engine import Result
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.command("gate")
 @click.argument("task_folder", metavar="TASK", type=click.Path(exists=True, path_type=Path))
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option(
     "--labels",
     "rows_path",
@@ -32,13 +34,40 @@ if TYPE_CHECKING:
     help="Labelled rows as JSON Lines; default is dataset/test.jsonl of the task folder.",
 )
 @click.option(
+    "--documents", "documents_dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --labels: folder that the paths in `document` are relative to, for rows without a text.",
+)  # fmt: skip
+@click.option(
     "--quick", is_flag=True,
     help="Carry a verdict READY over to this machine: at most 59 of its rows are answered again, each as it was.",
 )  # fmt: skip
+@click.option(
+    "--errors", "errors_path", type=NamedPath(dir_okay=False, path_type=Path),
+    help="Also write each wrong field as JSON Lines, with where the document says it.",
+)  # fmt: skip
+@click.option("--html", "html_path", type=NamedPath(dir_okay=False, path_type=Path), help="Also write a page.")
+@click.option("--values/--no-values", default=True, help="Whether the page holds values from the documents.")
+@click.option(
+    "--teacher", metavar="NAME",
+    help="In place of a model: judge a frontier before it is paid for more. The labelled documents leave this machine,"
+    " masked, and the verdict is GO, ITERATE or RETHINK.",
+)  # fmt: skip
+@cap_option("money", "Cap: money that --teacher may spend.")
 @json_option("the report as one JSON object")
 @with_settings
 def command(
-    settings: Settings, task_folder: Path, model: str, rows_path: Path | None, quick: bool, as_json: bool
+    settings: Settings,
+    task_folder: Path,
+    model: str | None,
+    rows_path: Path | None,
+    documents_dir: Path | None,
+    quick: bool,
+    errors_path: Path | None,
+    html_path: Path | None,
+    values: bool,
+    teacher: str | None,
+    cap_money: float | None,
+    as_json: bool,
 ) -> None:
     """Judge MODEL (artifact folder, name or identity) on labelled rows of TASK (a task file or folder).
 
@@ -47,10 +76,12 @@ def command(
     are left out, and so are copies of others. The verdict is about these files on this kind of processor with these
     libraries; an installed copy of the model gets it, too.
     """
+    from appliance.documents.sandbox import ReaderLimits
     from appliance.models.manifest import file_sha256
     from appliance.models.selection import choose_model, verify_chosen
     from appliance.quality.distinct_rows import distinct_rows, without_near_training_rows
-    from appliance.quality.gate import judge_results, write_verdict
+    from appliance.quality.gate import judge_results, look_number, write_verdict
+    from appliance.quality.label_texts import label_texts
     from appliance.tasks.folder import TaskFolder
     from appliance.tasks.labels import check_rows, read_labels, without_training_rows
     from appliance.tasks.taskfile import load_task
@@ -59,8 +90,19 @@ def command(
     folder = TaskFolder.of(task_folder)
     rows_path = rows_path or folder.split_path("test")
     _check_plain(rows_path)
-    labelled_rows, labelled_sha256 = read_labels(rows_path), file_sha256(rows_path)
+    texts = None
+    if documents_dir is not None:
+        texts = label_texts(rows_path, documents_dir, ReaderLimits(policy=settings.sandbox))
+    labelled_rows, labelled_sha256 = read_labels(rows_path, texts), file_sha256(rows_path)
     check_rows(task, labelled_rows)  # before the engine spends time on them
+    pages = _Pages(errors_path, html_path, values)
+    if teacher is not None:
+        if model is not None or quick:
+            raise UsageError("--teacher is judged in place of a model", "leave out MODEL and `--quick`")
+        _judge_teacher(settings, task, labelled_rows, teacher, Caps(money=cap_money), pages, as_json)
+        return
+    if model is None:
+        raise UsageError("no model is named", "name an artifact folder or a model, or a frontier with --teacher")
     artifact_dir, chosen = choose_model(settings, task, model)
     _check_writable(artifact_dir)
     manifest = verify_chosen(artifact_dir, chosen.identity)
@@ -78,7 +120,9 @@ def command(
     if distinct.copies:
         note(f"{distinct.copies} of {len(new_rows)} rows left out: their texts are those of other rows")
     results = _answers(settings, task, rows, artifact_dir)
-    report = judge_results(task, rows, results, distinct.clusters, distinct.copies)
+    look = look_number(manifest, labelled_sha256)
+    report = judge_results(task, rows, results, distinct.clusters, distinct.copies, look)
+    pages.write(task, manifest.name, report, rows, results)
     _print_report(manifest, report, as_json)  # first: it took the engine hours, and the verdict may not be writable
     judged = write_verdict(artifact_dir, manifest, report, labelled_sha256, list(zip(rows, results, strict=True)))
     _tell_store(settings, artifact_dir, judged)
@@ -87,6 +131,64 @@ def command(
             f"the verdict on {manifest.name} is {report.readiness.verdict}: {report.readiness.reason}",
             report.readiness.advice,
         )
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """What is written beside the verdict."""
+
+    errors_path: Path | None
+    html_path: Path | None
+    values: bool
+
+    def write(
+        self, task: "Task", name: str, report: "QualityReport", rows: "list[LabelledRow]", results: "list[Result]"
+    ) -> None:
+        from appliance.quality.errors import field_errors, write_errors
+        from appliance.quality.gate_page import gate_page
+        from appliance.quality.page import write_page
+
+        if self.errors_path is not None:
+            write_errors(self.errors_path, field_errors(task, rows, results))
+        if self.html_path is not None:
+            write_page(self.html_path, gate_page(task, name, report, rows, results, self.values))
+            note(f"page: {self.html_path}")
+
+
+def _judge_teacher(
+    settings: Settings,
+    task: "Task",
+    labelled_rows: "list[LabelledRow]",
+    name: str,
+    caps: Caps,
+    pages: _Pages,
+    as_json: bool,
+) -> None:
+    """Lets a frontier answer the labelled rows, and says whether to go on with it.
+
+    Raises:
+        NotAllGood: The verdict is not GO.
+    """
+    from appliance.answering.teacher_check import TeacherVerdict, decide_on_teacher, teacher_answers
+    from appliance.quality.distinct_rows import distinct_rows
+    from appliance.quality.gate import judge_results
+    from appliance.routing.egress import EgressOptions
+
+    distinct = distinct_rows(task, labelled_rows)
+    with progress_line() as line:
+        options = EgressOptions(allowed=True, run="gate-teacher", caps=caps)
+        results = teacher_answers(settings, task, distinct.rows, name, options, line)
+    report = judge_results(task, distinct.rows, results, distinct.clusters, distinct.copies)
+    decision = decide_on_teacher(task, report)
+    pages.write(task, name, report, distinct.rows, results)
+    money = sum(result.money or 0.0 for result in results)
+    if as_json:
+        print_json({"teacher": name, "verdict": decision.verdict, "reason": decision.reason, "money": money,
+                    **report.record()})  # fmt: skip
+    else:
+        print_lines(*report.lines()[:-1], f"teacher            {decision.verdict}: {decision.reason}")
+    if decision.verdict is not TeacherVerdict.GO:
+        raise NotAllGood(f"the verdict on teacher {name} is {decision.verdict}: {decision.reason}", decision.advice)
 
 
 def _check_plain(rows_path: Path) -> None:

@@ -7,25 +7,9 @@ import math
 from dataclasses import asdict, dataclass, field
 
 from appliance.ground.text import human_count
+from appliance.quality.figure import Figure
 from appliance.quality.paired import PairTable
 from appliance.quality.readiness import Readiness
-from appliance.quality.statistics import Interval
-
-
-@dataclass(frozen=True)
-class Figure:
-    """An estimate with its 95 % interval and what it rests on; a bound that cannot be given is None."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-
-    @staticmethod
-    def of(interval: Interval, n: int) -> "Figure":
-        """From an interval; infinite bounds become None."""
-        low, high = (bound if math.isfinite(bound) else None for bound in (interval.low, interval.high))
-        return Figure(interval.estimate, low, high, n)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from appliance.comparison.figures import FieldFigures, Figure, PairFigures, Right, SideFigures
+from appliance.comparison.figures import FieldFigures, PairFigures, Right, SideFigures
 from appliance.comparison.folder import Side
 from appliance.comparison.join import ComparedDocument
 from appliance.jobs.ledger import FinishedDocument
+from appliance.quality.figure import Figure
 from appliance.quality.judgements import Choice
 from appliance.quality.metrics import Judged, Outcome, by_cluster, judge
 from appliance.quality.paired import bootstrap_ratio, holm, paired_shares, quantile_interval

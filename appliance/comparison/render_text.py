@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from appliance.comparison.figures import ComparisonFigures, FieldFigures, Figure, PairFigures, SideFigures
+from appliance.comparison.figures import ComparisonFigures, FieldFigures, PairFigures, SideFigures
 from appliance.ground.text import human_count, human_duration, printable
+from appliance.quality.figure import Figure
 
 NAME_CELLS = 20
 _MOST_FIELDS = 8

@@ -1,33 +1,23 @@
-"""A comparison as one HTML file without outside resources, to be read on a screen or on paper.
+"""A comparison as one HTML file without outside resources, to be read on a screen or on paper."""
 
-Documents and model output are hostile: the template escapes every value, control characters are replaced before that,
-and a content security policy lets nothing load or run but the file's own style, which it names by its hash.
-"""
-
-import base64
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
+from appliance.comparison.figures import ComparisonFigures, PairFigures, SideFigures
 from appliance.comparison.join import ComparedDocument
-from appliance.comparison.plots import SIDE_CLASSES, Axis, Drawing, Mark, dot_plot, span, stacked_bar
 from appliance.comparison.render_text import SIDE_FIGURES, points, seconds, share, small_duration
 from appliance.comparison.view import ComparisonView
-from appliance.ground.errors import ResourceError
-from appliance.ground.files import write_file
-from appliance.ground.text import human_count, printable
+from appliance.ground.text import human_count
 from appliance.jobs.ledger import FinishedDocument
+from appliance.quality.figure import Figure
+from appliance.quality.gate import judge_results
+from appliance.quality.gate_page import quality_sections
 from appliance.quality.judgements import Judgement
-from appliance.tasks.linecode import Value, display_value
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from appliance.quality.page import cell, render_page, shown_value, write_page
+from appliance.quality.plots import SIDE_CLASSES, Axis, Drawing, Mark, dot_plot, span, stacked_bar
 
 SHOWN_DOCUMENTS = 200
-_VALUE_LETTERS = 300
 _FOLDER = Path(__file__).parent
 
 
@@ -40,49 +30,40 @@ def write_report(view: ComparisonView, figures: ComparisonFigures, path: Path, v
     Raises:
         ResourceError: The file cannot be written.
     """
-    if not path.absolute().parent.is_dir():
-        raise ResourceError(f"cannot write {path}: its folder does not exist", "make the folder first")
-    write_file(path.absolute(), report_html(view, figures, values).encode())
+    write_page(path, report_html(view, figures, values))
 
 
 def report_html(view: ComparisonView, figures: ComparisonFigures, values: bool = True) -> str:
     """The report as text."""
-    from markupsafe import Markup
-
-    style = (_FOLDER / "report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     config = view.config
-    return templates().get_template("report.html.jinja").render(
-        title=f"{figures.task}: {' against '.join(view.sides)}",
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        style=Markup(style),
-        facts=[
-            ("Comparison", config.id),
-            ("Made", config.created),
-            ("Documents", f"{figures.documents:,} of {config.folder_documents:,} in {config.documents_dir}"),
-            ("Could not be read", f"{figures.unreadable:,}"),
-            ("Right answers known", f"{figures.gold_documents:,} documents"),
-            ("Margin", f"{100 * figures.margin:g} points: a side that is this much worse still counts as good"),
-        ],
-        figures=figures,
-        side_class=_side_class,
-        side_rows=_side_rows(figures.sides),
-        side_plots=_side_plots(figures.sides),
-        sections=[_section(view, pair, side, values) for side, pair in enumerate(figures.pairs, 1)],
+    facts = [
+        ("Comparison", config.id),
+        ("Made", config.created),
+        ("Documents", f"{figures.documents:,} of {config.folder_documents:,} in {config.documents_dir}"),
+        ("Could not be read", f"{figures.unreadable:,}"),
+        ("Right answers known", f"{figures.gold_documents:,} documents"),
+        ("Margin", f"{100 * figures.margin:g} points: a side that is this much worse still counts as good"),
+    ]
+    return render_page(
+        _FOLDER, "report.html.jinja", f"{figures.task}: {' against '.join(view.sides)}",
+        {
+            "facts": facts,
+            "figures": figures,
+            "side_class": _side_class,
+            "side_rows": _side_rows(figures.sides),
+            "side_plots": _side_plots(figures.sides),
+            "sections": [_section(view, pair, side, values) for side, pair in enumerate(figures.pairs, 1)],
+            "quality": None if figures.pairs else _quality(view, values),
+        },
     )  # fmt: skip
 
 
-def templates() -> "Environment":
-    """The templates beside this module; they escape every value, and replace its control characters."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def safe(value: object) -> object:
-        return value if isinstance(value, Markup) else printable(str(value))
-
-    return Environment(
-        loader=FileSystemLoader(_FOLDER), autoescape=True, finalize=safe, trim_blocks=True, undefined=StrictUndefined
-    )
+def _quality(view: ComparisonView, values: bool) -> dict[str, object] | None:
+    """Of one model alone: what `gate --html` shows of one."""
+    rows, results = view.labelled()
+    if not rows:
+        return None
+    return quality_sections(view.task, judge_results(view.task, rows, results), rows, results, values)
 
 
 def _side_rows(sides: Sequence[SideFigures]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -198,26 +179,15 @@ def _document(document: ComparedDocument, side: int, judgement: Judgement | None
     first, second = document.answers[0], document.answers[side]
     rows = []
     for name in document.differing:
-        gold = _value(document.gold.get(name)) if document.gold is not None else _cell("")
-        cells = [_answer(first, name), _answer(second, name), gold] if values else [_cell("")] * 3
+        gold = shown_value(document.gold.get(name)) if document.gold is not None else cell("")
+        cells = [_answer(first, name), _answer(second, name), gold] if values else [cell("")] * 3
         rows.append({"name": name, "values": cells})
     verdict = f"{judgement.choice} ({judgement.user})" if judgement is not None else ""
     return {"name": document.name, "fields": rows, "judgement": verdict}
 
 
-def _cell(text: str, missing: bool = False) -> dict[str, object]:
-    return {"text": text, "missing": missing}
-
-
 def _answer(answer: FinishedDocument | None, name: str) -> dict[str, object]:
     if answer is None:
-        return _cell("not answered yet", missing=True)
+        return cell("not answered yet", missing=True)
     row = answer.row
-    return _cell(row.error or "no answer", missing=True) if row.fields is None else _value(row.fields.get(name))
-
-
-def _value(value: Value) -> dict[str, object]:
-    if value is None or value in ("", []):
-        return _cell("no value", missing=True)
-    text = display_value(value)
-    return _cell(text if len(text) <= _VALUE_LETTERS else text[:_VALUE_LETTERS] + " ...")
+    return cell(row.error or "no answer", missing=True) if row.fields is None else shown_value(row.fields.get(name))

@@ -83,10 +83,11 @@ def prepare_comparison(settings: Settings, request: CompareRequest) -> Path:
             f"its rows name for example {next(iter(gold))!r}, a document here is {labelled[0].name!r}",
         )
     plans = _plans(settings, request, documents)
-    if len(plans) < 2:
+    if not plans or (len(plans) < 2 and not gold):
         raise UsageError(
             f"a comparison needs two models or more, {'one is' if plans else 'none is'} named",
-            "name two models with `--model A --model B`, or a model and a frontier with `--model A --frontier NAME`",
+            "name two models with `--model A --model B`, or a model and a frontier with `--model A --frontier NAME`;"
+            " one model alone needs right answers: `--labels FILE`",
         )
     sides = _with_unique_names([_side(settings, request, *planned) for planned in plans])
     state = [_state_of(documents), [label.gold for label in labelled]]

@@ -6,9 +6,10 @@ the low end of the gain at that price is more than the high end of the extra cos
 
 import math
 
-from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, SideFigures
+from appliance.comparison.figures import ComparisonFigures, PairFigures, SideFigures
 from appliance.comparison.render_text import points
 from appliance.ground.text import human_count
+from appliance.quality.figure import Figure
 
 
 def tier_verdicts(figures: ComparisonFigures, worth: float | None) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from appliance.comparison.folder import (
 from appliance.comparison.join import ComparedDocument, join, of_same_bytes
 from appliance.comparison.metrics import pair_figures, side_figures
 from appliance.comparison.request import CompareRequest, prepare_comparison
+from appliance.engines.engine import Result
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.ground.settings import Settings
 from appliance.jobs.detached import refuse_running, start_and_wait
@@ -34,6 +35,7 @@ from appliance.jobs.ledger import LedgerReader, NotBegun, open_readonly
 from appliance.jobs.locks import Purpose, lock_holder
 from appliance.jobs.states import State
 from appliance.quality.judgements import Choice, Judgement, add_judgement, judgements
+from appliance.tasks.labels import LabelledRow
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 
@@ -128,6 +130,19 @@ class ComparisonView:
         missing = (None,) * (len(self.config.sides) - len(self._readers))
         documents = join(read_documents(self.directory), self._readers)
         return [replace(each, answers=each.answers + missing) if missing else each for each in documents]
+
+    def labelled(self, side: int = 0) -> tuple[list[LabelledRow], list[Result]]:
+        """The documents whose right answer is known and that a side has answered, and its answers to them."""
+        if side >= len(self._readers):
+            return [], []
+        rows, results = [], []
+        for document in read_documents(self.directory):
+            answer = self._readers[side].finished_document(document.path) if document.gold is not None else None
+            if document.gold is not None and answer is not None:
+                text, row = self.text(document.path) or "", answer.row
+                rows.append(LabelledRow(row.document, text, document.gold, source="person"))
+                results.append(Result(row.document, row.fields, dict(row.confidence), error=row.error))
+        return rows, results
 
     def count_differing(self, side: int = 1) -> int:
         """How many documents this side and the first answer differently."""

@@ -31,6 +31,9 @@ class Calibration:
     """The same at `temperature`; optimistic, since they are the fitted rows."""
     thresholds: tuple[float, ...] = ()
     """Where a document may have several labels: the probability from which each is given, in the labels' order."""
+    abstain_below: float = 0.0
+    """Where a label means that the student is too unsure: the probability below which it is given in place of another
+    one; 0 gives it only where it is the likeliest itself."""
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -54,6 +57,8 @@ def write_calibration(calibration: Calibration, artifact_dir: Path) -> None:
     values = {"version": CALIBRATION_VERSION, **asdict(calibration)}
     if not calibration.thresholds:
         del values["thresholds"]
+    if not calibration.abstain_below:
+        del values["abstain_below"]
     (artifact_dir / CALIBRATION_NAME).write_text(json_text(values, indent=2) + "\n", encoding="utf-8")
 
 
@@ -72,6 +77,7 @@ def read_calibration(artifact_dir: Path) -> Calibration:
         numbers = (calibration.temperature, calibration.ece_before, calibration.ece_after)
         usable = calibration.temperature > 0 and all(map(math.isfinite, numbers))
         usable = usable and all(0 <= threshold <= 1 for threshold in calibration.thresholds)
+        usable = usable and 0 <= calibration.abstain_below <= 1
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise CalibrationError(f"{CALIBRATION_NAME} cannot be read: {error}", hint) from error
     if version != CALIBRATION_VERSION or not usable:

@@ -16,7 +16,7 @@ from appliance.models.manifest_json import JSON, object_of, typed_values
 
 READY = "READY"
 _WORDS = re.compile(r"READY|NOT READY|NEED [1-9]\d* MORE")
-_BASES = ("teacher", "gold")
+_BASES = ("teacher", "gold", "recall", "invented", "precision", "calibration")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MOST_ANSWERS = 1000
 """Hashes of answers that a verdict keeps."""
@@ -56,7 +56,8 @@ class Verdict:
     verdict: str
     """READY, NOT READY or NEED n MORE."""
     basis: str = ""
-    """`teacher` or `gold`: what the student was compared with."""
+    """`teacher` or `gold`: what the student was compared with; `recall`, `invented` or `precision` of a field;
+    `calibration` of what it says of itself."""
     estimate: float = 0.0
     low: float = 0.0
     """One-sided lower bound of the estimate."""
@@ -75,6 +76,8 @@ class Verdict:
     carried: tuple[CarryOver, ...] = ()
     answers: dict[str, str] = field(default_factory=dict)
     """Labelled row -> its answer, both as 16 digits of a hash; at most `MOST_ANSWERS` of them."""
+    look: int = 1
+    """How many files of labelled rows this artifact was judged on, this one with them; later looks must show more."""
     seal: str = ""
     """SHA-256 over all of the above."""
 
@@ -110,6 +113,8 @@ def sealed(verdict: Verdict) -> Verdict:
 
 def _seal(verdict: Verdict) -> str:
     values = {key: value for key, value in asdict(verdict).items() if key != "seal"}
+    if verdict.look == 1:
+        del values["look"]  # an earlier version wrote verdicts without it
     for key in ("estimate", "low", "threshold"):
         values[key] = float(values[key])  # a whole number stays one through a file of JSON
     return hashlib.sha256(json_text(values, ascii_only=True, compact=True, sort_keys=True).encode()).hexdigest()
@@ -143,8 +148,10 @@ def verdict_problem(verdict: Verdict, identity: str) -> str:
     numbers = (verdict.estimate, verdict.low, verdict.threshold)
     if not all(math.isfinite(number) and -1 <= number <= 1 for number in numbers) or verdict.basis not in _BASES:
         return "its numbers are not those of a gate"
-    if verdict.documents < 1 or verdict.fields < verdict.is_ready or not _SHA256.fullmatch(verdict.labelled_sha256):
+    if min(verdict.look, verdict.documents) < 1 or verdict.fields < verdict.is_ready:
         return "it rests on no documents"
+    if not _SHA256.fullmatch(verdict.labelled_sha256):
+        return "it does not name the rows that it rests on"
     if verdict.is_ready and not verdict.low > verdict.threshold:
         return f"{verdict.verdict} does not follow from {verdict.low:.4f} against {verdict.threshold:.4f}"
     if not all(compute.processor and compute.program > 0 for compute in verdict.classes):

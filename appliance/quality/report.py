@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.ground.text import human_count
+from appliance.quality.field_quality import FieldQuality
 from appliance.quality.metrics import (
     Abstention,
     Counts,
@@ -73,6 +74,18 @@ class QualityReport:
     """Reason, such as `rule:lines_add_up` -> the answers with which something is wrong in themselves."""
     slices: dict[str, dict[str, Counts]] = field(default_factory=dict)
     """Field of the task's `slices` -> its right value -> all fields of the documents with this value."""
+    by_field: dict[str, FieldQuality] = field(default_factory=dict)
+    by_label: dict[str, FieldQuality] = field(default_factory=dict)
+    """Of a classification, the label with the worst F1 first."""
+    teacher_rows: int = 0
+    """Documents with a person's answer and the teacher's, which a comparison with the teacher rests on."""
+    margin: float | None = None
+    """To the teacher, as the task asks for it."""
+    look: int = 1
+    untrusted: int = 0
+    """Values of the labelled rows that nobody trusts; they are not judged."""
+    unmet: tuple[str, ...] = ()
+    """Why it is not READY, condition by condition."""
 
     def record(self) -> dict[str, object]:
         """For JSON."""
@@ -116,8 +129,26 @@ class QualityReport:
         lines += self._evidence_lines()
         worst = list(self.fields_worst_first.items())[:LISTED_FIELDS]
         lines.append("worst fields       " + ", ".join(f"{name} {c.correct}/{c.fields}" for name, c in worst))
+        lines += self._value_lines()
         lines.append(f"verdict            {self.readiness.verdict} ({self.readiness.reason})")
+        others = [reason for reason in self.unmet if reason != self.readiness.reason]
+        lines += [f"  also             {reason}" for reason in others[:LISTED_FIELDS]]
+        if len(others) > LISTED_FIELDS:
+            lines.append(f"  also             {human_count(len(others) - LISTED_FIELDS, 'further condition')}")
+        if self.look > 1:
+            lines.append(f"look               number {self.look} at this model; each must show more than the last")
         return lines
+
+    def _value_lines(self) -> list[str]:
+        """The fields whose values are found least."""
+        table = [(name, each) for name, each in (self.by_label or self.by_field).items() if each.present]
+        table.sort(key=lambda entry: (entry[1].recall.estimate, entry[0]))
+        return [
+            f"recall             {name}: {each.recall.percent()}, {human_count(each.present, 'value')};"
+            f" {each.invented} of {each.absent} invented, {each.right} of {each.written} written are right"
+            for name, each in table[:LISTED_FIELDS]
+            if each.found < each.present or each.invented
+        ]
 
     def _evidence_lines(self) -> list[str]:
         """What the labelled rows can show, and what they cannot."""
@@ -133,6 +164,12 @@ class QualityReport:
             )
         if self.leading_label:
             lines.append(f"most frequent      {self.leading_label}; the verdict must hold without its rows, too")
+        if self.margin is not None and not self.teacher_rows:
+            lines.append(
+                "margin             not tested: no row has a person's answer beside the teacher's; the accuracy decides"
+            )
+        if self.untrusted:
+            lines.append(f"not trusted        {human_count(self.untrusted, 'value')} of the rows, which are not judged")
         if self.not_judged:
             lines.append(f"not judged         {', '.join(self.not_judged)}: no labelled row has a value")
         for name, values in self.slices.items():
@@ -143,10 +180,11 @@ class QualityReport:
     def _teacher_line(self, teacher_accuracy: float) -> str:
         readiness = self.readiness
         if readiness.basis != "teacher" or readiness.p is None:
-            return f"teacher accuracy   {100 * teacher_accuracy:.1f} %, {self.fields} fields"
+            return f"teacher accuracy   {100 * teacher_accuracy:.1f} %, {human_count(self.teacher_rows, 'document')}"
+        least = f"{100 * readiness.level:.4g} % at least {100 * readiness.low:+.1f}"
         return (
-            f"student - teacher  {100 * readiness.estimate:+.1f} points (95 % at least {100 * readiness.low:+.1f}, "
-            f"margin {100 * readiness.threshold:+.1f}), McNemar p {readiness.p:.2f}"
+            f"student - teacher  {100 * readiness.estimate:+.1f} points ({least},"
+            f" margin {100 * readiness.threshold:+.1f}), McNemar p {readiness.p:.2f}"
         )
 
 

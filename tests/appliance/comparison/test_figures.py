@@ -2,11 +2,12 @@
 
 import pytest
 
-from appliance.comparison.figures import Figure, PairFigures, Right
+from appliance.comparison.figures import PairFigures, Right
 from appliance.comparison.folder import Side
 from appliance.comparison.metrics import money_differences
 from appliance.jobs.ledger import FinishedDocument
 from appliance.jobs.rows import Route, Row
+from appliance.quality.figure import Figure
 from appliance.quality.readiness import Decision, Readiness
 
 SAME = Figure(1.0, 1.0, 1.0, 10)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.comparison.figures import Figure
-from appliance.comparison.plots import Axis, Drawing, Mark, dot_plot, span, stacked_bar
-from appliance.comparison.report import report_html, templates
+from appliance.comparison import report
+from appliance.comparison.report import report_html
 from appliance.comparison.view import ComparisonView, open_comparison
+from appliance.quality.figure import Figure
+from appliance.quality.page import templates
+from appliance.quality.plots import Axis, Drawing, Mark, dot_plot, span, stacked_bar
 from tests.appliance.comparison.conftest import Pair
 
 HOSTILE = '<script src="https://example.com/x.js"></script><img src=x onerror=alert(1)>"\'&'
@@ -37,7 +39,7 @@ class Elements(HTMLParser):
 
 def svg(macro: str, drawing: Drawing) -> str:
     """A plot as the report holds it."""
-    return str(getattr(templates().get_template("plots.svg.jinja").module, macro)(drawing))
+    return str(getattr(templates(Path(report.__file__).parent).get_template("plots.svg.jinja").module, macro)(drawing))
 
 
 @pytest.fixture
@@ -142,3 +144,18 @@ def test_hostile_names_of_models_and_fields_are_words_in_plots() -> None:
 
 def test_an_empty_bar_is_drawn_without_a_share() -> None:
     assert "both right: 0 (-)" in svg("stacked_bar", stacked_bar("t", [("both right", 0, "both")]))
+
+
+def test_one_model_with_labels_has_a_page_of_its_own(pair: Pair) -> None:
+    gold_path = pair.write_orders(8, misread=2, gold=8)
+    bench, html_path = pair.bench, pair.bench.root / "page.html"
+    words = ("compare", str(bench.task_path), str(bench.documents_dir), "--model", str(bench.artifact_dir))
+    refused = bench.call(*words)
+    assert refused.returncode == 2
+    assert "one model alone needs right answers" in refused.stderr
+    done = bench.call(*words, "--labels", str(gold_path), "--html", str(html_path))
+    assert done.returncode == 0, done.stderr
+    assert "fields right" in done.stdout
+    said = Elements(html_path.read_text()).said
+    assert "Each field" in said
+    assert "Errors (" in said

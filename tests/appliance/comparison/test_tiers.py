@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.comparison.figures import ComparisonFigures, Figure, PairFigures, Right, SideFigures
+from appliance.comparison.figures import ComparisonFigures, PairFigures, Right, SideFigures
 from appliance.comparison.tiers import tier_verdicts
+from appliance.quality.figure import Figure
 from benchmarks.recorded_frontier import RecordedFrontier
 from tests.appliance.comparison.conftest import Pair
 from tests.appliance.frontier_fixtures import FrontierBench

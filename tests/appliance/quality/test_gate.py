@@ -28,7 +28,7 @@ from appliance.quality.gate import judge_results, write_verdict
 from appliance.quality.metrics import Outcome, judge
 from appliance.tasks.labels import LabelledRow, read_labels
 from appliance.tasks.linecode import Answer
-from appliance.tasks.task import Task
+from appliance.tasks.task import Targets, Task
 from appliance.tasks.taskfile import load_task
 from tests.appliance.batch_fixtures import Bench
 
@@ -70,6 +70,29 @@ def test_a_good_student_is_ready_and_its_manifest_says_on_what(bench: Bench) -> 
     assert verdict.threshold == 0.95
     assert verdict.low == report["readiness"]["low"] > 0.95
     assert read_manifest(bench.artifact_dir).metrics["quality"]["counts"]["correct"] == 160
+
+
+def test_labels_may_name_documents_of_a_folder_in_place_of_texts(bench: Bench) -> None:
+    rows = labelled(bench.root / "rows.jsonl", 3, 1)
+    expected = json.loads(gate(bench, rows, "--json")[1])
+    folder, lines = bench.root / "later", []
+    folder.mkdir()
+    for line in rows.read_text().splitlines():
+        record = json.loads(line)
+        (folder / record["document"]).write_text(record.pop("text"))
+        lines.append(json.dumps({"document": record["document"], "answer": record["answer"]}) + "\n")
+    rows.write_text("".join(lines))
+    found = json.loads(gate(bench, rows, "--json", "--documents", str(folder))[1])
+    assert (found["documents"], found["field_accuracy"]) == (4, expected["field_accuracy"])
+    code, _, stderr = gate(bench, rows)
+    assert code == 2
+    assert "--documents" in stderr
+    for name, reason in (("../rows.jsonl", "is not a file below later"), ("none.txt", "No such file")):
+        rows.write_text(lines[0] + json.dumps({"document": name, "answer": {}}) + "\n")
+        code, _, stderr = gate(bench, rows, "--documents", str(folder))
+        assert code == 2
+        assert "rows.jsonl:2" in stderr
+        assert reason in stderr
 
 
 def test_a_bad_student_is_not_ready_and_the_exit_code_says_so(bench: Bench) -> None:
@@ -225,10 +248,11 @@ def test_coverage_counts_the_most_confident(tmp_path: Path) -> None:
 def test_with_the_teachers_answers_and_a_margin_the_student_is_compared_with_it(tmp_path: Path) -> None:
     task = classification(tmp_path, "[readiness]\nmargin = 0.03\n")
     rows = [
-        LabelledRow(str(n), "x", {"label": "a"}, teacher_answer={"label": "a" if n % 10 else "b"}) for n in range(200)
+        LabelledRow(str(n), "x", {"label": "a"}, source="person", teacher_answer={"label": "a" if n % 10 else "b"})
+        for n in range(200)
     ]
     given: list[str | None] = ["a" if n % 10 != 1 else "b" for n in range(200)]
-    found = judge_results(task, rows, results(given, [1.0] * 200))
+    found = judge_results(task, rows, results(given, [0.9] * 200))
     assert found.readiness.basis == "teacher"
     assert found.readiness.estimate == 0.0
     assert found.teacher_accuracy == pytest.approx(0.9)
@@ -287,7 +311,7 @@ def test_quick_gate_carries_a_verdict_over_where_the_answers_are_the_same(bench:
 
 def compare(bench: Bench, rows: list[LabelledRow], rows_path: Path, answers: list[Answer | None]) -> Agreement:
     """The agreement of these answers with those of a verdict that rests on the rows."""
-    task = load_task(bench.task_path)
+    task = replace(load_task(bench.task_path), readiness=Targets(required=0.9))
     given = [Result(str(n), row.answer) for n, row in enumerate(rows)]
     judged = write_verdict(
         bench.artifact_dir, read_manifest(bench.artifact_dir), judge_results(task, rows, given), file_sha256(rows_path),

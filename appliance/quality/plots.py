@@ -1,10 +1,12 @@
-"""Geometry of a report's plots: dots with whiskers on one axis, and stacked bars; `plots.svg.jinja` draws them."""
+"""Geometry of pages' plots: dots with whiskers on one axis, stacked bars, reliability; `plots.svg.jinja` draws them."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from appliance.comparison.figures import Figure
+from appliance.quality.calibration import ReliabilityBin
+from appliance.quality.figure import Figure
+from appliance.quality.statistics import wilson
 
 _WIDTH, _LABEL, _VALUE, _ROW, _TOP = 760, 180, 240, 26, 8
 _PLOT = _WIDTH - _LABEL - _VALUE
@@ -105,6 +107,37 @@ def stacked_bar(title: str, parts: Sequence[tuple[str, int, str]]) -> Drawing:
         x += width
     height = _TOP + 50 + 20 * ((len(parts) + 1) // 2)
     return {"title": title, "width": _WIDTH, "height": height, "top": _TOP, "parts": drawn}
+
+
+_SQUARE, _LEFT = 300, 48
+
+
+def reliability_plot(title: str, bins: Sequence[ReliabilityBin]) -> Drawing:
+    """Share right over confidence, a dot with its 95 % interval for each bin; the diagonal is where both are equal."""
+    top, bottom = _TOP, _TOP + _SQUARE
+
+    def x(share: float) -> str:
+        return f"{_LEFT + _SQUARE * share:.1f}"
+
+    def y(share: float) -> str:
+        return f"{bottom - _SQUARE * share:.1f}"
+
+    most = max((part.rows for part in bins), default=1)
+    drawn = []
+    for number, part in enumerate(bins):
+        interval = wilson(part.accuracy * part.rows, part.rows)
+        drawn.append(
+            {
+                "x": x(part.confidence), "y": y(part.accuracy), "low": y(interval.low), "high": y(interval.high),
+                "radius": f"{3 + 5 * math.sqrt(part.rows / most):.1f}", "text_y": top + 14 + 20 * number,
+                "text": f"says {100 * part.confidence:.0f} %, right {interval.percent()}, n = {part.rows:,}",
+            }
+        )  # fmt: skip
+    ticks = [{"x": x(share), "y": y(share), "text": f"{100 * share:.0f} %"} for share in (0, 0.25, 0.5, 0.75, 1)]
+    return {
+        "title": title, "width": _WIDTH, "height": bottom + 24, "top": top, "bottom": bottom, "left": _LEFT,
+        "right": _LEFT + _SQUARE, "text_x": _LEFT + _SQUARE + 24, "bins": drawn, "ticks": ticks,
+    }  # fmt: skip
 
 
 def _shortened(text: str) -> str:
