@@ -9,7 +9,7 @@ import click
 from appliance.commands.fallback_options import FallbackOptions, chosen_fallback
 from appliance.commands.shared_options import cap_option, detach_option, keep_text_option
 from appliance.documents.left_out import left_out_text
-from appliance.ground.command_line import NamedPath, NumberRange, json_option, with_settings
+from appliance.ground.command_line import NamedPath, NumberRange, Share, json_option, with_settings
 from appliance.ground.errors import NotAllGood, UsageError
 from appliance.ground.output import note, print_json, print_json_text, print_lines
 from appliance.ground.progress import OnProgress
@@ -76,6 +76,10 @@ _MOST_WORKERS = 64
     help="Confidence below which a document goes to the fallback; auto chooses it on labelled rows.",
 )  # fmt: skip
 @click.option(
+    "--review-below", type=Share(zero=False), metavar="SHARE",
+    help="A person is to look at documents with a field whose confidence is below it: route `review` in the rows.",
+)  # fmt: skip
+@click.option(
     "--labels", "labels_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Labelled rows for auto as JSON Lines; default is dataset/test.jsonl of the task folder.",
 )  # fmt: skip
@@ -104,6 +108,7 @@ def command(
     detach: bool,
     fallback: str | None,
     threshold: str | None,
+    review_below: float | None,
     labels_path: Path | None,
     budget: float | None,
     cap_documents: int | None,
@@ -121,7 +126,7 @@ def command(
         raise UsageError("a preview does not run in the background", "leave out `--detach` or `--preview`")
     request = JobRequest(
         task, documents, out_dir, model, OutputFormat(output_format), limit, keep_text, workers, settle, shard,
-        keep_working=keep_working,
+        keep_working=keep_working, review_below=review_below or 0.0,
     )  # fmt: skip
     if keep_working and request.output_format is not OutputFormat.JSONL:
         raise UsageError(

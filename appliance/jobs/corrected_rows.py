@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from appliance.jobs.review import Correction
-from appliance.jobs.rows import Route, Row
+from appliance.jobs.rows import UNSURE, Route, Row
 from appliance.tasks.answer_findings import answer_findings
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.spans import field_spans, first_place
@@ -61,7 +61,8 @@ def corrected_row(row: Row, by_field: Mapping[str, Correction], task: Task, text
     findings = [
         each for each in answer_findings(task, fields) if each.code != "pattern" or each.fields[0] not in by_field
     ]
-    is_settled = row.route is Route.REVIEW and not findings
+    unsure = [reason for reason in row.reasons if _is_unsure(reason) and reason.partition(":")[2] not in by_field]
+    is_settled = row.route is Route.REVIEW and not findings and not unsure
     words = text()
     corrected = [field for field in task.output_fields if field.name in by_field]
     spans = {field.name: field_spans(field, fields[field.name], words or "") for field in corrected}
@@ -78,8 +79,12 @@ def corrected_row(row: Row, by_field: Mapping[str, Correction], task: Task, text
         route=Route.PERSON if is_settled else row.route,
         error=None if is_settled else row.error,
         error_message="" if is_settled else row.error_message,
-        reasons=[each.reason for each in findings] if row.route is Route.REVIEW else row.reasons,
+        reasons=[*(each.reason for each in findings), *unsure] if row.route is Route.REVIEW else row.reasons,
     )
+
+
+def _is_unsure(reason: str) -> bool:
+    return reason.startswith(f"{UNSURE}:")
 
 
 def correction_record(by_field: Mapping[str, Correction]) -> dict[str, dict[str, object]]:

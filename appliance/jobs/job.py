@@ -87,6 +87,8 @@ class JobConfig:
     fallback nor frontier."""
     keep_working: bool = False
     """Rows have what a model wrote before its answer, where it writes such."""
+    review_below: float = 0.0
+    """Rows with a field whose confidence is below it are for a person; 0 means none is for that."""
     version: int = JOB_VERSION
 
 

@@ -75,6 +75,8 @@ class JobRequest:
     """The most that may leave to the frontier in this run; those of the policy hold beside them."""
     keep_working: bool = False
     """Rows have what a model wrote before its answer, where it writes such."""
+    review_below: float = 0.0
+    """Rows with a field whose confidence is below it are for a person."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ def plan(settings: Settings, request: JobRequest) -> Plan:
         variant.append(request.variant)
     if request.keep_working:
         variant.append("working kept")
+    if request.review_below:
+        variant.append(f"review below {request.review_below!r}")
     documents = None if request.documents is None else documents_list(request.documents)
     documents_sha256 = "" if documents is None else hashlib.sha256(documents).hexdigest()
     if documents_sha256:
@@ -140,7 +144,7 @@ def plan(settings: Settings, request: JobRequest) -> Plan:
         job_id(task.name, hash_, identity, documents_dir, tuple(variant)), hash_, str(documents_dir), artifact_dir,
         identity, model_name, is_unsafe, request.keep_text, str(out_dir or ""), request.output_format,
         request.limit, request.workers, request.settle_seconds, request.shard, request.frontier, request.effort,
-        documents_sha256, fallback, request.keep_working,
+        documents_sha256, fallback, request.keep_working, request.review_below,
     )  # fmt: skip
     return Plan(config, task, task_file(request.task_path).read_bytes(), documents)
 

@@ -11,24 +11,20 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.ground.database import open_reader, open_writer
 from appliance.ground.errors import ApplianceError, ResourceError, UsageError
 from appliance.ground.json_text import json_text
 from appliance.ground.locks import exclusive_lock
-from appliance.ground.text import is_storable
 from appliance.ground.users import current_user
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import LedgerReader, open_readonly
 from appliance.jobs.rows import Row
-from appliance.tasks.answer_findings import answer_findings
-from appliance.tasks.linecode import Answer, Record, Value, is_records
-from appliance.tasks.task import Field, FieldType, Task
+from appliance.tasks.linecode import Answer, Value
+from appliance.tasks.person_values import output_field, person_value
 from appliance.tasks.taskfile import load_task
-from appliance.tasks.typed_values import parse_value
-from appliance.tasks.values import value_texts
 
 REVIEW_NAME = "review.db"
 REVIEW_VERSION = 1
@@ -71,19 +67,10 @@ def correct_field(directory: Path, document: str, field: str, value: Value, user
         ResourceError: The correction cannot be written.
     """
     task = load_task(task_path(directory))
-    output_field = _output_field(task, field)
+    described = output_field(task, field)
     with open_readonly(directory) as reader:
         document, row = _row(reader, document)
-    cleaned = _cleaned(output_field, value)
-    if not all(map(is_storable, value_texts(cleaned))):
-        raise UsageError(
-            f"the value of {field} has characters that cannot be stored",
-            "type it in a terminal whose letters are UTF-8: `locale` says LANG=...UTF-8",
-        )
-    # Patterns and rules doubt what a model says; a person who has the document knows better.
-    findings = answer_findings(_only(task, output_field), {field: cleaned}) if cleaned is not None else []
-    if wrong := [finding.message for finding in findings if finding.code == "form"]:
-        raise UsageError(f"{document}: {wrong[0]}", _values_hint(output_field))
+    cleaned = person_value(task, described, value, document)
     original = (row.fields or {}).get(field)
     made = Correction(document, row.sha256 or "", field, original, cleaned, user or current_user(), time.time())
     with _writing(directory) as connection:
@@ -176,46 +163,6 @@ def corrected_records(directory: Path) -> Iterator[dict[str, object]]:
                 "document": document, "text": text, "answer": answer, "source": "person",
                 "corrections": [asdict(each) for each in by_document[document]],
             }  # fmt: skip
-
-
-def _output_field(task: Task, field: str) -> Field:
-    for output_field in task.output_fields:
-        if output_field.name == field:
-            return output_field
-    raise UsageError(
-        f"the task {task.name} has no field {field}", "its fields: " + ", ".join(a.name for a in task.output_fields)
-    )
-
-
-def _only(task: Task, output_field: Field) -> Task:
-    """The task as if it asked for this field only, so that the others are not missed."""
-    return replace(task, fields=(output_field,), rules=()) if task.fields else task
-
-
-def _values_hint(output_field: Field) -> str:
-    return "its values: " + ", ".join(output_field.values[:20]) if output_field.values else ""
-
-
-def _cleaned(output_field: Field, value: Value) -> Value:
-    if is_records(value):
-        return value
-    if output_field.type is FieldType.RECORDS:
-        entries = [value] if isinstance(value, str) else map(str, value or [])
-        try:
-            return [record for entry in entries for record in _records(output_field, entry)] or None
-        except ValueError as error:
-            raise UsageError(f"{output_field.name} {error}", "type the cells of a record between |") from error
-    if output_field.type is FieldType.LIST:
-        entries = [value] if isinstance(value, str) else map(str, value or [])
-        return [entry.strip() for entry in entries if entry.strip()] or None
-    if isinstance(value, list):
-        raise UsageError(f"{output_field.name} is not a list", "give one VALUE")
-    return (value or "").strip() or None
-
-
-def _records(output_field: Field, text: str) -> list[Record]:
-    value = parse_value(output_field, text)
-    return value if is_records(value) else []
 
 
 def _row(reader: LedgerReader, document: str) -> tuple[str, Row]:

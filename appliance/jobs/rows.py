@@ -19,6 +19,10 @@ ROW_COLUMNS = (
 """A row's own attributes, which are columns of their own in a table; Parquet has the fields' columns after `model`."""
 
 
+UNSURE = "unsure"
+"""Error class, and beginning of the reason, of rows with a field that the model was not sure enough of."""
+
+
 class Route(StrEnum):
     """Who answered."""
 
@@ -218,7 +222,7 @@ def row_schema() -> dict[str, object]:
         "error_message": {"type": "string"},
         "reasons": {
             "type": "array",
-            "items": {"type": "string", "pattern": "^(form|required|pattern|rule):."},
+            "items": {"type": "string", "pattern": "^(form|required|pattern|rule|unsure):."},
             "description": "Why a person must look; empty in rows of former versions",
         },
         "escalated": {

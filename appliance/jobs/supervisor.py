@@ -21,7 +21,7 @@ from appliance.ground.stopping import Stop
 from appliance.jobs.job import JobConfig
 from appliance.jobs.ledger_writer import Ledger, Outcome, PendingDocument
 from appliance.jobs.reader_pool import STILL_WRITTEN, FileStability, ReaderPool, StabilityTracker
-from appliance.jobs.rows import Route, Row
+from appliance.jobs.rows import UNSURE, Route, Row
 from appliance.jobs.states import State
 from appliance.tasks.answer_findings import answer_findings
 from appliance.tasks.linecode import Answer
@@ -283,6 +283,10 @@ def answered_row(config: JobConfig, task: Task, name: str, reply: ReadReply, res
             # That entries are missing weighs more than what is wrong with those that are there.
             error = error if error == INCOMPLETE else "invalid_answer"
             message = "; ".join([message, *problems] if error == INCOMPLETE else [*problems, *filter(None, [message])])
+        if unsure := _unsure(config, task, result):
+            reasons += [f"{UNSURE}:{name}" for name in unsure]
+            message = "; ".join(filter(None, [message, f"not sure enough of {', '.join(unsure)}"]))
+            error = error or UNSURE
         if error is not None:
             route = Route.REVIEW
     return Row(
@@ -292,6 +296,14 @@ def answered_row(config: JobConfig, task: Task, name: str, reply: ReadReply, res
         result.escalated,
         working=result.working if config.keep_working else "",
     )  # fmt: skip
+
+
+def _unsure(config: JobConfig, task: Task, result: Result) -> list[str]:
+    """The fields that a person is to look at; what a fallback answered comes without a confidence, and stands."""
+    if not config.review_below:
+        return []
+    own = [field.name for field in task.output_fields if field.name not in result.escalated]
+    return [name for name in own if not result.confidence.get(name, 0.0) >= config.review_below]
 
 
 def _spans(output_field: Field, result: Result, text: str) -> FieldSpans:

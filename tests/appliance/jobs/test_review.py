@@ -260,3 +260,33 @@ def test_what_a_script_hands_over_by_mistake_is_refused(ended: Bench) -> None:
         correct_field(directory, "0000.txt", "total", "f\udcfcnf")  # typed in a terminal that is not UTF-8
     result = ended.call("jobs", "correct", directory.name, "0000.txt", "total", "")
     assert (result.returncode, "the value is empty" in result.stderr) == (2, True)
+
+
+def test_what_the_model_is_unsure_of_goes_to_a_person_whose_word_settles_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.write("sure.txt", "number: 1\ntotal: 5\n")
+    bench.write("unsure.txt", "number: 2\n")  # a field without a line has a confidence of one half
+    assert bench.run("--review-below", "0.6").returncode == 0
+    rows = {str(row["document"]): row for row in bench.rows()}
+    assert (rows["sure.txt"]["route"], rows["sure.txt"]["reasons"]) == ("local", [])
+    unsure = rows["unsure.txt"]
+    assert (unsure["route"], unsure["error"], unsure["reasons"]) == ("review", "unsure", ["unsure:total"])
+    assert unsure["error_message"] == "not sure enough of total"
+    assert unsure["fields"] == {"number": "2", "total": None}
+    correct_field(job_dir(bench), "unsure.txt", "total", "7", "mara")
+    export = ("jobs", "export", job_dir(bench).name, "--out", str(tmp_path / "again"), "--corrected")
+    assert bench.call(*export).returncode == 0
+    text = (tmp_path / "again" / "rows.jsonl").read_text("utf-8")
+    settled = next(row for row in map(json.loads, text.splitlines()) if row["document"] == "unsure.txt")
+    assert (settled["route"], settled["error"], settled["fields"]["total"]) == ("person", None, "7")
+
+
+def test_another_bound_is_another_job_and_none_asks_for_nobody(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.write("unsure.txt", "number: 2\n")
+    assert bench.run().returncode == 0
+    assert [row["route"] for row in bench.rows()] == ["local"]
+    refused = bench.run("--review-below", "1.5")
+    assert refused.returncode == 2
+    assert "--review-below" in refused.stderr
+    assert len([path for path in bench.settings.jobs_dir.iterdir() if not path.name.startswith(".")]) == 1
