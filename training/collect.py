@@ -1,22 +1,23 @@
 """Recorded teacher answers into a task folder: joined with the documents' texts, each answer stored once."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.documents.sandbox import ReaderLimits, ReadReply, read_files
+from appliance.documents.named import NoDocument, read_named, text_of
+from appliance.documents.sandbox import ReaderLimits, ReadReply
 from appliance.ground.errors import ApplianceError
 from appliance.ground.files import write_lines
 from appliance.ground.json_text import json_text
 from appliance.tasks.answer_json import flat_values, number_text
 from appliance.tasks.folder import TaskFolder
-from appliance.tasks.labels import LabelledRow, read_dataset, text_hash
+from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import NO, YES
-from training.records import KNOWN_KEYS, Record, read_records
+from training.answers_file import alone, read_answers
+from training.records import KNOWN_KEYS, Record, RecordFile, read_records
 
 if TYPE_CHECKING:
     from appliance.tasks.task import Task
@@ -35,6 +36,8 @@ class CollectResult:
     """Answers that were there already."""
     bad: list[str] = field(default_factory=list)
     """One message for each record that could not be used, with file and line."""
+    ignored: dict[str, int] = field(default_factory=dict)
+    """Keys that say nothing to Stillroom -> records with them."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,24 @@ def collect_recorded(
         teacher: Name of the teacher where a record does not give one; the task's where this is empty.
 
     Raises:
-        UsageError: The file is neither JSON Lines nor CSV, or is no file of this task.
+        UsageError: The file cannot be read, a column of it could be two things, or another call is at work.
         ResourceError: The sandbox of the readers lacks a required part on this machine.
     """
+    with alone(TaskFolder(task_folder)):
+        return _imported(task, task_folder, recorded, documents or Documents(), teacher)
+
+
+def _imported(task: "Task", task_folder: Path, recorded: Path, documents: Documents, teacher: str) -> CollectResult:
+    """For whoever holds the answers of the task folder."""
     answers_path = TaskFolder(task_folder).answers_path
-    rows = read_dataset(answers_path) if answers_path.is_file() else []
+    rows = read_answers(answers_path)
     known = {content_key(row) for row in rows}
     result = CollectResult()
-    records = list(read_records(recorded, [output_field.name for output_field in task.output_fields]))
-    replies = _read_all([record for _, record in records], documents or Documents())
+    file = RecordFile()
+    records = list(read_records(recorded, [output_field.name for output_field in task.output_fields], file))
+    result.ignored = dict(file.ignored)
+    result.bad += [f"{recorded.name}:{number}: {reason}" for number, reason in file.broken]
+    replies = _read_all([record for _, record in records], documents)
     for number, record in records:
         try:
             row = make_row({"teacher": teacher or task.teacher, **record}, replies)
@@ -88,14 +100,15 @@ def content_key(row: LabelledRow) -> str:
     return hashlib.sha256(json_text(content, sort_keys=True, ascii_only=True).encode()).hexdigest()
 
 
-def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> LabelledRow:
+def make_row(record: Record, documents: Mapping[str, ReadReply | NoDocument]) -> LabelledRow:
     """A row from a recorded answer.
 
     Args:
         documents: What came of each document that records name.
 
     Raises:
-        BadRecord: Something in it is missing, of the wrong kind, or its document cannot be read.
+        BadRecord: Something in it is missing, or of the wrong kind.
+        NoDocument: Its document cannot be read.
     """
     try:  # a name that is no UTF-8 on disk is written with half pairs; nothing else may hold one
         json_text({**record, "document": ""}).encode()
@@ -114,7 +127,7 @@ def make_row(record: Record, documents: Mapping[str, ReadReply | BadRecord]) -> 
         digest = text_hash(text)
         name = name or str(record.get("id") or f"text-{digest[:12]}")
     elif isinstance(name, str):
-        text, digest = _text_of(name, documents[name])
+        text, digest = text_of(name, documents[name])
     else:
         raise BadRecord("neither document nor text is given")
     source = record.get("source") or "teacher"
@@ -186,47 +199,7 @@ def _written(value: object) -> str | None:
     return value if isinstance(value, str) else json_text(value)
 
 
-def _read_all(records: list[Record], documents: Documents) -> dict[str, ReadReply | BadRecord]:
-    """What came of the documents that records name without giving their text; each is read once."""
+def _read_all(records: list[Record], documents: Documents) -> dict[str, ReadReply | NoDocument]:
+    """What came of the documents that records name without giving their text."""
     named = (record.get("document") for record in records if not isinstance(record.get("text"), str))
-    replies: dict[str, ReadReply | BadRecord] = {}
-    places: dict[str, bytes] = {}
-    for name in named:
-        if isinstance(name, str) and name not in replies and name not in places:
-            try:
-                places[name] = _place(name, documents.folder)
-            except BadRecord as error:
-                replies[name] = error
-    if documents.folder is not None and places:
-        read_replies = read_files(documents.folder.resolve(), places.values(), documents.limits)
-        replies |= {name: reply for name, (_, reply) in zip(places, read_replies, strict=True)}
-    return replies
-
-
-def _place(name: str, folder: Path | None) -> bytes:
-    """Where a named document lies below the folder, links followed.
-
-    Raises:
-        BadRecord: It is no file below the folder.
-    """
-    if folder is None:
-        raise BadRecord(f"the text of {name} is not given, and no folder to read it from: name one with --documents")
-    try:
-        root = folder.resolve(strict=True)
-        path = (root / name).resolve(strict=True)
-        if not path.is_relative_to(root) or not path.is_file():
-            raise BadRecord(f"{name} is not a file below {folder.name}")
-        return os.fsencode(path.relative_to(root))
-    except OSError as error:
-        raise BadRecord(f"{name} cannot be read: {os.strerror(error.errno) if error.errno else error}") from error
-    except ValueError as error:  # a zero byte or half a character, which no file name has
-        raise BadRecord(f"{name!r} is not a file name") from error
-
-
-def _text_of(name: str, reply: ReadReply | BadRecord) -> tuple[str, str]:
-    """Text and SHA-256 of a document that was read."""
-    if isinstance(reply, BadRecord):
-        raise reply
-    if reply.problem is not None or reply.sha256 is None:
-        raise BadRecord(f"{name}: {reply.message}")
-    return reply.text, reply.sha256
+    return read_named((name for name in named if isinstance(name, str)), documents.folder, documents.limits)

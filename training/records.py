@@ -1,15 +1,19 @@
 """Recorded answers as they come: JSON Lines or CSV, to plain records with the place where each stands."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.ground.errors import UsageError
 from appliance.ground.json_input import NotJson, RefusedJson, parse_json
+from appliance.ground.spelling import nearest
 from appliance.tasks.answer_json import WrittenNumber
 from appliance.tasks.labels import read_json_lines
 
 Record = dict[str, object]
+PERSON = "person"
 
 KNOWN_KEYS = (
     "document", "text", "answer", "label", "labels", "teacher", "group", "id", "source", "corrections", "working",
@@ -22,27 +26,68 @@ LARGEST_CELL = 1 << 26
 """Characters of a CSV cell; a cell can hold a whole document."""
 
 
-def read_records(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, Record]]:
+@dataclass
+class RecordFile:
+    """What a file of recorded answers holds, besides its records."""
+
+    broken: list[tuple[int, str]] = field(default_factory=list)
+    """Lines that are no records, with what is wrong."""
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Keys and columns that say nothing to Stillroom -> records with them."""
+
+
+def read_records(path: Path, field_names: Sequence[str], file: RecordFile) -> Iterator[tuple[int, Record]]:
     """Records of a file with the line that each ends on; a name that ends in .csv is CSV, everything else JSON Lines.
 
     Args:
         field_names: The task's fields; a CSV column of such a name is a part of the answer.
+        file: Takes the lines that cannot be read, and the keys that are passed over.
 
     Raises:
-        UsageError: The file cannot be read as what it is, or a CSV column is unknown or could be two things.
+        UsageError: The file cannot be read as what it is, or a CSV column could be two things.
     """
-    return _read_csv(path, field_names) if path.suffix.lower() == ".csv" else read_json_lines(path)
+    if path.suffix.lower() == ".csv":
+        yield from _read_csv(path, field_names, file)
+        return
+    for number, record in read_json_lines(
+        path, on_broken=lambda number, error: file.broken.append((number, _reason(error)))
+    ):
+        yield number, known_record(record, file)
 
 
-def _read_csv(path: Path, field_names: Sequence[str]) -> Iterator[tuple[int, Record]]:
+def _reason(error: UsageError) -> str:
+    """What is wrong, without file and line."""
+    return error.message.partition(": ")[2] or error.message
+
+
+def known_record(record: Record, file: RecordFile) -> Record:
+    """The record without keys that say nothing; a row that `run` wrote as a record.
+
+    Its answer is a person's where one corrected it, and else as good as the model that gave it.
+    """
+    if isinstance(record.get("fields"), dict) and "route" in record:
+        is_persons = record["route"] == PERSON or bool(record.get("corrections"))
+        row: Record = {"document": record.get("document"), "answer": record["fields"]}
+        row |= {"text": record["text"]} if isinstance(record.get("text"), str) else {}
+        row |= {"source": PERSON} if is_persons else {"teacher": str(record.get("model") or "")}
+        return row
+    # A key that is nearly a known one is a slip of the pen, and told.
+    unknown = [key for key in record if key not in KNOWN_KEYS and nearest(key, KNOWN_KEYS) is None]
+    file.ignored.update(unknown)
+    return {key: value for key, value in record.items() if key not in unknown}
+
+
+def _read_csv(path: Path, field_names: Sequence[str], file: RecordFile) -> Iterator[tuple[int, Record]]:
     csv.field_size_limit(LARGEST_CELL)
     reader: csv.DictReader[str] | None = None
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            _check_columns(path, reader.fieldnames or [], field_names)
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text, strict=True)
+            ignored = _check_columns(path, reader.fieldnames or [], field_names)
             for cells in reader:
-                yield reader.line_num, _record(cells, field_names)
+                file.ignored.update(ignored)
+                known_cells = {key: cell for key, cell in cells.items() if key not in ignored}
+                yield reader.line_num, _record(known_cells, field_names)
     except RefusedJson as error:
         line = reader.line_num if reader is not None else 1
         raise UsageError(f"{path}:{line}: {error}", "correct the cell") from error
@@ -72,12 +117,14 @@ def _known_keys(field_names: Sequence[str]) -> list[str]:
     return [key for key in KNOWN_KEYS if not (key in _LATER_KEYS and key in field_names)]
 
 
-def _check_columns(path: Path, columns: Sequence[str], field_names: Sequence[str]) -> None:
-    unknown = [column for column in columns if column not in KNOWN_KEYS and column not in field_names]
-    if unknown or not columns:
-        known = ", ".join([*KNOWN_KEYS, *field_names])
-        what = f"the column {unknown[0]!r} is unknown" if unknown else "there is no line of column names"
-        raise UsageError(f"{path}: {what}", f"known columns are {known}")
+def _check_columns(path: Path, columns: Sequence[str], field_names: Sequence[str]) -> list[str]:
+    """The columns that say nothing to Stillroom."""
+    known = [*KNOWN_KEYS, *field_names]
+    unknown = [column for column in columns if column not in known]
+    slips = [column for column in unknown if nearest(column, known) is not None]
+    if slips or not columns:
+        what = f"the column {slips[0]!r} is unknown" if slips else "there is no line of column names"
+        raise UsageError(f"{path}: {what}", f"known columns are {', '.join(known)}")
     if twice := next((column for column in columns if columns.count(column) > 1), None):
         raise UsageError(f"{path}: the column {twice!r} stands there twice", "keep one of them")
     shared = [column for column in columns if column in _known_keys(field_names) and column in field_names]
@@ -86,6 +133,7 @@ def _check_columns(path: Path, columns: Sequence[str], field_names: Sequence[str
             f"{path}: the column {shared[0]!r} may be a field of the task or what a record says of itself",
             'give the answers in one column `answer`, as {"field": "value", ...}',
         )
+    return unknown
 
 
 def _record(cells: dict[str | None, str | None], field_names: Sequence[str]) -> Record:

@@ -15,7 +15,7 @@ from appliance.tasks.labels import read_dataset
 from appliance.tasks.taskfile import load_task
 from tests.appliance.documents.hostile_documents import docx, word_body, zip_bomb
 from training.collect import Documents, collect_recorded
-from training.records import read_records
+from training.records import RecordFile, read_records
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def test_records_with_texts_are_imported_once(folder: Path, tmp_path: Path) -> N
     path = recorded(tmp_path / "answers.jsonl", records)
     first = cli("collect", folder, "--recorded", path, "--teacher", "gpt-4", "--json")
     again = cli("collect", folder, "--recorded", path, "--teacher", "gpt-4", "--json")
-    assert (first.returncode, json.loads(first.stdout)) == (0, {"imported": 3, "known": 0, "bad": []})
-    assert (again.returncode, json.loads(again.stdout)) == (0, {"imported": 0, "known": 3, "bad": []})
+    assert (first.returncode, json.loads(first.stdout)) == (0, {"imported": 3, "known": 0, "bad": [], "ignored": {}})
+    assert (again.returncode, json.loads(again.stdout)) == (0, {"imported": 0, "known": 3, "bad": [], "ignored": {}})
     assert answers(folder) == [(str(n), text, answer) for n, (text, answer) in enumerate(orders)]
     assert {row.teacher for row in read_dataset(folder / ANSWERS_FILE)} == {"gpt-4"}
 
@@ -73,7 +73,7 @@ sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
 from appliance.tasks.taskfile import load_task
 from training.collect import Documents, collect_recorded
-from training.records import read_records
+from training.records import RecordFile, read_records
 folder = Path({folder!r})
 done = collect_recorded(load_task(folder), folder, Path({recorded!r}), Documents(Path({documents!r})))
 parsers = ["archive", "html", "word", "xml.etree"]
@@ -141,10 +141,10 @@ def test_a_csv_column_that_could_be_two_things_is_refused(folder: Path, tmp_path
     path = tmp_path / "answers.csv"
     path.write_text(TWO_MEANINGS[problem])
     with pytest.raises(UsageError) as refused:
-        list(read_records(path, ["group", "total"]))
+        list(read_records(path, ["group", "total"], RecordFile()))
     assert problem in str(refused.value)
     path.write_text('text,group,answer\nA 5,g,"{""group"": ""A""}"\n')
-    assert [record for _, record in read_records(path, ["group", "total"])] == [
+    assert [record for _, record in read_records(path, ["group", "total"], RecordFile())] == [
         {"text": "A 5", "group": "g", "answer": {"group": "A"}}
     ]
 
@@ -233,14 +233,35 @@ def test_bad_records_exit_3_and_neither_kind_of_broken_file_leaves_answers(folde
     assert "1 answer imported, 0 already there, 1 not usable" in found.stdout
     assert "\x1b" not in found.stderr
 
-    broken = tmp_path / "broken.jsonl"
-    broken.write_text('{"text": "x", \n')
-    assert "broken.jsonl:1: not JSON" in (refused := cli("collect", folder, "--recorded", broken)).stderr
-    assert refused.returncode == 2
     columns = tmp_path / "columns.csv"
     columns.write_text("text,totl\nx,1\n")
     assert "the column 'totl' is unknown" in (refused := cli("collect", folder, "--recorded", columns)).stderr
     assert refused.returncode == 2
+
+
+def test_a_broken_line_is_named_and_the_others_are_imported(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    good = json.dumps({"text": "Total: 5.00", "answer": {"total": 5.00}, "reviewed_in": "2026"})
+    path.write_text(f'{good}\n{{"text": "x", \n[1]\n\n{good.replace("5.00", "6.00")}\n')
+    done = cli("collect", folder, "--recorded", path)
+    assert done.returncode == 3
+    assert "2 answers imported" in done.stdout
+    assert "answers.jsonl:2: not JSON" in done.stderr
+    assert "answers.jsonl:3: not a JSON object" in done.stderr
+    assert "passed over: reviewed_in (2)" in done.stderr
+
+
+def test_rows_that_run_wrote_are_imported_as_a_persons_where_one_corrected_them(folder: Path, tmp_path: Path) -> None:
+    rows = [
+        {"document": "a.txt", "text": "Total: 1", "fields": {"total": "1"}, "route": "person", "model": "m"},
+        {"document": "b.txt", "text": "Total: 2", "fields": {"total": "2"}, "route": "local", "model": "m"},
+        {"document": "c.txt", "text": "Total: 3", "fields": {"total": "3"}, "route": "local", "model": "m",
+         "corrections": {"total": {"answered": "4", "corrected": "3", "user": "eve", "time": "2026-01-01T00:00:00Z"}}},
+    ]  # fmt: skip
+    done = collect_recorded(load_task(folder), folder, recorded(tmp_path / "rows.jsonl", list(rows)))
+    assert (done.imported, done.bad) == (3, [])
+    sources = {row.document: (row.source, row.teacher) for row in read_dataset(folder / ANSWERS_FILE)}
+    assert sources == {"a.txt": ("person", ""), "b.txt": ("teacher", "m"), "c.txt": ("person", "")}
 
 
 def test_half_a_surrogate_pair_spoils_its_record_and_no_other(folder: Path, tmp_path: Path) -> None:
