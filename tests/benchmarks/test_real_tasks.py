@@ -106,11 +106,11 @@ def test_only_a_refused_export_is_tried_in_more_bits(
 
     facts: dict[str, object] = {}
     exporting(refused)
-    assert real_tasks._artifact(tmp_path, facts) == tmp_path / "gguf-f16"
+    assert real_tasks.artifact_of(tmp_path, facts) == tmp_path / "gguf-f16"
     assert facts["target"] == "gguf-f16"
     exporting(full_disk)
     with pytest.raises(real_tasks.CommandFailed, match="ended with 4"):
-        real_tasks._artifact(tmp_path, {})
+        real_tasks.artifact_of(tmp_path, {})
 
 
 @pytest.mark.slow

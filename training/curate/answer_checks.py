@@ -1,53 +1,57 @@
-"""Does the answer have the form that the task asks for?"""
+"""Does the answer have the form that the task asks for, and do equal documents have equal answers?"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from training.curate.doubts import WHOLE_ROW, Doubt, Doubts
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
     from appliance.tasks.task import Task
 
-Findings = dict[int, list[str]]
-"""LabelledRow number -> reasons; rows without a reason are not in it."""
 
-
-_PERSONS = {"form": "form", "required": "form"}
-_TEACHERS = _PERSONS | {"pattern": "pattern", "rule": "rule"}
-"""Kind of a finding -> how the reason of a rejected row begins."""
-
-
-def wrong_form(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
-    """Rows whose answer is not one of this task's, or that have no text."""
+def wrong_form(task: "Task", rows: Sequence["LabelledRow"]) -> Doubts:
+    """Values that are none of this task's fields, and rows of another task or without a text."""
     from appliance.tasks.answer_findings import answer_findings
 
-    findings: Findings = {}
+    names = {field.name for field in task.output_fields}
+    doubts: dict[int, list[Doubt]] = {}
     for number, row in enumerate(rows):
-        # What a person says is right, whatever rule it breaks.
-        codes = _PERSONS if row.source == "person" else _TEACHERS
-        kinds = [(finding.reason.partition(":")[0], finding.message) for finding in answer_findings(task, row.answer)]
-        reasons = [f"{codes[kind]}: {message}" for kind, message in kinds if kind in codes]
+        found = []
+        for finding in answer_findings(task, row.answer):
+            code = finding.code.partition(":")[0]
+            # What a person says is right, whatever pattern or rule it breaks.
+            if row.source == "person" and code in ("pattern", "rule"):
+                continue
+            code = "form" if code == "required" else code
+            fields = [name if name in names else WHOLE_ROW for name in finding.fields]
+            found += [Doubt(name, f"{code}: {finding.message}") for name in fields]
         if not row.text.strip():
-            reasons.append("form: the document has no text")
-        reasons += _wrong_labels(task, row)
-        if reasons:
-            findings[number] = reasons
-    return findings
+            found.append(Doubt(WHOLE_ROW, "form: the document has no text"))
+        found += _wrong_labels(task, row)
+        if found:
+            doubts[number] = found
+    return doubts
 
 
-def _wrong_labels(task: "Task", row: "LabelledRow") -> list[str]:
+def _wrong_labels(task: "Task", row: "LabelledRow") -> list[Doubt]:
     """What is wrong with a row's label shares; the label for none of these is one of the task's."""
     if row.labels is None:
         return []
     if not task.labels:
-        return ["form: the row gives shares of labels, but the task has no labels"]
+        return [Doubt(WHOLE_ROW, "form: the row gives shares of labels, but the task has no labels")]
     if task.multi_label:
-        return ["form: shares of labels are for tasks in which a document has one label"]
+        return [Doubt(WHOLE_ROW, "form: shares of labels are for tasks in which a document has one label")]
     (label_field,) = task.output_fields
-    return [f"form: {label!r} is not a label of the task" for label in row.labels if label not in label_field.values]
+    return [
+        Doubt(WHOLE_ROW, f"form: {label!r} is not a label of the task")
+        for label in row.labels
+        if label not in label_field.values
+    ]
 
 
-def duplicates(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
-    """Rows with the same text: all of them where the answers disagree, all but the first where they agree.
+def duplicates(task: "Task", rows: Sequence["LabelledRow"]) -> Doubts:
+    """Rows with the same text: all but the first, and in the first the fields on which they disagree.
 
     Which of two contradicting answers is right cannot be known here, and both together teach a coin toss. A person's
     answer stands above a teacher's to the same text.
@@ -55,23 +59,25 @@ def duplicates(task: "Task", rows: Sequence["LabelledRow"]) -> Findings:
     same_text: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         same_text.setdefault(" ".join(row.text.split()), []).append(number)
-    findings: Findings = {}
+    doubts: dict[int, list[Doubt]] = {}
     for numbers in same_text.values():
         persons = [number for number in numbers if rows[number].source == "person"]
         if persons:
-            taught = set(numbers) - set(persons)
-            findings |= {number: ["duplicate: a person answered the same text"] for number in sorted(taught)}
+            reason = "duplicate: a person answered the same text"
+            doubts |= {number: [Doubt(WHOLE_ROW, reason)] for number in sorted(set(numbers) - set(persons))}
             numbers = persons
         first = rows[numbers[0]]
+        others = [rows[number] for number in numbers[1:]]
         differing = [
-            name for name in _names(task) if any(rows[n].answer.get(name) != first.answer.get(name) for n in numbers)
+            name for name in _names(task) if any(row.answer.get(name) != first.answer.get(name) for row in others)
         ]
         if differing:
             reason = f"duplicate: {len(numbers)} rows with this text disagree on {', '.join(differing)}"
-            findings |= {number: [reason] for number in numbers}
+            doubts[numbers[0]] = [Doubt(name, reason) for name in differing]
         else:
-            findings |= {number: [f"duplicate: same text and answer as {first.document}"] for number in numbers[1:]}
-    return findings
+            reason = f"duplicate: same text and answer as {first.document}"
+        doubts |= {number: [Doubt(WHOLE_ROW, reason)] for number in numbers[1:]}
+    return doubts
 
 
 def _names(task: "Task") -> list[str]:

@@ -1,8 +1,10 @@
 """Which rows train and which judge: siblings stay together, labels and slices have their share, nothing moves later."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from appliance.quality.near_duplicates import clusters
@@ -21,12 +23,33 @@ def sibling_key(row: "LabelledRow") -> str:
     return f"group {row.group}" if row.group is not None else f"text {' '.join(row.text.lower().split())}"
 
 
-def families(rows: Sequence["LabelledRow"]) -> list[str]:
+class Together(StrEnum):
+    """What must not be divided between training and judging, besides groups and texts that are nearly the same."""
+
+    TEXT = "text"
+    """Nothing more."""
+    FOLDER = "folder"
+    """Documents of one folder, such as those of a customer or a source."""
+    TEMPLATE = "template"
+    """Documents that are nearly the same once numbers are left out, such as letters of one form."""
+
+
+TEMPLATE_SHARE = 0.6
+"""Of the word pairs that two documents of a template share, numbers left out."""
+_NUMBER = re.compile(r"[^\W_]*\d[^\s]*")
+
+
+def families(rows: Sequence["LabelledRow"], together: Together = Together.TEXT) -> list[str]:
     """Each row's family, named by the key of its first member; near duplicates join families."""
     keys = [sibling_key(row) for row in rows]
     siblings: dict[str, list[int]] = {}
     for number, key in enumerate(keys):
         siblings.setdefault(key, []).append(number)
+        if together is Together.FOLDER and "/" in rows[number].document:
+            siblings.setdefault(f"folder {rows[number].document.rpartition('/')[0]}", []).append(number)
+    if together is Together.TEMPLATE:
+        texts = [_NUMBER.sub("0", row.text) for row in rows]
+        return [keys[first] for first in clusters(texts, TEMPLATE_SHARE, siblings.values())]
     return [keys[first] for first in clusters([row.text for row in rows], known=siblings.values())]
 
 
@@ -46,7 +69,11 @@ def strata_of(task: "Task", row: "LabelledRow") -> list[Stratum]:
 
 
 def split_rows(
-    task: "Task", rows: Sequence["LabelledRow"], validation: float, test: float
+    task: "Task",
+    rows: Sequence["LabelledRow"],
+    validation: float,
+    test: float,
+    together: Together = Together.TEXT,
 ) -> dict[Split, list["LabelledRow"]]:
     """Rows of each split, in their order.
 
@@ -54,7 +81,7 @@ def split_rows(
     family from its share in a split, the family goes where it brings the shares nearest; later rows move no earlier
     ones. A split that should have rows but got none, as happens with few families, gets the family nearest to it.
     """
-    names = families(rows)
+    names = families(rows, together)
     strata: dict[str, Counter[Stratum]] = {name: Counter() for name in names}
     for row, name in zip(rows, names, strict=True):
         strata[name].update(strata_of(task, row))
