@@ -1,0 +1,1 @@
+"""What more labels, a student of one's own, and a dearer teacher are worth, before they are paid for."""
