@@ -10,6 +10,7 @@ import signal
 import sys
 import termios
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -24,6 +25,7 @@ from tui.frames.frame import Frame
 from tui.screens.comparisons import ComparisonsScreen
 from tui.screens.jobs import JobsScreen
 from tui.screens.models import ModelsScreen
+from tui.screens.teaching import TeachingScreen
 from tui.snapshot_app import SnapshotApp
 
 SCREENS = {"models": ModelsScreen, "jobs": JobsScreen, "compare": ComparisonsScreen}
@@ -70,24 +72,29 @@ class StillroomApp(SnapshotApp):
         Binding("1", "tab('models')", show=False),
         Binding("2", "tab('jobs')", show=False),
         Binding("3", "tab('compare')", show=False),
+        Binding("4", "tab('teach')", show=False),
         Binding("question_mark,f1", "help", show=False),
     ]
 
-    def __init__(self, settings: Settings, ascii_only: bool = False) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, ascii_only: bool = False, task_folder: Path | None = None) -> None:
+        super().__init__(settings, task_folder)
         self.theme = "ansi-dark"
         self.animation_level = "none"
         self.failure: Exception | None = None
         self._printable_filter = PrintableFilter(ascii_only)
         for mode, screen in SCREENS.items():
             self.add_mode(mode, screen)
+        if task_folder is not None:
+            self.add_mode("teach", TeachingScreen)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, then ours, as the last one."""
         return [*super().get_line_filters(), self._printable_filter]
 
     def on_mount(self) -> None:
-        """Ends in good order on the signals of a terminal that goes."""
+        """Ends in good order on the signals of a terminal that goes; shows the teacher first where there is one."""
+        if self.task_folder is not None:
+            self.call_later(self.switch_mode, "teach")
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGHUP, signal.SIGTERM):
@@ -95,6 +102,8 @@ class StillroomApp(SnapshotApp):
 
     async def action_tab(self, mode: str) -> None:
         """Shows the screens of a tab as they were left; the key of the present tab goes back to its first screen."""
+        if mode == "teach" and self.task_folder is None:
+            return
         if mode != self.current_mode:
             await self.switch_mode(mode)
             return

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -20,8 +21,12 @@ _REMEDY = "run it in a terminal (`ssh -t`); `stillroom jobs list` and `stillroom
 @click.option(
     "--mouse", is_flag=True, help="Use the mouse; after a broken connection the terminal may go on sending mouse codes."
 )
-def command(ascii_only: bool, mouse: bool) -> None:
-    """Work with models, jobs and comparisons on a terminal screen.
+@click.option(
+    "--task", "task_folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Task folder whose teacher, and whose doubted answers, there is a tab for.",
+)  # fmt: skip
+def command(ascii_only: bool, mouse: bool, task_folder: Path | None) -> None:
+    """Work with models, jobs and comparisons on a terminal screen; with a task folder also with its teacher.
 
     It can be closed at any time; jobs and comparisons run in processes of their own.
     """
@@ -30,7 +35,7 @@ def command(ascii_only: bool, mouse: bool) -> None:
     # The screens import Textual, which the other verbs must not wait for.
     from tui.app import StillroomApp
 
-    app = StillroomApp(settings, ascii_only or not _takes_unicode())
+    app = StillroomApp(settings, ascii_only or not _takes_unicode(), task_folder)
     app.run(mouse=mouse)
     if app.failure is not None:
         raise app.failure

@@ -1,5 +1,7 @@
 """What every screen may ask of the app: settings, the latest snapshot, and the way to another tab."""
 
+from pathlib import Path
+
 from textual.app import App
 from textual.message import Message
 from textual.screen import Screen
@@ -21,10 +23,12 @@ class SnapshotApp(App[None]):
             super().__init__()
             self.snapshot = snapshot
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, task_folder: Path | None = None) -> None:
         # The filters for colour are chosen once, in here.
         super().__init__(ansi_color=True)
         self.settings = settings
+        self.task_folder = task_folder
+        """Whose teacher and review there is a tab for."""
         self.snapshot = Snapshot()
         self.snapshot_signal: Signal[Snapshot] = Signal(self, "snapshot")
         self._reader = SnapshotReader(settings)

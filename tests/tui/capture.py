@@ -14,10 +14,29 @@ from appliance.comparison.request import CompareRequest, prepare_comparison
 from appliance.comparison.run import run_comparison
 from appliance.models.manifest import write_artifact
 from appliance.models.store import Store
+from appliance.review.queue import Kind, QueueEntry, write_queue
+from appliance.tasks.collect_progress import CollectProgress, write_collect_progress
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.labels import LabelledRow
 from tests.appliance.jobs.test_record_jobs import TASK, page
 from tests.noop_fixtures import noop_manifest
 from tests.tui.scenes import HOLD, TOO_LONG, Folder, Scene
 from tests.tui.terminal import Program
+
+DELIVERIES = """version = 2
+name = "deliveries"
+kind = "extract"
+instruction = "Read the delivery note"
+
+[[fields]]
+name = "number"
+
+[[fields]]
+name = "sender"
+
+[[fields]]
+name = "net_weight"
+"""
 
 
 def main() -> int:
@@ -35,6 +54,7 @@ def main() -> int:
             running.release()
             job.communicate(timeout=60)
         take_records(Scene(Path(root) / "lines"), target_dir)
+        take_teaching(Scene(Path(root) / "teacher"), target_dir)
     return 0
 
 
@@ -60,6 +80,43 @@ def take_records(scene: Scene, target_dir: Path) -> None:
         save(program, target_dir / "records-80x24.txt")
         program.press("q")
         program.end()
+
+
+def take_teaching(scene: Scene, target_dir: Path) -> None:
+    """A teacher that is asked, and one of its answers that is likely wrong."""
+    folder = TaskFolder(scene.root / "deliveries")
+    folder.path.mkdir(parents=True)
+    folder.task_path.write_text(DELIVERIES)
+    write_collect_progress(
+        folder.collect_progress_path,
+        CollectProgress(
+            "large", 800, 120, 311, 4, {"refused": 1, "truncated": 2}, 0,
+            "the frontier refused to answer: the document may hold personal data", 1.84, 4.07, "EUR", 540.0,
+        ),
+    )  # fmt: skip
+    entries = [delivery(1042, "Ostwald Mills", "24.5"), delivery(1043, "Brenner & Sons", "18")]
+    write_queue(folder.queue_path, entries)
+    with Program("tui", "--task", str(folder.path), environment={"STILLROOM_HOME": str(scene.home_dir)}) as program:
+        program.see("434 of 800")
+        save(program, target_dir / "teach-80x24.txt")
+        program.press("r")
+        program.see("note-1042.txt")
+        save(program, target_dir / "review-80x24.txt")
+        program.press("q")
+        program.end()
+
+
+def delivery(number: int, sender: str, gross: str) -> QueueEntry:
+    """A delivery note whose teacher took the gross weight for the net weight."""
+    text = (
+        f"DELIVERY NOTE   DN-{number}\n\nFrom       {sender}\nTo         Harbour Store, Quay 4\n"
+        f"Date       3 March 2026\n\nGross weight   {gross} kg\nNet weight     6.9 kg\n\n"
+        "Goods were received complete and undamaged.\n"
+    )
+    row = LabelledRow(
+        f"note-{number}.txt", text, {"number": f"DN-{number}", "sender": sender, "net_weight": gross}
+    )  # fmt: skip
+    return QueueEntry(row, 1.0, Kind.RANKED, {"net_weight": "truth: net_weight is likelier '6.9'"})
 
 
 def furnish(scene: Scene) -> None:

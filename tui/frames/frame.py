@@ -25,6 +25,8 @@ _MESSAGE_CHARACTERS = 60
 _MESSAGE_LINES = 3
 TABS = ("Models", "Jobs", "Compare")
 """In the order of their number keys; `tui.app.SCREENS` holds the first screen of each."""
+TEACH_TAB = "Teach"
+"""Behind them where the program was started with a task folder."""
 GLOBAL_KEYS = (("?", "Help"), ("q", "Quit"))
 _COMMAND_MARGIN = 3
 _COMMAND_PART = 3
@@ -128,7 +130,8 @@ class Frame(Screen[None]):
             return
         counts = [human_count(snapshot.active_jobs, "job")] if snapshot.active_jobs else []
         counts += [human_count(snapshot.active_comparisons, "comparison")] if snapshot.active_comparisons else []
-        self.bar("tabs").show([tabs(TABS, self.TAB)], " and ".join(counts or ["no job"]) + " in progress")
+        names = TABS if self.stillroom.task_folder is None else (*TABS, TEACH_TAB)
+        self.bar("tabs").show([tabs(names, self.TAB)], " and ".join(counts or ["no job"]) + " in progress")
         self.show_snapshot(snapshot)
         self.show_keys()
 

@@ -1,7 +1,6 @@
 """One document of a job: fields beside the text, the evidence of the selected field marked, and corrections."""
 
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +11,13 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widget import Widget
 
-from appliance.ground.text import printable
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.review import correct_field, in_force, read_corrections
 from appliance.tasks.linecode import Value, is_records
 from appliance.tasks.task import Field, FieldType
 from appliance.tasks.taskfile import load_task
-from appliance.tasks.typed_values import parse_value, typed_value
+from appliance.tasks.typed_values import parse_value
 from tui.data.document_pages import FindDocument
 from tui.data.problems import READING_ERRORS, Problem, problem_of
 from tui.data.snapshot import Snapshot
@@ -38,7 +36,7 @@ from tui.rendering.document_lines import (
 )
 from tui.rendering.facts import value_text
 from tui.text.cells import BAD, DOUBTFUL, FAINT, STRONG, Cell, Line, wrap_line
-from tui.text.shell_commands import shell_words
+from tui.text.shell_commands import line_to_type, shell_words
 from tui.widgets.table import Column, ListedRows, Table
 from tui.widgets.text_pane import TextPane
 
@@ -298,7 +296,7 @@ class DocumentScreen(Frame):
         if field.columns:
             hint += "; records separated by ;" if shown.record is None else "; leave empty to take the record out"
         what = field.name if shown.record is None else f"{field.name} {shown.record + 1:,}"
-        await self.open_input(f"{what} ({hint})", _line_to_type(shown_value(self._document, shown)))
+        await self.open_input(f"{what} ({hint})", line_to_type(shown_value(self._document, shown)))
         self.show_facts([[Cell(f"Correct value of {what} ", STRONG), Cell(f"({hint})", FAINT)], []],
                   self._command(field, "VALUE"))  # fmt: skip
 
@@ -306,7 +304,7 @@ class DocumentScreen(Frame):
         """Keeps the correction in a thread; a value left as it was is none."""
         await self.close_input()
         shown = self._selected()
-        if shown is None or message.value == _line_to_type(shown_value(self._document, shown)):
+        if shown is None or message.value == line_to_type(shown_value(self._document, shown)):
             self._mark()
             return
         if _REPLACED in message.value:
@@ -357,8 +355,3 @@ class DocumentScreen(Frame):
     def on_wrapped_scroll_scrolled(self) -> None:
         """Shows which lines are in sight."""
         self.show_keys(self.query_one(TextPane).place)
-
-
-def _line_to_type(value: Value) -> str:
-    """A value on one line; what a terminal would act on is replaced, as it cannot be typed either."""
-    return printable(re.sub(r"\s+", " ", typed_value(value)))

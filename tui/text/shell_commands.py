@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.cells import cell_len
 
 from appliance.ground.text import printable
+from appliance.tasks.linecode import Value
+from appliance.tasks.typed_values import typed_value
 
 _WORD = re.compile(r"""(?:\$'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|\\.|[^\s'"\\])+""", re.DOTALL)
 _UNIT = re.compile(r"\\x[0-9a-f]{2}|\\.|.", re.DOTALL)
@@ -93,3 +95,8 @@ def _spelled(char: str) -> str:
     if char == printable(char):
         return char
     return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+
+
+def line_to_type(value: Value) -> str:
+    """A value on one line; what a terminal would act on is replaced, as it cannot be typed either."""
+    return printable(re.sub(r"\s+", " ", typed_value(value)))
