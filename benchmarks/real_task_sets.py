@@ -67,13 +67,19 @@ def task_text(name: str, instruction: str, fields: Iterable[str]) -> str:
     return f'version = 2\nname = "{name}"\nkind = "extract"\ninstruction = "{instruction}"\n{"".join(fields)}'
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
+def records_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of JSON objects.
+
+    Raises:
+        ResourceError: It is not there.
+    """
     if not path.is_file():
         raise ResourceError(f"{path} is not there", "name the folder of the sets with --data")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _row(document: object, text: str, answer: Mapping[str, object], teacher: str = "people") -> LabelledRow:
+def row_of(document: object, text: str, answer: Mapping[str, object], teacher: str = "people") -> LabelledRow:
+    """A document with what people say of it."""
     values: Answer = {name: _value(value) for name, value in answer.items()}
     return LabelledRow(str(document), text, values, text_hash(text), teacher=teacher)
 
@@ -82,7 +88,7 @@ def _value(value: object) -> str | list[str] | None:
     return [str(entry) for entry in value] if isinstance(value, list) else str(value) if value else None
 
 
-def _apart(train: Iterable[LabelledRow], test: Iterable[LabelledRow]) -> tuple[list[LabelledRow], list[LabelledRow]]:
+def apart(train: Iterable[LabelledRow], test: Iterable[LabelledRow]) -> tuple[list[LabelledRow], list[LabelledRow]]:
     """Each text once, and no text that is tested on among those to learn from; both in a fixed random order."""
     tested = {" ".join(row.text.lower().split()): row for row in test}
     taught = {key: row for row in train if (key := " ".join(row.text.lower().split())) not in tested}
@@ -115,14 +121,14 @@ _ADDRESSES_KEPT_BACK = 254
 def _addresses(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
     train, test = (
         [
-            _row(record["id"], str(record["text"]), {name: record["fields"].get(name) for name in ADDRESS_FIELDS})
-            for record in _records(data_dir / "us_addresses" / f"{side}.jsonl")
+            row_of(record["id"], str(record["text"]), {name: record["fields"].get(name) for name in ADDRESS_FIELDS})
+            for record in records_of(data_dir / "us_addresses" / f"{side}.jsonl")
             if not str(record["id"]).startswith(_OTHER_CONVENTION)
         ]
         for side in ("train", "test")
     )
     random.Random(7).shuffle(train)
-    return _apart(train[_ADDRESSES_KEPT_BACK:], [*test, *train[:_ADDRESSES_KEPT_BACK]])
+    return apart(train[_ADDRESSES_KEPT_BACK:], [*test, *train[:_ADDRESSES_KEPT_BACK]])
 
 
 INGREDIENT_FIELDS = ("name", "quantity", "unit", "size", "preparation", "comment", "purpose")
@@ -134,13 +140,13 @@ def _ingredients(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
     # Seven lines in ten have no label at all; that is not the same as having nothing to label.
     sides = [
         [
-            _row(record["id"], str(record["text"]), {name: record["fields"].get(name) for name in INGREDIENT_FIELDS})
-            for record in _records(data_dir / "ingredients" / f"{side}.jsonl")
+            row_of(record["id"], str(record["text"]), {name: record["fields"].get(name) for name in INGREDIENT_FIELDS})
+            for record in records_of(data_dir / "ingredients" / f"{side}.jsonl")
             if any(record["fields"].values())
         ]
         for side in ("train", "test")
     ]
-    return _apart(*sides)
+    return apart(*sides)
 
 
 SERVICES = ("Movies_1", "Hotels_2", "Services_1", "RideSharing_2")
@@ -162,7 +168,7 @@ def _dialogues(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
     sides = []
     for side in ("train", "test"):
         rows = []
-        for record in _records(data_dir / "sgd_dialogues" / f"{side}.jsonl"):
+        for record in records_of(data_dir / "sgd_dialogues" / f"{side}.jsonl"):
             if record["service"] in SERVICES:
                 slots: dict[str, object] = {
                     name: _SPELT.get(str(value), value)
@@ -170,10 +176,10 @@ def _dialogues(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
                     for value in [record["fields"].get(name)]
                 }
                 rows.append(
-                    _row(f"{side} {record['id']}", str(record["text"]), {"service": record["service"], **slots})
+                    row_of(f"{side} {record['id']}", str(record["text"]), {"service": record["service"], **slots})
                 )
         sides.append(rows)
-    return _apart(*sides)
+    return apart(*sides)
 
 
 INTENTS = (
@@ -196,7 +202,7 @@ def _commands(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
     sides = []
     for side in ("train", "test"):
         rows = []
-        for record in _records(data_dir / "snips" / f"{side}.jsonl"):
+        for record in records_of(data_dir / "snips" / f"{side}.jsonl"):
             text, found = str(record["text"]), []
             for name, value in record["fields"].items():
                 found += [(name, str(entry)) for entry in (value if isinstance(value, list) else [value])]
@@ -206,7 +212,7 @@ def _commands(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
             answer: Answer = {"intent": str(record["label"]), SLOT_RECORDS: slots or None}
             rows.append(LabelledRow(str(record["id"]), text, answer, text_hash(text), teacher="people"))
         sides.append(rows)
-    return _apart(*sides)
+    return apart(*sides)
 
 
 HEADER_FIELDS = {
@@ -223,11 +229,11 @@ HEADER_FIELDS = {
 
 def _headers(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
     sides: dict[str, list[LabelledRow]] = {"train": [], "test": []}
-    for record in _records(data_dir / "grobid_header" / "gold.jsonl"):
+    for record in records_of(data_dir / "grobid_header" / "gold.jsonl"):
         path = data_dir / "grobid_header" / "docs" / f"{record['id']}.txt"
         fields = {name: record["fields"].get(name) for name in HEADER_FIELDS}
-        sides[str(record["split"])].append(_row(record["id"], path.read_text(encoding="utf-8"), fields))
-    return _apart(sides["train"], sides["test"])
+        sides[str(record["split"])].append(row_of(record["id"], path.read_text(encoding="utf-8"), fields))
+    return apart(sides["train"], sides["test"])
 
 
 INVOICE_FIELDS = {
@@ -261,14 +267,14 @@ def _invoices(data_dir: Path) -> tuple[list[LabelledRow], list[LabelledRow]]:
         document = draw_document(rng, "train", genre=genre, ways=(*TRAINING_WAYS, *PAGE_WAYS), page=True)
         values = {each.spec.key: each.value for each in document.printed}
         answer = {name: values.get(name) for name in INVOICE_FIELDS}
-        train.append(_row(f"generated {len(train)}", document.text, answer, teacher="generator"))
+        train.append(row_of(f"generated {len(train)}", document.text, answer, teacher="generator"))
     test = []
-    for record in _records(data_dir / "invoices_pdf" / "gold.jsonl"):
+    for record in records_of(data_dir / "invoices_pdf" / "gold.jsonl"):
         text = (data_dir / "invoices_pdf" / "docs" / f"{record['id']}.txt").read_text(encoding="utf-8")
         gold = record["fields"]
         fields = {name: _printed(gold.get(key)) for name, (_, _, key) in INVOICE_FIELDS.items()}
-        test.append(_row(record["id"], text, fields))
-    return _apart(train, test)
+        test.append(row_of(record["id"], text, fields))
+    return apart(train, test)
 
 
 def _printed(value: object) -> object:

@@ -228,7 +228,7 @@ def run_cell(cell: Cell, arguments: argparse.Namespace) -> Figures | None:
         if run_dir is None:
             return None
         record = json.loads((run_dir / "record.json").read_text(encoding="utf-8"))
-        artifact = _artifact(run_dir, facts)
+        artifact = artifact_of(run_dir, facts)
         kept_path = artifact.parent / "answers.jsonl"
         kept_path.unlink(missing_ok=True)  # a rate is of one go
         began = time.monotonic()
@@ -242,7 +242,7 @@ def run_cell(cell: Cell, arguments: argparse.Namespace) -> Figures | None:
     return judge(task, test, answers, facts, real_set)
 
 
-def _artifact(run_dir: Path, facts: dict[str, object]) -> Path:
+def artifact_of(run_dir: Path, facts: dict[str, object]) -> Path:
     """The student as it is answered with; which form that is goes into the facts."""
     for target in TARGETS[:-1]:
         try:

@@ -14,7 +14,7 @@ from appliance.engines.windows import Span, WindowRules, can_window, windows_of
 from appliance.models.model_config import context_of
 from appliance.tasks.folder import TASK_FILE, TaskFolder
 from appliance.tasks.labels import LabelledRow, read_dataset
-from appliance.tasks.prompt import document_segments, join_ids, render_example
+from appliance.tasks.prompt import ExampleAnswer, document_segments, join_ids, render_example
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.window_answer import PlacedAnswer
@@ -100,7 +100,9 @@ def within_budget(samples: Sequence[Sample]) -> list[Sample]:
 def sample_of(task: Task, row: LabelledRow, tokenizer: FileTokenizer) -> Sample:
     """One row of a dataset as the student sees it."""
     values = [row.answer.get(field.name) for field in task.output_fields]
-    example = render_example(task.prompt_spec(), row.text, values, tokenizer.template, tokenizer.encode, row.working)
+    example = render_example(
+        task.prompt_spec(), row.text, ExampleAnswer(values, row.working), tokenizer.template, tokenizer.encode
+    )  # fmt: skip
     return Sample(example.input_ids, example.is_value)
 
 

@@ -49,7 +49,7 @@ def test_artifact_is_judged_installed_activated_and_run_as_typed(tmp_path: Path)
     (tmp_path / "folder").mkdir()
     task_path = tmp_path / "my-task" / "task.toml"
     task_path.write_text(TASK.replace('"orders"', '"my-task"'))
-    rows = [{"text": ORDER.format(n), "answer": {"number": f"n{n}", "total": f"{n}.50"}} for n in range(70)]
+    rows = [{"text": ORDER.format(n), "answer": {"number": f"n{n}", "total": f"{n}.50"}} for n in range(140)]
     (tmp_path / "my-task" / "dataset" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "folder" / "a.txt").write_text(ORDER.format(7))
     manifest = replace(noop_manifest(task_path), name="my-task-gguf-q8_0")

@@ -8,6 +8,8 @@ from appliance.ground.errors import ApplianceError
 
 IGNORED = -100
 """Marks positions without loss."""
+LEAST_REST = 1e-4
+"""Less than this is missing to 1 by rounding."""
 
 
 class Diverged(ApplianceError):
@@ -53,9 +55,17 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     Args:
         logits: (batch, labels), any float dtype; computed in float32.
-        targets: (batch, labels) shares that sum to 1; a label of share 0 adds nothing.
+        targets: (batch, labels) shares that sum to 1 or less; what is missing is the share of all labels whose own is 0
+            together, as where a teacher told the likeliest ones only.
 
     Returns:
         () float32.
     """
-    return -(targets * torch.log_softmax(logits.float(), dim=1)).sum(1).mean()
+    likelihoods = torch.log_softmax(logits.float(), dim=1)
+    told = -(targets * likelihoods).sum(1)
+    rest = (1 - targets.sum(1)).clamp(min=0)
+    open_rows = (rest > LEAST_REST) & (targets == 0).any(1)
+    if open_rows.any():
+        others = likelihoods[open_rows].masked_fill(targets[open_rows] > 0, -torch.inf).logsumexp(1)
+        told = told.index_add(0, open_rows.nonzero()[:, 0], -rest[open_rows] * others)
+    return told.mean()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pretraining_documents import draw_document
 
-from appliance.tasks.prompt import STILLROOM_TEMPLATE, PromptSpec, render_example
+from appliance.tasks.prompt import STILLROOM_TEMPLATE, ExampleAnswer, PromptSpec, render_example
 from training.demo.documents import GeneratedDocument
 from training.demo.layouts import TRAINING_WAYS
 from training.demo.page_ways import PAGE_WAYS
@@ -75,7 +75,9 @@ def tokenize(
 ) -> TokenizedExample:
     """Ids and loss weights: the values whole, heads less, and a share of the document's tokens a little."""
     values = [field.value for field in document.output_fields]
-    example = render_example(draw_question(rng, document), document.text, values, STILLROOM_TEMPLATE, encode)
+    example = render_example(
+        draw_question(rng, document), document.text, ExampleAnswer(values), STILLROOM_TEMPLATE, encode
+    )
     weights = []
     for position, is_value in enumerate(example.is_value):
         if is_value:

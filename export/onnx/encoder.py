@@ -4,8 +4,9 @@ import inspect
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,14 +17,19 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
+from appliance.engines.onnx_encoder import read_labels, read_settings
 from appliance.engines.onnx_session import open_session
 from appliance.ground.errors import ApplianceError, UsageError
-from appliance.models.calibration import write_calibration
+from appliance.models.calibration import softmax, write_calibration
+from appliance.quality.abstaining import abstain_threshold
 from appliance.quality.calibration import calibrate
+from appliance.quality.gate import DEFAULT_REQUIRED
 from appliance.quality.label_thresholds import calibrate_labels
 from appliance.quality.statistics import wilson
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import read_dataset
+from appliance.tasks.task import Task
+from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import value_texts
 from export.onnx.graphs import copy_graph, quantize, quiet_exporters, save_graph
 from export.parity import ExportDisagrees, refuse_no_numbers
@@ -280,6 +286,22 @@ def quantize_until_it_agrees(
     return onnx_logits(target, token_ids, expected.shape[1]), len(fp32_nodes)
 
 
+def _abstain_below(
+    task: Task, merged_dir: Path, logits: NDArray[np.float32], targets: NDArray[np.floating[Any]]
+) -> float:  # fmt: skip
+    """The confidence below which the student abstains, for as many errors as the task allows of what is answered."""
+    if not task.abstain or task.multi_label or not len(logits):
+        return 0.0
+    labels = read_labels(read_settings(merged_dir))
+    temperature = calibrate(logits, targets).temperature
+    shares = softmax(logits, temperature)
+    best, wanted = shares.argmax(1), np.asarray(targets).argmax(1)
+    answered = [number for number, label in enumerate(best) if labels[label] != task.abstain]
+    risk = 1 - (DEFAULT_REQUIRED if task.readiness.required is None else task.readiness.required)
+    right = [bool(best[number] == wanted[number]) for number in answered]
+    return abstain_threshold([float(shares[number, best[number]]) for number in answered], right, risk)
+
+
 def export_encoder(
     merged_dir: Path, out_dir: Path, quantization: Literal["fp32", "int8"], task_folder: Path, graph_path: Path
 ) -> dict[str, float | int | str]:
@@ -319,6 +341,8 @@ def export_encoder(
             )
     refuse_no_numbers(logits, "the ONNX graph")
     calibration = calibrate_labels(logits, targets) if multi_label else calibrate(logits, targets)
+    abstain_below = _abstain_below(load_task(task_folder), merged_dir, logits, targets)
+    calibration = replace(calibration, abstain_below=abstain_below)
     write_calibration(calibration, out_dir)
     for name in ("config.json", "tokenizer.json"):
         (out_dir / name).write_bytes((merged_dir / name).read_bytes())
@@ -331,5 +355,6 @@ def export_encoder(
         "temperature": round(calibration.temperature, 4),
         "ece_before": round(calibration.ece_before, 4),
         "ece_after": round(calibration.ece_after, 4),
+        "abstain_below": round(calibration.abstain_below, 4),
         "size_bytes": path.stat().st_size,
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from encoder_fixtures import LABELS, sentence, write_base, write_task_folder
+from encoder_fixtures import FILLERS, LABELS, make_row, sentence, write_base, write_rows, write_task_folder
 
 from appliance.engines import onnx_encoder
 from appliance.engines.engine import Request, Result
@@ -15,6 +15,8 @@ from appliance.engines.onnx_encoder import OnnxEncoderEngine
 from appliance.ground.errors import ApplianceError, UsageError
 from appliance.models.calibration import read_calibration, softmax
 from appliance.models.manifest import FileEntry, Manifest, model_identity, read_manifest, rewrite_manifest
+from appliance.tasks.folder import TaskFolder
+from appliance.tasks.labels import read_dataset
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
 from export.onnx.encoder import ExportedEncoder, export_encoder, onnx_logits, read_validation, torch_logits
@@ -152,6 +154,44 @@ def test_a_long_document_is_read_in_windows(folder: Path) -> None:
     results = answers(folder, long_task(folder, "window"), texts)
     assert results["0"].answer == {"label": "card lost"}
     assert results["0"].prompt_tokens > 150
+
+
+def abstaining_task(folder: Path, into: Path, required: float = 0.8) -> Path:
+    """A task folder like this one, whose student may say that it is too unsure."""
+    shutil.copytree(folder / "dataset", into / "dataset")
+    text = (folder / "task.toml").read_text(encoding="utf-8")
+    changed = text.replace("labels = [", 'abstain = "somebody else"\nlabels = [', 1)
+    (into / "task.toml").write_text(f"{changed}\n[readiness]\nrequired = {required}\n", encoding="utf-8")
+    return into
+
+
+def test_a_student_abstains_where_its_validation_rows_say_that_it_errs(folder: Path, tmp_path: Path) -> None:
+    asking = abstaining_task(folder, tmp_path / "task")
+    path = TaskFolder(asking).split_path("validation")
+    # Of texts that say nothing of the matter, each label is right for one in three.
+    strange = [" ".join(FILLERS[(number + step * 3) % 10] for step in range(4 + number % 5)) for number in range(48)]
+    rows = [*read_dataset(path), *(make_row(text, LABELS[number % 3]) for number, text in enumerate(strange))]
+    write_rows(path, rows)
+    metrics = export_encoder(folder / "merged", tmp_path / "int8", "int8", asking, tmp_path / "graph.onnx")
+    threshold = float(metrics["abstain_below"])
+    assert 0 < threshold < 1
+    shutil.copyfile(folder / "int8" / "manifest.json", tmp_path / "int8" / "manifest.json")
+    engine = OnnxEncoderEngine(tmp_path / "int8", load_task(asking), 1)
+    results = list(engine.answer(Request(str(number), row.text) for number, row in enumerate(rows)))
+    engine.close()
+    said = {result.key: (result.answer or {})["label"] for result in results}
+    answered = [number for number in range(len(rows)) if said[str(number)] != "somebody else"]
+    wrong = [number for number in answered if said[str(number)] != rows[number].answer["label"]]
+    assert len(answered) < len(rows)
+    assert len(wrong) <= 0.2 * len(answered)
+    assert all(0 <= result.confidence["label"] <= 1 for result in results)
+
+
+def test_without_a_label_for_it_or_errors_to_avoid_a_student_answers_everything(folder: Path, tmp_path: Path) -> None:
+    assert read_calibration(folder / "int8").abstain_below == 0
+    asking = abstaining_task(folder, tmp_path / "task", required=0.5)
+    metrics = export_encoder(folder / "merged", tmp_path / "int8", "int8", asking, tmp_path / "graph.onnx")
+    assert metrics["abstain_below"] == 0
 
 
 def test_hostile_text_gets_a_row(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from appliance.ground.errors import ResourceError, UsageError
 from appliance.tasks.field_table import FieldTable
 from appliance.tasks.task import TaskKind
-from appliance.tasks.task_table import InputTable, ReadinessTable, RuleTable, StudentTable, TaskTable
+from appliance.tasks.task_table import BudgetTable, InputTable, ReadinessTable, RuleTable, StudentTable, TaskTable
 from appliance.tasks.taskfile import load_task, task_from_table
 from tests.appliance.model_fixtures import file_size_limit
 from training.commands.new import KINDS, write_task_folder
@@ -50,7 +50,7 @@ def test_every_key_of_a_task_file_is_in_a_template(tmp_path: Path) -> None:
     texts = [write_task_folder(tmp_path / kind, kind).read_text("utf-8") for kind in KINDS]
     written = "\n".join(texts)
     tables = {"input": InputTable, "readiness": ReadinessTable, "student": StudentTable, "fields": FieldTable}
-    tables["rules"] = RuleTable
+    tables |= {"rules": RuleTable, "budget": BudgetTable}
     keys = {*TaskTable.model_fields, *(key for table in tables.values() for key in table.model_fields)} - {*tables}
     missing = [key for key in sorted(keys) if not re.search(rf"^(?:# )?{key} = ", written, re.MULTILINE)]
     assert missing == []

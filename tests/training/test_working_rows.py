@@ -13,8 +13,8 @@ from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import read_dataset
 from appliance.tasks.taskfile import load_task
 from training.collect import collect_recorded
-from training.curate.pipeline import curate
-from training.records import read_records
+from training.curate.pipeline import CurationOptions, curate
+from training.records import RecordFile, read_records
 from training.row_notes import row_notes
 from training.students.decoder.examples import TokenExample, pack
 from training.students.decoder.field_dropout import without_value
@@ -43,7 +43,7 @@ def test_recorded_working_comes_into_the_dataset(tmp_path: Path) -> None:
     result = collect_recorded(task, tmp_path, recorded)
     assert result.imported == 2
     assert next(bad.partition(": ")[2] for bad in result.bad) == "working is not a text"
-    curate(task, tmp_path, 0.0, 0.0)
+    curate(task, tmp_path, CurationOptions(0.0, 0.0))
     rows = {row.document: row.working for row in read_dataset(TaskFolder(tmp_path).split_path("train"))}
     assert rows == {"a": "it says\n12", "b": ""}
     assert collect_recorded(task, tmp_path, recorded).imported == 0
@@ -52,11 +52,11 @@ def test_recorded_working_comes_into_the_dataset(tmp_path: Path) -> None:
 def test_a_column_called_working_stays_a_field_where_the_task_has_one(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,working\nTotal: 12,yes\n")
-    assert [record for _, record in read_records(path, ["working"])] == [
+    assert [record for _, record in read_records(path, ["working"], RecordFile())] == [
         {"text": "Total: 12", "answer": {"working": "yes"}}
     ]
     path.write_text("text,total,working\nTotal: 12,12,it says so\n")
-    assert [record for _, record in read_records(path, ["total"])] == [
+    assert [record for _, record in read_records(path, ["total"], RecordFile())] == [
         {"text": "Total: 12", "answer": {"total": "12"}, "working": "it says so"}
     ]
 

@@ -90,7 +90,7 @@ def _run_steps(course: "Course", as_json: bool) -> dict[str, object]:
     task = load_task(course.task_dir)
     with course.timed("collect and curate the answers (15 % of them carry planted mistakes)"):
         report = collect_and_curate(course)
-        recall = planted_recall(course.folder / "planted.jsonl", TaskFolder(course.task_dir).rejected_path)
+        recall = planted_recall(course.folder / "planted.jsonl", TaskFolder(course.task_dir))
         _note_recall(report, recall)
     with course.timed("train the adapter"):
         run_dir = Path(json.loads(call_verb("train", str(course.task_dir), "--json", *size.train_options))["run"])
@@ -176,7 +176,7 @@ def _note_recall(report: dict[str, object], recall: dict[str, tuple[int, int]]) 
     kinds = ", ".join(f"{kind} {number} of {of}" for kind, (number, of) in sorted(planted.items()))
     note(f"      planted mistakes found: {caught} of {total} ({kinds})")
     wrongly, right = recall.get("right", (0, 0))
-    note(f"      good answers rejected: {wrongly} of {right}; {report['train']} rows are left to train on")
+    note(f"      good answers in which something is doubted: {wrongly} of {right}; {report['train']} rows to train on")
 
 
 def _print_table(

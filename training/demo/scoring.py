@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from appliance.quality.metrics import Judged, count, judge
 from appliance.quality.statistics import Interval, clustered_wilson, wilson
-from appliance.tasks.labels import read_json_lines
+from appliance.tasks.folder import SPLITS, TaskFolder
+from appliance.tasks.labels import read_dataset, read_json_lines
 from appliance.tasks.linecode import Answer
 
 if TYPE_CHECKING:
@@ -60,12 +61,17 @@ def equal_fields(task: "Task", one: Sequence[Answer | None], other: Sequence[Ans
     return clustered_wilson(equal, [len(names)] * len(equal))
 
 
-def planted_recall(teacher_path: Path, rejected_path: Path) -> dict[str, tuple[int, int]]:
-    """By kind of planted mistake, how many the curation rejected, of how many; `right` counts good rows rejected."""
-    rejected = {row["document"] for _, row in read_json_lines(rejected_path)}
+def planted_recall(teacher_path: Path, folder: TaskFolder) -> dict[str, tuple[int, int]]:
+    """By kind of planted mistake, in how many answers the curation doubted something, of how many.
+
+    `right` counts good answers in which it did; there most often a single value is not learnt from.
+    """
+    doubted = {row["document"] for _, row in read_json_lines(folder.rejected_path)}
+    for name in SPLITS:
+        doubted |= {row.document for row in read_dataset(folder.split_path(name)) if row.untrusted}
     recall: dict[str, tuple[int, int]] = {}
     for _, planted in read_json_lines(teacher_path):
         kind = str(planted["mistake"] or "right")
         caught, total = recall.get(kind, (0, 0))
-        recall[kind] = (caught + (planted["document"] in rejected), total + 1)
+        recall[kind] = (caught + (planted["document"] in doubted), total + 1)
     return recall

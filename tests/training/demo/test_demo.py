@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from decoder_fixtures import cli
 
+from appliance.tasks.folder import TaskFolder
 from training.base_model import PACKAGED_BASE, find_base
 from training.demo.course import MARKER
 from training.demo.scoring import planted_recall
@@ -36,7 +37,7 @@ def test_the_quick_demo_goes_the_whole_way_and_says_how_good_it_is(tmp_path: Pat
     # Of 100 fields; a student that was hardly trained is often of two minds, and rounding decides.
     assert min(figures["agreement"].values()) >= 0.9
     assert figures["verdict"].startswith(("READY", "NOT READY", "NEED "))
-    caught = planted_recall(folder / "planted.jsonl", folder / "task" / "dataset" / "rejected.jsonl")
+    caught = planted_recall(folder / "planted.jsonl", TaskFolder(folder / "task"))
     found, planted = (sum(caught[kind][at] for kind in caught if kind != "right") for at in (0, 1))
     assert planted == 18
     assert found >= 14

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from appliance.tasks.linecode import Value
-from appliance.tasks.prompt import PromptTemplate, render_example
+from appliance.tasks.prompt import ExampleAnswer, PromptTemplate, render_example
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
@@ -83,7 +83,8 @@ def targets_of(task: "Task", row: "LabelledRow") -> list[tuple[list[Value], floa
     if row.labels and task.labels:
         least = min(SMALLEST_SHARE, max(row.labels.values()))
         shares = {label: share for label, share in row.labels.items() if share >= least}
-        total = sum(shares.values())
+        # What is missing to 1 is the probability of anything else, which no text stands for.
+        total = max(1.0, sum(shares.values()))
         return [([label], share / total) for label, share in sorted(shares.items())]
     return [([row.answer.get(field.name) for field in task.output_fields], 1.0)]
 
@@ -95,8 +96,11 @@ def build_examples(
     prompt = task.prompt_spec()
     examples = []
     for row in rows:
+        untrusted = {at for at, field in enumerate(task.output_fields) if field.name in row.untrusted}
         for values, weight in targets_of(task, row):
-            rendered = render_example(prompt, row.text, values, template, encode, row.working)
+            rendered = render_example(
+                prompt, row.text, ExampleAnswer(values, row.working, untrusted), template, encode
+            )  # fmt: skip
             counts = (rendered.prompt_tokens, rendered.working_tokens)
             examples.append(TokenExample(rendered.input_ids, rendered.is_value, weight, *counts))
     return examples

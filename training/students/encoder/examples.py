@@ -20,7 +20,8 @@ class Examples:
 
     token_ids: list[list[int]]
     targets: Tensor
-    """(rows, labels) float32 distributions; each row sums to 1, but where a row may have several labels: 1 for each."""
+    """(rows, labels) float32 distributions; each row sums to 1, or less where a teacher did not tell the shares of all,
+    but where a row may have several labels: 1 for each."""
     row_numbers: Sequence[int] = ()
     """The row that each piece is of; empty where every row is one piece."""
     cut: int = 0
@@ -69,7 +70,8 @@ def target_distribution(row: LabelledRow, labels: Sequence[str]) -> list[float]:
     if unknown or total <= 0 or min(shares.values()) < 0:
         what = f"names the label {unknown[0]!r}, which the task does not have" if unknown else "has no label"
         raise UsageError(f"the dataset row of {row.document} {what}", "run `stillroom curate` on this task again")
-    return [shares.get(label, 0.0) / total for label in labels]
+    # What is missing to 1 is the probability of anything else, and no label's.
+    return [shares.get(label, 0.0) / max(1.0, total) for label in labels]
 
 
 def target_labels(row: LabelledRow, labels: Sequence[str]) -> list[float]:

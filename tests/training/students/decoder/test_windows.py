@@ -15,7 +15,7 @@ from appliance.ground.errors import UsageError
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.linecode import Answer
-from appliance.tasks.prompt import render_example
+from appliance.tasks.prompt import ExampleAnswer, render_example
 from appliance.tasks.task import Field, FieldType, InputLimits, LongDocumentPolicy, Task
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.window_answer import PlacedAnswer
@@ -54,7 +54,11 @@ def long_row(number: int, before: int = 30, after: int = 30) -> LabelledRow:
 
 def example_tokens(task: Task, tokenizer: FileTokenizer, row: LabelledRow) -> int:
     values = [row.answer.get(field.name) for field in task.output_fields]
-    return len(render_example(task.prompt_spec(), row.text, values, tokenizer.template, tokenizer.encode).input_ids)
+    return len(
+        render_example(
+            task.prompt_spec(), row.text, ExampleAnswer(values), tokenizer.template, tokenizer.encode
+        ).input_ids
+    )
 
 
 def right_about(task: Task, answer: Answer, text: str) -> Answer:
@@ -76,7 +80,9 @@ class Knowing:
             answer = right_about(self._task, self._row.answer, request.text)
             row = replace(self._row, text=request.text, answer=answer)
             spec, template = self._task.prompt_spec(), self._tokenizer.template
-            prompt_tokens = render_example(spec, request.text, [], template, self._tokenizer.encode).prompt_tokens
+            prompt_tokens = render_example(
+                spec, request.text, ExampleAnswer([]), template, self._tokenizer.encode
+            ).prompt_tokens
             if example_tokens(self._task, self._tokenizer, row) > CONTEXT:
                 yield Result(request.key, None, prompt_tokens=prompt_tokens, error="too_long")
             else:

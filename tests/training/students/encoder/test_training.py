@@ -21,7 +21,7 @@ from appliance.tasks.taskfile import load_task
 from training.base_model import BaseMismatch
 from training.collect import collect_recorded
 from training.commands.train import train
-from training.curate.pipeline import curate
+from training.curate.pipeline import CurationOptions, curate
 from training.distill import distil
 from training.losses import Diverged, soft_cross_entropy
 from training.memory_errors import OutOfMemory
@@ -141,10 +141,10 @@ def test_soft_cross_entropy_with_one_hot_targets_is_torchs() -> None:
     assert float(soft_cross_entropy(logits, targets)) == pytest.approx(float(expected), abs=1e-6)
 
 
-def test_label_shares_are_scaled_to_one() -> None:
-    assert target_distribution(make_row("text", "a", {"a": 0.25, "b": 0.5}), ["a", "b", "c"]) == pytest.approx(
-        [1 / 3, 2 / 3, 0]
-    )
+def test_label_shares_are_taken_as_they_are() -> None:
+    """What is missing to 1 is nobody's: no label is likelier than whoever gave the shares said."""
+    row = make_row("text", "a", {"a": 0.25, "b": 0.5})
+    assert target_distribution(row, ["a", "b", "c"]) == pytest.approx([0.25, 0.5, 0])
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_shares_that_the_teacher_recorded_reach_the_student(folder: Path) -> Non
     recorded.write_text("".join(json.dumps({"text": text, "labels": shares}) + "\n" for text in texts))
     task = load_task(folder)
     assert collect_recorded(task, folder, recorded).bad == []
-    curate(task, folder, validation=0.1, test=0.0)
+    curate(task, folder, CurationOptions(0.1, 0.0))
     measurement = train(task, folder, folder / "runs" / "soft", {"epochs": 1, "logit_adjustment": 0.0})
     assert measurement["epoch"] == 1
     rows = read_examples(folder / "dataset" / "train.jsonl", folder.parent / "base")
