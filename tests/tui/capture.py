@@ -6,6 +6,7 @@ The real program in a terminal of 80x24, over models with made-up names and jobs
 screen is taken.
 """
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -41,7 +42,7 @@ name = "net_weight"
 
 def main() -> int:
     """Takes the screens."""
-    target_dir = Path(sys.argv[1])
+    target_dir = Path(sys.argv[1]).absolute()
     with tempfile.TemporaryDirectory() as root:
         scene = Scene(Path(root))
         furnish(scene)
@@ -96,7 +97,11 @@ def take_teaching(scene: Scene, target_dir: Path) -> None:
     )  # fmt: skip
     entries = [delivery(1042, "Ostwald Mills", "24.5"), delivery(1043, "Brenner & Sons", "18")]
     write_queue(folder.queue_path, entries)
-    with Program("tui", "--task", str(folder.path), environment={"STILLROOM_HOME": str(scene.home_dir)}) as program:
+    # Started beside the folder, so that the commands name it as a person does, not where it lies on this machine.
+    with (
+        contextlib.chdir(scene.root),
+        Program("tui", "--task", folder.path.name, environment={"STILLROOM_HOME": str(scene.home_dir)}) as program,
+    ):
         program.see("434 of 800")
         save(program, target_dir / "teach-80x24.txt")
         program.press("r")
