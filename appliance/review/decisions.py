@@ -17,6 +17,7 @@ from appliance.ground.errors import ResourceError, UsageError
 from appliance.ground.files import disk_errors
 from appliance.ground.json_text import json_text
 from appliance.ground.locks import exclusive_lock
+from appliance.ground.text import human_count
 from appliance.ground.users import current_user
 from appliance.review.queue import Kind, QueueEntry
 from appliance.tasks.answer_json import answer_of_json
@@ -177,7 +178,7 @@ class ReviewFigures:
     def lines(self) -> list[str]:
         """For a terminal."""
         lines = [
-            f"to look at   {self.open:,} answers; {self.decisions:,} looked at, {self.rejected:,} rejected,"
+            f"to look at   {human_count(self.open, 'answer')}; {self.decisions:,} looked at, {self.rejected:,} rejected,"
             f" {self.skipped:,} skipped"
         ]
         if self.ranked:

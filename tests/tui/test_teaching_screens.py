@@ -127,7 +127,7 @@ async def test_doubted_answers_are_accepted_corrected_rejected_and_skipped(
 async def test_what_a_field_cannot_have_is_not_taken(scene: Scene, folder: TaskFolder) -> None:
     write_queue(folder.queue_path, [entry(1)])
     async with teaching(scene, folder, LARGE) as driver:
-        await driver.until("1 answers; 0 looked at")
+        await driver.until("1 answer; 0 looked at")
         await driver.press("r")
         await driver.until("order-1.txt")
         await driver.press("e")
@@ -139,6 +139,31 @@ async def test_what_a_field_cannot_have_is_not_taken(scene: Scene, folder: TaskF
         await driver.until("Tab Fields")
         await driver.press("escape")
         await driver.until("[4 Teach]")
+
+
+async def test_the_last_answer_shows_no_change_once_it_is_saved_and_what_cannot_be_saved_stays(
+    scene: Scene, folder: TaskFolder
+) -> None:
+    write_queue(folder.queue_path, [entry(1), entry(2)])
+    folder.reviews_path.mkdir(parents=True)  # nothing can be written there
+    async with teaching(scene, folder, LARGE) as driver:
+        await driver.until("2 answers; 0 looked at")
+        await driver.press("r")
+        await driver.until("order-1.txt")
+        await driver.press("x")
+        await driver.until("reviews.jsonl")
+        assert "order-1.txt" in driver.text
+        folder.reviews_path.rmdir()
+        await driver.press("]")
+        await driver.until("order-2.txt")
+        await driver.press("e")
+        await driver.until("Take the value")
+        await driver.press("0", "enter")
+        await driver.until("* total")
+        await driver.press("a")
+        await driver.until("correct by")
+        assert "* total" not in driver.text
+    assert [each.action for each in read_decisions(folder.reviews_path).values()] == [Action.CORRECT]
 
 
 async def test_other_tabs_are_there_and_without_a_folder_this_one_is_not(scene: Scene, folder: TaskFolder) -> None:

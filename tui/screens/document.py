@@ -7,22 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding
-from textual.containers import Horizontal
 from textual.message import Message
-from textual.widget import Widget
 
 from appliance.jobs.job import task_path
 from appliance.jobs.ledger import DocumentEntry
 from appliance.jobs.review import correct_field, in_force, read_corrections
 from appliance.tasks.linecode import Value, is_records
-from appliance.tasks.task import Field, FieldType
+from appliance.tasks.task import Field
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.typed_values import parse_value
 from tui.data.document_pages import FindDocument
 from tui.data.problems import READING_ERRORS, Problem, problem_of
 from tui.data.snapshot import Snapshot
 from tui.data.state_readers import open_job
-from tui.frames.frame import Frame
+from tui.frames.fields_and_text import FieldsAndText, type_hint
 from tui.rendering.document_lines import (
     OpenDocument,
     ShownRow,
@@ -44,17 +42,16 @@ if TYPE_CHECKING:
     from textual.widgets import Input
 
 
-COLUMNS = (Column("Field", 11), Column("Value"), Column("Conf.", 5, right=True))
 _NO_TEXT = "The job keeps no text of this document."
 _NO_RAW = "The job keeps no raw answer of this document."
-_REPLACED = "\N{REPLACEMENT CHARACTER}"
 _FACT_LINES = 3
 
 
-class DocumentScreen(Frame):
+class DocumentScreen(FieldsAndText):
     """A document with its row."""
 
     TAB = "Jobs"
+    COLUMNS = (Column("Field", 11), Column("Value"), Column("Conf.", 5, right=True))
     HELP_LINES = (
         "One document: its fields at the left, its text at the right. The place in the text that holds the"
         " value of the selected field is marked. Conf. is the confidence, the model's own probability of its value.",
@@ -71,11 +68,7 @@ class DocumentScreen(Frame):
     )
     INPUT_KEYS = (("Enter", "Save the correction"), ("Esc", "Cancel"))
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
-        Binding("e", "correct", show=False),
-        Binding("tab", "turn", show=False, priority=True),
         Binding("r", "raw", show=False),
-        Binding("left_square_bracket", "step(-1)", show=False),
-        Binding("right_square_bracket", "step(1)", show=False),
     ]
 
     class Read(Message):
@@ -105,10 +98,6 @@ class DocumentScreen(Frame):
         self._rows: list[ShownRow] = []
         self._reading = 0
         """Number of the latest reading; what an earlier one brings is out of date."""
-
-    def body(self) -> Widget:
-        """Fields beside text."""
-        return Horizontal(Table(COLUMNS, id="fields"), TextPane(id="text"), id="panes")
 
     def on_mount(self) -> None:
         """Starts reading."""
@@ -161,7 +150,7 @@ class DocumentScreen(Frame):
         if not self._read_once or before.entry.id != document.entry.id or before.text != document.text:
             self._show_text()
         self._read_once = True
-        self._mark()
+        self.mark_value()
 
     def _show_head(self) -> None:
         lines = head_lines(self._document, max(20, self.app.size.width - 2))
@@ -172,7 +161,7 @@ class DocumentScreen(Frame):
         """Wraps what is known of the document and of the chosen field."""
         if self._read_once and not self.query("Input"):
             self._show_head()
-            self._mark()
+            self.mark_value()
 
     def _show_text(self) -> None:
         document, pane = self._document, self.query_one(TextPane)
@@ -187,11 +176,8 @@ class DocumentScreen(Frame):
         position = self.query_one(Table).position
         return self._rows[position] if position < len(self._rows) else None
 
-    def on_table_moved(self) -> None:
+    def mark_value(self) -> None:
         """Marks the evidence of the chosen field."""
-        self._mark()
-
-    def _mark(self) -> None:
         document, shown = self._document, self._selected()
         if not self._read_once:
             return
@@ -239,25 +225,12 @@ class DocumentScreen(Frame):
             reasons |= dict.fromkeys("[]", "this document was opened alone")
         return reasons
 
-    def named_keys(self) -> list[tuple[str, str]]:
-        """Tab names the part to which the keys would go."""
-        in_text = self.query_one(TextPane).has_focus
-        return [(key, "Fields" if key == "Tab" and in_text else name) for key, name in super().named_keys()]
-
-    def action_turn(self) -> None:
-        """The keys go to the other side."""
-        if self.query("Input") or self.refuses("Tab"):
-            return
-        table, pane = self.query_one(Table), self.query_one(TextPane)
-        self.set_focus(table if pane.has_focus else pane)
-        self.show_keys()
-
     def action_raw(self) -> None:
         """Shows what the model wrote, or the text again."""
         if not self.refuses("r"):
             self._raw = not self._raw
             self._show_text()
-            self._mark()
+            self.mark_value()
             self.show_message(
                 "this is the raw answer of the model: r shows the text again"
                 if self._raw
@@ -277,22 +250,13 @@ class DocumentScreen(Frame):
         self._document, self._raw, self._read_once = OpenDocument(self._document.entry), False, False
         self._start_reading(find)
 
-    def on_table_opened(self, _message: Table.Opened) -> None:
-        """Enter corrects too."""
-        self.call_later(self.action_correct)
-
     async def action_correct(self) -> None:
         """Asks what the chosen field is."""
         shown = self._selected()
         if self.refuses("e") or shown is None:
             return
         field = shown.field
-        hints = {
-            FieldType.LIST: "entries separated by ;", FieldType.ENUM: ", ".join(field.values),
-            FieldType.BOOLEAN: ", ".join(field.values),
-            FieldType.RECORDS: " | ".join(field.column_names),
-        }  # fmt: skip
-        hint = hints.get(field.type, "leave empty if there is none")
+        hint = type_hint(field)
         if field.columns:
             hint += "; records separated by ;" if shown.record is None else "; leave empty to take the record out"
         what = field.name if shown.record is None else f"{field.name} {shown.record + 1:,}"
@@ -305,18 +269,14 @@ class DocumentScreen(Frame):
         await self.close_input()
         shown = self._selected()
         if shown is None or message.value == line_to_type(shown_value(self._document, shown)):
-            self._mark()
+            self.mark_value()
             return
-        if _REPLACED in message.value:
-            self._mark()
-            self.show_message(
-                f"not saved: {_REPLACED} stands for a character that cannot be shown; type the value without it"
-            )
+        if self.refuses_text(message.value):
             return
         try:
             value = self._with_record(shown, parse_value(shown.field, message.value))
         except ValueError as error:
-            self._mark()
+            self.mark_value()
             self.show_message(f"not saved: a record {error}")
             return
         name = self._document.entry.name
@@ -343,14 +303,6 @@ class DocumentScreen(Frame):
         else:
             self.show_message(message.problem.sentence)
         self._start_reading()
-
-    async def action_back(self) -> None:
-        """Closes the line to type in if it is open, else the document."""
-        if self.query("Input"):
-            await self.close_input()
-            self._mark()
-        else:
-            self.app.pop_screen()
 
     def on_wrapped_scroll_scrolled(self) -> None:
         """Shows which lines are in sight."""

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding
-from textual.containers import Horizontal
 from textual.message import Message
-from textual.widget import Widget
 
 from appliance.ground.text import human_count, printable_name
 from appliance.review.decisions import Action, Decision, ReviewFigures, decide, read_decisions, review_figures
@@ -15,12 +13,12 @@ from appliance.review.queue import QueueEntry, read_queue
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.linecode import Value, is_records
 from appliance.tasks.person_values import person_value
-from appliance.tasks.task import Field, FieldType, Task
+from appliance.tasks.task import Field, Task
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.typed_values import parse_value
 from appliance.tasks.values import find_spans, value_texts
 from tui.data.problems import READING_ERRORS, Problem, problem_of
-from tui.frames.frame import Frame
+from tui.frames.fields_and_text import FieldsAndText, type_hint
 from tui.rendering.document_lines import at_most
 from tui.rendering.facts import value_text
 from tui.text.cells import BAD, DOUBTFUL, FAINT, GOOD, STRONG, Cell, Line, wrap_line
@@ -32,7 +30,6 @@ from tui.widgets.text_pane import TextPane
 if TYPE_CHECKING:
     from textual.widgets import Input
 
-COLUMNS = (Column("Field", 13), Column("Value"))
 _FACT_LINES = 3
 _ACTIONS = {"a": Action.ACCEPT, "x": Action.REJECT, "s": Action.SKIP}
 
@@ -72,10 +69,11 @@ def open_review(folder: TaskFolder, position: int) -> OpenReview:
     return OpenReview(task, tuple(entries), decisions, figures, min(position, max(0, len(entries) - 1)))
 
 
-class ReviewScreen(Frame):
+class ReviewScreen(FieldsAndText):
     """One answer at a time, the likeliest mistake first."""
 
     TAB = "Teach"
+    COLUMNS = (Column("Field", 13), Column("Value"))
     HELP_LINES = (
         "A teacher's answer at the left, the document at the right. `!` marks values that are doubted, and the line"
         " below says why; the place of the selected value is marked in the text.",
@@ -96,10 +94,6 @@ class ReviewScreen(Frame):
     INPUT_KEYS = (("Enter", "Take the value"), ("Esc", "Cancel"))
     BINDINGS = [  # noqa: RUF012 - the form that Textual asks for
         *[Binding(key, f"decide('{key}')", show=False) for key in _ACTIONS],
-        Binding("e", "correct", show=False),
-        Binding("tab", "turn", show=False, priority=True),
-        Binding("left_square_bracket", "step(-1)", show=False),
-        Binding("right_square_bracket", "step(1)", show=False),
     ]
 
     class Read(Message):
@@ -116,10 +110,6 @@ class ReviewScreen(Frame):
         self._position = -1
         self._changed: dict[str, Value] = {}
         self._is_busy = False
-
-    def body(self) -> Widget:
-        """Fields beside text."""
-        return Horizontal(Table(COLUMNS, id="fields"), TextPane(id="text"), id="panes")
 
     def on_mount(self) -> None:
         """Starts reading."""
@@ -141,6 +131,7 @@ class ReviewScreen(Frame):
                 kept = Action.CORRECT if action is Action.ACCEPT and changed else action
                 decide(self._folder.reviews_path, load_task(self._folder.path), entry, kept, changed)
                 saved = f"saved: {kept.value} for {printable_name(entry.row.document)}"
+                position += 1  # only once it is on the disk: what could not be saved stays in sight
             self.post_message(self.Read(open_review(self._folder, position), saved=saved))
         except READING_ERRORS as error:
             self.post_message(self.Read(None, problem_of(error)))
@@ -160,8 +151,10 @@ class ReviewScreen(Frame):
         before, self._review = self._review, message.review
         self._position = message.review.position
         entry = message.review.entry
-        if before is None or before.entry is None or entry is None or before.entry.key != entry.key:
+        is_other = before is None or before.entry is None or entry is None or before.entry.key != entry.key
+        if is_other or message.saved:
             self._changed = {}
+        if is_other:
             self.query_one(TextPane).show_start(entry.row.text if entry else "", "The queue is empty.")
         self._show()
 
@@ -189,7 +182,7 @@ class ReviewScreen(Frame):
         rows = [self._cells(each, review.entry) for each in review.task.output_fields]
         doubted = next((n for n, each in enumerate(review.task.output_fields) if each.name in review.entry.doubts), 0)
         self.query_one(Table).show(ListedRows(rows), position=doubted if first else None)
-        self._mark()
+        self.mark_value()
 
     def _head(self, review: OpenReview, entry: QueueEntry) -> list[Cell]:
         decision = review.decision
@@ -221,11 +214,8 @@ class ReviewScreen(Frame):
         fields = review.task.output_fields
         return fields[min(self.query_one(Table).position, len(fields) - 1)]
 
-    def on_table_moved(self) -> None:
-        """Marks the value of the chosen field in the text."""
-        self._mark()
-
-    def _mark(self) -> None:
+    def mark_value(self) -> None:
+        """Marks the value of the chosen field in the text, and says why it is doubted."""
         review, described = self._review, self._selected()
         if review is None or review.entry is None or described is None:
             return
@@ -238,7 +228,8 @@ class ReviewScreen(Frame):
         if said != value:
             cells.append(Cell(f"   the teacher said {value_text(said)}", FAINT))
         lines = at_most(wrap_line(cells, max(20, self.app.size.width - 2)), _FACT_LINES - 1)
-        words = ["stillroom", "review", "correct", str(self._folder.path), entry.row.document,
+        dashes = ["--"] if entry.row.document.startswith("-") else []
+        words = ["stillroom", "review", "correct", str(self._folder.path), *dashes, entry.row.document,
                  f"{described.name}=VALUE"]  # fmt: skip
         self.show_facts([*lines, []][: _FACT_LINES - 1], shell_words(words))
         self._show_place()
@@ -268,7 +259,6 @@ class ReviewScreen(Frame):
         if self.refuses(key) or self._is_busy or review is None or review.entry is None:
             return
         changed = dict(self._changed) if key == "a" else {}
-        self._position = min(review.position + 1, len(review.entries) - 1)
         self._start_reading((_ACTIONS[key], review.entry, changed))
 
     def action_step(self, entries: int) -> None:
@@ -283,34 +273,12 @@ class ReviewScreen(Frame):
         self._position = position
         self._start_reading()
 
-    def named_keys(self) -> list[tuple[str, str]]:
-        """Tab names the part to which the keys would go."""
-        in_text = self.query_one(TextPane).has_focus
-        return [(key, "Fields" if key == "Tab" and in_text else name) for key, name in super().named_keys()]
-
-    def action_turn(self) -> None:
-        """The keys go to the other part."""
-        if self.query("Input") or self.refuses("Tab"):
-            return
-        table, pane = self.query_one(Table), self.query_one(TextPane)
-        self.set_focus(table if pane.has_focus else pane)
-        self.show_keys()
-
-    def on_table_opened(self, _message: Table.Opened) -> None:
-        """Enter corrects too."""
-        self.call_later(self.action_correct)
-
     async def action_correct(self) -> None:
         """Asks what the chosen field is."""
         described = self._selected()
         if self.refuses("e") or described is None:
             return
-        hints = {
-            FieldType.LIST: "entries separated by ;", FieldType.ENUM: ", ".join(described.values),
-            FieldType.BOOLEAN: ", ".join(described.values),
-            FieldType.RECORDS: " | ".join(described.column_names) + "; records separated by ;",
-        }  # fmt: skip
-        hint = hints.get(described.type, "leave empty if there is none")
+        hint = type_hint(described) + ("; records separated by ;" if described.columns else "")
         await self.open_input(f"{described.name} ({hint})", line_to_type(self._value(described.name)))
         self.show_facts([[Cell(f"Right value of {described.name} ", STRONG), Cell(f"({hint})", FAINT)], []], "")
 
@@ -321,23 +289,17 @@ class ReviewScreen(Frame):
         if described is None or review is None or review.entry is None:
             return
         if message.value != line_to_type(self._value(described.name)):
+            if self.refuses_text(message.value):
+                return
             try:
                 value = parse_value(described, message.value)
                 cleaned = person_value(review.task, described, value, review.entry.row.document)
             except READING_ERRORS as error:
-                self._mark()
+                self.mark_value()
                 self.show_message(f"not taken: {problem_of(error).sentence}")
                 return
             self._changed = {**self._changed, described.name: cleaned}
         self._show(first=False)
-
-    async def action_back(self) -> None:
-        """Closes the line to type in if it is open, else the queue."""
-        if self.query("Input"):
-            await self.close_input()
-            self._mark()
-        else:
-            self.app.pop_screen()
 
 
 def _spans(value: Value, text: str) -> list[tuple[int, int]]:
