@@ -1,16 +1,18 @@
 """The file of a task's answers: held by one call at a time, added to, and read whatever a killed call left in it."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from appliance.ground.errors import UsageError
-from appliance.ground.files import disk_errors
+from appliance.ground.files import disk_errors, write_lines
+from appliance.ground.json_text import json_text
 from appliance.ground.locks import open_lock, try_lock
 from appliance.tasks.folder import TaskFolder
-from appliance.tasks.labels import LabelledRow, read_dataset
+from appliance.tasks.labels import LabelledRow, read_dataset, text_hash
 
 
 @contextmanager
@@ -51,6 +53,34 @@ def read_answers(path: Path) -> list[LabelledRow]:
         UsageError: A line is something else; named by file and line.
     """
     return read_dataset(path, is_growing=True) if path.is_file() else []
+
+
+def content_key(row: LabelledRow) -> str:
+    """SHA-256 of what makes an answer: document, text, teacher and what the teacher said."""
+    content = [row.document, row.sha256, text_hash(row.text), row.teacher, row.answer, row.labels]
+    content += [row.working] if row.working else []
+    return hashlib.sha256(json_text(content, sort_keys=True, ascii_only=True).encode()).hexdigest()
+
+
+def add_answers(path: Path, rows: Iterable[LabelledRow]) -> tuple[int, int]:
+    """Adds the answers that are not there yet, for whoever holds the file.
+
+    Returns:
+        How many were added, and how many were there already.
+    """
+    before = read_answers(path)
+    keys = {content_key(row) for row in before}
+    new: list[LabelledRow] = []
+    known = 0
+    for row in rows:
+        if (key := content_key(row)) in keys:
+            known += 1
+        else:
+            keys.add(key)
+            new.append(row)
+    if new or not path.is_file():
+        write_lines(path, map(LabelledRow.line, [*before, *new]))
+    return len(new), known
 
 
 def known_documents(path: Path, identity: str) -> set[str]:

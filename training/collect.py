@@ -1,6 +1,5 @@
 """Recorded teacher answers into a task folder: joined with the documents' texts, each answer stored once."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +8,13 @@ from typing import TYPE_CHECKING
 from appliance.documents.named import NoDocument, read_named, text_of
 from appliance.documents.sandbox import ReaderLimits, ReadReply
 from appliance.ground.errors import ApplianceError
-from appliance.ground.files import write_lines
 from appliance.ground.json_text import json_text
 from appliance.tasks.answer_json import flat_values, number_text
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.linecode import Answer, Value
 from appliance.tasks.task import NO, YES
-from training.answers_file import alone, read_answers
+from training.answers_file import add_answers, alone
 from training.records import KNOWN_KEYS, Record, RecordFile, read_records
 
 if TYPE_CHECKING:
@@ -60,44 +58,20 @@ def collect_recorded(
         UsageError: The file cannot be read, a column of it could be two things, or another call is at work.
         ResourceError: The sandbox of the readers lacks a required part on this machine.
     """
-    with alone(TaskFolder(task_folder)):
-        return _imported(task, task_folder, recorded, documents or Documents(), teacher)
-
-
-def _imported(task: "Task", task_folder: Path, recorded: Path, documents: Documents, teacher: str) -> CollectResult:
-    """For whoever holds the answers of the task folder."""
-    answers_path = TaskFolder(task_folder).answers_path
-    rows = read_answers(answers_path)
-    known = {content_key(row) for row in rows}
-    result = CollectResult()
-    file = RecordFile()
-    records = list(read_records(recorded, [output_field.name for output_field in task.output_fields], file))
-    result.ignored = dict(file.ignored)
-    result.bad += [f"{recorded.name}:{number}: {reason}" for number, reason in file.broken]
-    replies = _read_all([record for _, record in records], documents)
-    for number, record in records:
-        try:
-            row = make_row({"teacher": teacher or task.teacher, **record}, replies)
-        except ApplianceError as error:
-            result.bad.append(f"{recorded.name}:{number}: {error.message}")
-            continue
-        key = content_key(row)
-        if key in known:
-            result.known += 1
-            continue
-        known.add(key)
-        rows.append(row)
-        result.imported += 1
-    if result.imported or not answers_path.is_file():
-        write_lines(answers_path, map(LabelledRow.line, rows))
+    folder, result, file = TaskFolder(task_folder), CollectResult(), RecordFile()
+    with alone(folder):
+        records = list(read_records(recorded, [output_field.name for output_field in task.output_fields], file))
+        result.ignored = dict(file.ignored)
+        result.bad += [f"{recorded.name}:{number}: {reason}" for number, reason in file.broken]
+        replies = _read_all([record for _, record in records], documents or Documents())
+        rows = []
+        for number, record in records:
+            try:
+                rows.append(make_row({"teacher": teacher or task.teacher, **record}, replies))
+            except ApplianceError as error:
+                result.bad.append(f"{recorded.name}:{number}: {error.message}")
+        result.imported, result.known = add_answers(folder.answers_path, rows)
     return result
-
-
-def content_key(row: LabelledRow) -> str:
-    """SHA-256 of what makes an answer: document, text, teacher and what the teacher said."""
-    content = [row.document, row.sha256, text_hash(row.text), row.teacher, row.answer, row.labels]
-    content += [row.working] if row.working else []
-    return hashlib.sha256(json_text(content, sort_keys=True, ascii_only=True).encode()).hexdigest()
 
 
 def make_row(record: Record, documents: Mapping[str, ReadReply | NoDocument]) -> LabelledRow:

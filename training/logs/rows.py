@@ -11,14 +11,13 @@ from appliance.engines.frontier_config import ModelChoice, Usage
 from appliance.engines.frontier_errors import FrontierFailure
 from appliance.engines.frontier_reply import Reply
 from appliance.ground.errors import UsageError
-from appliance.ground.files import write_lines
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.linecode import Answer
 from appliance.tasks.task import TaskKind
 from appliance.tasks.values import normalise
-from training.answers_file import alone, read_answers
-from training.collect import BadRecord, content_key
+from training.answers_file import add_answers, alone
+from training.collect import BadRecord
 from training.logs.exchanges import Exchange, LogFile, read_exchanges
 from training.logs.workloads import Workload, workloads
 
@@ -80,29 +79,16 @@ def import_log(task: "Task", task_folder: Path, path: Path, chosen: int | None =
         raise UsageError(f"the log has no workload {chosen}", f"it has {len(ranked)}: --dry-run lists them")
     result.workload = chosen or _best(task, ranked)
     workload = ranked[result.workload - 1]
-    with alone(TaskFolder(task_folder)):
-        _add(task, TaskFolder(task_folder).answers_path, workload, path.name, result)
-    return result
-
-
-def _add(task: "Task", answers_path: Path, workload: Workload, log_name: str, result: LogResult) -> None:
-    """Adds the answers of a workload, for whoever holds those of the task folder."""
-    rows = read_answers(answers_path)
-    known = {content_key(row) for row in rows}
+    rows = []
     for exchange, document in zip(workload.exchanges, workload.documents, strict=True):
         try:
-            row = _row(task, exchange, document.strip(), log_name)
+            rows.append(_row(task, exchange, document.strip(), path.name))
         except BadRecord as error:
-            result.bad.append(f"{log_name}:{exchange.place}: {error.message}")
-            continue
-        if (key := content_key(row)) in known:
-            result.known += 1
-            continue
-        known.add(key)
-        rows.append(row)
-        result.imported += 1
-    if result.imported or not answers_path.is_file():
-        write_lines(answers_path, map(LabelledRow.line, rows))
+            result.bad.append(f"{path.name}:{exchange.place}: {error.message}")
+    folder = TaskFolder(task_folder)
+    with alone(folder):
+        result.imported, result.known = add_answers(folder.answers_path, rows)
+    return result
 
 
 def _best(task: "Task", ranked: Sequence[Workload]) -> int:
