@@ -21,9 +21,10 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import packages_first  # noqa: F401  # before `training`
 import real_tasks
@@ -48,6 +49,81 @@ VALIDATION_SHARE = 0.15
 ARMS = ("plain", "curated", "random", "clean")
 """From the spoilt rows as they are; what curation leaves; without as much drawn at random; without any mistake."""
 THREADS = 2
+
+
+@dataclass(frozen=True)
+class StudentScore:
+    """One student on people's labels."""
+
+    f1: float
+    low: float
+    high: float
+    """Ends of the 95 % interval over documents."""
+    documents: int
+    rows: int
+    """That it learnt from."""
+
+
+@dataclass
+class SetRecord:
+    """What was measured of one set with one seed."""
+
+    name: str
+    seed: int
+    rows: int
+    values: int
+    """Right ones; of nulls those that are doubted."""
+    lost: int
+    rejected: int
+    """Rows."""
+    planted: dict[str, int]
+    recalled: dict[str, int]
+    """Kind of mistake -> how often it was planted, and recalled by the curation."""
+    by_filter: dict[str, int]
+    seconds: float = 0.0
+    """That the curation took."""
+    students: dict[str, StudentScore] = field(default_factory=dict)
+    """Arm -> its student."""
+
+    @classmethod
+    def of_json(cls, values: dict[str, Any]) -> "SetRecord":
+        """As it was kept."""
+        students = {arm: StudentScore(**each) for arm, each in values.pop("students").items()}
+        return cls(**values, students=students)
+
+
+@dataclass(frozen=True)
+class SetFigures:
+    """One set over its seeds."""
+
+    name: str
+    chosen_on: bool
+    rows: int
+    lost: int
+    values: int
+    planted: dict[str, int]
+    recalled: dict[str, int]
+    f1: dict[str, float]
+    """Arm -> mean F1."""
+
+    @property
+    def clean_lost(self) -> float:
+        """Share of the right values."""
+        return round(self.lost / max(1, self.values), 4)
+
+    @property
+    def gain(self) -> float | None:
+        """F1 after curation less that without; None where one is missing."""
+        return round(self.f1["curated"] - self.f1["plain"], 4) if {"curated", "plain"} <= set(self.f1) else None
+
+    def recall(self) -> dict[str, float]:
+        """Kind of mistake -> share that is recalled."""
+        return {kind: round(self.recalled[kind] / count, 4) for kind, count in self.planted.items()}
+
+    def record(self) -> dict[str, object]:
+        """For JSON."""
+        return {"set": self.name, "clean_lost": self.clean_lost, "recall": self.recall(), **asdict(self), **self.f1,
+                "gain": self.gain}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,48 +163,46 @@ def spoil(name: str, task: Task, data_dir: Path, seed: int) -> Spoilt:
     return Spoilt(clean, spoilt, planted, test[: chosen.tests])
 
 
-def found_and_lost(task: Task, drawn: Spoilt, filtered: FilteredRows) -> dict[str, object]:
+def curation_record(name: str, seed: int, task: Task, drawn: Spoilt, filtered: FilteredRows) -> SetRecord:
     """Of the planted mistakes those that are not learnt from, by kind, and of the right values."""
     doubted = {row.text: set(row.untrusted) for row in filtered.kept}
-    hits, counts = Counter[str](), Counter[str]()
-    clean = lost = 0
-    reasons = Counter[str]()
+    recalled, planted_counts = Counter[str](), Counter[str]()
+    values = lost = 0
     for number, row in enumerate(drawn.spoilt):
         planted = drawn.planted.get(number)
         bad = set(planted.fields) if planted else set()
         # A row that is rejected teaches nothing of any field.
-        flagged = doubted.get(row.text, {field.name for field in task.output_fields})
+        flagged = doubted.get(row.text, {each.name for each in task.output_fields})
         if planted:
-            counts[planted.kind] += 1
-            hits[planted.kind] += bool(bad & flagged)
-        for field in task.output_fields:
+            planted_counts[planted.kind] += 1
+            recalled[planted.kind] += bool(bad & flagged)
+        for each in task.output_fields:
             # A null where there is nothing counts only where it is taken away: most fields of many sets are null.
-            if field.name not in bad and (row.answer.get(field.name) or field.name in flagged):
-                clean += 1
-                lost += field.name in flagged
-    for report in filtered.filters:
-        reasons[report.name] += report.rejected + report.masked
-    return {
-        "values": clean, "lost": lost, "rows": len(drawn.spoilt), "rejected": len(filtered.rejected),
-        "planted": dict(counts), "found": dict(hits), "by_filter": dict(reasons),
-    }  # fmt: skip
+            if each.name not in bad and (row.answer.get(each.name) or each.name in flagged):
+                values += 1
+                lost += each.name in flagged
+    by_filter = {report.name: report.rejected + report.masked for report in filtered.filters}
+    return SetRecord(
+        name, seed, len(drawn.spoilt), values, lost, len(filtered.rejected), dict(planted_counts), dict(recalled),
+        by_filter,
+    )  # fmt: skip
 
 
 def at_random(task: Task, rows: Sequence[LabelledRow], filtered: FilteredRows, seed: int) -> list[LabelledRow]:
     """The rows without as many rows and values of each field as curation took, drawn blindly."""
     rng = random.Random(seed)
     kept = rng.sample(list(rows), len(rows) - len(filtered.rejected))
-    for field in task.output_fields:
-        count = sum(field.name in row.untrusted for row in filtered.kept)
+    for each in task.output_fields:
+        count = sum(each.name in row.untrusted for row in filtered.kept)
         for number in rng.sample(range(len(kept)), min(count, len(kept))):
             row = kept[number]
-            kept[number] = replace(row, untrusted={**row.untrusted, field.name: "random: drawn blindly"})
+            kept[number] = replace(row, untrusted={**row.untrusted, each.name: "random: drawn blindly"})
     return kept
 
 
 def student(
-    name: str, arm: str, rows: Sequence[LabelledRow], drawn: Spoilt, folder: Path, arguments: argparse.Namespace
-) -> dict[str, object] | None:
+    name: str, rows: Sequence[LabelledRow], drawn: Spoilt, folder: Path, arguments: argparse.Namespace
+) -> StudentScore | None:
     """Teaches and judges one student; None where this call's time ended in its training."""
     chosen = CURATION_SETS[name]
     task = task_of(name, folder, arguments.data)
@@ -147,28 +221,25 @@ def student(
         task, drawn.test, [by_key[key] for key in texts], facts, RealSet(name, "", chosen.read)
     )  # fmt: skip
     low, high = figures.interval(figures.f1)
-    return {"arm": arm, "f1": figures.f1(), "low": low, "high": high, "documents": len(drawn.test), "rows": len(rows)}
+    return StudentScore(figures.f1(), low, high, len(drawn.test), len(rows))
 
 
-def one_set(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, object]:
-    """What there is of one set, after what was missing was measured as long as there is time."""
-    kept_path = arguments.work / f"{name}-{seed}.json"
-    record: dict[str, object] = json.loads(kept_path.read_text("utf-8")) if kept_path.is_file() else {}
-    folder = arguments.work / f"{name}-{seed}"
-    students: dict[str, object] = dict(record.get("students", {}))  # type: ignore[call-overload]
-    missing = [] if arguments.no_students else [arm for arm in arguments.arm or ARMS if arm not in students]
-    if (record and not missing) or arguments.is_over():
+def one_set(name: str, seed: int, arguments: argparse.Namespace) -> SetRecord | None:
+    """What there is of one set, after what was missing was measured as long as there is time; None for nothing."""
+    kept_path, folder = arguments.work / f"{name}-{seed}.json", arguments.work / f"{name}-{seed}"
+    record = SetRecord.of_json(json.loads(kept_path.read_text("utf-8"))) if kept_path.is_file() else None
+    wanted = () if arguments.no_students else arguments.arm or ARMS
+    missing = [arm for arm in wanted if record is None or arm not in record.students]
+    if (record is not None and not missing) or arguments.is_over():
         return record
     task = task_of(name, folder / "curated", arguments.data)
     drawn = spoil(name, task, arguments.data, seed)
     began = time.monotonic()
     filtered = filter_rows(task, drawn.spoilt)
-    if not record:
-        record = {
-            "set": name, "seed": seed, "chosen_on": CURATION_SETS[name].is_chosen_on,
-            **found_and_lost(task, drawn, filtered), "seconds": round(time.monotonic() - began, 1),
-        }  # fmt: skip
-        write_lines(kept_path, [json.dumps({**record, "students": students})])
+    if record is None:
+        record = curation_record(name, seed, task, drawn, filtered)
+        record.seconds = round(time.monotonic() - began, 1)
+        write_lines(kept_path, [json.dumps(asdict(record))])
     by_text = {row.text: row for row in filtered.kept}
     arms = {
         "plain": drawn.spoilt,
@@ -179,83 +250,78 @@ def one_set(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, ob
     for arm in missing:
         if arguments.is_over():
             break
-        found = student(name, arm, arms[arm], drawn, folder / arm, arguments)
-        if found is not None:
-            students[arm] = found
-            print(f"{name} {arm}: {found['f1']:.4f}", file=sys.stderr, flush=True)
+        score = student(name, arms[arm], drawn, folder / arm, arguments)
+        if score is not None:
+            record.students[arm] = score
+            print(f"{name} {arm}: {score.f1:.4f}", file=sys.stderr, flush=True)
             shutil.rmtree(folder / arm)
-            write_lines(kept_path, [json.dumps({**record, "students": students})])
-    return {**record, "students": students}
+            write_lines(kept_path, [json.dumps(asdict(record))])
+    return record
 
 
-def figures_of(records: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Kind of mistake -> sum, in the order of the kinds."""
+    total = Counter[str]()
+    for each in counts:
+        total.update(each)
+    return {kind: total[kind] for kind in KINDS if kind in total}
+
+
+def figures_of(records: Sequence[SetRecord]) -> list[SetFigures]:
     """One line for each set, over its seeds."""
-    lines: list[dict[str, object]] = []
-    for name in CURATION_SETS:
-        some = [record for record in records if record.get("set") == name]
-        if not some:
-            continue
-        lost, values = (sum(int(str(record[key])) for record in some) for key in ("lost", "values"))
-        planted, found = Counter[str](), Counter[str]()
-        for record in some:
-            planted.update(record["planted"])  # type: ignore[arg-type]
-            found.update(record["found"])  # type: ignore[arg-type]
-        line: dict[str, object] = {
-            "set": name, "chosen_on": CURATION_SETS[name].is_chosen_on, "rows": some[0]["rows"],
-            "clean_lost": round(lost / max(1, values), 4), "lost": lost, "values": values,
-            "recall": {kind: round(found[kind] / planted[kind], 4) for kind in KINDS if planted[kind]},
-            "planted": {kind: planted[kind] for kind in KINDS if planted[kind]},
-        }  # fmt: skip
-        for arm in ARMS:
-            shares = [float(r["students"][arm]["f1"]) for r in some if arm in r.get("students", {})]  # type: ignore[index,attr-defined,operator]
-            if shares:
-                line[arm] = round(statistics.fmean(shares), 4)
-        if "curated" in line and "plain" in line:
-            line["gain"] = round(float(str(line["curated"])) - float(str(line["plain"])), 4)
-        lines.append(line)
+    lines = []
+    for name, chosen in CURATION_SETS.items():
+        some = [record for record in records if record.name == name]
+        if some:
+            scores = {arm: [each.students[arm].f1 for each in some if arm in each.students] for arm in ARMS}
+            planted = _sum(each.planted for each in some)
+            recalled = _sum({**dict.fromkeys(planted, 0), **each.recalled} for each in some)
+            lines.append(
+                SetFigures(
+                    name,
+                    chosen.is_chosen_on,
+                    some[0].rows,
+                    sum(each.lost for each in some),
+                    sum(each.values for each in some),
+                    planted,
+                    recalled,
+                    {arm: round(statistics.fmean(shares), 4) for arm, shares in scores.items() if shares},
+                )
+            )
     return lines
 
 
-def summary(lines: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def summary(lines: Sequence[SetFigures]) -> dict[str, object]:
     """The figures that targets are about."""
-    lost = [float(str(line["clean_lost"])) for line in lines]
-    found, planted = Counter[str](), Counter[str]()
-    for line in lines:
-        for kind, count in dict(line["planted"]).items():  # type: ignore[call-overload]
-            planted[kind] += count
-            found[kind] += round(count * float(line["recall"][kind]))  # type: ignore[index]
+    lost = [line.clean_lost for line in lines]
+    planted, recalled = _sum(line.planted for line in lines), _sum(line.recalled for line in lines)
     return {
         "clean_lost_median": round(statistics.median(lost), 4) if lost else None,
         "clean_lost_worst": max(lost, default=None),
-        "recall": {kind: round(found[kind] / planted[kind], 4) for kind in KINDS if planted[kind]},
-        "gain": {str(line["set"]): line["gain"] for line in lines if "gain" in line},
-        "lines": list(lines),
+        "recall": {kind: round(recalled[kind] / count, 4) for kind, count in planted.items()},
+        "gain": {line.name: line.gain for line in lines if line.gain is not None},
+        "lines": [line.record() for line in lines],
     }
 
 
-def print_tables(lines: Sequence[Mapping[str, object]]) -> None:
+def print_tables(lines: Sequence[SetFigures]) -> None:
     """As docs/results.md has them."""
     print(f"| set | rows | right values lost | {' | '.join(KINDS)} |")
     print(f"|{'---|' * (3 + len(KINDS))}")
     for line in lines:
-        planted, recall = dict(line["planted"]), dict(line["recall"])  # type: ignore[call-overload]
-        lost, values = int(str(line["lost"])), int(str(line["values"]))
-        cells = [
-            f"{round(recall[kind] * planted[kind])} of {planted[kind]}" if kind in planted else "-" for kind in KINDS
-        ]
-        share = (
-            f"{100 * lost / max(1, values):.1f} % ({lost} of {values:,}; up to {100 * wilson(lost, values).high:.1f} %)"
-        )
-        print(f"| {line['set']} | {line['rows']:,} | {share} | {' | '.join(cells)} |")
-    if any("plain" in line for line in lines):
+        cells = [f"{line.recalled[kind]} of {line.planted[kind]}" if kind in line.planted else "-" for kind in KINDS]
+        interval = wilson(line.lost, line.values)
+        share = f"{100 * interval.estimate:.1f} % ({line.lost} of {line.values:,}; up to {100 * interval.high:.1f} %)"
+        print(f"| {line.name} | {line.rows:,} | {share} | {' | '.join(cells)} |")
+    if any("plain" in line.f1 for line in lines):
         print()
         print("| set | no curation | curated | as much at random | clean | gain |")
         print("|---|---|---|---|---|---|")
         for line in lines:
-            if "plain" in line:
-                shares = [f"{100 * float(str(line[arm])):.1f} %" if arm in line else "-" for arm in ARMS]
-                gain = f"{100 * float(str(line['gain'])):+.1f}" if "gain" in line else "-"
-                print(f"| {line['set']} | {' | '.join(shares)} | {gain} |")
+            if "plain" in line.f1:
+                shares = [f"{100 * line.f1[arm]:.1f} %" if arm in line.f1 else "-" for arm in ARMS]
+                gain = "-" if line.gain is None else f"{100 * line.gain:+.1f}"
+                print(f"| {line.name} | {' | '.join(shares)} | {gain} |")
 
 
 def options() -> argparse.Namespace:
@@ -285,7 +351,8 @@ def main() -> int:
     arguments = options()
     try:
         if arguments.recorded:
-            records = json.loads(RECORDED_PATH.read_text(encoding="utf-8"))["records"]
+            kept = json.loads(RECORDED_PATH.read_text(encoding="utf-8"))["records"]
+            records = list(map(SetRecord.of_json, kept))
         else:
             records = [
                 record
@@ -301,7 +368,7 @@ def main() -> int:
             "hardware": f"{platform.machine()}, {THREADS} threads",
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
         }
-        write_lines(RECORDED_PATH, [json.dumps({**about, "records": records})])
+        write_lines(RECORDED_PATH, [json.dumps({**about, "records": list(map(asdict, records))})])
     lines = figures_of(records)
     print_tables(lines)
     if arguments.json:

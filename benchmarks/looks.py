@@ -30,7 +30,7 @@ def documents(generator: np.random.Generator, count: int, accuracy: float) -> li
     return [right if draw < accuracy else wrong for draw in generator.random(count)]
 
 
-def followed(draw: Callable[[int], None], look_at: Callable[[int], Readiness]) -> bool:
+def ends_ready(draw: Callable[[int], None], look_at: Callable[[int], Readiness]) -> bool:
     """Whether following the advice ends with READY.
 
     Args:
@@ -65,7 +65,7 @@ def one_run(generator: np.random.Generator, basis: str, spends: bool) -> bool:
             return against_gold(student, REQUIRED, number)
         return against_teacher(student, teacher, MARGIN, number)
 
-    return followed(draw, look_at)
+    return ends_ready(draw, look_at)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from appliance.routing.egress import EgressOptions, checked, with_options
 from training.answers_file import alone, known_documents
 from training.collect_budget import caps_left, run_name, spent
 from training.collect_live import LiveOutcome, LiveRequest, check_licence, collect_paid
-from training.soft_labels import Soft, asked_options
+from training.soft_labels import Soft, request_options
 
 FOLDER = "batches"
 
@@ -65,7 +65,7 @@ def collect_batch(
         run = run_name(request.folder, request.task)
         caps = caps_left(request.task, spent(settings, run), request.caps)
         soft = Soft.VOTES if request.soft.samples > 1 else Soft.OFF
-        options = asked_options(EgressOptions(True, run, caps, request.system_dir), soft, request.soft)
+        options = request_options(EgressOptions(True, run, caps, request.system_dir), soft, request.soft)
         directory = request.folder.answers_path.with_name(FOLDER)
         directory.mkdir(mode=0o700, exist_ok=True)
         batches = FrontierBatches(settings, request.task, request.teacher, options)

@@ -34,7 +34,7 @@ from appliance.tasks.folder import TaskFolder
 from appliance.tasks.task import Task
 from training.answers_file import alone, appended_answers, known_documents
 from training.collect_budget import caps_left, run_name, spent
-from training.soft_labels import Soft, SoftOptions, asked_options, probed_way, row_of_samples
+from training.soft_labels import Soft, SoftOptions, probed_way, request_options, row_of_samples
 
 NOTE_SECONDS = 1.0
 OFFLINE = ("offline", "this call only takes what was paid for before")
@@ -198,7 +198,7 @@ class _Collector:
         paths = [found.path for found in walk(request.documents_dir)]
         outcome.documents = len(paths)
         soft, outcome.soft = self._way(options, paths)
-        options = asked_options(options, soft, request.soft)
+        options = request_options(options, soft, request.soft)
         identity = frontier_identity(with_options(self._config, options), request.task)
         known = known_documents(request.folder.answers_path, identity)
         answerer = self._answerer(options)

@@ -68,7 +68,7 @@ def probed_way(
         if wanted.samples > 1:
             return Soft.VOTES, f"votes of {wanted.samples} answers to each document"
         return Soft.OFF, "hard: votes need several answers, see --samples"
-    result = ask(asked_options(options, Soft.LOGPROBS, wanted))
+    result = ask(request_options(options, Soft.LOGPROBS, wanted))
     if result is not None and result.label_shares:
         return Soft.LOGPROBS, "soft: the teacher tells the probabilities of its tokens"
     why = "it tells no probabilities"
@@ -81,7 +81,7 @@ def probed_way(
     return Soft.OFF, f"hard: {why}; --samples N lets N answers vote"
 
 
-def asked_options(options: EgressOptions, way: Soft, wanted: SoftOptions) -> EgressOptions:
+def request_options(options: EgressOptions, way: Soft, wanted: SoftOptions) -> EgressOptions:
     """How the teacher is asked."""
     if way is Soft.LOGPROBS:
         return replace(options, top_logprobs=MOST_ALTERNATIVES)

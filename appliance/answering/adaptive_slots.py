@@ -27,7 +27,7 @@ class AdaptiveSlots:
         return max(1, int(self._limit))
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """Waits for a place, and gives it back; after a stop nobody waits."""
         with self._changed:
             while self._used >= self.limit and not self._stop.is_set():

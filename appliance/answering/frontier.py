@@ -223,7 +223,7 @@ class FrontierAnswerer:
                     reasoning_tokens=usage.reasoning_tokens, money=prices.money(usage),
                 )  # fmt: skip
             answer = self._restored(request, cleared, reply).answer
-            return replace(result, answer=answer, **self._told(reply, answer))
+            return replace(result, answer=answer, **self._reply_facts(reply, answer))
         except FrontierFailure as failure:
             if failure.again or failure.hopeless or paid.run != self._gate.run:
                 return None
@@ -248,7 +248,7 @@ class FrontierAnswerer:
             message = f"the answer cannot be read ({type(error).__name__})"
             raise FrontierFailure("broken_answer", message, reply.usage) from error
 
-    def _told(self, reply: Reply, answer: Answer) -> dict[str, Any]:
+    def _reply_facts(self, reply: Reply, answer: Answer) -> dict[str, Any]:
         """What a reply says of itself: who answered, and how likely each label is."""
         shares: dict[str, float] = {}
         if reply.tokens and self._task.labels and not self._task.multi_label:
@@ -291,7 +291,7 @@ class FrontierAnswerer:
             self._wait_until(self._not_before)
             began = time.monotonic()
             try:
-                with self._slots.taken():
+                with self._slots.slot():
                     began = time.monotonic()
                     return self._attempt(under_way, cleared, body)
             except FrontierFailure as failure:
@@ -343,7 +343,7 @@ class FrontierAnswerer:
         with self._lock:
             self._failed_in_a_row = 0
         self._slots.raise_limit()
-        return replace(self._result(under_way, read.answer, content), **self._told(reply, read.answer))
+        return replace(self._result(under_way, read.answer, content), **self._reply_facts(reply, read.answer))
 
     def _settled(self, paid: PaidAnswer, outcome: str, under_way: _UnderWay) -> PaidAnswer:
         """The reply with what it took; what it says stands in its bytes."""

@@ -193,7 +193,7 @@ def field_conditions(
                 must.append(of_share(part, shares, recall, "recall", subject, look))
             else:
                 watched.append((subject, part, shares))
-    return [*must, *_shown_wrong(watched, recall, look)]
+    return [*must, *_surely_low(watched, recall, look)]
 
 
 def _must_show(task: Task, field: Field) -> bool:
@@ -209,7 +209,7 @@ def _all_values(task: Task, judged: Sequence[Judged]) -> Shares:
     )
 
 
-def _shown_wrong(watched: Sequence[tuple[str, Sequence[Judged], Shares]], recall: float, look: int) -> list[Readiness]:
+def _surely_low(watched: Sequence[tuple[str, Sequence[Judged], Shares]], recall: float, look: int) -> list[Readiness]:
     """Those whose values are surely not found; the more are watched, the surer it must be."""
     watched = [each for each in watched if sum(each[2].sizes)]
     level = 1 - (1 - level_of(look)) / max(1, len(watched))

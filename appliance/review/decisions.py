@@ -178,8 +178,8 @@ class ReviewFigures:
     def lines(self) -> list[str]:
         """For a terminal."""
         lines = [
-            f"to look at   {human_count(self.open, 'answer')}; {self.decisions:,} looked at, {self.rejected:,} rejected,"
-            f" {self.skipped:,} skipped"
+            f"to look at   {human_count(self.open, 'answer')}; {self.decisions:,} looked at,"
+            f" {self.rejected:,} rejected, {self.skipped:,} skipped"
         ]
         if self.ranked:
             lines.append(f"ranked       {self.ranked_wrong:,} of {self.ranked:,} were wrong")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.looks import LOOKS, followed, one_run
+from benchmarks.looks import LOOKS, ends_ready, one_run
 
 RUNS = 150
 
@@ -28,8 +28,8 @@ def test_the_advice_is_followed_until_there_is_a_verdict() -> None:
     drawn: list[int] = []
     need = look(Decision.NEED_MORE, 5000)
     answers = [need, need, look(Decision.READY, 0)]
-    assert followed(drawn.append, lambda number: answers[number - 1])
+    assert ends_ready(drawn.append, lambda number: answers[number - 1])
     assert drawn == [60, 1000, 1000]
     drawn.clear()
-    assert not followed(drawn.append, lambda _: need)
+    assert not ends_ready(drawn.append, lambda _: need)
     assert len(drawn) == 1 + LOOKS

@@ -98,7 +98,7 @@ def judge_labels(
     return judgements
 
 
-def doubted_labels(
+def label_doubts(
     rows: Sequence["LabelledRow"], judgements: Sequence[LabelJudgement], field: str = WHOLE_ROW
 ) -> dict[int, list[Doubt]]:
     """The labels of teachers that are likely wrong; a person has looked at the document."""

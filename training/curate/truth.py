@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from appliance.tasks.task import FieldType, TaskKind
 from training.curate.doubts import Doubt
-from training.curate.value_truth import doubted, judge_values, unsaid, usual_shares
+from training.curate.value_truth import judge_values, usual_shares, value_doubts, values_not_in_text
 
 if TYPE_CHECKING:
     from appliance.tasks.labels import LabelledRow
@@ -41,13 +41,18 @@ def judge_truth(task: "Task", rows: Sequence["LabelledRow"]) -> Truth:
             scores[rows[number].text] += 1 / (1 + math.exp(-odds))
     for row in rows:
         scores[row.text] += sum(1 - share for share in row.agreement.values())
-    doubts = _together(unsaid(task, rows), doubted(judgements, rows), _choices(task, rows, scores), disagreed(rows))
+    doubts = _together(
+        values_not_in_text(task, rows),
+        value_doubts(judgements, rows),
+        _choices(task, rows, scores),
+        disagreements(rows),
+    )
     return Truth(doubts, scores)
 
 
 def _choices(task: "Task", rows: Sequence["LabelledRow"], scores: dict[str, float]) -> dict[int, list[Doubt]]:
     """The doubted values of fields with a fixed set; adds how likely they are wrong to the rows' scores."""
-    from training.curate.label_truth import doubted_labels, judge_labels
+    from training.curate.label_truth import judge_labels, label_doubts
 
     doubts: dict[int, list[Doubt]] = {}
     for field in task.output_fields:
@@ -60,7 +65,7 @@ def _choices(task: "Task", rows: Sequence["LabelledRow"], scores: dict[str, floa
         )
         for row, each in zip(judged, judgements, strict=False):
             scores[row.text] += 1 - each.share
-        found = doubted_labels(judged, judgements, field.name)
+        found = label_doubts(judged, judgements, field.name)
         doubts = _together(doubts, {some[number]: of for number, of in found.items()})
     return doubts
 
@@ -68,7 +73,7 @@ def _choices(task: "Task", rows: Sequence["LabelledRow"], scores: dict[str, floa
 def _judge_classification(task: "Task", rows: Sequence["LabelledRow"]) -> Truth:
     if task.multi_label:
         return Truth({}, {})
-    from training.curate.label_truth import doubted_labels, judge_labels
+    from training.curate.label_truth import judge_labels, label_doubts
     from training.curate.text_vectors import text_vectors
 
     labels = [str(row.answer.get("label") or "") for row in rows]
@@ -79,14 +84,14 @@ def _judge_classification(task: "Task", rows: Sequence["LabelledRow"]) -> Truth:
         shares = row.labels or {}
         own = shares.get(str(row.answer.get("label")), 1.0 if not shares else 0.0)
         scores[row.text] = scores.get(row.text, 0.0) + 1 - own
-    return Truth(doubted_labels(rows, judgements), scores)
+    return Truth(label_doubts(rows, judgements), scores)
 
 
 MOST_DISAGREEMENT = 0.5
 """Share of a teacher's answers to one document that say the same of a field, up to which it is doubted."""
 
 
-def disagreed(rows: Sequence["LabelledRow"]) -> dict[int, list[Doubt]]:
+def disagreements(rows: Sequence["LabelledRow"]) -> dict[int, list[Doubt]]:
     """The values on which a teacher that was asked several times did not agree with itself."""
     doubts: dict[int, list[Doubt]] = {}
     for number, row in enumerate(rows):

@@ -37,7 +37,7 @@ MOST_WORDS = 60_000
 thousands of values say needs no second opinion."""
 LEAST_ROWS = 30
 """With a field's value, that the models need to say anything of it."""
-LEAST_SAID = 0.9
+LEAST_IN_TEXT = 0.9
 """Share of a field's values whose words the documents say, for what is not copied: of others nothing can be said."""
 LEAST_USUAL = 0.3
 """Median share of a field's values, below which the models do not judge it."""
@@ -131,7 +131,7 @@ class _Votes:
 
 def judge_values(task: "Task", rows: Sequence["LabelledRow"], seed: int = 0) -> Judgements:
     """What models that were taught on the other rows think of the literal values."""
-    fields = said_fields(task, rows)
+    fields = learnable_fields(task, rows)
     if not fields or len(rows) < LEAST_ROWS:
         return {}
     cut = [_cut(fields, row) for row in rows]
@@ -169,7 +169,7 @@ def usual_shares(judgements: Judgements, rows: Sequence["LabelledRow"]) -> dict[
     return {name: median for name, median in medians.items() if median >= LEAST_USUAL}
 
 
-def doubted(judgements: Judgements, rows: Sequence["LabelledRow"]) -> dict[int, list[Doubt]]:
+def value_doubts(judgements: Judgements, rows: Sequence["LabelledRow"]) -> dict[int, list[Doubt]]:
     """The values of teachers that are likely wrong; a person has looked at the page."""
     usual = usual_shares(judgements, rows)
     doubts: dict[int, list[Doubt]] = {}
@@ -238,32 +238,32 @@ def _places(field: "Field", text: str, document: str) -> list[list[Span]]:
     return [[(anchor.start, anchor.end)] if anchor else []]
 
 
-def said_fields(task: "Task", rows: Sequence["LabelledRow"]) -> list["Field"]:
+def learnable_fields(task: "Task", rows: Sequence["LabelledRow"]) -> list["Field"]:
     """The fields that a tagger can learn: those that are copied, and others whose words are nearly always there."""
     return [
         each
         for each in task.output_fields
         if not each.is_choice
-        and (each.evidence == "literal" or (not each.columns and _said_share(each, rows) >= LEAST_SAID))
+        and (each.evidence == "literal" or (not each.columns and _share_in_text(each, rows) >= LEAST_IN_TEXT))
     ]
 
 
-def _said_share(field: "Field", rows: Sequence["LabelledRow"]) -> float:
-    said = [_is_said(field, row) for row in rows if row.answer.get(field.name)]
+def _share_in_text(field: "Field", rows: Sequence["LabelledRow"]) -> float:
+    said = [_is_in_text(field, row) for row in rows if row.answer.get(field.name)]
     return sum(said) / len(said) if len(said) >= LEAST_ROWS else 0.0
 
 
-def _is_said(field: "Field", row: "LabelledRow") -> bool:
+def _is_in_text(field: "Field", row: "LabelledRow") -> bool:
     return all(_places(part, text, row.text) for _, part, text in _texts(field, row.answer.get(field.name)))
 
 
-def unsaid(task: "Task", rows: Sequence["LabelledRow"]) -> dict[int, list[Doubt]]:
+def values_not_in_text(task: "Task", rows: Sequence["LabelledRow"]) -> dict[int, list[Doubt]]:
     """Values in words that the document does not say, where it nearly always says those of the field's values."""
     doubts: dict[int, list[Doubt]] = {}
-    for each in said_fields(task, rows):
+    for each in learnable_fields(task, rows):
         for number, row in enumerate(rows):
             is_judged = each.evidence == "derived" and row.source == "teacher" and each.name not in row.untrusted
-            if is_judged and not _is_said(each, row):
+            if is_judged and not _is_in_text(each, row):
                 doubt = Doubt(each.name, f"truth: the text does not say this {each.name}")
                 doubts.setdefault(number, []).append(doubt)
     return doubts
