@@ -30,7 +30,7 @@ from appliance.ground.text import percent_interval
 from appliance.quality.metrics import Judged, Outcome, judge
 from appliance.quality.statistics import clustered_wilson, wilson
 from appliance.tasks.linecode import Answer, Value
-from appliance.tasks.prompt import render_example
+from appliance.tasks.prompt import ExampleAnswer, render_example
 from appliance.tasks.task import TASK_VERSION, Comparator, Evidence, Field, Task, TaskKind
 from appliance.tasks.taskfile import load_task
 from appliance.tasks.values import same
@@ -185,8 +185,8 @@ def fitting(cases: Iterator[Case], count: int, tokenizer: FileTokenizer) -> Part
     chosen: list[Case] = []
     left_out = 0
     for case in cases:
-        values = [case.gold.get(field.name) for field in case.task.output_fields]
-        example = render_example(case.task.prompt_spec(), case.text, values, tokenizer.template, tokenizer.encode)
+        answer = ExampleAnswer([case.gold.get(field.name) for field in case.task.output_fields])
+        example = render_example(case.task.prompt_spec(), case.text, answer, tokenizer.template, tokenizer.encode)
         if len(example.input_ids) > MAX_TOKENS:
             left_out += 1
             continue

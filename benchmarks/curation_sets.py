@@ -97,15 +97,8 @@ def _contracts(data_dir: Path) -> Sides:
     for record in real.records_of(data_dir / "cuad" / "gold.jsonl"):
         text = (data_dir / "cuad" / "docs" / f"{record['id']}.txt").read_text(encoding="utf-8")[:HEAD_CHARACTERS]
         fields, words = record["fields"], _WORD.findall(text.lower())
-        said = set(words)
-        names = [fields["document_name"], *(_SHORT_NAME.split(party)[0] for party in fields["parties"])]
-        # A blank line joins what people marked at several places; nothing can be marked in other pages.
-        document_name, *parties = [
-            name
-            if _WORD.search(name or "") and "\n\n" not in name and said.issuperset(_WORD.findall(name.lower()))
-            else None
-            for name in names
-        ]
+        names = [fields["document_name"] or "", *(_SHORT_NAME.split(party)[0] for party in fields["parties"])]
+        document_name, *parties = [name if _is_said(name, set(words)) else None for name in names]
         date = str(fields["agreement_date"] or "")
         answer: Answer = {
             "document_name": document_name,
@@ -117,7 +110,7 @@ def _contracts(data_dir: Path) -> Sides:
 
 
 def _is_said(name: str, words: Set[str]) -> bool:
-    """Whether a name, marked at one place, is in these words."""
+    """Whether a name is in these words; a blank line joins what people marked at several places."""
     own = _WORD.findall(name.lower())
     return bool(own) and "\n\n" not in name and words.issuperset(own)
 

@@ -1,6 +1,7 @@
 """The file of a task's answers: held by one call at a time, added to, and read whatever a killed call left in it."""
 
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,15 @@ def read_answers(path: Path) -> list[LabelledRow]:
         UsageError: A line is something else; named by file and line.
     """
     return read_dataset(path, is_growing=True) if path.is_file() else []
+
+
+def provenance_number(row: LabelledRow, key: str, default: float = 0.0) -> float:
+    """A number that a row says of its answer, such as its tokens; the default where it says none, or nonsense."""
+    try:
+        number = float(row.provenance.get(key, default))
+    except ValueError:
+        return default
+    return number if math.isfinite(number) else default
 
 
 def content_key(row: LabelledRow) -> str:

@@ -12,7 +12,7 @@ from appliance.ground.settings import Settings
 from appliance.ground.text import human_duration
 from appliance.routing.egress import checked, preview
 from appliance.tasks.labels import LabelledRow
-from training.answers_file import known_documents, read_answers
+from training.answers_file import known_documents, provenance_number, read_answers
 from training.collect_live import LiveRequest
 
 ASSUMED_BYTES_PER_TOKEN = 4.0
@@ -119,8 +119,8 @@ def _per_request(rows: Sequence[LabelledRow], request: LiveRequest, size: float)
 
     def mean(key: str) -> float:
         # Several answers to one document are counted in one row.
-        samples = [float(row.provenance.get("samples", 1)) for row in counted]
-        return sum(float(row.provenance.get(key, 0)) for row in counted) / sum(samples)
+        samples = [max(1.0, provenance_number(row, "samples", 1.0)) for row in counted]
+        return sum(provenance_number(row, key) for row in counted) / sum(samples)
 
     return _PerRequest(
         max(1.0, size) / max(1.0, mean("prompt_tokens")), mean("completion_tokens"), mean("reasoning_tokens"),

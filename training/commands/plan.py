@@ -11,6 +11,7 @@ from appliance.ground.errors import UsageError
 from appliance.ground.output import note, print_json, print_lines
 from appliance.ground.text import human_count
 from appliance.tasks.folder import TaskFolder
+from appliance.tasks.taskfile import load_task
 from training.forecast.economics import Costs, Tier, break_even, tier_lines
 
 if TYPE_CHECKING:
@@ -75,13 +76,21 @@ def command(
     The learning curve comes from students on nested parts of the training rows. Every figure that is an estimate has
     its interval.
     """
+    from training.forecast.curve import fit_curve
+
     folder = TaskFolder(task_folder)
     price, own_currency = _answer_price(folder)
     currency = currency or own_currency
     lines: list[str] = []
     record: _JSON = {}
     points = _points(folder, is_measured, epochs, points_path)
-    _curve_part(points, price if answer_price is None else answer_price, currency, lines, record)
+    curve = fit_curve(points)
+    record["points"] = [vars(point) for point in points]
+    if curve is None:
+        note("no learning curve: `stillroom plan TASK --measure` trains students on parts of the rows")
+    else:
+        _curve_part(curve, price if answer_price is None else answer_price, currency, lines, record)
+        _required_part(curve, load_task(task_folder).readiness.required, lines, record)
     _verdict_part(folder, lines, record)
     if documents_per_day:
         if frontier_year is not None:
@@ -112,16 +121,7 @@ def _points(folder: TaskFolder, is_measured: bool, epochs: int | None, path: Pat
     return known_points(folder) if folder.split_path("train").is_file() else []
 
 
-def _curve_part(
-    points: "list[Measured]", price: float | None, currency: str, lines: list[str], record: _JSON
-) -> None:  # fmt: skip
-    from training.forecast.curve import fit_curve
-
-    curve = fit_curve(points)
-    record["points"] = [vars(point) for point in points]
-    if curve is None:
-        note("no learning curve: `stillroom plan TASK --measure` trains students on parts of the rows")
-        return
+def _curve_part(curve: "Curve", price: float | None, currency: str, lines: list[str], record: _JSON) -> None:
     more = curve.rows
     gain, now = curve.gain(curve.rows, more), curve.error(curve.rows)
     lines += [
@@ -132,6 +132,20 @@ def _curve_part(
     ]
     record["curve"] = {"floor": curve.floor, "scale": curve.scale, "exponent": curve.exponent, "rows": curve.rows}
     record["doubling"] = {"rows": more, "gain": vars(gain), "money": None if price is None else more * price}
+
+
+def _required_part(curve: "Curve", required: float | None, lines: list[str], record: _JSON) -> None:
+    """How many rows lead to the accuracy that the task requires, where it names one."""
+    if required is None:
+        return
+    expected, fewest, most = (None if rows is None else math.ceil(rows) for rows in curve.rows_for(1 - required))
+    about = "no number of rows leads there" if expected is None else f"about {human_count(expected, 'row')}"
+    about += ", which are there" if expected is not None and expected <= curve.rows else ""
+    least = "never" if fewest is None else f"{fewest:,}"
+    lines.append(
+        f"required    {100 * required:.1f} % right: {about} ({least} to {'never' if most is None else f'{most:,}'})"
+    )
+    record["required"] = {"accuracy": required, "rows": expected, "fewest": fewest, "most": most}
 
 
 def _error_without_end(curve: "Curve") -> "Interval":
@@ -153,10 +167,10 @@ def _cost_text(rows: int, price: float | None, currency: str) -> str:
 
 def _answer_price(folder: TaskFolder) -> tuple[float | None, str]:
     """What an answer of the folder took on average, and in which currency; None where no answer says it."""
-    from training.answers_file import read_answers
+    from training.answers_file import provenance_number, read_answers
 
     rows = read_answers(folder.answers_path)
-    prices = [float(row.provenance["money"]) for row in rows if row.provenance.get("money")]
+    prices = [price for row in rows if (price := provenance_number(row, "money", -1.0)) >= 0]
     currency = next((row.provenance["currency"] for row in rows if row.provenance.get("currency")), "")
     return (sum(prices) / len(prices) if prices else None), currency
 

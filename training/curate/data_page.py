@@ -16,6 +16,7 @@ from appliance.tasks.folder import SPLITS
 from appliance.tasks.labels import LabelledRow
 from appliance.tasks.linecode import display_value
 from appliance.tasks.values import value_texts
+from training.answers_file import provenance_number
 from training.curate.slices import slice_names
 
 if TYPE_CHECKING:
@@ -159,10 +160,7 @@ def _cost(rows: Sequence[LabelledRow]) -> list[tuple[str, str]]:
     for row in rows:
         told += "money" in row.provenance
         for key in ("prompt_tokens", "completion_tokens", "reasoning_tokens", "money"):
-            try:
-                sums[key] += float(row.provenance.get(key, 0))
-            except ValueError:
-                continue
+            sums[key] += provenance_number(row, key)
     if not any(sums.values()):
         return []
     currency = next((row.provenance["currency"] for row in rows if row.provenance.get("currency")), "")

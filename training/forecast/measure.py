@@ -1,7 +1,6 @@
 """Students on nested subsets of the training rows: the points of a learning curve, kept for a further call."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ SHARES = (0.125, 0.25, 0.5, 1.0)
 SEEDS = 3
 LEAST_ROWS = 20
 FOLDER, POINTS = "forecast", "points.jsonl"
+_POINT_KEYS = {"rows", "seed", "error", "data"}
 _KEYS = ("validation_values", "validation_accuracy")
 """What a student's record calls its share of right values, or right labels."""
 
@@ -88,20 +88,13 @@ def _error(folder: TaskFolder, rows: list[LabelledRow], validation: list[Labelle
 
 def _kept(folder: TaskFolder) -> Iterator[dict[str, Any]]:
     path = folder.path / FOLDER / POINTS
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            yield json.loads(line)
-        except ValueError:  # the machine died in this line
-            continue
+    if path.is_file():
+        yield from (point for _, point in read_json_lines(path) if point.keys() >= _POINT_KEYS)
 
 
 def _keep(folder: TaskFolder, point: dict[str, object]) -> None:
-    path = folder.path / FOLDER / POINTS
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json_text(point) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    kept = list(_kept(folder))
+    write_lines(folder.path / FOLDER / POINTS, map(json_text, [*kept, point]))
 
 
 def points_of_file(path: Path) -> list[Measured]:

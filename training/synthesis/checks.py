@@ -1,9 +1,9 @@
 """May a document that a teacher wrote be learnt from? It says what was planned, and nothing else could be meant."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from appliance.quality.near_duplicates import SHARE, near_ones, word_pairs
+from appliance.quality.near_duplicates import SHARE, Pairs, near_ones, word_pairs
 from appliance.tasks.alignment import anchored
 from appliance.tasks.canonical_text import canonical
 from appliance.tasks.linecode import Value, is_records
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 LEAST_WORDS = 5
 
 
-def written_problem(task: Task, plan: DocumentPlan, text: str, seeds: Sequence[str], others: Sequence[str]) -> str:
+def written_problem(
+    task: Task, plan: DocumentPlan, text: str, seeds: Sequence[str], others: Collection[Pairs]
+) -> str:  # fmt: skip
     """Why a document is not taken; empty where it is. Begins with a code.
 
     Args:
         seeds: Texts of all seeds.
-        others: Texts that were taken before.
+        others: Word pairs of the texts that were taken before.
     """
     if len(text.split()) < LEAST_WORDS:
         return "short: it has hardly any words"
@@ -38,7 +40,7 @@ def written_problem(task: Task, plan: DocumentPlan, text: str, seeds: Sequence[s
     if task.kind is TaskKind.CLASSIFY and _names_label(task, plan, text):
         return "tells: it names its label"
     mine = word_pairs(text)
-    if any(len(mine & (pairs := word_pairs(other))) >= SHARE * len(mine | pairs) for other in others):
+    if any(len(mine & pairs) >= SHARE * len(mine | pairs) for pairs in others):
         return "duplicate: it is nearly one that was written before"
     return ""
 

@@ -15,12 +15,13 @@ from appliance.ground.errors import UsageError
 from appliance.ground.progress import OnProgress, Progress, ignore_progress
 from appliance.ground.settings import Settings
 from appliance.ground.stopping import Stop
+from appliance.quality.near_duplicates import Pairs, word_pairs
 from appliance.routing.egress import EgressOptions, checked
 from appliance.routing.policy import SYSTEM_DIR, Caps
 from appliance.tasks.folder import TaskFolder
 from appliance.tasks.labels import LabelledRow, text_hash
 from appliance.tasks.task import Task
-from training.answers_file import alone, appended_answers, read_answers
+from training.answers_file import alone, appended_answers, provenance_number, read_answers
 from training.collect_budget import caps_left, run_name, spent
 from training.collect_live import check_licence, is_unsent
 from training.synthesis.brief import brief, writing_task
@@ -136,15 +137,15 @@ class _Synthesis:
         self._on_progress, self._stop = on_progress, stop
         self._outcome = SynthesisOutcome(request.count, currency=config.prices.currency)
         self._plans: dict[str, DocumentPlan] = {}
-        self._texts: list[str] = []
+        self._taken: list[Pairs] = []
         self._identity = frontier_identity(config, writing_task(request.task))
 
     def run(self, options: EgressOptions) -> SynthesisOutcome:
         outcome, path = self._outcome, self._request.folder.answers_path
         made = [row for row in read_answers(path) if SYNTHETIC in row.provenance]
         outcome.before = len(made)
-        self._texts = [row.text for row in made]
-        first = 1 + max((int(row.provenance[SYNTHETIC]) for row in made), default=0)
+        self._taken = [word_pairs(row.text) for row in made]
+        first = 1 + max((int(provenance_number(row, SYNTHETIC)) for row in made), default=0)
         writer = frontier_answerer(self._settings, writing_task(self._request.task), self._request.teacher, options)
         reader = frontier_answerer(self._settings, self._request.task, self._request.teacher, options)
         try:
@@ -182,7 +183,7 @@ class _Synthesis:
         if outcome.before + outcome.kept >= self._request.count:
             return
         text = text.strip()
-        problem = written_problem(task, plan, text, [row.text for row in self._seeds], self._texts)
+        problem = written_problem(task, plan, text, [row.text for row in self._seeds], self._taken)
         if not problem and self._request.verify:
             problem = self._read_again(plan, text, reader)
         if problem:
@@ -202,7 +203,7 @@ class _Synthesis:
         )  # fmt: skip
         file.write(row.line().encode("utf-8", "surrogateescape") + b"\n")
         file.flush()
-        self._texts.append(text)
+        self._taken.append(word_pairs(text))
         outcome.kept += 1
 
     def _read_again(self, plan: DocumentPlan, text: str, reader: FrontierAnswerer) -> str:

@@ -110,7 +110,12 @@ def test_the_command_plans_from_points_and_costs(tmp_path: Path) -> None:
     assert "about 1.6 EUR" in done.stdout
     assert "a year      50,000 EUR with the frontier, 5,000 EUR with the student" in done.stdout
     assert "not worth it" in done.stdout
+    assert "required" not in done.stdout, "the task names no accuracy"
+    with (tmp_path / "task.toml").open("a") as task:
+        task.write("\n[readiness]\nrequired = 0.92\n")
     record = json.loads(cli("plan", tmp_path, "--points", points, "--json").stdout)
+    assert record["required"]["rows"] == pytest.approx((2 / 0.03) ** (1 / 0.6), rel=0.3)
+    assert "required    92.0 % right: about 1," in cli("plan", tmp_path, "--points", points).stdout
     assert record["doubling"]["gain"]["low"] <= record["doubling"]["gain"]["estimate"]
     for tier in ("nonsense", "a:nan:1:1", "a:93:1:1", "a:0.9:-1:1"):
         refused = cli("plan", tmp_path, "--tier", tier, "--tier", "b:0.9:1:1")
