@@ -112,7 +112,7 @@ def _contracts(data_dir: Path) -> Sides:
 def _is_said(name: str, words: Set[str]) -> bool:
     """Whether a name is in these words; a blank line joins what people marked at several places."""
     own = _WORD.findall(name.lower())
-    return bool(own) and "\n\n" not in name and words.issuperset(own)
+    return bool(own) and "\n\n" not in name and set(own) <= words
 
 
 def _is_dated(date: str, words: Sequence[str]) -> bool:

@@ -36,7 +36,7 @@ def judged_elsewhere(tmp_path: Path) -> str:
     rows_path = tmp_path / "task" / "dataset" / "test.jsonl"
     rows_path.parent.mkdir()
     rows = [
-        {"text": f"number: {n}\ntotal: {n}.50\n", "answer": {"number": str(n), "total": f"{n}.50"}} for n in range(70)
+        {"text": f"number: {n}\ntotal: {n}.50\n", "answer": {"number": str(n), "total": f"{n}.50"}} for n in range(100)
     ]
     rows_path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     artifact_dir, labels = tmp_path / "task" / "orders-noop", read_labels(rows_path)
