@@ -206,6 +206,9 @@ def student(
     """Teaches and judges one student; None where this call's time ended in its training."""
     chosen = CURATION_SETS[name]
     task = task_of(name, folder, arguments.data)
+    if chosen.taught:
+        texts_taught = {row.text for row in drawn.spoilt[: chosen.taught]}
+        rows = [row for row in rows if row.text in texts_taught]
     held = round(VALIDATION_SHARE * len(rows))
     for split, some in (("train", rows[held:]), ("validation", rows[:held])):
         write_lines(TaskFolder(folder).split_path(split), map(LabelledRow.line, some))

@@ -59,6 +59,10 @@ WRONG = {
         "total", with_answer(ODD, order_number=ODD.answer["total"], total=ODD.answer["order_number"]),
     ),
     "truth: customer left out": ("customer", with_answer(ODD, customer=None)),
+    "truth: customer without its end": ("customer", with_answer(ODD, customer=str(ODD.answer["customer"]).split()[0])),
+    "truth: customer without its beginning": (
+        "customer", with_answer(ODD, customer=str(ODD.answer["customer"]).split()[-1]),
+    ),
 }  # fmt: skip
 
 

@@ -33,18 +33,23 @@ class Words:
 
     spans: tuple[Span, ...]
     features: list[list[str]]
+    marks: frozenset[int]
+    """Numbers of those that are marks, such as a comma."""
 
     @classmethod
     def of(cls, text: str) -> "Words":
         """Words, numbers and marks of a text."""
         found = list(_WORD.finditer(text))
-        return cls(tuple(word.span() for word in found), _features(text, [word.group() for word in found], found))
+        words = [word.group() for word in found]
+        marks = frozenset(number for number, word in enumerate(words) if not any(map(str.isalnum, word)))
+        return cls(tuple(word.span() for word in found), _features(text, words, found), marks)
 
     def inside(self, span: Span) -> range:
-        """The words that a stretch of the text touches."""
+        """The words that a stretch of the text touches, but for marks at its ends: people take some, or none."""
         first = bisect_left(self.spans, span[0], key=lambda word: word[1] - 1)
         last = bisect_left(self.spans, span[1], key=lambda word: word[0])
-        return range(first, last)
+        whole = [number for number in range(first, last) if number not in self.marks]
+        return range(whole[0], whole[-1] + 1) if whole else range(first, last)
 
 
 def _shape(word: str) -> str:
@@ -97,15 +102,24 @@ class Taught:
     """Field -> stretches that are its values; of several places of one value the first."""
 
     def labels(self) -> list[str]:
-        """`B-` and a field where a value begins, `I-` inside; longer values first where two overlap."""
+        """`B-` and a field where a value begins, `I-` inside, `L-` at its last word, `U-` where it has one word only.
+
+        Longer values come first where two overlap. That a last word is told apart is what finds values that were cut:
+        few end with *of*, or with half of a name.
+        """
         labels = [OUTSIDE] * len(self.words.spans)
         spans = [(name, span) for name, spans in self.places.items() for span in spans]
         for name, span in sorted(spans, key=lambda pair: pair[1][0] - pair[1][1]):
             inside = self.words.inside(span)
             if inside and all(labels[number] == OUTSIDE for number in inside):
-                for number in inside:
-                    labels[number] = f"{'B' if number == inside[0] else 'I'}-{name}"
+                for number, place in zip(inside, _label_places(len(inside)), strict=True):
+                    labels[number] = f"{place}-{name}"
         return labels
+
+
+def _label_places(words: int) -> str:
+    """Of each word of a value, which of them it is."""
+    return "U" if words == 1 else f"B{'I' * (words - 2)}L"
 
 
 class Tagger:
@@ -145,11 +159,12 @@ class Tagger:
         inside = self._words.inside(span)
         if not inside:
             return 0.0
-        begin, middle = f"B-{name}", f"I-{name}"
-        shares = [self._share(number, begin) + self._share(number, middle) for number in inside]
-        ends_before = 1 - self._share(inside[0], middle)
-        ends_behind = 1 - self._share(inside[-1] + 1, middle)
-        return min(shares) * ends_before * ends_behind
+        places = zip(inside, _label_places(len(inside)), strict=True)
+        return min(self._share(number, f"{place}-{name}") for number, place in places)
+
+    def likelihood_of_some(self, number: int) -> float:
+        """How likely a word is a part of any field's value: 0 to 1."""
+        return 1 - self._share(number, OUTSIDE) if OUTSIDE in self._known else 1.0
 
 
 def spans_of(words: Words, labels: Sequence[str]) -> dict[str, list[Span]]:
@@ -160,7 +175,7 @@ def spans_of(words: Words, labels: Sequence[str]) -> dict[str, list[Span]]:
         name = label[2:]
         if label != OUTSIDE:
             spans = found.setdefault(name, [])
-            if label[0] == "I" and before[2:] == name and spans:
+            if label[0] in "IL" and before[0] in "BI" and before[2:] == name:
                 spans[-1] = (spans[-1][0], end)
             else:
                 spans.append((start, end))

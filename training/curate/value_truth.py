@@ -13,6 +13,7 @@ of sample probabilities, and a doubt where another answer is as probable as that
 
 import math
 import random
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,12 +36,15 @@ FOLDS, MOST_ROUNDS = 5, 3
 MOST_WORDS = 60_000
 """That all rounds together teach: of long or many documents one round takes as long as three of short ones, and what
 thousands of values say needs no second opinion."""
-LEAST_ROWS = 30
-"""With a field's value, that the models need to say anything of it."""
+LEAST_ROWS, LEAST_VALUES = 30, 10
+"""That the models need to say anything, and of them with a field's value to say anything of the field."""
 LEAST_IN_TEXT = 0.9
 """Share of a field's values whose words the documents say, for what is not copied: of others nothing can be said."""
-LEAST_USUAL = 0.3
+LEAST_USUAL = 0.1
 """Median share of a field's values, below which the models do not judge it."""
+_END_MARKS = re.compile(r"^[\W_]+|[\W_]+$")
+_NEAR = 3
+"""Words beside a value among which the next one is that is no mark."""
 
 
 class Why(StrEnum):
@@ -66,6 +70,8 @@ class Judgement:
     """Of the value; of a list or of records of the least probable of its texts; of no value that there is none."""
     others: Mapping[Why, tuple[float, str]] = field(default_factory=dict)
     """Why -> probability of the likeliest other answer of this kind, and its text or the other field."""
+    beside: tuple[float, str] = (0.0, "")
+    """How likely a word beside the value, of which no value of the row has anything, is some value's; and that word."""
 
     def features(self, usual: float, has_value: bool) -> list[float]:
         """What `WEIGHTS` weigh: how unlikely the value is, and how much likelier the other answers are.
@@ -77,17 +83,12 @@ class Judgement:
         """
         own = _log_odds(self.share)
         above = [max(0.0, _log_odds(self.others.get(why, (0.0, ""))[0]) - own) for why in Why]
-        return [1.0, max(0.0, -own) if has_value else 0.0, *above, usual, float(has_value)]
+        beside = max(0.0, _log_odds(self.beside[0]))
+        return [1.0, max(0.0, -own) if has_value else 0.0, *above, beside, usual, float(has_value)]
 
     def log_odds(self, usual: float, has_value: bool) -> float:
         """Of the value being wrong."""
         return sum(w * x for w, x in zip(WEIGHTS, self.features(usual, has_value), strict=True))
-
-    @property
-    def likeliest(self) -> tuple[Why, str]:
-        """Why the value is doubted, where it is, and what is likelier."""
-        why = max(self.others, key=lambda each: self.others[each][0], default=Why.ELSEWHERE)
-        return why, self.others.get(why, (0.0, ""))[1]
 
 
 def _log_odds(share: float) -> float:
@@ -97,9 +98,9 @@ def _log_odds(share: float) -> float:
 
 _LEAST_SHARE = 1e-4
 """What is less likely than that is no less likely: probabilities this small are of the taggers' own making."""
-WEIGHTS = (-4.387, 0.296, 0.445, 0.433, -0.075, 0.175, 0.61, -0.922, 0.082)
+WEIGHTS = (-4.659, 0.317, 0.428, 0.286, -0.022, 0.073, 0.627, 0.251, -0.566, -0.322)
 """Of `Judgement.features`: log odds of a mistake, fitted by `benchmarks/curation_fit.py` on half of the sets."""
-BOUND = -1.246
+BOUND = -1.428
 """Log odds from which a value is doubted: on those sets eight right values in a thousand are."""
 
 
@@ -117,6 +118,10 @@ class _Cut:
     asked: frozenset[str]
     """Fields whose value, or lack of one, is judged in this row."""
 
+    def has(self, span: Span) -> bool:
+        """Whether a value of the row has something of this stretch."""
+        return any(_touch(span, place) for texts in self.given.values() for spans in texts for place in spans)
+
 
 @dataclass
 class _Votes:
@@ -127,6 +132,8 @@ class _Votes:
     """Stretches that taggers take for a value of this tag, with the sum of their probabilities."""
     claims: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """The same of other tags, for stretches that touch the value."""
+    beside: defaultdict[Span, float] = field(default_factory=lambda: defaultdict(float))
+    """Words beside the value that no value of the row has, with how likely they are some value's."""
 
 
 def judge_values(task: "Task", rows: Sequence["LabelledRow"], seed: int = 0) -> Judgements:
@@ -148,7 +155,7 @@ def judge_values(task: "Task", rows: Sequence["LabelledRow"], seed: int = 0) -> 
                 _vote(tagger, cut[number], {tag: votes[number, tag] for tag in asked}, 1 / rounds)
     found: dict[tuple[int, str], Judgement] = {}
     for (number, tag), cast in votes.items():
-        judgement = _judgement(cast, cut[number].given.get(tag, ()), rows[number].text)
+        judgement = _judgement(cast, cut[number], tag, rows[number].text)
         key = number, tags[tag]
         # Of records the column that speaks most against them.
         if key not in found or judgement.share < found[key].share:
@@ -165,7 +172,7 @@ def usual_shares(judgements: Judgements, rows: Sequence["LabelledRow"]) -> dict[
     for (number, name), judgement in judgements.items():
         if rows[number].answer.get(name):
             by_field[name].append(judgement.share)
-    medians = {name: statistics.median(shares) for name, shares in by_field.items() if len(shares) >= LEAST_ROWS}
+    medians = {name: statistics.median(shares) for name, shares in by_field.items() if len(shares) >= LEAST_VALUES}
     return {name: median for name, median in medians.items() if median >= LEAST_USUAL}
 
 
@@ -177,20 +184,22 @@ def value_doubts(judgements: Judgements, rows: Sequence["LabelledRow"]) -> dict[
         if name not in usual or rows[number].source != "teacher":
             continue
         if judgement.log_odds(usual[name], bool(rows[number].answer.get(name))) >= BOUND:
-            doubts.setdefault(number, []).append(Doubt(name, f"truth: {_sentence(name, *judgement.likeliest)}"))
+            doubts.setdefault(number, []).append(Doubt(name, f"truth: {_sentence(name, judgement)}"))
     return doubts
 
 
-def _sentence(name: str, why: Why, text: str) -> str:
-    if not text:
-        return f"{name} has what no other row would call so"
-    return {
-        Why.ELSEWHERE: f"{name} is likelier {text[:40]!r}",
-        Why.LONGER: f"{name} is likelier {text[:40]!r}",
-        Why.SHORTER: f"{name} is likelier {text[:40]!r}",
-        Why.CLAIMED: f"{name} has what is likelier the value of {text}",
-        Why.MISSING: f"{name} is null, but {text[:40]!r} is likely its value",
-    }[why]
+def _sentence(name: str, judgement: Judgement) -> str:
+    """Why a value is doubted, and what is likelier."""
+    likeliest = max(judgement.others.items(), key=lambda entry: entry[1][0], default=None)
+    if likeliest is None:
+        word = judgement.beside[1]
+        return f"{name} likely takes in {word!r} too" if word else f"{name} has what no other row would call so"
+    why, (_, text) = likeliest
+    if why is Why.CLAIMED:
+        return f"{name} has what is likelier the value of {text}"
+    if why is Why.MISSING:
+        return f"{name} is null, but {text[:40]!r} is likely its value"
+    return f"{name} is likelier {text[:40]!r}"
 
 
 def _tags(field: "Field") -> list[str]:
@@ -287,6 +296,8 @@ def _vote(tagger: Tagger, cut: _Cut, votes: Mapping[str, _Votes], weight: float)
             cast.share += min(shares) * weight
         else:
             cast.share += (1 - max(mine, default=0.0)) * weight
+        for number in {number for spans in given if spans for number in _neighbours(cut, spans[0])}:
+            cast.beside[words.spans[number]] += tagger.likelihood_of_some(number) * weight
         firsts = [spans[0] for spans in given if spans]
         for other, span, share in likely:
             if other == tag:
@@ -295,13 +306,23 @@ def _vote(tagger: Tagger, cut: _Cut, votes: Mapping[str, _Votes], weight: float)
                 cast.claims[other] += share * weight
 
 
-def _judgement(cast: _Votes, given: Sequence[Sequence[Span]], text: str) -> Judgement:
+def _neighbours(cut: _Cut, span: Span) -> Iterator[int]:
+    """The next word before and behind a value, marks passed over, where no value of the row has it."""
+    words, inside = cut.taught.words, cut.taught.words.inside(span)
+    for numbers in (range(inside.start - 1, -1, -1), range(inside.stop, len(words.spans))):
+        near = next((number for number in numbers[:_NEAR] if number not in words.marks), None)
+        if near is not None and not cut.has(words.spans[near]):
+            yield near
+
+
+def _judgement(cast: _Votes, cut: _Cut, tag: str, text: str) -> Judgement:
+    given = cut.given.get(tag, ())
     places = [span for spans in given for span in spans]
-    said = {plain(text[slice(*span)]) for span in places}
+    said = {_without_marks(text[slice(*span)]) for span in places}
     others: dict[Why, tuple[float, str]] = {}
     for span, share in cast.own.items():
         # Elsewhere the document may say the same; marks at the ends are no other value.
-        if span in places or plain(text[slice(*span)]) in said:
+        if span in places or _without_marks(text[slice(*span)]) in said:
             continue
         why = Why.MISSING if not given else _relation(span, places)
         # A list says several things: that there is another one does not make these wrong.
@@ -310,7 +331,14 @@ def _judgement(cast: _Votes, given: Sequence[Sequence[Span]], text: str) -> Judg
     if cast.claims:
         claimant, share = max(cast.claims.items(), key=lambda entry: (entry[1], entry[0]))
         others[Why.CLAIMED] = share, claimant
-    return Judgement(cast.share, others)
+    word, share = max(cast.beside.items(), key=lambda entry: entry[1], default=((0, 0), 0.0))
+    return Judgement(cast.share, others, (share, text[slice(*word)]))
+
+
+def _without_marks(text: str) -> str:
+    """What a stretch says, whatever marks it begins and ends with."""
+    folded = plain(text)
+    return _END_MARKS.sub("", folded) or folded
 
 
 def _relation(span: Span, places: Sequence[Span]) -> Why:
