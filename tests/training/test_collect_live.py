@@ -1,5 +1,6 @@
 """`stillroom collect DOCUMENTS --teacher NAME` against a frontier on loopback: asked once, paid once, resumable."""
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from appliance.tasks.labels import LabelledRow, read_dataset
 from appliance.tasks.taskfile import load_task
 from benchmarks.recorded_frontier import Behaviour
 from tests.appliance.frontier_fixtures import FrontierBench, frontier_bench
+from tests.soak.shim import Fault, build_shim, compiler, fault_environment, read_log
 from training.answers_file import alone
 from training.collect_budget import run_name, spent
 from training.collect_estimate import estimate
@@ -320,8 +322,8 @@ def test_the_policy_withholds_what_it_does_not_name(teacher: Collecting) -> None
 CALL = "import sys; from appliance.cli import main; sys.exit(main())"
 
 
-def call(teacher: Collecting, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "STILLROOM_HOME": str(teacher.bench.home_dir)}
+def call(teacher: Collecting, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "STILLROOM_HOME": str(teacher.bench.home_dir), **variables}
     command = [sys.executable, "-c", CALL, "collect", str(teacher.folder), str(teacher.documents), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
 
@@ -344,6 +346,45 @@ def test_the_command_says_what_it_did_and_what_is_left(teacher: Collecting) -> N
     nobody = call(teacher)
     assert nobody.returncode == 2
     assert "no teacher is named" in nobody.stderr
+
+
+def test_a_budget_of_money_is_none_where_nobody_knows_the_price(teacher: Collecting) -> None:
+    teacher.write(2)
+    url, model = teacher.bench.frontier.url, teacher.bench.frontier.behaviour.model
+    (teacher.bench.home_dir / "config.toml").write_text(f'[frontier.recorded]\nurl = "{url}"\nmodel = "{model}"\n')
+    teacher.write_task(more="\n[budget]\nmoney = 1\n")
+    with pytest.raises(UsageError, match="has no prices"):
+        teacher.collect()
+    assert teacher.asked == 0
+    teacher.write_task()
+    assert teacher.collect().answered == 2
+    assert "money" not in teacher.rows()[0].provenance or float(teacher.rows()[0].provenance["money"]) == 0.0
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C compiler to build the failing disk with")
+@pytest.mark.parametrize(
+    ("name", "kind", "at"),
+    [
+        ("answers.jsonl", "write", 1), ("answers.db-journal", "pwrite", 30), ("answers.db", "pwrite", 12),
+        ("progress.json", "write", 1), ("bodies", "write", 2), (".jsonl", "write", 4),
+    ],
+    ids=["rows", "replies' journal", "replies", "progress", "record's bodies", "record"],
+)  # fmt: skip
+def test_a_disk_that_fills_up_loses_nothing_that_was_paid_for(
+    teacher: Collecting, tmp_path: Path, name: str, kind: str, at: int
+) -> None:
+    teacher.write(6)
+    teacher.bench.configure(concurrency=1)
+    fault = Fault(at, errno.ENOSPC, lasting=True, call=kind, name=name)
+    variables = fault_environment(build_shim(tmp_path), tmp_path, tmp_path / "faults.log", fault)
+    full = call(teacher, "--teacher", "recorded", "--accept-unknown-licence", **variables)
+    assert read_log(tmp_path / "faults.log"), "the disk was never full"
+    assert full.returncode in (3, 4), full.stderr
+    assert "full" in full.stderr or "No space left" in full.stderr
+    assert "Traceback" not in full.stderr
+    outcome = teacher.collect()
+    assert (outcome.known + outcome.answered, len(teacher.rows())) == (6, 6)
+    assert teacher.asked == 6
 
 
 @pytest.mark.slow

@@ -171,6 +171,22 @@ def test_the_workload_that_fits_the_task_becomes_rows_once(folder: Path, tmp_pat
         import_log(task, folder, path, 9)
 
 
+def test_secrets_of_a_log_stay_in_it(folder: Path, tmp_path: Path) -> None:
+    secret = "sk-live-4711"
+    records = []
+    for number in range(5):
+        record = flywheel(*order(number))
+        request = {"headers": {"Authorization": f"Bearer {secret}", "Cookie": secret}, "body": record["request"]}
+        records.append({**record, "request": request, "api_key": secret, "response": {"headers": {"set-cookie": secret},
+                        "body": record["response"]}})  # fmt: skip
+    path = write(tmp_path / "log.jsonl", list(records))
+    path.write_text(path.read_text() + f'{{"headers": {{"authorization": "{secret}"}}}}\n{{"Bearer {secret}\n')
+    result = import_log(load_task(folder), folder, path)
+    assert (result.imported, len(result.bad)) == (5, 1)
+    assert secret not in (folder / ANSWERS_FILE).read_text()
+    assert secret not in repr(result)
+
+
 def test_a_log_that_answers_something_else_is_refused(folder: Path, tmp_path: Path) -> None:
     chats = [{"messages": [*messages(f"hello {n}"), {"role": "assistant", "content": "hi"}]} for n in range(5)]
     path = write(tmp_path / "log.jsonl", list(chats))
