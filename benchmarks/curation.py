@@ -324,7 +324,8 @@ def print_tables(lines: Sequence[SetFigures]) -> None:
             if "plain" in line.f1:
                 shares = [f"{100 * line.f1[arm]:.1f} %" if arm in line.f1 else "-" for arm in ARMS]
                 gain = "-" if line.gain is None else f"{100 * line.gain:+.1f}"
-                print(f"| {line.name} | {' | '.join(shares)} | {gain} |")
+                student = CURATION_SETS[line.name].student or "encoder"
+                print(f"| {line.name}, {student} | {' | '.join(shares)} | {gain} |")
 
 
 def options() -> argparse.Namespace:

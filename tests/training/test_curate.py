@@ -16,6 +16,7 @@ from appliance.tasks.folder import ANSWERS_FILE
 from appliance.tasks.labels import LabelledRow, read_dataset, read_json_lines
 from appliance.tasks.task import Task
 from appliance.tasks.taskfile import load_task
+from training.curate.label_truth import LabelJudgement, label_doubts
 from training.curate.pipeline import FILTERS, CurationOptions, curate, filter_rows
 from training.curate.slices import SliceLimits, slice_names, slice_reports
 from training.curate.split import families, split_rows
@@ -268,6 +269,14 @@ instruction = "Which?"
 labels = ["bill", "order"]
 abstain = "other"
 """
+
+
+def test_a_choice_is_doubted_for_another_one_and_not_for_none() -> None:
+    row = LabelledRow("a.txt", "which desk", {"desk": "cards"}, "")
+    for other, doubted in (("loans", True), ("", False)):
+        judgement = LabelJudgement(0.01, other, 0.97, usual=0.9, own_usual=0.6)
+        assert bool(label_doubts([row], [judgement], "desk")) is doubted
+        assert not label_doubts([replace(row, source="person")], [judgement], "desk")
 
 
 def test_shares_may_name_the_label_for_none_of_these(folder: Path) -> None:

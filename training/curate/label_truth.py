@@ -101,12 +101,15 @@ def judge_labels(
 def label_doubts(
     rows: Sequence["LabelledRow"], judgements: Sequence[LabelJudgement], field: str = WHOLE_ROW
 ) -> dict[int, list[Doubt]]:
-    """The labels of teachers that are likely wrong; a person has looked at the document."""
+    """The labels of teachers that are likely wrong; a person has looked at the document.
+
+    A value is doubted for another value only: that a document says nothing of a field cannot be told from its words,
+    where a few of many say it.
+    """
     doubts: dict[int, list[Doubt]] = {}
     for number, (row, each) in enumerate(zip(rows, judgements, strict=False)):
-        if each.is_doubted and row.source == "teacher":
-            other = repr(each.other[:40]) if each.other else "null"
-            doubts[number] = [Doubt(field, f"truth: {field or 'it'} is likelier {other}")]
+        if each.is_doubted and each.other and row.source == "teacher":
+            doubts[number] = [Doubt(field, f"truth: {field or 'it'} is likelier {each.other[:40]!r}")]
     return doubts
 
 

@@ -39,7 +39,7 @@ from training.students.encoder.model import (
 )
 from training.students.encoder.student import predict_logits, validation_figures
 
-ADAPTER = AdapterOptions(rank=4, alpha=8, dropout=0.1)
+ADAPTER = AdapterOptions(rank=4, alpha=8, dropout=0.1, precision="float32")  # by default a measurement decides
 OPTIONS = replace(ENCODER_DEFAULTS, epochs=8, patience=8, learning_rate=2e-2, batch_rows=8, adapter=ADAPTER)
 NO_DROPOUT = replace(OPTIONS, epochs=12, adapter=replace(ADAPTER, dropout=0.0))
 
