@@ -2,10 +2,11 @@
 
 The rows are divided into folds, several times. A tagger that learnt from the other folds gives each value that stands
 in the document a probability, and says where it would look for the field instead. Values that are not copied are judged
-where the documents nearly always say their words. A value is doubted where the models are sure of
-something else: of another stretch for the field, of a longer or shorter one, or that the words are another field's
-value. That they know nothing of a value is no reason: names that nobody has seen before are like that. A field that
-they cannot learn from these rows is not judged: their doubts would say more of them than of the teacher.
+where the documents nearly always say their words. A value is doubted where the models are sure of something else: of
+another stretch for the field, of a longer or shorter one, or that the words are another field's value; and where words
+beside it, of which the answer has nothing, are surely some value's. That they know nothing of a value is no reason:
+names that nobody has seen before are like that. A field that they cannot learn from these rows is not judged: their
+doubts would say more of them than of the teacher.
 
 Source: Northcutt, Jiang and Chuang 2021, Confident learning: estimating uncertainty in dataset labels, section 3: out
 of sample probabilities, and a doubt where another answer is as probable as that answer is where it is given.
