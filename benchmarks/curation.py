@@ -298,11 +298,13 @@ def summary(lines: Sequence[SetFigures]) -> dict[str, object]:
     """The figures that targets are about."""
     lost = [line.clean_lost for line in lines]
     planted, recalled = _sum(line.planted for line in lines), _sum(line.recalled for line in lines)
+    gains = {line.name: line.gain for line in lines if line.gain is not None}
     return {
         "clean_lost_median": round(statistics.median(lost), 4) if lost else None,
         "clean_lost_worst": max(lost, default=None),
         "recall": {kind: round(recalled[kind] / count, 4) for kind, count in planted.items()},
-        "gain": {line.name: line.gain for line in lines if line.gain is not None},
+        "gain": gains,
+        "gain_mean": round(statistics.fmean(gains.values()), 4) if gains else None,
         "lines": [line.record() for line in lines],
     }
 
